@@ -1,0 +1,1 @@
+"""Episode files: layout, writer, reader, check, repair, convert, plot."""

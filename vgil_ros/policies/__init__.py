@@ -1,0 +1,1 @@
+"""Policies and their runtime on torch. No rclpy, no h5py."""

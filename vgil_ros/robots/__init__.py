@@ -1,0 +1,1 @@
+"""The simulated robot, arm drivers and scripted operators."""
