@@ -1,0 +1,70 @@
+"""Where the package's own files lie (config, launch, models), and contracts by name or path.
+
+They are found the same way in a source checkout, a colcon install and a pip install.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import cache
+from pathlib import Path
+
+from vgil_ros.core.contract import Contract, parse_contract
+from vgil_ros.core.errors import ContractError, VgilError
+
+_SHARE = Path("share", "vgil_ros")
+
+
+@cache
+def share_dir() -> Path:
+    """Return the folder that holds `config/` and `launch/`.
+
+    Raises:
+        VgilError: where no installation of them is found; it names the places that were tried.
+    """
+    package = Path(__file__).resolve().parent
+    tried = [package.parent]  # a source checkout, an editable or a symlink install
+    tried += [Path(prefix) / _SHARE for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if prefix]
+    tried += [parent / _SHARE for parent in Path(__file__).absolute().parents]
+    tried += [Path(sys.prefix) / _SHARE]
+    for folder in tried:
+        if (folder / "package.xml").is_file() and (folder / "config" / "robots").is_dir():
+            return folder
+    raise VgilError(f"the package's config folder was not found; looked in: {', '.join(map(str, tried))}")
+
+
+def robot_names() -> list[str]:
+    """Names of the contracts that come with the package."""
+    return sorted(path.stem for path in (share_dir() / "config" / "robots").glob("*.yaml"))
+
+
+def contract_path(robot: str) -> Path:
+    """Return the file of a contract, given by its name in config/robots or by a path.
+
+    Raises:
+        ContractError: where neither exists.
+    """
+    if robot.endswith((".yaml", ".yml")) or os.sep in robot:
+        path = Path(robot).expanduser()
+        if not path.is_file():
+            raise ContractError(f"robot contract '{robot}': no such file")
+        return path
+    path = share_dir() / "config" / "robots" / f"{robot}.yaml"
+    if not path.is_file():
+        raise ContractError(f"robot '{robot}' is unknown; allowed: {robot_names()}, or a path to a .yaml file")
+    return path
+
+
+def load_contract(robot: str) -> tuple[Contract, str]:
+    """Return a contract and its YAML text, by name or path.
+
+    Raises:
+        ContractError: where it does not exist or is not valid.
+    """
+    path = contract_path(robot)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ContractError(f"robot contract '{path}': cannot be read: {error}") from error
+    return parse_contract(text, path.name), text

@@ -1,0 +1,237 @@
+"""The robot contract: the one description of a robot that recorder, teleop, policy, simulator and tools share.
+
+YAML goes in, frozen values come out. Whatever is wrong is said before any node starts: the file, the key, what was
+found and what is allowed.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+
+from vgil_ros.core.contract_text import describe, parse_yaml
+from vgil_ros.core.errors import ContractError
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+TopicName = Annotated[str, StringConstraints(pattern=r"^/?[A-Za-z_~][A-Za-z0-9_/~]*$")]
+Floats = tuple[Annotated[float, Field(allow_inf_nan=False)], ...]
+Range = tuple[Annotated[float, Field(allow_inf_nan=False)], Annotated[float, Field(allow_inf_nan=False)]]
+
+
+class Model(BaseModel):
+    """Frozen, and strict about what it is given."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+class TopicRef(Model):
+    """A topic whose message type is fixed by its place in the contract."""
+
+    topic: TopicName
+
+
+class CommandTopic(Model):
+    """Where an arm takes its commands, and as which message."""
+
+    topic: TopicName
+    type: Literal["joint_state", "float64_multi_array", "joint_trajectory", "interbotix_group"]
+
+
+class Limits(Model):
+    """Limits of an arm's joints, in the order of `joints`: rad, rad/s, rad/s^2 (metres for sliding joints)."""
+
+    lower: Floats
+    upper: Floats
+    velocity: Floats
+    acceleration: Floats | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Limits:
+        for i, (low, high) in enumerate(zip(self.lower, self.upper, strict=False)):
+            if low >= high:
+                raise ValueError(f"lower[{i}] = {low} is not below upper[{i}] = {high}")
+        for key in ("velocity", "acceleration"):
+            for i, value in enumerate(getattr(self, key) or ()):
+                if value <= 0:
+                    raise ValueError(f"{key}[{i}] = {value}; allowed: above 0")
+        return self
+
+
+class GripperFeedback(Model):
+    """A joint that measures the gripper better than the commanded one (Interbotix: the finger's travel)."""
+
+    joint: str
+    range: Range
+
+
+class Gripper(Model):
+    """The gripper's joint and its ranges (closed, open); qpos and action hold it as 0..1 (closed..open)."""
+
+    joint: str
+    puppet_range: Range
+    master_range: Range
+    feedback: GripperFeedback | None = None
+
+    @field_validator("puppet_range", "master_range")
+    @classmethod
+    def _not_empty(cls, value: Range) -> Range:
+        if value[0] == value[1]:
+            raise ValueError(f"closed and open are both {value[0]}; allowed: two different values")
+        return value
+
+
+class Mount(Model):
+    """Where an arm's base stands in the fixed frame: metres, and roll-pitch-yaw in rad."""
+
+    xyz: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    rpy: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+
+class Arm(Model):
+    """A puppet arm, the master that leads it, and how the puppet is commanded."""
+
+    name: Name
+    puppet: TopicRef
+    master: TopicRef | None = None
+    command: CommandTopic
+    joints: tuple[str, ...] = Field(min_length=1)
+    limits: Limits
+    home: Floats
+    gripper: Gripper | None = None
+    urdf: str | None = None
+    mount: Mount = Mount()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Arm:
+        count = len(self.joints)
+        _no_doubles("joints", self.joints)
+        vectors = {f"limits.{k}": getattr(self.limits, k) for k in ("lower", "upper", "velocity", "acceleration")}
+        for key, values in {**vectors, "home": self.home}.items():
+            if values is not None and len(values) != count:
+                raise ValueError(
+                    f"{key} has {len(values)} values; allowed: {count}, one for each of {list(self.joints)}"
+                )
+        for joint, low, high, home in zip(self.joints, self.limits.lower, self.limits.upper, self.home, strict=True):
+            if not low <= home <= high:
+                raise ValueError(f"home of joint '{joint}' is {home}; allowed: {low} to {high}, its limits")
+        if self.gripper and self.gripper.joint not in self.joints:
+            raise ValueError(f"gripper.joint is '{self.gripper.joint}'; allowed: one of {list(self.joints)}")
+        return self
+
+
+class Camera(Model):
+    """A camera's topic, picture size in pixels, and how far from a tick its frame may be."""
+
+    name: Name
+    topic: TopicName
+    type: Literal["image", "compressed", "depth"] = "image"
+    height: int = Field(ge=8, le=8192)
+    width: int = Field(ge=8, le=8192)
+    latency_ms: float = Field(default=0.0, ge=0, le=5000)
+    tolerance_ms: float | None = Field(default=None, gt=0)
+
+
+class BaseLimits(Model):
+    """Largest speed of the base: m/s and rad/s."""
+
+    linear: float = Field(gt=0, allow_inf_nan=False)
+    angular: float = Field(gt=0, allow_inf_nan=False)
+
+
+class Base(Model):
+    """A mobile base: measured by nav_msgs/Odometry, commanded by geometry_msgs/Twist."""
+
+    odom: TopicRef
+    command: TopicRef
+    limits: BaseLimits
+    latency_ms: float = Field(default=0.0, ge=0)
+
+
+class Sync(Model):
+    """How streams are brought to a tick, and what happens where one is missing (see `core.sync`)."""
+
+    method: str = "clock"
+    tolerance_ms: float = Field(default=20.0, gt=0)
+    max_wait_ms: float = Field(default=60.0, ge=0)
+    on_miss: Literal["hold", "drop", "abort"] = "hold"
+    max_hold: int = Field(default=5, ge=0)
+    frozen_ms: float = Field(default=200.0, gt=0)
+
+
+class Joystick(Model):
+    """sensor_msgs/Joy buttons (by index) that work the recorder."""
+
+    topic: TopicName = "/joy"
+    start: int | None = Field(default=None, ge=0)
+    discard: int | None = Field(default=None, ge=0)
+    redo: int | None = Field(default=None, ge=0)
+
+
+class EndMarker(Model):
+    """An extra last dimension: 0, and 1 on the `rows` last rows (VGIL's single-arm data)."""
+
+    rows: int = Field(default=5, ge=1)
+
+
+class Contract(Model):
+    """A whole robot. Arms, cameras and joints keep the order of the file: it is the order in qpos and action."""
+
+    name: Name
+    rate_hz: float = Field(gt=0, le=1000, allow_inf_nan=False)
+    arms: tuple[Arm, ...] = Field(min_length=1)
+    cameras: tuple[Camera, ...] = ()
+    base: Base | None = None
+    sync: Sync = Sync()
+    joystick: Joystick | None = None
+    end_marker: EndMarker | None = None
+
+    @property
+    def period_ns(self) -> int:
+        """Length of a tick in nanoseconds."""
+        return round(1e9 / self.rate_hz)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Contract:
+        _no_doubles("arms", [arm.name for arm in self.arms])
+        _no_doubles("cameras", [camera.name for camera in self.cameras])
+        topics = [arm.puppet.topic for arm in self.arms] + [arm.master.topic for arm in self.arms if arm.master]
+        topics += [arm.command.topic for arm in self.arms] + [camera.topic for camera in self.cameras]
+        topics += [self.base.odom.topic, self.base.command.topic] if self.base else []
+        _no_doubles("topics", topics)
+        methods = ["clock", "min_stamp", "latest", *(f"camera:{c.name}" for c in self.cameras if c.type != "depth")]
+        if self.sync.method not in methods:
+            raise ValueError(f"sync.method is '{self.sync.method}'; allowed: {methods}")
+        return self
+
+
+def _no_doubles(what: str, names: Any) -> None:
+    doubled = sorted({name for name in names if list(names).count(name) > 1})
+    if doubled:
+        raise ValueError(f"{what}: {doubled} stands there more than once; allowed: each name once")
+
+
+def parse_contract(text: str, source: str) -> Contract:
+    """Return the contract that a YAML text describes.
+
+    Args:
+        text: the YAML.
+        source: what to call it in errors (its file name).
+
+    Raises:
+        ContractError: with one line for each fault.
+    """
+    try:
+        raw = parse_yaml(text)
+    except yaml.YAMLError as error:
+        raise ContractError(f"{source}: not readable as YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(raw, dict):
+        raise ContractError(
+            f"{source}: found {type(raw).__name__}; allowed: keys and values {list(Contract.model_fields)}"
+        )
+    try:
+        return Contract.model_validate(raw)
+    except ValidationError as error:
+        lines = [f"{source}: {line}" for line in describe(error, Contract)]
+        raise ContractError("\n".join(lines)) from error

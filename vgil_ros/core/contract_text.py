@@ -1,0 +1,84 @@
+"""From YAML text to plain values, and from pydantic's findings to lines a person can act on."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Hashable, Iterator
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """SafeLoader that takes a key once: a doubled key is an error instead of a silent overwrite."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                line = key_node.start_mark.line + 1
+                raise yaml.constructor.ConstructorError(None, None, f"key '{key}' is doubled on line {line}")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def parse_yaml(text: str) -> Any:
+    """Return the plain values of a YAML text.
+
+    Raises:
+        yaml.YAMLError: for text that is not YAML, or that gives a key twice.
+    """
+    return yaml.load(text, Loader=_StrictLoader)
+
+
+def describe(error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
+    """Yield one line for each finding: key path, what was found, what is allowed."""
+    for finding in error.errors():
+        yield _line(finding, model)
+
+
+def _line(finding: ErrorDetails, model: type[BaseModel]) -> str:
+    location = finding["loc"]
+    where = _path(location)
+    kind, context, found = finding["type"], finding.get("ctx", {}), finding["input"]
+    if kind == "extra_forbidden":
+        return f"{where}: unknown key; allowed: {_allowed_keys(model, location[:-1])}"
+    if kind == "missing":
+        return f"{where}: missing; it must be given"
+    if kind == "value_error":
+        prefix = f"{where}: " if where else ""
+        return f"{prefix}{context['error']}"
+    if kind == "literal_error":
+        return f"{where}: found {found!r}; allowed: {context['expected']}"
+    return f"{where}: found {found!r}; {finding['msg'][0].lower()}{finding['msg'][1:]}"
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path
+
+
+def _allowed_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Keys of the model that stands at `location` below `model`."""
+    current: Any = model
+    for part in location:
+        if isinstance(part, str) and isinstance(current, type) and issubclass(current, BaseModel):
+            current = _model_in(current.model_fields[part].annotation)
+    return list(current.model_fields)
+
+
+def _model_in(annotation: Any) -> Any:
+    """The pydantic model inside `X | None`, `tuple[X, ...]` and the like."""
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return annotation
+    for inner in typing.get_args(annotation):
+        found = _model_in(inner)
+        if isinstance(found, type) and issubclass(found, BaseModel):
+            return found
+    return None
