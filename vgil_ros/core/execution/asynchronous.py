@@ -1,0 +1,73 @@
+"""Asynchronous: the last chunk plays on while the next is being inferred; a new one is faded in over a few ticks.
+
+A chunk made for tick q arrives some ticks later. Its first rows are past; the rest takes over from the plan being
+played with a share that grows linearly from tick to tick: 1 / (blend + 1) at first, the whole from tick blend + 1 on.
+Two predictions that differ by d therefore cost at most d / (blend + 1) a tick on top of their own motion.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vgil_ros.core.execution.executor import Floats, check_sizes, check_ticks, own_chunk
+
+
+class Asynchronous:
+    """ChunkExecutor that plays one plan and fades newer chunks into it."""
+
+    def __init__(self, horizon: int, dim: int, query_every: int = 1, blend: int = 5) -> None:
+        """`query_every`: ticks between the observations asked about, 1 to H; `blend`: ticks a fade takes, 0 to H."""
+        check_sizes(horizon, dim)
+        self._horizon, self._dim = horizon, dim
+        self._query_every = check_ticks("query_every", query_every, 1, horizon)
+        self._blend = check_ticks("blend", blend, 0, horizon)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the plan."""
+        self._newest: int | None = None
+        self._asked: int | None = None  # the last tick that was played
+        self._start = 0  # the tick of the plan's first row
+        self._plan = np.empty((0, self._dim))
+
+    def add_chunk(self, made_for_tick: int, chunk: ArrayLike) -> bool:
+        """Fade a chunk (H, D) into the plan, unless one made for this tick or a newer one is in it already."""
+        own = own_chunk(chunk, self._horizon, self._dim)
+        if self._newest is not None and made_for_tick <= self._newest:
+            return False
+        begin = made_for_tick if self._asked is None else max(made_for_tick, self._asked)
+        fresh = own[begin - made_for_tick :]
+        if not len(fresh):
+            return False
+        if self._asked is not None and self._start <= self._asked < self._start + len(self._plan):
+            fresh = self._fade(begin, fresh, played=begin == self._asked)
+        self._newest, self._start, self._plan = made_for_tick, begin, fresh
+        return True
+
+    def action(self, tick: int) -> Floats | None:
+        """The plan's row (D,) for this tick, or None."""
+        self._asked = tick if self._asked is None else max(self._asked, tick)
+        rows = self.coming(tick)
+        return rows[0] if len(rows) else None
+
+    def wants_inference(self, tick: int) -> bool:
+        """When `query_every` ticks have passed since the tick of the newest prediction."""
+        return self._newest is None or tick - self._newest >= self._query_every
+
+    def coming(self, tick: int) -> Floats:
+        """The rest (K, D) of the plan."""
+        if tick < self._start:
+            return np.empty((0, self._dim))
+        return self._plan[tick - self._start :].copy()
+
+    def _fade(self, begin: int, fresh: Floats, played: bool) -> Floats:
+        """From the plan's rows at tick `begin` to the fresh ones; a row that was played already keeps its value.
+
+        Where the old plan ends before the fade does, its last row goes on: a step there would be the jump to avoid.
+        """
+        count = min(self._blend + played, len(fresh))
+        before = self._plan[np.minimum(begin - self._start + np.arange(count), len(self._plan) - 1)]
+        share = (np.arange(count) + (not played)) / (self._blend + 1)
+        fresh[:count] = before + share[:, None] * (fresh[:count] - before)
+        return fresh

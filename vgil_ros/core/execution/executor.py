@@ -1,0 +1,60 @@
+"""What every way of playing chunks has in common: predictions in, one action a tick out.
+
+A chunk is what the policy predicts from the observation of tick q: row k is the action of tick q + k. Everything is
+indexed by tick, never by the count of calls, so a prediction may come late, twice, out of order or not at all.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vgil_ros.core.errors import VgilError
+
+Floats = NDArray[np.float64]
+
+
+class ChunkExecutor(Protocol):
+    """Turns chunks (H, D) into actions (D,), in the units of the chunk. Not thread-safe: one thread owns it."""
+
+    def add_chunk(self, made_for_tick: int, chunk: ArrayLike) -> bool:
+        """Take a chunk (H, D) predicted from the observation of `made_for_tick`.
+
+        True when it will be used; False when it is a duplicate or has come too late to matter. Time has come to
+        `made_for_tick`: ticks before the newest prediction may no longer be asked for.
+        """
+
+    def action(self, tick: int) -> Floats | None:
+        """The action (D,) float64 of this tick, or None when no prediction covers it."""
+
+    def wants_inference(self, tick: int) -> bool:
+        """Whether the policy should be asked about this tick's observation (the caller sees to one question a time)."""
+
+    def coming(self, tick: int) -> Floats:
+        """The actions (K, D) of ticks tick .. tick + K - 1 as known now; K = 0 when nothing covers `tick`."""
+
+    def reset(self) -> None:
+        """Forget every prediction."""
+
+
+def check_sizes(horizon: int, dim: int) -> None:
+    """Refuse a horizon H or an action size D below 1."""
+    if horizon < 1 or dim < 1:
+        raise VgilError(f"chunk: horizon {horizon} and action size {dim} must both be at least 1")
+
+
+def check_ticks(name: str, value: int, lowest: int, highest: int) -> int:
+    """Return `value`, or raise VgilError naming the option and its range."""
+    if not lowest <= value <= highest:
+        raise VgilError(f"{name}: found {value}, allowed are {lowest} to {highest} ticks")
+    return int(value)
+
+
+def own_chunk(chunk: ArrayLike, horizon: int, dim: int) -> Floats:
+    """A float64 copy (H, D); VgilError for another shape. Values that are not finite are safety's to stop."""
+    own = np.array(chunk, dtype=np.float64)
+    if own.shape != (horizon, dim):
+        raise VgilError(f"chunk: found shape {own.shape}, expected (horizon, action size) = ({horizon}, {dim})")
+    return own
