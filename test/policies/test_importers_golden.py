@@ -1,0 +1,61 @@
+"""What the original code computed comes out again, through files in the originals' own formats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import peers
+import pytest
+import torch
+
+from vgil_ros.policies import load_policy
+from vgil_ros.policies.act import ActPolicy
+from vgil_ros.policies.importers import import_checkpoint
+
+CAMERAS = ("cam_high", "cam_left_wrist")
+TOLERANCE = 1e-4
+
+
+def off(found: torch.Tensor, expected: np.ndarray) -> float:
+    assert tuple(found.shape) == expected.shape
+    return float(np.abs(found.detach().numpy() - expected).max())
+
+
+@pytest.mark.parametrize(("numpy_major", "protocol"), [(1, 2), (1, 4), (2, 2), (2, 4), (1, 5), (2, 5)])
+def test_original_act(tmp_path: Path, numpy_major: int, protocol: int) -> None:
+    ckpt = peers.write_original(tmp_path / "peer", numpy_major, protocol)
+    report = import_checkpoint(ckpt, tmp_path / "ours", cameras=CAMERAS)
+    policy = load_policy(report.directory)
+    assert isinstance(policy, ActPolicy)
+    case, observation = peers.arrays("act_original"), peers.observation("act_original")
+    with torch.no_grad():
+        assert off(policy.predict_chunk(observation), case["action"]) < TOLERANCE
+        out = policy.forward_normalized(observation)
+        assert off(out.action, case["a_hat"]) < TOLERANCE
+        assert out.pad_logits is not None
+        assert off(out.pad_logits, case["is_pad_hat"]) < TOLERANCE
+        assert policy.model.cvae is not None
+        qpos = policy.normalizer.qpos(torch.from_numpy(case["qpos"]))
+        mu, logvar = policy.model.cvae(
+            qpos, torch.from_numpy(case["actions_normalised"]), torch.from_numpy(case["is_pad"])
+        )
+        assert off(mu, case["mu"]) < TOLERANCE
+        assert off(logvar, case["logvar"]) < TOLERANCE
+    assert report.config.decoder_layers == 1
+    assert any("decoder.layers.2" in key for key in report.dropped)
+    assert not any("decoder.layers.0" in key for key in report.dropped)
+
+
+@pytest.mark.parametrize("write", [peers.write_lerobot, peers.write_old_lerobot])
+def test_lerobot_act(tmp_path: Path, write: object) -> None:
+    folder = write(tmp_path / "peer")  # type: ignore[operator]
+    report = import_checkpoint(folder, tmp_path / "ours")
+    policy = load_policy(report.directory)
+    assert isinstance(policy, ActPolicy)
+    case, observation = peers.arrays("act_lerobot"), peers.observation("act_lerobot")
+    with torch.no_grad():
+        assert off(policy.predict_chunk(observation), case["action"]) < TOLERANCE
+        assert off(policy.forward_normalized(observation).action, case["action_normalised"]) < TOLERANCE
+    assert report.config.camera_names == CAMERAS
+    assert (report.config.cameras[0].height, report.config.cameras[0].width) == (96, 128)

@@ -1,0 +1,93 @@
+"""ACT's network, all in normalised units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from vgil_ros.policies.act.config import ActConfig
+from vgil_ros.policies.act.cvae import CvaeEncoder
+from vgil_ros.policies.act.transformer import Decoder, Encoder
+from vgil_ros.policies.backbones import CHANNELS, build_backbone
+from vgil_ros.policies.positions import LearnedGrid, SineGrid
+
+
+@dataclass(frozen=True)
+class ActOutput:
+    """action (B, H, A) normalised; pad_logits (B, H, 1) or None; mu and logvar (B, latent) or None."""
+
+    action: Tensor
+    pad_logits: Tensor | None
+    mu: Tensor | None
+    logvar: Tensor | None
+
+
+class ActModel(nn.Module):
+    """Picture features of every camera, a latent and the state go into the encoder; queries read out the actions."""
+
+    def __init__(self, config: ActConfig) -> None:
+        super().__init__()
+        self.config = config
+        dim = config.hidden_dim
+        copies = 1 if config.shared_backbone else len(config.cameras)
+        self.backbones = nn.ModuleList(build_backbone(config.backbone, config.backbone_norm) for _ in range(copies))
+        self.positions = nn.ModuleList(
+            SineGrid(dim) if config.positions == "sine" else LearnedGrid(dim) for _ in range(copies)
+        )
+        self.image_proj = nn.Conv2d(CHANNELS[config.backbone], dim, kernel_size=1)
+        self.cvae = CvaeEncoder(config) if config.cvae_layers else None
+        self.latent_out_proj = nn.Linear(config.latent_dim, dim)
+        self.state_proj = nn.Linear(config.state_dim, dim)
+        self.token_pos = nn.Embedding(2, dim)  # of the latent, of the state
+        self.query_embed = nn.Embedding(config.chunk_size, dim)
+        self.encoder = Encoder(config, config.encoder_layers)
+        self.decoder = Decoder(config)
+        self.action_head = nn.Linear(dim, config.action_dim)
+        self.pad_head = nn.Linear(dim, 1) if config.pad_head else None
+        self._reset_parameters()
+
+    def forward(
+        self, qpos: Tensor, images: list[Tensor], action: Tensor | None = None, is_pad: Tensor | None = None
+    ) -> ActOutput:
+        """Predict a chunk.
+
+        Args:
+            qpos: (B, D); images: one (B, 3, H, W) for each camera.
+            action: (B, H, A) and is_pad: (B, H) bool in training, where the latent is drawn from the CVAE encoder.
+                Without them the latent is zero.
+        """
+        mu = logvar = None
+        latent = qpos.new_zeros(len(qpos), self.config.latent_dim)
+        if self.cvae is not None and action is not None and is_pad is not None:
+            mu, logvar = self.cvae(qpos, action, is_pad)
+            latent = mu + (logvar / 2).exp() * torch.randn_like(mu)
+        tokens, pos = self.encode_images(images)
+        tokens = torch.cat([self.latent_out_proj(latent)[:, None], self.state_proj(qpos)[:, None], tokens], dim=1)
+        pos = torch.cat([self.token_pos.weight, pos])
+        memory = self.encoder(tokens, pos)
+        out = self.decoder(memory, pos, self.query_embed.weight)
+        pad_logits = self.pad_head(out) if self.pad_head is not None else None
+        return ActOutput(self.action_head(out), pad_logits, mu, logvar)
+
+    def encode_images(self, images: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Give (tokens (B, S, D), positions (S, D)) of all cameras, one camera after the other.
+
+        The original lays the cameras side by side along the width. Attention does not care for the order of tokens,
+        and each camera has positions of its own in both.
+        """
+        tokens, positions = [], []
+        for index, image in enumerate(images):
+            copy = 0 if self.config.shared_backbone else index
+            feature = self.image_proj(self.backbones[copy](image))
+            positions.append(self.positions[copy](feature.shape[2], feature.shape[3], feature.device))
+            tokens.append(feature.flatten(2).transpose(1, 2))
+        return torch.cat(tokens, dim=1), torch.cat(positions)
+
+    def _reset_parameters(self) -> None:
+        """Xavier for the transformer's matrices, as DETR does; the CVAE encoder keeps torch's defaults, as there."""
+        for part in (self.encoder, self.decoder):
+            for parameter in part.parameters():
+                if parameter.dim() > 1:
+                    nn.init.xavier_uniform_(parameter)

@@ -1,0 +1,107 @@
+"""Image backbones from torchvision, cut before their pooling: (B, 3, H, W) -> (B, C, h, w)."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import torchvision
+from torch import nn
+from torchvision.ops.misc import FrozenBatchNorm2d
+
+from vgil_ros.policies.errors import PolicyError
+
+BackboneName = Literal["resnet18", "resnet34", "resnet50", "mobilenet_v3_small"]
+BackboneNorm = Literal["frozen", "group"]
+
+CHANNELS: dict[str, int] = {"resnet18": 512, "resnet34": 512, "resnet50": 2048, "mobilenet_v3_small": 576}
+STRIDE = 32  # of all of them
+
+
+class ResNetBackbone(nn.Module):
+    """A ResNet without pooling and classifier; its keys are torchvision's."""
+
+    def __init__(self, net: Any) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = net.conv1, net.bn1
+        self.layer1, self.layer2, self.layer3, self.layer4 = net.layer1, net.layer2, net.layer3, net.layer4
+        self.pool = nn.MaxPool2d(3, stride=2, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, 3, H, W) -> (B, C, ceil(H / 32), ceil(W / 32))."""
+        x = self.pool(torch.relu(self.bn1(self.conv1(x))))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return x
+
+
+class MobileNetBackbone(nn.Module):
+    """MobileNetV3-small's feature extractor; its keys are torchvision's."""
+
+    def __init__(self, net: Any) -> None:
+        super().__init__()
+        self.features = net.features
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, 3, H, W) -> (B, 576, ceil(H / 32), ceil(W / 32))."""
+        out: torch.Tensor = self.features(x)
+        return out
+
+
+def build_backbone(name: BackboneName, norm: BackboneNorm) -> nn.Module:
+    """Make a backbone with random weights.
+
+    `frozen` batch norm keeps the statistics that came with pretrained or imported weights, as ACT and DETR do.
+    `group` norm (Wu & He 2018) needs none: take it where no pretrained weights are at hand.
+    """
+    is_mobile = name == "mobilenet_v3_small"
+    layer: Any = _group_norm
+    if norm == "frozen":
+        layer = partial(FrozenBatchNorm2d, eps=1e-3) if is_mobile else FrozenBatchNorm2d
+    net = getattr(torchvision.models, name)(weights=None, norm_layer=layer)
+    return MobileNetBackbone(net) if is_mobile else ResNetBackbone(net)
+
+
+def grid_size(height: int, width: int) -> tuple[int, int]:
+    """(h, w) of the feature map for a picture of that size."""
+    return -(-height // STRIDE), -(-width // STRIDE)
+
+
+def load_pretrained(backbone: nn.Module, name: BackboneName, file: str | Path | None = None) -> None:
+    """Fill a frozen-norm backbone with ImageNet weights, from `file` or torchvision's own place.
+
+    Raises:
+        PolicyError: the weights can be neither found nor downloaded, or are those of another network.
+    """
+    state = _read_state(name, file)
+    wanted = backbone.state_dict()
+    state = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
+    missing = [key for key in wanted if key not in state]
+    wrong = [key for key in wanted if key in state and state[key].shape != wanted[key].shape]
+    if missing or wrong:
+        raise PolicyError(f"pretrained weights do not fit {name}: missing {missing[:5]}, of another shape {wrong[:5]}")
+    backbone.load_state_dict({key: state[key] for key in wanted})  # the classifier's keys are left out
+
+
+def _read_state(name: BackboneName, file: str | Path | None) -> dict[str, torch.Tensor]:
+    if file is not None:
+        try:
+            state: dict[str, torch.Tensor] = torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch.load raises many kinds
+            raise PolicyError(f"pretrained weights {file} cannot be read: {error}") from error
+        return state
+    weights = torchvision.models.get_model_weights(name).DEFAULT
+    try:
+        found: dict[str, torch.Tensor] = weights.get_state_dict(progress=False, check_hash=True)
+    except Exception as error:  # urllib, ssl and file errors alike
+        raise PolicyError(
+            f"pretrained weights of {name} cannot be downloaded ({error}): fetch {weights.url} elsewhere and give the "
+            "file, or train without them with group norm"
+        ) from error
+    return found
+
+
+def _group_norm(channels: int) -> nn.GroupNorm:
+    groups = next(g for g in (channels // 16, 8, 4, 2, 1) if g > 0 and channels % g == 0)
+    return nn.GroupNorm(groups, channels)

@@ -1,0 +1,132 @@
+"""The base class of all policies."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vgil_ros.policies.config import PolicyConfig
+from vgil_ros.policies.errors import PolicyError
+from vgil_ros.policies.normalizer import Normalizer
+
+
+@dataclass(frozen=True)
+class LossOutput:
+    """A training loss: `loss` is what is minimised; `parts` names what it consists of (detached scalars)."""
+
+    loss: Tensor
+    parts: dict[str, Tensor]
+
+
+class FastPath(ABC):
+    """A policy laid out anew for inference alone: same numbers, nothing that training needs."""
+
+    @abstractmethod
+    def __call__(self, qpos: Tensor, images: list[Tensor]) -> Tensor:
+        """Give the de-normalised chunk (H, A) float32.
+
+        Args:
+            qpos: (D,) float32 on the device; images: one (H, W, 3) uint8 for each camera, on the device.
+        """
+
+    def tune(self, qpos: Tensor, images: list[Tensor]) -> None:  # noqa: B027 - nothing to tune is a fair default
+        """Choose among equal ways to compute by measuring them on this machine. Called once, while warming up."""
+
+
+class Policy(nn.Module, ABC):
+    """A policy maps an observation to a chunk of actions, both in robot units.
+
+    A subclass names its configuration class, builds its network in `__init__` (after `super().__init__`), and defines
+    `predict_chunk` and `compute_loss`. `normalizer` is part of the weights; until it is set or loaded nothing runs.
+    """
+
+    config_class: ClassVar[type[PolicyConfig]] = PolicyConfig
+
+    def __init__(self, config: PolicyConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.normalizer = Normalizer(config.state_dim, config.action_dim, len(config.cameras), config.normalization)
+        self._normalizer_checked = False
+
+    @abstractmethod
+    def predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
+        """Give the next actions, (B, H, A) float32 in robot units.
+
+        Args:
+            observation: {"qpos": (B, D) float32, "images": {camera: (B, H, W, 3) uint8 RGB}}, NumPy or torch.
+
+        Raises:
+            PolicyError: cameras, shapes or dtypes differ from the configuration, or the normaliser is not set.
+        """
+
+    @abstractmethod
+    def compute_loss(self, batch: Mapping[str, Any]) -> LossOutput:
+        """Give the training loss.
+
+        Args:
+            batch: an observation and "action" (B, H, A) float32 in robot units, "is_pad" (B, H) bool, True where the
+                episode had ended.
+        """
+
+    def reset(self) -> None:
+        """Forget the past: a new episode begins."""
+
+    def make_fast_path(self, dtype: torch.dtype) -> FastPath | None:
+        """Give a form of this policy for inference, computing in `dtype`, or None where there is none."""
+        return None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.normalizer.image_mean.device
+
+    def set_normalizer(self, normalizer: Normalizer) -> None:
+        """Take over `normalizer`, which must be described as in the configuration and fit its sizes.
+
+        Raises:
+            PolicyError: another description or size, or statistics that are not usable.
+        """
+        if normalizer.spec != self.config.normalization:
+            raise PolicyError(f"normaliser: found {normalizer.spec}, the policy's is {self.config.normalization}")
+        ours, theirs = self.normalizer.state_dict(), normalizer.state_dict()
+        for key, value in theirs.items():
+            if value.shape != ours[key].shape:
+                raise PolicyError(f"normaliser: {key} has shape {tuple(value.shape)}, allowed {tuple(ours[key].shape)}")
+        normalizer.check()
+        self.normalizer.load_state_dict(theirs)
+        self._normalizer_checked = True
+
+    def require_normalizer(self) -> None:
+        """Raise PolicyError unless the statistics are set; free after the first time."""
+        if not self._normalizer_checked:
+            self.normalizer.check()
+            self._normalizer_checked = True
+
+    def save(self, directory: str | Path) -> Path:
+        """Write the checkpoint folder; see `vgil_ros.policies.checkpoint.save_policy`."""
+        from vgil_ros.policies.checkpoint import save_policy  # checkpoint imports this module
+
+        return save_policy(self, directory)
+
+    def example_observation(self) -> dict[str, Any]:
+        """Give one made-up observation without batch axis, for warm-up: zeros and grey noise.
+
+        Raises:
+            PolicyError: the configuration does not know the size of a camera.
+        """
+        unknown = [camera.name for camera in self.config.cameras if camera.height is None]
+        if unknown:
+            raise PolicyError(f"size of camera {', '.join(unknown)} is unknown: give an example observation")
+        noise = np.random.default_rng(0)
+        images = {
+            camera.name: noise.integers(0, 256, (camera.height or 0, camera.width or 0, 3), dtype=np.uint8)
+            for camera in self.config.cameras
+        }
+        return {"qpos": np.zeros(self.config.state_dim, np.float32), "images": images}

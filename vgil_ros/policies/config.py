@@ -1,0 +1,108 @@
+"""What `policy.json` says: the part that every policy type shares."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+VectorMode = Literal["mean_std", "min_max", "unit", "identity"]
+ImageMode = Literal["imagenet", "mean_std", "min_max", "unit"]
+
+
+class Frozen(BaseModel):
+    """A checked, immutable value that refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CameraSpec(Frozen):
+    """One camera in the order in which the policy takes them; height and width in pixels, None where unknown."""
+
+    name: str = Field(min_length=1)
+    height: int | None = Field(default=None, gt=0)
+    width: int | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> CameraSpec:
+        if (self.height is None) != (self.width is None):
+            raise ValueError(f"camera {self.name!r}: give height and width, or neither")
+        return self
+
+
+class VectorNormalization(Frozen):
+    """How `qpos` or `action` is scaled.
+
+    `mean_std`: (x - mean) / (std + eps). `min_max`: to [-1, 1]. `unit`: to [0, 1]. `identity`: as it is.
+    In the ranged modes eps stands in for a range of zero.
+    """
+
+    mode: VectorMode = "mean_std"
+    eps: float = Field(default=0.0, ge=0.0)
+
+
+class ImageNormalization(Frozen):
+    """How pixels, first divided by 255, are scaled.
+
+    `imagenet`: ImageNet's mean and std. `mean_std`: the data set's own. `min_max`: to [-1, 1]. `unit`: stay in [0, 1].
+    """
+
+    mode: ImageMode = "imagenet"
+    eps: float = Field(default=0.0, ge=0.0)
+
+
+class Normalization(Frozen):
+    """Description of the normaliser; the numbers themselves lie with the weights."""
+
+    qpos: VectorNormalization = VectorNormalization()
+    action: VectorNormalization = VectorNormalization()
+    images: ImageNormalization = ImageNormalization()
+
+
+class PolicyConfig(Frozen):
+    """Everything about a policy that is not a weight. Policy types add their own sizes in a subclass.
+
+    Attributes:
+        type: the policy's name in the registry.
+        state_dim: width of `qpos`; action_dim: width of an action; chunk_size: actions in one chunk (H).
+        cameras: in the order in which the policy takes them.
+        joint_names: flat, in the order of qpos, like "left/waist"; empty means unknown.
+        rate_hz: rate of the data that trained it; None means unknown.
+        fingerprint: of the training data; None means unknown.
+        software: what wrote the file.
+        source: where an imported checkpoint came from; None for one trained here.
+    """
+
+    type: str
+    state_dim: int = Field(gt=0)
+    action_dim: int = Field(gt=0)
+    chunk_size: int = Field(gt=0)
+    cameras: tuple[CameraSpec, ...]
+    joint_names: tuple[str, ...] = ()
+    rate_hz: float | None = Field(default=None, gt=0)
+    fingerprint: str | None = None
+    normalization: Normalization = Normalization()
+    software: str = ""
+    source: str | None = None
+
+    @field_validator("cameras")
+    @classmethod
+    def _cameras_differ(cls, cameras: tuple[CameraSpec, ...]) -> tuple[CameraSpec, ...]:
+        names = [camera.name for camera in cameras]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise ValueError(f"camera named twice: {', '.join(doubled)}")
+        return cameras
+
+    @model_validator(mode="after")
+    def _joints_fit(self) -> PolicyConfig:
+        if self.joint_names and len(self.joint_names) != self.state_dim:
+            raise ValueError(f"{len(self.joint_names)} joint_names for state_dim {self.state_dim}")
+        if len(set(self.joint_names)) != len(self.joint_names):
+            raise ValueError("joint_names holds a name twice")
+        return self
+
+    @property
+    def camera_names(self) -> tuple[str, ...]:
+        """Camera names in the policy's order."""
+        return tuple(camera.name for camera in self.cameras)

@@ -1,0 +1,115 @@
+"""Tools for foreign state dicts: read them without running code, rename their keys, infer sizes from shapes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from vgil_ros.policies.act.config import ActConfig
+from vgil_ros.policies.act.policy import ActPolicy
+from vgil_ros.policies.backbones import BackboneName
+from vgil_ros.policies.checkpoint import check_keys
+from vgil_ros.policies.errors import CheckpointError
+from vgil_ros.policies.normalizer import Normalizer
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Read a `torch.save`d state dict with `weights_only`.
+
+    Raises:
+        CheckpointError: the file cannot be read, would run code, or holds anything but named tensors.
+    """
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} does not exist") from None
+    except Exception as error:  # torch wraps the unpickler's errors; its words name the global that was asked for
+        asked = re.search(r"GLOBAL ([\w.]+)", str(error))
+        why = f"it asks for the global {asked[1]}, only weights are read" if asked else str(error).splitlines()[0]
+        raise CheckpointError(f"{path} refused: {why}") from error
+    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
+        what = sorted(found)[:8] if isinstance(found, dict) else type(found).__name__
+        raise CheckpointError(f"{path}: found {what}, allowed is a state dict of tensors (policy.state_dict())")
+    return found
+
+
+def rename(state: Mapping[str, Tensor], rules: Mapping[str, str], where: str) -> dict[str, Tensor]:
+    """Rename keys by prefix; the longest rule that fits wins. Rules are prefixes ending in a dot, or whole keys.
+
+    Raises:
+        CheckpointError: keys that no rule covers, named.
+    """
+    ordered = sorted(rules, key=len, reverse=True)
+    renamed, unknown = {}, []
+    for key, value in state.items():
+        rule = next((r for r in ordered if key == r or (r.endswith(".") and key.startswith(r))), None)
+        if rule is None:
+            unknown.append(key)
+        else:
+            renamed[rules[rule] + key.removeprefix(rule)] = value
+    if unknown:
+        more = f" and {len(unknown) - 20} more" if len(unknown) > 20 else ""
+        raise CheckpointError(f"{where}: unknown keys {', '.join(unknown[:20])}{more}")
+    return renamed
+
+
+def need(state: Mapping[str, Tensor], key: str, where: str) -> Tensor:
+    """Give `state[key]`, or raise CheckpointError naming the key."""
+    if key not in state:
+        raise CheckpointError(f"{where}: missing key {key}")
+    return state[key]
+
+
+def count(keys: Iterable[str], pattern: str) -> int:
+    """Give 1 + the highest number that `pattern`'s group takes among `keys`; 0 if none fits."""
+    found = [int(match[1]) for key in keys if (match := re.match(pattern, key))]
+    return max(found, default=-1) + 1
+
+
+def which_resnet(keys: Iterable[str], where: str) -> BackboneName:
+    """Tell the ResNets apart by their blocks; `keys` begin at the backbone itself ("conv1.weight").
+
+    Raises:
+        CheckpointError: none of ResNet-18, 34 and 50.
+    """
+    names = list(keys)
+    deep = "layer1.0.conv3.weight" in names
+    blocks = tuple(count(names, rf"layer{stage}\.(\d+)\.conv1\.weight") for stage in (1, 2, 3, 4))
+    known: dict[tuple[tuple[int, ...], bool], BackboneName] = {
+        ((2, 2, 2, 2), False): "resnet18",
+        ((3, 4, 6, 3), False): "resnet34",
+        ((3, 4, 6, 3), True): "resnet50",
+    }
+    if (blocks, deep) not in known:
+        raise CheckpointError(
+            f"{where}: backbone with blocks {blocks} is unknown, allowed are {sorted(known.values())}"
+        )
+    return known[blocks, deep]
+
+
+def make_config(values: Mapping[str, object], where: str) -> ActConfig:
+    """Check inferred sizes, with errors as CheckpointError."""
+    try:
+        return ActConfig.model_validate(dict(values))
+    except ValidationError as error:
+        words = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'sizes'}: {e['msg']}" for e in error.errors())
+        raise CheckpointError(f"{where}: {words}") from None
+
+
+def make_policy(config: ActConfig, weights: dict[str, Tensor], normalizer: Normalizer, where: str) -> ActPolicy:
+    """Build an ACT policy from renamed weights; every key must be there, and no other.
+
+    Raises:
+        CheckpointError: a key is missing, unknown, or of another shape.
+    """
+    policy = ActPolicy(config)
+    weights = {key: value.to(torch.float32).clone() for key, value in weights.items()}
+    check_keys(policy.model.state_dict(), weights, where)
+    policy.model.load_state_dict(weights)
+    policy.set_normalizer(normalizer)
+    return policy.eval()
