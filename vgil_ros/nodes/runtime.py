@@ -1,0 +1,153 @@
+"""What every node shares: one executor thread, clean ends, parameters, warnings that do not flood.
+
+The main thread waits for signals while one other thread spins the executor, so that Ctrl-C is answered at once and
+no callback ever runs beside another.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, TypeVar
+
+import rclpy
+from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+
+from vgil_ros.core.errors import VgilError
+
+T = TypeVar("T")
+
+
+def make_executor() -> Executor:
+    """The events executor where rclpy has it (less than half the CPU), the single-threaded one elsewhere."""
+    try:
+        from rclpy.experimental import EventsExecutor
+    except ImportError:
+        return SingleThreadedExecutor()
+    return EventsExecutor()
+
+
+class VgilNode(Node):
+    """A node that can end its own process, and says each trouble once."""
+
+    def __init__(self, name: str, **kwargs: Any) -> None:
+        super().__init__(name, **kwargs)
+        self.ended = threading.Event()
+        self.exit_code = 0
+        self._troubles: dict[str, str] = {}
+
+    def declare(self, name: str, default: T) -> T:
+        """Declare a parameter and return its value; the default fixes its type.
+
+        Raises:
+            VgilError: for a value of another type.
+        """
+        try:
+            value: T = self.declare_parameter(name, default).value
+        except rclpy.exceptions.InvalidParameterTypeException as error:
+            raise VgilError(f"parameter '{name}': {error}; allowed: {type(default).__name__}") from error
+        return value
+
+    def finish(self, code: int = 0) -> None:
+        """Ask the process to end with this exit code. May be called from any thread."""
+        if not self.ended.is_set():
+            self.exit_code = code
+            self.ended.set()
+
+    def interrupted(self) -> None:
+        """Called in the main thread on Ctrl-C or SIGTERM, while the executor still spins. Ends the process."""
+        self.finish(0)
+
+    def on_shutdown(self) -> None:
+        """Called once in the main thread, after the executor has stopped and before the node is destroyed."""
+
+    def trouble(self, key: str, message: str) -> None:
+        """Warn once for as long as the trouble `key` lasts, however often it is met."""
+        if key not in self._troubles:
+            self.get_logger().warning(message)
+        self._troubles[key] = message
+
+    def recovered(self, key: str) -> None:
+        """Say that the trouble `key` is over, if there was one."""
+        if self._troubles.pop(key, None) is not None:
+            self.get_logger().info(f"{key}: recovered")
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """Messages of the troubles that last."""
+        return tuple(self._troubles.values())
+
+
+class _Signals:
+    """Turns SIGINT and SIGTERM into an event, and counts them: a second one does not wait any longer."""
+
+    def __init__(self) -> None:
+        self.received = threading.Event()
+        self.count = 0
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._handle)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+        self.received.set()
+
+
+def run(factory: Callable[[], VgilNode]) -> None:
+    """Make a node, spin it until it finishes or is interrupted, and leave the process with its exit code.
+
+    A VgilError while the node is made is printed as one message and ends the process with code 2.
+    """
+    signals = _Signals()
+    rclpy.init(args=sys.argv, signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
+    try:
+        code = _run(factory, signals)
+    except VgilError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        code = 2
+    finally:
+        rclpy.try_shutdown()
+    sys.exit(code)
+
+
+def _run(factory: Callable[[], VgilNode], signals: _Signals) -> int:
+    node = factory()
+    executor = make_executor()
+    executor.add_node(node)
+    stop = threading.Event()
+    spinner = threading.Thread(target=_spin, args=(executor, node, stop), name="executor", daemon=True)
+    spinner.start()
+    answered = 0
+    try:
+        while not node.ended.wait(0.02):
+            if signals.count > answered:
+                answered = signals.count
+                node.interrupted()
+        stop.set()
+        spinner.join(timeout=2.0)
+        node.on_shutdown()
+    finally:
+        node.destroy_node()
+    return node.exit_code
+
+
+def _spin(executor: Executor, node: VgilNode, stop: threading.Event) -> None:
+    """Spin until told to stop. A callback that raises ends the process with its trace, not in silence.
+
+    With a time limit each time: EventsExecutor.spin() without one turns at full speed and dispatches nothing on
+    rclpy 9.1 (Kilted).
+    """
+    try:
+        while not stop.is_set():
+            executor.spin_once(timeout_sec=0.1)
+    except ExternalShutdownException:
+        pass
+    except VgilError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        node.finish(2)
+    except BaseException:
+        node.finish(1)
+        raise
