@@ -1,0 +1,146 @@
+"""What is known about an episode before its first row: fixed, so that every dataset can be made up front."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from vgil_ros.core.contract import Contract
+from vgil_ros.core.errors import VgilError
+from vgil_ros.core.frame import Frame
+from vgil_ros.core.layout import Layout
+from vgil_ros.core.streams import StreamSpec
+
+Storage = Literal["jpeg", "passthrough", "raw"]
+DEFAULT_QUALITY = 90
+
+
+@dataclass(frozen=True)
+class CameraMeta:
+    """A camera as it is stored.
+
+    Attributes:
+        name: its name in the contract.
+        height, width: pixels.
+        storage: "jpeg" (encoded here), "passthrough" (the camera's own JPEG), "raw", or None for depth (uint16 mm).
+    """
+
+    name: str
+    height: int
+    width: int
+    storage: Storage | None = "jpeg"
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of an uncompressed picture."""
+        return self.height * self.width * (2 if self.storage is None else 3)
+
+
+@dataclass(frozen=True)
+class EpisodeMeta:
+    """Everything that is the same in all rows.
+
+    Attributes:
+        robot: the contract's name.
+        contract: the contract's YAML text.
+        rate_hz: ticks a second.
+        streams: names of the streams, the columns of `/sync/skew_ns` and `/sync/flags`.
+        joint_names: names of the columns of qpos and action.
+        cameras, depths: colour and depth cameras, in the contract's order.
+        has_velocity, has_effort, has_base: what the robot measures besides positions.
+        task: what was shown, in the user's words.
+        quality: JPEG quality, 1..100, where pictures are encoded here.
+    """
+
+    robot: str
+    contract: str
+    rate_hz: float
+    streams: tuple[str, ...]
+    joint_names: tuple[str, ...]
+    cameras: tuple[CameraMeta, ...] = ()
+    depths: tuple[CameraMeta, ...] = ()
+    has_velocity: bool = False
+    has_effort: bool = False
+    has_base: bool = False
+    task: str = ""
+    quality: int = DEFAULT_QUALITY
+
+    def __post_init__(self) -> None:
+        if not self.joint_names:
+            raise VgilError("an episode needs at least one joint; found none")
+        if not 1 <= self.quality <= 100:
+            raise VgilError(f"JPEG quality is {self.quality}; allowed: 1 to 100")
+        if not self.rate_hz > 0:
+            raise VgilError(f"rate_hz is {self.rate_hz}; allowed: above 0")
+        for what, names in (("cameras", self.camera_names), ("depths", self.depth_names), ("streams", self.streams)):
+            if len(set(names)) != len(names):
+                raise VgilError(f"{what} are {list(names)}; allowed: each name once")
+
+    @property
+    def dim(self) -> int:
+        """D, the columns of qpos and action."""
+        return len(self.joint_names)
+
+    @property
+    def camera_names(self) -> tuple[str, ...]:
+        """Colour cameras, the rows of `/compress_len`."""
+        return tuple(camera.name for camera in self.cameras)
+
+    @property
+    def depth_names(self) -> tuple[str, ...]:
+        """Depth cameras."""
+        return tuple(camera.name for camera in self.depths)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row before compression: what a queued row may hold."""
+        return sum(camera.row_bytes for camera in (*self.cameras, *self.depths)) + 16 * self.dim
+
+    @classmethod
+    def from_contract(
+        cls,
+        contract: Contract,
+        text: str,
+        streams: Sequence[StreamSpec],
+        first_observation: Mapping[str, Any],
+        *,
+        task: str = "",
+        image_format: Literal["jpeg", "raw"] = "jpeg",
+        quality: int = DEFAULT_QUALITY,
+    ) -> EpisodeMeta:
+        """Return the meta of an episode of a robot; the first observation says what it really measures.
+
+        Args:
+            contract, text: the robot's contract and its YAML.
+            streams: the streams that are synchronised, in their order.
+            first_observation: as `core.timesteps.ObservationBuilder` makes it.
+            task: what is shown.
+            image_format: "jpeg" or "raw"; a camera that sends JPEG is passed through in either case.
+            quality: of JPEGs encoded here.
+        """
+        layout = Layout(contract)
+        sizes = {camera.name: (camera.height, camera.width) for camera in contract.cameras}
+        images, depths = first_observation.get("images", {}), first_observation.get("depth", {})
+        return cls(
+            robot=contract.name,
+            contract=text,
+            rate_hz=contract.rate_hz,
+            streams=tuple(stream.name for stream in streams),
+            joint_names=layout.joint_names,
+            cameras=tuple(CameraMeta(n, *sizes[n], _storage(images[n], image_format)) for n in images),
+            depths=tuple(CameraMeta(n, *sizes[n], None) for n in depths),
+            has_velocity="qvel" in first_observation,
+            has_effort="effort" in first_observation,
+            has_base="base_vel" in first_observation,
+            task=task,
+            quality=quality,
+        )
+
+
+def _storage(picture: Frame | np.ndarray, image_format: Storage) -> Storage:
+    if isinstance(picture, Frame) and picture.encoding == "jpeg":
+        return "passthrough"
+    return image_format

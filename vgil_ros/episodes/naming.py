@@ -1,0 +1,92 @@
+"""Numbers and names of episodes in a folder. A number is claimed by making its `.part`; nothing is ever overwritten."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from pathlib import Path
+
+from vgil_ros.episodes.errors import WriteFailed
+
+EPISODE = re.compile(r"^episode_(\d+)\.hdf5(\.part)?$")
+PART = ".part"
+# file systems without hard links (FAT, some network shares) answer with one of these
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+
+
+def number_of(path: Path) -> int | None:
+    """Return N of `episode_N.hdf5` or `episode_N.hdf5.part`, or None."""
+    match = EPISODE.match(path.name)
+    return int(match[1]) if match else None
+
+
+def episodes_in(folder: Path) -> list[Path]:
+    """Return the saved episodes of a folder by their number, then any other `.hdf5` by name."""
+    paths = [path for path in folder.iterdir() if path.suffix == ".hdf5" and path.is_file()]
+    return sorted(paths, key=lambda path: (number_of(path) is None, number_of(path) or 0, path.name))
+
+
+def claim(folder: Path) -> Path:
+    """Make the `.part` of the next free number in a folder, and the folder where it is missing.
+
+    Two recorders on one folder never get the same number: the file is made with O_EXCL.
+
+    Raises:
+        WriteFailed: where the folder cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        number = 1 + max((n for n in map(number_of, folder.iterdir()) if n is not None), default=-1)
+        while True:
+            part = folder / f"episode_{number}.hdf5{PART}"
+            number += 1
+            try:
+                os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+            except FileExistsError:
+                continue
+            if not final_of(part).exists():
+                return part
+            part.unlink()  # another recorder saved this number since the folder was listed
+    except OSError as error:
+        raise WriteFailed(f"{folder}: cannot be written ({error.strerror}); allowed: a folder one may write") from error
+
+
+def final_of(part: Path) -> Path:
+    """Return the name that a `.part` gets when it is saved."""
+    return part.with_name(part.name[: -len(PART)])
+
+
+def next_free(final: Path) -> Path:
+    """Return the name after every episode and `.part` of a file's folder."""
+    taken = (number_of(path) for path in final.parent.iterdir())
+    return final.with_name(f"episode_{1 + max((n for n in taken if n is not None), default=-1)}.hdf5")
+
+
+def publish(part: Path, final: Path) -> None:
+    """Give a finished file its name, in one step, never over another file.
+
+    Raises:
+        FileExistsError: when the name is taken; the part stays as it is.
+    """
+    try:
+        os.link(part, final)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        os.close(os.open(final, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+        os.replace(part, final)  # over our own empty claim
+    else:
+        part.unlink()
+    sync_folder(final.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's entries to the disk, so that a saved name survives a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError:  # some network file systems do not sync folders; the name is there all the same
+        pass
+    finally:
+        os.close(handle)

@@ -1,0 +1,93 @@
+"""An episode's rows as dm_env TimeSteps, pictures decoded when they are looked at."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import dm_env
+import numpy as np
+
+if TYPE_CHECKING:
+    from vgil_ros.episodes.reader import EpisodeReader
+
+FINAL = "final_observation"
+
+
+class LazyPictures(Mapping[str, np.ndarray]):
+    """Pictures of one moment by camera, read from the open file each time."""
+
+    def __init__(self, names: tuple[str, ...], read: Callable[[str], np.ndarray]) -> None:
+        self._names, self._read = names, read
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._read(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def timesteps_of(episode: EpisodeReader) -> list[dm_env.TimeStep]:
+    """Return FIRST, MID, ..., LAST.
+
+    T+1 of them where the final observation is stored. The peers drop it, and a repaired episode has lost it: then
+    there are T, and the last row is LAST. Rewards and discounts are None where the file has none.
+    """
+    reward, discount = _column(episode, "reward"), _column(episode, "discount")
+    out = [
+        dm_env.TimeStep(dm_env.StepType.MID, reward[t], discount[t], _observation(episode, t))
+        for t in range(episode.rows)
+    ]
+    if FINAL in episode.file:
+        group = episode.file[FINAL]
+        values = [_number(group.attrs.get(key, np.nan)) for key in ("reward", "discount")]
+        out.append(dm_env.TimeStep(dm_env.StepType.LAST, *values, _final(episode)))
+    if out:
+        out[-1] = out[-1]._replace(step_type=dm_env.StepType.LAST)
+        out[0] = out[0]._replace(step_type=dm_env.StepType.FIRST)
+    return out
+
+
+def _column(episode: EpisodeReader, key: str) -> list[float | None]:
+    dataset = episode.file.get(f"timesteps/{key}")
+    if dataset is None:
+        return [None] * episode.rows
+    return [_number(value) for value in dataset[()]]
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _observation(episode: EpisodeReader, row: int) -> OrderedDict[str, Any]:
+    out: OrderedDict[str, Any] = OrderedDict(qpos=episode.qpos[row])
+    for key in ("qvel", "effort"):
+        if (values := getattr(episode, key)) is not None:
+            out[key] = values[row]
+    if episode.camera_names:
+        out["images"] = LazyPictures(episode.camera_names, lambda name: episode.image(name, row))
+    if episode.depth_names:
+        out["depth"] = LazyPictures(episode.depth_names, lambda name: episode.depth(name, row))
+    if episode.base_vel is not None:
+        out["base_vel"] = episode.base_vel[row]
+    return out
+
+
+def _final(episode: EpisodeReader) -> OrderedDict[str, Any]:
+    group = episode.file[FINAL]
+    out: OrderedDict[str, Any] = OrderedDict(
+        (key, group[key][()]) for key in ("qpos", "qvel", "effort") if key in group
+    )
+    if episode.camera_names:
+        out["images"] = LazyPictures(episode.camera_names, episode.final_image)
+    if episode.depth_names:
+        out["depth"] = LazyPictures(episode.depth_names, lambda name: group[f"images_depth/{name}"][()])
+    if "base_vel" in group:
+        out["base_vel"] = group["base_vel"][()]
+    return out

@@ -1,0 +1,224 @@
+"""The episode writer: rows go in from one thread and never wait; encoding and writing happen behind a bounded queue.
+
+`append` -> encoder threads -> writer thread -> `episode_N.hdf5.part`, flushed every second -> `close`: the last
+observation and attributes added, checked, renamed to `episode_N.hdf5`.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import dm_env
+import numpy as np
+
+from vgil_ros.episodes import disk, naming, rows
+from vgil_ros.episodes.encoder import Encoder
+from vgil_ros.episodes.errors import EpisodeError, Overrun, WriteFailed
+from vgil_ros.episodes.meta import EpisodeMeta
+from vgil_ros.episodes.quick_check import quick_check
+from vgil_ros.episodes.schema import Row, RowFile, finish
+from vgil_ros.episodes.worker import Worker
+
+QUEUE_BYTES = 256 * disk.MIB
+
+
+@dataclass(frozen=True)
+class Job:
+    """A row on its way: its small arrays, and the futures of its pictures."""
+
+    values: dict[str, Any]
+    images: tuple[Future, ...]
+    depths: tuple[Future, ...]
+
+    def row(self) -> Row:
+        """Wait for the pictures and return the row."""
+        return Row(self.values, tuple(f.result() for f in self.images), tuple(f.result() for f in self.depths))
+
+
+class EpisodeWriter:
+    """Writes one episode: T+1 TimeSteps and T actions go in, T rows and a final observation are stored.
+
+    Use it from one thread, and end it by `close` (save) or `discard`.
+    """
+
+    def __init__(
+        self,
+        dataset_dir: Path | str,
+        meta: EpisodeMeta,
+        *,
+        min_free_bytes: int = disk.DEFAULT_MIN_FREE,
+        queue_bytes: int = QUEUE_BYTES,
+        encoder_threads: int = 2,
+    ) -> None:
+        """Claim the next free number in a folder and open its `.part`.
+
+        Args:
+            dataset_dir: the folder; made where it is missing.
+            meta: what is the same in all rows.
+            min_free_bytes: refuse to start with less; recording stops at this, but at most 64 MiB, left.
+            queue_bytes: what uncompressed rows may wait in memory.
+            encoder_threads: threads that encode JPEGs.
+
+        Raises:
+            DiskFull: with too little room to start.
+            WriteFailed: where the folder cannot be written.
+        """
+        folder = Path(dataset_dir).expanduser()
+        self.meta = meta
+        self.part = naming.claim(folder)
+        try:
+            disk.need_free(folder, min_free_bytes)
+            self._file = RowFile(self.part, meta)
+        except BaseException:
+            self.part.unlink(missing_ok=True)
+            raise
+        limit = int(np.clip(queue_bytes // meta.row_bytes, 8, 512))
+        self._worker = Worker(self._file, folder, min(min_free_bytes, disk.STOP_FREE), limit)
+        self._images = Encoder(meta.cameras, meta.quality, encoder_threads)
+        self._depths = Encoder(meta.depths, meta.quality, 1) if meta.depths else None
+        self._appended = 0
+        self._final: Job | None = None
+        self._open = True
+        self.overruns = 0
+
+    @property
+    def rows(self) -> int:
+        """Rows taken so far, T."""
+        return self._appended
+
+    @property
+    def error(self) -> WriteFailed | None:
+        """Why writing stopped (DiskFull or WriteFailed), or None; rows before it are kept."""
+        return self._worker.error
+
+    def append(
+        self,
+        timestep: dm_env.TimeStep,
+        action: np.ndarray | None,
+        *,
+        stamp_ns: int,
+        skew_ns: np.ndarray,
+        flags: np.ndarray,
+        base_action: np.ndarray | None = None,
+    ) -> None:
+        """Take one TimeStep; never blocks.
+
+        Args:
+            timestep: FIRST, MID, ... with an action each, then LAST without one. Images are `core.frame.Frame`s or
+                (H, W, 3) uint8 RGB; they must not be changed afterwards.
+            action: (D,), or None with the last TimeStep.
+            stamp_ns: the tick.
+            skew_ns: (S,) sample's stamp minus tick, by stream.
+            flags: (S,) `core.streams.Flag`.
+            base_action: (2,) m/s, rad/s; the measured base velocity where None.
+
+        Raises:
+            Overrun: when the queue is full; the row is not taken and may be counted as dropped.
+            DiskFull, WriteFailed: once writing has stopped; close() keeps the rows before.
+            EpisodeError: for a row that does not fit the episode.
+        """
+        self._check_order(timestep, action)
+        values = rows.small_values(
+            self.meta, timestep, action, stamp_ns=stamp_ns, skew_ns=skew_ns, flags=flags, base_action=base_action
+        )
+        images = rows.pictures(self.meta.cameras, timestep.observation.get("images", {}), "images")
+        depths = rows.pictures(self.meta.depths, timestep.observation.get("depth", {}), "depth images")
+        if action is not None and self._worker.full():
+            self.overruns += 1
+            raise Overrun(
+                f"{self.part.name}: row {self._appended} was not taken, {self._worker.limit} rows wait already;"
+                " the disk or the encoding is too slow"
+            )
+        job = Job(values, self._images.submit(images), self._depths.submit(depths) if self._depths else ())
+        if action is None:
+            self._final = job
+            return
+        self._worker.put(job)
+        self._appended += 1
+
+    def _check_order(self, timestep: dm_env.TimeStep, action: np.ndarray | None) -> None:
+        if not self._open:
+            raise EpisodeError(f"{self.part.name}: already closed; no row can be added")
+        if self.error is not None:
+            raise self.error
+        if self._final is not None:
+            raise EpisodeError(f"{self.part.name}: the last TimeStep is in; no row can be added")
+        if timestep.first() != (self._appended == 0):
+            raise EpisodeError(f"TimeStep {self._appended} is {timestep.step_type.name}; allowed: FIRST at 0 alone")
+        if timestep.last() != (action is None):
+            raise EpisodeError("the last TimeStep comes without an action, and every other one with its action")
+
+    def close(self, success: bool | None = None, *, dropped_rows: int = 0, **attributes: Any) -> Path:
+        """Save the episode.
+
+        Args:
+            success: what the operator or the task says; None where nobody did.
+            dropped_rows: ticks that were left out, by the recorder's count; overruns are added by itself.
+            attributes: further root attributes.
+
+        Returns:
+            The saved file.
+
+        Raises:
+            EpisodeError: when there is no row (nothing is left behind), or the file fails its check.
+            WriteFailed: when the file could not be finished; the `.part` stays for `vgil episodes repair`.
+        """
+        self._end()
+        if not self._worker.sound:
+            raise WriteFailed(
+                f"{self.part}: could not be finished ({self.error}); `vgil episodes repair` recovers its rows"
+            ) from self.error
+        if self._file.rows == 0:
+            self.part.unlink(missing_ok=True)
+            raise EpisodeError(f"{self.part.name}: no row was recorded; nothing is saved")
+        attributes |= {"rows_held": self._file.held, "rows_dropped": dropped_rows + self.overruns}
+        if success is not None:
+            attributes["success"] = bool(success)
+        if self.error is not None:
+            attributes["stopped"] = str(self.error)
+        try:
+            final = self._final.row() if self._final and self.error is None else None
+            finish(self.part, attributes, final, self.meta)
+            quick_check(self.part, self._file.rows)
+            self._worker.sync()
+            return self._publish()
+        except (OSError, RuntimeError, KeyError) as error:
+            raise WriteFailed(
+                f"{self.part}: could not be finished ({error}); `vgil episodes repair` recovers its rows"
+            ) from error
+
+    def _publish(self) -> Path:
+        final = naming.final_of(self.part)
+        while True:
+            try:
+                naming.publish(self.part, final)
+                return final
+            except FileExistsError:  # somebody put a file there by hand: never over it
+                final = naming.next_free(final)
+
+    def discard(self) -> None:
+        """Throw the episode away."""
+        if self._open:
+            self._end()
+            self.part.unlink(missing_ok=True)
+
+    def _end(self) -> None:
+        if not self._open:
+            raise EpisodeError(f"{self.part.name}: already closed")
+        self._open = False
+        self._worker.finish()
+        self._images.close()
+        if self._depths:
+            self._depths.close()
+
+    def __enter__(self) -> EpisodeWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        """Save what there is, unless closed or discarded inside."""
+        if self._open:
+            self.close()
