@@ -1,0 +1,66 @@
+"""Where the cameras of a contract hang in the simulated world, by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vgil_ros.core.contract import Camera
+from vgil_ros.core.errors import VgilError
+from vgil_ros.robots.transforms import quat_xyzw
+
+# name -> (offset from the middle of the arms' workspace, what is looked at, relative to it), metres, degrees
+PLACES: dict[str, tuple[tuple[float, float, float], tuple[float, float, float], float]] = {
+    "high": ((0.0, -0.36, 0.72), (0.0, 0.02, 0.03), 62.0),
+    "low": ((0.0, -0.72, 0.20), (0.0, 0.0, 0.10), 55.0),
+    "front": ((0.0, -0.85, 0.45), (0.0, 0.0, 0.08), 50.0),
+    "top": ((0.0, -0.02, 0.95), (0.0, 0.0, 0.0), 55.0),
+    "left": ((-0.75, -0.35, 0.45), (0.0, 0.0, 0.05), 55.0),
+    "right": ((0.75, -0.35, 0.45), (0.0, 0.0, 0.05), 55.0),
+    "show": ((0.62, -0.92, 0.62), (0.0, 0.0, 0.12), 42.0),
+}
+ELSEWHERE = "front"
+WRIST_EYE, WRIST_AT, WRIST_FOVY = (-0.045, 0.0, 0.085), (0.13, 0.0, 0.0), 62.0
+
+
+@dataclass(frozen=True)
+class View:
+    """A camera's place: the arm whose gripper carries it (None: the frame), eye and target (m), field of view."""
+
+    camera: Camera
+    arm: str | None
+    eye: tuple[float, float, float]
+    at: tuple[float, float, float]
+    fovy: float
+
+
+def view_of(camera: Camera, arms: Sequence[str]) -> View:
+    """Return where a camera hangs: "...wrist" on the gripper of the arm its name holds, others by `PLACES`.
+
+    Raises:
+        VgilError: for a wrist camera that matches no arm, or a camera that is not for colour.
+    """
+    if camera.type == "depth":
+        raise VgilError(f"camera '{camera.name}' has type 'depth'; the simulator can make: image, compressed")
+    words = camera.name.lower().split("_")
+    if "wrist" in words or "hand" in words:
+        found = [arm for arm in arms if arm.lower() in words] or (list(arms) if len(arms) == 1 else [])
+        if not found:
+            raise VgilError(f"camera '{camera.name}' sits on a wrist of no arm; allowed: a name with one of {arms}")
+        return View(camera, found[0], WRIST_EYE, WRIST_AT, WRIST_FOVY)
+    place = next((word for word in words if word in PLACES), ELSEWHERE)
+    return View(camera, None, *PLACES[place])
+
+
+def add_camera(body: Any, name: str, eye: Sequence[float], at: Sequence[float], fovy: float) -> None:
+    """Hang a camera on a body of the MjSpec; `eye` and `at` (3,) m in the body's frame."""
+    back = np.subtract(eye, at)
+    back = back / np.linalg.norm(back)
+    up = np.array([0.0, 1.0, 0.0]) if abs(back[2]) > 0.999 else np.array([0.0, 0.0, 1.0])
+    right = np.cross(up, back)
+    right /= np.linalg.norm(right)
+    rotation = np.column_stack([right, np.cross(back, right), back])
+    body.add_camera(name=name, pos=list(eye), quat=np.roll(quat_xyzw(rotation), 1), fovy=fovy)

@@ -1,0 +1,37 @@
+"""An OpenGL context that needs no display, and a plain message where the machine cannot give one.
+
+Imported before MuJoCo's own rendering, because MuJoCo chooses its backend once, when it is first loaded.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from vgil_ros.core.errors import VgilError
+
+if not os.environ.get("DISPLAY"):
+    os.environ.setdefault("MUJOCO_GL", "egl")
+os.environ.setdefault("LP_NUM_THREADS", "1")  # the software renderer's own threads only get in each other's way here
+
+
+class GraphicsError(VgilError):
+    """No OpenGL context can be made."""
+
+
+def make_context(width: int, height: int) -> Any:
+    """Return a MuJoCo GLContext for off-screen pictures up to this size; it belongs to the calling thread.
+
+    Raises:
+        GraphicsError: where the machine has no usable OpenGL; it says what to install.
+    """
+    try:
+        import mujoco
+
+        return mujoco.GLContext(width, height)
+    except Exception as error:  # PyOpenGL and MuJoCo raise many kinds where the libraries are missing
+        backend = os.environ.get("MUJOCO_GL", "unset")
+        raise GraphicsError(
+            f"no OpenGL for the simulated cameras (MUJOCO_GL is {backend}): {type(error).__name__}: {error}."
+            " On Debian and Ubuntu: apt-get install libegl1 libgl1-mesa-dri, then run with MUJOCO_GL=egl"
+        ) from error

@@ -1,0 +1,23 @@
+"""The tasks, by name. A new one is one new file and one line here."""
+
+from __future__ import annotations
+
+from vgil_ros.robots.sim.tasks.base import Task, TaskError
+from vgil_ros.robots.sim.tasks.pick_place import PickPlace
+from vgil_ros.robots.sim.tasks.transfer_cube import TransferCube
+
+TASKS: dict[str, type[Task]] = {task.name: task for task in (PickPlace, TransferCube)}
+
+
+def task_class(name: str) -> type[Task]:
+    """Return a task by name.
+
+    Raises:
+        TaskError: for a name that is none; it lists the names.
+    """
+    if name not in TASKS:
+        raise TaskError(f"task '{name}' is unknown; allowed: {sorted(TASKS)}")
+    return TASKS[name]
+
+
+__all__ = ["TASKS", "Task", "TaskError", "task_class"]
