@@ -1,0 +1,124 @@
+"""The four ways to choose ticks, behind one interface: which stamp is the next tick, and is it ripe?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from vgil_ros.core.streams import StreamSpec
+from vgil_ros.core.sync import picks
+from vgil_ros.core.sync.picks import Pick
+from vgil_ros.core.sync.ring import Ring
+from vgil_ros.core.sync.types import StreamMiss
+
+LATEST_STALE_NS = 500_000_000  # `latest` takes any age, as ALOHA does, but not a stream that is dead
+
+
+class Method(Protocol):
+    """One way to choose ticks."""
+
+    def next_tick(self, rings: Mapping[str, Ring], now_ns: int) -> tuple[int, bool] | None:
+        """Return (stamp of the next tick, whether every stream that can decide it has), or None where none is due."""
+
+    def done(self, tick_ns: int) -> None:
+        """The tick was given out, complete or not."""
+
+    def pick(self, ring: Ring, spec: StreamSpec, tick_ns: int) -> Pick | StreamMiss:
+        """Take one stream's value at the tick."""
+
+
+class Clock:
+    """Ticks on a uniform grid: `origin + k / rate`. Ripe when each stream has a sample at or after the tick."""
+
+    def __init__(self, rate_hz: float, origin_ns: int) -> None:
+        self.rate_hz = rate_hz
+        self.origin_ns = origin_ns
+        self.count = 0
+
+    def next_tick(self, rings: Mapping[str, Ring], now_ns: int) -> tuple[int, bool] | None:
+        """The next point of the grid, once its time has come."""
+        tick = self.origin_ns + round(self.count * 1e9 / self.rate_hz)  # from the count: no rounding adds up
+        if now_ns < tick:
+            return None
+        return tick, all(ring.stamps and ring.stamps[-1] >= tick for ring in rings.values())
+
+    def done(self, tick_ns: int) -> None:
+        """Go to the next point."""
+        self.count += 1
+
+    def pick(self, ring: Ring, spec: StreamSpec, tick_ns: int) -> Pick | StreamMiss:
+        """Interpolate joints and base, the nearest of the rest."""
+        return picks.pick(ring, spec, tick_ns)
+
+
+class Latest(Clock):
+    """The grid of `Clock`, with whatever came last at each tick (ALOHA)."""
+
+    def next_tick(self, rings: Mapping[str, Ring], now_ns: int) -> tuple[int, bool] | None:
+        """The next point of the grid; there is nothing to wait for."""
+        found = super().next_tick(rings, now_ns)
+        return (found[0], True) if found else None
+
+    def pick(self, ring: Ring, spec: StreamSpec, tick_ns: int) -> Pick | StreamMiss:
+        """The newest, whatever its age up to half a second."""
+        return picks.latest(ring, spec, tick_ns, LATEST_STALE_NS)
+
+
+class CameraTicks:
+    """Each frame of one camera is a tick. A frame that does not come is missed after one period of the contract."""
+
+    def __init__(self, camera: str, rate_hz: float, origin_ns: int) -> None:
+        self.camera = camera
+        self.period_ns = round(1e9 / rate_hz)
+        self.last_ns = origin_ns - 1
+
+    def next_tick(self, rings: Mapping[str, Ring], now_ns: int) -> tuple[int, bool] | None:
+        """The first frame after the last tick; without one, a missed tick each period."""
+        ring = rings[self.camera]
+        at = ring.at_or_after(self.last_ns + 1)
+        if at < len(ring):
+            tick = ring.stamps[at]
+            return tick, all(r.stamps and r.stamps[-1] >= tick for r in rings.values())
+        due = self.last_ns + 2 * self.period_ns  # a camera slower than the rate is no dead one
+        return (due, False) if now_ns >= due else None
+
+    def done(self, tick_ns: int) -> None:
+        """Look for frames after this one."""
+        self.last_ns = tick_ns
+
+    def pick(self, ring: Ring, spec: StreamSpec, tick_ns: int) -> Pick | StreamMiss:
+        """Interpolate joints and base, the nearest of the rest."""
+        return picks.pick(ring, spec, tick_ns)
+
+
+class MinStamp:
+    """The oldest among the newest stamps is the tick (Cobot Magic's rule), at most at the contract's rate."""
+
+    def __init__(self, rate_hz: float, origin_ns: int) -> None:
+        self.period_ns = round(1e9 / rate_hz)
+        self.last_ns = origin_ns - self.period_ns
+
+    def next_tick(self, rings: Mapping[str, Ring], now_ns: int) -> tuple[int, bool] | None:
+        """The stamp that every stream has reached, once three quarters of a period have passed since the last."""
+        newest = [ring.stamps[-1] if ring.stamps else None for ring in rings.values()]
+        reached = min((s for s in newest if s is not None), default=None)
+        if reached is not None and None not in newest and reached - self.last_ns >= 0.75 * self.period_ns:
+            return reached, True
+        due = self.last_ns + 2 * self.period_ns
+        return (due, False) if now_ns >= due else None
+
+    def done(self, tick_ns: int) -> None:
+        """Look for later stamps."""
+        self.last_ns = tick_ns
+
+    def pick(self, ring: Ring, spec: StreamSpec, tick_ns: int) -> Pick | StreamMiss:
+        """The nearest of every stream; nothing is interpolated."""
+        return picks.nearest(ring, spec, tick_ns)
+
+
+def make_method(name: str, rate_hz: float, origin_ns: int) -> Method:
+    """Return the method that a (checked) contract names in `sync.method`."""
+    if name.startswith("camera:"):
+        return CameraTicks(name.removeprefix("camera:"), rate_hz, origin_ns)
+    methods: dict[str, type[Clock] | type[MinStamp]] = {"clock": Clock, "latest": Latest, "min_stamp": MinStamp}
+    return methods[name](rate_hz, origin_ns)

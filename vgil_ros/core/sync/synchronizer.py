@@ -1,0 +1,160 @@
+"""Brings the streams of a robot to common ticks. No I/O and no clock: stamps and "now" are arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from vgil_ros.core.contract import Sync
+from vgil_ros.core.streams import Kind, StreamSpec
+from vgil_ros.core.sync.frozen import FrozenDetector
+from vgil_ros.core.sync.gaps import GapPolicy
+from vgil_ros.core.sync.methods import Method, make_method
+from vgil_ros.core.sync.picks import Pick
+from vgil_ros.core.sync.ring import Ring
+from vgil_ros.core.sync.types import Fault, Miss, Reason, Sample, StreamMiss
+
+JUMP_NS = 500_000_000  # a stamp this far behind the newest is a clock that jumped, not a sample that came late
+FUTURE_NS = 200_000_000  # a stamp this far ahead of its arrival comes from another clock
+OLD_NS = 1_000_000_000  # and so does one this far behind
+KEEP_NS = 300_000_000  # what is older than the next tick by this cannot be used any more
+CAPACITY = {Kind.JOINTS: 1024, Kind.BASE: 1024, Kind.IMAGE: 64, Kind.DEPTH: 64}
+
+
+class Synchronizer:
+    """Streams in, ticks out.
+
+    Push every sample as it comes, in any order between the streams; call `sample` until it returns None. A tick is
+    given out as soon as every stream has what decides it, at the latest `max_wait_ms` after its time. Then a stream
+    without a sample in its tolerance is missing, and the contract's `on_miss` says what becomes of the tick.
+
+    Args:
+        streams: the streams; payloads, skew and flags keep their order.
+        settings: the contract's `sync`.
+        rate_hz: ticks a second.
+    """
+
+    def __init__(self, streams: Sequence[StreamSpec], settings: Sync, rate_hz: float) -> None:
+        self.streams = tuple(streams)
+        self.settings = settings
+        self.rate_hz = rate_hz
+        self.max_wait_ns = round(settings.max_wait_ms * 1e6)
+        self._spec = {spec.name: spec for spec in self.streams}
+        self.rings = {spec.name: Ring(CAPACITY[spec.kind]) for spec in self.streams}
+        self._frozen = {s.name: FrozenDetector(s.frozen_ns) for s in self.streams if s.frozen_ns is not None}
+        self._method: Method | None = None
+        self._tick = self._last_now = 0
+
+    def start(self, now_ns: int) -> None:
+        """Begin to count ticks at this time. Samples that came before stay usable."""
+        self._method = make_method(self.settings.method, self.rate_hz, now_ns)
+        self._gaps = GapPolicy(self.settings.on_miss, self.settings.max_hold, len(self.streams))
+        self._tick = 0
+        self._last_now = now_ns
+
+    def push(
+        self, stream: str, stamp_ns: int, payload: Any, *, now_ns: int | None = None, content: int | None = None
+    ) -> Fault | None:
+        """Take a sample.
+
+        Args:
+            stream: its stream's name.
+            stamp_ns: when it was captured; the stream's latency is taken off.
+            payload: (3, J) or (2,) float64 for interpolated streams, anything for the rest.
+            now_ns: when it arrived, to find stamps of another clock.
+            content: a checksum of the payload, to find frozen streams.
+
+        Returns:
+            What was wrong with it, or None. A doubled, unstamped or foreign sample is not used; one that jumps back
+            clears its stream and is the first of the new time.
+        """
+        if stamp_ns <= 0:
+            return Fault(stream, "no_stamp", "header.stamp is zero; the driver must fill it with the capture time")
+        if now_ns is not None and (fault := _foreign(stream, now_ns - stamp_ns)):
+            return fault
+        spec, ring = self._spec[stream], self.rings[stream]
+        stamp_ns -= spec.latency_ns
+        fault = None
+        if ring.stamps and ring.stamps[-1] - stamp_ns > JUMP_NS:
+            fault = Fault(stream, "jump_back", f"stamps jumped back by {(ring.stamps[-1] - stamp_ns) / 1e9:.2f} s")
+            ring.clear()
+            if stream in self._frozen:
+                self._frozen[stream].clear()
+        if not ring.push(stamp_ns, payload):
+            return Fault(stream, "doubled", f"two samples with the same stamp {stamp_ns + spec.latency_ns}")
+        if content is not None and stream in self._frozen:
+            self._frozen[stream].saw(stamp_ns, content)
+        return fault
+
+    def sample(self, now_ns: int) -> Sample | Miss | None:
+        """Return the next tick if it is ripe or has waited too long, else None (and None before `start`)."""
+        method = self._method
+        if method is None:
+            return None
+        if now_ns < self._last_now - JUMP_NS:
+            return self._clock_jumped(now_ns)
+        self._last_now = max(now_ns, self._last_now)
+        due = method.next_tick(self.rings, now_ns)
+        if due is None:
+            return None
+        tick_ns, ripe = due
+        if not ripe and now_ns < tick_ns + self.max_wait_ns:
+            return None
+        found = [self._take(method, spec, tick_ns) for spec in self.streams]
+        number = self._tick
+        self._tick += 1
+        method.done(tick_ns)
+        for ring in self.rings.values():
+            ring.forget(tick_ns - KEEP_NS)
+        filled = self._gaps.fill(found, tick_ns)
+        if isinstance(filled, str):
+            return Miss(number, tick_ns, tuple(f for f in found if isinstance(f, StreamMiss)), filled)
+        return _sample(number, tick_ns, filled)
+
+    def missing(self, now_ns: int) -> tuple[StreamMiss, ...]:
+        """The streams that would be missing now: never came, stopped coming, or frozen. For "ready?" and status."""
+        out = []
+        for spec in self.streams:
+            ring = self.rings[spec.name]
+            age = now_ns - ring.stamps[-1] if ring.stamps else None
+            if age is None or age > spec.tolerance_ns + self.max_wait_ns + spec.latency_ns:
+                out.append(StreamMiss(spec.name, Reason.SILENT, age))
+            elif (same := self._frozen_for(spec, ring.stamps[-1])) is not None:
+                out.append(StreamMiss(spec.name, Reason.FROZEN, same))
+        return tuple(out)
+
+    def _take(self, method: Method, spec: StreamSpec, tick_ns: int) -> Pick | StreamMiss:
+        found = method.pick(self.rings[spec.name], spec, tick_ns)
+        if isinstance(found, Pick) and (same := self._frozen_for(spec, found.stamp_ns)) is not None:
+            return StreamMiss(spec.name, Reason.FROZEN, same)
+        return found
+
+    def _frozen_for(self, spec: StreamSpec, stamp_ns: int) -> int | None:
+        detector = self._frozen.get(spec.name)
+        return detector.frozen_for(stamp_ns) if detector else None
+
+    def _clock_jumped(self, now_ns: int) -> Miss:
+        back = self._last_now - now_ns
+        number = self._tick
+        for ring in self.rings.values():
+            ring.clear()
+        self.start(now_ns)
+        return Miss(number, now_ns, (StreamMiss("clock", Reason.CLOCK, back),), "abort")
+
+
+def _foreign(stream: str, age_ns: int) -> Fault | None:
+    if age_ns < -FUTURE_NS:
+        message = f"stamped {-age_ns / 1e9:.2f} s ahead of its arrival; are the clocks of both computers set alike?"
+        return Fault(stream, "future", message)
+    if age_ns > OLD_NS:
+        message = f"stamped {age_ns / 1e9:.2f} s before its arrival; a slow link, or clocks that are not set alike"
+        return Fault(stream, "old", message)
+    return None
+
+
+def _sample(number: int, tick_ns: int, picks: list[Pick]) -> Sample:
+    skew = np.array([p.skew_ns for p in picks], np.int64)
+    flags = np.array([p.flag for p in picks], np.uint8)
+    return Sample(number, tick_ns, tuple(p.payload for p in picks), skew, flags)
