@@ -1,0 +1,194 @@
+"""Laws of the whole list of limits, over whatever is asked of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vgil_ros.core.safety import Command, Context, JointLimits, Outcome, SafetyPipeline, standard_limits
+
+LOWER, UPPER = np.array([-1.5, 0.0, -0.2]), np.array([1.5, 1.0, 3.0])
+VELOCITY, ACCELERATION = np.array([2.0, 1.0, 0.5]), np.array([20.0, 4.0, 30.0])
+BASE = (0.5, 1.0)
+PERIOD = 0.02
+EPS = 1e-9
+MS = 1_000_000
+HOLDS = {"estop", "stale", "watchdog", "finite", "no_action"}
+
+ODD = st.sampled_from([np.nan, np.inf, -np.inf, 1e300, -1e300, 0.0])
+
+
+@dataclass
+class Tick:
+    command: Command | None
+    age_ms: int | None = 5
+    silent_ms: int = 5
+    estop: bool = False
+
+
+def pipeline(accelerated: bool) -> SafetyPipeline:
+    joints = JointLimits.of(LOWER, UPPER, VELOCITY, ACCELERATION if accelerated else None)
+    return SafetyPipeline(joints, standard_limits(joints, {"cam": 100 * MS}, 200 * MS, base=BASE), has_base=True)
+
+
+@st.composite
+def sequences(draw: st.DrawFn) -> list[Tick]:
+    """Stretches of motion (still, steps, walks, far beyond the limits) with every kind of trouble in between."""
+    values = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    at, ticks = values.uniform(LOWER - 1, UPPER + 1), []
+    kinds = st.sampled_from(["still", "walk", "wild", "odd", "odd_base", "none", "stale", "silent", "estop", "unheard"])
+    for kind, length in draw(st.lists(st.tuples(kinds, st.integers(1, 25)), min_size=1, max_size=8)):
+        for _ in range(length):
+            at = at + values.normal(size=3) * {"still": 0.0, "wild": 2.0}.get(kind, 0.01)
+            positions, base = at.copy(), values.normal(size=2)
+            if kind == "odd":
+                positions[values.integers(3)] = draw(ODD)
+            if kind == "odd_base":
+                base[values.integers(2)] = draw(ODD)
+            tick = Tick(Command(positions, base) if kind != "none" else None)
+            tick.age_ms = {"stale": 101, "unheard": None}.get(kind, 5)
+            tick.silent_ms = 201 if kind == "silent" else 5
+            tick.estop = kind == "estop"
+            ticks.append(tick)
+    return ticks
+
+
+def play(safety: SafetyPipeline, ticks: list[Tick], measured: np.ndarray, period: float = PERIOD) -> list[Outcome]:
+    outcomes = []
+    for number, tick in enumerate(ticks):
+        now = 10**9 + int(number * period * 1e9)
+        context = Context(
+            tick=number,
+            now_ns=now,
+            period_s=period,
+            measured=measured,
+            stream_ages_ns={"cam": None if tick.age_ms is None else tick.age_ms * MS},
+            last_policy_ns=now - tick.silent_ms * MS,
+            estop=tick.estop,
+        )
+        outcomes.append(safety.step(tick.command, context))
+    return outcomes
+
+
+def path(outcomes: list[Outcome], measured: np.ndarray) -> np.ndarray:
+    """The positions (T + 1, D): the place where it began, then what was sent."""
+    sent = [outcome.command.positions for outcome in outcomes if outcome.command is not None]
+    assert len(sent) == len(outcomes)
+    return np.stack([np.clip(measured, LOWER, UPPER), *sent])
+
+
+@settings(max_examples=300, deadline=None)
+@given(ticks=sequences(), accelerated=st.booleans(), start=st.tuples(*[st.floats(0, 1)] * 3))
+def test_nothing_outside_a_limit_is_ever_sent(ticks: list[Tick], accelerated: bool, start: tuple[float, ...]) -> None:
+    measured = LOWER - 0.05 + (UPPER - LOWER + 0.1) * np.array(start)
+    safety = pipeline(accelerated)
+    outcomes = play(safety, ticks, measured)
+    positions = path(outcomes, measured)
+    assert np.all(positions >= LOWER)
+    assert np.all(positions <= UPPER)
+    velocity = np.diff(positions, axis=0) / PERIOD
+    assert np.all(np.abs(velocity) <= VELOCITY + EPS)
+    if accelerated:
+        change = np.diff(velocity, axis=0, prepend=np.zeros((1, 3))) / PERIOD
+        assert np.all(np.abs(change) <= ACCELERATION + 1e-7)
+    base = np.stack([outcome.command.base for outcome in outcomes])
+    assert np.all(np.abs(base) <= BASE)
+
+
+@settings(max_examples=200, deadline=None)
+@given(ticks=sequences(), accelerated=st.booleans())
+def test_it_holds_exactly_when_there_is_a_reason_and_says_it(ticks: list[Tick], accelerated: bool) -> None:
+    measured = np.array([0.0, 0.5, 1.0])
+    safety = pipeline(accelerated)
+    outcomes = play(safety, ticks, measured)
+    total = 0
+    for tick, outcome in zip(ticks, outcomes, strict=True):
+        names = {intervention.name for intervention in outcome.interventions}
+        expected = set()
+        if tick.command is None:
+            expected.add("no_action")
+        elif not np.isfinite(tick.command.positions).all() and not names & {"estop", "stale", "watchdog"}:
+            expected.add("finite")
+        expected |= {"estop"} if tick.estop else set()
+        expected |= {"stale"} if tick.age_ms in (None, 101) else set()
+        expected |= {"watchdog"} if tick.silent_ms == 201 else set()
+        assert names & HOLDS == expected
+        assert outcome.holding == bool(expected)
+        assert all(intervention.reason for intervention in outcome.interventions)
+        if outcome.holding:
+            assert not outcome.command.base.any()
+        if not outcome.interventions:  # nothing said: nothing changed
+            np.testing.assert_allclose(outcome.command.positions, tick.command.positions, rtol=0, atol=EPS)
+            np.testing.assert_allclose(outcome.command.base, tick.command.base, rtol=0, atol=EPS)
+        total += len(outcome.interventions)
+    assert safety.counts.total() == total
+
+
+@settings(max_examples=100, deadline=None)
+@given(ticks=sequences(), periods=st.lists(st.sampled_from([0.001, 0.02, 0.1]), min_size=1, max_size=5))
+def test_position_and_velocity_hold_even_when_the_period_changes(ticks: list[Tick], periods: list[float]) -> None:
+    safety, last = pipeline(True), np.array([0.0, 0.5, 1.0])
+    for number, tick in enumerate(ticks):
+        period = periods[number % len(periods)]
+        (outcome,) = play(safety, [tick], last, period)
+        positions = outcome.command.positions
+        assert np.all((positions >= LOWER) & (positions <= UPPER))
+        assert np.all(np.abs(positions - last) <= VELOCITY * period + EPS)
+        last = positions
+
+
+@settings(max_examples=100, deadline=None)
+@given(before=st.integers(1, 60), held=st.integers(30, 60), seed=st.integers(0, 2**32 - 1))
+def test_a_hold_slows_down_within_the_limits_and_stops(before: int, held: int, seed: int) -> None:
+    target = np.random.default_rng(seed).uniform(LOWER, UPPER)
+    measured = np.array([0.0, 0.5, 1.0])
+    ticks = [Tick(Command(target, np.ones(2)))] * before + [Tick(None)] * held
+    positions = path(play(pipeline(True), ticks, measured), measured)
+    velocity = np.diff(positions, axis=0) / PERIOD
+    slowing = velocity[before - 1 :]
+    assert np.all(np.abs(np.diff(np.abs(slowing), axis=0)) <= ACCELERATION * PERIOD + EPS)
+    assert np.all(np.diff(np.abs(slowing), axis=0) <= EPS)  # never faster again
+    assert np.all(slowing[1:] * slowing[0] >= -EPS)  # never backwards
+    needed = int(np.ceil((VELOCITY / (ACCELERATION * PERIOD)).max())) + 1
+    np.testing.assert_allclose(slowing[needed:], 0.0, atol=EPS)
+
+
+def test_without_acceleration_limits_a_hold_stays_at_the_last_safe_positions() -> None:
+    measured = np.array([0.0, 0.5, 1.0])
+    outcomes = play(pipeline(False), [Tick(Command(measured + 0.01, np.ones(2)))] * 3 + [Tick(None)] * 3, measured)
+    for outcome in outcomes[3:]:
+        np.testing.assert_array_equal(outcome.command.positions, outcomes[2].command.positions)
+
+
+@settings(max_examples=50, deadline=None)
+@given(accelerated=st.booleans(), phase=st.floats(0, 6.3))
+def test_a_motion_within_every_limit_passes_untouched(accelerated: bool, phase: float) -> None:
+    seconds = np.arange(200) * PERIOD
+    swing = np.sin(2 * seconds + phase) - np.sin(phase)
+    ease = np.minimum(seconds, 1.0) ** 2 * (3 - 2 * np.minimum(seconds, 1.0))
+    commands = np.array([0.0, 0.5, 1.0]) + np.outer(swing * ease, [0.2, 0.1, 0.05])
+    outcomes = play(pipeline(accelerated), [Tick(Command(row, np.zeros(2))) for row in commands], commands[0])
+    assert not any(outcome.interventions for outcome in outcomes)
+    np.testing.assert_allclose(path(outcomes, commands[0])[1:], commands, rtol=0, atol=EPS)
+
+
+@settings(max_examples=20, deadline=None)
+@given(accelerated=st.booleans(), seed=st.integers(0, 2**32 - 1))
+def test_a_far_action_is_reached_slowly_and_not_overshot(accelerated: bool, seed: int) -> None:
+    values = np.random.default_rng(seed)
+    measured, target = values.uniform(LOWER, UPPER), values.uniform(LOWER, UPPER)
+    outcomes = play(pipeline(accelerated), [Tick(Command(target, np.full(2, 0.1)))] * 1700, measured)
+    positions = path(outcomes, measured)
+    np.testing.assert_allclose(positions[-1], target, atol=1e-6)
+    low, high = np.minimum(measured, target), np.maximum(measured, target)
+    assert np.all((positions >= low - 1e-6) & (positions <= high + 1e-6))
+    speed = np.abs(np.diff(positions, axis=0)) / PERIOD
+    for outcome, moved in zip(outcomes, speed, strict=True):
+        if "first_step" in {intervention.name for intervention in outcome.interventions}:
+            assert np.all(moved <= 0.2 * VELOCITY + EPS)
+            assert not outcome.command.base.any()
+    assert not outcomes[-1].interventions
+    np.testing.assert_array_equal(outcomes[-1].command.base, [0.1, 0.1])

@@ -1,0 +1,48 @@
+"""Safety: one list of limits between chunk execution and publishing, each one file."""
+
+from vgil_ros.core.safety.acceleration import AccelerationLimit
+from vgil_ros.core.safety.base import BaseLimit
+from vgil_ros.core.safety.estop import EstopLimit
+from vgil_ros.core.safety.finite import FiniteLimit
+from vgil_ros.core.safety.first_step import FirstStepLimit
+from vgil_ros.core.safety.joints import JointLimits
+from vgil_ros.core.safety.pipeline import SafetyPipeline, standard_limits
+from vgil_ros.core.safety.position import PositionLimit
+from vgil_ros.core.safety.stale import StaleLimit
+from vgil_ros.core.safety.types import (
+    Changed,
+    Command,
+    Context,
+    Hold,
+    Intervention,
+    Outcome,
+    Pass,
+    SafetyLimit,
+    Verdict,
+)
+from vgil_ros.core.safety.velocity import VelocityLimit
+from vgil_ros.core.safety.watchdog import WatchdogLimit
+
+__all__ = [
+    "AccelerationLimit",
+    "BaseLimit",
+    "Changed",
+    "Command",
+    "Context",
+    "EstopLimit",
+    "FiniteLimit",
+    "FirstStepLimit",
+    "Hold",
+    "Intervention",
+    "JointLimits",
+    "Outcome",
+    "Pass",
+    "PositionLimit",
+    "SafetyLimit",
+    "SafetyPipeline",
+    "StaleLimit",
+    "VelocityLimit",
+    "Verdict",
+    "WatchdogLimit",
+    "standard_limits",
+]

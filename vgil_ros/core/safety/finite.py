@@ -1,0 +1,28 @@
+"""A position that is NaN or infinite holds the robot."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vgil_ros.core.safety.joints import JointLimits
+from vgil_ros.core.safety.types import Command, Context, Hold, Pass, Verdict
+
+
+class FiniteLimit:
+    """Holds on positions that are not finite. All joints stay: half of a broken action is no action."""
+
+    name = "finite"
+
+    def __init__(self, limits: JointLimits) -> None:
+        self._limits = limits
+
+    def reset(self) -> None:
+        """Nothing is remembered."""
+
+    def apply(self, command: Command, context: Context) -> Verdict:
+        """Pass or Hold."""
+        finite = np.isfinite(command.positions)
+        if finite.all():
+            return Pass(command)
+        joints = self._limits.named(~finite)
+        return Hold(f"action is not finite for {', '.join(joints)}", joints)

@@ -1,0 +1,142 @@
+"""The list of limits between chunk execution and publishing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from vgil_ros.core.errors import VgilError
+from vgil_ros.core.safety.acceleration import AccelerationLimit
+from vgil_ros.core.safety.base import BaseLimit
+from vgil_ros.core.safety.estop import EstopLimit
+from vgil_ros.core.safety.finite import FiniteLimit
+from vgil_ros.core.safety.first_step import FirstStepLimit
+from vgil_ros.core.safety.joints import JointLimits
+from vgil_ros.core.safety.position import PositionLimit
+from vgil_ros.core.safety.stale import StaleLimit
+from vgil_ros.core.safety.types import Command, Context, Floats, Hold, Intervention, Outcome, Pass, SafetyLimit
+from vgil_ros.core.safety.velocity import VelocityLimit
+from vgil_ros.core.safety.watchdog import WatchdogLimit
+
+MEASURED_BEYOND = 0.1  # rad; an arm at rest may sag a little beyond its limits, more is a wrong unit or a wrong limit
+
+
+class SafetyPipeline:
+    """Runs every limit over the command of each tick. The order is the list's: see `standard_limits`.
+
+    A Hold replaces the command with the one before, base at rest, and the limits after it still apply: a moving joint
+    is braked where acceleration is limited. Once nothing holds any more, the soft start takes the robot back.
+    """
+
+    def __init__(self, joints: JointLimits, limits: Sequence[SafetyLimit], has_base: bool = False) -> None:
+        """`has_base`: commands carry a base velocity (one that is missing counts as rest)."""
+        names = [limit.name for limit in limits]
+        if len(set(names)) != len(names):
+            raise VgilError(f"safety: doubled names among the limits {', '.join(names)}")
+        self._joints, self._limits, self._has_base = joints, tuple(limits), has_base
+        self.counts: Counter[str] = Counter()
+        self.reset()
+
+    def reset(self) -> None:
+        """Start again from where the robot is measured to be. The counts go on."""
+        self._last: Command | None = None
+        self._velocity = np.zeros(len(self._joints.names))
+        for limit in self._limits:
+            limit.reset()
+
+    def step(self, command: Command | None, context: Context) -> Outcome:
+        """Judge one tick's command; None is that there is no action for it, and holds."""
+        asked = None if command is None else self._complete(command)
+        last = self._last if self._last is not None else self._begin(context.measured)
+        if isinstance(last, Intervention):
+            return self._finish(None, [last], True)
+        context = replace(context, last=last, velocity=self._velocity)
+        safe, interventions, holding = self._judge(asked, last, context)
+        self._velocity = (safe.positions - last.positions) / context.period_s
+        self._last = safe
+        return self._finish(safe, interventions, holding)
+
+    def _judge(
+        self, command: Command | None, last: Command, context: Context
+    ) -> tuple[Command, list[Intervention], bool]:
+        """Every limit in turn, also after a Hold: all reasons are told, and the limits of motion still apply."""
+        stay = self._complete(Command(last.positions))
+        interventions: list[Intervention] = []
+        if command is None:
+            interventions.append(Intervention("no_action", f"no action for tick {context.tick}"))
+            command, context = stay, replace(context, holding=True)
+        for limit in self._limits:
+            verdict = limit.apply(command, context)
+            if not isinstance(verdict, Pass):
+                interventions.append(Intervention(limit.name, verdict.reason, verdict.joints))
+            if isinstance(verdict, Hold):
+                command, context = stay, replace(context, holding=True)
+            else:
+                command = verdict.command
+        return command, interventions, context.holding
+
+    def _complete(self, command: Command) -> Command:
+        """The command with as many joints and the base that this robot has."""
+        found, expected = len(command.positions), len(self._joints.names)
+        if found != expected:
+            raise VgilError(f"command: found {found} positions, expected {expected}, one a joint")
+        if command.base is not None and not self._has_base:
+            raise VgilError("command: found a base velocity, but the robot has no base")
+        if self._has_base and command.base is None:
+            return Command(command.positions, np.zeros(2))
+        return command
+
+    def _begin(self, measured: Floats | None) -> Command | Intervention:
+        """Where to begin: as measured, within the limits; or why that cannot be said."""
+        if measured is None:
+            return Intervention("measured", "the joints have not been heard yet")
+        finite = np.isfinite(measured)
+        if not finite.all():
+            joints = self._joints.named(~finite)
+            return Intervention("measured", f"measured position is not finite for {', '.join(joints)}", joints)
+        inside = np.clip(measured, self._joints.lower, self._joints.upper)
+        outside = np.abs(measured - inside) > MEASURED_BEYOND
+        if outside.any():
+            joints = self._joints.named(outside)
+            reason = f"{', '.join(joints)} measured more than {MEASURED_BEYOND} beyond the joint limits"
+            return Intervention("measured", reason, joints)
+        return self._complete(Command(inside))
+
+    def _finish(self, command: Command | None, interventions: Iterable[Intervention], holding: bool) -> Outcome:
+        outcome = Outcome(command, tuple(interventions), holding)
+        self.counts.update(intervention.name for intervention in outcome.interventions)
+        return outcome
+
+
+def standard_limits(
+    joints: JointLimits,
+    max_age_ns: Mapping[str, int],
+    max_silence_ns: int = 200_000_000,
+    base: tuple[float, float] | None = None,
+    soft_start: float = 0.2,
+    largest_step_s: float = 0.05,
+) -> list[SafetyLimit]:
+    """Every limit, in the order that makes them hold together.
+
+    First what may hold; then the target is put within reach (position, soft start); then the motion towards it is
+    limited, acceleration before velocity, neither of which leaves the position limits; the base is by itself.
+    `max_age_ns` is for each stream that the policy sees, `base` (m/s, rad/s) where there is one, `soft_start` and
+    `largest_step_s` as in FirstStepLimit.
+    """
+    limits: list[SafetyLimit] = [
+        EstopLimit(),
+        StaleLimit(max_age_ns),
+        WatchdogLimit(max_silence_ns),
+        FiniteLimit(joints),
+        PositionLimit(joints),
+        FirstStepLimit(joints, soft_start, largest_step_s),
+    ]
+    if joints.acceleration is not None:
+        limits.append(AccelerationLimit(joints, joints.acceleration))
+    limits.append(VelocityLimit(joints))
+    if base is not None:
+        limits.append(BaseLimit(*base))
+    return limits

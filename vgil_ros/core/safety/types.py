@@ -1,0 +1,128 @@
+"""What goes through the safety limits: a command, the circumstances of a tick, and what a limit says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vgil_ros.core.errors import VgilError
+
+Floats = NDArray[np.float64]
+
+
+def frozen(values: ArrayLike) -> Floats:
+    """A read-only float64 copy."""
+    own = np.array(values, dtype=np.float64)
+    own.setflags(write=False)
+    return own
+
+
+@dataclass(frozen=True, eq=False)
+class Command:
+    """Joint positions (D,) rad (grippers 0..1) and, where there is a base, its velocity (2,) m/s, rad/s. Read-only."""
+
+    positions: Floats
+    base: Floats | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "positions", frozen(self.positions))
+        if self.positions.ndim != 1:
+            raise VgilError(f"command: found positions of shape {self.positions.shape}, expected (D,)")
+        if self.base is not None:
+            object.__setattr__(self, "base", frozen(self.base))
+            if self.base.shape != (2,):
+                raise VgilError(f"command: found a base velocity of shape {self.base.shape}, expected (2,)")
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """The circumstances of one tick.
+
+    `stream_ages_ns`: age of the newest observation of each stream by its stamp, None if none has come.
+    `last_policy_ns`: when the policy thread was last known to be well, on the clock of `now_ns`: it answered, or it is
+    alive and has no question open. None if it never was.
+    `last`, `velocity` and `holding` are the pipeline's own: the command before, its joint velocity (D,) per second, and
+    whether a limit has asked to hold in this tick.
+    """
+
+    tick: int
+    now_ns: int
+    period_s: float
+    measured: Floats | None = None  # (D,) positions; None while the joints have not been heard
+    stream_ages_ns: Mapping[str, int | None] = field(default_factory=dict)
+    last_policy_ns: int | None = None
+    estop: bool = False
+    last: Command | None = None
+    velocity: Floats | None = None
+    holding: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.period_s < float("inf"):
+            raise VgilError(f"context: found a period of {self.period_s} s, it must be above zero")
+
+    def standing(self) -> tuple[Floats, Floats]:
+        """The positions of the command before and its velocity, both (D,). Every limit in a pipeline has them."""
+        if self.last is None or self.velocity is None:
+            raise VgilError("context: no command before this one; a limit is to be run by a SafetyPipeline")
+        return self.last.positions, self.velocity
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """The command is within the limit (rounding may have been taken off)."""
+
+    command: Command
+
+
+@dataclass(frozen=True, eq=False)
+class Changed:
+    """The command was outside the limit and this one is not. `joints` names those concerned."""
+
+    command: Command
+    reason: str
+    joints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Hold:
+    """No command can be trusted now: stay, with the base at rest."""
+
+    reason: str
+    joints: tuple[str, ...] = ()
+
+
+Verdict: TypeAlias = Pass | Changed | Hold
+
+
+class SafetyLimit(Protocol):
+    """One limit. `name` counts its interventions."""
+
+    name: str
+
+    def apply(self, command: Command, context: Context) -> Verdict:
+        """Judge a command. While `context.holding`, the command is where the robot stands and must not be moved on."""
+
+    def reset(self) -> None:
+        """Forget what was remembered of the commands before."""
+
+
+@dataclass(frozen=True)
+class Intervention:
+    """That a limit stepped in: its name, why, and the joints concerned."""
+
+    name: str
+    reason: str
+    joints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What to publish. `command` is None only while it is not known where the robot stands: then send nothing."""
+
+    command: Command | None
+    interventions: tuple[Intervention, ...]
+    holding: bool

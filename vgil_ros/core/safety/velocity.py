@@ -1,0 +1,36 @@
+"""Joint velocity limits."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vgil_ros.core.safety.joints import SLACK, JointLimits
+from vgil_ros.core.safety.types import Changed, Command, Context, Pass, Verdict
+
+
+class VelocityLimit:
+    """Lets no joint move more than velocity x period from the command before.
+
+    What it returns lies between the command before and the one asked for, so it leaves no limit that both keep. It
+    comes last of the joint limits: a velocity cut towards zero keeps what the acceleration limit has allowed.
+    """
+
+    name = "velocity"
+
+    def __init__(self, limits: JointLimits) -> None:
+        self._limits = limits
+
+    def reset(self) -> None:
+        """Nothing is remembered."""
+
+    def apply(self, command: Command, context: Context) -> Verdict:
+        """Pass or Changed."""
+        last, _ = context.standing()
+        reach = self._limits.velocity * context.period_s
+        within = np.clip(command.positions, last - reach, last + reach)
+        beyond = np.abs(command.positions - within)
+        allowed = Command(within, command.base)
+        if beyond.max(initial=0.0) <= SLACK:
+            return Pass(allowed)
+        joints = self._limits.named(beyond > SLACK)
+        return Changed(allowed, f"{', '.join(joints)} faster than the velocity limit", joints)
