@@ -15,6 +15,7 @@ from vgil_ros.core.errors import VgilError
 from vgil_ros.robots.arm_model import ArmModel
 from vgil_ros.robots.sim.arm import JointStates, SimArm
 from vgil_ros.robots.sim.tasks import task_class
+from vgil_ros.robots.transforms import pose_rpy
 from vgil_ros.robots.sim.world import BASE_JOINTS, PHYSICS_DT, build_model
 
 
@@ -161,6 +162,10 @@ class SimRobot:
         x, y, yaw = self._base.tolist()
         linear, angular = self._base_command.tolist()
         return Odometry(x, y, float(np.arctan2(np.sin(yaw), np.cos(yaw))), linear, angular)
+
+    def base_pose(self) -> np.ndarray:
+        """Where the robot's frame stands, (4, 4): what the base drives, or the fixed frame itself."""
+        return pose_rpy([self._base[0], self._base[1], 0.0], [0.0, 0.0, self._base[2]])
 
     def render(self, camera: str) -> np.ndarray:
         """Return what a camera sees now, (H, W, 3) uint8 RGB, with a little sensor noise.

@@ -1,0 +1,182 @@
+"""An operator is a script of moves: each is aimed when it begins, at where things truly are then."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from vgil_ros.core.layout import Layout
+from vgil_ros.robots.arm_model import GRASP_LINK
+from vgil_ros.robots.operators.motion import Tremor, min_jerk
+from vgil_ros.robots.sim.arm import SimArm
+from vgil_ros.robots.sim.robot import SimRobot
+from vgil_ros.robots.transforms import pose
+
+OPEN = 1.0
+HOLD = 0.25  # what a hand closes to around the cube: past its width, so that the servo presses
+TREMOR = 0.003  # rad
+AIM = 0.0015  # m; standard deviation of where a hand aims
+LAG = 0.03  # rad; a hand waits until its puppet is as near as this before it does the next thing
+PATIENCE = 0.6  # s; but no longer than this
+HURRY = (0.92, 1.08)  # share of a move's usual duration
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Where a hand goes: grasp link's pose (4, 4) in the fixed frame, or None to stay; grip 0..1, or None to keep."""
+
+    pose: np.ndarray | None = None
+    grip: float | None = None
+    home: bool = False
+
+
+@dataclass(frozen=True)
+class Move:
+    """One move of one or more arms, in seconds. `patient`: wait for the puppets however long it takes."""
+
+    duration: float
+    goals: Mapping[str, Goal]
+    patient: bool = False
+
+
+class Operator(ABC):
+    """Moves the masters of a simulated robot. Ask `masters` once a tick, with time that goes on.
+
+    Args:
+        robot: whose masters these are; its things and puppets are looked at, it is not moved.
+        seed: of the hand's inaccuracies.
+    """
+
+    def __init__(self, robot: SimRobot, seed: int = 0) -> None:
+        self.robot = robot
+        self._layouts = {layout.arm.name: layout for layout in Layout(robot.contract).arms}
+        self.reset(seed)
+
+    @abstractmethod
+    def script(self) -> Iterator[Move]:
+        """Yield the moves. Code between two of them runs when the first is done."""
+
+    def reset(self, seed: int) -> None:
+        """Take the masters home and begin the script anew."""
+        self._rng = np.random.default_rng([seed, 1])
+        self._plan = {name: arm.home.copy() for name, arm in self.robot.arms.items()}
+        self._tremor = {n: Tremor(len(arm.home), TREMOR, self._rng) for n, arm in self.robot.arms.items()}
+        self._moves = self.script()
+        self._move: Move | None = None
+        self.finished = False
+
+    def masters(self) -> dict[str, np.ndarray]:
+        """Return the position (J,) of each master at the robot's time, in the contract's order and master's units."""
+        now = self.robot.time
+        if self._move is None or self._over(now):
+            self._next(now)
+        share = 1.0 if self._move is None else (now - self._started) / self._duration
+        way = min_jerk(share)
+        found = {}
+        for name, arm in self.robot.arms.items():
+            position = self._from[name] + way * (self._to[name] - self._from[name])
+            self._plan[name] = position
+            found[name] = self._as_master(arm, position + self._trembling(arm, now))
+        return found
+
+    def _over(self, now: float) -> bool:
+        assert self._move is not None
+        late = now - self._started - self._duration
+        if late < 0 or self.finished:
+            return False
+        if self._behind() < LAG:
+            return True
+        return late > PATIENCE and not self._move.patient
+
+    def _behind(self) -> float:
+        """Largest distance (rad) of a puppet's joint from where its master goes; grippers may be held open."""
+        worst = 0.0
+        for name, arm in self.robot.arms.items():
+            count = len(arm.arm.joints)
+            gap = np.abs(self.robot.joint_states(name).position[:count] - self._to[name])
+            worst = max(worst, float(gap[_arm_columns(arm)].max()))
+        return worst
+
+    def _next(self, now: float) -> None:
+        move = next(self._moves, None)
+        self._from = {name: position.copy() for name, position in self._plan.items()}
+        self._to = {name: position.copy() for name, position in self._plan.items()}
+        self._started = now
+        if move is None:
+            self.finished, self._duration = True, 1.0
+            self._move = self._move or Move(1.0, {})
+            return
+        self._move, self._duration = move, move.duration * float(self._rng.uniform(*HURRY))
+        for name, goal in move.goals.items():
+            self._to[name] = self._aim(self.robot.arms[name], goal, self._to[name])
+
+    def _aim(self, arm: SimArm, goal: Goal, stay: np.ndarray) -> np.ndarray:
+        position = arm.home.copy() if goal.home else stay.copy()
+        columns = _arm_columns(arm)
+        if goal.pose is not None:
+            target = np.linalg.inv(self.robot.base_pose()) @ goal.pose
+            target[:3, 3] += np.clip(self._rng.normal(0, AIM, 3), -2 * AIM, 2 * AIM)
+            position[columns] = reach(arm, target)
+        gripper = arm.arm.gripper
+        if gripper is not None:
+            column = arm.arm.joints.index(gripper.joint)
+            closed, opened = gripper.puppet_range
+            position[column] = stay[column] if goal.grip is None else closed + goal.grip * (opened - closed)
+        return position
+
+    def _trembling(self, arm: SimArm, now: float) -> np.ndarray:
+        deviation = np.zeros(len(arm.home))
+        columns = _arm_columns(arm)
+        deviation[columns] = self._tremor[arm.arm.name].at(now)[columns]
+        return deviation
+
+    def _as_master(self, arm: SimArm, position: np.ndarray) -> np.ndarray:
+        layout = self._layouts[arm.arm.name]
+        return layout.master.restore(layout.command.normalise(np.clip(position, arm.lower, arm.upper)))
+
+
+def _arm_columns(arm: SimArm) -> list[int]:
+    return [i for i, joint in enumerate(arm.model.joints) if joint != arm.model.finger]
+
+
+def reach(arm: SimArm, target: np.ndarray) -> np.ndarray:
+    """Return the arm's joints without the finger, (J-1,) rad, with the grasp link at `target` (4, 4).
+
+    Always sought from home turned towards the target, so that equal targets give equal joints by whatever way.
+
+    Raises:
+        KinematicsError: where it is out of reach.
+    """
+    model = arm.model
+    start = model.named(arm.home)
+    local = np.linalg.inv(model.kinematics.mount) @ target
+    start[model.joints[0]] = float(np.arctan2(local[1, 3], local[0, 3]))
+    joints = [model.joints[i] for i in _arm_columns(arm)]
+    return model.kinematics.inverse(GRASP_LINK, target, joints, start)
+
+
+def from_above(arm: SimArm, xyz: np.ndarray, across: float | None = None) -> np.ndarray:
+    """Return the pose (4, 4) of a gripper that points straight down at `xyz` (3,).
+
+    Args:
+        arm: whose gripper; it is turned as little as possible from the arm's own direction.
+        xyz: m, in the fixed frame.
+        across: rad; the yaw of a cube to be taken by two of its faces. None: the arm's own direction.
+    """
+    away = xyz[:2] - arm.model.kinematics.mount[:2, 3]
+    own = float(np.arctan2(away[1], away[0]))
+    yaw = own
+    if across is not None:
+        quarter = np.pi / 2
+        yaw = across + quarter * round((own - across) / quarter)
+    sine, cosine = np.sin(yaw), np.cos(yaw)
+    rotation = np.array([[0.0, -sine, cosine], [0.0, cosine, sine], [-1.0, 0.0, 0.0]])
+    return pose(xyz, rotation)
+
+
+def yaw_of(matrix: np.ndarray) -> float:
+    """Return the yaw (rad) of a thing that lies flat."""
+    return float(np.arctan2(matrix[1, 0], matrix[0, 0]))
