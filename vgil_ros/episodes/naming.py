@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -85,8 +86,7 @@ def sync_folder(folder: Path) -> None:
     """Bring a folder's entries to the disk, so that a saved name survives a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(handle)
-    except OSError:  # some network file systems do not sync folders; the name is there all the same
-        pass
+        with contextlib.suppress(OSError):  # some network file systems sync no folders; the name is there all the same
+            os.fsync(handle)
     finally:
         os.close(handle)

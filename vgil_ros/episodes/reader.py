@@ -172,9 +172,8 @@ class EpisodeReader:
             EpisodeError: for an unknown camera or row, or a picture that cannot be read or decoded.
         """
         dataset = self._picture(IMAGES, camera, self.camera_names, row)
-        return self._decode(
-            self._guard(dataset.__getitem__, f"{camera} row {row}", row), dataset, f"{camera} row {row}"
-        )
+        what = f"{camera} row {row}"
+        return self._decode(self._guard(dataset.__getitem__, what, row), dataset, what)
 
     def depth(self, camera: str, row: int) -> np.ndarray:
         """Return a depth picture (H, W) uint16 mm."""

@@ -40,7 +40,9 @@ def small_values(
     found = [key for key in STATE if key in observation]
     if found != list(wanted):
         raise EpisodeError(f"the observation has {found}; this episode has {list(wanted)}, from its first row on")
-    values = {f"observations/{key}": _vector(key, observation[key], size) for key, size in wanted.items()}
+    values: dict[str, Any] = {
+        f"observations/{key}": _vector(key, observation[key], size) for key, size in wanted.items()
+    }
     if action is not None:
         values["action"] = _vector("action", action, meta.dim)
         if meta.has_base:
@@ -57,7 +59,7 @@ def small_values(
 
 
 def _vector(key: str, value: Any, size: int, dtype: type = np.float32) -> np.ndarray:
-    out = np.array(value, dtype)  # a copy: the caller may use its array again
+    out: np.ndarray = np.array(value, dtype)  # a copy: the caller may use its array again
     if out.shape != (size,):
         raise EpisodeError(f"{key} has shape {out.shape}; allowed: ({size},)")
     return out

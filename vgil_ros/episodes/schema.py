@@ -5,6 +5,7 @@ Layout: design.md, "Episode file"; the peers' part of it: ALOHA's and Mobile ALO
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,10 +146,8 @@ class RowFile:
     def abandon(self) -> None:
         """Close without a word: the disk is full or the file is not wanted."""
         self._pending.clear()
-        try:
+        with contextlib.suppress(OSError, RuntimeError):  # a full disk; what reached it stays
             self._file.close()
-        except (OSError, RuntimeError):  # a full disk; what reached it stays
-            pass
 
 
 def finish(path: Path, attributes: dict[str, Any], final: Row | None, meta: EpisodeMeta) -> None:

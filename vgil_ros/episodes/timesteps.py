@@ -81,9 +81,7 @@ def _observation(episode: EpisodeReader, row: int) -> OrderedDict[str, Any]:
 
 def _final(episode: EpisodeReader) -> OrderedDict[str, Any]:
     group = episode.file[FINAL]
-    out: OrderedDict[str, Any] = OrderedDict(
-        (key, group[key][()]) for key in ("qpos", "qvel", "effort") if key in group
-    )
+    out: OrderedDict[str, Any] = OrderedDict((k, group[k][()]) for k in ("qpos", "qvel", "effort") if k in group)
     if episode.camera_names:
         out["images"] = LazyPictures(episode.camera_names, episode.final_image)
     if episode.depth_names:

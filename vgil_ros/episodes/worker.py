@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import queue
@@ -147,7 +148,5 @@ class Syncer:
             self._wake.clear()
             if self._done:
                 return
-            try:
+            with contextlib.suppress(OSError):  # the last sync, in close, tells
                 self.sync()
-            except OSError:  # the last sync, in close, tells
-                pass
