@@ -19,7 +19,7 @@ from vgil_ros.core.sync.types import Fault, Miss, Reason, Sample, StreamMiss
 JUMP_NS = 500_000_000  # a stamp this far behind the newest is a clock that jumped, not a sample that came late
 FUTURE_NS = 200_000_000  # a stamp this far ahead of its arrival comes from another clock
 OLD_NS = 1_000_000_000  # and so does one this far behind
-KEEP_NS = 300_000_000  # what is older than the next tick by this cannot be used any more
+KEEP_NS = 100_000_000  # what is older than the next tick by this cannot be used any more
 CAPACITY = {Kind.JOINTS: 1024, Kind.BASE: 1024, Kind.IMAGE: 64, Kind.DEPTH: 64}
 
 

@@ -1,0 +1,200 @@
+"""A recording session as a state machine without I/O: commands and ticks in, effects out.
+
+    IDLE --start--> PREPARING --scene reset--> WAITING --streams ready--> RECORDING --stop, length, abort--> SAVING
+      ^                                                                                                       |
+      +--- not autostart ---  PAUSE (time to reset the scene by hand) <-------------- saved or discarded -----+
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+
+class State(str, Enum):
+    """Where a session stands."""
+
+    IDLE = "idle"
+    PREPARING = "preparing"
+    WAITING = "waiting"
+    RECORDING = "recording"
+    SAVING = "saving"
+    PAUSE = "pause"
+    DONE = "done"
+
+
+class Command(str, Enum):
+    """What an operator can ask for."""
+
+    START = "start"
+    STOP = "stop"
+    TOGGLE = "toggle"
+    DISCARD = "discard"
+    REDO = "redo"
+    QUIT = "quit"
+
+
+class Effect(str, Enum):
+    """What the node must do now."""
+
+    RESET = "reset"  # have the scene reset, then call `prepared`
+    OPEN = "open"  # open an episode
+    SAVE = "save"  # close the episode, then call `closed`
+    DISCARD = "discard"  # throw the episode away, then call `closed`
+    FINISH = "finish"  # end the process
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to a command: whether it was taken, words for the operator, and what to do."""
+
+    ok: bool
+    message: str
+    effects: tuple[Effect, ...] = ()
+
+
+class Session:
+    """Counts rows and episodes and decides what comes next.
+
+    Args:
+        num_episodes: how many to save; 0 goes on until told to quit.
+        episode_len: actions in an episode (ticks); 0 records until told to stop.
+        autostart: starts each episode by itself.
+        pause_ns: time between episodes to reset the scene, where `autostart` is set.
+        marker_rows: rows that carry an end marker; an episode that is stopped goes on for as many.
+        save_on_quit: whether quitting keeps a running episode.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_episodes: int = 0,
+        episode_len: int = 0,
+        autostart: bool = False,
+        pause_ns: int = 0,
+        marker_rows: int = 0,
+        save_on_quit: bool = True,
+    ) -> None:
+        self.num_episodes = num_episodes
+        self.episode_len = episode_len
+        self.autostart = autostart
+        self.pause_ns = pause_ns
+        self.marker_rows = marker_rows
+        self.save_on_quit = save_on_quit
+        self.state = State.IDLE
+        self.saved = 0
+        self.samples = 0
+        self._end_at: int | None = None
+        self._pause_until = 0
+        self._quitting = False
+        self._again = autostart
+
+    def command(self, command: Command, missing: Sequence[str] = ()) -> Reply:
+        """Take an operator's command; `missing` says in words which streams are not ready."""
+        if command is Command.TOGGLE:
+            command = Command.STOP if self.state is State.RECORDING else Command.START
+        return getattr(self, f"_{command.value}")(missing)
+
+    def _start(self, missing: Sequence[str]) -> Reply:
+        if self.state not in (State.IDLE, State.PAUSE):
+            return Reply(False, f"not started: the session is {self.state.value}")
+        if missing:
+            return Reply(False, f"not started: {'; '.join(missing)}")
+        return Reply(True, f"starting episode {self.saved + 1}", self._prepare())
+
+    def _stop(self, missing: Sequence[str]) -> Reply:
+        if self.state is not State.RECORDING:
+            return Reply(False, f"nothing to stop: the session is {self.state.value}")
+        end = self.samples + (self.marker_rows + 1 if self.marker_rows else 0)
+        self._end_at = end if self._end_at is None else min(end, self._end_at)
+        return Reply(True, "stopping, the episode will be saved", self._finish_if_full())
+
+    def _discard(self, missing: Sequence[str]) -> Reply:
+        if self.state is not State.RECORDING:
+            return Reply(False, f"nothing to discard: the session is {self.state.value}")
+        self.state, self._again = State.SAVING, False
+        return Reply(True, "episode discarded", (Effect.DISCARD,))
+
+    def _redo(self, missing: Sequence[str]) -> Reply:
+        reply = self._discard(missing)
+        self._again = self._again or reply.ok
+        return Reply(reply.ok, "episode discarded, it is recorded again" if reply.ok else reply.message, reply.effects)
+
+    def _quit(self, missing: Sequence[str]) -> Reply:
+        self._quitting = True
+        if self.state is State.RECORDING and not self.save_on_quit:
+            self.state = State.SAVING
+            return Reply(True, "quitting, the episode is discarded", (Effect.DISCARD,))
+        if self.state is State.RECORDING:
+            return Reply(True, "quitting, the episode is saved first", self._stop(missing).effects)
+        if self.state is State.SAVING:
+            return Reply(True, "quitting when the episode is saved")
+        return Reply(True, "quitting", self._done())
+
+    def advance(self, now_ns: int, missing: Sequence[str]) -> tuple[Effect, ...]:
+        """Let time pass: begin by itself, end a pause, start once every stream is ready."""
+        if self.state is State.IDLE and self._again:
+            return self._prepare()
+        if self.state is State.PAUSE and now_ns >= self._pause_until:
+            return self._prepare()
+        if self.state is State.WAITING and not missing:
+            self.state, self.samples, self._end_at = State.RECORDING, 0, None
+            if self.episode_len:
+                self._end_at = self.episode_len + 1  # T actions take T+1 observations
+            return (Effect.OPEN,)
+        return ()
+
+    def prepared(self) -> None:
+        """The scene is reset."""
+        if self.state is State.PREPARING:
+            self.state = State.WAITING
+
+    def marker(self) -> float:
+        """The end marker of the sample that comes next."""
+        if not self.marker_rows or self._end_at is None:
+            return 0.0
+        return 1.0 if self._end_at - 1 - self.samples <= self.marker_rows else 0.0  # the last sample has no row
+
+    def sampled(self) -> tuple[Effect, ...]:
+        """A sample was taken into the episode."""
+        self.samples += 1
+        return self._finish_if_full()
+
+    def aborted(self) -> tuple[Effect, ...]:
+        """The episode cannot go on; what was recorded is kept."""
+        if self.state is not State.RECORDING:
+            return ()
+        self.state = State.SAVING
+        return (Effect.SAVE,) if self.samples > 1 else (Effect.DISCARD,)
+
+    def closed(self, now_ns: int, *, saved: bool, counts: bool = True) -> tuple[Effect, ...]:
+        """The episode was saved or discarded; `counts` is False for one that was aborted."""
+        self.saved += saved and counts
+        if self._quitting or (self.num_episodes and self.saved >= self.num_episodes):
+            return self._done()
+        if self.autostart or self._again:
+            self.state, self._pause_until = State.PAUSE, now_ns + self.pause_ns
+            self._again = self.autostart
+        else:
+            self.state = State.IDLE
+        return ()
+
+    @property
+    def pause_ends_ns(self) -> int:
+        """When the pause ends."""
+        return self._pause_until
+
+    def _prepare(self) -> tuple[Effect, ...]:
+        self.state = State.PREPARING
+        return (Effect.RESET,)
+
+    def _finish_if_full(self) -> tuple[Effect, ...]:
+        if self.state is State.RECORDING and self._end_at is not None and self.samples >= self._end_at:
+            self.state = State.SAVING
+            return (Effect.SAVE,) if self.samples > 1 else (Effect.DISCARD,)
+        return ()
+
+    def _done(self) -> tuple[Effect, ...]:
+        self.state = State.DONE
+        return (Effect.FINISH,)
