@@ -1,0 +1,134 @@
+"""Hold a checkpoint against a robot, in words: what `vgil checkpoint check` and the policy node call before motion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from vgil_ros.policies.base import Policy
+from vgil_ros.policies.config import PolicyConfig
+
+RATE_TOLERANCE = 0.01  # of the rate: 50 and 49.9 Hz are the same
+
+
+@dataclass(frozen=True)
+class RobotFacts:
+    """What a policy must agree with.
+
+    Attributes:
+        name: the robot's name; cameras: name -> (height, width) in the contract's order.
+        joint_names: flat, in the order of qpos, like "left/waist".
+        state_dim: width of qpos; action_dim: of an action without the base; action_dim_with_base: with it, None if the
+            robot has no base.
+        rate_hz: of the control loop.
+    """
+
+    name: str
+    cameras: Mapping[str, tuple[int, int]]
+    joint_names: tuple[str, ...]
+    state_dim: int
+    action_dim: int
+    action_dim_with_base: int | None
+    rate_hz: float
+
+
+def compare_with_contract(config: PolicyConfig, facts: RobotFacts) -> list[str]:
+    """Name every mismatch; an empty list means that the policy fits.
+
+    What a checkpoint does not know (picture sizes, joints, rate) cannot mismatch; `unknowns` lists it.
+    Cameras of the robot that the policy does not use are no mismatch.
+    """
+    return [*_cameras(config, facts), *_joints(config, facts), *_dims(config, facts), *_rate(config, facts)]
+
+
+def unknowns(config: PolicyConfig) -> list[str]:
+    """Say what the checkpoint does not tell, and `compare_with_contract` could therefore not check."""
+    words = [f"size of camera {camera.name}" for camera in config.cameras if camera.height is None]
+    words += [] if config.joint_names else ["joint names and their order"]
+    return words + ([] if config.rate_hz is not None else ["rate"])
+
+
+def compare_with_limits(policy: Policy, lower: np.ndarray, upper: np.ndarray, names: tuple[str, ...]) -> list[str]:
+    """Name every joint whose training data cannot come from this robot: other units, other zero, other order.
+
+    Args:
+        lower, upper: joint limits (D,) in rad, in the order of qpos; names: of the joints.
+    """
+    part = policy.normalizer.qpos
+    if part.spec.mode == "identity" or not len(lower) == len(upper) == policy.config.state_dim:
+        return []
+    if part.spec.mode == "mean_std":
+        low = high = part.mean.cpu().numpy()
+        spread = part.std.cpu().numpy()
+    else:
+        low, high = part.min.cpu().numpy(), part.max.cpu().numpy()
+        spread = (high - low) / 2
+    slack = 0.1 * (upper - lower)
+    words = []
+    for index, name in enumerate(names):
+        if low[index] < lower[index] - slack[index] or high[index] > upper[index] + slack[index]:
+            found = f"{low[index]:.3g}" if low[index] == high[index] else f"{low[index]:.3g}..{high[index]:.3g}"
+            words.append(
+                f"joint {name}: trained around {found}, the robot's limits are {lower[index]:.3g}..{upper[index]:.3g} rad"
+            )
+        elif spread[index] > upper[index] - lower[index]:
+            words.append(
+                f"joint {name}: trained with a spread of {spread[index]:.3g}, the robot's whole range is "
+                f"{upper[index] - lower[index]:.3g} rad"
+            )
+    return words
+
+
+def _cameras(config: PolicyConfig, facts: RobotFacts) -> list[str]:
+    words = []
+    for camera in config.cameras:
+        size = facts.cameras.get(camera.name)
+        if size is None:
+            words.append(f"camera {camera.name}: not on robot {facts.name}, which has {list(facts.cameras)}")
+        elif camera.height is not None and (camera.height, camera.width) != size:
+            words.append(
+                f"camera {camera.name}: the policy takes {camera.height}x{camera.width} pictures, "
+                f"robot {facts.name} gives {size[0]}x{size[1]}"
+            )
+    return words
+
+
+def _joints(config: PolicyConfig, facts: RobotFacts) -> list[str]:
+    ours, robots = config.joint_names, facts.joint_names
+    if not ours or ours == robots:
+        return []
+    missing = [name for name in ours if name not in robots]
+    unknown = [name for name in robots if name not in ours]
+    words = []
+    if missing:
+        words.append(f"joints: robot {facts.name} lacks {', '.join(missing)}")
+    if unknown:
+        words.append(f"joints: the policy does not know {', '.join(unknown)}")
+    if not words:
+        first = next(i for i, pair in enumerate(zip(ours, robots, strict=True)) if pair[0] != pair[1])
+        words.append(
+            f"joints: same names, other order: at place {first} the policy has {ours[first]}, "
+            f"robot {facts.name} has {robots[first]}"
+        )
+    return words
+
+
+def _dims(config: PolicyConfig, facts: RobotFacts) -> list[str]:
+    words = []
+    if config.state_dim != facts.state_dim:
+        words.append(f"qpos: the policy takes {config.state_dim} values, robot {facts.name} has {facts.state_dim}")
+    allowed = [facts.action_dim]
+    if facts.action_dim_with_base is not None:
+        allowed.append(facts.action_dim_with_base)
+    if config.action_dim not in allowed:
+        takes = " or ".join(f"{dim} {kind}" for dim, kind in zip(allowed, ("without base", "with base"), strict=False))
+        words.append(f"action: the policy gives {config.action_dim} values, robot {facts.name} takes {takes}")
+    return words
+
+
+def _rate(config: PolicyConfig, facts: RobotFacts) -> list[str]:
+    if config.rate_hz is None or abs(config.rate_hz - facts.rate_hz) <= RATE_TOLERANCE * facts.rate_hz:
+        return []
+    return [f"rate: the policy was trained at {config.rate_hz:g} Hz, robot {facts.name} runs at {facts.rate_hz:g} Hz"]

@@ -1,0 +1,170 @@
+"""A policy made ready for a robot: NumPy observation in, NumPy chunk out, as fast as the machine allows."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vgil_ros.policies.base import FastPath, Policy
+from vgil_ros.policies.cuda_graph import RecordedPass
+from vgil_ros.policies.errors import PolicyError
+from vgil_ros.policies.staging import Staging, picture_sizes
+
+Precision = Literal["fp32", "bf16", "fp16"]
+DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class PrecisionReport:
+    """How far the actions are from the plain policy's in float32, in robot units, on the warm-up observation."""
+
+    precision: str
+    max_difference: float
+    mean_difference: float
+
+
+class InferenceRuntime:
+    """Runs one policy on one device, one observation at a time. Calls from several threads take turns.
+
+    The weights are taken over when it is made: training the policy further does not change it. In float32, TF32 is off,
+    so that the result stays within rounding of the plain policy. Lower precisions say in `report` what they cost.
+    A policy without a fast path is run as it is, in inference mode and under autocast.
+    """
+
+    def __init__(self, policy: Policy, device: str | torch.device = "cpu", precision: Precision = "fp32") -> None:
+        """Move `policy` to `device` and lay it out anew.
+
+        Raises:
+            PolicyError: the precision or device is unknown or absent, or the policy's normaliser is not set.
+        """
+        if precision not in DTYPES:
+            raise PolicyError(f"precision {precision!r} is unknown, allowed are {sorted(DTYPES)}")
+        self.device = _checked_device(device)
+        if precision == "fp16" and self.device.type == "cpu":
+            raise PolicyError("precision 'fp16' needs a GPU, on a CPU allowed are ['bf16', 'fp32']")
+        self.precision: Precision = precision
+        self.report: PrecisionReport | None = None
+        policy.require_normalizer()
+        self._policy = policy.to(self.device).eval()
+        self._fast: FastPath | None = self._policy.make_fast_path(DTYPES[precision])
+        self._staging: Staging | None = None
+        self._sizes: tuple[tuple[int, int], ...] = ()
+        self._recorded: RecordedPass | None = None
+        self._stream = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
+        self._lock = threading.Lock()
+
+    def warm_up(self, observation: Mapping[str, Any] | None = None) -> PrecisionReport:
+        """Make buffers, choose kernels, record the CUDA graph, and measure the result against the plain policy.
+
+        Args:
+            observation: like those to come; made up from the configuration where left out.
+
+        Raises:
+            PolicyError: no observation given and the configuration does not know the picture sizes; or the result is
+                not finite in this precision.
+        """
+        example = observation if observation is not None else self._policy.example_observation()
+        with self._lock, torch.inference_mode(), _exact_float32():
+            self._prepare(example)
+            found = self._run(example)
+            expected = self._plain(example)
+        difference = np.abs(found - expected)
+        self.report = PrecisionReport(self.precision, float(difference.max()), float(difference.mean()))
+        if not np.isfinite(difference).all():
+            raise PolicyError(
+                f"precision {self.precision}: the result is not finite on {self.device}, take another one"
+            )
+        return self.report
+
+    def __call__(self, observation: Mapping[str, Any]) -> np.ndarray:
+        """Give the chunk, (H, A) float32 in robot units.
+
+        Args:
+            observation: {"qpos": (D,) float32, "images": {camera: (H, W, 3) uint8 RGB}}, without a batch axis.
+
+        Raises:
+            PolicyError: cameras, shapes, sizes or dtypes differ from those warmed up for.
+        """
+        with self._lock, torch.inference_mode(), _exact_float32():
+            if self._staging is None:
+                self._prepare(observation)
+            return self._run(observation)
+
+    def reset(self) -> None:
+        """Tell the policy that a new episode begins."""
+        with self._lock:
+            self._policy.reset()
+
+    def _prepare(self, example: Mapping[str, Any]) -> None:
+        """Make everything that depends on the picture sizes."""
+        self._sizes = picture_sizes(self._policy.config, example)
+        self._staging = Staging(self._policy.config, self._sizes, self.device)
+        if self._fast is None:
+            return
+        self._staging.load(example)
+        if self._stream is None:
+            self._fast.tune(self._staging.qpos, self._staging.images)
+        else:
+            torch.cuda.synchronize(self.device)
+            self._recorded = RecordedPass(self._compute(self._fast, self._staging), self._stream)
+
+    def _run(self, observation: Mapping[str, Any]) -> np.ndarray:
+        staging = self._staging
+        assert staging is not None
+        if self._fast is None:
+            with torch.autocast(self.device.type, DTYPES[self.precision], enabled=self.precision != "fp32"):
+                return self._plain(observation)
+        stream: AbstractContextManager[Any] = nullcontext()
+        if self._stream is not None:
+            stream = torch.cuda.stream(self._stream)
+        with stream:
+            staging.load(observation)
+        out = self._recorded() if self._recorded is not None else self._compute(self._fast, staging)()
+        return np.array(out.numpy(), dtype=np.float32)  # a copy: buffers are used again
+
+    def _plain(self, observation: Mapping[str, Any]) -> np.ndarray:
+        batched = {
+            **observation,
+            "qpos": np.asarray(observation["qpos"], np.float32)[None],
+            "images": {name: np.asarray(image)[None] for name, image in observation["images"].items()},
+        }
+        return self._policy.predict_chunk(batched)[0].float().cpu().numpy()
+
+    @staticmethod
+    def _compute(fast: FastPath, staging: Staging) -> Callable[[], Tensor]:
+        return lambda: fast(staging.qpos, staging.images)
+
+
+def _checked_device(name: str | torch.device) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise PolicyError(f"device {name!r} is unknown: {error}") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise PolicyError(f"device {name!r}: torch finds no CUDA device here")
+    if device.type == "cuda" and device.index is None:
+        device = torch.device("cuda", torch.cuda.current_device())
+    return device
+
+
+def _exact_float32() -> AbstractContextManager[Any]:
+    """Switch TF32 off for convolutions and matrix products while a runtime runs or records."""
+    if not torch.cuda.is_available():
+        return nullcontext()
+    return _NoTf32()
+
+
+class _NoTf32(AbstractContextManager[None]):
+    def __enter__(self) -> None:
+        self._before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+
+    def __exit__(self, *_: object) -> None:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = self._before
