@@ -39,10 +39,17 @@ def sequences(draw: st.DrawFn) -> list[Tick]:
     """Stretches of motion (still, steps, walks, far beyond the limits) with every kind of trouble in between."""
     values = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     at, ticks = values.uniform(LOWER - 1, UPPER + 1), []
-    kinds = st.sampled_from(["still", "walk", "wild", "odd", "odd_base", "none", "stale", "silent", "estop", "unheard"])
+    fastest = VELOCITY * PERIOD
+    kinds = st.sampled_from(
+        ["still", "walk", "ramp", "wild", "odd", "odd_base", "none", "stale", "silent", "estop", "unheard"]
+    )
     for kind, length in draw(st.lists(st.tuples(kinds, st.integers(1, 25)), min_size=1, max_size=8)):
+        drift = values.choice([-1.0, 0.5, 1.0], size=3)
         for _ in range(length):
-            at = at + values.normal(size=3) * {"still": 0.0, "wild": 2.0}.get(kind, 0.01)
+            if kind == "ramp":  # through the limits at full speed: what has to be braked in time
+                at = at + fastest * drift
+            else:
+                at = at + values.normal(size=3) * {"still": 0.0, "wild": 2.0}.get(kind, 0.01)
             positions, base = at.copy(), values.normal(size=2)
             if kind == "odd":
                 positions[values.integers(3)] = draw(ODD)
@@ -154,6 +161,20 @@ def test_a_hold_slows_down_within_the_limits_and_stops(before: int, held: int, s
     assert np.all(slowing[1:] * slowing[0] >= -EPS)  # never backwards
     needed = int(np.ceil((VELOCITY / (ACCELERATION * PERIOD)).max())) + 1
     np.testing.assert_allclose(slowing[needed:], 0.0, atol=EPS)
+
+
+def test_a_ramp_at_full_speed_through_a_limit_is_braked_before_it() -> None:
+    measured = np.array([0.0, 0.5, 1.0])
+    ramp = measured + np.minimum(np.arange(1, 400) / 50, 1.0)[:, None] * np.arange(399)[:, None] * VELOCITY * PERIOD
+    for held_from in (399, 38, 30):
+        ticks = [Tick(Command(row) if number < held_from else None) for number, row in enumerate(ramp)]
+        positions = path(play(pipeline(True), ticks, measured), measured)
+        velocity = np.diff(positions, axis=0, prepend=positions[:1]) / PERIOD
+        assert np.abs(np.diff(velocity, axis=0)).max() > 0
+        assert np.all(np.abs(np.diff(velocity, axis=0)) <= ACCELERATION * PERIOD + EPS)
+        assert np.all((positions >= LOWER) & (positions <= UPPER))
+        if held_from == 399:
+            np.testing.assert_allclose(positions[-1], UPPER, atol=1e-6)
 
 
 def test_without_acceleration_limits_a_hold_stays_at_the_last_safe_positions() -> None:
