@@ -38,9 +38,9 @@ class JointReader:
     def read(
         self,
         names: Sequence[str],
-        position: Sequence[float],
-        velocity: Sequence[float] = (),
-        effort: Sequence[float] = (),
+        position: Sequence[float] | np.ndarray,
+        velocity: Sequence[float] | np.ndarray = (),
+        effort: Sequence[float] | np.ndarray = (),
     ) -> np.ndarray:
         """Return the payload (3, J) float64: position, velocity, effort; NaN rows for what is not measured.
 

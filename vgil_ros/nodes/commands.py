@@ -1,0 +1,131 @@
+"""Actions out: every topic is encoded first, then all are published, so that a bad value never half-reaches a robot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Duration
+from geometry_msgs.msg import Twist
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from vgil_ros.core.errors import VgilError
+from vgil_ros.core.layout import ArmLayout, Layout
+from vgil_ros.nodes.runtime import VgilNode
+
+Encoded = list[tuple[Any, Any]]  # (publisher, message)
+
+
+class RobotCommands:
+    """Publishers of a robot's command topics.
+
+    Args:
+        node: the node that publishes.
+        layout: the robot.
+        period_s: time between two commands; a trajectory's point is to be reached after it.
+    """
+
+    def __init__(self, node: VgilNode, layout: Layout, period_s: float) -> None:
+        self._node = node
+        self._period = period_s
+        self.layout = layout
+        self._arms = [self._encoder(arm) for arm in layout.arms]
+        base = layout.contract.base
+        self._base = node.create_publisher(Twist, base.command.topic, 10) if base else None
+
+    def encode(self, action: np.ndarray, base: np.ndarray | None = None) -> Encoded:
+        """Return the messages for an action (>= J,) in units of the action, and a base velocity (2,) [m/s, rad/s].
+
+        Raises:
+            VgilError: for a value that is not finite.
+        """
+        messages: Encoded = []
+        for index in range(len(self._arms)):
+            messages += self.encode_arm(index, action[self.layout.arms[index].columns])
+        return messages + (self.encode_base(base) if base is not None else [])
+
+    def encode_arm(self, index: int, action: np.ndarray) -> Encoded:
+        """The messages for one arm's part (joints,) of an action."""
+        arm = self.layout.arms[index]
+        command = arm.command.restore(np.asarray(action, np.float64))
+        if not np.isfinite(command).all():
+            raise VgilError(f"{arm.arm.name}: command {command.tolist()} is not finite; nothing is sent")
+        return self._arms[index](command)
+
+    def encode_base(self, base: np.ndarray) -> Encoded:
+        """The message for a base velocity (2,) [m/s, rad/s]; none where the robot has no base."""
+        if self._base is None:
+            return []
+        if not np.isfinite(base).all():
+            raise VgilError(f"base: command {base.tolist()} is not finite; nothing is sent")
+        twist = Twist()
+        twist.linear.x, twist.angular.z = float(base[0]), float(base[1])
+        return [(self._base, twist)]
+
+    @staticmethod
+    def send(messages: Encoded) -> None:
+        """Publish what was encoded."""
+        for publisher, message in messages:
+            publisher.publish(message)
+
+    def _encoder(self, arm: ArmLayout) -> Callable[[np.ndarray], Encoded]:
+        makers = {
+            "joint_state": self._joint_state,
+            "float64_multi_array": self._array,
+            "joint_trajectory": self._trajectory,
+            "interbotix_group": self._interbotix,
+        }
+        return makers[arm.arm.command.type](arm)
+
+    def _joint_state(self, arm: ArmLayout) -> Callable[[np.ndarray], Encoded]:
+        publisher = self._node.create_publisher(JointState, arm.arm.command.topic, 10)
+        names = list(arm.arm.joints)
+
+        def encode(command: np.ndarray) -> Encoded:
+            message = JointState(name=names, position=command.tolist())
+            message.header.stamp = self._node.get_clock().now().to_msg()
+            return [(publisher, message)]
+
+        return encode
+
+    def _array(self, arm: ArmLayout) -> Callable[[np.ndarray], Encoded]:
+        publisher = self._node.create_publisher(Float64MultiArray, arm.arm.command.topic, 10)
+        return lambda command: [(publisher, Float64MultiArray(data=command.tolist()))]
+
+    def _trajectory(self, arm: ArmLayout) -> Callable[[np.ndarray], Encoded]:
+        publisher = self._node.create_publisher(JointTrajectory, arm.arm.command.topic, 10)
+        names = list(arm.arm.joints)
+        after = Duration(sec=int(self._period), nanosec=int(self._period % 1 * 1e9))
+
+        def encode(command: np.ndarray) -> Encoded:
+            point = JointTrajectoryPoint(positions=command.tolist(), time_from_start=after)
+            return [(publisher, JointTrajectory(joint_names=names, points=[point]))]  # stamp 0: "now"
+
+        return encode
+
+    def _interbotix(self, arm: ArmLayout) -> Callable[[np.ndarray], Encoded]:
+        """The group topic takes the arm, the sibling topic `joint_single` the gripper."""
+        try:
+            from interbotix_xs_msgs.msg import JointGroupCommand, JointSingleCommand
+        except ImportError as error:
+            raise VgilError(
+                f"arm '{arm.arm.name}': command type 'interbotix_group' needs the package interbotix_xs_msgs, which is"
+                " not installed; allowed without it: joint_state, float64_multi_array, joint_trajectory"
+            ) from error
+        topic = arm.arm.command.topic
+        group = self._node.create_publisher(JointGroupCommand, topic, 10)
+        single = self._node.create_publisher(JointSingleCommand, topic.rsplit("/", 1)[0] + "/joint_single", 10)
+        gripper = arm.arm.gripper
+        column = arm.arm.joints.index(gripper.joint) if gripper else None
+
+        def encode(command: np.ndarray) -> Encoded:
+            joints = command if column is None else np.delete(command, column)
+            out: Encoded = [(group, JointGroupCommand(name="arm", cmd=joints.tolist()))]
+            if gripper is not None and column is not None:
+                out.append((single, JointSingleCommand(name=gripper.joint, cmd=float(command[column]))))
+            return out
+
+        return encode

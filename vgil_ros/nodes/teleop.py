@@ -1,0 +1,138 @@
+"""Teleoperation on topics: each puppet follows its master, the base follows a Twist. The law is `core.follow`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import Twist
+from sensor_msgs.msg import JointState
+
+from vgil_ros.assets import load_contract
+from vgil_ros.core.errors import VgilError
+from vgil_ros.core.follow import Follower, Phase
+from vgil_ros.core.layout import POSITION, Affine, ArmLayout, JointReader, Layout, master_reader, puppet_reader
+from vgil_ros.nodes import cdr
+from vgil_ros.nodes.commands import RobotCommands
+from vgil_ros.nodes.inputs import sensor_qos
+from vgil_ros.nodes.runtime import VgilNode, run
+
+BASE_STALE_NS = 250_000_000
+
+
+class State:
+    """The last positions of one arm, in units of the action, and when they were measured."""
+
+    def __init__(self, node: VgilNode, topic: str, reader: JointReader, units: Affine) -> None:
+        self.last: tuple[np.ndarray, int] | None = None
+        self._node, self._reader, self._units = node, reader, units
+        node.create_subscription(JointState, topic, self._on_message, sensor_qos(10), raw=True)
+
+    def _on_message(self, data: bytes) -> None:
+        try:
+            message = cdr.read_joint_state(data)
+            payload = self._reader.read(message.names, message.position)
+        except VgilError as error:
+            self._node.trouble(self._reader.stream, str(error))
+            return
+        self._node.recovered(self._reader.stream)
+        self.last = (self._units.normalise(payload[POSITION]), message.stamp_ns)
+
+
+class Teleop(VgilNode):
+    """Puppets follow masters."""
+
+    def __init__(self) -> None:
+        super().__init__("teleop")
+        self.contract, _ = load_contract(self.declare("robot", "sim_aloha"))
+        self.layout = Layout(self.contract)
+        rate = self.declare("rate", 100.0)
+        if not 1.0 <= rate <= 1000.0:
+            raise VgilError(f"parameter rate is {rate}; allowed: 1 to 1000 Hz")
+        on_gesture = self.declare("wait_for_gripper", False)
+        base_input = self.declare("base_input", "/teleop/cmd_vel")
+        self.commands = RobotCommands(self, self.layout, 1.0 / rate)
+        self.arms = [(i, arm) for i, arm in enumerate(self.layout.arms) if arm.arm.master]
+        if not self.arms:
+            raise VgilError(f"robot '{self.contract.name}' has no master; teleop needs at least one")
+        self.followers = [self._follower(arm, on_gesture) for _, arm in self.arms]
+        self.masters = [self._master(arm) for _, arm in self.arms]
+        self.puppets = [State(self, a.arm.puppet.topic, puppet_reader(a.arm), a.state) for _, a in self.arms]
+        self._phases: list[Phase | None] = [None] * len(self.arms)
+        self._base: tuple[np.ndarray, int] | None = None
+        if self.contract.base:
+            self.create_subscription(Twist, base_input, self._on_twist, 10)
+        self._last_ns = self._now()
+        self.create_timer(1.0 / rate, self._step)
+
+    def _follower(self, arm: ArmLayout, on_gesture: bool) -> Follower:
+        part = arm.columns
+        velocity = self.layout.limit("velocity")
+        assert velocity is not None
+        gripper = None if arm.gripper_column is None else arm.gripper_column - part.start
+        return Follower(
+            self.layout.lower[part], self.layout.upper[part], velocity[part], gripper=gripper, on_gesture=on_gesture
+        )
+
+    def _master(self, arm: ArmLayout) -> State:
+        assert arm.arm.master is not None
+        return State(self, arm.arm.master.topic, master_reader(arm.arm), arm.master)
+
+    def _now(self) -> int:
+        return int(self.get_clock().now().nanoseconds)
+
+    def _on_twist(self, message: Twist) -> None:
+        wanted = np.array([message.linear.x, message.angular.z])
+        if not np.isfinite(wanted).all():
+            self.trouble("base", f"base: velocity {wanted.tolist()} is not finite; not followed")
+            return
+        self.recovered("base")
+        self._base = (wanted, self._now())
+
+    def _step(self) -> None:
+        now = self._now()
+        dt = min(max((now - self._last_ns) / 1e9, 0.0), 0.1)
+        self._last_ns = now
+        messages: Any = []
+        for i, (index, _) in enumerate(self.arms):
+            target = self.followers[i].step(now, dt, self.masters[i].last, self.puppets[i].last)
+            self._announce(i)
+            if target is not None:
+                messages += self.commands.encode_arm(index, target)
+        self.commands.send(messages + self._base_message(now))
+
+    def _base_message(self, now: int) -> Any:
+        """A fresh velocity within limits; zero from a stale one, once the base was driven at all."""
+        if self._base is None or self.contract.base is None:
+            return []
+        limits = np.array([self.contract.base.limits.linear, self.contract.base.limits.angular])
+        wanted, stamp = self._base
+        fresh = now - stamp <= BASE_STALE_NS
+        return self.commands.encode_base(np.clip(wanted, -limits, limits) if fresh else np.zeros(2))
+
+    def _announce(self, i: int) -> None:
+        phase, name = self.followers[i].phase, self.arms[i][1].arm.name
+        if phase is self._phases[i]:
+            return
+        self._phases[i] = phase
+        if phase is Phase.WAITING:
+            which = ", ".join(
+                w for w, s in (("master", self.masters[i]), ("puppet", self.puppets[i])) if s.last is None
+            )
+            self.get_logger().warning(f"{name}: holding, {'no ' + which if which else 'its master or puppet is stale'}")
+        else:
+            self.get_logger().info(f"{name}: {phase.value}")
+
+    def on_shutdown(self) -> None:
+        """The arms hold where they are; the base stops."""
+        if self.contract.base:
+            self.commands.send(self.commands.encode_base(np.zeros(2)))
+
+
+def main() -> None:
+    """Entry point of the executable `teleop`."""
+    run(Teleop)
+
+
+if __name__ == "__main__":
+    main()
