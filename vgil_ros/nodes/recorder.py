@@ -180,6 +180,10 @@ class Recorder(VgilNode):
             return
         if isinstance(found, Miss):
             words = "; ".join(self.inputs.explain(miss) for miss in found.streams)
+            if self.session.samples == 0:  # nothing recorded yet: begin a moment later
+                self.trouble("beginning", f"waiting for the first complete tick: {words}")
+                self.sync.start(self.inputs.now_ns())
+                return
             if found.action == "drop":
                 self.sink.dropped += 1
                 self.trouble("dropped", f"tick {found.tick} left out: {words}")
@@ -187,6 +191,7 @@ class Recorder(VgilNode):
             self._abort(words)
             return
         self.skew.add(found)
+        self.recovered("beginning")
         try:
             self.sink.push(found, self.session.marker())
         except VgilError as error:

@@ -116,12 +116,20 @@ class Teleop(VgilNode):
             return
         self._phases[i] = phase
         if phase is Phase.WAITING:
-            which = ", ".join(
-                w for w, s in (("master", self.masters[i]), ("puppet", self.puppets[i])) if s.last is None
-            )
-            self.get_logger().warning(f"{name}: holding, {'no ' + which if which else 'its master or puppet is stale'}")
+            self.get_logger().warning(f"{name}: holding: {self._why(i)}")
         else:
             self.get_logger().info(f"{name}: {phase.value}")
+
+    def _why(self, i: int) -> str:
+        arm, now = self.arms[i][1].arm, self._now()
+        assert arm.master is not None
+        reasons = []
+        for topic, state in ((arm.master.topic, self.masters[i]), (arm.puppet.topic, self.puppets[i])):
+            if state.last is None:
+                reasons.append(f"nothing received on {topic}")
+            elif now - state.last[1] > self.followers[i].stale_ns:
+                reasons.append(f"{topic} is {(now - state.last[1]) / 1e6:.0f} ms old")
+        return ", ".join(reasons)
 
     def on_shutdown(self) -> None:
         """The arms hold where they are; the base stops."""
