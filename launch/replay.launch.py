@@ -1,0 +1,18 @@
+"""Play a recorded episode's actions back to the robot; with `sim:=true` to the simulated one."""
+
+from launch import LaunchDescription
+
+from vgil_ros.nodes.bringup import declare, main_node, monitoring, prepare, side_node
+
+
+def generate_launch_description() -> LaunchDescription:
+    """The replay ends the launch, and the launch ends with its exit code."""
+    return LaunchDescription(
+        [
+            *declare("robot", "task", "episode", "autostart", "dry_run", "sim", "seed", "speed", "rviz"),
+            prepare(),
+            side_node("sim", "robot", "task", "seed", "speed", when="sim", fixed={"operator": False}),
+            *monitoring(),
+            main_node("replay", "robot", "episode", "autostart", "dry_run"),
+        ]
+    )

@@ -1,0 +1,18 @@
+"""Puppets follow masters; with `sim:=true` those of a simulated robot, led by its operator."""
+
+from launch import LaunchDescription
+
+from vgil_ros.nodes.bringup import declare, main_node, monitoring, prepare, side_node
+
+
+def generate_launch_description() -> LaunchDescription:
+    """The teleop node ends the launch."""
+    return LaunchDescription(
+        [
+            *declare("robot", "task", "sim", "seed", "speed", "operator", "rviz"),
+            prepare(),
+            side_node("sim", "robot", "task", "seed", "speed", "operator", when="sim"),
+            *monitoring(),
+            main_node("teleop", "robot"),
+        ]
+    )

@@ -1,0 +1,191 @@
+"""Actions: each does one thing when it is executed, and may return more to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vgil_ros.cli.launch_shim.context import LaunchContext
+from vgil_ros.cli.launch_shim.description import LaunchDescriptionEntity, ParameterValue
+from vgil_ros.core.errors import VgilError
+
+Entities = Iterable[LaunchDescriptionEntity]
+
+
+class DeclareLaunchArgument(LaunchDescriptionEntity):
+    """An argument of the launch file: `name:=value`."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        default_value: str | None = None,
+        description: str = "",
+        choices: Sequence[str] | None = None,
+    ) -> None:
+        self.name = name
+        self.default_value = default_value
+        self.description = description
+        self.choices = choices
+
+    def execute(self, context: LaunchContext) -> Entities:
+        """Fill in the default, and hold the value against the choices.
+
+        Raises:
+            VgilError: where it has neither value nor default, or a value that is not among the choices.
+        """
+        if self.default_value is not None:
+            context.launch_configurations.setdefault(self.name, self.default_value)
+        if self.name not in context.launch_configurations:
+            raise VgilError(f"launch argument '{self.name}' is missing: {self.description}; give {self.name}:=VALUE")
+        found = context.launch_configurations[self.name]
+        if self.choices and found not in self.choices:
+            raise VgilError(f"launch argument '{self.name}' is '{found}'; allowed: {list(self.choices)}")
+        return ()
+
+
+class OpaqueFunction(LaunchDescriptionEntity):
+    """A Python function of the context that returns what to do next."""
+
+    def __init__(
+        self,
+        *,
+        function: Callable[..., Entities | None],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._call = (function, tuple(args), dict(kwargs or {}))
+
+    def execute(self, context: LaunchContext) -> Entities:
+        """Call it."""
+        function, args, kwargs = self._call
+        return function(context, *args, **kwargs) or ()
+
+
+class SetEnvironmentVariable(LaunchDescriptionEntity):
+    """Set a variable for all processes that start after it."""
+
+    def __init__(self, name: str, value: str) -> None:
+        self.name = name
+        self.value = value
+
+    def execute(self, context: LaunchContext) -> Entities:
+        """Set it."""
+        context.environment[self.name] = self.value
+        return ()
+
+
+class LogInfo(LaunchDescriptionEntity):
+    """Say something."""
+
+    def __init__(self, *, msg: str) -> None:
+        self.msg = msg
+
+    def execute(self, context: LaunchContext) -> Entities:
+        """Say it."""
+        print(f"[launch] {self.msg}", flush=True)
+        return ()
+
+
+class Shutdown(LaunchDescriptionEntity):
+    """End everything."""
+
+    def __init__(self, *, reason: str = "no reason given") -> None:
+        self.reason = reason
+
+    def execute(self, context: LaunchContext) -> Entities:
+        """Ask for the end; the runner sees to it."""
+        if context.shutdown_reason is None:
+            context.shutdown_reason = self.reason
+        return ()
+
+
+class ExecuteProcess(LaunchDescriptionEntity):
+    """A process, from its command line.
+
+    Attributes:
+        name: what its lines of output are marked with.
+    """
+
+    def __init__(
+        self,
+        *,
+        cmd: Sequence[str],
+        name: str | None = None,
+        output: str = "screen",
+        additional_env: Mapping[str, str] | None = None,
+        sigterm_timeout: str = "5",
+        sigkill_timeout: str = "5",
+    ) -> None:
+        self.cmd = list(cmd)
+        self.name = name or Path(self.cmd[0]).name
+        self.output = output
+        self.additional_env = dict(additional_env or {})
+        self.sigterm_timeout = float(sigterm_timeout)
+        self.sigkill_timeout = float(sigkill_timeout)
+
+    def execute(self, context: LaunchContext) -> Entities:
+        """Hand it to the runner, which starts it."""
+        context.to_start.append(self)
+        return ()
+
+
+class Node(ExecuteProcess):
+    """A ROS node: one of this package's, or an executable found on the ament path or on PATH."""
+
+    def __init__(
+        self,
+        *,
+        package: str,
+        executable: str,
+        parameters: Sequence[Mapping[str, Any]] = (),
+        arguments: Sequence[str] = (),
+        **process: Any,
+    ) -> None:
+        cmd = [*_command(package, executable), *arguments]
+        for name, value in (item for group in parameters for item in group.items()):
+            plain = value.value if isinstance(value, ParameterValue) else value
+            cmd += ["-p", f"{name}:={json.dumps(plain)}"]
+        if parameters:
+            cmd.insert(cmd.index("-p"), "--ros-args")
+        super().__init__(cmd=cmd, name=executable, **process)
+
+
+def _command(package: str, executable: str) -> list[str]:
+    if package == "vgil_ros":
+        return [sys.executable, "-m", "vgil_ros.nodes", executable]
+    for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep):
+        path = Path(prefix, "lib", package, executable)
+        if prefix and os.access(path, os.X_OK):
+            return [str(path)]
+    found = shutil.which(executable)
+    if found is None:
+        raise VgilError(f"executable '{executable}' of package '{package}' was not found; is the package installed?")
+    return [found]
+
+
+class OnProcessExit:
+    """What to do when a process ends: a function of (event, context); `event.returncode` is its exit status."""
+
+    def __init__(
+        self, *, target_action: ExecuteProcess, on_exit: Callable[[Any, LaunchContext], Entities | None]
+    ) -> None:
+        self.target_action = target_action
+        self.on_exit = on_exit
+
+
+class RegisterEventHandler(LaunchDescriptionEntity):
+    """Listen for an event from now on."""
+
+    def __init__(self, event_handler: OnProcessExit) -> None:
+        self.event_handler = event_handler
+
+    def execute(self, context: LaunchContext) -> Entities:
+        """Register it."""
+        context.exit_handlers.append(self.event_handler)
+        return ()
