@@ -1,8 +1,8 @@
 """A recording session as a state machine without I/O: commands and ticks in, effects out.
 
-    IDLE --start--> PREPARING --scene reset--> WAITING --streams ready--> RECORDING --stop, length, abort--> SAVING
-      ^                                                                                                       |
-      +--- not autostart ---  PAUSE (time to reset the scene by hand) <-------------- saved or discarded -----+
+IDLE --start--> PREPARING --scene reset--> WAITING --streams ready--> RECORDING --stop, length, abort--> SAVING
+  ^                                                                                                       |
+  +--- not autostart ---  PAUSE (time to reset the scene by hand) <-------------- saved or discarded -----+
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Session:
         self.samples = 0
         self._end_at: int | None = None
         self._pause_until = 0
-        self._quitting = False
+        self.quitting = False
         self._again = autostart
 
     def command(self, command: Command, missing: Sequence[str] = ()) -> Reply:
@@ -108,7 +108,7 @@ class Session:
             return Reply(False, f"nothing to stop: the session is {self.state.value}")
         end = self.samples + (self.marker_rows + 1 if self.marker_rows else 0)
         self._end_at = end if self._end_at is None else min(end, self._end_at)
-        return Reply(True, "stopping, the episode will be saved", self._finish_if_full())
+        return Reply(True, f"ending episode {self.saved + 1}", self._finish_if_full())
 
     def _discard(self, missing: Sequence[str]) -> Reply:
         if self.state is not State.RECORDING:
@@ -122,7 +122,7 @@ class Session:
         return Reply(reply.ok, "episode discarded, it is recorded again" if reply.ok else reply.message, reply.effects)
 
     def _quit(self, missing: Sequence[str]) -> Reply:
-        self._quitting = True
+        self.quitting = True
         if self.state is State.RECORDING and not self.save_on_quit:
             self.state = State.SAVING
             return Reply(True, "quitting, the episode is discarded", (Effect.DISCARD,))
@@ -168,10 +168,10 @@ class Session:
         self.state = State.SAVING
         return (Effect.SAVE,) if self.samples > 1 else (Effect.DISCARD,)
 
-    def closed(self, now_ns: int, *, saved: bool, counts: bool = True) -> tuple[Effect, ...]:
-        """The episode was saved or discarded; `counts` is False for one that was aborted."""
-        self.saved += saved and counts
-        if self._quitting or (self.num_episodes and self.saved >= self.num_episodes):
+    def closed(self, now_ns: int, *, saved: bool) -> tuple[Effect, ...]:
+        """The episode is over; `saved` says whether it counts as one."""
+        self.saved += saved
+        if self.quitting or (self.num_episodes and self.saved >= self.num_episodes):
             return self._done()
         if self.autostart or self._again:
             self.state, self._pause_until = State.PAUSE, now_ns + self.pause_ns
@@ -180,10 +180,13 @@ class Session:
             self.state = State.IDLE
         return ()
 
-    @property
-    def pause_ends_ns(self) -> int:
-        """When the pause ends."""
-        return self._pause_until
+    def words(self, now_ns: int) -> str:
+        """Where the session stands, as one would say it."""
+        if self.state is State.RECORDING:
+            return f"episode {self.saved + 1}: {self.samples} ticks"
+        if self.state is State.PAUSE:
+            return f"reset the scene: next episode in {max(0, self._pause_until - now_ns) / 1e9:.0f} s"
+        return f"{self.state.value}: {self.saved} episodes done"
 
     def _prepare(self) -> tuple[Effect, ...]:
         self.state = State.PREPARING

@@ -1,0 +1,253 @@
+"""What recorder and policy share: a session of episodes over synchronised streams, worked by services and time."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from rclpy.task import Future as RosFuture
+from std_msgs.msg import Bool
+from std_srvs.srv import Trigger
+
+from vgil_ros.assets import load_contract
+from vgil_ros.core.errors import VgilError
+from vgil_ros.core.layout import Layout
+from vgil_ros.core.session import Command, Effect, Reply, Session, State
+from vgil_ros.core.streams import streams_of
+from vgil_ros.core.sync import Miss, Sample, Synchronizer
+from vgil_ros.nodes import status
+from vgil_ros.nodes.inputs import StreamInputs
+from vgil_ros.nodes.runtime import VgilNode
+
+RESET_TIMEOUT_NS = 10_000_000_000
+
+
+class SessionNode(VgilNode):
+    """Runs a `core.session.Session`: a subclass says what an episode is (`begin`, `take`, `save`, `discard`).
+
+    Args:
+        name: the node's name, and the prefix of its services and status.
+        masters: whether the masters are listened to.
+        rate_factor: steps in a tick.
+    """
+
+    def __init__(self, name: str, *, masters: bool, rate_factor: int = 1) -> None:
+        super().__init__(name)
+        self.contract, self.contract_text = load_contract(self.declare("robot", "sim_aloha"))
+        self.layout = Layout(self.contract)
+        self.streams = streams_of(self.contract, masters=masters)
+        self.task = self.declare("task", "")
+        self.session = self._make_session()
+        self.sync = Synchronizer(self.streams, self.contract.sync, self.contract.rate_hz)
+        self.inputs = StreamInputs(self, self.contract, self.sync)
+        self.skew = status.SkewWindow(self.streams)
+        self.status = status.StatusPublisher(self, f"/{name}/status", self.contract.name)
+        self.success: bool | None = None
+        self._interrupts = 0
+        self._closing: tuple[Future, bool] | None = None  # and whether it is to be saved
+        self._counts = True  # whether the episode at hand counts as one
+        self._resetting: tuple[RosFuture, int] | None = None
+        self._reset_client = self._connect_reset()
+        self.sync.start(self.now_ns())
+        self.create_timer(1.0 / (rate_factor * self.contract.rate_hz), self.step)
+        self.create_timer(0.2, self._publish_status)
+        self.create_timer(1.0, self._look_around)
+
+    @abstractmethod
+    def begin(self) -> None:
+        """An episode begins."""
+
+    @abstractmethod
+    def take(self, found: Sample | Miss) -> None:
+        """A tick of a running episode."""
+
+    @abstractmethod
+    def save(self) -> Future[Path | None]:
+        """The episode ends and is kept; the future gives its file, if it has one."""
+
+    @abstractmethod
+    def discard(self) -> Future[None]:
+        """The episode ends and is thrown away."""
+
+    @abstractmethod
+    def figures(self) -> dict[str, object]:
+        """The status' values beside those of every session."""
+
+    def _make_session(self) -> Session:
+        on_interrupt = self.declare("on_interrupt", "save")
+        if on_interrupt not in ("save", "discard"):
+            raise VgilError(f"parameter on_interrupt is '{on_interrupt}'; allowed: save, discard")
+        counts = {name: self.declare(name, 0) for name in ("num_episodes", "episode_len")}
+        for name, value in counts.items():
+            if value < 0:
+                raise VgilError(f"parameter {name} is {value}; allowed: 0 (no end) or more")
+        return Session(
+            **counts,
+            autostart=self.declare("autostart", False),
+            pause_ns=int(self.declare("reset_time", 5.0) * 1e9),
+            marker_rows=self.contract.end_marker.rows if self.contract.end_marker else 0,
+            save_on_quit=on_interrupt == "save",
+        )
+
+    def _connect_reset(self) -> Any:
+        success = self.declare("success_topic", "")
+        if success:
+            self.create_subscription(Bool, success, self._on_success, 10)
+        reset = self.declare("reset_service", "")
+        return self.create_client(Trigger, reset) if reset else None
+
+    def _on_success(self, message: Bool) -> None:
+        self.success = message.data
+
+    def serve(self, name: str, command: Command) -> None:
+        """Offer a command as a service `/NODE/NAME` (std_srvs/Trigger)."""
+
+        def answer(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+            reply = self.command(command)
+            response.success, response.message = reply.ok, reply.message
+            return response
+
+        self.create_service(Trigger, f"/{self.get_name()}/{name}", answer)
+
+    def command(self, command: Command) -> Reply:
+        """Take an operator's command, whichever way it came."""
+        reply = self.session.command(command, self.not_ready())
+        log = self.get_logger()
+        (log.info if reply.ok else log.warning)(reply.message)
+        self._do(reply.effects)
+        return reply
+
+    def not_ready(self) -> tuple[str, ...]:
+        """In words, what stands against starting now."""
+        return self.inputs.missing(self.now_ns())
+
+    def now_ns(self) -> int:
+        """The node's clock."""
+        return self.inputs.now_ns()
+
+    def interrupted(self) -> None:
+        """Ctrl-C: end well, by saving or discarding as asked; a second one ends at once."""
+        self._interrupts += 1
+        if self.session.state is State.DONE or self._interrupts > 1:
+            self.finish(1)
+
+    def step(self) -> None:
+        """Every ripe tick, then whatever has come to its end or is due to begin."""
+        now = self.now_ns()
+        if self._interrupts and not self.session.quitting:
+            self.command(Command.QUIT)
+        while (found := self.sync.sample(now)) is not None:
+            if isinstance(found, Sample):
+                self.skew.add(found)
+            if self.session.state is State.RECORDING:
+                self.take(found)
+        self._watch_reset(now)
+        self._watch_closing(now)
+        if self.session.state in (State.IDLE, State.PAUSE, State.WAITING):
+            missing = self.not_ready()
+            if self.session.state is State.WAITING and missing:
+                self.trouble("waiting", f"waiting for: {'; '.join(missing)}")
+            else:
+                self.recovered("waiting")
+            self._do(self.session.advance(now, missing))
+
+    def abort(self) -> None:
+        """End an episode that cannot go on; it is kept but does not count."""
+        self._counts = False
+        self._do(self.session.aborted())
+
+    def sampled(self) -> None:
+        """Tell the session that a tick was taken."""
+        self._do(self.session.sampled())
+
+    def _do(self, effects: tuple[Effect, ...]) -> None:
+        for effect in effects:
+            if effect is Effect.RESET:
+                self._reset()
+            elif effect is Effect.OPEN:
+                self._counts = True
+                self.sync.start(self.now_ns())
+                self.begin()
+            elif effect is Effect.SAVE:
+                self._closing = (self.save(), True)
+            elif effect is Effect.DISCARD:
+                self._closing = (self.discard(), False)
+            else:
+                self.finish(0)
+
+    def _reset(self) -> None:
+        """Have the scene reset; where nobody offers that, go on."""
+        if self._reset_client is None:
+            self.session.prepared()
+            return
+        ready = self._reset_client.service_is_ready()
+        if not ready:
+            self.trouble("reset", f"waiting for the service {self._reset_client.srv_name}")
+        future = self._reset_client.call_async(Trigger.Request()) if ready else RosFuture()
+        self._resetting = (future, self.now_ns() + (RESET_TIMEOUT_NS if ready else 100_000_000))
+
+    def _watch_reset(self, now: int) -> None:
+        if self._resetting is None:
+            return
+        future, deadline = self._resetting
+        if future.done():
+            self._resetting = None
+            response: Any = future.result()
+            if not response.success:
+                self.get_logger().error(f"{self._reset_client.srv_name} refused: {response.message}")
+            self.recovered("reset")
+            self.success = None
+            self.sync.start(now)
+            self.session.prepared()
+        elif now > deadline:
+            self._reset()
+
+    def _watch_closing(self, now: int) -> None:
+        if self._closing is None or not self._closing[0].done():
+            return
+        future, keep = self._closing
+        self._closing = None
+        counts = self._counts
+        try:
+            saved = future.result()
+            if saved is not None:
+                self.get_logger().info(f"saved {saved} ({saved.stat().st_size / 1e6:.1f} MB{self._success_words()})")
+        except VgilError as error:
+            counts = False
+            self.get_logger().error(str(error))
+        self._do(self.session.closed(now, saved=keep and counts))
+        if self.session.state is State.PAUSE and self.session.pause_ns:
+            self.get_logger().info(f"next episode in {self.session.pause_ns / 1e9:.0f} s: reset the scene")
+
+    def _success_words(self) -> str:
+        return "" if self.success is None else ", success" if self.success else ", no success"
+
+    def _look_around(self) -> None:
+        if doubled := self.inputs.doubled():
+            self.trouble("publishers", "; ".join(doubled))
+        else:
+            self.recovered("publishers")
+
+    def _publish_status(self) -> None:
+        now = self.now_ns()
+        missing = self.inputs.missing(now)
+        values: dict[str, object] = {
+            "state": self.session.state.value,
+            "robot": self.contract.name,
+            "task": self.task,
+            "episodes done": self.session.saved,
+            "episodes wanted": self.session.num_episodes or "until told",
+        }
+        values |= self.figures()
+        values |= {f"rate {s.name} [Hz]": f"{self.inputs.rate(s.name, now):.0f}" for s in self.streams}
+        values |= self.skew.figures()
+        words = "; ".join((*missing, *self.troubles)) or self.session.words(now)
+        level = status.ERROR if missing else status.WARN if self.troubles else status.OK
+        self.status.publish(level, words, values)
+
+    def on_shutdown(self) -> None:
+        """An episode that is being closed gets its time; an open one stays as a `.part` that can be repaired."""
+        if self._closing is not None:
+            self._closing[0].exception(timeout=5.0)
