@@ -27,7 +27,8 @@ class AccelerationLimit:
     A joint that may not stop at once must brake in time, so the velocity is also held to what still stops before
     [lower, upper]: at a constant period both positions and acceleration are then kept; were the period to change under
     a moving joint, position goes first. A target it has fallen behind is caught up with at the target's own velocity
-    plus what can be braked away over the gap: it does not shoot past. A target within the limits passes untouched.
+    plus what can be braked away over the gap: it does not shoot past, but for
+    about a dt^2 where the target stops dead. A target within the limits passes untouched.
     """
 
     name = "acceleration"
