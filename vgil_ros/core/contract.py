@@ -6,24 +6,32 @@ found and what is allowed.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from vgil_ros.core.contract_rules import (
+    Count,
+    Floats,
+    Name,
+    Number,
+    Range,
+    TopicName,
+    Vector3,
+    no_doubles,
+    no_shared_topics,
+    two_values,
+)
 from vgil_ros.core.contract_text import describe, parse_yaml
 from vgil_ros.core.errors import ContractError
-
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
-TopicName = Annotated[str, StringConstraints(pattern=r"^/?[A-Za-z_~][A-Za-z0-9_/~]*$")]
-Floats = tuple[Annotated[float, Field(allow_inf_nan=False)], ...]
-Range = tuple[Annotated[float, Field(allow_inf_nan=False)], Annotated[float, Field(allow_inf_nan=False)]]
 
 
 class Model(BaseModel):
     """Frozen, and strict about what it is given."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class TopicRef(Model):
@@ -65,6 +73,11 @@ class GripperFeedback(Model):
     joint: str
     range: Range
 
+    @field_validator("range")
+    @classmethod
+    def _not_empty(cls, value: Range) -> Range:
+        return two_values(value)
+
 
 class Gripper(Model):
     """The gripper's joint and its ranges (closed, open); qpos and action hold it as 0..1 (closed..open)."""
@@ -77,16 +90,14 @@ class Gripper(Model):
     @field_validator("puppet_range", "master_range")
     @classmethod
     def _not_empty(cls, value: Range) -> Range:
-        if value[0] == value[1]:
-            raise ValueError(f"closed and open are both {value[0]}; allowed: two different values")
-        return value
+        return two_values(value)
 
 
 class Mount(Model):
     """Where an arm's base stands in the fixed frame: metres, and roll-pitch-yaw in rad."""
 
-    xyz: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    rpy: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    xyz: Vector3 = (0.0, 0.0, 0.0)
+    rpy: Vector3 = (0.0, 0.0, 0.0)
 
 
 class Arm(Model):
@@ -103,10 +114,15 @@ class Arm(Model):
     urdf: str | None = None
     mount: Mount = Mount()
 
+    @property
+    def driver_follows_master(self) -> bool:
+        """Whether commands go where the master's positions do: the puppet's driver listens to its master itself."""
+        return self.master is not None and self.master.topic == self.command.topic
+
     @model_validator(mode="after")
     def _consistent(self) -> Arm:
         count = len(self.joints)
-        _no_doubles("joints", self.joints)
+        no_doubles("joints", self.joints)
         vectors = {f"limits.{k}": getattr(self.limits, k) for k in ("lower", "upper", "velocity", "acceleration")}
         for key, values in {**vectors, "home": self.home}.items():
             if values is not None and len(values) != count:
@@ -116,9 +132,26 @@ class Arm(Model):
         for joint, low, high, home in zip(self.joints, self.limits.lower, self.limits.upper, self.home, strict=True):
             if not low <= home <= high:
                 raise ValueError(f"home of joint '{joint}' is {home}; allowed: {low} to {high}, its limits")
-        if self.gripper and self.gripper.joint not in self.joints:
-            raise ValueError(f"gripper.joint is '{self.gripper.joint}'; allowed: one of {list(self.joints)}")
+        if self.gripper:
+            self._check_gripper(self.gripper)
         return self
+
+    def _check_gripper(self, gripper: Gripper) -> None:
+        if gripper.joint not in self.joints:
+            raise ValueError(f"gripper.joint is '{gripper.joint}'; allowed: one of {list(self.joints)}")
+        others = [joint for joint in self.joints if joint != gripper.joint]
+        if gripper.feedback and gripper.feedback.joint in others:
+            raise ValueError(
+                f"gripper.feedback.joint is '{gripper.feedback.joint}', another of the arm's joints; allowed: one that"
+                f" is not among {others}"
+            )
+        at = self.joints.index(gripper.joint)
+        low, high = self.limits.lower[at], self.limits.upper[at]
+        if not low <= min(gripper.puppet_range) <= max(gripper.puppet_range) <= high:
+            raise ValueError(
+                f"gripper.puppet_range is {list(gripper.puppet_range)}; allowed: within {low} to {high},"
+                f" the limits of '{gripper.joint}'"
+            )
 
 
 class Camera(Model):
@@ -127,17 +160,17 @@ class Camera(Model):
     name: Name
     topic: TopicName
     type: Literal["image", "compressed", "depth"] = "image"
-    height: int = Field(ge=8, le=8192)
-    width: int = Field(ge=8, le=8192)
-    latency_ms: float = Field(default=0.0, ge=0, le=5000)
-    tolerance_ms: float | None = Field(default=None, gt=0)
+    height: Count = Field(ge=8, le=8192)
+    width: Count = Field(ge=8, le=8192)
+    latency_ms: Number = Field(default=0.0, ge=0, le=5000)
+    tolerance_ms: Number | None = Field(default=None, gt=0)
 
 
 class BaseLimits(Model):
     """Largest speed of the base: m/s and rad/s."""
 
-    linear: float = Field(gt=0, allow_inf_nan=False)
-    angular: float = Field(gt=0, allow_inf_nan=False)
+    linear: Number = Field(gt=0)
+    angular: Number = Field(gt=0)
 
 
 class Base(Model):
@@ -146,40 +179,40 @@ class Base(Model):
     odom: TopicRef
     command: TopicRef
     limits: BaseLimits
-    latency_ms: float = Field(default=0.0, ge=0)
+    latency_ms: Number = Field(default=0.0, ge=0, le=5000)
 
 
 class Sync(Model):
     """How streams are brought to a tick, and what happens where one is missing (see `core.sync`)."""
 
     method: str = "clock"
-    tolerance_ms: float = Field(default=20.0, gt=0)
-    max_wait_ms: float = Field(default=60.0, ge=0)
+    tolerance_ms: Number = Field(default=20.0, gt=0)
+    max_wait_ms: Number = Field(default=60.0, ge=0)
     on_miss: Literal["hold", "drop", "abort"] = "hold"
-    max_hold: int = Field(default=5, ge=0)
-    frozen_ms: float = Field(default=200.0, gt=0)
+    max_hold: Count = Field(default=5, ge=0)
+    frozen_ms: Number = Field(default=200.0, gt=0)
 
 
 class Joystick(Model):
     """sensor_msgs/Joy buttons (by index) that work the recorder."""
 
     topic: TopicName = "/joy"
-    start: int | None = Field(default=None, ge=0)
-    discard: int | None = Field(default=None, ge=0)
-    redo: int | None = Field(default=None, ge=0)
+    start: Count | None = Field(default=None, ge=0)
+    discard: Count | None = Field(default=None, ge=0)
+    redo: Count | None = Field(default=None, ge=0)
 
 
 class EndMarker(Model):
     """An extra last dimension: 0, and 1 on the `rows` last rows (VGIL's single-arm data)."""
 
-    rows: int = Field(default=5, ge=1)
+    rows: Count = Field(default=5, ge=1)
 
 
 class Contract(Model):
     """A whole robot. Arms, cameras and joints keep the order of the file: it is the order in qpos and action."""
 
     name: Name
-    rate_hz: float = Field(gt=0, le=1000, allow_inf_nan=False)
+    rate_hz: Number = Field(gt=0, le=1000)
     arms: tuple[Arm, ...] = Field(min_length=1)
     cameras: tuple[Camera, ...] = ()
     base: Base | None = None
@@ -194,22 +227,45 @@ class Contract(Model):
 
     @model_validator(mode="after")
     def _consistent(self) -> Contract:
-        _no_doubles("arms", [arm.name for arm in self.arms])
-        _no_doubles("cameras", [camera.name for camera in self.cameras])
-        topics = [arm.puppet.topic for arm in self.arms] + [arm.master.topic for arm in self.arms if arm.master]
-        topics += [arm.command.topic for arm in self.arms] + [camera.topic for camera in self.cameras]
-        topics += [self.base.odom.topic, self.base.command.topic] if self.base else []
-        _no_doubles("topics", topics)
+        no_doubles("arms", [arm.name for arm in self.arms])
+        no_doubles("cameras", [camera.name for camera in self.cameras])
+        if self.base and "base" in [camera.name for camera in self.cameras]:
+            raise ValueError(
+                "cameras: a camera is named 'base'; allowed: any other name, the base's stream has this one"
+            )
+        no_shared_topics(self._topics())
+        self._check_latencies()
         methods = ["clock", "min_stamp", "latest", *(f"camera:{c.name}" for c in self.cameras if c.type != "depth")]
         if self.sync.method not in methods:
             raise ValueError(f"sync.method is '{self.sync.method}'; allowed: {methods}")
         return self
 
+    def _topics(self) -> Iterator[tuple[str, str]]:
+        """Each (key, topic). A driver that follows its master itself is commanded on the master's topic."""
+        for i, arm in enumerate(self.arms):
+            yield f"arms[{i}].puppet.topic", arm.puppet.topic
+            if arm.master:
+                yield f"arms[{i}].master.topic", arm.master.topic
+            if not arm.driver_follows_master:
+                yield f"arms[{i}].command.topic", arm.command.topic
+        for i, camera in enumerate(self.cameras):
+            yield f"cameras[{i}].topic", camera.topic
+        if self.base:
+            yield "base.odom.topic", self.base.odom.topic
+            yield "base.command.topic", self.base.command.topic
+        if self.joystick:
+            yield "joystick.topic", self.joystick.topic
 
-def _no_doubles(what: str, names: Any) -> None:
-    doubled = sorted({name for name in names if list(names).count(name) > 1})
-    if doubled:
-        raise ValueError(f"{what}: {doubled} stands there more than once; allowed: each name once")
+    def _check_latencies(self) -> None:
+        """A sample that is older than the longest wait when it comes could never be used."""
+        latencies = {f"cameras[{i}].latency_ms": camera.latency_ms for i, camera in enumerate(self.cameras)}
+        if self.base:
+            latencies["base.latency_ms"] = self.base.latency_ms
+        for key, value in latencies.items():
+            if value > self.sync.max_wait_ms:
+                raise ValueError(
+                    f"{key} is {value}; allowed: up to sync.max_wait_ms, {self.sync.max_wait_ms}: no tick waits longer"
+                )
 
 
 def parse_contract(text: str, source: str) -> Contract:

@@ -18,9 +18,10 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
+            key, line = self.construct_object(key_node, deep=True), key_node.start_mark.line + 1
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} on line {line} is not a word")
             if key in seen:
-                line = key_node.start_mark.line + 1
                 raise yaml.constructor.ConstructorError(None, None, f"key '{key}' is doubled on line {line}")
             seen.add(key)
         return super().construct_mapping(node, deep)
@@ -30,7 +31,7 @@ def parse_yaml(text: str) -> Any:
     """Return the plain values of a YAML text.
 
     Raises:
-        yaml.YAMLError: for text that is not YAML, or that gives a key twice.
+        yaml.YAMLError: for text that is not YAML, that gives a key twice, or whose keys are no words.
     """
     return yaml.load(text, Loader=_StrictLoader)
 
@@ -44,7 +45,7 @@ def describe(error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
 def _line(finding: ErrorDetails, model: type[BaseModel]) -> str:
     location = finding["loc"]
     where = _path(location)
-    kind, context, found = finding["type"], finding.get("ctx", {}), finding["input"]
+    kind, context, found = finding["type"], finding.get("ctx", {}), _short(finding["input"])
     if kind == "extra_forbidden":
         return f"{where}: unknown key; allowed: {_allowed_keys(model, location[:-1])}"
     if kind == "missing":
@@ -53,8 +54,23 @@ def _line(finding: ErrorDetails, model: type[BaseModel]) -> str:
         prefix = f"{where}: " if where else ""
         return f"{prefix}{context['error']}"
     if kind == "literal_error":
-        return f"{where}: found {found!r}; allowed: {context['expected']}"
-    return f"{where}: found {found!r}; {finding['msg'][0].lower()}{finding['msg'][1:]}"
+        return f"{where}: found {found}; allowed: {context['expected']}"
+    if kind in ("string_pattern_mismatch", "too_long"):
+        return f"{where}: found {found}; allowed: {_rule(kind, context)}"
+    return f"{where}: found {found}; {finding['msg'][0].lower()}{finding['msg'][1:]}"
+
+
+def _short(found: Any) -> str:
+    text = repr(found)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _rule(kind: str, context: dict[str, Any]) -> str:
+    if kind == "too_long":
+        return f"{context['max_length']} values"
+    if "/" in context["pattern"]:
+        return "a topic's name, as /words_of_letters/digits_0_and_underscores"
+    return "a name of letters, digits and underscores that begins with a letter"
 
 
 def _path(location: tuple[int | str, ...]) -> str:

@@ -63,13 +63,19 @@ class Frame:
                 )
 
     def array(self) -> np.ndarray:
-        """Return a read-only view (H, W, C) uint8, (H, W) uint16 or (H, W) float32 of a raw picture."""
+        """Return a raw picture, read-only: (H, W, C) or, of one channel, (H, W) uint8; (H, W) uint16 or float32.
+
+        A view where it can be one. Two- and four-byte pixels are taken as little-endian, as every driver sends them.
+        """
         size, channels = RAW_ENCODINGS[self.encoding]
         flat = np.frombuffer(self.data, np.uint8, self.step * self.height).reshape(self.height, self.step)
+        flat.flags.writeable = False
         pixels = flat[:, : self.width * size * channels]
         if size == 1:
             return pixels.reshape(self.height, self.width, channels) if channels > 1 else pixels
-        return np.ascontiguousarray(pixels).view(np.uint16 if size == 2 else np.float32)
+        pixels = np.ascontiguousarray(pixels).view("<u2" if size == 2 else "<f4")
+        pixels.flags.writeable = False
+        return pixels
 
     def fingerprint(self) -> int:
         """A checksum of the content that tells a frozen camera from a living one.

@@ -30,10 +30,12 @@ class JointReader:
     Attributes:
         stream: the stream's name, for errors.
         joints: the names to read, in the order of the payload.
+        effort_joints: the names whose effort is read, where they are others.
     """
 
     stream: str
     joints: tuple[str, ...]
+    effort_joints: tuple[str, ...] | None = None
 
     def read(
         self,
@@ -47,11 +49,12 @@ class JointReader:
         Raises:
             JointError: for a missing joint, arrays of another length than the names, or a position that is no number.
         """
-        index = self._index(tuple(names))
+        index, effort_index = self._index(tuple(names))
         payload = np.full((3, len(self.joints)), np.nan)
-        for row, key, values in ((0, "position", position), (1, "velocity", velocity), (2, "effort", effort)):
+        rows = (("position", position, index), ("velocity", velocity, index), ("effort", effort, effort_index))
+        for row, (key, values, at) in enumerate(rows):
             if len(values) == len(names):
-                payload[row] = np.asarray(values, np.float64)[index]
+                payload[row] = np.asarray(values, np.float64)[at]
             elif len(values) or row == POSITION:
                 raise JointError(f"{self.stream}: {len(values)} values of {key} for {len(names)} joint names")
         if not np.isfinite(payload[POSITION]).all():
@@ -59,28 +62,36 @@ class JointReader:
             raise JointError(f"{self.stream}: position of {bad} is not a finite number")
         return payload
 
-    def _index(self, names: tuple[str, ...]) -> np.ndarray:
+    def _index(self, names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
         cached = self._cache.get(names)
         if cached is None:
-            missing = [joint for joint in self.joints if joint not in names]
+            wanted = (self.joints, self.effort_joints or self.joints)
+            missing = [joint for joint in dict.fromkeys(wanted[0] + wanted[1]) if joint not in names]
             if missing:
                 raise JointError(f"{self.stream}: joint {missing} is not in the message; found {list(names)}")
-            cached = np.array([names.index(joint) for joint in self.joints])
+            doubled = [joint for joint in dict.fromkeys(wanted[0] + wanted[1]) if names.count(joint) > 1]
+            if doubled:
+                raise JointError(f"{self.stream}: joint {doubled} is in the message more than once; allowed: once")
+            cached = (np.array([names.index(j) for j in wanted[0]]), np.array([names.index(j) for j in wanted[1]]))
             self._cache.clear()  # a driver keeps to one order; a strange one must not grow this
             self._cache[names] = cached
         return cached
 
     @cached_property
-    def _cache(self) -> dict[tuple[str, ...], np.ndarray]:
+    def _cache(self) -> dict[tuple[str, ...], tuple[np.ndarray, np.ndarray]]:
         return {}
 
 
 def puppet_reader(arm: Arm) -> JointReader:
-    """Reader of a puppet's states; the gripper's column may be measured by its own joint."""
+    """Reader of a puppet's states.
+
+    The gripper's position and velocity may be measured by a joint of their own; its effort is the motor's (ALOHA's
+    rule: Interbotix' drivers publish none for a finger).
+    """
     joints = list(arm.joints)
     if arm.gripper and arm.gripper.feedback:
         joints[arm.joints.index(arm.gripper.joint)] = arm.gripper.feedback.joint
-    return JointReader(f"{arm.name}/puppet", tuple(joints))
+    return JointReader(f"{arm.name}/puppet", tuple(joints), arm.joints)
 
 
 def master_reader(arm: Arm) -> JointReader:

@@ -34,15 +34,18 @@ class Synchronizer:
         streams: the streams; payloads, skew and flags keep their order.
         settings: the contract's `sync`.
         rate_hz: ticks a second.
+        capacity: samples a stream keeps at most; by default as many as its kind needs.
     """
 
-    def __init__(self, streams: Sequence[StreamSpec], settings: Sync, rate_hz: float) -> None:
+    def __init__(
+        self, streams: Sequence[StreamSpec], settings: Sync, rate_hz: float, *, capacity: int | None = None
+    ) -> None:
         self.streams = tuple(streams)
         self.settings = settings
         self.rate_hz = rate_hz
         self.max_wait_ns = round(settings.max_wait_ms * 1e6)
         self._spec = {spec.name: spec for spec in self.streams}
-        self.rings = {spec.name: Ring(CAPACITY[spec.kind]) for spec in self.streams}
+        self.rings = {spec.name: Ring(capacity or CAPACITY[spec.kind]) for spec in self.streams}
         self._frozen = {s.name: FrozenDetector(s.frozen_ns) for s in self.streams if s.frozen_ns is not None}
         self._method: Method | None = None
         self._tick = self._last_now = 0
@@ -86,6 +89,8 @@ class Synchronizer:
             return Fault(stream, "doubled", f"two samples with the same stamp {stamp_ns + spec.latency_ns}")
         if content is not None and stream in self._frozen:
             self._frozen[stream].saw(stamp_ns, content)
+        if self._method is None:
+            ring.forget(stamp_ns - KEEP_NS)  # no tick does it yet, and pictures are large
         return fault
 
     def sample(self, now_ns: int) -> Sample | Miss | None:
@@ -140,6 +145,8 @@ class Synchronizer:
         number = self._tick
         for ring in self.rings.values():
             ring.clear()
+        for detector in self._frozen.values():
+            detector.clear()
         self.start(now_ns)
         return Miss(number, now_ns, (StreamMiss("clock", Reason.CLOCK, back),), "abort")
 

@@ -1,0 +1,44 @@
+"""The kinds of values in a contract, and the rules that several of its parts share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated
+
+from pydantic import Field, Strict, StringConstraints
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+TopicName = Annotated[str, StringConstraints(pattern=r"^(~?/)?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*$")]
+# Strict: "50" and `yes` are no numbers, 480.0 is no count of pixels. Lists stay welcome where a tuple is meant.
+Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+Count = Annotated[int, Strict()]
+Floats = tuple[Number, ...]
+Range = tuple[Number, Number]
+Vector3 = tuple[Number, Number, Number]
+
+
+def two_values(value: Range) -> Range:
+    """Return a (closed, open) range whose ends differ.
+
+    Raises:
+        ValueError: where they do not.
+    """
+    if value[0] == value[1]:
+        raise ValueError(f"closed and open are both {value[0]}; allowed: two different values")
+    return value
+
+
+def no_doubles(what: str, names: Sequence[str]) -> None:
+    """Raise a ValueError that lists the names which stand there more than once."""
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise ValueError(f"{what}: {doubled} stands there more than once; allowed: each name once")
+
+
+def no_shared_topics(topics: Iterable[tuple[str, str]]) -> None:
+    """Raise a ValueError that names both keys of a (key, topic) whose topic another key has."""
+    keys: dict[str, str] = {}
+    for key, topic in topics:
+        if topic in keys:
+            raise ValueError(f"{key} is '{topic}', which {keys[topic]} is too; allowed: each topic once")
+        keys[topic] = key
