@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
-from vgil_ros.episodes.errors import WriteFailed
+from vgil_ros.episodes.errors import EpisodeError, WriteFailed
 
 EPISODE = re.compile(r"^episode_(\d+)\.hdf5(\.part)?$")
 PART = ".part"
@@ -80,6 +82,47 @@ def publish(part: Path, final: Path) -> None:
     else:
         part.unlink()
     sync_folder(final.parent)
+
+
+def publish_free(part: Path, wanted: Path) -> Path:
+    """Publish under a name, or under the next free one where it is taken; return it."""
+    while True:
+        try:
+            publish(part, wanted)
+            return wanted
+        except FileExistsError:
+            wanted = next_free(wanted)
+
+
+def hold(part: Path) -> int:
+    """Mark a `.part` as being written as long as this process lives, or the handle that is returned is open."""
+    handle = os.open(part, os.O_RDONLY)
+    with contextlib.suppress(OSError):  # a file system without locks
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return handle
+
+
+@contextlib.contextmanager
+def not_being_written(part: Path) -> Iterator[None]:
+    """Hold a file that nobody records to.
+
+    Raises:
+        EpisodeError: when it is missing, or a living recorder holds it.
+    """
+    if not part.is_file():
+        raise EpisodeError(f"{part}: no such file")
+    handle = os.open(part, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise EpisodeError(f"{part}: is still being recorded; stop the recorder first") from error
+    except OSError:
+        pass
+    try:
+        yield
+    finally:
+        os.close(handle)
 
 
 def sync_folder(folder: Path) -> None:

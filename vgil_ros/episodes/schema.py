@@ -115,9 +115,9 @@ class RowFile:
                 self._images[i].id.set_extent((self.rows + 1, self._widths[i]))
                 write_jpeg(self._images[i], self.rows, picture)
             else:
-                _write_picture(self._images[i], self.rows, picture)
+                write_picture(self._images[i], self.rows, picture)
         for dataset, picture in zip(self._depths, row.depths, strict=True):
-            _write_picture(dataset, self.rows, picture)
+            write_picture(dataset, self.rows, picture)
         self.rows += 1
         self.held += bool(np.any(np.asarray(row.values.get("sync/flags", 0)) & Flag.HELD))
         self._pending.append(row)
@@ -178,7 +178,8 @@ def write_jpeg(dataset: h5py.Dataset, row: int, data: bytes) -> None:
         dataset.id.write_direct_chunk((row, start), piece.ljust(width, b"\0"))
 
 
-def _write_picture(dataset: h5py.Dataset, row: int, picture: np.ndarray) -> None:
+def write_picture(dataset: h5py.Dataset, row: int, picture: np.ndarray) -> None:
+    """Write one raw picture, a chunk of its own, after the rows before it."""
     dataset.id.set_extent((row + 1, *dataset.shape[1:]))
     dataset.id.write_direct_chunk((row,) + (0,) * picture.ndim, np.ascontiguousarray(picture, dataset.dtype))
 

@@ -6,6 +6,7 @@ observation and attributes added, checked, renamed to `episode_N.hdf5`.
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +77,7 @@ class EpisodeWriter:
         except BaseException:
             self.part.unlink(missing_ok=True)
             raise
+        self._lock = naming.hold(self.part)
         limit = int(np.clip(queue_bytes // meta.row_bytes, 8, 512))
         self._worker = Worker(self._file, folder, min(min_free_bytes, disk.STOP_FREE), limit)
         self._images = Encoder(meta.cameras, meta.quality, encoder_threads)
@@ -168,6 +170,12 @@ class EpisodeWriter:
             WriteFailed: when the file could not be finished; the `.part` stays for `vgil episodes repair`.
         """
         self._end()
+        try:
+            return self._save(success, dropped_rows, attributes)
+        finally:
+            os.close(self._lock)
+
+    def _save(self, success: bool | None, dropped_rows: int, attributes: dict[str, Any]) -> Path:
         if not self._worker.sound:
             raise WriteFailed(
                 f"{self.part}: could not be finished ({self.error}); `vgil episodes repair` recovers its rows"
@@ -185,26 +193,18 @@ class EpisodeWriter:
             finish(self.part, attributes, final, self.meta)
             quick_check(self.part, self._file.rows)
             self._worker.sync()
-            return self._publish()
+            return naming.publish_free(self.part, naming.final_of(self.part))
         except (OSError, RuntimeError, KeyError) as error:
             raise WriteFailed(
                 f"{self.part}: could not be finished ({error}); `vgil episodes repair` recovers its rows"
             ) from error
-
-    def _publish(self) -> Path:
-        final = naming.final_of(self.part)
-        while True:
-            try:
-                naming.publish(self.part, final)
-                return final
-            except FileExistsError:  # somebody put a file there by hand: never over it
-                final = naming.next_free(final)
 
     def discard(self) -> None:
         """Throw the episode away."""
         if self._open:
             self._end()
             self.part.unlink(missing_ok=True)
+            os.close(self._lock)
 
     def _end(self) -> None:
         if not self._open:

@@ -1,0 +1,1 @@
+"""One check a file: `check(episode, scan)` yields findings."""

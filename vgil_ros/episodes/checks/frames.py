@@ -1,0 +1,83 @@
+"""Cameras live: no frozen picture, no frame lost between camera and file, none shown twice beyond its rate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from vgil_ros.core.streams import Flag
+from vgil_ros.episodes.findings import Finding, spans
+from vgil_ros.episodes.reader import EpisodeReader
+from vgil_ros.episodes.scan import Scan
+
+FROZEN_S, FROZEN_ROWS = 0.5, 15  # the second where the rate is not known
+GAP = 1.6  # periods of a camera between two of its frames: one is lost
+
+
+def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
+    """Look at each camera's contents, and at its frames' own stamps where they are known."""
+    for name, content in scan.content.items():
+        if len(content) < 2:
+            continue
+        stamps = source_stamps(episode, name)
+        same = content[1:] == content[:-1]
+        yield from _frozen(episode, name, same, stamps)
+        if stamps is None:
+            yield from _doubled(name, same)
+        else:
+            yield from _dropped(name, stamps)
+
+
+def source_stamps(episode: EpisodeReader, stream: str) -> np.ndarray | None:
+    """(T,) the stamps of a stream's own samples, or None where the file does not tell."""
+    if episode.stamp_ns is None or episode.skew_ns is None or stream not in episode.streams:
+        return None
+    return episode.stamp_ns + episode.skew_ns[:, episode.streams.index(stream)]
+
+
+def _frozen(episode: EpisodeReader, name: str, same: np.ndarray, stamps: np.ndarray | None) -> Iterator[Finding]:
+    if same.all() and _moves(episode):
+        yield Finding("error", "frames", name, "shows one picture from first row to last while joints move")
+        return
+    limit = max(2, round(FROZEN_S * episode.rate_hz)) if episode.rate_hz else FROZEN_ROWS
+    runs = [(a, b + 1) for a, b in spans(np.flatnonzero(same)) if b + 1 - a >= limit]
+    if runs:
+        how = "" if stamps is None else " under new stamps" if all(stamps[a] != stamps[b] for a, b in runs) else ""
+        message = f"the same picture{how} for up to {max(b - a + 1 for a, b in runs)} rows: frozen, or nothing moves"
+        yield Finding("warning", "frames", name, message, tuple(runs))
+
+
+def _moves(episode: EpisodeReader) -> bool:
+    return bool(np.any(np.ptp(np.nan_to_num(episode.qpos), axis=0) > 0.05))
+
+
+def _doubled(name: str, same: np.ndarray) -> Iterator[Finding]:
+    """Without stamps a repeated picture may be a slower camera or a lost frame; only regular ones are harmless."""
+    if same.any() and not same.all():
+        share = float(same.mean())
+        message = f"{share:.0%} of the rows repeat the picture before: a slower camera, or lost frames"
+        yield Finding("info", "frames", name, message, spans(np.flatnonzero(same) + 1))
+
+
+def _dropped(name: str, stamps: np.ndarray) -> Iterator[Finding]:
+    steps = np.diff(stamps)
+    if np.any(steps < 0):
+        yield Finding("error", "frames", name, "frames go back in time", spans(np.flatnonzero(steps < 0) + 1))
+    new = np.flatnonzero(steps > 0)
+    if len(new) < 3:
+        return
+    period = float(np.median(steps[new]))
+    lost = [int(row) for row in new if steps[row] > GAP * period]
+    # a camera that is faster than the tick skips frames regularly; then the tick is the period that is seen
+    if lost:
+        count = sum(round(steps[row] / period) - 1 for row in lost)
+        message = f"about {count} frames missing between camera and file, at {1e9 / period:.1f} frames/s"
+        yield Finding("warning", "frames", name, message, spans(row + 1 for row in lost))
+
+
+def held_rows(episode: EpisodeReader, stream: str) -> np.ndarray:
+    """Rows where a stream was held, none where the file does not tell."""
+    if episode.flags is None or stream not in episode.streams:
+        return np.zeros(0, int)
+    return np.flatnonzero(episode.flags[:, episode.streams.index(stream)] & Flag.HELD)

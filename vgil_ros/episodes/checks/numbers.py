@@ -1,0 +1,31 @@
+"""Numbers are numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from vgil_ros.episodes.findings import Finding, spans
+from vgil_ros.episodes.reader import EpisodeReader
+from vgil_ros.episodes.scan import Scan
+
+DATASETS = ("qpos", "qvel", "effort", "action", "base_action", "base_vel")
+
+
+def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
+    """Name columns and rows that hold NaN or infinity."""
+    for name in DATASETS:
+        values = getattr(episode, name)
+        if values is None or values.ndim != 2:
+            continue
+        bad = ~np.isfinite(values)
+        if bad.any():
+            columns = [_column(episode, name, i) for i in np.flatnonzero(bad.any(axis=0))]
+            message = f"holds NaN or infinity in {', '.join(columns)}"
+            yield Finding("error", "numbers", name, message, spans(np.flatnonzero(bad.any(axis=1))))
+
+
+def _column(episode: EpisodeReader, name: str, index: int) -> str:
+    names = episode.joint_names
+    return names[index] if names and not name.startswith("base") and index < len(names) else f"column {index}"

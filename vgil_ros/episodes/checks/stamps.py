@@ -1,0 +1,37 @@
+"""Ticks follow each other at the rate that the file states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from vgil_ros.episodes.findings import Finding, spans
+from vgil_ros.episodes.reader import EpisodeReader
+from vgil_ros.episodes.scan import Scan
+
+
+def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
+    """Name rows that go back in time or come after a gap, and a rate that is not the one stated."""
+    stamps, rate = episode.stamp_ns, episode.rate_hz
+    if stamps is None or rate is None:
+        yield Finding("info", "stamps", "stamps", f"the layout '{episode.layout}' stores none: timing is not checked")
+        return
+    steps, period = np.diff(stamps), 1e9 / rate
+    if np.any(steps <= 0):
+        yield Finding("error", "stamps", "stamps", "do not increase", spans(np.flatnonzero(steps <= 0) + 1))
+    gaps = np.flatnonzero(steps > 1.5 * period)
+    if len(gaps):
+        missing = int(np.sum(np.rint(steps[gaps] / period) - 1))
+        message = f"{missing} ticks missing; the longest gap is {steps.max() / 1e6:.0f} ms at {rate:g} Hz"
+        yield Finding("warning", "stamps", "stamps", message, spans(gaps + 1))
+    if len(steps) > 10 and abs(np.median(steps) / period - 1) > 0.05:
+        message = f"ticks come at {1e9 / np.median(steps):.1f} Hz; the file says {rate:g} Hz"
+        yield Finding("error", "stamps", "rate_hz", message)
+    dropped = int(episode.attrs.get("rows_dropped", 0))
+    if dropped:
+        yield Finding("warning", "stamps", "episode", f"the recorder left out {dropped} rows")
+    if "stopped" in episode.attrs:
+        yield Finding("warning", "stamps", "episode", f"recording ended early: {episode.attrs['stopped']}")
+    if "repaired" in episode.attrs:
+        yield Finding("info", "stamps", "episode", f"repaired: {episode.attrs['repaired']}")
