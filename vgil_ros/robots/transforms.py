@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+Vector = Sequence[float] | np.ndarray
 
-def rotation_rpy(rpy: Sequence[float]) -> np.ndarray:
+
+def rotation_rpy(rpy: Vector) -> np.ndarray:
     """Return the (3, 3) rotation of fixed-axis roll, pitch, yaw (URDF's convention: Rz @ Ry @ Rx)."""
     (cr, cp, cy), (sr, sp, sy) = np.cos(rpy), np.sin(rpy)
     return np.array(
@@ -55,7 +57,7 @@ def quat_xyzw(rotation: np.ndarray) -> np.ndarray:
     return quat / np.linalg.norm(quat)
 
 
-def pose(xyz: Sequence[float] = (0.0, 0.0, 0.0), rotation: np.ndarray | None = None) -> np.ndarray:
+def pose(xyz: Vector = (0.0, 0.0, 0.0), rotation: np.ndarray | None = None) -> np.ndarray:
     """Return the (4, 4) transform of a translation and a (3, 3) rotation."""
     matrix = np.eye(4)
     matrix[:3, 3] = xyz
@@ -64,6 +66,6 @@ def pose(xyz: Sequence[float] = (0.0, 0.0, 0.0), rotation: np.ndarray | None = N
     return matrix
 
 
-def pose_rpy(xyz: Sequence[float], rpy: Sequence[float]) -> np.ndarray:
+def pose_rpy(xyz: Vector, rpy: Vector) -> np.ndarray:
     """Return the (4, 4) transform of a translation and roll, pitch, yaw."""
     return pose(xyz, rotation_rpy(rpy))

@@ -68,6 +68,10 @@ class Operator(ABC):
         self._move: Move | None = None
         self.finished = False
 
+    def home(self) -> dict[str, np.ndarray]:
+        """Return the position (J,) of each master at home."""
+        return {name: self._as_master(arm, arm.home) for name, arm in self.robot.arms.items()}
+
     def masters(self) -> dict[str, np.ndarray]:
         """Return the position (J,) of each master at the robot's time, in the contract's order and master's units."""
         now = self.robot.time

@@ -32,7 +32,8 @@ class TransferCubeOperator(Operator):
         yield Move(0.4, {right: Goal(grip=HOLD)})
         yield Move(0.6, {right: Goal(from_above(giver, at + above, yaw))})
 
-        middle = workspace_centre([giver, taker]) + [0.0, 0.0, self._rng.uniform(0.22, 0.26)]
+        middle = workspace_centre([giver, taker])
+        middle[2] = self._rng.uniform(0.22, 0.26)
         giving, taking = self._directions()
         wait = -BACK * taking[:3, 0]
         yield Move(1.4, {right: Goal(pose(middle, giving)), left: Goal(pose(middle + wait, taking))})
@@ -40,7 +41,8 @@ class TransferCubeOperator(Operator):
         yield Move(0.9, {left: Goal(pose(held, taking))})
         yield Move(0.45, {left: Goal(grip=HOLD)})
         yield Move(0.35, {right: Goal(grip=OPEN)})
-        yield Move(0.8, {right: Goal(pose(middle - BACK * giving[:3, 0], giving)), left: Goal(pose(held + wait, taking))})
+        away = pose(middle - BACK * giving[:3, 0], giving)
+        yield Move(0.8, {right: Goal(away), left: Goal(pose(held + wait, taking))})
 
     def _directions(self) -> tuple[np.ndarray, np.ndarray]:
         """Rotations (3, 3) of the two grippers: level, each facing the other arm; the left one turned by a quarter."""

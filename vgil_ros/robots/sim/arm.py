@@ -123,8 +123,8 @@ class SimArm:
         self._qpos = np.array([int(joint.qposadr[0]) for joint in joints])
         self._dofs = np.array([int(joint.dofadr[0]) for joint in joints])
         self._ctrl = np.array([model.actuator(self.name(joint)).id for joint in self.model.joints])
-        mimics = [joint for joint in self.model.urdf.joints if joint.mimic]
-        self._mimics = [(int(model.joint(self.name(j.name)).qposadr[0]), j.mimic) for j in mimics]
+        mimics = [(joint.name, joint.mimic) for joint in self.model.urdf.joints if joint.mimic is not None]
+        self._mimics = [(int(model.joint(self.name(name)).qposadr[0]), mimic) for name, mimic in mimics]
         fingers = [j.child for j in self.model.urdf.joints if j.kind == "prismatic"]
         bodies = [model.body(self.name(link)).id for link in fingers]
         self.finger_geoms = frozenset(int(g) for g in range(model.ngeom) if model.geom_bodyid[g] in bodies)

@@ -10,20 +10,20 @@ import numpy as np
 
 from vgil_ros.core.contract import Camera
 from vgil_ros.core.errors import VgilError
-from vgil_ros.robots.transforms import quat_xyzw
+from vgil_ros.robots.transforms import Vector, quat_xyzw
 
 # name -> (offset from the middle of the arms' workspace, what is looked at, relative to it), metres, degrees
 PLACES: dict[str, tuple[tuple[float, float, float], tuple[float, float, float], float]] = {
-    "high": ((0.0, -0.36, 0.72), (0.0, 0.02, 0.03), 62.0),
+    "high": ((0.0, -0.42, 0.66), (0.0, 0.0, 0.06), 52.0),
     "low": ((0.0, -0.72, 0.20), (0.0, 0.0, 0.10), 55.0),
     "front": ((0.0, -0.85, 0.45), (0.0, 0.0, 0.08), 50.0),
     "top": ((0.0, -0.02, 0.95), (0.0, 0.0, 0.0), 55.0),
     "left": ((-0.75, -0.35, 0.45), (0.0, 0.0, 0.05), 55.0),
     "right": ((0.75, -0.35, 0.45), (0.0, 0.0, 0.05), 55.0),
-    "show": ((0.62, -0.92, 0.62), (0.0, 0.0, 0.12), 42.0),
+    "show": ((0.42, -1.05, 0.62), (0.0, 0.0, 0.13), 44.0),
 }
 ELSEWHERE = "front"
-WRIST_EYE, WRIST_AT, WRIST_FOVY = (-0.045, 0.0, 0.085), (0.13, 0.0, 0.0), 62.0
+WRIST_EYE, WRIST_AT, WRIST_FOVY = (-0.01, 0.0, 0.105), (0.115, 0.0, 0.0), 66.0
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def view_of(camera: Camera, arms: Sequence[str]) -> View:
     return View(camera, None, *PLACES[place])
 
 
-def add_camera(body: Any, name: str, eye: Sequence[float], at: Sequence[float], fovy: float) -> None:
+def add_camera(body: Any, name: str, eye: Vector, at: Vector, fovy: float) -> None:
     """Hang a camera on a body of the MjSpec; `eye` and `at` (3,) m in the body's frame."""
     back = np.subtract(eye, at)
     back = back / np.linalg.norm(back)

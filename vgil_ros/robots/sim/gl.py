@@ -1,7 +1,4 @@
-"""An OpenGL context that needs no display, and a plain message where the machine cannot give one.
-
-Imported before MuJoCo's own rendering, because MuJoCo chooses its backend once, when it is first loaded.
-"""
+"""An OpenGL context that needs no display, and a plain message where the machine cannot give one."""
 
 from __future__ import annotations
 
@@ -25,13 +22,17 @@ def make_context(width: int, height: int) -> Any:
     Raises:
         GraphicsError: where the machine has no usable OpenGL; it says what to install.
     """
+    backend = os.environ.get("MUJOCO_GL", "")
     try:
-        import mujoco
-
-        return mujoco.GLContext(width, height)
+        if backend == "egl":  # asked for by name: MuJoCo itself looks at the variable only when it is first loaded
+            from mujoco.egl import GLContext
+        else:
+            from mujoco import GLContext
+        context = GLContext(width, height)
+        context.make_current()
     except Exception as error:  # PyOpenGL and MuJoCo raise many kinds where the libraries are missing
-        backend = os.environ.get("MUJOCO_GL", "unset")
         raise GraphicsError(
-            f"no OpenGL for the simulated cameras (MUJOCO_GL is {backend}): {type(error).__name__}: {error}."
+            f"no OpenGL for the simulated cameras (MUJOCO_GL is '{backend}'): {type(error).__name__}: {error}."
             " On Debian and Ubuntu: apt-get install libegl1 libgl1-mesa-dri, then run with MUJOCO_GL=egl"
         ) from error
+    return context

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from vgil_ros.robots.sim.gl import make_context  # before mujoco, see there
-
-import mujoco  # noqa: I001
+import mujoco
 import numpy as np
 
 from vgil_ros.core.contract import Camera
 from vgil_ros.core.errors import VgilError
+from vgil_ros.robots.sim.gl import make_context
 
 NOISE = 2  # grey levels
 SHOW_CAMERA = "show"  # a viewpoint for people, beside the contract's; in the model it is "/show"
@@ -38,7 +37,6 @@ class Renderer:
         width = max([w for _, w in self._sizes.values()], default=640)
         self._tile = _noise_tile(height, width)
         self._gl = make_context(width, height)
-        self._gl.make_current()
         self._scene = mujoco.MjvScene(model, maxgeom=1000)
         for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
             self._scene.flags[flag] = False

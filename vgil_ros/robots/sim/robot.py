@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vgil_ros.robots.sim.render import SHOW_CAMERA, Renderer  # before mujoco, see gl.py
-
-import mujoco  # noqa: I001
+import mujoco
 import numpy as np
 
 from vgil_ros.core.contract import Camera, Contract
 from vgil_ros.core.errors import VgilError
 from vgil_ros.robots.arm_model import ArmModel
 from vgil_ros.robots.sim.arm import JointStates, SimArm
+from vgil_ros.robots.sim.render import SHOW_CAMERA, Renderer
 from vgil_ros.robots.sim.tasks import task_class
-from vgil_ros.robots.transforms import pose_rpy
 from vgil_ros.robots.sim.world import BASE_JOINTS, PHYSICS_DT, build_model
+from vgil_ros.robots.transforms import pose_rpy
 
 
 class CommandError(VgilError):
@@ -56,7 +55,6 @@ class SimRobot:
         self.task = make_task(list(self.arms.values()))
         self.model = build_model(contract, list(self.arms.values()), self.task)
         self.data = mujoco.MjData(self.model)
-        self._substeps = 0
         self._renderer: Renderer | None = None
         self._base_qpos = np.empty(0, int)
         if contract.base:
@@ -76,6 +74,7 @@ class SimRobot:
         for arm in self.arms.values():
             arm.place(self.data, arm.home)
         self._commands = {name: arm.home.copy() for name, arm in self.arms.items()}
+        self._owed = 0.0  # physics steps that were asked for and not yet made, below one
         self._base_command = np.zeros(2)
         self._base = np.zeros(3)
         self.task.place(self.data, np.random.default_rng(seed))
@@ -126,9 +125,11 @@ class SimRobot:
         """
         for name, position in (commands or {}).items():
             self.command(name, position)
-        self._substeps += max(0, round(dt / PHYSICS_DT))
-        while self._substeps:
-            count = min(self._substeps, 5)
+        self._owed += dt / PHYSICS_DT
+        substeps = int(self._owed + 1e-6)
+        self._owed -= substeps
+        while substeps:
+            count = min(substeps, 5)
             for name, arm in self.arms.items():
                 arm.follow(self.data, self._commands[name], count * PHYSICS_DT)
             if self.contract.base is None:
@@ -137,7 +138,7 @@ class SimRobot:
                 for _ in range(count):
                     self._drive_on()
                     mujoco.mj_step(self.model, self.data)
-            self._substeps -= count
+            substeps -= count
 
     def _drive_on(self) -> None:
         """Prescribe the base's motion: unicycle kinematics, set before each physics step."""
@@ -184,15 +185,17 @@ class SimRobot:
         """Return a renderer for the calling thread."""
         return Renderer(self.model, self.contract.cameras, self.seed)
 
-    def photograph(self, height: int, width: int) -> np.ndarray:
+    def photograph(self, height: int = 600, width: int = 800) -> np.ndarray:
         """Return the whole scene with shadows, for people, (H, W, 3) uint8 RGB."""
-        view = Camera(name=SHOW_CAMERA, topic="/show", height=height, width=width)
+        view = Camera(name=SHOW_CAMERA, topic="/show", height=2 * height, width=2 * width)
         renderer = Renderer(self.model, (view,))
         renderer.shadows(True)
         try:
-            return renderer.draw(self.data, f"/{SHOW_CAMERA}", height, width).copy()
+            picture = renderer.draw(self.data, f"/{SHOW_CAMERA}", 2 * height, 2 * width)
         finally:
             renderer.close()
+        blocks = picture.reshape(height, 2, width, 2, 3).astype(np.uint16)
+        return ((blocks.sum(axis=(1, 3)) + 2) // 4).astype(np.uint8)  # smooths the edges
 
     def objects(self) -> dict[str, np.ndarray]:
         """Return the true pose (4, 4) of each of the task's things."""

@@ -102,13 +102,13 @@ def add_scenery(spec: Any, centre: np.ndarray, half: tuple[float, float]) -> Non
                 contype=0,
                 conaffinity=0,
             )
-    for x, y, bright in ((-1.2, -1.0, 0.42), (1.2, -0.6, 0.30)):
+    for right, front, bright in ((-1.2, -1.0, 0.42), (1.2, -0.6, 0.30)):
         world.add_light(
-            pos=[centre[0] + x, centre[1] + y, 2.2],
-            dir=[-x, -y, -2.2],
+            pos=[centre[0] + right, centre[1] + front, 2.2],
+            dir=[-right, -front, -2.2],
             diffuse=[bright] * 3,
             specular=[0.15] * 3,
-            castshadow=x < 0,
+            castshadow=right < 0,
         )
     spec.visual.headlight.ambient = [0.38, 0.38, 0.38]
     spec.visual.headlight.diffuse = [0.28, 0.28, 0.28]

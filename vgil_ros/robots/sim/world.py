@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from vgil_ros.robots.sim.render import SHOW_CAMERA  # before mujoco, see gl.py
-
-import mujoco  # noqa: I001
+import mujoco
 import numpy as np
 
 from vgil_ros.core.contract import Contract
 from vgil_ros.robots.sim.arm import SimArm
 from vgil_ros.robots.sim.cameras import PLACES, add_camera, view_of
+from vgil_ros.robots.sim.render import SHOW_CAMERA
 from vgil_ros.robots.sim.scenery import add_scenery
 from vgil_ros.robots.sim.tasks import Task
 
@@ -40,8 +39,8 @@ def build_model(contract: Contract, arms: Sequence[SimArm], task: Task) -> Any:
     _physics(spec)
     centre = workspace_centre(arms)
     mounts = np.array([arm.arm.mount.xyz[:2] for arm in arms])
-    half = np.abs(np.vstack([mounts - centre[:2], [[0.35, 0.3]]])).max(axis=0) + [0.17, 0.12]
-    add_scenery(spec, centre[:2], (float(half[0]), float(half[1])))
+    half = np.abs(np.vstack([mounts - centre[:2], [[0.35, 0.3]]])).max(axis=0)
+    add_scenery(spec, centre[:2], (float(half[0]) + 0.17, float(half[1]) + 0.12))
     frame = spec.worldbody.add_body(name=FRAME)
     if contract.base is not None:
         _add_base(frame)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vgil_ros.core.contract import Contract
 from vgil_ros.robots.sim.tasks.base import Task, TaskError
 from vgil_ros.robots.sim.tasks.pick_place import PickPlace
 from vgil_ros.robots.sim.tasks.transfer_cube import TransferCube
@@ -20,4 +21,9 @@ def task_class(name: str) -> type[Task]:
     return TASKS[name]
 
 
-__all__ = ["TASKS", "Task", "TaskError", "task_class"]
+def default_task(contract: Contract) -> str:
+    """Return the task that suits a robot where none is asked for: a handover needs a left and a right arm."""
+    return TransferCube.name if {"left", "right"} <= {arm.name for arm in contract.arms} else PickPlace.name
+
+
+__all__ = ["TASKS", "Task", "TaskError", "default_task", "task_class"]

@@ -12,7 +12,7 @@ import numpy as np
 from vgil_ros.core.errors import VgilError
 from vgil_ros.robots.sim.arm import SimArm
 from vgil_ros.robots.sim.scenery import EVERYTHING, WORLD_BIT
-from vgil_ros.robots.transforms import pose, quat_xyzw, rotation_about
+from vgil_ros.robots.transforms import Vector, pose, quat_xyzw, rotation_about
 
 CUBE = "cube"
 CUBE_HALF = 0.02  # m
@@ -86,7 +86,7 @@ class Task(ABC):
         touching = frozenset(name for name, arm in self._by_name.items() if arm.finger_geoms.intersection(others))
         return touching, bool(self._table.intersection(others))
 
-    def put_cube(self, data: Any, xy: Sequence[float], yaw: float) -> None:
+    def put_cube(self, data: Any, xy: Vector, yaw: float) -> None:
         """Lay the cube flat on the table at `xy` (m), turned by `yaw` (rad), at rest."""
         turned = np.roll(quat_xyzw(rotation_about(np.array([0.0, 0.0, 1.0]), yaw)), 1)
         data.qpos[self._cube_qpos : self._cube_qpos + 7] = [*xy, CUBE_HALF, *turned]

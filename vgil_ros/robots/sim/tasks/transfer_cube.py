@@ -19,7 +19,7 @@ NEAR, FAR, ASIDE = 0.30, 0.45, 0.10  # m, in the giver's frame: where the cube m
 
 
 class TransferCube(Task):
-    """Reward 1: the right fingers touch the cube; 2: it is off the table; 3: the left ones touch it; 4: it is theirs."""
+    """Reward 1: the right fingers touch the cube; 2: lifted; 3: the left ones touch it; 4: they alone hold it."""
 
     name = "transfer_cube"
 

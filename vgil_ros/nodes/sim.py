@@ -1,0 +1,248 @@
+"""Node `sim`: the simulated robot on the topics of its contract, and the operator that leads it."""
+
+from __future__ import annotations
+
+import array
+import threading
+from functools import partial
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Twist
+from nav_msgs.msg import Odometry
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CompressedImage, Image, JointState
+from std_msgs.msg import Bool, Float32
+from std_srvs.srv import Trigger
+
+from vgil_ros.assets import load_contract
+from vgil_ros.core.contract import Camera
+from vgil_ros.core.errors import VgilError
+from vgil_ros.nodes.runtime import VgilNode, run
+from vgil_ros.nodes.sim_commands import Decoder, decoder_of
+from vgil_ros.nodes.sim_loop import CameraThread, Pacer
+from vgil_ros.robots.operators import make_operator
+from vgil_ros.robots.sim.robot import SimRobot
+from vgil_ros.robots.sim.tasks import default_task
+
+# Reliable: subscribers of both kinds match. Few messages are kept, so that a slow subscriber loses old ones.
+STATE_QOS = QoSProfile(depth=20)
+IMAGE_QOS = QoSProfile(depth=5)
+
+
+class SimNode(VgilNode):
+    """Publishes what the robot's drivers would, takes their commands, and resets the scene when asked."""
+
+    def __init__(self) -> None:
+        super().__init__("sim")
+        contract, _ = load_contract(self.declare("robot", "sim_aloha"))
+        task = self.declare("task", "") or default_task(contract)
+        seed = self.declare("seed", 0)
+        leads = self.declare("operator", True)
+        self._rate = self._positive("joint_rate", 100.0, 200.0)
+        self._camera_rate = self._positive("camera_rate", 30.0, self._rate)
+        self._rest = self.declare("rest", 0.5)
+        speed = self.declare("speed", 1.0)
+        if speed < 0:
+            raise VgilError(f"parameter 'speed' is {speed}; allowed: 0 (as fast as possible) or above")
+        self.robot = SimRobot(contract, task, seed)
+        self._operator = make_operator(self.robot, seed) if leads else None
+        self._lock = threading.Lock()  # around the robot: the loop steps it, callbacks command it
+        self._masters: dict[str, np.ndarray] = {}
+        self._add_topics()
+        self.set_parameters([Parameter("seed", value=seed + 1)])
+        self._pacer = Pacer(self._rate, speed)
+        self._cameras = CameraThread(self.robot, self._publish_picture, lossless=not self._pacer.real_time)
+        self._loop = threading.Thread(target=self._run_loop, name="physics", daemon=True)
+        self._loop.start()
+        self.get_logger().info(f"{contract.name}: task '{task}', seed {seed}, {'an' if leads else 'no'} operator")
+
+    def _positive(self, name: str, default: float, most: float) -> float:
+        value = self.declare(name, default)
+        if not 0 < value <= most:
+            raise VgilError(f"parameter '{name}' is {value}; allowed: above 0, to {most:g}")
+        return value
+
+    def _add_topics(self) -> None:
+        contract = self.robot.contract
+        self._puppet_out, self._master_out = {}, {}
+        for arm in contract.arms:
+            self._puppet_out[arm.name] = self.create_publisher(JointState, arm.puppet.topic, STATE_QOS)
+            if arm.master and self._operator:
+                self._master_out[arm.name] = self.create_publisher(JointState, arm.master.topic, STATE_QOS)
+            kind, decode = decoder_of(arm)
+            self.create_subscription(kind, arm.command.topic, partial(self._on_command, arm.name, decode), STATE_QOS)
+        self._picture_out: dict[str, tuple[Camera, Any]] = {}
+        for camera in contract.cameras:
+            publisher: Any = self.create_publisher(_picture_type(camera), camera.topic, IMAGE_QOS)
+            self._picture_out[camera.name] = (camera, publisher)
+        if contract.base:
+            self._odometry_out = self.create_publisher(Odometry, contract.base.odom.topic, STATE_QOS)
+            self.create_subscription(Twist, contract.base.command.topic, self._on_twist, STATE_QOS)
+        self._reward_out = self.create_publisher(Float32, "/sim/reward", 10)
+        self._success_out = self.create_publisher(Bool, "/sim/success", 10)
+        self._clock_out = self.create_publisher(Clock, "/clock", 10)
+        self.create_service(Trigger, "/sim/reset", self._on_reset)
+
+    def _on_command(self, arm: str, decode: Decoder, message: Any) -> None:
+        try:
+            position = decode(message)
+        except VgilError as error:
+            self.trouble(f"{arm}/command", f"command refused: {error}")
+            return
+        self.recovered(f"{arm}/command")
+        with self._lock:
+            if self.robot.time >= self._rest:  # earlier ones were made for the scene before the reset
+                self.robot.command(arm, position)
+
+    def _on_twist(self, message: Twist) -> None:
+        try:
+            with self._lock:
+                self.robot.drive(message.linear.x, message.angular.z)
+        except VgilError as error:
+            self.trouble("base/command", f"command refused: {error}")
+        else:
+            self.recovered("base/command")
+
+    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        seed = int(self.get_parameter("seed").value)
+        if seed < 0:
+            response.message = f"parameter 'seed' is {seed}; allowed: 0 or above"
+            return response
+        with self._lock:
+            self.robot.reset(seed)
+            if self._operator:
+                self._operator.reset(seed)
+        self.set_parameters([Parameter("seed", value=seed + 1)])
+        response.success, response.message = True, f"seed {seed}"
+        return response
+
+    def _run_loop(self) -> None:
+        try:
+            count = 0
+            while not self.ended.is_set():
+                self._tick(count, self._pacer.wait())
+                count += 1
+        except BaseException as error:
+            self.get_logger().fatal(f"simulation ended: {type(error).__name__}: {error}")
+            self.finish(1)
+            raise
+
+    def _tick(self, count: int, stamp: int) -> None:
+        """One period of the joint rate: step, publish, and at the cameras' rate take a snapshot."""
+        if not self._pacer.real_time:
+            self._clock_out.publish(Clock(clock=_time(stamp)))
+        with self._lock:
+            self.robot.step(1.0 / self._rate)
+            masters = self._lead()
+            states = {name: self.robot.joint_states(name) for name in self.robot.arms}
+            if _falls(count, self._camera_rate, self._rate):
+                self._cameras.submit(self.robot.data, stamp)
+            reward, success = self.robot.reward(), self.robot.success()
+        for name, state in states.items():
+            self._puppet_out[name].publish(_joints(stamp, state.names, state.position, state.velocity, state.effort))
+        self._publish_masters(masters, stamp)
+        if self.robot.contract.base:
+            self._publish_odometry(stamp)
+        if _falls(count, self.robot.contract.rate_hz, self._rate):
+            self._reward_out.publish(Float32(data=float(reward)))
+            self._success_out.publish(Bool(data=success))
+        self._report()
+
+    def _lead(self) -> dict[str, np.ndarray]:
+        """Where the operator has the masters; they rest at home for a while after a reset."""
+        if self._operator is None:
+            return {}
+        if self.robot.time < self._rest:
+            return self._operator.home()
+        return self._operator.masters()
+
+    def _publish_masters(self, masters: dict[str, np.ndarray], stamp: int) -> None:
+        for name, position in masters.items():
+            velocity = (position - self._masters.get(name, position)) * self._rate
+            if name in self._master_out:
+                self._master_out[name].publish(_joints(stamp, self.robot.arms[name].arm.joints, position, velocity))
+        self._masters = masters
+
+    def _publish_odometry(self, stamp: int) -> None:
+        found = self.robot.odometry()
+        message = Odometry(child_frame_id="base_link")
+        message.header.stamp, message.header.frame_id = _time(stamp), "odom"
+        message.pose.pose.position.x, message.pose.pose.position.y = found.x, found.y
+        orientation = message.pose.pose.orientation
+        orientation.z, orientation.w = float(np.sin(found.yaw / 2)), float(np.cos(found.yaw / 2))
+        message.twist.twist.linear.x, message.twist.twist.angular.z = found.linear, found.angular
+        self._odometry_out.publish(message)
+
+    def _publish_picture(self, camera: str, picture: np.ndarray, stamp: int) -> None:
+        """Called in the cameras' thread."""
+        if self.ended.is_set():
+            return
+        spec, publisher = self._picture_out[camera]
+        message = _image(picture) if spec.type == "image" else _compressed(picture)
+        message.header.stamp, message.header.frame_id = _time(stamp), camera
+        publisher.publish(message)
+
+    def _report(self) -> None:
+        """Say once when the machine is too slow for real time."""
+        if self._pacer.lost_s > 1.0:
+            self.trouble("real time", "this machine is too slow for the simulation in real time: over 1 s was lost")
+        if self._cameras.skipped > 30:
+            self.trouble("cameras", "this machine is too slow for the cameras' rate: over 30 pictures were left out")
+
+    def on_shutdown(self) -> None:
+        """End both threads; nothing is published afterwards."""
+        self.finish(self.exit_code)
+        self._cameras.close()
+        self._loop.join(timeout=5.0)
+
+
+def _falls(count: int, rate: float, base: float) -> bool:
+    """Whether a tick of `rate` falls into tick `count` of `base` (both Hz)."""
+    return int((count + 1) * rate / base + 1e-9) > int(count * rate / base + 1e-9)
+
+
+def _time(stamp: int) -> Time:
+    return Time(sec=stamp // 1_000_000_000, nanosec=stamp % 1_000_000_000)
+
+
+def _joints(
+    stamp: int, names: tuple[str, ...], position: np.ndarray, velocity: np.ndarray, effort: np.ndarray | None = None
+) -> JointState:
+    message = JointState(name=list(names), position=position.tolist(), velocity=velocity.tolist())
+    message.header.stamp = _time(stamp)
+    if effort is not None:
+        message.effort = effort.tolist()
+    return message
+
+
+def _picture_type(camera: Camera) -> type:
+    found: type = CompressedImage if camera.type == "compressed" else Image
+    return found
+
+
+def _image(picture: np.ndarray) -> Image:
+    height, width = picture.shape[:2]
+    data = array.array("B")
+    data.frombytes(np.ascontiguousarray(picture).data)  # the setter checks lists item by item
+    return Image(height=height, width=width, encoding="rgb8", step=3 * width, data=data)
+
+
+def _compressed(picture: np.ndarray) -> CompressedImage:
+    import cv2
+
+    data = array.array("B")
+    data.frombytes(cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]))[1].data)
+    return CompressedImage(format="rgb8; jpeg compressed bgr8", data=data)
+
+
+def main() -> None:
+    """Entry point of the executable `sim`."""
+    run(SimNode)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""The simulator's two clocks: the loop that keeps to deadlines, and the thread that makes the pictures."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import mujoco
+import numpy as np
+
+from vgil_ros.robots.sim.robot import SimRobot
+
+START_NS = 1_000_000_000  # simulated time begins at 1 s: ROS takes 0 for "no time yet"
+LATE_S = 0.1  # a loop that is further behind gives up the lost time instead of running after it
+
+
+class Pacer:
+    """Deadlines `n / rate`, and the stamp of each.
+
+    Args:
+        rate: Hz, in simulated time.
+        speed: simulated seconds per second; 0: no waiting at all. At 1 stamps are the wall clock's.
+    """
+
+    def __init__(self, rate: float, speed: float) -> None:
+        self._period, self._speed = 1.0 / rate, speed
+        self._count = 0
+        self._origin = time.monotonic()
+        self.lost_s = 0.0
+
+    @property
+    def real_time(self) -> bool:
+        """Whether stamps are the wall clock's."""
+        return self._speed == 1.0
+
+    def wait(self) -> int:
+        """Wait for the next deadline and return its stamp (ns)."""
+        self._count += 1
+        elapsed = self._count * self._period
+        if self._speed > 0:
+            deadline = self._origin + elapsed / self._speed
+            behind = time.monotonic() - deadline
+            if behind < 0:
+                time.sleep(-behind)
+            elif behind > LATE_S:
+                self._origin += behind
+                self.lost_s += behind
+        if not self.real_time:
+            return START_NS + round(elapsed * 1e9)
+        late = time.monotonic() - (self._origin + elapsed)
+        return time.time_ns() - round(late * 1e9)
+
+
+class CameraThread:
+    """Makes pictures of snapshots of the world, beside the physics.
+
+    Args:
+        robot: whose cameras these are.
+        publish: called in this thread with camera name, picture (H, W, 3) uint8 RGB and stamp (ns).
+        lossless: `submit` waits for the last snapshot's pictures; otherwise an unfinished one is replaced.
+
+    Raises:
+        GraphicsError: where the machine has no usable OpenGL.
+    """
+
+    def __init__(self, robot: SimRobot, publish: Callable[[str, np.ndarray, int], None], lossless: bool) -> None:
+        self._robot, self._publish, self._lossless = robot, publish, lossless
+        self._cameras: Sequence[str] = [camera.name for camera in robot.contract.cameras]
+        self._waiting, self._drawing = (mujoco.MjData(robot.model) for _ in range(2))
+        self._stamp: int | None = None
+        self._change = threading.Condition()
+        self._error: BaseException | None = None
+        self._ready = threading.Event()
+        self._ended = False
+        self.skipped = 0
+        self._thread = threading.Thread(target=self._run, name="cameras", daemon=True)
+        self._thread.start()
+        self._ready.wait()
+        if self._error is not None:
+            raise self._error
+
+    def submit(self, data: Any, stamp: int) -> None:
+        """Ask for pictures of `data`, which is copied."""
+        with self._change:
+            while self._lossless and self._stamp is not None and not self._ended:
+                self._change.wait(0.1)
+            self.skipped += self._stamp is not None
+            mujoco.mj_copyData(self._waiting, self._robot.model, data)
+            self._stamp = stamp
+            self._change.notify_all()
+
+    def close(self) -> None:
+        """End the thread and free its context."""
+        with self._change:
+            self._ended = True
+            self._change.notify_all()
+        self._thread.join(timeout=5.0)
+
+    def _run(self) -> None:
+        try:
+            renderer = self._robot.make_renderer()
+        except BaseException as error:
+            self._error = error
+            self._ready.set()
+            return
+        self._ready.set()
+        try:
+            while (stamp := self._take()) is not None:
+                for camera in self._cameras:
+                    self._publish(camera, renderer.render(self._drawing, camera), stamp)
+        finally:
+            renderer.close()
+
+    def _take(self) -> int | None:
+        with self._change:
+            while self._stamp is None and not self._ended:
+                self._change.wait()
+            if self._ended:
+                return None
+            stamp, self._stamp = self._stamp, None
+            self._waiting, self._drawing = self._drawing, self._waiting
+            self._change.notify_all()
+            return stamp
