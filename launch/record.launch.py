@@ -1,7 +1,6 @@
 """Record demonstrations: the recorder, and with `sim:=true` a simulated robot, its operator and the teleoperation."""
 
 from launch import LaunchDescription
-
 from vgil_ros.nodes.bringup import declare, main_node, monitoring, prepare, side_node
 
 

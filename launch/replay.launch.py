@@ -1,7 +1,6 @@
 """Play a recorded episode's actions back to the robot; with `sim:=true` to the simulated one."""
 
 from launch import LaunchDescription
-
 from vgil_ros.nodes.bringup import declare, main_node, monitoring, prepare, side_node
 
 

@@ -1,7 +1,6 @@
 """The simulated robot by itself; `operator:=true` lets its scripted operator move the masters."""
 
 from launch import LaunchDescription
-
 from vgil_ros.nodes.bringup import declare, main_node, monitoring, prepare
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -110,9 +111,9 @@ def _load(path: Path) -> ModuleType:
 
 
 def _run_real(description: Any, given: dict[str, str]) -> int:
-    from launch import LaunchService
-
-    service = LaunchService(argv=[f"{k}:={v}" for k, v in given.items()], noninteractive=not sys.stdin.isatty())
+    service = importlib.import_module("launch").LaunchService(
+        argv=[f"{k}:={v}" for k, v in given.items()], noninteractive=not sys.stdin.isatty()
+    )
     service.context.launch_configurations.update(given)
     service.include_launch_description(description)
     code = service.run()

@@ -79,7 +79,11 @@ def _start(
     values = {key: value for key, value in values.items() if value is not None} | fixed | _follows(given, name)
     typed = {key: ParameterValue(value, value_type=type(value)) for key, value in values.items()}
     node = Node(
-        package="vgil_ros", executable=name, output="screen", parameters=[typed] if typed else [], sigterm_timeout=GRACE_S
+        package="vgil_ros",
+        executable=name,
+        output="screen",
+        parameters=[typed] if typed else [],
+        sigterm_timeout=GRACE_S,
     )
     handler = OnProcessExit(target_action=node, on_exit=lambda event, ctx: _ended(event, ctx, name, main))
     return [RegisterEventHandler(handler), node]

@@ -54,7 +54,7 @@ def install() -> None:
     for path, names in _MODULES.items():
         module = _Module(path)
         module.__dict__.update(names)
-        module.__path__ = []  # type: ignore[attr-defined]
+        module.__path__ = []
         sys.modules[path] = module
         parent, _, child = path.rpartition(".")
         if parent:

@@ -1,0 +1,140 @@
+"""The monitor node: what RViz shows of a robot, as standard messages in one fixed frame.
+
+Publishes `/monitor/markers` (links of the arms; cameras, streams and the recorder's state as text) and, as any other
+node, its status on `/monitor/status` and `/diagnostics`. It listens to joint states and statuses, never to pictures.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from sensor_msgs.msg import JointState
+from visualization_msgs.msg import MarkerArray
+
+from vgil_ros.assets import load_contract
+from vgil_ros.core.contract import Arm
+from vgil_ros.core.errors import VgilError
+from vgil_ros.core.layout import POSITION, puppet_reader
+from vgil_ros.nodes import cdr, markers
+from vgil_ros.nodes.inputs import sensor_qos
+from vgil_ros.nodes.runtime import VgilNode, run
+from vgil_ros.nodes.status import StatusPublisher
+from vgil_ros.robots.arm_model import ArmModel
+
+MARKERS = "/monitor/markers"
+STATUSES = {"recording": "/recorder/status", "policy": "/policy/status"}
+STALE_NS = 1_000_000_000
+
+
+class Monitor(VgilNode):
+    """Turns what it last heard into markers, at a steady rate."""
+
+    def __init__(self) -> None:
+        super().__init__("monitor")
+        self.contract, _ = load_contract(self.declare("robot", "sim_aloha"))
+        rate = self.declare("rate", 10.0)
+        if not 0 < rate <= 100:
+            raise VgilError(f"parameter 'rate' is {rate}; allowed: above 0, at most 100")
+        self._models = {arm.name: ArmModel(arm) for arm in self.contract.arms if arm.urdf}
+        self._readers = {arm.name: puppet_reader(arm) for arm in self.contract.arms}
+        self._joints: dict[str, tuple[int, bytes]] = {}
+        self._statuses: dict[str, tuple[int, DiagnosticStatus]] = {}
+        self._out = self.create_publisher(MarkerArray, MARKERS, 1)
+        self._status_out = StatusPublisher(self, "/monitor/status", self.contract.name)
+        for arm in self.contract.arms:
+            hear = partial(self._hear_joints, arm.name)
+            self.create_subscription(JointState, arm.puppet.topic, hear, sensor_qos(1), raw=True)
+        for name, topic in STATUSES.items():
+            self.create_subscription(DiagnosticStatus, topic, partial(self._hear_status, name), 10)
+        self.create_timer(1.0 / rate, self._publish)
+        self.create_timer(0.2, self._publish_status)
+
+    def _hear_joints(self, arm: str, data: bytes) -> None:
+        self._joints[arm] = (self._now(), data)  # decoded when it is drawn, ten times a second and not two hundred
+
+    def _hear_status(self, name: str, message: DiagnosticStatus) -> None:
+        self._statuses[name] = (self._now(), message)
+
+    def _now(self) -> int:
+        return int(self.get_clock().now().nanoseconds)
+
+    def _fresh(self, heard: tuple[int, object] | None) -> bool:
+        return heard is not None and 0 <= self._now() - heard[0] <= STALE_NS
+
+    def _publish(self) -> None:
+        found = []
+        for arm in self.contract.arms:
+            fresh, positions = self._fresh(self._joints.get(arm.name)), self._positions(arm)
+            if arm.name in self._models:
+                found += markers.arm_links(self._models[arm.name], positions, fresh=fresh)
+            else:
+                found.append(markers.arm_text(arm, positions, fresh=fresh))
+        self._out.publish(MarkerArray(markers=[*found, *markers.panel(self._lines())]))
+
+    def _positions(self, arm: Arm) -> dict[str, float]:
+        """Positions by joint name as last heard; none where the message does not fit, which is said once."""
+        heard = self._joints.get(arm.name)
+        if heard is None:
+            return {}
+        try:
+            message = cdr.read_joint_state(heard[1])
+            payload = self._readers[arm.name].read(message.names, message.position)
+        except VgilError as error:
+            self.trouble(arm.name, str(error))
+            return {}
+        self.recovered(arm.name)
+        return dict(zip(arm.joints, payload[POSITION].tolist(), strict=True))
+
+    def _lines(self) -> list[tuple[str, str, bytes]]:
+        """The text panel: recording (and policy, where one runs), cameras, then the joint streams."""
+        lines = [self._state(name) for name in STATUSES if name == "recording" or name in self._statuses]
+        figures = self._figures()
+        names = [camera.name for camera in self.contract.cameras]
+        streams = [f"{arm.name}/{part}" for arm in self.contract.arms for part in ("puppet", "master")]
+        for space, group in (("cameras", names), ("sync", streams)):
+            lines += [(space, _line(name, figures), _level(name, figures)) for name in group]
+        return lines
+
+    def _state(self, name: str) -> tuple[str, str, bytes]:
+        heard = self._statuses.get(name)
+        if heard is None or not self._fresh(heard):
+            return name, f"{name}: nothing heard on {STATUSES[name]}", DiagnosticStatus.STALE
+        return name, f"{name}: {heard[1].message}", heard[1].level
+
+    def _figures(self) -> dict[str, str]:
+        """Values of the statuses that are fresh, by key."""
+        fresh = [heard[1] for heard in self._statuses.values() if self._fresh(heard)]
+        return {item.key: item.value for status in fresh for item in status.values}
+
+    def _publish_status(self) -> None:
+        silent = [arm.name for arm in self.contract.arms if not self._fresh(self._joints.get(arm.name))]
+        words = f"no joint states from {silent}" if silent else "; ".join(self.troubles) or "drawing"
+        level = DiagnosticStatus.WARN if silent or self.troubles else DiagnosticStatus.OK
+        self._status_out.publish(level, words, {"robot": self.contract.name, "frame": markers.FRAME})
+
+
+def _line(name: str, figures: dict[str, str]) -> str:
+    parts = [f"{figures[key]} {unit}" for key, unit in _keys(name) if key in figures]
+    return f"{name}: {', '.join(parts)}" if parts else name
+
+
+def _level(name: str, figures: dict[str, str]) -> bytes:
+    rate = figures.get(f"rate {name} [Hz]")
+    if rate is None:
+        return bytes(DiagnosticStatus.STALE)
+    return bytes(DiagnosticStatus.ERROR if rate == "0" else DiagnosticStatus.OK)
+
+
+def _keys(name: str) -> tuple[tuple[str, str], ...]:
+    """The recorder's and the policy's figures of a stream, and their units."""
+    return (f"rate {name} [Hz]", "Hz"), (f"skew {name} [ms]", "ms skew")
+
+
+def main() -> None:
+    """Entry point of the executable `monitor`."""
+    run(Monitor)
+
+
+if __name__ == "__main__":
+    main()
