@@ -48,6 +48,7 @@ def meta(dim: int = 3, storage: str = "jpeg", **changes) -> EpisodeMeta:
         "has_velocity": True,
         "task": "test",
     }
+    fields["has_base_velocity"] = changes.get("has_base", False)
     return EpisodeMeta(**{**fields, **changes})
 
 

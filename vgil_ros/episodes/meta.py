@@ -50,7 +50,8 @@ class EpisodeMeta:
         streams: names of the streams, the columns of `/sync/skew_ns` and `/sync/flags`.
         joint_names: names of the columns of qpos and action.
         cameras, depths: colour and depth cameras, in the contract's order.
-        has_velocity, has_effort, has_base: what the robot measures besides positions.
+        has_velocity, has_effort, has_base_velocity: what the robot measures besides positions.
+        has_base: whether there is a `/base_action`.
         task: what was shown, in the user's words.
         quality: JPEG quality, 1..100, where pictures are encoded here.
     """
@@ -65,6 +66,7 @@ class EpisodeMeta:
     has_velocity: bool = False
     has_effort: bool = False
     has_base: bool = False
+    has_base_velocity: bool = False
     task: str = ""
     quality: int = DEFAULT_QUALITY
 
@@ -134,7 +136,8 @@ class EpisodeMeta:
             depths=tuple(CameraMeta(n, *sizes[n], None) for n in depths),
             has_velocity="qvel" in first_observation,
             has_effort="effort" in first_observation,
-            has_base="base_vel" in first_observation,
+            has_base=contract.base is not None,
+            has_base_velocity="base_vel" in first_observation,
             task=task,
             quality=quality,
         )

@@ -35,7 +35,7 @@ def small_values(
     wanted = {"qpos": meta.dim}
     wanted.update({"qvel": meta.dim} if meta.has_velocity else {})
     wanted.update({"effort": meta.dim} if meta.has_effort else {})
-    wanted.update({"base_vel": 2} if meta.has_base else {})
+    wanted.update({"base_vel": 2} if meta.has_base_velocity else {})
     observation = step.observation
     found = [key for key in STATE if key in observation]
     if found != list(wanted):
@@ -46,7 +46,9 @@ def small_values(
     if action is not None:
         values["action"] = _vector("action", action, meta.dim)
         if meta.has_base:
-            given = observation["base_vel"] if base_action is None else base_action
+            given = observation.get("base_vel") if base_action is None else base_action
+            if given is None:
+                raise EpisodeError("base_action is missing, and the base's velocity is not measured; allowed: (2,)")
             values["base_action"] = _vector("base_action", given, 2)
     if meta.streams:
         values["sync/skew_ns"] = _vector("skew_ns", skew_ns, len(meta.streams), np.int64)

@@ -50,7 +50,7 @@ def scan_pictures(episode: EpisodeReader, progress: Callable[[Iterable[int]], It
 def _look(scan: Scan, episode: EpisodeReader, name: str, row: int, *, depth: bool) -> None:
     if name not in scan.lengths:
         pixels = episode.depth(name, row) if depth else episode.image(name, row)
-        scan.content[name][row] = zlib.crc32(np.ascontiguousarray(pixels[::RAW_ROWS]))
+        scan.content[name][row] = zlib.crc32(pixels[::RAW_ROWS].tobytes())
         return
     data = episode.jpeg(name, row).tobytes().rstrip(b"\0")
     scan.content[name][row], scan.lengths[name][row] = zlib.crc32(data), len(data)

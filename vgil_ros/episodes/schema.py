@@ -48,8 +48,9 @@ def columns(meta: EpisodeMeta) -> dict[str, tuple[tuple[int, ...], type]]:
         table["observations/qvel"] = (dim, np.float32)
     if meta.has_effort:
         table["observations/effort"] = (dim, np.float32)
-    if meta.has_base:
+    if meta.has_base_velocity:
         table["observations/base_vel"] = ((2,), np.float32)
+    if meta.has_base:
         table["base_action"] = ((2,), np.float32)
     table["action"] = (dim, np.float32)
     table["timesteps/step_type"] = ((), np.uint8)

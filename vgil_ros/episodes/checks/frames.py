@@ -26,7 +26,7 @@ def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
         if stamps is None:
             yield from _doubled(name, same)
         else:
-            yield from _dropped(name, stamps)
+            yield from _dropped(name, stamps, 1e9 / (episode.rate_hz or np.inf))
 
 
 def source_stamps(episode: EpisodeReader, stream: str) -> np.ndarray | None:
@@ -60,7 +60,7 @@ def _doubled(name: str, same: np.ndarray) -> Iterator[Finding]:
         yield Finding("info", "frames", name, message, spans(np.flatnonzero(same) + 1))
 
 
-def _dropped(name: str, stamps: np.ndarray) -> Iterator[Finding]:
+def _dropped(name: str, stamps: np.ndarray, tick_ns: float) -> Iterator[Finding]:
     steps = np.diff(stamps)
     if np.any(steps < 0):
         yield Finding("error", "frames", name, "frames go back in time", spans(np.flatnonzero(steps < 0) + 1))
@@ -68,8 +68,9 @@ def _dropped(name: str, stamps: np.ndarray) -> Iterator[Finding]:
     if len(new) < 3:
         return
     period = float(np.median(steps[new]))
-    lost = [int(row) for row in new if steps[row] > GAP * period]
-    # a camera that is faster than the tick skips frames regularly; then the tick is the period that is seen
+    # where the camera is faster than the tick, frames between two ticks are left out as they should be
+    longest = GAP * period if period > 0.95 * tick_ns else 1.1 * tick_ns + period
+    lost = [int(row) for row in new if steps[row] > longest]
     if lost:
         count = sum(round(steps[row] / period) - 1 for row in lost)
         message = f"about {count} frames missing between camera and file, at {1e9 / period:.1f} frames/s"

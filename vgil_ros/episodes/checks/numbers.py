@@ -21,7 +21,7 @@ def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
             continue
         bad = ~np.isfinite(values)
         if bad.any():
-            columns = [_column(episode, name, i) for i in np.flatnonzero(bad.any(axis=0))]
+            columns = [_column(episode, name, int(i)) for i in np.flatnonzero(bad.any(axis=0))]
             message = f"holds NaN or infinity in {', '.join(columns)}"
             yield Finding("error", "numbers", name, message, spans(np.flatnonzero(bad.any(axis=1))))
 

@@ -10,7 +10,7 @@ from vgil_ros.core.contract import parse_contract
 from vgil_ros.core.errors import ContractError
 from vgil_ros.core.streams import Flag, streams_of
 from vgil_ros.episodes.checks.frames import held_rows
-from vgil_ros.episodes.findings import Finding, spans
+from vgil_ros.episodes.findings import Finding, Severity, spans
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.episodes.scan import Scan
 
@@ -25,7 +25,7 @@ def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
     for i, stream in enumerate(episode.streams):
         held = held_rows(episode, stream)
         if len(held):
-            severity = "error" if len(held) > MANY_HELD * episode.rows else "warning"
+            severity: Severity = "error" if len(held) > MANY_HELD * episode.rows else "warning"
             message = f"held (the last value repeated) in {len(held)} of {episode.rows} rows"
             yield Finding(severity, "sync", stream, message, spans(held))
         skew = np.abs(episode.skew_ns[:, i])

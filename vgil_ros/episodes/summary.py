@@ -1,0 +1,122 @@
+"""A folder of episodes as a table, and one episode in words."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vgil_ros.episodes import naming
+from vgil_ros.episodes.errors import EpisodeError
+from vgil_ros.episodes.reader import EpisodeReader
+
+
+@dataclass(frozen=True)
+class Line:
+    """One file in a table. What a file does not tell is None.
+
+    Attributes:
+        problems: what is wrong at a glance (`check` looks closer).
+    """
+
+    file: str
+    robot: str | None = None
+    layout: str | None = None
+    task: str | None = None
+    rows: int | None = None
+    seconds: float | None = None
+    success: bool | None = None
+    cameras: tuple[str, ...] = ()
+    bytes: int = 0
+    problems: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def list_episodes(folder: Path) -> list[Line]:
+    """Return a line for each episode of a folder, and for each `.part` that was left behind.
+
+    Raises:
+        EpisodeError: where the folder is missing.
+    """
+    if not folder.is_dir():
+        raise EpisodeError(f"{folder}: no such folder")
+    lines = [_line(path) for path in naming.episodes_in(folder)]
+    for part in sorted(folder.glob(f"*.hdf5{naming.PART}")):
+        problem = "not finished: being recorded, or its writer was killed (`vgil episodes repair`)"
+        lines.append(Line(part.name, bytes=part.stat().st_size, problems=(problem,)))
+    return lines
+
+
+def _line(path: Path) -> Line:
+    size = path.stat().st_size
+    try:
+        with EpisodeReader(path) as episode:
+            problems: list[str] = [key for key in ("stopped", "repaired") if key in episode.attrs]
+            problems += [f"{n} {key}" for key in ("held", "dropped") if (n := int(episode.attrs.get(f"rows_{key}", 0)))]
+            return Line(
+                path.name,
+                episode.robot,
+                episode.layout,
+                episode.task,
+                episode.rows,
+                episode.seconds,
+                episode.success,
+                episode.camera_names + episode.depth_names,
+                size,
+                tuple(problems),
+            )
+    except EpisodeError as error:
+        return Line(path.name, bytes=size, problems=(str(error).removeprefix(f"{path}: "),))
+
+
+def describe(episode: EpisodeReader) -> dict[str, Any]:
+    """Return what an episode says of itself: its attributes, datasets, ranges of joints, cameras."""
+    names = episode.joint_names or tuple(f"column {i}" for i in range(episode.qpos.shape[-1]))
+    attributes = {key: value for key, value in episode.attrs.items() if key != "contract"}
+    return {
+        "file": str(episode.path),
+        "layout": episode.layout,
+        "rows": episode.rows,
+        "seconds": episode.seconds,
+        "action_alignment": episode.action_alignment,
+        "attributes": {key: _plain(value) for key, value in attributes.items()},
+        "cameras": {name: _camera(episode, name) for name in episode.camera_names},
+        "depth": list(episode.depth_names),
+        "joints": {
+            name: {"qpos": _range(episode.qpos, i), "action": _range(episode.action, i)} for i, name in enumerate(names)
+        },
+        "datasets": _datasets(episode),
+    }
+
+
+def _camera(episode: EpisodeReader, name: str) -> dict[str, Any]:
+    jpeg = episode.is_jpeg(name)
+    size = list(episode.image(name, 0).shape[:2]) if episode.rows else None
+    return {"size": size, "stored": "jpeg" if jpeg else "raw", "jpeg_order": episode.jpeg_order(name) if jpeg else None}
+
+
+def _range(values: np.ndarray, column: int) -> list[float] | None:
+    if values.ndim != 2 or column >= values.shape[1] or not len(values):
+        return None
+    return [float(values[:, column].min()), float(values[:, column].max())]
+
+
+def _datasets(episode: EpisodeReader) -> dict[str, str]:
+    found: dict[str, str] = {}
+    episode.file.visititems(
+        lambda name, x: found.update({name: f"{x.dtype}{x.shape}"}) if hasattr(x, "shape") else None
+    )
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return [_plain(x) for x in value.tolist()]
+    if isinstance(value, np.generic):
+        return value.item()
+    return value.decode() if isinstance(value, bytes) else value
