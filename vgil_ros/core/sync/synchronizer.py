@@ -17,6 +17,7 @@ from vgil_ros.core.sync.ring import Ring
 from vgil_ros.core.sync.types import Fault, Miss, Reason, Sample, StreamMiss
 
 JUMP_NS = 500_000_000  # a stamp this far behind the newest is a clock that jumped, not a sample that came late
+AHEAD_NS = 10_000_000_000  # a step of "now" this large is a clock that was set, or a machine that slept
 FUTURE_NS = 200_000_000  # a stamp this far ahead of its arrival comes from another clock
 OLD_NS = 1_000_000_000  # and so does one this far behind
 KEEP_NS = 100_000_000  # what is older than the next tick by this cannot be used any more
@@ -98,7 +99,7 @@ class Synchronizer:
         method = self._method
         if method is None:
             return None
-        if now_ns < self._last_now - JUMP_NS:
+        if not -JUMP_NS <= now_ns - self._last_now <= AHEAD_NS:
             return self._clock_jumped(now_ns)
         self._last_now = max(now_ns, self._last_now)
         due = method.next_tick(self.rings, now_ns)
@@ -126,7 +127,15 @@ class Synchronizer:
             age = now_ns - ring.stamps[-1] if ring.stamps else None
             if age is None or age > spec.tolerance_ns + self.max_wait_ns + spec.latency_ns:
                 out.append(StreamMiss(spec.name, Reason.SILENT, age))
-            elif (same := self._frozen_for(spec, ring.stamps[-1])) is not None:
+        silent = {miss.stream for miss in out}
+        return (*out, *(miss for miss in self.frozen() if miss.stream not in silent))
+
+    def frozen(self) -> tuple[StreamMiss, ...]:
+        """The streams whose newest samples repeat the same content for too long."""
+        out = []
+        for spec in self.streams:
+            newest = self.rings[spec.name].newest
+            if newest is not None and (same := self._frozen_for(spec, newest)) is not None:
                 out.append(StreamMiss(spec.name, Reason.FROZEN, same))
         return tuple(out)
 

@@ -20,17 +20,21 @@ class Reason(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class StreamMiss:
-    """One stream that is missing at a tick; `age_ns` is the tick less the nearest sample's stamp, None before any."""
+    """One stream that is missing at a tick.
+
+    `age_ns` is the tick less the nearest sample's stamp, None before any; how long a frozen stream has had the same
+    content; how far the clock jumped back (negative: ahead).
+    """
 
     stream: str
     reason: Reason
     age_ns: int | None
 
     def __str__(self) -> str:
-        if self.reason is Reason.CLOCK:
-            return f"{self.stream}: the clock jumped back"
         if self.age_ns is None:
             return f"{self.stream}: nothing received"
+        if self.reason is Reason.CLOCK:
+            return f"{self.stream}: jumped {'back' if self.age_ns > 0 else 'ahead'} by {abs(self.age_ns) / 1e9:.2f} s"
         if self.reason is Reason.FROZEN:
             return f"{self.stream}: frozen, the same content for {self.age_ns / 1e6:.0f} ms"
         where = "old" if self.age_ns >= 0 else "ahead"
