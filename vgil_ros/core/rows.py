@@ -29,13 +29,19 @@ class RowBuilder:
 
     def __init__(self, observations: ObservationBuilder) -> None:
         self._observations = observations
-        self._waiting: tuple[Sample, float] | None = None
+        self._waiting: tuple[Sample, float, np.ndarray | None] | None = None
         self.rows = 0
 
-    def push(self, sample: Sample, marker: float = 0.0) -> Row | None:
-        """Take a sample and return the row of the one before it, if there is one."""
+    def push(self, sample: Sample, marker: float = 0.0, action: np.ndarray | None = None) -> Row | None:
+        """Take a sample and return the row of the one before it, if there is one.
+
+        Args:
+            sample: the sample.
+            marker: the end marker's value, where the contract has one.
+            action: what was done at it (D,); the masters' positions where None.
+        """
         row = self._row(last=False) if self._waiting else None
-        self._waiting = (sample, marker)
+        self._waiting = (sample, marker, action)
         return row
 
     def end(self) -> Row | None:
@@ -44,7 +50,9 @@ class RowBuilder:
 
     def _row(self, *, last: bool) -> Row:
         assert self._waiting is not None
-        sample, marker = self._waiting
+        sample, marker, action = self._waiting
         step = timestep(self._observations.observation(sample.payloads, marker), first=self.rows == 0, last=last)
         self.rows += not last
-        return Row(step, None if last else self._observations.action(sample.payloads, marker), sample)
+        if action is None and not last:
+            action = self._observations.action(sample.payloads, marker)
+        return Row(step, None if last else action, sample)

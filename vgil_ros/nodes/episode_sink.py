@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from vgil_ros.core.contract import Contract
 from vgil_ros.core.rows import Row, RowBuilder
 from vgil_ros.core.streams import StreamSpec
@@ -51,14 +53,14 @@ class EpisodeSink:
         """Begin an episode; its file is made with its first row."""
         self._builder, self._writer, self.dropped = RowBuilder(self._observations), None, 0
 
-    def push(self, sample: Sample, marker: float) -> None:
-        """Take a sample.
+    def push(self, sample: Sample, marker: float, action: np.ndarray | None = None) -> None:
+        """Take a sample, and the action (D,) done at it where no master gave it.
 
         Raises:
             VgilError: where no file can be made, or writing has stopped (disk full).
         """
         assert self._builder is not None
-        row = self._builder.push(sample, marker)
+        row = self._builder.push(sample, marker, action)
         if row is not None:
             self._append(row)
 

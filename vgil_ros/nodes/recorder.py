@@ -32,7 +32,7 @@ class Recorder(SessionNode):
     """Records episodes of a robot (see `core.session` for how a session goes)."""
 
     def __init__(self) -> None:
-        super().__init__("recorder", masters=True, rate_factor=2)
+        super().__init__("recorder", rate_factor=2)
         self.sink = EpisodeSink(self._recording(), ObservationBuilder(self.layout, self.streams))
         self.gesture = GripperGesture() if self.declare("gripper_start", False) else None
         self._aborted: str | None = None

@@ -15,7 +15,7 @@ from vgil_ros.assets import load_contract
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.session import Command, Effect, Reply, Session, State
-from vgil_ros.core.streams import streams_of
+from vgil_ros.core.streams import StreamSpec, streams_of
 from vgil_ros.core.sync import Miss, Sample, Synchronizer
 from vgil_ros.nodes import status
 from vgil_ros.nodes.inputs import StreamInputs
@@ -29,15 +29,14 @@ class SessionNode(VgilNode):
 
     Args:
         name: the node's name, and the prefix of its services and status.
-        masters: whether the masters are listened to.
         rate_factor: steps in a tick.
     """
 
-    def __init__(self, name: str, *, masters: bool, rate_factor: int = 1) -> None:
+    def __init__(self, name: str, *, rate_factor: int = 1) -> None:
         super().__init__(name)
         self.contract, self.contract_text = load_contract(self.declare("robot", "sim_aloha"))
         self.layout = Layout(self.contract)
-        self.streams = streams_of(self.contract, masters=masters)
+        self.streams = self.choose_streams()
         self.task = self.declare("task", "")
         self.session = self._make_session()
         self.sync = Synchronizer(self.streams, self.contract.sync, self.contract.rate_hz)
@@ -54,6 +53,10 @@ class SessionNode(VgilNode):
         self.create_timer(1.0 / (rate_factor * self.contract.rate_hz), self.step)
         self.create_timer(0.2, self._publish_status)
         self.create_timer(1.0, self._look_around)
+
+    def choose_streams(self) -> tuple[StreamSpec, ...]:
+        """The streams to synchronise: all of the robot's."""
+        return streams_of(self.contract)
 
     @abstractmethod
     def begin(self) -> None:

@@ -52,11 +52,11 @@ class Ring:
             return after - 1
         return after if self.stamps[after] - stamp_ns < stamp_ns - self.stamps[after - 1] else after - 1
 
-    def forget(self, before_ns: int) -> None:
-        """Drop what is older than a stamp, but keep one sample from before it."""
-        keep = bisect_left(self.stamps, before_ns) - 1
-        if keep > 0:
-            del self.stamps[:keep], self.payloads[:keep]
+    def forget(self, before_ns: int, keep: int = 1) -> None:
+        """Drop what is older than a stamp, but keep so many samples from before it."""
+        count = bisect_left(self.stamps, before_ns) - keep
+        if count > 0:
+            del self.stamps[:count], self.payloads[:count]
 
     def clear(self) -> None:
         """Drop everything."""

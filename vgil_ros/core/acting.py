@@ -1,0 +1,101 @@
+"""One tick of acting: chunks in, one safe command out. The node and the evaluation run the same code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from vgil_ros.core.errors import VgilError
+from vgil_ros.core.execution import ChunkExecutor, measure_jumps
+from vgil_ros.core.layout import Layout
+from vgil_ros.core.safety import Command, Context, JointLimits, Outcome, SafetyPipeline, standard_limits
+
+MARKER = 0.5  # an end marker above this, for as many ticks as the contract has rows, ends the episode
+
+
+def joint_limits(layout: Layout) -> JointLimits:
+    """The limits of a robot's joints, in units of the action (rad; grippers 0..1)."""
+    velocity = layout.limit("velocity")
+    assert velocity is not None
+    names = layout.joint_names[: layout.joints]
+    return JointLimits.of(layout.lower, layout.upper, velocity, layout.limit("acceleration"), names)
+
+
+def safety_for(
+    layout: Layout, max_age_ns: Mapping[str, int], *, max_silence_ns: int, soft_start: float = 0.2
+) -> SafetyPipeline:
+    """Every limit of a robot, in their standard order.
+
+    Args:
+        layout: the robot.
+        max_age_ns: for each stream that the policy sees.
+        max_silence_ns: how long the policy may be silent.
+        soft_start: share of the velocity limits at which the robot goes to the first action.
+    """
+    base = layout.contract.base
+    speeds = (base.limits.linear, base.limits.angular) if base else None
+    joints = joint_limits(layout)
+    limits = standard_limits(joints, max_age_ns, max_silence_ns, speeds, soft_start)
+    return SafetyPipeline(joints, limits, has_base=base is not None)
+
+
+@dataclass
+class Actor:
+    """Plays chunks through an executor and the safety limits.
+
+    Attributes:
+        layout: the robot.
+        executor: plays chunks (H, A).
+        safety: judges every command.
+        action_dim: A: the joints, the end marker where there is one, and with two more the base's velocity.
+        sent: commands (J,) of the running episode, for the jump metric.
+    """
+
+    layout: Layout
+    executor: ChunkExecutor
+    safety: SafetyPipeline
+    action_dim: int
+    sent: list[np.ndarray] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        allowed = [self.layout.dim] + ([self.layout.dim + 2] if self.layout.contract.base else [])
+        if self.action_dim not in allowed:
+            raise VgilError(f"the policy's actions have {self.action_dim} values; allowed for this robot: {allowed}")
+        self._marked = 0
+        self.ended = False
+
+    def reset(self) -> None:
+        """Begin an episode: forget every chunk, start from where the robot is measured to be."""
+        self.executor.reset()
+        self.safety.reset()
+        self.sent.clear()
+        self._marked, self.ended = 0, False
+
+    def act(self, context: Context) -> Outcome:
+        """Return what to send at a tick; a Hold where nothing can be trusted."""
+        action = self.executor.action(context.tick)
+        return self.send(None if action is None else self._command(action), context)
+
+    def send(self, command: Command | None, context: Context) -> Outcome:
+        """Judge a command (None holds) and remember what is sent."""
+        outcome = self.safety.step(command, context)
+        if outcome.command is not None:
+            self.sent.append(outcome.command.positions)
+        return outcome
+
+    def _command(self, action: np.ndarray) -> Command:
+        joints = self.layout.joints
+        if self.layout.contract.end_marker:
+            self._marked = self._marked + 1 if action[joints] > MARKER else 0
+            self.ended = self.ended or self._marked >= self.layout.contract.end_marker.rows
+        base = action[-2:] if self.action_dim > self.layout.dim else None
+        return Command(action[:joints], base)
+
+    def jumps(self) -> dict[str, float]:
+        """Largest and 99th-percentile jump of a joint between commands, the steady motion taken off (`bend`)."""
+        if len(self.sent) < 3:
+            return {}
+        found = measure_jumps(np.stack(self.sent))
+        return {"max": float(found.bend_max.max()), "p99": float(found.bend_p99.max())}

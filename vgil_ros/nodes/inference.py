@@ -1,0 +1,106 @@
+"""The inference thread: one question at a time, answers with the tick that they are for."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Generic, TypeVar
+
+import numpy as np
+
+Question = TypeVar("Question")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A chunk (H, A) made for a tick, and how long it took."""
+
+    tick: int
+    chunk: np.ndarray
+    seconds: float
+
+
+class InferenceWorker(Generic[Question]):
+    """Runs `infer` in a thread of its own. All methods are for one other thread.
+
+    Args:
+        infer: from a question to a chunk (H, A).
+        reset: called in the same thread before the first question of an episode.
+    """
+
+    def __init__(self, infer: Callable[[Question], np.ndarray], reset: Callable[[], None]) -> None:
+        self._infer, self._reset = infer, reset
+        self._questions: SimpleQueue[tuple[int, int, Question | None] | None] = SimpleQueue()
+        self._answers: SimpleQueue[tuple[int, Answer]] = SimpleQueue()
+        self._episode = 0
+        self._open = 0
+        self._asked_ns = 0
+        self.failure: str | None = None
+        self._thread = self._start()
+
+    def _start(self) -> threading.Thread:
+        thread = threading.Thread(target=self._run, name="inference", daemon=True)
+        thread.start()
+        return thread
+
+    def new_episode(self) -> None:
+        """Forget open questions, reset the policy, and start the thread anew where it has died."""
+        if not self._thread.is_alive():
+            self.failure, self._open = None, 0
+            self._questions = SimpleQueue()
+            self._thread = self._start()
+        self._episode += 1
+        self._questions.put((self._episode, -1, None))
+
+    def ask(self, tick: int, question: Question, now_ns: int) -> bool:
+        """Ask about a tick; False while the last question is open, or the thread is dead."""
+        if self._open or not self.alive:
+            return False
+        self._open, self._asked_ns = 1, now_ns
+        self._questions.put((self._episode, tick, question))
+        return True
+
+    def answers(self) -> list[Answer]:
+        """The answers of this episode that came since the last call."""
+        found = []
+        try:
+            while True:
+                episode, answer = self._answers.get_nowait()
+                self._open = 0
+                if episode == self._episode:
+                    found.append(answer)
+        except Empty:
+            return found
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive() and self.failure is None
+
+    def last_well_ns(self, now_ns: int) -> int:
+        """When the thread was last known to be well: now, unless it is dead or has a question open."""
+        return now_ns if self.alive and not self._open else self._asked_ns
+
+    def _run(self) -> None:
+        questions = self._questions
+        try:
+            while (item := questions.get()) is not None:
+                episode, tick, question = item
+                if question is None:
+                    self._reset()
+                    continue
+                began = time.perf_counter()
+                chunk = self._infer(question)
+                self._answers.put((episode, Answer(tick, chunk, time.perf_counter() - began)))
+        except BaseException as error:
+            traceback.print_exc()
+            self.failure = f"{type(error).__name__}: {error}"
+
+    def close(self) -> None:
+        """Let the thread end after what it is doing."""
+        self._questions.put(None)
+        self._thread.join(timeout=1.0)

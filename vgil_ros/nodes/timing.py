@@ -1,0 +1,57 @@
+"""Figures of a loop: its period, its jitter, how long things take."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+
+class Durations:
+    """The last durations of one thing, in seconds."""
+
+    def __init__(self, size: int = 500) -> None:
+        self._values: deque[float] = deque(maxlen=size)
+
+    def add(self, seconds: float) -> None:
+        """Take one."""
+        self._values.append(seconds)
+
+    def percentiles(self) -> tuple[float, float] | None:
+        """Median and 99th percentile in ms, None before any."""
+        if not self._values:
+            return None
+        middle, high = np.percentile(np.array(self._values) * 1e3, (50, 99))
+        return float(middle), float(high)
+
+    def words(self) -> str:
+        """As text."""
+        found = self.percentiles()
+        return "none yet" if found is None else f"p50 {found[0]:.2f}, p99 {found[1]:.2f}"
+
+    def mean(self) -> float | None:
+        """Mean in seconds."""
+        return float(np.mean(self._values)) if self._values else None
+
+
+class Deadlines:
+    """How far a loop's turns are from its absolute deadlines."""
+
+    def __init__(self, period_s: float, size: int = 4000) -> None:
+        self.period_s = period_s
+        self.jitter = Durations(size)
+        self.periods = Durations(size)
+        self._last: float | None = None
+
+    def turn(self, now_s: float) -> None:
+        """A turn begins at a monotonic time."""
+        if self._last is not None:
+            self.periods.add(now_s - self._last)
+            self.jitter.add(abs(now_s - self._last - self.period_s))
+        self._last = now_s
+
+    @property
+    def rate_hz(self) -> float:
+        """Turns a second."""
+        mean = self.periods.mean()
+        return 0.0 if not mean else 1.0 / mean
