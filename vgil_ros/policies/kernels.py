@@ -98,13 +98,16 @@ def _kernels_agree(dtype: torch.dtype) -> bool:
     def random(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator).to(dtype)
 
-    close = {"atol": 1e-4, "rtol": 1e-4} if dtype == torch.float32 else {"atol": 0.1, "rtol": 0.1}
+    def close(found: Tensor, wanted: Tensor) -> bool:
+        tolerance = 1e-4 if dtype == torch.float32 else 0.1
+        return torch.allclose(found, wanted, rtol=tolerance, atol=tolerance)
+
     x, weight, bias, other = random(5, 16), random(8, 16), random(8), random(5, 8)
     packed = torch.ops.mkldnn._reorder_linear_weight(weight, 5)
     added = torch.ops.mkldnn._linear_pointwise.binary(x, other, packed, bias, "add")
     relu = torch.ops.mkldnn._linear_pointwise(x, packed, bias, "relu", [], "")
     expected = F.linear(x, weight, bias)
-    agree = torch.allclose(added, expected + other, **close) and torch.allclose(relu, expected.relu(), **close)
+    agree = close(added, expected + other) and close(relu, expected.relu())
     picture = random(1, 16, 6, 6).contiguous(memory_format=torch.channels_last)
     kernel = random(8, 16, 3, 3).contiguous(memory_format=torch.channels_last)
     sizes = [1, 1], [1, 1], [1, 1], 1
@@ -114,5 +117,5 @@ def _kernels_agree(dtype: torch.dtype) -> bool:
     added = torch.ops.mkldnn._convolution_pointwise_.binary(
         expected.clone(), picture, packed, bias, *sizes, "add", 1.0, "relu", [], None
     )
-    agree = agree and torch.allclose(relu, expected.relu(), **close)
-    return agree and torch.allclose(added, (2 * expected).relu(), **close)
+    agree = agree and close(relu, expected.relu())
+    return agree and close(added, (2 * expected).relu())

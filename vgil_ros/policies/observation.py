@@ -30,6 +30,13 @@ def check_vector(name: str, shape: tuple[int, ...], expected: tuple[int | None, 
         raise PolicyError(f"{name}: found shape {tuple(shape)}, allowed is {wanted}")
 
 
+def check_parts(observation: Mapping[str, Any]) -> None:
+    """Raise PolicyError unless `observation` holds qpos and images."""
+    for key in ("qpos", "images"):
+        if key not in observation:
+            raise PolicyError(f"observation: {key!r} missing, found {sorted(observation)}")
+
+
 def check_cameras(config: PolicyConfig, images: Mapping[str, Any]) -> None:
     """Raise PolicyError unless `images` holds exactly the policy's cameras."""
     missing = [name for name in config.camera_names if name not in images]
@@ -54,9 +61,7 @@ def prepare(config: PolicyConfig, observation: Mapping[str, Any], device: torch.
     Raises:
         PolicyError: a camera is missing or unknown, or a shape, size or dtype differs from the configuration.
     """
-    for key in ("qpos", "images"):
-        if key not in observation:
-            raise PolicyError(f"observation: {key!r} missing, found {sorted(observation)}")
+    check_parts(observation)
     qpos = to_tensor(observation["qpos"], device)
     check_vector("qpos", tuple(qpos.shape), (None, config.state_dim))
     images: Mapping[str, Array] = observation["images"]

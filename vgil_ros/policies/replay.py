@@ -1,4 +1,4 @@
-"""How well a policy's chunks match a recorded episode. NumPy alone: who reads the episode and runs the policy is no matter."""
+"""How well a policy's chunks match a recorded episode. NumPy alone; who reads and predicts is given from outside."""
 
 from __future__ import annotations
 

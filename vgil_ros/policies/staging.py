@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from vgil_ros.policies.config import PolicyConfig
-from vgil_ros.policies.errors import PolicyError
-from vgil_ros.policies.observation import check_cameras, check_image, check_vector
+from vgil_ros.policies.observation import check_cameras, check_image, check_parts, check_vector
 
 
 class Staging:
@@ -46,6 +45,7 @@ class Staging:
         Raises:
             PolicyError: cameras, shapes, sizes or dtypes differ from what the buffers were made for.
         """
+        check_parts(observation)
         qpos, images = observation["qpos"], observation["images"]
         check_vector("qpos", np.shape(qpos), (self._config.state_dim,))
         check_cameras(self._config, images)
@@ -62,9 +62,7 @@ class Staging:
 
 def picture_sizes(config: PolicyConfig, observation: Mapping[str, Any]) -> tuple[tuple[int, int], ...]:
     """(height, width) of each camera in the policy's order, from an observation without batch axis."""
-    for key in ("qpos", "images"):
-        if key not in observation:
-            raise PolicyError(f"observation: {key!r} missing, found {sorted(observation)}")
+    check_parts(observation)
     check_cameras(config, observation["images"])
     sizes = []
     for index, name in enumerate(config.camera_names):

@@ -76,10 +76,16 @@ def _latin1(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
+def _no_bytes() -> bytes:
+    """Stand in for `bytes()`: how an empty array's content is written in pickle protocols 0 to 2."""
+    return b""
+
+
 _GLOBALS: dict[tuple[str, str], Callable[..., Any] | type] = {
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
     ("_codecs", "encode"): _latin1,
+    ("__builtin__", "bytes"): _no_bytes,
 }
 for _core in ("numpy.core", "numpy._core"):
     _GLOBALS[_core + ".multiarray", "_reconstruct"] = _reconstruct

@@ -1,0 +1,236 @@
+"""The test that every policy must pass. A policy earns it with one factory method."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from vgil_ros.policies import CheckpointError, Normalizer, Policy, PolicyError, load_policy
+from vgil_ros.policies.checkpoint import CONFIG_FILE, WEIGHTS_FILE
+
+ROWS = 40
+
+
+def fitted(policy: Policy, seed: int = 0) -> Policy:
+    """Give `policy` a normaliser from made-up data."""
+    random, config = np.random.default_rng(seed), policy.config
+    qpos, action = random.normal(size=(ROWS, config.state_dim)), random.normal(0.5, 2, (ROWS, config.action_dim))
+    policy.set_normalizer(Normalizer.fit(config.normalization, qpos, action, len(config.cameras)))
+    return policy
+
+
+class PolicyContract:
+    """Mix in, and give `make_policy`: small, with random weights and without a normaliser."""
+
+    overfit_steps = 25
+    overfit_ratio = 0.5
+
+    def make_policy(self) -> Policy:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def policy(self) -> Policy:
+        torch.manual_seed(0)
+        return fitted(self.make_policy()).eval()
+
+    def observation(self, policy: Policy, batch: int = 2, seed: int = 1) -> dict[str, Any]:
+        """Override where a policy takes more than qpos and images."""
+        random = np.random.default_rng(seed)
+        images = {
+            camera.name: random.integers(0, 256, (batch, camera.height or 0, camera.width or 0, 3), dtype=np.uint8)
+            for camera in policy.config.cameras
+        }
+        return {"qpos": random.normal(size=(batch, policy.config.state_dim)).astype(np.float32), "images": images}
+
+    def batch(self, policy: Policy, batch: int = 2) -> dict[str, Any]:
+        random, config = np.random.default_rng(2), policy.config
+        action = random.normal(size=(batch, config.chunk_size, config.action_dim)).astype(np.float32)
+        is_pad = np.zeros((batch, config.chunk_size), bool)
+        is_pad[0, -1] = True
+        return {**self.observation(policy, batch), "action": action, "is_pad": is_pad}
+
+    def predict(self, policy: Policy, observation: dict[str, Any]) -> torch.Tensor:
+        torch.manual_seed(0)
+        policy.reset()
+        with torch.no_grad():
+            return policy.predict_chunk(observation)
+
+    @pytest.mark.parametrize("batch", [1, 3])
+    def test_chunk_has_the_shape_and_units_promised(self, policy: Policy, batch: int) -> None:
+        chunk = self.predict(policy, self.observation(policy, batch))
+        assert chunk.shape == (batch, policy.config.chunk_size, policy.config.action_dim)
+        assert chunk.dtype == torch.float32
+        assert torch.isfinite(chunk).all()
+
+    def test_batch_members_do_not_mix(self, policy: Policy) -> None:
+        observation = self.observation(policy, 1)
+        images = observation["images"]
+        double = {
+            "qpos": np.repeat(observation["qpos"], 2, 0),
+            "images": {name: np.repeat(image, 2, 0) for name, image in images.items()},
+        }
+        double["qpos"][1] += 1.0
+        alone = self.predict(policy, observation)[0]
+        together = self.predict(policy, double)
+        torch.testing.assert_close(together[0], alone, atol=1e-4, rtol=1e-4)
+        assert not torch.allclose(together[1], alone, atol=1e-5)
+
+    def test_eval_is_deterministic_and_torch_equals_numpy(self, policy: Policy) -> None:
+        observation = self.observation(policy)
+        first = self.predict(policy, observation)
+        assert torch.equal(first, self.predict(policy, observation))
+        tensors = {
+            "qpos": torch.from_numpy(observation["qpos"]),
+            "images": {name: torch.from_numpy(image) for name, image in observation["images"].items()},
+        }
+        assert torch.equal(first, self.predict(policy, tensors))
+
+    def test_every_camera_and_the_state_matter(self, policy: Policy) -> None:
+        observation = self.observation(policy)
+        first = self.predict(policy, observation)
+        for name, image in observation["images"].items():
+            other = {**observation, "images": {**observation["images"], name: 255 - image}}
+            assert not torch.equal(first, self.predict(policy, other)), name
+        assert not torch.equal(first, self.predict(policy, {**observation, "qpos": observation["qpos"] + 1}))
+
+    def test_save_and_load_is_bit_equal(self, policy: Policy, tmp_path: Path) -> None:
+        observation = self.observation(policy)
+        policy.save(tmp_path / "checkpoint")
+        policy.save(tmp_path / "checkpoint")  # replaces
+        loaded = load_policy(tmp_path / "checkpoint")
+        assert not loaded.training
+        assert type(loaded) is type(policy)
+        assert loaded.config.model_copy(update={"software": ""}) == policy.config.model_copy(update={"software": ""})
+        assert loaded.config.software.startswith("vgil_ros ")
+        for key, value in policy.state_dict().items():
+            assert torch.equal(loaded.state_dict()[key], value), key
+        assert torch.equal(self.predict(loaded, observation), self.predict(policy, observation))
+        assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"], "no scratch folder is left"
+
+    def test_wrong_weights_are_named(self, policy: Policy, tmp_path: Path) -> None:
+        folder = policy.save(tmp_path / "checkpoint")
+        weights = load_file(folder / WEIGHTS_FILE)
+        key = next(k for k, v in weights.items() if v.ndim >= 2)
+        cases = {
+            f"missing: {key}": {k: v for k, v in weights.items() if k != key},
+            "unknown: model.surprise": {**weights, "model.surprise": torch.zeros(1)},
+            f"mismatched: {key} has shape": {**weights, key: weights[key][:1, :1].clone()},
+            f"mismatched: {key} is torch.float64": {**weights, key: weights[key].double()},
+            f"not finite.*{key}": {**weights, key: torch.full_like(weights[key], float("nan"))},
+        }
+        for words, wrong in cases.items():
+            save_file(wrong, folder / WEIGHTS_FILE)
+            with pytest.raises(CheckpointError, match=words):
+                load_policy(folder)
+
+    def test_wrong_configuration_is_named(self, policy: Policy, tmp_path: Path) -> None:
+        folder = policy.save(tmp_path / "checkpoint")
+        values = json.loads((folder / CONFIG_FILE).read_text())
+        without = {key: value for key, value in values.items() if key != "state_dim"}
+        cases = {
+            "surprise: unknown key, allowed are": {**values, "surprise": 1},
+            "state_dim: missing": without,
+            "chunk_size": {**values, "chunk_size": 0},
+            "'none such' is unknown": {**values, "type": "none such"},
+            "normalization.qpos.mode": {**values, "normalization": {"qpos": {"mode": "guess"}}},
+        }
+        for words, wrong in cases.items():
+            (folder / CONFIG_FILE).write_text(json.dumps(wrong))
+            with pytest.raises(PolicyError, match=words):
+                load_policy(folder)
+        (folder / CONFIG_FILE).write_text("{")
+        with pytest.raises(CheckpointError, match="cannot be read"):
+            load_policy(folder)
+        with pytest.raises(CheckpointError, match="not a checkpoint folder"):
+            load_policy(tmp_path)
+
+    def test_wrong_observations_are_refused_in_words(self, policy: Policy) -> None:
+        observation = self.observation(policy)
+        name, image = next(iter(observation["images"].items()))
+        others = {k: v for k, v in observation["images"].items() if k != name}
+        cases = {
+            rf"missing \['{name}'\]": {**observation, "images": others},
+            r"unknown \['surprise'\]": {**observation, "images": {**observation["images"], "surprise": image}},
+            f"image of {name}: found shape": {**observation, "images": {**others, name: image[:, :-1]}},
+            f"image of {name}: found dtype float32": {**observation, "images": {**others, name: image.astype("f4")}},
+            "qpos: found shape": {**observation, "qpos": observation["qpos"][:, :-1]},
+            "'qpos' missing": {"images": observation["images"]},
+        }
+        for words, wrong in cases.items():
+            with pytest.raises(PolicyError, match=words):
+                policy.predict_chunk(wrong)
+
+    def test_nothing_runs_without_a_normaliser(self, tmp_path: Path) -> None:
+        policy = self.make_policy().eval()
+        with pytest.raises(PolicyError, match="not set"):
+            policy.predict_chunk(self.observation(policy))
+        with pytest.raises(PolicyError, match="not set"):
+            policy.compute_loss(self.batch(policy))
+        with pytest.raises(PolicyError, match="not set"):
+            policy.save(tmp_path / "checkpoint")
+        assert not (tmp_path / "checkpoint").exists()
+
+    def test_loss_falls_on_one_batch(self, policy: Policy) -> None:
+        torch.manual_seed(0)
+        policy.train()
+        batch = self.batch(policy)
+        parameters = [p for p in policy.parameters() if p.requires_grad]
+        optimiser = torch.optim.AdamW(parameters, lr=1e-3)
+        losses = []
+        for _ in range(self.overfit_steps):
+            out = policy.compute_loss(batch)
+            assert all(not part.requires_grad for part in out.parts.values())
+            optimiser.zero_grad()
+            out.loss.backward()
+            optimiser.step()
+            losses.append(float(out.loss.detach()))
+        assert np.mean(losses[-5:]) < self.overfit_ratio * losses[0], losses
+
+    def test_loss_ignores_padded_actions(self, policy: Policy) -> None:
+        batch = self.batch(policy)
+        other = {**batch, "action": batch["action"].copy()}
+        other["action"][batch["is_pad"]] += 100.0
+        losses = []
+        for one in (batch, other):
+            torch.manual_seed(0)
+            losses.append(policy.compute_loss(one).loss.detach())
+        torch.testing.assert_close(losses[0], losses[1], atol=1e-4, rtol=1e-4)
+
+    def test_wrong_batches_are_refused_in_words(self, policy: Policy) -> None:
+        batch = self.batch(policy)
+        for words, wrong in {
+            "action: found shape": {**batch, "action": batch["action"][:, :-1]},
+            "is_pad: found shape": {**batch, "is_pad": batch["is_pad"][:, :-1]},
+            "is_pad: found dtype": {**batch, "is_pad": batch["is_pad"].astype(np.float32)},
+        }.items():
+            with pytest.raises(PolicyError, match=words):
+                policy.compute_loss(wrong)
+
+    def test_loads_where_ros_and_hdf5_are_absent(self, policy: Policy, tmp_path: Path) -> None:
+        folder = policy.save(tmp_path / "checkpoint")
+        script = f"""
+            import sys
+            class Absent:
+                def find_spec(self, name, path=None, target=None):
+                    if name.split(".")[0] in ("rclpy", "h5py", "cv2", "mujoco"):
+                        raise ImportError(name + " is absent")
+            sys.meta_path.insert(0, Absent())
+            from vgil_ros.policies import load_policy
+            from vgil_ros.policies.runtime import InferenceRuntime
+            import vgil_ros.policies.importers
+            load_policy({str(folder)!r})
+            print("loaded")
+        """
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=200, check=False
+        )
+        assert done.stdout.strip() == "loaded", done.stderr
