@@ -104,7 +104,10 @@ def _load(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise VgilError(f"launch file '{path}' cannot be loaded as Python")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except ImportError as error:
+        raise VgilError(f"launch file '{path}': {error}") from error
     if not hasattr(module, "generate_launch_description"):
         raise VgilError(f"launch file '{path}' has no function generate_launch_description()")
     return module

@@ -19,7 +19,7 @@ from vgil_ros.core.errors import VgilError
 from vgil_ros.nodes import bringup_arguments, rviz, transport
 from vgil_ros.nodes.bringup_arguments import declare
 
-__all__ = ["declare", "main_node", "monitoring", "prepare", "side_node"]
+__all__ = ["declare", "main_node", "monitoring", "prepare", "side_node", "supervised"]
 
 GRACE_S = "15"  # what a recorder gets to close an episode on a slow disk before it is asked a second time
 
@@ -39,6 +39,9 @@ def _prepare(context: Any) -> list[Any]:
     plan = transport.prepare(context.environment)
     actions: list[Any] = [SetEnvironmentVariable(key, value) for key, value in plan.environment.items()]
     actions.append(SetEnvironmentVariable("PYTHONUNBUFFERED", "1"))  # or a node's lines come only when it ends
+    unknown = bringup_arguments.unknown(context.argv)
+    if unknown:  # `vgil launch` refuses them; `ros2 launch` says nothing of itself
+        actions.append(LogInfo(msg=f"WARNING: launch argument {unknown} is unknown and has no effect"))
     return actions + [LogInfo(msg=f"transport: {message}") for message in plan.messages]
 
 
@@ -85,8 +88,13 @@ def _start(
         parameters=[typed] if typed else [],
         sigterm_timeout=GRACE_S,
     )
-    handler = OnProcessExit(target_action=node, on_exit=lambda event, ctx: _ended(event, ctx, name, main))
-    return [RegisterEventHandler(handler), node]
+    return supervised(node, name, main=main)
+
+
+def supervised(process: Any, name: str, *, main: bool) -> list[Any]:
+    """A process whose failure ends the launch with its exit code; the main one ends it also when all went well."""
+    handler = OnProcessExit(target_action=process, on_exit=lambda event, context: _ended(event, context, name, main))
+    return [RegisterEventHandler(handler), process]
 
 
 def _follows(given: Mapping[str, str], name: str) -> dict[str, Any]:
@@ -102,9 +110,11 @@ def _follows(given: Mapping[str, str], name: str) -> dict[str, Any]:
 
 
 def _ended(event: Any, context: Any, name: str, main: bool) -> list[Any]:
-    if context.is_shutdown or (event.returncode == 0 and not main):
+    decides = main or (event.returncode != 0 and not context.is_shutdown)
+    if decides and "exit_code" not in context.get_locals_as_dict():  # the first failure names the launch's exit code
+        context.extend_globals({"exit_code": _exit_code(event.returncode)})
+    if context.is_shutdown or not decides:
         return []
-    context.extend_globals({"exit_code": _exit_code(event.returncode)})
     if event.returncode != 0:  # raised, because `ros2 launch` itself has no other way to end with a code but 0
         raise NodeFailed(f"{name} ended with exit code {event.returncode}")
     return [Shutdown(reason=f"{name} has ended")]

@@ -90,3 +90,8 @@ def check_all(given: Mapping[str, str]) -> None:
     """
     for name in ARGUMENTS:
         optional(given, name)
+
+
+def unknown(argv: list[str]) -> list[str]:
+    """Names on a command line of `name:=value` that none of our launch files knows."""
+    return sorted({name for name, sign, _ in (text.partition(":=") for text in argv) if sign} - set(ARGUMENTS))
