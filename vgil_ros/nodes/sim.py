@@ -30,6 +30,7 @@ from vgil_ros.robots.sim.tasks import default_task
 
 # Reliable: subscribers of both kinds match. Few messages are kept, so that a slow subscriber loses old ones.
 STATE_QOS = QoSProfile(depth=20)
+REPORT_RATE = 0.2  # Hz
 IMAGE_QOS = QoSProfile(depth=5)
 
 
@@ -150,7 +151,8 @@ class SimNode(VgilNode):
         if _falls(count, self.robot.contract.rate_hz, self._rate):
             self._reward_out.publish(Float32(data=float(reward)))
             self._success_out.publish(Bool(data=success))
-        self._report()
+        if _falls(count, REPORT_RATE, self._rate):
+            self._report()
 
     def _lead(self) -> dict[str, np.ndarray]:
         """Where the operator has the masters; they rest at home for a while after a reset."""
@@ -187,11 +189,17 @@ class SimNode(VgilNode):
         publisher.publish(message)
 
     def _report(self) -> None:
-        """Say once when the machine is too slow for real time."""
-        if self._pacer.lost_s > 1.0:
-            self.trouble("real time", "this machine is too slow for the simulation in real time: over 1 s was lost")
-        if self._cameras.skipped > 30:
-            self.trouble("cameras", "this machine is too slow for the cameras' rate: over 30 pictures were left out")
+        """Say when the machine is too slow, and when it is no longer; called now and then."""
+        lost, self._pacer.lost_s = self._pacer.lost_s, 0.0
+        if lost > 0.5:
+            self.trouble("real time", f"this machine is too slow to simulate in real time: {lost:.1f} s were lost")
+        else:
+            self.recovered("real time")
+        skipped = self._cameras.skipped()
+        if skipped > 0.2:
+            self.trouble("cameras", f"this machine is too slow for the cameras' rate: {skipped:.0%} were left out")
+        else:
+            self.recovered("cameras")
 
     def on_shutdown(self) -> None:
         """End both threads; nothing is published afterwards."""

@@ -27,7 +27,7 @@ class Pacer:
     def __init__(self, rate: float, speed: float) -> None:
         self._period, self._speed = 1.0 / rate, speed
         self._count = 0
-        self._origin = time.monotonic()
+        self._origin: float | None = None
         self.lost_s = 0.0
 
     @property
@@ -37,6 +37,8 @@ class Pacer:
 
     def wait(self) -> int:
         """Wait for the next deadline and return its stamp (ns)."""
+        if self._origin is None:
+            self._origin = time.monotonic()
         self._count += 1
         elapsed = self._count * self._period
         if self._speed > 0:
@@ -74,7 +76,7 @@ class CameraThread:
         self._error: BaseException | None = None
         self._ready = threading.Event()
         self._ended = False
-        self.skipped = 0
+        self._asked = self._skipped = 0
         self._thread = threading.Thread(target=self._run, name="cameras", daemon=True)
         self._thread.start()
         self._ready.wait()
@@ -86,10 +88,18 @@ class CameraThread:
         with self._change:
             while self._lossless and self._stamp is not None and not self._ended:
                 self._change.wait(0.1)
-            self.skipped += self._stamp is not None
+            self._asked += 1
+            self._skipped += self._stamp is not None
             mujoco.mj_copyData(self._waiting, self._robot.model, data)
             self._stamp = stamp
             self._change.notify_all()
+
+    def skipped(self) -> float:
+        """Return the share (0..1) of snapshots since the last call that were replaced before they were drawn."""
+        with self._change:
+            share = self._skipped / max(1, self._asked)
+            self._asked = self._skipped = 0
+        return share
 
     def close(self) -> None:
         """End the thread and free its context."""

@@ -20,6 +20,7 @@ HOLD = 0.25  # what a hand closes to around the cube: past its width, so that th
 TREMOR = 0.003  # rad
 AIM = 0.0015  # m; standard deviation of where a hand aims
 LAG = 0.03  # rad; a hand waits until its puppet is as near as this before it does the next thing
+STILL = 0.1  # of its range a second; slower than this a gripper has closed or opened
 PATIENCE = 0.6  # s; but no longer than this
 HURRY = (0.92, 1.08)  # share of a move's usual duration
 
@@ -96,12 +97,20 @@ class Operator(ABC):
         return late > PATIENCE and not self._move.patient
 
     def _behind(self) -> float:
-        """Largest distance (rad) of a puppet's joint from where its master goes; grippers may be held open."""
+        """Largest distance (rad) of a puppet's joint from where its master goes; infinite while a gripper moves.
+
+        A gripper may be held open by what it holds, so that it is its speed that tells.
+        """
         worst = 0.0
         for name, arm in self.robot.arms.items():
-            count = len(arm.arm.joints)
-            gap = np.abs(self.robot.joint_states(name).position[:count] - self._to[name])
+            count, gripper = len(arm.arm.joints), arm.arm.gripper
+            states = self.robot.joint_states(name)
+            gap = np.abs(states.position[:count] - self._to[name])
             worst = max(worst, float(gap[_arm_columns(arm)].max()))
+            if gripper is not None:
+                closed, opened = gripper.puppet_range
+                speed = states.velocity[arm.arm.joints.index(gripper.joint)] / (opened - closed)
+                worst = np.inf if abs(speed) > STILL else worst
         return worst
 
     def _next(self, now: float) -> None:

@@ -14,13 +14,13 @@ from vgil_ros.robots.transforms import Vector, quat_xyzw
 
 # name -> (offset from the middle of the arms' workspace, what is looked at, relative to it), metres, degrees
 PLACES: dict[str, tuple[tuple[float, float, float], tuple[float, float, float], float]] = {
-    "high": ((0.0, -0.42, 0.66), (0.0, 0.0, 0.06), 52.0),
+    "high": ((0.0, -0.40, 0.68), (0.0, 0.035, 0.07), 48.0),
     "low": ((0.0, -0.72, 0.20), (0.0, 0.0, 0.10), 55.0),
     "front": ((0.0, -0.85, 0.45), (0.0, 0.0, 0.08), 50.0),
     "top": ((0.0, -0.02, 0.95), (0.0, 0.0, 0.0), 55.0),
     "left": ((-0.75, -0.35, 0.45), (0.0, 0.0, 0.05), 55.0),
     "right": ((0.75, -0.35, 0.45), (0.0, 0.0, 0.05), 55.0),
-    "show": ((0.42, -1.05, 0.62), (0.0, 0.0, 0.13), 44.0),
+    "show": ((0.40, -1.05, 0.58), (0.0, 0.02, 0.15), 42.0),
 }
 ELSEWHERE = "front"
 WRIST_EYE, WRIST_AT, WRIST_FOVY = (-0.01, 0.0, 0.105), (0.115, 0.0, 0.0), 66.0

@@ -9,7 +9,7 @@ from vgil_ros.core.errors import VgilError
 
 if not os.environ.get("DISPLAY"):
     os.environ.setdefault("MUJOCO_GL", "egl")
-os.environ.setdefault("LP_NUM_THREADS", "1")  # the software renderer's own threads only get in each other's way here
+os.environ.setdefault("LP_NUM_THREADS", "0")  # the software renderer's own threads only get in each other's way here
 
 
 class GraphicsError(VgilError):

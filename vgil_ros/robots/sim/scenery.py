@@ -56,8 +56,8 @@ def add_scenery(spec: Any, centre: np.ndarray, half: tuple[float, float]) -> Non
         name="tiles",
         type=mujoco.mjtTexture.mjTEXTURE_2D,
         builtin=mujoco.mjtBuiltin.mjBUILTIN_CHECKER,
-        rgb1=[0.36, 0.39, 0.43],
-        rgb2=[0.40, 0.43, 0.47],
+        rgb1=[0.50, 0.53, 0.57],
+        rgb2=[0.56, 0.59, 0.63],
         width=64,
         height=64,
     )
@@ -102,12 +102,14 @@ def add_scenery(spec: Any, centre: np.ndarray, half: tuple[float, float]) -> Non
                 contype=0,
                 conaffinity=0,
             )
-    for right, front, bright in ((-1.2, -1.0, 0.42), (1.2, -0.6, 0.30)):
+    for right, front, bright in ((-0.9, -0.7, 0.50), (1.2, -0.6, 0.32)):
         world.add_light(
-            pos=[centre[0] + right, centre[1] + front, 2.2],
-            dir=[-right, -front, -2.2],
+            pos=[centre[0] + right, centre[1] + front, 1.8],
+            dir=[-right, -front, -1.8],
             diffuse=[bright] * 3,
             specular=[0.15] * 3,
+            cutoff=50,  # narrow, so that the shadow map has fine enough cells
+            exponent=1,
             castshadow=right < 0,
         )
     spec.visual.headlight.ambient = [0.38, 0.38, 0.38]
