@@ -117,8 +117,10 @@ class SessionNode(VgilNode):
     def command(self, command: Command) -> Reply:
         """Take an operator's command, whichever way it came."""
         reply = self.session.command(command, self.not_ready())
-        log = self.get_logger()
-        (log.info if reply.ok else log.warning)(reply.message)
+        if reply.ok:  # two lines: rclpy refuses a second severity from one
+            self.get_logger().info(reply.message)
+        else:
+            self.get_logger().warning(reply.message)
         self._do(reply.effects)
         return reply
 
