@@ -83,6 +83,13 @@ def test_min_stamp_is_the_oldest_of_the_newest() -> None:
     assert all(int(flag) in (Flag.EXACT, Flag.NEAREST) for one in found for flag in one.flags)
 
 
+@pytest.mark.parametrize("rate", [10, 20, 30])
+def test_min_stamp_keeps_to_the_rate(rate: int) -> None:
+    """Streams that are faster than the contract must not give more rows a second than it says."""
+    found = samples("min_stamp", trace(60, 47), rate=rate)
+    assert 0.8 * rate <= len(found) <= rate + 1
+
+
 def test_min_stamp_with_a_dead_stream_is_missed() -> None:
     alive = [m for m in trace() if m.stream != "cam1" or m.stamp_ns < START + 300 * MS]
     found = play(Synchronizer(SPECS, settings(method="min_stamp", on_miss="drop"), 30), alive, END)

@@ -92,17 +92,23 @@ class CameraTicks:
 
 
 class MinStamp:
-    """The oldest among the newest stamps is the tick (Cobot Magic's rule), at most at the contract's rate."""
+    """The oldest among the newest stamps is the tick (Cobot Magic's rule), at most at the contract's rate.
+
+    A tick may come a quarter of a period early, as stamps jitter; over a longer time there are no more than the rate.
+    """
 
     def __init__(self, rate_hz: float, origin_ns: int) -> None:
         self.period_ns = round(1e9 / rate_hz)
+        self.early_ns = self.period_ns // 4
         self.last_ns = origin_ns - self.period_ns
+        self.expected_ns = origin_ns
 
     def next_tick(self, rings: Mapping[str, Ring], now_ns: int) -> tuple[int, bool] | None:
-        """The stamp that every stream has reached, once three quarters of a period have passed since the last."""
+        """The stamp that every stream has reached, once it is time for a tick."""
         newest = [ring.stamps[-1] if ring.stamps else None for ring in rings.values()]
         reached = min((s for s in newest if s is not None), default=None)
-        if reached is not None and None not in newest and reached - self.last_ns >= 0.75 * self.period_ns:
+        earliest = max(self.expected_ns, self.last_ns + self.period_ns) - self.early_ns
+        if reached is not None and None not in newest and reached >= earliest:
             return reached, True
         due = self.last_ns + 2 * self.period_ns
         return (due, False) if now_ns >= due else None
@@ -110,6 +116,7 @@ class MinStamp:
     def done(self, tick_ns: int) -> None:
         """Look for later stamps."""
         self.last_ns = tick_ns
+        self.expected_ns = max(self.expected_ns, tick_ns - self.early_ns) + self.period_ns
 
     def pick(self, ring: Ring, spec: StreamSpec, tick_ns: int) -> Pick | StreamMiss:
         """The nearest of every stream; nothing is interpolated."""
