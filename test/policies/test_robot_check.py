@@ -96,3 +96,15 @@ def test_degrees_for_radians_are_noticed(mode: str) -> None:
     found = compare_with_limits(policy, lower, upper, JOINTS)
     assert len(found) == (0 if mode == "identity" else 1)
     assert all("left/elbow" in word for word in found)
+
+
+def test_values_without_limits_are_left_alone_and_a_narrower_policy_is_no_matter_of_limits() -> None:
+    policy = ActPolicy(config())
+    data = np.random.default_rng(0).uniform(-1, 1, (100, 3)) * [1, 60, 60]
+    policy.set_normalizer(Normalizer.fit(policy.config.normalization, data, data, 1))
+    limits = np.full(2, 1.5)
+    found = compare_with_limits(policy, -limits, limits, JOINTS[:2])
+    assert len(found) == 1
+    assert "left/elbow" in found[0]
+    limits = np.full(4, 1.5)
+    assert compare_with_limits(policy, -limits, limits, (*JOINTS, "left/more")) == []

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vgil_ros.core.layout import Layout
 from vgil_ros.policies.base import Policy
 from vgil_ros.policies.config import PolicyConfig
 
@@ -34,6 +35,20 @@ class RobotFacts:
     rate_hz: float
 
 
+def facts_of(layout: Layout) -> RobotFacts:
+    """What a robot's contract says of it."""
+    contract = layout.contract
+    sizes = {camera.name: (camera.height, camera.width) for camera in contract.cameras if camera.type != "depth"}
+    with_base = layout.dim + 2 if contract.base else None
+    return RobotFacts(contract.name, sizes, layout.joint_names, layout.dim, layout.dim, with_base, contract.rate_hz)
+
+
+def compare_with_robot(policy: Policy, layout: Layout) -> list[str]:
+    """Name every mismatch between a policy and a robot: shapes, names, rate, and the range of its training data."""
+    wrong = compare_with_contract(policy.config, facts_of(layout))
+    return wrong + compare_with_limits(policy, layout.lower, layout.upper, layout.joint_names[: layout.joints])
+
+
 def compare_with_contract(config: PolicyConfig, facts: RobotFacts) -> list[str]:
     """Name every mismatch; an empty list means that the policy fits.
 
@@ -54,10 +69,11 @@ def compare_with_limits(policy: Policy, lower: np.ndarray, upper: np.ndarray, na
     """Name every joint whose training data cannot come from this robot: other units, other zero, other order.
 
     Args:
-        lower, upper: joint limits (D,) in rad, in the order of qpos; names: of the joints.
+        lower, upper: joint limits (J,) in rad of the first J values of qpos; what follows them (an end marker, the
+            base) has none. names: of the joints (J,).
     """
     part = policy.normalizer.qpos
-    if part.spec.mode == "identity" or not len(lower) == len(upper) == policy.config.state_dim:
+    if part.spec.mode == "identity" or len(lower) > policy.config.state_dim:
         return []
     if part.spec.mode == "mean_std":
         low = high = part.mean.cpu().numpy()
