@@ -4,7 +4,7 @@ from launch import LaunchDescription
 from vgil_ros.nodes.bringup import declare, main_node, monitoring, prepare, side_node
 
 POLICY = ("robot", "task", "checkpoint", "device", "execution", "autostart", "dry_run")
-ROLLOUTS = ("dataset_dir", "num_episodes", "episode_len")
+ROLLOUTS = ("dataset_dir", "num_episodes", "episode_len", "reset_time")
 
 
 def generate_launch_description() -> LaunchDescription:

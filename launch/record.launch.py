@@ -3,17 +3,19 @@
 from launch import LaunchDescription
 from vgil_ros.nodes.bringup import declare, main_node, monitoring, prepare, side_node
 
+RECORDER = ("robot", "task", "dataset_dir", "num_episodes", "episode_len", "autostart", "reset_time")
+
 
 def generate_launch_description() -> LaunchDescription:
     """The recorder ends the launch, and the launch ends with its exit code."""
     return LaunchDescription(
         [
-            *declare("robot", "task", "dataset_dir", "num_episodes", "episode_len", "autostart"),
+            *declare(*RECORDER),
             *declare("sim", "seed", "speed", "operator", "teleop", "rviz"),
             prepare(),
             side_node("sim", "robot", "task", "seed", "speed", "operator", when="sim"),
             side_node("teleop", "robot", when="teleop"),
             *monitoring(),
-            main_node("recorder", "robot", "task", "dataset_dir", "num_episodes", "episode_len", "autostart"),
+            main_node("recorder", *RECORDER),
         ]
     )

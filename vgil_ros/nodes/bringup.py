@@ -102,8 +102,10 @@ def _follows(given: Mapping[str, str], name: str) -> dict[str, Any]:
     if not bringup_arguments.optional(given, "sim"):
         return {}
     found: dict[str, Any] = {}
-    if name == "recorder":
-        found["reset_service"] = "/sim/reset"
+    if name in ("recorder", "policy"):
+        found |= {"reset_service": "/sim/reset", "success_topic": "/sim/success"}
+        if "reset_time" not in given or not given["reset_time"]:
+            found["reset_time"] = 0.5  # nobody has to tidy up a simulated scene
     if name != "sim" and bringup_arguments.optional(given, "speed") not in (None, 1.0):
         found["use_sim_time"] = True
     return found

@@ -31,6 +31,7 @@ ARGUMENTS = {
     "dataset_dir": Argument(str, "", "folder that the episodes go to"),
     "num_episodes": Argument(int, "", "how many episodes to record before ending"),
     "episode_len": Argument(int, "", "length of an episode in ticks; 0: open end"),
+    "reset_time": Argument(float, "", "seconds between episodes to reset the scene; 0.5 with sim:=true, else 5"),
     "autostart": Argument(bool, "", "start without waiting for a key, a button or a service call"),
     "checkpoint": Argument(str, "", "folder of the trained policy"),
     "device": Argument(str, "", "where the policy runs: cpu, cuda, cuda:1, ..."),

@@ -20,7 +20,7 @@ from std_srvs.srv import SetBool
 from vgil_ros.core.acting import Actor, safety_for
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.execution import make_executor
-from vgil_ros.core.layout import POSITION, Layout
+from vgil_ros.core.layout import POSITION
 from vgil_ros.core.safety import Context, Outcome
 from vgil_ros.core.session import Command as Ask
 from vgil_ros.core.session import State
@@ -36,7 +36,7 @@ from vgil_ros.nodes.runtime import run
 from vgil_ros.nodes.session_node import SessionNode
 from vgil_ros.nodes.timing import Deadlines, Durations
 from vgil_ros.policies import Policy, load_policy
-from vgil_ros.policies.robot_check import RobotFacts, compare_with_contract, compare_with_limits, unknowns
+from vgil_ros.policies.robot_check import compare_with_robot, unknowns
 from vgil_ros.policies.runtime import InferenceRuntime
 
 RELEASE_TICKS = 25  # an episode's end is held for this long before the node lets go of the topics
@@ -84,10 +84,7 @@ class PolicyNode(SessionNode):
             )
         device = self.declare("device", "cpu")
         policy = load_policy(Path(checkpoint).expanduser(), device="cpu")
-        facts, limits = robot_facts(self.layout), Layout(self.contract)
-        names = limits.joint_names[: limits.joints]
-        wrong = compare_with_contract(policy.config, facts)
-        wrong += compare_with_limits(policy, limits.lower, limits.upper, names)
+        wrong = compare_with_robot(policy, self.layout)
         if wrong:
             lines = "\n".join(f"  - {line}" for line in wrong)
             raise VgilError(f"checkpoint {checkpoint} does not fit robot '{self.contract.name}':\n{lines}")
@@ -312,14 +309,6 @@ class PolicyNode(SessionNode):
             self._send(self.actor.send(None, self._circumstances(self._tick_of(self.now_ns()), 0)))
         self.worker.close()
         super().on_shutdown()
-
-
-def robot_facts(layout: Layout) -> RobotFacts:
-    """What a checkpoint must agree with."""
-    contract = layout.contract
-    sizes = {c.name: (c.height, c.width) for c in contract.cameras if c.type != "depth"}
-    with_base = layout.dim + 2 if contract.base else None
-    return RobotFacts(contract.name, sizes, layout.joint_names, layout.dim, layout.dim, with_base, contract.rate_hz)
 
 
 def main() -> None:

@@ -1,0 +1,40 @@
+# Everything a fresh machine needs: `make demo` and `make test` set up by themselves.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed-$(shell cat setup.py Makefile | cksum | cut -d' ' -f1)
+
+.PHONY: demo test test-fast bench lint setup clean help
+
+help:
+	@echo "make demo       record, check and plot episodes of a simulated robot"
+	@echo "make test       lint, types and every test"
+	@echo "make test-fast  the tests that need no policies and no more than a minute"
+	@echo "make bench      the benchmarks, with their figures"
+	@echo "make clean      remove the virtual environment and build folders"
+
+demo: setup
+	$(BIN)/vgil demo
+
+test: setup lint
+	$(BIN)/pytest -m "not bench"
+
+test-fast: setup
+	$(BIN)/pytest -m "not bench and not slow" --ignore test/policies
+
+bench: setup
+	$(BIN)/pytest -s -m bench test/bench/bench_*.py
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+setup: $(STAMP)
+
+$(STAMP):
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/setup.sh
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build install log *.egg-info

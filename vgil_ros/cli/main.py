@@ -1,0 +1,56 @@
+"""The `vgil` command. Exit codes: 0 done, 1 the thing checked is bad, 2 wrong usage or input."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from vgil_ros import __version__
+from vgil_ros.cli import checkpoint, demo, episodes
+from vgil_ros.cli.launch import launch
+from vgil_ros.cli.replay import replay
+from vgil_ros.core.errors import VgilError
+
+app = typer.Typer(
+    help="Record teleoperation, train, and run visuomotor policies on ROS 2 robots.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+episodes.app.command()(replay)
+app.add_typer(episodes.app, name="episodes", help="List, show, check, repair, plot, convert and replay episodes.")
+app.add_typer(checkpoint.app, name="checkpoint", help="Show, import, check and replay policy checkpoints.")
+app.command(context_settings={"ignore_unknown_options": True})(launch)
+app.command()(demo.demo)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"vgil_ros {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="say it")
+    ] = False,
+) -> None:
+    """Options before the command."""
+
+
+def main() -> None:
+    """Entry point of the executable `vgil`."""
+    try:
+        app()
+    except VgilError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

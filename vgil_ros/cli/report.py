@@ -1,0 +1,32 @@
+"""What every command that reports has in common: `--json FILE`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+JsonFile = Annotated[Path | None, typer.Option("--json", help="write the report here as JSON", metavar="FILE")]
+
+
+def write_json(path: Path | None, report: Any) -> None:
+    """Write a report, if a file was asked for; arrays become lists, NaN null."""
+    if path is not None:
+        path.write_text(json.dumps(_plain(report), indent=2) + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
