@@ -85,6 +85,7 @@ def test_the_operator_waits_for_puppets_that_do_not_follow_yet() -> None:
         position = operator.masters()["arm"]
         robot.step(TICK)
     np.testing.assert_allclose(position[:6], robot.arms["arm"].home[:6], atol=0.01)
+    assert not operator.finished
     robot.command("arm", robot.arms["arm"].home)
     for _ in range(100):
         position = operator.masters()["arm"]
@@ -111,3 +112,15 @@ def test_tremor_stays_small() -> None:
     tremor = Tremor(7, 0.003, np.random.default_rng(0))
     values = np.array([tremor.at(t) for t in np.linspace(0, 20, 500)])
     assert 0.0005 < np.abs(values).max() <= 0.003
+
+
+def test_a_teleoperation_that_starts_late_costs_time_but_not_the_task() -> None:
+    robot = SimRobot(load_contract("sim_single")[0], "pick_place", 5)
+    operator = make_operator(robot, 5)
+    for _ in range(400):  # 8 s in which nobody follows
+        operator.masters()
+        robot.step(TICK)
+    assert not operator.finished
+    follow(robot, operator, 0)
+    assert operator.finished
+    assert robot.success()

@@ -22,7 +22,7 @@ from vgil_ros.assets import load_contract
 from vgil_ros.core.contract import Camera
 from vgil_ros.core.errors import VgilError
 from vgil_ros.nodes.runtime import VgilNode, run
-from vgil_ros.nodes.sim_commands import Decoder, decoder_of
+from vgil_ros.nodes.sim_commands import CommandInput, inputs_of
 from vgil_ros.nodes.sim_loop import CameraThread, Pacer
 from vgil_ros.robots.operators import make_operator
 from vgil_ros.robots.sim.robot import SimRobot
@@ -74,8 +74,9 @@ class SimNode(VgilNode):
             self._puppet_out[arm.name] = self.create_publisher(JointState, arm.puppet.topic, STATE_QOS)
             if arm.master and self._operator:
                 self._master_out[arm.name] = self.create_publisher(JointState, arm.master.topic, STATE_QOS)
-            kind, decode = decoder_of(arm)
-            self.create_subscription(kind, arm.command.topic, partial(self._on_command, arm.name, decode), STATE_QOS)
+            for given in inputs_of(arm):
+                take = partial(self._on_command, arm.name, given)
+                self.create_subscription(given.type, given.topic, take, STATE_QOS)
         self._picture_out: dict[str, tuple[Camera, Any]] = {}
         for camera in contract.cameras:
             publisher: Any = self.create_publisher(_picture_type(camera), camera.topic, IMAGE_QOS)
@@ -88,9 +89,9 @@ class SimNode(VgilNode):
         self._clock_out = self.create_publisher(Clock, "/clock", 10)
         self.create_service(Trigger, "/sim/reset", self._on_reset)
 
-    def _on_command(self, arm: str, decode: Decoder, message: Any) -> None:
+    def _on_command(self, arm: str, given: CommandInput, message: Any) -> None:
         try:
-            position = decode(message)
+            position = given.decode(message, self.robot.commanded(arm))
         except VgilError as error:
             self.trouble(f"{arm}/command", f"command refused: {error}")
             return

@@ -20,7 +20,7 @@ class PickPlaceOperator(Operator):
         yield Move(0.3, {name: Goal(grip=OPEN)}, patient=True)
         cube, above = self.robot.objects()[CUBE], np.array([0.0, 0.0, self._rng.uniform(0.08, 0.11)])
         at, yaw = cube[:3, 3], yaw_of(cube)
-        yield Move(1.2, {name: Goal(from_above(arm, at + above, yaw))})
+        yield Move(1.2, {name: Goal(from_above(arm, at + above, yaw))}, patient=True)
         yield Move(0.8, {name: Goal(from_above(arm, at, yaw))})
         yield Move(0.4, {name: Goal(grip=HOLD)})
         yield Move(0.6, {name: Goal(from_above(arm, at + above, yaw))})

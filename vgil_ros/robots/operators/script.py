@@ -21,7 +21,7 @@ TREMOR = 0.003  # rad
 AIM = 0.0015  # m; standard deviation of where a hand aims
 LAG = 0.03  # rad; a hand waits until its puppet is as near as this before it does the next thing
 STILL = 0.1  # of its range a second; slower than this a gripper has closed or opened
-PATIENCE = 0.6  # s; but no longer than this
+PATIENCE = 3.0  # s; but no longer than this, unless the move is a patient one
 HURRY = (0.92, 1.08)  # share of a move's usual duration
 
 

@@ -27,7 +27,7 @@ class TransferCubeOperator(Operator):
         yield Move(0.3, {right: Goal(grip=OPEN), left: Goal(grip=OPEN)}, patient=True)
         cube, above = self.robot.objects()[CUBE], np.array([0.0, 0.0, self._rng.uniform(0.08, 0.11)])
         at, yaw = cube[:3, 3], yaw_of(cube)
-        yield Move(1.2, {right: Goal(from_above(giver, at + above, yaw))})
+        yield Move(1.2, {right: Goal(from_above(giver, at + above, yaw))}, patient=True)
         yield Move(0.8, {right: Goal(from_above(giver, at, yaw))})
         yield Move(0.4, {right: Goal(grip=HOLD)})
         yield Move(0.6, {right: Goal(from_above(giver, at + above, yaw))})

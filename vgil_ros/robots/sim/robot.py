@@ -99,6 +99,10 @@ class SimRobot:
             raise CommandError(f"{arm}: command of {bad} is not a finite number")
         self._commands[arm] = values
 
+    def commanded(self, arm: str) -> np.ndarray:
+        """Return where a puppet was sent last, (J,)."""
+        return self._commands[arm].copy()
+
     def drive(self, linear: float, angular: float) -> None:
         """Drive the base, m/s and rad/s; clipped to the contract's limits.
 
