@@ -1,0 +1,61 @@
+"""A recorder beside a fake robot, kept running through many tests: starting them takes longer than a test does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from support.bench import Bench
+from support.ear import until
+from support.process import Line
+from vgil_ros.assets import load_contract
+from vgil_ros.core.streams import streams_of
+
+
+class Rig:
+    """One robot and one recorder on a bench."""
+
+    def __init__(self, bench: Bench, contract: Path, robot: tuple[str, ...] = (), **parameters: Any) -> None:
+        self.bench = bench
+        self.robot_streams = tuple(spec.name for spec in streams_of(load_contract(str(contract))[0]))
+        self.robot = bench.robot(contract, *robot)
+        self.recorder = bench.recorder(contract, **parameters)
+        self.statuses = bench.ear.status()
+        self.robot.expect("^ready")
+
+    @property
+    def status(self) -> DiagnosticStatus | None:
+        """The last status."""
+        return self.statuses[-1][1] if self.statuses else None
+
+    def value(self, key: str) -> str:
+        """A value of the last status; "" before the first."""
+        return next((pair.value for pair in self.status.values if pair.key == key), "") if self.status else ""
+
+    def ready(self) -> None:
+        """Wait until nothing is wrong."""
+        until(lambda: self.status and self.status.level == DiagnosticStatus.OK, f"all well: {self.words()}")
+
+    def words(self) -> str:
+        """What the status says, for messages."""
+        return self.status.message if self.status else "no status yet"
+
+    def command(self, name: str) -> str:
+        """Call a service of the recorder, which must take it; return what it says."""
+        answer = self.bench.ear.call(f"/recorder/{name}")
+        assert answer.success, answer.message
+        return str(answer.message)
+
+    def record(self, rows: int) -> None:
+        """Start an episode and wait for its rows."""
+        self.ready()
+        self.command("start")
+        until(lambda: self.value("state") == "recording" and int(self.value("rows")) >= rows, f"{rows} rows")
+
+    def saved(self, since: int) -> Path:
+        """Wait for the next saved file."""
+        line: Line = self.recorder.expect(r"saved \S+\.hdf5", since=since)
+        return Path(re.search(r"saved (\S+\.hdf5)", line.text)[1])  # type: ignore[index]

@@ -1,0 +1,99 @@
+"""Bad input to a running recorder: the stream is named within a second, and what was recorded is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.bench import Bench
+from support.contracts import camera
+from support.ear import until
+from support.rig import Rig
+from support.signals import position
+
+from vgil_ros.episodes import EpisodeReader
+
+SOON = 1.0  # s
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """A robot with a raw and a compressed camera and a base."""
+    with Bench(tmp_path_factory.mktemp("bad_input")) as bench:
+        cameras = [camera("cam_a"), camera("cam_b", "compressed")]
+        base = {
+            "odom": {"topic": "/odom"},
+            "command": {"topic": "/cmd_vel"},
+            "limits": {"linear": 0.5, "angular": 1.0},
+        }
+        yield Rig(bench, bench.contract(cameras=cameras, base=base))
+
+
+@pytest.fixture(autouse=True)
+def _well_again(rig: Rig) -> Iterator[None]:
+    yield
+    for stream in rig.robot_streams:
+        rig.robot.tell(f"{stream} well")
+    rig.bench.ear.call("/recorder/discard")  # where a test failed in the middle of an episode
+
+
+def check_truth(file: Path, rows: int) -> str:
+    """The file can be read, and its joints stand where the robot's did at each stamp. Returns why it ended early."""
+    with EpisodeReader(file) as episode:
+        assert episode.rows >= rows
+        assert len(episode.timesteps()) == episode.rows + 1
+        stamps, skew = episode.stamp_ns, episode.skew_ns
+        assert stamps is not None
+        assert skew is not None
+        at = stamps + skew[:, episode.streams.index("left/puppet")]
+        for j, (low, high) in enumerate(((0.0, 1.0), (0.0, 1.0), (0.02, 0.1))):
+            wanted = (position(j, at) - low) / (high - low)
+            np.testing.assert_allclose(episode.qpos[:, j], wanted, atol=2e-3 / (high - low))
+        at = stamps + skew[:, episode.streams.index("left/master")]
+        for j, high in enumerate((1.0, 1.0, 0.5)):
+            wanted = position(j, at, master=True) / high
+            np.testing.assert_allclose(episode.action[:, j], wanted, atol=2e-3 / high)
+        return str(episode.attrs.get("aborted", ""))
+
+
+FAULTS = [
+    ("cam_a stop", r"cam_a: silent, nearest sample \d+ ms old"),
+    ("cam_b stop", r"cam_b: silent"),
+    ("cam_a delay 0.4", r"cam_a: (silent|late), nearest sample \d+ ms old"),
+    ("cam_a freeze", r"cam_a: frozen, the same content for \d+ ms"),
+    ("cam_b freeze", r"cam_b: frozen"),
+    ("cam_a size 24x64", r"cam_a: picture is 24x64; the contract says 48x64"),
+    ("cam_b size 48x32", r"cam_b: picture is 48x32; the contract says 48x64"),
+    ("cam_a encoding yuv422", r"cam_a: encoding is 'yuv422'; allowed: \['rgb8'"),
+    ("cam_a encoding rgba8", r"cam_a: \d+ bytes, 192 a row; too few for 48x64 rgba8"),
+    ("cam_b encoding png", r"cam_b: compressed picture of format 'png' is no JPEG; allowed: jpeg"),
+    ("cam_a zero", r"cam_a: header.stamp is zero"),
+    ("cam_a old 5", r"cam_a: stamped 5\.\d+ s before its arrival"),
+    ("cam_a old -5", r"cam_a: stamped 5\.\d+ s ahead of its arrival"),
+    ("cam_a old 0.7", r"cam_a: stamps jumped back by 0\.[67]\d s"),
+    ("left/puppet stop", r"left/puppet: silent"),
+    ("left/master stop", r"left/master: silent"),
+    ("left/puppet drop elbow", r"left/puppet: joint \['elbow'\] is not in the message; found \['waist', 'grip'\]"),
+    ("left/master rename elbow:ellbow", r"left/master: joint \['elbow'\] is not in the message; found .*'ellbow'"),
+    ("left/puppet nan waist", r"left/puppet: position of \['waist'\] is not a finite number"),
+    ("left/master old 3", r"left/master: stamped 3\.\d+ s before its arrival"),
+    ("base stop", r"base: silent"),
+    ("base nan", r"base: twist \[nan, .*\] is not finite"),
+]
+
+
+@pytest.mark.parametrize(("fault", "words"), FAULTS, ids=[fault for fault, _ in FAULTS])
+def test_a_fault_is_named_within_a_second_and_the_rows_before_it_are_kept(rig: Rig, fault: str, words: str) -> None:
+    rig.record(8)
+    since = rig.recorder.mark()
+    told = rig.robot.tell(fault)
+    line = rig.recorder.expect(words, since=since)
+    assert line.at - told.at < SOON
+    file = rig.saved(since)
+    stream = fault.split()[0]
+    assert check_truth(file, 8).startswith(f"{stream}: ")
+    until(lambda: rig.value("state") == "idle" and f"{stream}: " in rig.words(), "the status names the stream")
+    rig.robot.tell(f"{stream} well")
+    rig.ready()
