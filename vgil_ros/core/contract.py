@@ -230,9 +230,7 @@ class Contract(Model):
         no_doubles("arms", [arm.name for arm in self.arms])
         no_doubles("cameras", [camera.name for camera in self.cameras])
         if self.base and "base" in [camera.name for camera in self.cameras]:
-            raise ValueError(
-                "cameras: a camera is named 'base'; allowed: any other name, the base's stream has this one"
-            )
+            raise ValueError("cameras: found the name 'base', which the base's stream has; allowed: any other")
         no_shared_topics(self._topics())
         self._check_latencies()
         methods = ["clock", "min_stamp", "latest", *(f"camera:{c.name}" for c in self.cameras if c.type != "depth")]

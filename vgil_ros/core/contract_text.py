@@ -39,6 +39,8 @@ def parse_yaml(text: str) -> Any:
 def describe(error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
     """Yield one line for each finding: key path, what was found, what is allowed."""
     for finding in error.errors():
+        if finding["type"] == "too_short" and finding["input"]:
+            continue  # an item of the list is wrong, and has its own line
         yield _line(finding, model)
 
 
