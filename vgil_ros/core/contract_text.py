@@ -78,7 +78,11 @@ def _rule(kind: str, context: dict[str, Any]) -> str:
 def _path(location: tuple[int | str, ...]) -> str:
     path = ""
     for part in location:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+        if isinstance(part, int):
+            path += f"[{part}]"
+        else:
+            word = part if part.isprintable() and part else repr(part)
+            path += f".{word}" if path else word
     return path
 
 
