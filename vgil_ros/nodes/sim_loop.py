@@ -84,10 +84,16 @@ class CameraThread:
             raise self._error
 
     def submit(self, data: Any, stamp: int) -> None:
-        """Ask for pictures of `data`, which is copied."""
+        """Ask for pictures of `data`, which is copied.
+
+        Raises:
+            Exception: what ended the thread, if something has.
+        """
         with self._change:
             while self._lossless and self._stamp is not None and not self._ended:
                 self._change.wait(0.1)
+            if self._error is not None:
+                raise self._error
             self._asked += 1
             self._skipped += self._stamp is not None
             mujoco.mj_copyData(self._waiting, self._robot.model, data)
@@ -120,6 +126,10 @@ class CameraThread:
             while (stamp := self._take()) is not None:
                 for camera in self._cameras:
                     self._publish(camera, renderer.render(self._drawing, camera), stamp)
+        except BaseException as error:
+            with self._change:
+                self._error, self._ended = error, True
+                self._change.notify_all()
         finally:
             renderer.close()
 
