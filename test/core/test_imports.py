@@ -1,0 +1,162 @@
+"""Imports point one way: core <- episodes, policies <- training, robots <- nodes, cli."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import vgil_ros
+
+PACKAGE = Path(vgil_ros.__file__).parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# What each part may import of the package, itself included. `assets` stands for the modules beside the folders.
+ROOT = "assets"
+BELOW = {
+    ROOT: {"core"},
+    "core": set(),
+    "episodes": {"core", ROOT},
+    "policies": {"core", ROOT},
+    "training": {"core", "episodes", "policies", "robots", ROOT},  # an evaluation needs a robot to act on
+    "robots": {"core", "episodes", "policies", ROOT},
+    "nodes": {"core", "episodes", "policies", "training", "robots", "cli", ROOT},
+    "cli": {"core", "episodes", "policies", "training", "robots", "nodes", ROOT},
+}
+ROS = {
+    "rclpy", "rpyutils", "ament_index_python", "launch", "launch_ros", "message_filters", "builtin_interfaces",
+    "diagnostic_msgs", "geometry_msgs", "nav_msgs", "rosgraph_msgs", "sensor_msgs", "std_msgs", "std_srvs",
+    "trajectory_msgs", "visualization_msgs", "interbotix_xs_msgs", "cv_bridge", "tf2_ros",
+}  # fmt: skip
+TORCH, FILES, PICTURES = {"torch", "torchvision"}, {"h5py"}, {"cv2"}
+# What a part must not import from outside, at the top or within a function.
+FOREIGN = {
+    ROOT: ROS | TORCH | FILES | PICTURES | {"mujoco"},
+    "core": ROS | TORCH | FILES | PICTURES | {"mujoco"},
+    "episodes": ROS | TORCH | {"mujoco"},
+    "policies": ROS | FILES | {"mujoco"},
+    "training": ROS,
+    "robots": ROS,
+}
+
+
+def part_of(path: Path) -> str:
+    """The part that a file belongs to."""
+    relative = path.relative_to(PACKAGE)
+    return relative.parts[0] if len(relative.parts) > 1 else ROOT
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, dotted name) of each import anywhere in a file; `from a import b` gives a.b, as b may be a module."""
+    package = ["vgil_ros", *path.relative_to(PACKAGE).parent.parts]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
+
+
+def target(name: str) -> str | None:
+    """The part of the package that an imported name lies in; None outside, and for the bare package."""
+    words = name.split(".")
+    if words[0] != "vgil_ros" or len(words) == 1:
+        return None
+    return words[1] if words[1] in BELOW and words[1] != ROOT else ROOT
+
+
+def test_every_folder_has_its_place() -> None:
+    folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and any(path.glob("*.py"))}
+    assert folders == set(BELOW) - {ROOT}
+    assert len(MODULES) > 50
+
+
+@pytest.mark.parametrize("part", BELOW)
+def test_imports_point_down(part: str) -> None:
+    allowed = BELOW[part] | {part}
+    wrong = [
+        f"{path.relative_to(PACKAGE.parent)}:{line} imports {name}; allowed: {sorted(allowed)}"
+        for path in MODULES
+        if part_of(path) == part
+        for line, name in imports(path)
+        if (found := target(name)) is not None and found not in allowed
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("part", FOREIGN)
+def test_parts_keep_to_their_libraries(part: str) -> None:
+    wrong = [
+        f"{path.relative_to(PACKAGE.parent)}:{line} imports {name}"
+        for path in MODULES
+        if part_of(path) == part
+        for line, name in imports(path)
+        if name.split(".")[0] in FOREIGN[part]
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_rules_have_teeth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each form of import is seen."""
+    package = tmp_path / "vgil_ros"
+    (package / "core" / "sync").mkdir(parents=True)
+    file = package / "core" / "sync" / "x.py"
+    file.write_text(
+        "import vgil_ros.nodes.sim\nfrom vgil_ros import cli, assets\nfrom ...episodes import reader\n"
+        "from . import y\ndef f():\n    from vgil_ros.policies.act import model\n    import rclpy.node as n\n"
+    )
+    monkeypatch.setattr(sys.modules[__name__], "PACKAGE", package)
+    names = [name for _, name in sorted(imports(file))]
+    assert [target(name) for name in names] == ["nodes", ROOT, "cli", "episodes", "core", "policies", None]
+    assert names[-1].split(".")[0] in FOREIGN["core"]
+
+
+BLOCKED = """
+import importlib, pkgutil, sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {blocked!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}} (it is absent here)", name=name)
+
+sys.meta_path.insert(0, Absent())
+for part in {parts!r}:
+    package = importlib.import_module("vgil_ros." + part)
+    for found in pkgutil.walk_packages(getattr(package, "__path__", []), package.__name__ + "."):
+        importlib.import_module(found.name)
+print(len([name for name in sys.modules if name.startswith("vgil_ros.")]))
+"""
+
+
+def load(parts: list[str], blocked: set[str]) -> int:
+    """Import every module of these parts in a fresh interpreter that lacks some libraries; returns how many."""
+    script = BLOCKED.format(blocked=sorted(blocked), parts=parts)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
+
+
+def test_core_loads_without_ros_torch_h5py_and_opencv() -> None:
+    assert load(["core", ROOT], ROS | TORCH | FILES | PICTURES | {"mujoco"}) > 20
+
+
+def test_episodes_load_without_ros_and_torch() -> None:
+    assert load(["episodes"], ROS | TORCH) > 20
+
+
+def test_policies_load_without_ros_and_h5py() -> None:
+    assert load(["policies"], ROS | FILES) > 20
+
+
+def test_training_loads_without_ros() -> None:
+    assert load(["core", "policies", "training"], ROS) > 40
+
+
+def test_the_blocker_blocks() -> None:
+    with pytest.raises(AssertionError, match="No module named 'numpy'"):
+        load(["core"], {"numpy"})
