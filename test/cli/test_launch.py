@@ -1,8 +1,7 @@
-"""`vgil launch` with stand-in processes: exit codes, signals, nothing left behind, plain errors."""
+"""`vgil launch` without the launch packages: exit codes, signals, nothing left behind, plain errors."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
 import subprocess
@@ -15,7 +14,13 @@ import pytest
 
 from vgil_ros.assets import share_dir
 
-COMMAND = [sys.executable, "-c", "import typer; from vgil_ros.cli.launch import launch; typer.run(launch)"]
+WITHOUT_PACKAGES = """
+import typer
+from vgil_ros.cli import launch
+launch.real_packages = lambda: False
+typer.run(launch.launch)
+"""
+COMMAND = [sys.executable, "-c", WITHOUT_PACKAGES]
 FILE = Path(__file__).with_name("standin.launch.py")
 
 
@@ -200,7 +205,6 @@ def test_show_args_lists_every_argument(path):
     assert "rviz:=false" in done.stdout
 
 
-@pytest.mark.skipif(importlib.util.find_spec("launch_ros") is not None, reason="the real packages are installed")
 def test_what_the_stand_in_lacks_is_named(tmp_path):
     (tmp_path / "a.launch.py").write_text("from launch.actions import GroupAction\n")
     done = vgil_launch(str(tmp_path / "a.launch.py"))

@@ -36,7 +36,7 @@ def launch(
 def _launch(file: str, arguments: list[str], show_args: bool) -> int:
     path = find_file(file)
     given = parse_arguments(arguments)
-    real = all(importlib.util.find_spec(name) is not None for name in ("launch", "launch_ros"))
+    real = real_packages()
     if not real:
         launch_shim.install()
     description = _load(path).generate_launch_description()
@@ -53,6 +53,11 @@ def _launch(file: str, arguments: list[str], show_args: bool) -> int:
     context = launch_shim.LaunchContext(arguments)
     context.launch_configurations.update(given)
     return runner.run(description, context)
+
+
+def real_packages() -> bool:
+    """Whether the ROS packages `launch` and `launch_ros` are installed."""
+    return all(importlib.util.find_spec(name) is not None for name in ("launch", "launch_ros"))
 
 
 def find_file(name: str) -> Path:

@@ -34,8 +34,12 @@ def prepare() -> OpaqueFunction:
 
 
 def _prepare(context: Any) -> list[Any]:
-    bringup_arguments.check_all(context.launch_configurations)
-    load_contract(context.launch_configurations["robot"])
+    try:
+        bringup_arguments.check_all(context.launch_configurations)
+        load_contract(context.launch_configurations["robot"])
+    except VgilError:
+        context.extend_globals({"exit_code": 2})
+        raise
     plan = transport.prepare(context.environment)
     actions: list[Any] = [SetEnvironmentVariable(key, value) for key, value in plan.environment.items()]
     actions.append(SetEnvironmentVariable("PYTHONUNBUFFERED", "1"))  # or a node's lines come only when it ends
