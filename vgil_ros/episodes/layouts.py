@@ -25,7 +25,7 @@ def detect(file: h5py.File) -> Layout:
     - `format` says "vgil/...": ours.
     - JPEG rows: padded to one length over all cameras is Mobile ALOHA's, to each camera's own act-plus-plus'.
       Where there is one camera, or lengths happen to agree, both read the same.
-    - raw pictures with depth, or with a base action: Cobot Magic.
+    - raw pictures with depth, or with a base action on a real robot: Cobot Magic.
     - qpos alone, as float64: VGIL's single arm.
     - `sim` is true: ACT's simulation; otherwise ALOHA.
     """
@@ -35,11 +35,12 @@ def detect(file: h5py.File) -> Layout:
     images = list(observations.get("images", {}).values())
     if any(image.ndim == 2 for image in images):
         return "mobile_aloha" if len({image.shape[1] for image in images}) == 1 else "act_plus_plus"
-    if "images_depth" in observations or "base_action" in file:
+    sim = bool(file.attrs.get("sim", False))
+    if "images_depth" in observations or ("base_action" in file and not sim):
         return "cobot_magic"
     if "qvel" not in observations and observations["qpos"].dtype == np.float64:
         return "vgil_single_arm"
-    return "act_sim" if bool(file.attrs.get("sim", False)) else "aloha"
+    return "act_sim" if sim else "aloha"
 
 
 def alignment(layout: Layout, file: h5py.File) -> Alignment:

@@ -198,7 +198,10 @@ class EpisodeReader:
 
     def jpeg_order(self, camera: str) -> pictures.JpegOrder:
         """Return the order in which a camera's JPEGs decode: the dataset's word, the file's, or the peers' habit."""
-        for attrs in (self.file[f"{IMAGES}/{camera}"].attrs, self.attrs):
+        return self._order(self.file[f"{IMAGES}/{camera}"])
+
+    def _order(self, dataset: h5py.Dataset) -> pictures.JpegOrder:
+        for attrs in (dataset.attrs, self.attrs):
             if (order := attrs.get("jpeg_order")) in ("bgr", "rgb"):
                 return order
         return "bgr"
@@ -215,7 +218,7 @@ class EpisodeReader:
         if data.ndim != 1:
             return data
         try:
-            return pictures.decode(data, dataset.attrs.get("jpeg_order", self.attrs.get("jpeg_order", "bgr")))
+            return pictures.decode(data, self._order(dataset))
         except VgilError as error:
             raise EpisodeError(f"{self.path}: {what}: {error}") from error
 

@@ -15,7 +15,7 @@ import numpy as np
 from vgil_ros.episodes import h5, naming
 from vgil_ros.episodes.broken_file import BrokenFile
 from vgil_ros.episodes.errors import EpisodeError, WriteFailed
-from vgil_ros.episodes.quick_check import END, START, lengths, quick_check
+from vgil_ros.episodes.quick_check import END, START, quick_check
 from vgil_ros.episodes.schema import DEPTHS, FINAL, IMAGES, write_jpeg, write_picture
 
 ESSENTIAL = ("action", "observations/qpos")
@@ -98,15 +98,15 @@ def _publish(copy: Path, source: Path) -> Path:
 def _copy(source: Path, broken: BrokenFile, copy: Path, progress: Progress) -> tuple[int, int, tuple[str, ...]]:
     try:
         file = h5py.File(broken, "r")
-        found = lengths(file)
+        found, gone = _readable(file)
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         raise EpisodeError(f"{source}: nothing to recover, its structure cannot be read ({error})") from error
     with file, h5.create(copy) as out:
         if missing := [name for name in ESSENTIAL if name not in found]:
-            raise EpisodeError(f"{source}: nothing to recover, it lacks {missing}")
+            raise EpisodeError(f"{source}: nothing to recover, it lacks {missing}, or they are damaged")
         pictures = [name for name in found if name.startswith((f"{IMAGES}/", f"{DEPTHS}/"))]
         small = {name: _small(file[name], broken) for name in found if name not in pictures}
-        lost = tuple(sorted(name for name, values in small.items() if values is None))
+        lost = tuple(sorted(gone + [name for name, values in small.items() if values is None]))
         if unreadable := [name for name in ESSENTIAL if name in lost]:
             raise EpisodeError(f"{source}: nothing to recover, {unreadable} lie in the part that is missing")
         kept = {name: values for name, values in small.items() if values is not None}
@@ -120,6 +120,27 @@ def _copy(source: Path, broken: BrokenFile, copy: Path, progress: Progress) -> t
         _copy_end(file, out, complete=rows == expected and not lost and not broken.missing)
         out.attrs["repaired"] = f"{rows} of {expected} rows from {source.name}"
         return rows, expected, lost
+
+
+def _readable(group: h5py.Group, at: str = "") -> tuple[dict[str, int], list[str]]:
+    """Return T of every dataset that can be opened, by path, and the paths of what cannot."""
+    found: dict[str, int] = {}
+    gone: list[str] = []
+    for name in group:
+        path = f"{at}{name}"
+        if path == FINAL:
+            continue
+        try:
+            item = group[name]
+            if isinstance(item, h5py.Dataset):
+                found[path] = item.shape[1] if path == "compress_len" else item.shape[0]
+            else:
+                inner, broken = _readable(item, f"{path}/")
+                found.update(inner)
+                gone += broken
+        except (OSError, RuntimeError, ValueError, KeyError):
+            gone.append(path)
+    return found, gone
 
 
 def _length(name: str, values: np.ndarray) -> int:

@@ -1,0 +1,200 @@
+"""Each fault, made in a good episode, is found and named with its stream and rows; a good one has no error."""
+
+from __future__ import annotations
+
+import h5py
+import made_episodes as demo
+import numpy as np
+import pytest
+
+from vgil_ros.core.streams import Flag
+from vgil_ros.episodes import EpisodeWriter
+from vgil_ros.episodes.check import check_episode
+from vgil_ros.episodes.checks.alignment import lag
+from vgil_ros.episodes.findings import spans
+
+ROWS = 150
+
+
+@pytest.fixture
+def episode(tmp_path):
+    """A good one."""
+    return demo.write(tmp_path, demo.meta(), ROWS)
+
+
+def _found(path, check, stream):
+    return [f for f in check_episode(path).findings if (f.check, f.stream) == (check, stream)]
+
+
+def test_a_good_episode_has_nothing_but_information(episode):
+    report = check_episode(episode)
+    assert report.ok
+    assert not report.warnings
+
+
+def test_wrong_length(episode):
+    with h5py.File(episode, "r+") as file:
+        file["observations/qvel"].resize(ROWS - 3, axis=0)
+    (finding,) = _found(episode, "lengths", "observations/qvel")
+    assert finding.severity == "error"
+    assert "has 147 rows; most datasets have 150" in finding.message
+
+
+def test_nan(episode):
+    with h5py.File(episode, "r+") as file:
+        file["observations/qpos"][4:7, 1] = np.nan
+    (finding,) = _found(episode, "numbers", "qpos")
+    assert (finding.severity, finding.rows) == ("error", ((4, 6),))
+    assert "arm/joint1" in finding.message
+
+
+def test_dead_joint(episode):
+    with h5py.File(episode, "r+") as file:
+        file["observations/qpos"][:, 2] = 0.5
+    (finding,) = _found(episode, "states", "arm/joint2")
+    assert finding.severity == "error"
+
+
+def test_frozen_picture(episode):
+    with h5py.File(episode, "r+") as file:
+        data, lengths = file["observations/images/cam_a"], file["compress_len"]
+        data[50:100], lengths[1, 50:100] = data[50], lengths[1, 50]
+    (finding,) = _found(episode, "frames", "cam_a")
+    assert (finding.severity, finding.rows) == ("warning", ((50, 99),))
+    assert "under new stamps" in finding.message
+
+
+def test_camera_that_never_changes(episode):
+    with h5py.File(episode, "r+") as file:
+        data, lengths = file["observations/images/cam_a"], file["compress_len"]
+        data[:], lengths[1] = data[0], lengths[1, 0]
+    assert [f.severity for f in _found(episode, "frames", "cam_a")] == ["error"]
+
+
+def _camera_stamps(tmp_path, stamps):
+    """An episode whose first camera's frames have these stamps, ms, in place of the tick's."""
+    writer = EpisodeWriter(tmp_path, demo.meta(), min_free_bytes=0)
+    for t, stamp in enumerate(stamps):
+        skew = [0, 0, round((stamp - 20 * t) * 1e6), 0]
+        demo.add(writer, t, skew_ns=skew)
+    return writer.close()
+
+
+@pytest.mark.parametrize("period_ms", [1000 / 30, 20.0, 1000 / 60, 1000 / 90])
+def test_cameras_of_any_rate_lose_nothing_by_being_slower_or_faster(tmp_path, period_ms):
+    frames = np.arange(0, 20 * ROWS + 100, period_ms)
+    nearest = [frames[np.argmin(np.abs(frames - 20 * t))] for t in range(ROWS)]
+    assert not _found(_camera_stamps(tmp_path, nearest), "frames", "cam_b")
+
+
+@pytest.mark.parametrize("period_ms", [1000 / 30, 20.0])
+def test_dropped_frame(tmp_path, period_ms):
+    frames = np.delete(np.arange(0, 20 * ROWS + 100, period_ms), [30, 31])
+    nearest = [frames[np.argmin(np.abs(frames - 20 * t))] for t in range(ROWS)]
+    (finding,) = _found(_camera_stamps(tmp_path, nearest), "frames", "cam_b")
+    assert finding.severity == "warning"
+    assert "about 2 frames missing" in finding.message
+    assert abs(finding.rows[0][0] - 31 * period_ms / 20) <= 2
+
+
+def test_frames_back_in_time(tmp_path):
+    stamps = [20.0 * t for t in range(ROWS)]
+    stamps[70] = 20.0 * 60
+    found = _found(_camera_stamps(tmp_path, stamps), "frames", "cam_b")
+    assert ("error", ((70, 70),)) in [(f.severity, f.rows) for f in found]
+
+
+def test_gap_in_ticks(tmp_path):
+    writer = EpisodeWriter(tmp_path, demo.meta(), min_free_bytes=0)
+    for t in range(ROWS):
+        demo.add(writer, t, stamp_ns=demo.START_NS + (t + (3 if t >= 90 else 0)) * demo.PERIOD_NS)
+    (finding,) = _found(writer.close(dropped_rows=0), "stamps", "stamps")
+    assert (finding.severity, finding.rows) == ("warning", ((90, 90),))
+    assert "3 ticks missing" in finding.message
+
+
+def test_wrong_rate(episode):
+    with h5py.File(episode, "r+") as file:
+        file.attrs["rate_hz"] = 30.0
+    (finding,) = _found(episode, "stamps", "rate_hz")
+    assert "ticks come at 50.0 Hz; the file says 30 Hz" in finding.message
+
+
+def test_held_rows(tmp_path):
+    writer = EpisodeWriter(tmp_path, demo.meta(), min_free_bytes=0)
+    for t in range(ROWS):
+        demo.add(writer, t, flags=[Flag.INTERPOLATED, Flag.INTERPOLATED, Flag.HELD if t in (7, 8) else 2, 2])
+    path = writer.close()
+    (finding,) = _found(path, "sync", "cam_b")
+    assert (finding.severity, finding.rows) == ("warning", ((7, 8),))
+    with h5py.File(path) as file:
+        assert file.attrs["rows_held"] == 2
+
+
+CONTRACT = """
+name: test
+rate_hz: 50
+arms:
+  - name: arm
+    puppet: {topic: /p}
+    master: {topic: /m}
+    command: {topic: /c, type: joint_state}
+    joints: [joint0, joint1, joint2]
+    limits: {lower: [-3, -3, -3], upper: [3, 3, 3], velocity: [1, 1, 1]}
+    home: [0, 0, 0]
+cameras:
+  - {name: cam_b, topic: /b, height: 48, width: 64, tolerance_ms: 12}
+  - {name: cam_a, topic: /a, height: 48, width: 64}
+"""
+
+
+def test_skew_beyond_the_contracts_tolerance(tmp_path):
+    writer = EpisodeWriter(tmp_path, demo.meta(contract=CONTRACT), min_free_bytes=0)
+    for t in range(ROWS):
+        demo.add(writer, t, skew_ns=[0, 0, 15_000_000 if t == 9 else 0, 15_000_000])
+    path = writer.close()
+    (finding,) = _found(path, "sync", "cam_b")
+    assert (finding.severity, finding.rows) == ("error", ((9, 9),))
+    assert "15.0 ms from their tick; tolerance 12" in finding.message
+    assert not _found(path, "sync", "cam_a")
+
+
+def test_colour_statements(episode):
+    with h5py.File(episode, "r+") as file:
+        file.attrs["color_order"] = "bgr"
+        file["observations/images/cam_a"].attrs["jpeg_order"] = "gbr"
+    assert [f.severity for f in _found(episode, "colour", "color_order")] == ["error"]
+    assert [f.severity for f in _found(episode, "colour", "cam_a")] == ["error"]
+
+
+def test_one_swapped_camera_is_a_warning(episode):
+    with h5py.File(episode, "r+") as file:
+        file["observations/images/cam_a"].attrs["jpeg_order"] = "rgb"  # a wrong word: they are the peers' order
+    (finding,) = _found(episode, "colour", "cam_a")
+    assert finding.severity == "warning"
+    assert "red and blue may be swapped" in finding.message
+
+
+def test_wrong_compress_len(episode):
+    with h5py.File(episode, "r+") as file:
+        file["compress_len"][0, 12] += 1
+    assert [(f.severity, f.rows) for f in _found(episode, "jpegs", "cam_b")] == [("error", ((12, 12),))]
+
+
+@pytest.mark.parametrize("shift", [-5, 0, 3, 20])
+def test_lag_is_the_shift_that_was_made(shift):
+    t = np.arange(400) / 50
+    lead = np.sin(2 * t) + 0.3 * np.sin(5.1 * t)
+    follow = 0.9 * np.interp(np.arange(400) - shift, np.arange(400), lead) + 0.2
+    assert lag(lead, follow) == shift
+
+
+def test_a_slow_follower_is_named(episode):
+    with h5py.File(episode, "r+") as file:
+        file["observations/qpos"][:, 1] = np.roll(file["action"][:, 1], 20)
+    (finding,) = _found(episode, "lag", "arm/joint1")
+    assert "follows its action 20 ticks late" in finding.message
+
+
+def test_spans():
+    assert spans([3, 4, 5, 9, 11, 12]) == ((3, 5), (9, 9), (11, 12))

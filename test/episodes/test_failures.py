@@ -1,0 +1,282 @@
+"""Full disks, folders that cannot be written, two recorders, too many rows, wrong rows."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import dm_env
+import made_episodes as demo
+import numpy as np
+import pytest
+
+from vgil_ros.episodes import CameraMeta, DiskFull, EpisodeError, EpisodeWriter, Overrun, WriteFailed, read_episode
+from vgil_ros.episodes.check import check_episode
+from vgil_ros.episodes.disk import MIB
+from vgil_ros.episodes.repair import repair
+
+BIG = (CameraMeta("cam_b", 240, 320, "raw"), CameraMeta("cam_a", 240, 320, "raw"))
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 8 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(folder)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("may not mount a tmpfs here")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def _fill(writer: EpisodeWriter, rows: int = 200) -> WriteFailed:
+    """Append until the writer says that it has stopped."""
+    for t in range(rows):
+        while True:
+            try:
+                demo.add(writer, t)
+                break
+            except Overrun:
+                threading.Event().wait(0.02)
+            except WriteFailed as error:
+                return error
+    raise AssertionError("the disk never filled")
+
+
+def test_too_little_room_to_start(tmp_path):
+    with pytest.raises(DiskFull, match=r"MiB free; \d+ MiB are needed to start"):
+        EpisodeWriter(tmp_path, demo.meta(), min_free_bytes=1 << 60)
+    assert not list(tmp_path.iterdir())
+
+
+def test_disk_that_fills_leaves_a_whole_episode(small_disk):
+    writer = EpisodeWriter(small_disk, demo.meta(cameras=BIG), min_free_bytes=2 * MIB)
+    error = _fill(writer)
+    assert isinstance(error, DiskFull)
+    assert "recording stopped after" in str(error)
+    path = writer.close()
+    with read_episode(path) as episode:
+        assert episode.rows > 3
+        assert "2 MiB" in episode.attrs["stopped"] or "less than" in episode.attrs["stopped"]
+        np.testing.assert_array_equal(episode.image("cam_a", episode.rows - 1)[:3], demo_picture(episode.rows - 1)[:3])
+    assert check_episode(path).ok
+
+
+def demo_picture(t):
+    return demo.picture(t, (240, 320), 1)
+
+
+def test_disk_that_is_full_at_once_leaves_a_part_that_is_repaired(small_disk, tmp_path):
+    """No reserve: HDF5 itself meets the end of the disk."""
+    writer = EpisodeWriter(small_disk, demo.meta(cameras=BIG), min_free_bytes=0)
+    ballast = small_disk / "ballast"
+    for t in range(4):
+        demo.add(writer, t)
+    threading.Event().wait(1.2)  # two flushes
+    ballast.write_bytes(bytes(3 * MIB))
+    error = _fill_from(writer, 4)
+    assert isinstance(error, DiskFull)
+    assert "no space left" in str(error)
+    with pytest.raises(WriteFailed, match="repair"):
+        writer.close()
+    part = small_disk / "episode_0.hdf5.part"
+    assert part.exists()
+    ballast.unlink()
+    copy = tmp_path / part.name
+    copy.write_bytes(part.read_bytes())
+    result = repair(copy)
+    assert result.rows >= 4
+    assert check_episode(result.path).ok
+
+
+def _fill_from(writer, start):
+    for t in range(start, 200):
+        try:
+            demo.add(writer, t)
+        except Overrun:
+            threading.Event().wait(0.05)
+        except WriteFailed as error:
+            return error
+        threading.Event().wait(0.005)
+    raise AssertionError("the disk never filled")
+
+
+def _environment() -> dict[str, str]:
+    """For a process that imports what this one can."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])}
+
+
+LIMITED = """
+import resource, sys, time
+import made_episodes as demo
+from test_failures import BIG, _fill
+from vgil_ros.episodes import EpisodeWriter, WriteFailed
+writer = EpisodeWriter(sys.argv[1], demo.meta(cameras=BIG), min_free_bytes=0)
+demo.add(writer, 0)
+time.sleep(1.2)
+resource.setrlimit(resource.RLIMIT_FSIZE, (3 << 20, 3 << 20))
+try:
+    for t in range(1, 100):
+        demo.add(writer, t)
+        time.sleep(0.02)
+except WriteFailed as error:
+    print("stopped:", error)
+try:
+    writer.close()
+except WriteFailed as error:
+    print("close:", error)
+"""
+
+
+def test_a_write_that_fails_is_said_and_repairable(tmp_path):
+    """Without the right to mount: the system refuses to let the file grow."""
+    command = [sys.executable, "-c", LIMITED, str(tmp_path)]
+    done = subprocess.run(command, env=_environment(), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "stopped:" in done.stdout
+    assert "`vgil episodes repair` recovers its rows" in done.stdout
+    assert repair(tmp_path / "episode_0.hdf5.part").rows >= 1
+
+
+def test_a_file_in_place_of_the_folder(tmp_path):
+    (tmp_path / "data").write_text("")
+    with pytest.raises(WriteFailed, match=r"data: cannot be written \(File exists\)"):
+        EpisodeWriter(tmp_path / "data", demo.meta(), min_free_bytes=0)
+
+
+def test_a_read_only_disk(small_disk):
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(WriteFailed, match=r"cannot be written \(Read-only file system\)"):
+        EpisodeWriter(small_disk, demo.meta(), min_free_bytes=0)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_write_permission(tmp_path):
+    tmp_path.chmod(0o555)
+    with pytest.raises(WriteFailed, match=r"cannot be written \(Permission denied\)"):
+        EpisodeWriter(tmp_path, demo.meta(), min_free_bytes=0)
+
+
+RECORD = """
+import sys
+import made_episodes as demo
+for _ in range(6):
+    print(demo.write(sys.argv[1], demo.meta(), 3).name)
+"""
+
+
+def test_two_recorders_on_one_folder_never_share_a_number(tmp_path):
+    commands = [[sys.executable, "-c", RECORD, str(tmp_path)]] * 3
+    recorders = [subprocess.Popen(c, env=_environment(), stdout=subprocess.PIPE, text=True) for c in commands]
+    names = [name for recorder in recorders for name in recorder.communicate(timeout=60)[0].split()]
+    assert len(set(names)) == 18
+    assert {p.name for p in tmp_path.iterdir()} == set(names)
+    for name in names:
+        assert check_episode(tmp_path / name).ok
+
+
+def test_open_recordings_have_their_own_numbers_and_discard_frees_them(tmp_path):
+    writers = [EpisodeWriter(tmp_path, demo.meta(), min_free_bytes=0) for _ in range(3)]
+    for writer in writers:
+        demo.add(writer, 0)
+    writers[2].discard()
+    writers[1].discard()
+    assert writers[0].close().name == "episode_0.hdf5"
+    assert demo.write(tmp_path, demo.meta(), 2).name == "episode_1.hdf5"
+
+
+def test_a_saved_file_is_never_overwritten(tmp_path):
+    writer = EpisodeWriter(tmp_path, demo.meta(), min_free_bytes=0)
+    demo.add(writer, 0)
+    (tmp_path / "episode_0.hdf5").write_bytes(b"put here by hand")
+    assert writer.close().name == "episode_1.hdf5"
+    assert (tmp_path / "episode_0.hdf5").read_bytes() == b"put here by hand"
+
+
+def test_without_hard_links(tmp_path, monkeypatch):
+    def no_links(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_links)
+    assert demo.write(tmp_path, demo.meta(), 2).name == "episode_0.hdf5"
+    assert [p.name for p in tmp_path.iterdir()] == ["episode_0.hdf5"]
+
+
+def test_overrun_names_the_row_and_keeps_the_rest(tmp_path, monkeypatch):
+    gate = threading.Event()
+    monkeypatch.setattr("vgil_ros.episodes.pictures.encode", lambda *_: gate.wait(20) and b"\xff\xd8\xff\xd9")
+    writer = EpisodeWriter(tmp_path, demo.meta(), min_free_bytes=0, queue_bytes=1)
+    threading.Timer(15, gate.set).start()
+    for t in range(8):
+        demo.add(writer, t)
+    threading.Event().wait(0.2)  # the writer takes one, and waits for its pictures
+    demo.add(writer, 8)
+    with pytest.raises(Overrun, match=r"episode_0\.hdf5\.part: row 9 was not taken, 8 rows wait already"):
+        demo.add(writer, 9)
+    taken = writer.rows
+    gate.set()
+    with read_episode(writer.close(dropped_rows=2)) as episode:
+        assert episode.rows == taken
+        assert episode.attrs["rows_dropped"] == 3
+
+
+def test_no_row_is_no_episode(tmp_path):
+    writer = EpisodeWriter(tmp_path, demo.meta(), min_free_bytes=0)
+    with pytest.raises(EpisodeError, match="no row was recorded"):
+        writer.close()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"skew_ns": [0, 0]}, r"skew_ns has shape \(2,\); allowed: \(4,\)"),
+        ({"flags": [0] * 5}, r"flags has shape \(5,\)"),
+    ],
+)
+def test_wrong_sync_is_named(tmp_path, changes, reason):
+    with EpisodeWriter(tmp_path, demo.meta(), min_free_bytes=0) as writer:
+        demo.add(writer, 0)
+        with pytest.raises(EpisodeError, match=reason):
+            demo.add(writer, 1, **changes)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda o: o.pop("qvel"), r"has \['qpos'\]; this episode has \['qpos', 'qvel'\]"),
+        (lambda o: o.update(qpos=np.zeros(2)), r"qpos has shape \(2,\); allowed: \(3,\)"),
+        (lambda o: o["images"].pop("cam_a"), r"images are \['cam_b'\]; this episode has \['cam_a', 'cam_b'\]"),
+        (lambda o: o["images"].update(cam_a=np.zeros((9, 9, 3), np.uint8)), r"cam_a: picture is uint8 \(9, 9, 3\)"),
+        (lambda o: o["images"].update(cam_a=demo.frame(demo.picture(0, (32, 32)), "rgb8")), "cam_a: picture is 32x32"),
+        (lambda o: o["images"].update(cam_a=demo.frame(demo.picture(0), "jpeg")), "cam_a: encoding is 'jpeg'"),
+    ],
+)
+def test_wrong_observation_is_named_and_nothing_of_it_is_kept(tmp_path, change, reason):
+    m = demo.meta()
+    writer = EpisodeWriter(tmp_path, m, min_free_bytes=0)
+    demo.add(writer, 0)
+    seen = demo.observation(1, m)
+    change(seen)
+    sync = {"stamp_ns": 0, "skew_ns": [0] * 4, "flags": [0] * 4}
+    with pytest.raises(EpisodeError, match=reason):
+        writer.append(dm_env.transition(0.0, seen), demo.action(1, m), **sync)
+    demo.add(writer, 1)
+    with read_episode(writer.close()) as episode:
+        assert episode.rows == 2
+
+
+def test_order_of_timesteps_is_held(tmp_path):
+    with EpisodeWriter(tmp_path, demo.meta(), min_free_bytes=0) as writer:
+        with pytest.raises(EpisodeError, match="TimeStep 0 is MID; allowed: FIRST at 0 alone"):
+            demo.add(writer, 1)
+        demo.add(writer, 0)
+        demo.add(writer, 1, last=True)
+        with pytest.raises(EpisodeError, match="the last TimeStep is in"):
+            demo.add(writer, 2)
+    with pytest.raises(EpisodeError, match="already closed"):
+        demo.add(writer, 2)

@@ -1,0 +1,139 @@
+"""A killed recorder or a cut file: whole rows come back, saved episodes stay as they are."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import made_episodes as demo
+import numpy as np
+import pytest
+
+from vgil_ros.episodes import EpisodeError, EpisodeWriter, read_episode
+from vgil_ros.episodes.broken_file import lookup3
+from vgil_ros.episodes.check import check_episode
+from vgil_ros.episodes.repair import repair
+
+HERE = Path(__file__).parent
+
+
+def _killed(folder: Path, seconds: float, storage: str = "jpeg") -> int:
+    """Record in a process that is killed after some time; return the rows it said it had taken in its last second."""
+    process = subprocess.Popen(
+        [sys.executable, HERE / "recording_process.py", folder, storage],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(HERE.parents[1]), *sys.path]))},
+    )
+    taken: list[tuple[float, int]] = []
+    try:
+        for line in process.stdout:
+            taken.append((time.monotonic(), int(line)))
+            if taken[-1][0] - taken[0][0] > seconds:
+                break
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+    return sum(at < taken[-1][0] - 1.0 for at, _ in taken)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(("seconds", "storage"), [(1.31, "jpeg"), (1.77, "raw"), (2.54, "jpeg")])
+def test_kill_loses_at_most_a_second(tmp_path, seconds, storage):
+    saved = demo.write(tmp_path, demo.meta(), 3)
+    before = _digest(saved)
+    second_ago = _killed(tmp_path, seconds, storage)
+    part = tmp_path / "episode_1.hdf5.part"
+    with pytest.raises(EpisodeError, match="its writer was killed; `vgil episodes repair`"):
+        read_episode(part)
+    result = repair(part)
+    assert result.path == tmp_path / "episode_1.hdf5"
+    assert result.rows >= second_ago > 10
+    assert result.removed
+    assert not part.exists()
+    m = demo.meta(storage=storage)
+    with read_episode(result.path) as episode:
+        assert episode.rows == result.rows
+        np.testing.assert_array_equal(episode.action, [demo.action(t, m) for t in range(episode.rows)])
+        last = episode.rows - 1
+        wanted = demo.observation(last, m)
+        assert np.abs(episode.image("cam_a", last).astype(int) - wanted["images"]["cam_a"]).mean() < 3
+        assert len(episode.timesteps()) == episode.rows
+    assert check_episode(result.path).ok
+    assert _digest(saved) == before
+
+
+def test_a_number_that_was_taken_meanwhile_is_left_alone(tmp_path):
+    _killed(tmp_path, 1.3)
+    other = tmp_path / "episode_0.hdf5"
+    other.write_bytes(b"somebody's")
+    assert repair(tmp_path / "episode_0.hdf5.part").path == tmp_path / "episode_1.hdf5"
+    assert other.read_bytes() == b"somebody's"
+
+
+@pytest.mark.parametrize("share", [0.55, 0.7])
+def test_a_cut_part_gives_the_rows_before_the_cut_and_is_kept(tmp_path, share):
+    _killed(tmp_path, 2.0)
+    part = tmp_path / "episode_0.hdf5.part"
+    os.truncate(part, int(part.stat().st_size * share))
+    result = repair(part)
+    assert 0 < result.rows < result.expected
+    assert part.exists()
+    assert not result.removed
+    m = demo.meta()
+    with read_episode(result.path) as episode:
+        np.testing.assert_array_equal(episode.action, [demo.action(t, m) for t in range(result.rows)])
+        assert episode.stamp_ns.all()  # nothing beyond the cut was read as zeros
+    assert check_episode(result.path).ok
+
+
+def test_what_lies_behind_the_cut_is_not_made_up(tmp_path):
+    """Small arrays of a short episode may lie behind its pictures; then nothing is made up for them."""
+    path = demo.write(tmp_path, demo.meta(), 40)
+    os.truncate(path, int(path.stat().st_size * 0.5))
+    before = _digest(path)
+    with pytest.raises(EpisodeError, match="nothing to recover"):
+        repair(path)
+    assert [p.name for p in tmp_path.iterdir()] == ["episode_0.hdf5"]
+    assert _digest(path) == before
+
+
+def test_whole_file_keeps_its_final_observation(tmp_path):
+    path = demo.write(tmp_path, demo.meta(), 5)
+    result = repair(path)
+    assert (result.rows, result.expected, result.removed) == (5, 5, False)
+    with read_episode(result.path) as episode:
+        assert len(episode.timesteps()) == 6
+    assert path.exists()
+
+
+def test_a_running_recording_is_not_touched(tmp_path):
+    writer = EpisodeWriter(tmp_path, demo.meta(), min_free_bytes=0)
+    demo.add(writer, 0)
+    with pytest.raises(EpisodeError, match="is still being recorded"):
+        repair(writer.part)
+    assert writer.close() == tmp_path / "episode_0.hdf5"
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89HDF\r\n\x1a\n", b"\x89HDF\r\n\x1a\n\x03" + bytes(500), b"x" * 999])
+def test_nothing_to_recover_is_said_and_leaves_nothing(tmp_path, content):
+    part = tmp_path / "episode_0.hdf5.part"
+    part.write_bytes(content)
+    with pytest.raises(EpisodeError, match="nothing to recover"):
+        repair(part)
+    assert [p.name for p in tmp_path.iterdir()] == [part.name]
+
+
+def test_lookup3_is_jenkins_own():
+    """The values in the comments of his lookup3.c (hashlittle with initial value 0)."""
+    assert lookup3(b"") == 0xDEADBEEF
+    assert lookup3(b"Four score and seven years ago") == 0x17770551

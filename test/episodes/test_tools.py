@@ -1,0 +1,152 @@
+"""`vgil episodes`: what it prints and writes, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import cv2
+import h5py
+import made_episodes as demo
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from vgil_ros.cli.episodes import app
+from vgil_ros.episodes import read_episode
+from vgil_ros.episodes.check import check_episode
+
+GOLDEN = Path(__file__).parent / "golden"
+ROWS = 30
+
+
+def run(*arguments) -> tuple[int, str]:
+    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.output
+
+
+@pytest.fixture
+def folder(tmp_path):
+    demo.write(tmp_path, demo.meta(), ROWS, success=True)
+    shutil.copy(GOLDEN / "cobot_magic.hdf5", tmp_path)
+    (tmp_path / "episode_1.hdf5").write_bytes(b"no episode")
+    (tmp_path / "episode_2.hdf5.part").write_bytes(b"")
+    return tmp_path
+
+
+def test_list(folder):
+    code, text = run("list", folder, "--json", folder / "list.json")
+    assert code == 0
+    assert "episode_0.hdf5" in text
+    lines = {line["file"]: line for line in json.loads((folder / "list.json").read_text())}
+    good = lines["episode_0.hdf5"]
+    assert (good["robot"], good["rows"], good["success"], good["problems"]) == ("test", ROWS, True, [])
+    assert good["seconds"] == pytest.approx(ROWS / 50)
+    assert lines["cobot_magic.hdf5"]["layout"] == "cobot_magic"
+    assert "not an HDF5 file" in lines["episode_1.hdf5"]["problems"][0]
+    assert "repair" in lines["episode_2.hdf5.part"]["problems"][0]
+    assert run("list", folder / "nowhere")[0] == 2
+
+
+def test_show(folder):
+    code, text = run("show", folder / "episode_0.hdf5", "--json", folder / "show.json")
+    assert code == 0
+    assert "jpeg_order bgr" in text
+    told = json.loads((folder / "show.json").read_text())
+    assert told["joints"]["arm/joint0"]["qpos"][1] <= 1.0
+    assert told["attributes"]["sim"] is True
+    assert run("show", folder / "episode_1.hdf5")[0] == 2
+    assert run("show", folder / "episode_0.hdf5", "--layout", "nonsense")[0] == 2
+
+
+def test_check(folder):
+    code, text = run("check", folder / "episode_0.hdf5", folder / "cobot_magic.hdf5")
+    assert (code, "2 checked, 0 bad" in text) == (0, True)
+    code, _ = run("check", folder, "--json", folder / "check.json")
+    assert code == 1
+    reports = {Path(r["file"]).name: r for r in json.loads((folder / "check.json").read_text())}
+    assert [name for name, r in reports.items() if not r["ok"]] == ["episode_1.hdf5"]
+    assert run("check", folder / "nowhere")[0] == 2
+    assert run("check")[0] == 2
+
+
+def test_repair(folder):
+    assert run("repair", folder)[0] == 1  # the empty one
+    (folder / "episode_2.hdf5.part").unlink()
+    assert run("repair", folder) == (0, "nothing to repair\n")
+    assert run("repair", folder / "nowhere")[0] == 2
+
+
+def test_plot(folder, tmp_path):
+    pytest.importorskip("matplotlib")
+    av = pytest.importorskip("av")
+    out = tmp_path / "plots"
+    assert run("plot", folder / "episode_0.hdf5", "--out", out)[0] == 0
+    assert cv2.imread(str(out / "episode_0.png")).std() > 10
+    with av.open(str(out / "episode_0.mp4")) as movie:
+        stream = movie.streams.video[0]
+        assert (stream.codec_context.name, float(stream.average_rate)) == ("h264", 50.0)
+        frames = [frame.to_ndarray(format="rgb24") for frame in movie.decode(stream)]
+    assert len(frames) == ROWS
+    assert frames[0].shape == (48, 128, 3)  # cam_b left of cam_a
+    for t in (0, ROWS - 1):
+        wanted = np.hstack([demo.picture(t), demo.picture(t, shift=1)])
+        assert np.abs(frames[t].astype(int) - wanted).mean() < 12
+
+
+def test_plot_of_every_layout(tmp_path):
+    pytest.importorskip("matplotlib")
+    for path in sorted(GOLDEN.glob("*.hdf5")):
+        assert run("plot", path, "--out", tmp_path, "--no-movie")[0] == 0
+        assert (tmp_path / f"{path.stem}.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("missing", ["matplotlib", "av"])
+def test_what_plot_needs_is_said(folder, monkeypatch, missing):
+    if missing == "av":
+        pytest.importorskip("matplotlib")
+    for name in [n for n in sys.modules if n == missing or n.startswith(f"{missing}.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, missing, None)
+    code, text = run("plot", folder / "episode_0.hdf5", "--out", folder / "plots")
+    assert code == 2
+    assert "pip install 'vgil_ros[plot]'" in text
+
+
+@pytest.mark.parametrize("name", [p.stem for p in sorted(GOLDEN.glob("*.hdf5"))])
+@pytest.mark.parametrize("to", ["vgil", "aloha", "mobile_aloha"])
+def test_convert(tmp_path, name, to):
+    out = tmp_path / "new.hdf5"
+    code, text = run("convert", GOLDEN / f"{name}.hdf5", out, "--to", to, "--rate", 50)
+    assert code == 0, text
+    assert check_episode(out).ok
+    with read_episode(GOLDEN / f"{name}.hdf5") as old, read_episode(out) as new:
+        assert new.action_alignment == "same_stamp"
+        np.testing.assert_array_equal(new.action, old.aligned_action().astype(np.float32))
+        np.testing.assert_array_equal(new.qpos, old.qpos.astype(np.float32))
+        assert (new.qvel is None, new.effort is None) == (old.qvel is None, old.effort is None)
+        for camera in old.camera_names:
+            difference = np.abs(new.image(camera, 4).astype(int) - old.image(camera, 4))
+            kept = to == "aloha" or old.is_jpeg(camera)
+            assert difference.max() == 0 if kept else difference.mean() < 3
+        if to == "vgil" and old.depth_names:
+            np.testing.assert_array_equal(new.depth(old.depth_names[1], 2), old.depth(old.depth_names[1], 2))
+    assert run("convert", GOLDEN / f"{name}.hdf5", out, "--to", to, "--rate", 50)[0] == 2  # never overwritten
+
+
+def test_convert_needs_a_rate_and_a_known_target(tmp_path):
+    code, text = run("convert", GOLDEN / "aloha.hdf5", tmp_path / "x.hdf5")
+    assert (code, "stores no rate" in text) == (2, True)
+    code, text = run("convert", GOLDEN / "aloha.hdf5", tmp_path / "x.hdf5", "--to", "lerobot")
+    assert (code, "allowed: ['vgil', 'aloha', 'mobile_aloha']" in text) == (2, True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_converted_mobile_layout_is_padded_to_one_length(tmp_path):
+    run("convert", GOLDEN / "act_plus_plus.hdf5", tmp_path / "m.hdf5", "--to", "mobile_aloha")
+    with h5py.File(tmp_path / "m.hdf5") as file:
+        widths = {image.shape[1] for image in file["observations/images"].values()}
+        assert widths == {int(file["compress_len"][()].max())}
