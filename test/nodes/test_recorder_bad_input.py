@@ -13,6 +13,7 @@ from support.ear import until
 from support.rig import Rig
 from support.signals import position
 
+from vgil_ros.core.streams import Flag
 from vgil_ros.episodes import EpisodeReader
 
 SOON = 1.0  # s
@@ -97,3 +98,56 @@ def test_a_fault_is_named_within_a_second_and_the_rows_before_it_are_kept(rig: R
     until(lambda: rig.value("state") == "idle" and f"{stream}: " in rig.words(), "the status names the stream")
     rig.robot.tell(f"{stream} well")
     rig.ready()
+
+
+def test_joints_in_another_order_with_another_among_them_are_read_by_name(rig: Rig) -> None:
+    rig.robot.tell("left/puppet reorder")
+    rig.robot.tell("left/master reorder")
+    rig.record(15)
+    since = rig.recorder.mark()
+    rig.command("stop")
+    assert check_truth(rig.saved(since), 15) == ""
+
+
+def test_a_jittering_camera_is_named_and_what_is_repeated_is_marked(rig: Rig) -> None:
+    rig.record(5)
+    since = rig.recorder.mark()
+    told = rig.robot.tell("cam_a jitter 0.4")
+    line = rig.recorder.expect("cam_a: ", since=since)
+    assert line.at - told.at < SOON
+    until(lambda: int(rig.value("rows")) > 20 or rig.value("state") == "idle", "more rows, or an early end")
+    if rig.value("state") == "recording":
+        rig.command("stop")
+    file = rig.saved(since)
+    check_truth(file, 5)
+    with EpisodeReader(file) as episode:
+        assert episode.flags is not None
+        column = episode.streams.index("cam_a")
+        held = (episode.flags[:, column] & Flag.HELD) > 0
+        assert held.any()
+        assert episode.attrs["rows_held"] == ((episode.flags & Flag.HELD) > 0).any(axis=1).sum()
+        doubled = [
+            np.array_equal(episode.jpeg("cam_a", int(row)), episode.jpeg("cam_a", int(row) - 1))
+            for row in np.flatnonzero(held)
+            if row
+        ]
+        assert all(doubled)
+
+
+def test_a_second_publisher_is_named_and_recording_goes_on(rig: Rig) -> None:
+    rig.record(5)
+    since = rig.recorder.mark()
+    told = rig.robot.tell("left/puppet double")
+    line = rig.recorder.expect("left/puppet: 2 publishers on /puppet/joint_states; allowed: one", since=since)
+    assert line.at - told.at < SOON
+    until(lambda: "2 publishers" in rig.words(), "the status says so too")
+    rig.command("stop")
+    assert check_truth(rig.saved(since), 5) == ""
+
+
+def test_a_dead_stream_keeps_an_episode_from_starting(rig: Rig) -> None:
+    rig.robot.tell("cam_b stop")
+    until(lambda: "cam_b: silent" in rig.words(), "the status names it")
+    answer = rig.bench.ear.call("/recorder/start")
+    assert not answer.success
+    assert "cam_b: silent" in answer.message

@@ -18,6 +18,7 @@ from vgil_ros.core.errors import VgilError
 from vgil_ros.core.gestures import GripperGesture
 from vgil_ros.core.layout import POSITION
 from vgil_ros.core.session import Command, State
+from vgil_ros.core.streams import Flag
 from vgil_ros.core.sync import Miss, Sample
 from vgil_ros.core.timesteps import ObservationBuilder
 from vgil_ros.nodes.episode_sink import EpisodeSink, Recording
@@ -25,6 +26,7 @@ from vgil_ros.nodes.keys import Keys
 from vgil_ros.nodes.runtime import run
 from vgil_ros.nodes.session_node import SessionNode
 
+QUIET_NS = 1_000_000_000
 KEYS = {"s": Command.TOGGLE, "d": Command.DISCARD, "r": Command.REDO, "q": Command.QUIT}
 
 
@@ -36,6 +38,7 @@ class Recorder(SessionNode):
         self.sink = EpisodeSink(self._recording(), ObservationBuilder(self.layout, self.streams))
         self.gesture = GripperGesture() if self.declare("gripper_start", False) else None
         self._aborted: str | None = None
+        self._last_seen: dict[str, int] = {}  # troubles that pass, and when they were met last
         self._buttons: list[int] = []
         self._bar: tqdm | None = None
         for command in (Command.START, Command.STOP, Command.DISCARD, Command.REDO):
@@ -59,8 +62,8 @@ class Recorder(SessionNode):
             Path(self.declare("dataset_dir", "episodes")).expanduser().absolute(),
             task=self.task,
             image_format=image_format,
-            quality=self.declare("jpeg_quality", 90),
-            min_free_bytes=int(self.declare("min_free_gb", 1.0) * 1024**3),
+            quality=self.declare_within("jpeg_quality", 90, 1, 100),
+            min_free_bytes=int(self.declare_within("min_free_gb", 1.0) * 1024**3),
         )
 
     def _on_joy(self, message: Joy) -> None:
@@ -103,7 +106,8 @@ class Recorder(SessionNode):
             self._missed(found)
             return
         self.recovered("beginning")
-        self.recovered("dropped")
+        self._name_held(found)
+        self._settle()
         try:
             self.sink.push(found, self.session.marker())
         except VgilError as error:
@@ -113,6 +117,23 @@ class Recorder(SessionNode):
             self._bar.update(1)
         self.sampled()
 
+    def _name_held(self, sample: Sample) -> None:
+        """Say which streams are repeated; a jittering camera would otherwise show in the file alone."""
+        for i in np.flatnonzero(sample.flags & int(Flag.HELD)):
+            name = self.streams[i].name
+            self._passing(f"{name} held", f"{name}: nothing within its tolerance, the last value is repeated")
+
+    def _passing(self, key: str, message: str) -> None:
+        """A trouble that may come and go from tick to tick: it is over after a second without it."""
+        self.trouble(key, message)
+        self._last_seen[key] = self.now_ns()
+
+    def _settle(self, quiet_ns: int = QUIET_NS) -> None:
+        now = self.now_ns()
+        for key in [key for key, seen in self._last_seen.items() if now - seen >= quiet_ns]:
+            del self._last_seen[key]
+            self.recovered(key)
+
     def _missed(self, miss: Miss) -> None:
         words = "; ".join(self.inputs.explain(m) for m in miss.streams)
         if self.session.samples == 0:  # nothing recorded yet: begin a moment later
@@ -120,7 +141,7 @@ class Recorder(SessionNode):
             self.sync.start(self.now_ns())
         elif miss.action == "drop":
             self.sink.dropped += 1
-            self.trouble("dropped", f"tick {miss.tick} left out: {words}")
+            self._passing("dropped", f"tick {miss.tick} left out: {words}")
         else:
             self._give_up(words)
 
@@ -131,15 +152,17 @@ class Recorder(SessionNode):
 
     def save(self) -> Future[Path | None]:
         """Close the episode's file."""
-        self._close_bar()
+        self._tidy()
         return self.sink.close(self.success, **({"aborted": self._aborted} if self._aborted else {}))
 
     def discard(self) -> Future[None]:
         """Remove the episode's file."""
-        self._close_bar()
+        self._tidy()
         return self.sink.discard()
 
-    def _close_bar(self) -> None:
+    def _tidy(self) -> None:
+        self.recovered("beginning")
+        self._settle(quiet_ns=0)
         if self._bar is not None:
             self._bar.close()
             self._bar = None
@@ -181,7 +204,7 @@ class Recorder(SessionNode):
 
     def on_shutdown(self) -> None:
         """Give the terminal back and let a closing episode finish."""
-        self._close_bar()
+        self._tidy()
         if self.keys:
             self.keys.close()
         super().on_shutdown()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rclpy.task import Future as RosFuture
 from std_msgs.msg import Bool
@@ -20,6 +20,8 @@ from vgil_ros.core.sync import Miss, Sample, Synchronizer
 from vgil_ros.nodes import status
 from vgil_ros.nodes.inputs import StreamInputs
 from vgil_ros.nodes.runtime import VgilNode
+
+T = TypeVar("T", int, float)
 
 RESET_TIMEOUT_NS = 10_000_000_000
 
@@ -82,17 +84,25 @@ class SessionNode(VgilNode):
         on_interrupt = self.declare("on_interrupt", "save")
         if on_interrupt not in ("save", "discard"):
             raise VgilError(f"parameter on_interrupt is '{on_interrupt}'; allowed: save, discard")
-        counts = {name: self.declare(name, 0) for name in ("num_episodes", "episode_len")}
-        for name, value in counts.items():
-            if value < 0:
-                raise VgilError(f"parameter {name} is {value}; allowed: 0 (no end) or more")
         return Session(
-            **counts,
+            num_episodes=self.declare_within("num_episodes", 0),
+            episode_len=self.declare_within("episode_len", 0),
             autostart=self.declare("autostart", False),
-            pause_ns=int(self.declare("reset_time", 5.0) * 1e9),
+            pause_ns=int(self.declare_within("reset_time", 5.0) * 1e9),
             marker_rows=self.contract.end_marker.rows if self.contract.end_marker else 0,
             save_on_quit=on_interrupt == "save",
         )
+
+    def declare_within(self, name: str, default: T, low: float = 0.0, high: float = 1e9) -> T:
+        """Declare a parameter that is a number, and return its value.
+
+        Raises:
+            VgilError: for a value outside `low` to `high`, or another type.
+        """
+        value: Any = self.declare(name, default)
+        if not low <= value <= high:
+            raise VgilError(f"parameter {name} is {value}; allowed: {low:g} to {high:g}")
+        return value
 
     def _connect_reset(self) -> Any:
         success = self.declare("success_topic", "")
