@@ -145,10 +145,13 @@ def run(side: str, seconds: float, folder: Path, method: str = "camera:cam_0") -
         with process(load_command, environment, stdout=subprocess.PIPE) as load:
             assert load.stdout is not None
             assert load.stdout.readline() == "ready\n"
-            with process(command, environment) as subject:
-                figures = _measure(node, subject.pid, seconds, folder / "episode_0.hdf5")
-            load.send_signal(signal.SIGTERM)
-            publisher = json.loads(load.stdout.readline())
+            try:
+                with process(command, environment) as subject:
+                    figures = _measure(node, subject.pid, seconds, folder / "episode_0.hdf5")
+            finally:
+                load.send_signal(signal.SIGTERM)
+                publisher = json.loads(load.stdout.readline())
+                print(f"publisher: {publisher}", file=sys.stderr)  # one that was late explains what was lost
     finally:
         rclpy.shutdown()
     figures = {"side": side, **figures, **count_frames(folder / "episode_0.hdf5")}

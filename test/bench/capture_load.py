@@ -7,8 +7,8 @@ leaves nothing out. On SIGTERM or SIGINT it prints one line of JSON: what was se
 
 from __future__ import annotations
 
-import array
 import argparse
+import array
 import json
 import signal
 import struct

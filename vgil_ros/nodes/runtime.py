@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any, TypeVar
 
 import rclpy
+from rclpy.context import Context
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
@@ -22,13 +23,13 @@ from vgil_ros.core.errors import VgilError
 T = TypeVar("T")
 
 
-def make_executor() -> Executor:
+def make_executor(context: Context | None = None) -> Executor:
     """The events executor where rclpy has it (less than half the CPU), the single-threaded one elsewhere."""
     try:
         from rclpy.experimental import EventsExecutor
     except ImportError:
-        return SingleThreadedExecutor()
-    return EventsExecutor()
+        return SingleThreadedExecutor(context=context)
+    return EventsExecutor(context=context)
 
 
 class VgilNode(Node):
