@@ -81,14 +81,21 @@ def test_a_number_that_was_taken_meanwhile_is_left_alone(tmp_path):
 
 
 @pytest.mark.parametrize("share", [0.55, 0.7])
-def test_a_cut_part_gives_the_rows_before_the_cut_and_is_kept(tmp_path, share):
+def test_a_cut_part_gives_whole_rows_or_none_and_is_kept(tmp_path, share):
+    """HDF5 moves the index of a growing picture towards the end: where it is cut off, so are all pictures."""
     _killed(tmp_path, 2.0)
     part = tmp_path / "episode_0.hdf5.part"
     os.truncate(part, int(part.stat().st_size * share))
-    result = repair(part)
+    before = _digest(part)
+    try:
+        result = repair(part)
+    except EpisodeError:
+        assert [p.name for p in tmp_path.iterdir()] == [part.name]
+        assert _digest(part) == before
+        return
     assert 0 < result.rows < result.expected
-    assert part.exists()
     assert not result.removed
+    assert _digest(part) == before
     m = demo.meta()
     with read_episode(result.path) as episode:
         np.testing.assert_array_equal(episode.action, [demo.action(t, m) for t in range(result.rows)])
