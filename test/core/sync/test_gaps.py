@@ -32,6 +32,14 @@ def test_hold_repeats_and_marks_then_goes_on() -> None:
     assert all(one.flags[0] == Flag.EXACT for one in held)  # the joints are not held with it
 
 
+def test_holds_are_counted_in_a_row_only() -> None:
+    gaps = [range(START + start * MS, START + (start + 100) * MS) for start in (200, 400, 600)]
+    frames = [m for m in steady(CAMERA, 50, 1.0) if not any(m.stamp_ns in gap for gap in gaps)]
+    found = play(Synchronizer(SPECS, settings(max_hold=3), 50), steady(JOINTS, 200, 1.0) + frames, START + 900 * MS)
+    assert all(isinstance(one, Sample) for one in found)
+    assert sum(bool(one.flags[1] & Flag.HELD) for one in found) == 9
+
+
 def test_hold_aborts_after_max_hold_in_a_row() -> None:
     found = play(Synchronizer(SPECS, settings(max_hold=3), 50), gap(out=(0.4, 0.9)), START + 700 * MS)
     first = next(i for i, one in enumerate(found) if isinstance(one, Miss))
