@@ -32,7 +32,7 @@ ROS_WHEELS = [
 
 EXTRAS = {
     "ros": ROS_WHEELS,  # only where no ROS 2 is installed
-    "sim": ["mujoco>=3.2"],
+    "sim": ["mujoco>=3.3"],
     "plot": ["matplotlib>=3.5", "av>=12"],
     "policy": ["torch>=2.3", "torchvision", "safetensors>=0.4"],
 }

@@ -11,9 +11,9 @@ def generate_launch_description() -> LaunchDescription:
     """The policy ends the launch, and the launch ends with its exit code."""
     return LaunchDescription(
         [
-            *declare(*POLICY, *ROLLOUTS, "sim", "seed", "speed", "rviz"),
+            *declare(*POLICY, *ROLLOUTS, "sim", "seed", "speed", "sim_time", "rviz"),
             prepare(),
-            side_node("sim", "robot", "task", "seed", "speed", when="sim", fixed={"operator": False}),
+            side_node("sim", "robot", "task", "seed", "speed", "sim_time", when="sim", fixed={"operator": False}),
             *monitoring(),
             main_node("policy", *POLICY, *ROLLOUTS),
         ]

@@ -11,9 +11,9 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             *declare(*RECORDER),
-            *declare("sim", "seed", "speed", "operator", "teleop", "rviz"),
+            *declare("sim", "seed", "speed", "sim_time", "operator", "teleop", "rviz"),
             prepare(),
-            side_node("sim", "robot", "task", "seed", "speed", "operator", when="sim"),
+            side_node("sim", "robot", "task", "seed", "speed", "sim_time", "operator", when="sim"),
             side_node("teleop", "robot", when="teleop"),
             *monitoring(),
             main_node("recorder", *RECORDER),

@@ -8,9 +8,9 @@ def generate_launch_description() -> LaunchDescription:
     """The replay ends the launch, and the launch ends with its exit code."""
     return LaunchDescription(
         [
-            *declare("robot", "task", "episode", "dry_run", "sim", "seed", "speed", "rviz"),
+            *declare("robot", "task", "episode", "dry_run", "sim", "seed", "speed", "sim_time", "rviz"),
             prepare(),
-            side_node("sim", "robot", "task", "seed", "speed", when="sim", fixed={"operator": False}),
+            side_node("sim", "robot", "task", "seed", "speed", "sim_time", when="sim", fixed={"operator": False}),
             *monitoring(),
             main_node("replay", "robot", "episode", "dry_run"),
         ]

@@ -8,9 +8,9 @@ def generate_launch_description() -> LaunchDescription:
     """The teleop node ends the launch."""
     return LaunchDescription(
         [
-            *declare("robot", "task", "sim", "seed", "speed", "operator", "rviz"),
+            *declare("robot", "task", "sim", "seed", "speed", "sim_time", "operator", "rviz"),
             prepare(),
-            side_node("sim", "robot", "task", "seed", "speed", "operator", when="sim"),
+            side_node("sim", "robot", "task", "seed", "speed", "sim_time", "operator", when="sim"),
             *monitoring(),
             main_node("teleop", "robot"),
         ]

@@ -59,6 +59,7 @@ def _say(step: int, words: str) -> None:
 def _record(out: Path, episodes: int, robot: str, task: str, seed: int) -> None:
     arguments = {
         "sim": "true",
+        "sim_time": "true",
         "robot": robot,
         "task": task,
         "seed": str(seed),

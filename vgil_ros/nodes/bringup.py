@@ -110,7 +110,8 @@ def _follows(given: Mapping[str, str], name: str) -> dict[str, Any]:
         found |= {"reset_service": "/sim/reset", "success_topic": "/sim/success"}
         if "reset_time" not in given or not given["reset_time"]:
             found["reset_time"] = 0.5  # nobody has to tidy up a simulated scene
-    if name != "sim" and bringup_arguments.optional(given, "speed") not in (None, 1.0):
+    simulated = bringup_arguments.optional(given, "speed") not in (None, 1.0)
+    if name != "sim" and (simulated or bringup_arguments.optional(given, "sim_time")):
         found["use_sim_time"] = True
     return found
 

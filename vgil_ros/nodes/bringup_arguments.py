@@ -41,6 +41,9 @@ ARGUMENTS = {
     "sim": Argument(bool, "false", "bring up the simulated robot too"),
     "seed": Argument(int, "", "seed of the simulated scene"),
     "speed": Argument(float, "", "simulated seconds per second; other than 1, all nodes follow /clock"),
+    "sim_time": Argument(
+        bool, "", "follow /clock at speed 1 too: a busy machine slows time down, and loses no picture"
+    ),
     "operator": Argument(bool, "true", "the simulator's scripted operator moves the masters"),
     "teleop": Argument(bool, "", "start the teleop node too; empty: as `sim` says"),
     "rviz": Argument(bool, "false", "start the monitor node, and RViz where it is installed"),

@@ -55,7 +55,7 @@ class SimNode(VgilNode):
         self._masters: dict[str, np.ndarray] = {}
         self._add_topics()
         self.set_parameters([Parameter("seed", value=seed + 1)])
-        self._pacer = Pacer(self._rate, speed)
+        self._pacer = Pacer(self._rate, speed, simulated=self.declare("sim_time", False))
         self._cameras = CameraThread(self.robot, self._publish_picture, lossless=not self._pacer.real_time)
         self._loop = threading.Thread(target=self._run_loop, name="physics", daemon=True)
         self._loop.start()

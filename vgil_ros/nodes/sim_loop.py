@@ -21,11 +21,12 @@ class Pacer:
 
     Args:
         rate: Hz, in simulated time.
-        speed: simulated seconds per second; 0: no waiting at all. At 1 stamps are the wall clock's.
+        speed: simulated seconds per second; 0: no waiting at all.
+        simulated: stamps are simulated time even at speed 1; at any other speed they always are.
     """
 
-    def __init__(self, rate: float, speed: float) -> None:
-        self._period, self._speed = 1.0 / rate, speed
+    def __init__(self, rate: float, speed: float, simulated: bool = False) -> None:
+        self._period, self._speed, self._simulated = 1.0 / rate, speed, simulated
         self._count = 0
         self._origin: float | None = None
         self.lost_s = 0.0
@@ -33,7 +34,7 @@ class Pacer:
     @property
     def real_time(self) -> bool:
         """Whether stamps are the wall clock's."""
-        return self._speed == 1.0
+        return self._speed == 1.0 and not self._simulated
 
     def wait(self) -> int:
         """Wait for the next deadline and return its stamp (ns)."""
