@@ -31,8 +31,8 @@ def fitted(policy: Policy, seed: int = 0) -> Policy:
 class PolicyContract:
     """Mix in, and give `make_policy`: small, with random weights and without a normaliser."""
 
-    overfit_steps = 25
-    overfit_ratio = 0.5
+    overfit_steps = 40
+    overfit_ratio = 0.6
 
     def make_policy(self) -> Policy:
         raise NotImplementedError
