@@ -1,6 +1,6 @@
 """Episode writer: CPU a frame, memory, and the time of `close`, at 10 s and 60 s of 4 cameras 480x640 at 50 Hz.
 
-    python test/bench/bench_writer.py [--seconds 10 60] [--camera-hz 50] [--dir FOLDER]
+python test/bench/bench_writer.py [--seconds 10 60] [--camera-hz 50] [--dir FOLDER]
 """
 
 from __future__ import annotations

@@ -11,11 +11,17 @@ from vgil_ros.episodes.errors import EpisodeError
 
 # The oldest format with single-writer-multiple-reader: "latest" would be unreadable for the peers' HDF5 1.10 to 1.14.
 FORMAT = ("v110", "v110")
+METADATA_CACHE = 1 << 20  # bytes
 
 
 def create(path: Path) -> h5py.File:
     """Make a file for writing; its name was claimed before, so HDF5's own lock is not needed."""
-    return h5py.File(path, "w", libver=FORMAT, locking=False)
+    file = h5py.File(path, "w", libver=FORMAT, locking=False)
+    cache = file.id.get_mdc_config()  # by itself it grows to 32 MiB with the file
+    cache.set_initial_size, cache.initial_size = True, METADATA_CACHE
+    cache.min_size, cache.max_size = METADATA_CACHE, METADATA_CACHE
+    file.id.set_mdc_config(cache)
+    return file
 
 
 def amend(path: Path) -> h5py.File:

@@ -94,7 +94,7 @@ def _skew(episode: EpisodeReader, axes: Axes) -> None:
     axes.set_xlabel(_time_label(episode), fontsize=8)
     axes.set_title("sample's stamp minus tick (crosses: held)", fontsize=8, color="#444444")
     if episode.streams:
-        axes.legend(fontsize=7, frameon=False, ncols=max(1, len(episode.streams) // 2), loc="upper right")
+        axes.legend(fontsize=7, frameon=False, ncol=max(1, len(episode.streams) // 2), loc="upper right")
     _clean(axes)
 
 
