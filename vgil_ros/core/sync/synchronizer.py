@@ -49,10 +49,19 @@ class Synchronizer:
         self.rings = {spec.name: Ring(capacity or CAPACITY[spec.kind]) for spec in self.streams}
         self._frozen = {s.name: FrozenDetector(s.frozen_ns) for s in self.streams if s.frozen_ns is not None}
         self._method: Method | None = None
-        self._tick = self._last_now = 0
+        self._tick = self._last_now = self._fresh_ns = 0
 
-    def start(self, now_ns: int) -> None:
-        """Begin to count ticks at this time. Samples that came before stay usable."""
+    def start(self, now_ns: int, *, fresh_ns: int | None = None) -> None:
+        """Begin to count ticks at this time.
+
+        Args:
+            now_ns: the first tick, where ticks are a grid.
+            fresh_ns: samples captured before this are of another scene and not used; all stay usable where None.
+        """
+        if fresh_ns is not None:
+            self._fresh_ns = fresh_ns
+            for ring in self.rings.values():
+                ring.clear()
         self._method = make_method(self.settings.method, self.rate_hz, now_ns)
         self._gaps = GapPolicy(self.settings.on_miss, self.settings.max_hold, len(self.streams))
         self._tick = 0
@@ -80,6 +89,8 @@ class Synchronizer:
             return fault
         spec, ring = self._spec[stream], self.rings[stream]
         stamp_ns -= spec.latency_ns
+        if 0 < self._fresh_ns - stamp_ns < JUMP_NS:
+            return None
         fault = None
         if ring.stamps and ring.stamps[-1] - stamp_ns > JUMP_NS:
             fault = Fault(stream, "jump_back", f"stamps jumped back by {(ring.stamps[-1] - stamp_ns) / 1e9:.2f} s")
