@@ -52,9 +52,12 @@ class Teleop(VgilNode):
         on_gesture = self.declare("wait_for_gripper", False)
         base_input = self.declare("base_input", "/teleop/cmd_vel")
         self.commands = RobotCommands(self, self.layout, 1.0 / rate)
-        self.arms = [(i, arm) for i, arm in enumerate(self.layout.arms) if arm.arm.master]
+        self.arms = [
+            (i, arm) for i, arm in enumerate(self.layout.arms) if arm.arm.master and not arm.arm.driver_follows_master
+        ]
         if not self.arms:
-            raise VgilError(f"robot '{self.contract.name}' has no master; teleop needs at least one")
+            why = "its own driver follows the masters" if any(a.arm.master for a in self.layout.arms) else "no master"
+            raise VgilError(f"robot '{self.contract.name}': {why}; teleop needs a puppet that it is to move")
         self.followers = [self._follower(arm, on_gesture) for _, arm in self.arms]
         self.masters = [self._master(arm) for _, arm in self.arms]
         self.puppets = [State(self, a.arm.puppet.topic, puppet_reader(a.arm), a.state) for _, a in self.arms]
