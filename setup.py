@@ -75,7 +75,7 @@ setup(
         "dm-env>=1.6",
         "h5py>=3.6",
         "opencv-python-headless>=4.5",
-        "typer>=0.9",
+        "typer>=0.12.5",
         "rich>=12",
         "tqdm>=4.60",
     ],

@@ -72,7 +72,7 @@ class StreamInputs:
             frame.check(camera.height, camera.width, allowed)
             self._push(spec, stamp, frame)
 
-        self._subscribe(spec, CompressedImage if compressed else Image, read, depth=20, raw=True)
+        self._subscribe(spec, CompressedImage if compressed else Image, read, depth=40, raw=True)
 
     def _joints(self, spec: StreamSpec, reader: JointReader) -> Callable[[bytes], None]:
         def read(data: bytes) -> None:

@@ -6,6 +6,7 @@ no callback ever runs beside another.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -19,6 +20,7 @@ from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedE
 from rclpy.node import Node
 
 from vgil_ros.core.errors import VgilError
+from vgil_ros.nodes import transport
 
 T = TypeVar("T")
 
@@ -103,6 +105,7 @@ def run(factory: Callable[[], VgilNode]) -> None:
     A VgilError while the node is made is printed as one message and ends the process with code 2.
     """
     signals = _Signals()
+    _prepare_transport()
     rclpy.init(args=sys.argv, signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
     try:
         code = _run(factory, signals)
@@ -112,6 +115,16 @@ def run(factory: Callable[[], VgilNode]) -> None:
     finally:
         rclpy.try_shutdown()
     sys.exit(code)
+
+
+def _prepare_transport() -> None:
+    """Where no launch file did it (`ros2 run`), choose the DDS profile that carries pictures."""
+    if transport.chosen(os.environ):
+        return
+    plan = transport.prepare(os.environ)
+    os.environ.update(plan.environment)
+    for message in plan.messages:
+        print(f"transport: {message}", file=sys.stderr, flush=True)
 
 
 def _run(factory: Callable[[], VgilNode], signals: _Signals) -> int:

@@ -63,6 +63,11 @@ def choose(free: int) -> Profile:
     return next((profile for profile in (LARGE, SMALL) if profile.needed <= free), UDP)
 
 
+def chosen(environment: Mapping[str, str]) -> str | None:
+    """The variable that already names a Fast DDS profile, None where there is none."""
+    return next((name for name in _VARIABLES if environment.get(name)), None)
+
+
 def prepare(environment: Mapping[str, str], *, folder: Path = SHM) -> Plan:
     """Remove segments without an owner, count the room, and choose a profile.
 
@@ -74,7 +79,7 @@ def prepare(environment: Mapping[str, str], *, folder: Path = SHM) -> Plan:
     if rmw and not rmw.startswith("rmw_fastrtps"):
         return Plan(None, {}, (f"RMW_IMPLEMENTATION is {rmw}: no Fast DDS profile is set",))
     messages = shm_segments.clean(folder)
-    own = next((name for name in _VARIABLES if environment.get(name)), None)
+    own = chosen(environment)
     if own is not None:
         return Plan(None, {}, (*messages, f"{own} is set: {environment[own]} is left as it is"))
     free = _free(folder)
