@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import cv2
 import numpy as np
 
 from vgil_ros.core.frame import Frame
@@ -20,6 +21,7 @@ class Encoder:
     """
 
     def __init__(self, cameras: tuple[CameraMeta, ...], quality: int, threads: int) -> None:
+        cv2.setNumThreads(1)  # for the process: beside these threads, OpenCV's own only wait at full speed
         self._cameras, self._quality = cameras, quality
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="encode")
         self._last: list[tuple[Picture, Future] | None] = [None] * len(cameras)
