@@ -58,7 +58,7 @@ def contract(method: str) -> str:
     lines.append("cameras:")
     for i in range(CAMERAS):
         lines.append(f"  - {{name: cam_{i}, topic: {camera_topic(i)}, height: {SIZE[0]}, width: {SIZE[1]}}}")
-    lines.append(f"sync: {{method: '{method}'}}")
+    lines.append(f"sync: {{method: '{method}', on_miss: drop}}")  # what is lost is counted, and ends nothing
     return "\n".join(lines) + "\n"
 
 
