@@ -18,6 +18,10 @@ class GripperGesture:
         self._armed = False
         self._since: int | None = None
 
+    def reset(self) -> None:
+        """Forget that the grippers were open: what they did meanwhile was no gesture."""
+        self._armed, self._since = False, None
+
     def update(self, now_ns: int, widths: np.ndarray) -> bool:
         """Take the grippers' widths (G,); True at the moment the gesture is complete."""
         if widths.size == 0:

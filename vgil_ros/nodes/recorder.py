@@ -6,6 +6,7 @@ Decisions are made elsewhere: which samples belong together in `core.sync`, when
 
 from __future__ import annotations
 
+import os
 import shutil
 from concurrent.futures import Future
 from pathlib import Path
@@ -59,7 +60,7 @@ class Recorder(SessionNode):
             self.contract,
             self.contract_text,
             self.streams,
-            Path(self.declare("dataset_dir", "episodes")).expanduser().absolute(),
+            _writable(Path(self.declare("dataset_dir", "episodes")).expanduser().absolute()),
             task=self.task,
             image_format=image_format,
             quality=self.declare_within("jpeg_quality", 90, 1, 100),
@@ -168,7 +169,10 @@ class Recorder(SessionNode):
             self._bar = None
 
     def _watch_gesture(self) -> None:
-        if self.gesture is None or self.session.state is not State.IDLE:
+        if self.gesture is None:
+            return
+        if self.session.state is not State.IDLE:
+            self.gesture.reset()  # hands that hold something when an episode ends must not start the next
             return
         widths = []
         for arm in self.layout.arms:
@@ -208,6 +212,21 @@ class Recorder(SessionNode):
         if self.keys:
             self.keys.close()
         super().on_shutdown()
+
+
+def _writable(folder: Path) -> Path:
+    """The folder, if episodes can be made in it; it is made itself with the first one.
+
+    Raises:
+        VgilError: where it cannot be written, before anybody has shown the robot anything.
+    """
+    at = folder
+    while not at.exists():
+        at = at.parent
+    if not at.is_dir() or not os.access(at, os.W_OK | os.X_OK):
+        what = "is no folder" if not at.is_dir() else "cannot be written"
+        raise VgilError(f"parameter dataset_dir is '{folder}': {at} {what}; allowed: a folder one may write")
+    return folder
 
 
 def main() -> None:

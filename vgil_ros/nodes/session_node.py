@@ -24,6 +24,7 @@ from vgil_ros.nodes.runtime import VgilNode
 T = TypeVar("T", int, float)
 
 RESET_TIMEOUT_NS = 10_000_000_000
+PATIENCE_NS = 700_000_000  # streams that are not there by then are named
 
 
 class SessionNode(VgilNode):
@@ -47,12 +48,13 @@ class SessionNode(VgilNode):
         self.status = status.StatusPublisher(self, f"/{name}/status", self.contract.name)
         self.success: bool | None = None
         self._interrupts = 0
+        self._waiting_since = 0
         self._closing: tuple[Future, bool] | None = None  # and whether it is to be saved
         self._counts = True  # whether the episode at hand counts as one
         self._resetting: tuple[RosFuture, int] | None = None
         self._reset_client = self._connect_reset()
         self.sync.start(self.now_ns())
-        self.create_timer(1.0 / (rate_factor * self.contract.rate_hz), self.step)
+        self.every(1.0 / (rate_factor * self.contract.rate_hz), self.step)
         self.create_timer(0.2, self._publish_status)
         self.create_timer(1.0, self._look_around)
 
@@ -160,11 +162,13 @@ class SessionNode(VgilNode):
                 self.take(found)
         self._watch_reset(now)
         self._watch_closing(now)
+        if self.session.state is not State.WAITING:
+            self._waiting_since = now
         if self.session.state in (State.IDLE, State.PAUSE, State.WAITING):
             missing = self.not_ready()
-            if self.session.state is State.WAITING and missing:
+            if missing and now - self._waiting_since > PATIENCE_NS:
                 self.trouble("waiting", f"waiting for: {'; '.join(missing)}")
-            else:
+            elif not missing:
                 self.recovered("waiting")
             self._do(self.session.advance(now, missing))
 
@@ -214,7 +218,7 @@ class SessionNode(VgilNode):
                 self.get_logger().error(f"{self._reset_client.srv_name} refused: {response.message}")
             self.recovered("reset")
             self.success = None
-            self.sync.start(now)
+            self.sync.start(now, fresh_ns=now + self.contract.period_ns)  # a picture of the old scene may be on its way
             self.session.prepared()
         elif now > deadline:
             self._reset()
@@ -263,6 +267,12 @@ class SessionNode(VgilNode):
         self.status.publish(level, words, values)
 
     def on_shutdown(self) -> None:
-        """An episode that is being closed gets its time; an open one stays as a `.part` that can be repaired."""
-        if self._closing is not None:
-            self._closing[0].exception(timeout=5.0)
+        """An episode is closed before the process ends, also where it was told twice to end, or a callback failed."""
+        if self.session.state is State.RECORDING:
+            keep = self.session.save_on_quit
+            self._closing = (self.save(), True) if keep else (self.discard(), False)
+        if self._closing is None:
+            return
+        error = self._closing[0].exception(timeout=5.0)
+        if error is not None:
+            self.get_logger().error(str(error))

@@ -8,6 +8,7 @@ It publishes what the contract says (joints at 100 Hz, cameras at 30 Hz) and obe
     size HxW | encoding E                  another picture
     drop J | rename J:K | reorder | nan J  another message of joints
     at P,P,...                             joints stand there
+    go                                     messages again
     well                                   all is as it should be
     joy B,B,...                            (stream `joy`) one message with these buttons
     back S                                 (stream `clock`) the clock jumps back, with all stamps
@@ -64,6 +65,9 @@ class Stream:
             if self.second is not None:
                 self.node.destroy_publisher(self.second)
                 self.second = None
+            return
+        if what == "go":
+            self.faults.pop("stop", None)
             return
         self.faults[what] = value
         if what == "double":
@@ -215,7 +219,7 @@ class Robot:
         name, what, *rest = line.split()
         value = rest[0] if rest else ""
         if name == "joy" and self.joy:
-            self.joy.publish(Joy(buttons=[int(part) for part in value.split(",")]))
+            self.joy.publish(Joy(buttons=[int(part) for part in what.split(",")]))
         elif name == "clock":
             self.offset_ns -= int(float(value) * 1e9)
         else:
