@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -12,6 +13,7 @@ from vgil_ros.core.execution import ChunkExecutor, measure_jumps
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.safety import Command, Context, JointLimits, Outcome, SafetyPipeline, standard_limits
 
+JUMPS_OVER = 15_000  # ticks: the jump metric looks back over so many commands, so that memory stays flat
 MARKER = 0.5  # an end marker above this, for as many ticks as the contract has rows, ends the episode
 
 
@@ -50,14 +52,14 @@ class Actor:
         executor: plays chunks (H, A).
         safety: judges every command.
         action_dim: A: the joints, the end marker where there is one, and with two more the base's velocity.
-        sent: commands (J,) of the running episode, for the jump metric.
+        sent: the last commands (J,) of the running episode, for the jump metric.
     """
 
     layout: Layout
     executor: ChunkExecutor
     safety: SafetyPipeline
     action_dim: int
-    sent: list[np.ndarray] = field(default_factory=list)
+    sent: deque[np.ndarray] = field(default_factory=lambda: deque(maxlen=JUMPS_OVER))
 
     def __post_init__(self) -> None:
         allowed = [self.layout.dim] + ([self.layout.dim + 2] if self.layout.contract.base else [])

@@ -132,6 +132,17 @@ class Session:
             return Reply(True, "quitting when the episode is saved")
         return Reply(True, "quitting", self._done())
 
+    @property
+    def beginning(self) -> bool:
+        """Whether an episode is about to begin by itself, or waits for what it needs."""
+        return self.state in (State.PREPARING, State.WAITING, State.PAUSE)
+
+    def stand_down(self) -> None:
+        """Nothing begins by itself any more, and what was about to begin does not."""
+        self.autostart = self._again = False
+        if self.beginning:
+            self.state = State.IDLE
+
     def advance(self, now_ns: int, missing: Sequence[str]) -> tuple[Effect, ...]:
         """Let time pass: begin by itself, end a pause, start once every stream is ready."""
         if self.state is State.IDLE and self._again:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from builtin_interfaces.msg import Duration
 from geometry_msgs.msg import Point
+from rclpy.time import Time
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from visualization_msgs.msg import Marker, MarkerArray
 
@@ -16,7 +17,8 @@ from vgil_ros.robots.arm_model import ArmModel
 
 FRAME = "world"
 TIP = "grasp_link"
-EVERY = 5  # of the chunk's actions, one point of the path
+LIFETIME = Duration(sec=1)  # what is played no more fades from the view
+EVERY = 10  # of the chunk's actions, one point of the path: forward kinematics take time from the control loop
 COLORS = ((1.0, 0.55, 0.1, 0.9), (0.2, 0.6, 1.0, 0.9))
 
 
@@ -28,11 +30,12 @@ class ChunkView:
         self._chunk = node.create_publisher(JointTrajectory, "/policy/action_chunk", 2)
         self._markers = node.create_publisher(MarkerArray, "/policy/markers", 2)
         self._models = [_model(arm.arm) for arm in layout.arms]
-        self.tick = 0
+        self.tick: int | None = None  # the next tick, None while nothing is being played
+        self.stamp_ns = 0  # its time
         node.create_timer(0.2, self._publish)
 
     def _publish(self) -> None:
-        if not (self._chunk.get_subscription_count() or self._markers.get_subscription_count()):
+        if self.tick is None or not (self._chunk.get_subscription_count() or self._markers.get_subscription_count()):
             return
         coming = self._actor.executor.coming(self.tick)
         if len(coming) == 0:
@@ -44,7 +47,7 @@ class ChunkView:
 
     def _trajectory(self, coming: np.ndarray) -> JointTrajectory:
         message = JointTrajectory(joint_names=list(self._layout.joint_names[: self._layout.joints]))
-        message.header.stamp = self._node.get_clock().now().to_msg()
+        message.header.stamp = Time(nanoseconds=self.stamp_ns).to_msg()
         message.header.frame_id = FRAME
         for k, action in enumerate(coming):
             after = k * self._period
@@ -63,6 +66,7 @@ class ChunkView:
             marker.header.frame_id = FRAME
             marker.pose.orientation.w = 1.0
             marker.scale.x = 0.006
+            marker.lifetime = LIFETIME
             marker.color.r, marker.color.g, marker.color.b, marker.color.a = COLORS[i % len(COLORS)]
             tips = [model.kinematics.forward(model.named(command[i]))[TIP][:3, 3] for command in commands]
             marker.points = [Point(x=float(x), y=float(y), z=float(z)) for x, y, z in tips]

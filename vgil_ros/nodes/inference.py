@@ -51,7 +51,7 @@ class InferenceWorker(Generic[Question]):
         """Forget open questions, reset the policy, and start the thread anew where it has died."""
         if not self._thread.is_alive():
             self.failure, self._open = None, 0
-            self._questions = SimpleQueue()
+            self._questions, self._answers = SimpleQueue(), SimpleQueue()
             self._thread = self._start()
         self._episode += 1
         self._questions.put((self._episode, -1, None))
@@ -86,7 +86,7 @@ class InferenceWorker(Generic[Question]):
         return now_ns if self.alive and not self._open else self._asked_ns
 
     def _run(self) -> None:
-        questions = self._questions
+        questions, answers = self._questions, self._answers
         try:
             while (item := questions.get()) is not None:
                 episode, tick, question = item
@@ -95,7 +95,7 @@ class InferenceWorker(Generic[Question]):
                     continue
                 began = time.perf_counter()
                 chunk = self._infer(question)
-                self._answers.put((episode, Answer(tick, chunk, time.perf_counter() - began)))
+                answers.put((episode, Answer(tick, chunk, time.perf_counter() - began)))
         except BaseException as error:
             traceback.print_exc()
             self.failure = f"{type(error).__name__}: {error}"

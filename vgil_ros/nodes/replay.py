@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from vgil_ros.nodes.inputs import StreamInputs
 from vgil_ros.nodes.runtime import VgilNode, run
 
 MAX_AGE_NS = 200_000_000
+LAST_WORDS = 5  # holds sent as the process ends: one could be lost on its way
 START = 0.05  # rad: the replay begins once the robot is this near to the first action
 
 
@@ -45,7 +47,7 @@ class Replay(VgilNode):
         self._tick = 0
         self._started = False
         self._bar = tqdm(total=len(self.actions), desc=path.name, unit=" ticks", disable=None, leave=False)
-        self.create_timer(period, self._step)
+        self.every(period, self._step)
 
     def _read(self, path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         """The episode's actions (T, J) and base velocities (T, 2), held against the robot."""
@@ -63,9 +65,15 @@ class Replay(VgilNode):
             raise VgilError(f"{path}: joints are {list(names)}; the robot's are {list(self.layout.joint_names)}")
         if rate is not None and abs(rate - self.contract.rate_hz) > 0.01 * rate:
             raise VgilError(f"{path}: recorded at {rate:g} Hz; the robot runs at {self.contract.rate_hz:g} Hz")
+        for what, values in (("actions", actions), ("base_action", base)):
+            if values is not None and not np.isfinite(values).all():
+                row = int(np.argmin(np.isfinite(values).all(axis=1)))
+                raise VgilError(f"{path}: {what} of row {row} are not finite; allowed: numbers")
         return actions[:, : self.layout.joints], base
 
     def _step(self) -> None:
+        if self.ended.is_set():
+            return
         now = self.inputs.now_ns()
         missing = self.inputs.missing(now)
         if missing and not self._started:
@@ -81,7 +89,8 @@ class Replay(VgilNode):
             self.trouble("holding", "holding: " + "; ".join(i.reason for i in outcome.interventions))
             return
         self.recovered("holding")
-        if self._row == 0 and np.abs(outcome.command.positions - self.actions[0]).max() > START:
+        first = np.clip(self.actions[0], self.layout.lower, self.layout.upper)
+        if self._row == 0 and np.abs(outcome.command.positions - first).max() > START:
             return  # still on the way to the first action
         self._row += 1
         self._bar.update(1)
@@ -114,8 +123,9 @@ class Replay(VgilNode):
     def on_shutdown(self) -> None:
         """Arms held where they were commanded, base at zero."""
         self._bar.close()
-        if self._started:
+        for _ in range(LAST_WORDS if self._started else 0):
             self._send(self.safety.step(None, self._circumstances(self.inputs.now_ns())))
+            time.sleep(1.0 / self.contract.rate_hz)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -27,14 +28,18 @@ class RolloutSink:
     def __init__(self, node: VgilNode, sink: EpisodeSink | None, marker: bool) -> None:
         self._node, self._sink, self._marker = node, sink, marker
         self._commands: dict[int, np.ndarray] = {}
+        self._waiting: deque[tuple[int, Sample]] = deque(maxlen=REMEMBER)
+        self._acted = -1
 
     @classmethod
     def of(
-        cls, node: VgilNode, contract: Contract, text: str, streams: tuple[StreamSpec, ...], task: str
+        cls, node: VgilNode, contract: Contract, text: str, streams: tuple[StreamSpec, ...], task: str, dry_run: bool
     ) -> RolloutSink:
-        """Make one for the folder in the node's parameter `dataset_dir`."""
+        """Make one for the folder in the node's parameter `dataset_dir`. None in a dry run, which sends nothing."""
         folder = node.get_parameter("dataset_dir").value
-        if not folder:
+        if folder and dry_run:
+            node.get_logger().warning("dry run: no rollout is recorded, as no command is sent")
+        if not folder or dry_run:
             return cls(node, None, False)
         recording = Recording(contract, text, streams, Path(folder).expanduser().absolute(), task=task)
         sink = EpisodeSink(recording, ObservationBuilder(Layout(contract), streams))
@@ -43,6 +48,8 @@ class RolloutSink:
     def open(self) -> None:
         """An episode begins."""
         self._commands.clear()
+        self._waiting.clear()
+        self._acted = -1
         if self._sink:
             self._sink.open()
 
@@ -53,12 +60,24 @@ class RolloutSink:
         action = np.append(command.positions, 0.0) if self._marker else command.positions
         self._commands[tick] = action.astype(np.float32)
         self._commands.pop(tick - REMEMBER, None)
+        self._acted = tick
+        self._pair()
 
     def observe(self, tick: int, sample: Sample) -> None:
-        """The observation of a tick came out; ticks without a command are left out."""
-        action = self._commands.get(tick)
-        if self._sink is None or action is None:
-            return
+        """The observation of a tick came out, before or after its command; ticks without one are left out."""
+        if self._sink is not None:
+            self._waiting.append((tick, sample))
+            self._pair()
+
+    def _pair(self) -> None:
+        while self._waiting and self._waiting[0][0] <= self._acted:
+            tick, sample = self._waiting.popleft()
+            action = self._commands.pop(tick, None)
+            if action is not None:
+                self._push(sample, action)
+
+    def _push(self, sample: Sample, action: np.ndarray) -> None:
+        assert self._sink is not None
         try:
             self._sink.push(sample, 0.0, action)
         except VgilError as error:

@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any, TypeVar
 
 import rclpy
+from rclpy.clock import Clock, ClockType
 from rclpy.context import Context
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -54,6 +55,14 @@ class VgilNode(Node):
         except rclpy.exceptions.InvalidParameterTypeException as error:
             raise VgilError(f"parameter '{name}': {error}; allowed: {type(default).__name__}") from error
         return value
+
+    def every(self, period_s: float, callback: Callable[[], None]) -> None:
+        """Call back on absolute deadlines: by /clock where use_sim_time is set, else by a clock that nobody sets.
+
+        On the system's clock a timer would stand still for as long as that is set back, and the robot with it.
+        """
+        simulated = self.get_parameter("use_sim_time").value
+        self.create_timer(period_s, callback, clock=None if simulated else Clock(clock_type=ClockType.STEADY_TIME))
 
     def finish(self, code: int = 0) -> None:
         """Ask the process to end with this exit code. May be called from any thread."""

@@ -37,6 +37,11 @@ class FrozenDetector:
                 return stamp_ns - since_ns
         return None
 
+    def repeating_for(self, now_ns: int) -> int | None:
+        """How long (ns) the newest content, once it was repeated, is old at a time; None while that is short enough."""
+        age_ns = now_ns - self._since_ns
+        return age_ns if self._until_ns > self._since_ns and age_ns >= self.limit_ns else None
+
     def clear(self) -> None:
         """Start anew."""
         self._content = None

@@ -141,6 +141,11 @@ class Synchronizer:
         silent = {miss.stream for miss in out}
         return (*out, *(miss for miss in self.frozen() if miss.stream not in silent))
 
+    def repeating(self, now_ns: int) -> tuple[StreamMiss, ...]:
+        """The streams whose repeated content is too old by now: what `frozen` says of them with their next sample."""
+        found = ((name, detector.repeating_for(now_ns)) for name, detector in self._frozen.items())
+        return tuple(StreamMiss(name, Reason.FROZEN, age_ns) for name, age_ns in found if age_ns is not None)
+
     def frozen(self) -> tuple[StreamMiss, ...]:
         """The streams whose newest samples repeat the same content for too long."""
         out = []

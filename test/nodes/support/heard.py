@@ -1,0 +1,100 @@
+"""Every command that a listener heard, and the laws that each one must keep."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from support.process import Process
+from vgil_ros.assets import load_contract
+
+SLACK = 1e-6
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One message: arrival (time.monotonic), header's stamp (ns, 0 without), topic, values."""
+
+    at: float
+    stamp: int
+    topic: str
+    values: np.ndarray
+
+
+class Commands:
+    """What a listener process prints, read and judged. `starts` are times at which the robot was taken up anew."""
+
+    def __init__(self, listener: Process, contract: Path) -> None:
+        self._listener = listener
+        self.contract, _ = load_contract(str(contract))
+        self.starts: list[float] = []
+
+    @property
+    def all(self) -> list[Heard]:
+        """Every message so far."""
+        found = []
+        for line in list(self._listener.lines):
+            if line.text.startswith("{"):
+                read = json.loads(line.text)
+                found.append(Heard(read["at"], read["stamp"], read["topic"], np.array(read["values"])))
+        return found
+
+    def on(self, topic: str, since: float = 0.0, until: float = np.inf) -> list[Heard]:
+        """The messages on a topic in a span of time."""
+        return [heard for heard in self.all if heard.topic == topic and since <= heard.at <= until]
+
+    def check(self, measured: dict[str, list[float]]) -> int:
+        """Hold every message against the contract; return how many there are.
+
+        Args:
+            measured: where each arm stood when it was taken up, by the arm's name, in the robot's units.
+
+        Raises:
+            AssertionError: for the first message that breaks a law.
+        """
+        count = 0
+        for arm in self.contract.arms:
+            low, high, fastest = (np.array(v) for v in (arm.limits.lower, arm.limits.upper, arm.limits.velocity))
+            reach = fastest / self.contract.rate_hz + SLACK
+            before, starts = np.array(measured[arm.name]), sorted(self.starts)
+            for heard in self.on(arm.command.topic):
+                while starts and heard.at > starts[0]:
+                    before = np.array(measured[arm.name])
+                    del starts[0]
+                assert np.isfinite(heard.values).all(), heard
+                assert (heard.values >= low - SLACK).all(), (heard, low)
+                assert (heard.values <= high + SLACK).all(), (heard, high)
+                assert (np.abs(heard.values - before) <= reach).all(), (heard, before)
+                before = heard.values
+                count += 1
+        return count + self._check_base()
+
+    def _check_base(self) -> int:
+        base = self.contract.base
+        if base is None:
+            return 0
+        most = np.array([base.limits.linear, base.limits.angular]) + SLACK
+        heard = self.on(base.command.topic)
+        for message in heard:
+            assert (np.abs(message.values) <= most).all(), message
+        return len(heard)
+
+    def moved(self, since: float, until: float = np.inf) -> bool:
+        """Whether any arm was sent anywhere else in a span of time."""
+        spans = [np.array([h.values for h in self.on(a.command.topic, since, until)]) for a in self.contract.arms]
+        return any(len(values) > 1 and np.ptp(values, axis=0).max() > SLACK for values in spans)
+
+    def check_still(self, since: float, until: float = np.inf) -> None:
+        """Between two times every position is the same, the base at rest, and the node goes on saying so."""
+        for arm in self.contract.arms:
+            heard = self.on(arm.command.topic, since, until)
+            assert len(heard) > 2, f"{len(heard)} commands to {arm.name}"
+            for message in heard:
+                late = f"{(message.at - since) * 1e3:.0f} ms after it must be still: {message}, first {heard[0]}"
+                assert np.abs(message.values - heard[0].values).max() <= SLACK, late
+        if self.contract.base:
+            for message in self.on(self.contract.base.command.topic, since, until):
+                assert not message.values.any(), message

@@ -1,0 +1,88 @@
+"""What the policy node makes of its parameters before the first command: a checked checkpoint, an actor."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vgil_ros.core.acting import Actor, safety_for
+from vgil_ros.core.errors import VgilError
+from vgil_ros.core.execution import make_executor
+from vgil_ros.core.layout import Layout
+from vgil_ros.core.streams import Kind, StreamSpec, streams_of
+from vgil_ros.nodes.runtime import VgilNode
+from vgil_ros.policies import Policy, PolicyConfig, load_policy
+from vgil_ros.policies.robot_check import compare_with_robot, unknowns
+from vgil_ros.policies.runtime import InferenceRuntime
+
+
+def load_for(node: VgilNode, layout: Layout) -> tuple[PolicyConfig, InferenceRuntime]:
+    """Load the checkpoint in the node's parameters, hold it against the robot, and warm it up.
+
+    Raises:
+        VgilError: for a checkpoint that cannot be used, with every mismatch between it and the robot.
+    """
+    checkpoint, device = node.declare("checkpoint", ""), node.declare("device", "cpu")
+    precision: Any = node.declare("precision", "fp32")
+    if not checkpoint:
+        raise VgilError("parameter checkpoint is empty; allowed: a checkpoint folder (policy.json, model.safetensors)")
+    policy = load_policy(Path(checkpoint).expanduser(), device="cpu")
+    wrong = compare_with_robot(policy, layout)
+    if wrong:
+        lines = "\n".join(f"  - {line}" for line in wrong)
+        raise VgilError(f"checkpoint {checkpoint} does not fit robot '{layout.contract.name}':\n{lines}")
+    for unknown in unknowns(policy.config):
+        node.get_logger().warning(f"the checkpoint does not say its {unknown}: not checked")
+    runtime = InferenceRuntime(policy, device, precision)
+    began = time.perf_counter()
+    report = runtime.warm_up(_example(policy, layout))
+    words = f"{policy.config.type} on {runtime.device}, {report.precision}"
+    if precision != "fp32":
+        words += f", actions within {report.max_difference:.2g} of fp32"
+    node.get_logger().info(f"warmed up in {time.perf_counter() - began:.1f} s: {words}")
+    return policy.config, runtime
+
+
+def _example(policy: Policy, layout: Layout) -> dict[str, Any] | None:
+    """An observation in the robot's picture sizes, where the checkpoint does not know them."""
+    config = policy.config
+    if all(camera.height is not None for camera in config.cameras):
+        return None
+    sizes = {camera.name: (camera.height, camera.width) for camera in layout.contract.cameras}
+    images = {name: np.zeros((*sizes[name], 3), np.uint8) for name in config.camera_names}
+    return {"qpos": np.zeros(config.state_dim, np.float32), "images": images}
+
+
+def needed_streams(layout: Layout, config: PolicyConfig, *, keep_all: bool) -> tuple[StreamSpec, ...]:
+    """The streams without masters: all of them, or without the cameras that the policy does not use."""
+    streams = streams_of(layout.contract, masters=False)
+    used = set(config.camera_names)
+    return tuple(s for s in streams if s.kind not in (Kind.IMAGE, Kind.DEPTH) or keep_all or s.name in used)
+
+
+def make_actor(node: VgilNode, layout: Layout, config: PolicyConfig, streams: tuple[StreamSpec, ...]) -> Actor:
+    """The executor and the safety limits in the node's parameters.
+
+    Raises:
+        VgilError: for an unknown mode, or a value that is not allowed.
+    """
+    silence_ns = int(node.declare("watchdog_ms", 200.0) * 1e6)
+    mode, every = node.declare("execution", "temporal_ensemble"), node.declare("query_every", 0)
+    coefficient = node.declare("ensemble_coefficient", 0.01)
+    options: dict[str, Any] = {}
+    if mode == "temporal_ensemble":
+        options["coefficient"] = coefficient
+    if every:
+        options["query_every"] = every
+    elif mode == "open_loop":  # asked early enough that the chunk lasts until any answer that the watchdog lets pass
+        slack = math.ceil(silence_ns / 1e9 * layout.contract.rate_hz)
+        options["query_every"] = max(1, config.chunk_size - slack)
+    executor = make_executor(mode, config.chunk_size, config.action_dim, **options)
+    old_ns = int(node.declare("max_age_ms", 200.0) * 1e6)
+    ages = {spec.name: old_ns for spec in streams} | {"observation": old_ns}
+    safety = safety_for(layout, ages, max_silence_ns=silence_ns, soft_start=node.declare("soft_start", 0.2))
+    return Actor(layout, executor, safety, config.action_dim)
