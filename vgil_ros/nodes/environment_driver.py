@@ -22,6 +22,7 @@ from vgil_ros.core.layout import POSITION, Layout
 from vgil_ros.core.safety import Command, Context
 from vgil_ros.core.streams import streams_of
 from vgil_ros.core.sync import Miss, Sample, Synchronizer
+from vgil_ros.core.sync.patience import Patience
 from vgil_ros.nodes.commands import RobotCommands
 from vgil_ros.nodes.environment_turns import Newest, Request, Topics, Turn
 from vgil_ros.nodes.inputs import StreamInputs
@@ -138,7 +139,8 @@ class DriverNode(VgilNode):
         # No sample from before a begin is near enough to the first tick.
         self._settle_ns = max(spec.tolerance_ns + spec.latency_ns for spec in self.streams)
         self.sync.start(self.inputs.now_ns())
-        self.create_timer(self.period_s, self._turn)
+        self._patience = Patience(round(self.period_s * 1e9))
+        self.every(self.period_s, self._turn)
         self.create_timer(0.2, self._look_around)
 
     def _on_reward(self, message: Float32) -> None:
@@ -158,7 +160,8 @@ class DriverNode(VgilNode):
             self._start(now, self._begin[1])
         if self._asked is not None:
             self._send(self._asked[0], now)
-        while (found := self.sync.sample(now)) is not None:
+        by = self._patience.time(now)
+        while (found := self.sync.sample(by)) is not None:
             self._hand_over(found, now)
 
     def _obey(self, request: Request, now: int) -> None:

@@ -17,6 +17,7 @@ from vgil_ros.core.layout import Layout
 from vgil_ros.core.session import Command, Effect, Reply, Session, State
 from vgil_ros.core.streams import StreamSpec, streams_of
 from vgil_ros.core.sync import Miss, Sample, Synchronizer
+from vgil_ros.core.sync.patience import Patience
 from vgil_ros.nodes import status
 from vgil_ros.nodes.inputs import StreamInputs
 from vgil_ros.nodes.runtime import VgilNode
@@ -54,7 +55,9 @@ class SessionNode(VgilNode):
         self._resetting: tuple[RosFuture, int] | None = None
         self._reset_client = self._connect_reset()
         self.sync.start(self.now_ns())
-        self.every(1.0 / (rate_factor * self.contract.rate_hz), self.step)
+        period_s = 1.0 / (rate_factor * self.contract.rate_hz)
+        self._patience = Patience(round(period_s * 1e9))
+        self.every(period_s, self.step)
         self.create_timer(0.2, self._publish_status)
         self.create_timer(1.0, self._look_around)
 
@@ -155,7 +158,8 @@ class SessionNode(VgilNode):
         now = self.now_ns()
         if self._interrupts and not self.session.quitting:
             self.command(Command.QUIT)
-        while (found := self.sync.sample(now)) is not None:
+        by = self._patience.time(now)
+        while (found := self.sync.sample(by)) is not None:
             if isinstance(found, Sample):
                 self.skew.add(found)
             if self.session.state is State.RECORDING:
