@@ -1,0 +1,235 @@
+"""Laws of a session, in milliseconds: whatever is asked in whatever order, episodes are opened and closed in turn."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from vgil_ros.core.session import Command, Effect, Session, State
+
+SECOND = 1_000_000_000
+commands = st.sampled_from(Command)
+
+
+class Sessions(RuleBasedStateMachine):
+    """A node as a session sees it, worked at random."""
+
+    @initialize(
+        num_episodes=st.integers(0, 3),
+        episode_len=st.integers(0, 6),
+        autostart=st.booleans(),
+        pause=st.integers(0, 2),
+        marker_rows=st.integers(0, 4),
+        save_on_quit=st.booleans(),
+    )
+    def begin(
+        self, num_episodes: int, episode_len: int, autostart: bool, pause: int, marker_rows: int, save_on_quit: bool
+    ) -> None:
+        self.session = Session(
+            num_episodes=num_episodes,
+            episode_len=episode_len,
+            autostart=autostart,
+            pause_ns=pause * SECOND,
+            marker_rows=marker_rows,
+            save_on_quit=save_on_quit,
+        )
+        self.now = 0
+        self.open = self.resetting = self.finished = False
+        self.closing: Effect | None = None
+        self.markers: list[float] = []
+        self.saved = 0
+        self.aborted = False
+
+    def take(self, effects: tuple[Effect, ...]) -> None:
+        """What the node does, and the laws of what it may be told to do."""
+        assert len(effects) <= 1
+        for effect in effects:
+            assert not self.finished
+            if effect is Effect.RESET:
+                assert not self.open
+                assert not self.resetting
+                self.resetting = True
+            elif effect is Effect.OPEN:
+                assert not self.open
+                assert self.closing is None
+                self.open, self.markers, self.aborted = True, [], False
+            elif effect in (Effect.SAVE, Effect.DISCARD):
+                assert self.open
+                assert self.closing is None
+                if effect is Effect.SAVE:
+                    self.check_saved()
+                self.open, self.closing = False, effect
+            else:
+                assert not self.open
+                assert self.closing is None
+                self.finished = True
+
+    def check_saved(self) -> None:
+        """T actions take T+1 samples; the end marker stands on the last rows, or on fewer in a short one."""
+        session, rows = self.session, self.markers[:-1]
+        assert len(rows) >= 1
+        if session.episode_len:
+            assert len(rows) <= session.episode_len
+        if not self.aborted:
+            marked = min(session.marker_rows, len(rows))
+            assert rows == [0.0] * (len(rows) - marked) + [1.0] * marked
+
+    @rule(command=commands, missing=st.booleans())
+    def command(self, command: Command, missing: bool) -> None:
+        state = self.session.state
+        reply = self.session.command(command, ("cam: silent",) if missing else ())
+        assert reply.message
+        if not reply.ok:
+            assert reply.effects == ()
+            assert self.session.state is state
+        if Effect.DISCARD in reply.effects and self.session.samples > 1:
+            assert command in (Command.DISCARD, Command.REDO) or not self.session.save_on_quit
+        if not self.finished:
+            self.take(reply.effects)
+
+    @rule(seconds=st.integers(0, 3), missing=st.booleans())
+    def advance(self, seconds: int, missing: bool) -> None:
+        self.now += seconds * SECOND
+        if not self.finished:
+            effects = self.session.advance(self.now, ("cam: silent",) if missing else ())
+            assert not (missing and Effect.OPEN in effects)
+            self.take(effects)
+
+    @precondition(lambda self: self.open)
+    @rule(count=st.integers(1, 4))
+    def sample(self, count: int) -> None:
+        for _ in range(count):
+            if self.open:
+                self.markers.append(self.session.marker())
+                self.take(self.session.sampled())
+
+    @precondition(lambda self: self.open)
+    @rule()
+    def abort(self) -> None:
+        self.aborted = True
+        self.take(self.session.aborted())
+
+    @precondition(lambda self: self.resetting)
+    @rule()
+    def prepared(self) -> None:
+        self.resetting = False
+        self.session.prepared()
+
+    @precondition(lambda self: self.closing is not None)
+    @rule(well=st.booleans())
+    def closed(self, well: bool) -> None:
+        keep, self.closing = self.closing is Effect.SAVE and well, None
+        self.saved += keep
+        self.take(self.session.closed(self.now, saved=keep))
+
+    @invariant()
+    def states_agree(self) -> None:
+        if not hasattr(self, "session"):
+            return
+        state = self.session.state
+        assert (state is State.RECORDING) == self.open
+        assert (state is State.SAVING) == (self.closing is not None)
+        assert (state is State.DONE) == self.finished
+        assert self.session.saved == self.saved
+        wanted = self.session.num_episodes
+        if wanted and self.saved >= wanted:
+            assert self.finished
+        assert self.session.words(self.now)
+
+    def teardown(self) -> None:
+        """Quitting ends a session from wherever it stands, in as many samples as an end marker has rows and one."""
+        if not hasattr(self, "session") or self.finished:
+            return
+        self.take(self.session.command(Command.QUIT).effects)
+        for _ in range(self.session.marker_rows + 2):
+            if self.open:
+                self.markers.append(self.session.marker())
+                self.take(self.session.sampled())
+        if self.closing is not None:
+            self.closing = None
+            self.take(self.session.closed(self.now, saved=True))
+        assert self.finished
+
+
+TestSessions = Sessions.TestCase
+
+
+def recording(**changes: object) -> Session:
+    """A session in the middle of things."""
+    session = Session(**changes)  # type: ignore[arg-type]
+    assert session.command(Command.START).effects == (Effect.RESET,)
+    session.prepared()
+    assert session.advance(0, ()) == (Effect.OPEN,)
+    return session
+
+
+@given(st.integers(1, 50))
+def test_an_episode_of_fixed_length_takes_one_sample_more_than_it_has_actions(length: int) -> None:
+    session = recording(episode_len=length)
+    for _ in range(length):
+        assert session.sampled() == ()
+    assert session.sampled() == (Effect.SAVE,)
+
+
+@given(st.integers(1, 10), st.integers(0, 40))
+def test_a_stop_is_followed_by_the_rows_of_the_end_marker(marker_rows: int, samples: int) -> None:
+    session = recording(marker_rows=marker_rows)
+    markers = []
+    for _ in range(samples):
+        markers.append(session.marker())
+        assert session.sampled() == ()
+    effects = session.command(Command.STOP).effects
+    while not effects:
+        markers.append(session.marker())
+        effects = session.sampled()
+    assert effects == (Effect.SAVE,)
+    assert markers == [0.0] * samples + [1.0] * (marker_rows + 1)  # the last sample becomes no row
+
+
+def test_a_stop_twice_does_not_end_later_than_one() -> None:
+    session = recording(marker_rows=5)
+    session.sampled()
+    session.command(Command.STOP)
+    for _ in range(3):
+        session.sampled()
+    session.command(Command.STOP)
+    assert [session.sampled() for _ in range(3)] == [(), (), (Effect.SAVE,)]
+
+
+@pytest.mark.parametrize("save_on_quit", [True, False])
+def test_quitting_saves_or_discards_as_asked(save_on_quit: bool) -> None:
+    session = recording(save_on_quit=save_on_quit)
+    session.sampled()
+    session.sampled()
+    effects = session.command(Command.QUIT).effects
+    assert effects == ((Effect.SAVE,) if save_on_quit else (Effect.DISCARD,))
+    assert session.closed(0, saved=save_on_quit) == (Effect.FINISH,)
+
+
+def test_an_episode_that_is_done_again_keeps_its_number_and_needs_no_second_start() -> None:
+    session = recording()
+    session.sampled()
+    assert session.command(Command.REDO).effects == (Effect.DISCARD,)
+    assert session.closed(0, saved=False) == ()
+    assert session.advance(0, ()) == (Effect.RESET,)
+    session.prepared()
+    assert session.advance(0, ()) == (Effect.OPEN,)
+    assert session.saved == 0
+
+
+def test_nothing_starts_while_a_stream_is_missing_and_the_answer_names_it() -> None:
+    reply = Session().command(Command.START, ("cam_high: nothing received", "left/puppet: silent"))
+    assert not reply.ok
+    assert reply.message == "not started: cam_high: nothing received; left/puppet: silent"
+
+
+def test_a_pause_between_episodes_lasts_as_long_as_asked_or_until_start() -> None:
+    session = recording(autostart=True, pause_ns=3 * SECOND, episode_len=1)
+    session.sampled()
+    assert session.sampled() == (Effect.SAVE,)
+    assert session.closed(0, saved=True) == ()
+    assert session.advance(2 * SECOND, ()) == ()
+    assert "in 1 s" in session.words(2 * SECOND)
+    assert session.command(Command.START).effects == (Effect.RESET,)

@@ -1,0 +1,219 @@
+"""Our view of serialised messages against rclpy's own, and against bytes that are no message."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Time
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rclpy.serialization import deserialize_message, serialize_message
+from sensor_msgs.msg import CompressedImage, Image, JointState
+from std_msgs.msg import Header
+
+from vgil_ros.core.frame import RAW_ENCODINGS, FrameError
+from vgil_ros.nodes.cdr import CdrError, read_compressed, read_image, read_joint_state
+
+words = st.text(st.characters(codec="utf-8", exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
+headers = st.builds(
+    lambda sec, nanosec, frame: Header(stamp=Time(sec=sec, nanosec=nanosec), frame_id=frame),
+    st.integers(-(2**31), 2**31 - 1),
+    st.integers(0, 2**32 - 1),
+    words,
+)
+floats = st.lists(st.floats(width=64), max_size=9)
+joint_states = st.builds(
+    lambda header, name, position, velocity, effort: JointState(
+        header=header, name=name, position=position, velocity=velocity, effort=effort
+    ),
+    headers,
+    st.lists(words, max_size=9),
+    floats,
+    floats,
+    floats,
+)
+
+
+@st.composite
+def images(draw: Any) -> Image:
+    encoding = draw(st.sampled_from(sorted(RAW_ENCODINGS)))
+    size, channels = RAW_ENCODINGS[encoding]
+    height, width, padding = draw(st.integers(1, 9)), draw(st.integers(1, 9)), draw(st.integers(0, 5))
+    step = width * size * channels + padding
+    data = draw(st.binary(min_size=step * height, max_size=step * height))
+    image = Image(header=draw(headers), height=height, width=width, encoding=encoding, step=step)
+    image.data = data
+    return image
+
+
+def stamp_of(header: Header) -> int:
+    return header.stamp.sec * 10**9 + header.stamp.nanosec
+
+
+@given(joint_states)
+def test_joint_states_are_read_as_rclpy_reads_them(message: JointState) -> None:
+    data = serialize_message(message)
+    reference = deserialize_message(data, JointState)
+    found = read_joint_state(data)
+    assert found.stamp_ns == stamp_of(reference.header)
+    assert found.names == tuple(reference.name)
+    for key in ("position", "velocity", "effort"):
+        np.testing.assert_array_equal(getattr(found, key), np.array(getattr(reference, key)))
+
+
+@given(images())
+def test_images_are_read_as_rclpy_reads_them(message: Image) -> None:
+    data = serialize_message(message)
+    stamp, frame = read_image(data)
+    reference = deserialize_message(data, Image)
+    assert stamp == stamp_of(reference.header)
+    assert (frame.height, frame.width, frame.step) == (reference.height, reference.width, reference.step)
+    assert frame.encoding == reference.encoding
+    assert bytes(frame.data) == bytes(reference.data)
+    frame.check(message.height, message.width, tuple(RAW_ENCODINGS))
+    size, channels = RAW_ENCODINGS[message.encoding]
+    rows = np.frombuffer(bytes(reference.data), np.uint8).reshape(message.height, message.step)
+    pixels = np.ascontiguousarray(frame.array()).view(np.uint8).reshape(message.height, -1)
+    np.testing.assert_array_equal(pixels, rows[:, : message.width * size * channels])
+
+
+@given(images())
+def test_a_picture_lies_in_the_messages_own_bytes(message: Image) -> None:
+    data = serialize_message(message)
+    _, frame = read_image(data)
+    assert frame.data.obj is data
+    assert frame.data.readonly
+
+
+@given(headers, words, st.integers(1, 40), st.integers(1, 40), st.booleans())
+@settings(max_examples=50)
+def test_jpegs_are_read_with_their_size(header: Header, kind: str, height: int, width: int, progressive: bool) -> None:
+    pixels = np.random.default_rng(height * width).integers(0, 256, (height, width, 3), np.uint8)
+    jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_PROGRESSIVE, int(progressive)])[1].tobytes()
+    message = CompressedImage(header=header, format=kind)
+    message.data = jpeg
+    stamp, frame = read_compressed(serialize_message(message))
+    assert stamp == stamp_of(header)
+    assert (frame.height, frame.width, frame.encoding) == (height, width, "jpeg")
+    assert bytes(frame.data) == jpeg
+
+
+def jpeg_message() -> bytes:
+    message = CompressedImage(format="jpeg")
+    message.data = cv2.imencode(".jpg", np.full((16, 24, 3), 90, np.uint8))[1].tobytes()
+    return serialize_message(message)
+
+
+def image_message() -> bytes:
+    message = Image(height=3, width=4, step=12, encoding="rgb8")
+    message.data = bytes(range(36))
+    return serialize_message(message)
+
+
+def joint_message() -> bytes:
+    return serialize_message(JointState(name=["a", "bc"], position=[1.0, 2.0], velocity=[3.0, 4.0], effort=[5.0, 6.0]))
+
+
+READERS: list[tuple[Callable[[bytes], Any], Callable[[], bytes]]] = [
+    (read_joint_state, joint_message),
+    (read_image, image_message),
+    (read_compressed, jpeg_message),
+]
+IDS = ["joint_state", "image", "compressed"]
+
+
+@pytest.mark.parametrize(("read", "make"), READERS, ids=IDS)
+def test_a_message_that_was_cut_is_refused_wherever_it_was_cut(
+    read: Callable[[bytes], Any], make: Callable[[], bytes]
+) -> None:
+    data = make()
+    read(data)
+    for size in range(len(data)):
+        with pytest.raises(CdrError):
+            read(data[:size])
+
+
+@pytest.mark.parametrize(("read", "make"), READERS, ids=IDS)
+@given(flips=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=8))
+def test_damaged_bytes_are_read_or_refused_but_never_crash(
+    read: Callable[[bytes], Any], make: Callable[[], bytes], flips: list[tuple[int, int]]
+) -> None:
+    data = bytearray(make())
+    for at, value in flips:
+        data[at % len(data)] = value
+    try:
+        found = read(bytes(data))
+    except CdrError:
+        return
+    if isinstance(found, tuple):
+        frame = found[1]
+        try:
+            frame.check(frame.height, frame.width, tuple(RAW_ENCODINGS) if read is read_image else ("jpeg",))
+        except FrameError:
+            return
+        frame.fingerprint()
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+    for read, _ in READERS:
+        for header in (b"", b"\0\1\0\0", b"\0\0\0\0"):
+            with contextlib.suppress(CdrError):
+                read(header + data)
+
+
+def big_endian_joint_state(sec: int, nanosec: int, names: list[str], arrays: list[list[float]]) -> bytes:
+    """A JointState as a big-endian machine writes it."""
+    body = struct.pack(">iI", sec, nanosec)
+
+    def number(value: int) -> None:
+        nonlocal body
+        body += b"\0" * (-len(body) % 4) + struct.pack(">I", value)
+
+    for text in ("", None, *names):
+        if text is None:
+            number(len(names))
+            continue
+        number(len(text.encode()) + 1)
+        body += text.encode() + b"\0"
+    for values in arrays:
+        number(len(values))
+        if values:
+            body += b"\0" * (-len(body) % 8) + struct.pack(f">{len(values)}d", *values)
+    return b"\0\0\0\0" + body
+
+
+@given(st.integers(0, 2**31 - 1), st.lists(words, max_size=5), st.lists(floats, min_size=3, max_size=3))
+def test_big_endian_messages_are_read_too(sec: int, names: list[str], arrays: list[list[float]]) -> None:
+    found = read_joint_state(big_endian_joint_state(sec, 7, names, arrays))
+    assert found.stamp_ns == sec * 10**9 + 7
+    assert found.names == tuple(names)
+    for got, wanted in zip((found.position, found.velocity, found.effort), arrays, strict=True):
+        np.testing.assert_array_equal(got, np.array(wanted))
+
+
+@pytest.mark.parametrize("header", [b"\0\2\0\0", b"\0\7\0\0", b"\1\1\0\0", b"", b"\0\1"])
+def test_another_encapsulation_is_named(header: bytes) -> None:
+    with pytest.raises(CdrError, match=r"encapsulation .* is unknown; allowed: plain CDR"):
+        read_joint_state(header + joint_message()[4:] if len(header) == 4 else header)
+
+
+def test_deep_pixels_in_big_endian_order_are_refused() -> None:
+    message = Image(height=1, width=1, step=2, encoding="16UC1", is_bigendian=1)
+    message.data = b"\0\1"
+    with pytest.raises(CdrError, match="16UC1 in big-endian order; allowed: little-endian"):
+        read_image(serialize_message(message))
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xd8", b"\xff\xd8\xff\xda\0\2", b"\xff\xd8" + b"\xff" * 50, b"\x89PNG"])
+def test_bytes_that_are_no_whole_jpeg_are_named(data: bytes) -> None:
+    message = CompressedImage(format="jpeg")
+    message.data = data
+    with pytest.raises(CdrError, match=r"is no JPEG|without a frame header"):
+        read_compressed(serialize_message(message))
