@@ -36,7 +36,9 @@ class State:
             self._node.trouble(self._reader.stream, str(error))
             return
         self._node.recovered(self._reader.stream)
-        self.last = (self._units.normalise(payload[POSITION]), message.stamp_ns)
+        arrived = int(self._node.get_clock().now().nanoseconds)
+        # a clock that is ahead must not keep a dead arm fresh
+        self.last = (self._units.normalise(payload[POSITION]), min(message.stamp_ns, arrived))
 
 
 class Teleop(VgilNode):

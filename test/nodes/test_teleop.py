@@ -1,0 +1,233 @@
+"""Teleoperation over real nodes: the commands that a robot would get."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from geometry_msgs.msg import Twist
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray
+from support.bench import Bench, FakeRobot
+from support.contracts import ARM
+from support.ear import until
+from support.process import Process
+from trajectory_msgs.msg import JointTrajectory
+
+from vgil_ros.core.follow import ALIGN_SPEED
+
+VELOCITY = np.array(ARM["limits"]["velocity"])  # type: ignore[index]
+BASE = {
+    "odom": {"topic": "/odom"},
+    "command": {"topic": "/cmd_vel"},
+    "limits": {"linear": 0.5, "angular": 1.0},
+}
+
+
+class Rig:
+    """A robot, its teleop, and the commands that are heard."""
+
+    def __init__(self, bench: Bench, kind: type = JointState, command: str = "joint_state", **parameters: Any) -> None:
+        arm = copy.deepcopy(ARM)
+        arm["command"]["type"] = command  # type: ignore[index]
+        contract = bench.contract(arms=[arm], cameras=[], base=BASE)
+        self.bench = bench
+        self.commands = bench.ear.hear(kind, "/puppet/command")
+        self.base = bench.ear.hear(Twist, "/cmd_vel")
+        self.twist = bench.ear.node.create_publisher(Twist, "/teleop/cmd_vel", 10)
+        self.robot: FakeRobot = bench.robot(contract)
+        self.robot.expect("ready")
+        self.robot.tell("left/puppet at 0.0,0.0,0.1")
+        self.robot.tell("left/master at 0.0,0.0,0.5")
+        self.teleop: Process = bench.node("teleop", {"robot": contract, **parameters})
+
+    def drive(self, linear: float, angular: float) -> None:
+        message = Twist()
+        message.linear.x, message.angular.z = linear, angular
+        self.twist.publish(message)
+
+    def listening(self) -> None:
+        """Wait until both ends of the base's topics know of each other."""
+        until(lambda: self.twist.get_subscription_count(), "teleop listens")
+        until(lambda: self.bench.ear.node.count_publishers("/cmd_vel"), "teleop speaks")
+
+    def last(self) -> np.ndarray:
+        """The last command, once there is one."""
+        until(lambda: self.commands, "commands")
+        return np.array(self.commands[-1][1].position)
+
+    def table(self) -> tuple[np.ndarray, np.ndarray]:
+        """(N,) stamps in s and (N, 3) positions of all commands."""
+        messages = [message for _, message in self.commands]
+        stamps = np.array([m.header.stamp.sec + m.header.stamp.nanosec / 1e9 for m in messages])
+        return stamps, np.array([m.position for m in messages])
+
+    def settle(self, goal: tuple[float, ...]) -> None:
+        """Wait until the commands stand at a goal, in the puppet's units."""
+        until(lambda: self.commands and np.allclose(self.last(), goal, atol=1e-6), f"commands at {goal}")
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """A rig for many tests."""
+    with Bench(tmp_path_factory.mktemp("teleop")) as bench:
+        yield Rig(bench)
+
+
+@pytest.fixture
+def rig(shared: Rig) -> Rig:
+    """The shared rig, whose puppet follows a master that stands still."""
+    shared.robot.tell("left/master well")
+    shared.robot.tell("left/master at 0.0,0.0,0.5")
+    shared.commands.clear()
+    shared.settle((0.0, 0.0, 0.1))
+    return shared
+
+
+def test_the_puppet_is_aligned_gently_before_it_follows(rig: Rig) -> None:
+    since, start = rig.teleop.mark(), len(rig.commands)
+    rig.robot.tell("left/master stop")
+    rig.teleop.expect("left: holding", since=since)
+    rig.robot.tell("left/master at 1.0,-0.5,0.0")
+    rig.robot.tell("left/master go")
+    rig.settle((1.0, -0.5, 0.02))
+    stamps, positions = (part[start:] for part in rig.table())
+    moving = np.flatnonzero(np.abs(np.diff(positions[:, 0])) > 1e-9)
+    way, seconds = np.ptp(positions[moving, 0]), np.ptp(stamps[moving])
+    assert way / seconds < ALIGN_SPEED * VELOCITY[0] * 1.1
+    aligning = rig.teleop.expect("left: aligning", since=since)
+    assert rig.teleop.expect("left: following", since=since).at > aligning.at
+
+
+def test_the_puppet_follows_within_its_velocity_and_position_limits(rig: Rig) -> None:
+    start = len(rig.commands)
+    rig.robot.tell("left/master at 1.9,5.0,0.0")
+    rig.settle((1.9, 1.0, 0.02))  # the elbow's limit is 1.0
+    stamps, positions = (part[start:] for part in rig.table())
+    for joint in range(3):
+        moving = np.flatnonzero(np.abs(np.diff(positions[:, joint])) > 1e-9)
+        speed = np.ptp(positions[moving, joint]) / np.ptp(stamps[moving])
+        assert speed < VELOCITY[joint] * 1.1
+    longest = VELOCITY * 0.1  # what a step may be at most, however late the timer comes
+    assert (np.abs(np.diff(positions, axis=0)).max(axis=0) <= longest + 1e-9).all()
+
+
+def test_grippers_are_mapped_from_the_masters_range_to_the_puppets(rig: Rig) -> None:
+    for master, puppet in ((0.0, 0.02), (0.25, 0.06), (0.5, 0.1), (0.7, 0.1)):
+        rig.robot.tell(f"left/master at 0.0,0.0,{master}")
+        rig.settle((0.0, 0.0, puppet))
+
+
+def test_a_stale_master_stops_the_commands_and_is_named(rig: Rig) -> None:
+    since = rig.teleop.mark()
+    told = rig.robot.tell("left/master stop")
+    line = rig.teleop.expect(r"left: holding: /master/joint_states is \d+ ms old", since=since)
+    assert line.at - told.at < 1.0
+    quiet = len(rig.commands)
+    time.sleep(0.4)
+    assert len(rig.commands) - quiet <= 1
+    rig.robot.tell("left/master at 0.5,0.0,0.5")
+    rig.robot.tell("left/master go")
+    rig.teleop.expect("left: aligning", since=since)  # a wide gap is closed gently again
+    rig.settle((0.5, 0.0, 0.1))
+
+
+def test_a_master_stamped_by_a_clock_that_is_ahead_is_stale_all_the_same(rig: Rig) -> None:
+    rig.robot.tell("left/master old -100")
+    time.sleep(0.1)
+    since = rig.teleop.mark()
+    rig.robot.tell("left/master stop")
+    rig.teleop.expect(r"left: holding: /master/joint_states is \d+ ms old", since=since)
+
+
+def test_a_master_that_is_no_number_stops_the_commands_and_is_named(rig: Rig) -> None:
+    since = rig.teleop.mark()
+    rig.robot.tell("left/master nan elbow")
+    rig.teleop.expect(r"left/master: position of \['elbow'\] is not a finite number", since=since)
+    rig.teleop.expect("left: holding: /master/joint_states", since=since)
+    assert np.isfinite(rig.table()[1]).all()
+
+
+def test_the_base_follows_a_fresh_velocity_within_limits_and_stops_at_a_stale_one(rig: Rig) -> None:
+    rig.listening()
+    rig.drive(9.0, -9.0)
+    until(lambda: rig.base, "a velocity")
+    assert (rig.base[0][1].linear.x, rig.base[0][1].angular.z) == (0.5, -1.0)
+    began = rig.base[0][0]
+    until(lambda: rig.base[-1][1].linear.x == 0.0, "a stop")
+    stopped = next(at for at, m in rig.base if m.linear.x == 0.0)
+    assert stopped - began < 1.0
+    assert rig.base[-1][1].angular.z == 0.0
+    since = rig.teleop.mark()
+    rig.drive(float("nan"), 0.0)
+    rig.teleop.expect("base: velocity .* is not finite; not followed", since=since)
+    assert all(np.isfinite((m.linear.x, m.angular.z)).all() for _, m in rig.base)
+
+
+def test_the_base_is_left_alone_until_driven_and_stops_when_teleop_ends(bench: Bench) -> None:
+    rig = Rig(bench)
+    rig.listening()
+    rig.settle((0.0, 0.0, 0.1))
+    assert not rig.base
+    rig.drive(0.3, 0.0)
+    until(lambda: rig.base, "a velocity")
+    rig.teleop.popen.terminate()
+    assert rig.teleop.wait() == 0, rig.teleop.output
+    until(lambda: rig.base[-1][1].linear.x == 0.0, "a stop")
+
+
+@pytest.mark.parametrize(
+    ("kind", "command"), [(Float64MultiArray, "float64_multi_array"), (JointTrajectory, "joint_trajectory")]
+)
+def test_other_kinds_of_commands_carry_the_same_numbers(bench: Bench, kind: type, command: str) -> None:
+    rig = Rig(bench, kind, command)
+    rig.robot.tell("left/master at 0.1,-0.1,0.25")
+    message = until(lambda: rig.commands and rig.commands[-1][1], "commands")
+
+    def numbers() -> np.ndarray:
+        message = rig.commands[-1][1]
+        return np.array(message.data if kind is Float64MultiArray else message.points[0].positions)
+
+    until(lambda: np.allclose(numbers(), (0.1, -0.1, 0.06), atol=1e-6), "the master's place")
+    if kind is JointTrajectory:
+        assert list(message.joint_names) == ARM["joints"]
+        assert (message.header.stamp.sec, message.header.stamp.nanosec) == (0, 0)
+        assert message.points[0].time_from_start.nanosec == 10_000_000  # 100 Hz
+
+
+def test_interbotix_commands_are_refused_where_their_messages_are_not_installed(bench: Bench) -> None:
+    if importlib.util.find_spec("interbotix_xs_msgs"):
+        pytest.skip("interbotix_xs_msgs is installed")
+    arm = {**copy.deepcopy(ARM), "command": {"topic": "/a/commands/joint_group", "type": "interbotix_group"}}
+    teleop = bench.node("teleop", {"robot": bench.contract(arms=[arm])})
+    assert teleop.wait() == 2, teleop.output
+    teleop.expect("error: arm 'left': command type 'interbotix_group' needs the package interbotix_xs_msgs")
+
+
+def test_with_wait_for_gripper_nothing_moves_before_the_grippers_are_closed(bench: Bench) -> None:
+    rig = Rig(bench, wait_for_gripper=True)
+    rig.robot.tell("left/master at 0.3,0.0,0.5")
+    rig.teleop.expect("left: ready")
+    time.sleep(0.3)
+    assert not rig.commands
+    rig.robot.tell("left/master at 0.3,0.0,0.0")
+    rig.settle((0.3, 0.0, 0.02))
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"rate": 0.0}, "parameter rate is 0.0; allowed: 1 to 1000 Hz"),
+        ({"robot": "nobody"}, "robot 'nobody' is unknown"),
+    ],
+    ids=["rate", "robot"],
+)
+def test_a_bad_parameter_is_refused(bench: Bench, given: dict[str, Any], words: str) -> None:
+    teleop = bench.node("teleop", {"robot": bench.contract(), **given})
+    assert teleop.wait() == 2, teleop.output
+    teleop.expect(f"error: {words}")
