@@ -93,6 +93,11 @@ class EpisodeWriter:
         return self._appended
 
     @property
+    def full(self) -> bool:
+        """Whether `append` would raise Overrun now; who can wait asks first."""
+        return self._worker.full()
+
+    @property
     def error(self) -> WriteFailed | None:
         """Why writing stopped (DiskFull or WriteFailed), or None; rows before it are kept."""
         return self._worker.error
