@@ -14,9 +14,13 @@ fail() { printf '%s\n' "setup: $*" >&2; exit 1; }
 
 # The simulator draws without a screen through EGL on Mesa.
 if ! "$python" - <<'EOF'
-import ctypes.util, glob, sys
-mesa = any(glob.glob(f"/usr/lib*/**/{name}", recursive=True) for name in ("swrast_dri.so", "libEGL_mesa.so.0"))
-sys.exit(not (ctypes.util.find_library("EGL") and mesa))
+import ctypes, glob, sys
+try:
+    ctypes.CDLL("libEGL.so.1"), ctypes.CDLL("libEGL_mesa.so.0")
+except OSError:
+    sys.exit(1)
+places = ("/usr/lib/*/dri/swrast_dri.so", "/usr/lib*/dri/swrast_dri.so", "/usr/lib/*/libgallium-*.so", "/usr/lib*/libgallium-*.so")
+sys.exit(not any(glob.glob(place) for place in places))
 EOF
 then
     if [ "$(id -u)" = 0 ]; then as_root=""; elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then as_root="sudo -n"; else as_root="none"; fi
