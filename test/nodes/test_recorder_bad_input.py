@@ -134,6 +134,20 @@ def test_a_jittering_camera_is_named_and_what_is_repeated_is_marked(rig: Rig) ->
         assert all(doubled)
 
 
+def test_bad_messages_among_good_ones_are_named_once_and_recording_goes_on(rig: Rig) -> None:
+    rig.record(5)
+    since = rig.recorder.mark()
+    rig.robot.tell("left/puppet odd")
+    rig.recorder.expect(r"left/puppet: joint \['waist'\] is not in the message", since=since)
+    until(lambda: int(rig.value("rows")) > 25, "it goes on")
+    rig.robot.tell("left/puppet well")
+    rig.recorder.expect("left/puppet: recovered", since=since)
+    rig.command("stop")
+    assert check_truth(rig.saved(since), 25) == ""
+    said = [line.text for line in rig.recorder.lines[since:] if "left/puppet: joint" in line.text]
+    assert len(said) == 1
+
+
 def test_a_second_publisher_is_named_and_recording_goes_on(rig: Rig) -> None:
     rig.record(5)
     since = rig.recorder.mark()

@@ -21,6 +21,7 @@ from vgil_ros.nodes import cdr
 from vgil_ros.nodes.runtime import VgilNode
 
 RATE_WINDOW_NS = 1_000_000_000
+QUIET_NS = 500_000_000  # so long without a bad message, and a stream is well again
 
 
 def sensor_qos(depth: int) -> QoSProfile:
@@ -38,7 +39,7 @@ class StreamInputs:
         self._node = node
         self._sync = sync
         self._arrivals: dict[str, deque[int]] = {spec.name: deque(maxlen=512) for spec in sync.streams}
-        self._refused: dict[str, str] = {}
+        self._refused: dict[str, tuple[str, int]] = {}  # what was wrong with a stream's last bad message, and when
         self.types: dict[str, str] = {}
         self.counts: dict[str, int] = dict.fromkeys(self._arrivals, 0)
         cameras = {camera.name: camera for camera in contract.cameras}
@@ -48,9 +49,9 @@ class StreamInputs:
             if spec.name in cameras:
                 self._subscribe_camera(spec, cameras[spec.name])
             elif spec.name in readers:
-                self._subscribe(spec, JointState, self._joints(spec, readers[spec.name]), depth=50, raw=True)
+                self._subscribe(spec, JointState, self._joints(spec, readers[spec.name]), depth=200, raw=True)
             else:
-                self._subscribe(spec, Odometry, self._odometry(spec), depth=50, raw=False)
+                self._subscribe(spec, Odometry, self._odometry(spec), depth=200, raw=False)
 
     def _subscribe(self, spec: StreamSpec, kind: Any, read: Callable[[Any], None], *, depth: int, raw: bool) -> None:
         def callback(message: Any) -> None:
@@ -100,12 +101,19 @@ class StreamInputs:
         self.counts[spec.name] += 1
         if fault is not None:
             self._refuse(spec.name, fault.message)
-        elif self._refused and self._refused.pop(spec.name, None) is not None:
-            self._node.recovered(spec.name)
+        elif self._refused:
+            self._well(spec.name, now)
+
+    def _well(self, stream: str, now_ns: int) -> None:
+        """A good message ends a trouble after a while: bad ones among good ones must not flood the log."""
+        _, last_ns = self._refused.get(stream, ("", now_ns))
+        if not 0 <= now_ns - last_ns <= QUIET_NS:
+            del self._refused[stream]
+            self._node.recovered(stream)
 
     def _refuse(self, stream: str, message: str) -> None:
         named = message if message.startswith(stream) else f"{stream}: {message}"
-        self._refused[stream] = named
+        self._refused[stream] = (named, self.now_ns())
         self._node.trouble(stream, named)
 
     def now_ns(self) -> int:
@@ -123,7 +131,7 @@ class StreamInputs:
     def explain(self, miss: StreamMiss) -> str:
         """A miss in words: the refused message, or what is known of the topic's publishers."""
         if miss.stream in self._refused:
-            return self._refused[miss.stream]
+            return self._refused[miss.stream][0]
         spec = next((spec for spec in self._sync.streams if spec.name == miss.stream), None)
         if spec is None or miss.age_ns is not None:
             return str(miss)

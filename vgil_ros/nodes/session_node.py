@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as ClosingTakesLong
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +26,7 @@ from vgil_ros.nodes.runtime import VgilNode
 T = TypeVar("T", int, float)
 
 RESET_TIMEOUT_NS = 10_000_000_000
+CLOSE_TIMEOUT_S = 5.0  # then it is said; the process does not end before the file is closed all the same
 PATIENCE_NS = 700_000_000  # streams that are not there by then are named
 
 
@@ -59,7 +61,7 @@ class SessionNode(VgilNode):
         self._patience = Patience(round(period_s * 1e9))
         self.every(period_s, self.step)
         self.create_timer(0.2, self._publish_status)
-        self.create_timer(1.0, self._look_around)
+        self.create_timer(0.5, self._look_around)
 
     def choose_streams(self) -> tuple[StreamSpec, ...]:
         """The streams to synchronise: all of the robot's."""
@@ -190,7 +192,7 @@ class SessionNode(VgilNode):
             if effect is Effect.RESET:
                 self._reset()
             elif effect is Effect.OPEN:
-                self._counts = True
+                self._counts, self.success = True, None
                 self.sync.start(self.now_ns())
                 self.begin()
             elif effect is Effect.SAVE:
@@ -221,7 +223,6 @@ class SessionNode(VgilNode):
             if not response.success:
                 self.get_logger().error(f"{self._reset_client.srv_name} refused: {response.message}")
             self.recovered("reset")
-            self.success = None
             self.sync.start(now, fresh_ns=now + self.contract.period_ns)  # a picture of the old scene may be on its way
             self.session.prepared()
         elif now > deadline:
@@ -277,6 +278,11 @@ class SessionNode(VgilNode):
             self._closing = (self.save(), True) if keep else (self.discard(), False)
         if self._closing is None:
             return
-        error = self._closing[0].exception(timeout=5.0)
-        if error is not None:
+        try:
+            saved = self._closing[0].result(timeout=CLOSE_TIMEOUT_S)
+            if saved is not None:
+                self.get_logger().info(f"saved {saved}")
+        except ClosingTakesLong:
+            self.get_logger().error(f"the episode is not closed after {CLOSE_TIMEOUT_S:.0f} s; waiting for the disk")
+        except VgilError as error:
             self.get_logger().error(str(error))

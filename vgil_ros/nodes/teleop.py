@@ -14,7 +14,7 @@ from vgil_ros.core.follow import Follower, Phase
 from vgil_ros.core.layout import POSITION, Affine, ArmLayout, JointReader, Layout, master_reader, puppet_reader
 from vgil_ros.nodes import cdr
 from vgil_ros.nodes.commands import RobotCommands
-from vgil_ros.nodes.inputs import sensor_qos
+from vgil_ros.nodes.inputs import QUIET_NS, sensor_qos
 from vgil_ros.nodes.runtime import VgilNode, run
 
 BASE_STALE_NS = 250_000_000
@@ -26,17 +26,20 @@ class State:
     def __init__(self, node: VgilNode, topic: str, reader: JointReader, units: Affine) -> None:
         self.last: tuple[np.ndarray, int] | None = None
         self._node, self._reader, self._units = node, reader, units
+        self._bad_ns = 0
         node.create_subscription(JointState, topic, self._on_message, sensor_qos(10), raw=True)
 
     def _on_message(self, data: bytes) -> None:
+        arrived = int(self._node.get_clock().now().nanoseconds)
         try:
             message = cdr.read_joint_state(data)
             payload = self._reader.read(message.names, message.position)
         except VgilError as error:
             self._node.trouble(self._reader.stream, str(error))
+            self._bad_ns = arrived
             return
-        self._node.recovered(self._reader.stream)
-        arrived = int(self._node.get_clock().now().nanoseconds)
+        if arrived - self._bad_ns > QUIET_NS:  # bad messages among good ones must not flood the log
+            self._node.recovered(self._reader.stream)
         # a clock that is ahead must not keep a dead arm fresh
         self.last = (self._units.normalise(payload[POSITION]), min(message.stamp_ns, arrived))
 

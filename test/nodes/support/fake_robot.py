@@ -7,6 +7,7 @@ It publishes what the contract says (joints at 100 Hz, cameras at 30 Hz) and obe
     delay S | jitter S | old S             sent later; stamps shaken by up to S; stamps S seconds old
     size HxW | encoding E                  another picture
     drop J | rename J:K | reorder | nan J  another message of joints
+    odd                                    every second message lacks a joint
     at P,P,...                             joints stand there
     go                                     messages again
     well                                   all is as it should be
@@ -91,6 +92,7 @@ class Joints(Stream):
     def __init__(self, node: Node, topic: str, arm: Arm, *, master: bool) -> None:
         super().__init__(node, topic, JointState, JOINT_HZ)
         self.arm, self.master = arm, master
+        self.count = 0
 
     def message(self, now_ns: int) -> JointState:
         stamp = self.stamp(now_ns)
@@ -100,6 +102,9 @@ class Joints(Stream):
         pairs = list(zip(self.arm.joints, values, strict=True))
         if "nan" in self.faults:
             pairs = [(name, float("nan") if name == self.faults["nan"] else value) for name, value in pairs]
+        if "odd" in self.faults:
+            self.count += 1
+            pairs = pairs[self.count % 2 :]
         if "drop" in self.faults:
             pairs = [pair for pair in pairs if pair[0] != self.faults["drop"]]
         if "rename" in self.faults:
