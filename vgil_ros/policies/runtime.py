@@ -38,8 +38,19 @@ class InferenceRuntime:
     A policy without a fast path is run as it is, in inference mode and under autocast.
     """
 
-    def __init__(self, policy: Policy, device: str | torch.device = "cpu", precision: Precision = "fp32") -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        device: str | torch.device = "cpu",
+        precision: Precision = "fp32",
+        *,
+        repeatable: bool = False,
+    ) -> None:
         """Move `policy` to `device` and lay it out anew.
+
+        Args:
+            policy, device, precision: what runs, where and how.
+            repeatable: choose nothing by measuring, so that results are the same to the last bit from run to run.
 
         Raises:
             PolicyError: the precision or device is unknown or absent, or the policy's normaliser is not set.
@@ -50,6 +61,7 @@ class InferenceRuntime:
         if precision == "fp16" and self.device.type == "cpu":
             raise PolicyError("precision 'fp16' needs a GPU, on a CPU allowed are ['bf16', 'fp32']")
         self.precision: Precision = precision
+        self._repeatable = repeatable
         self.report: PrecisionReport | None = None
         policy.require_normalizer()
         self._policy = policy.to(self.device).eval()
@@ -109,9 +121,9 @@ class InferenceRuntime:
         if self._fast is None:
             return
         self._staging.load(example)
-        if self._stream is None:
+        if self._stream is None and not self._repeatable:
             self._fast.tune(self._staging.qpos, self._staging.images)
-        else:
+        if self._stream is not None:
             torch.cuda.synchronize(self.device)
             self._recorded = RecordedPass(self._compute(self._fast, self._staging), self._stream)
 

@@ -64,7 +64,8 @@ def _jpeg(pixels: np.ndarray) -> Frame:
     import cv2
 
     data = cv2.imencode(".jpg", np.ascontiguousarray(pixels[..., ::-1]))[1].tobytes()
-    return Frame(*pixels.shape[:2], "jpeg", 0, memoryview(data))
+    height, width = pixels.shape[:2]
+    return Frame(height, width, "jpeg", 0, memoryview(data))
 
 
 def drawn(payloads: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -185,6 +186,10 @@ class SimWorld:
         snapshot = Snapshot(data, self._cameras, self._renderer)
         for name in self._images:
             self.sync.push(name, self.now_ns, Shot(snapshot, name))
+
+    def draw(self, camera: str, height: int, width: int) -> np.ndarray:
+        """What a camera sees now, (H, W, 3) uint8 RGB, without noise: for films. No size above the largest camera's."""
+        return self._renderer.draw(self.robot.data, camera, height, width)
 
     def close(self) -> None:
         """Free the pictures' context, in the thread that made it."""

@@ -129,11 +129,11 @@ class Generator:
         try:
             take.run()
             success = self.world.robot.success()
-            kept = success or not only_success
-            path = take.save(success) if kept else take.drop()
+            path = take.save(success) if success or not only_success else None
         except BaseException:
             take.drop()
             raise
+        take.drop()
         return Generated(seed, path, success, take.rows, time.perf_counter() - began)
 
     def meta(self, row: Row) -> EpisodeMeta:
@@ -226,7 +226,7 @@ class _Take:
         return writer.close(success, dropped_rows=self.dropped, seed=self._seed)
 
     def drop(self) -> None:
-        """Throw it away."""
+        """Throw it away, unless it is saved."""
         if self._writer is not None:
             self._writer.discard()
             self._writer = None

@@ -1,0 +1,84 @@
+"""Where an evaluation's chunks come from: a checkpoint, or anything else that answers an observation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from vgil_ros.core.errors import VgilError
+from vgil_ros.core.layout import Layout
+from vgil_ros.policies import load_policy
+from vgil_ros.policies.robot_check import compare_with_robot
+from vgil_ros.policies.runtime import InferenceRuntime
+
+
+class ChunkSource(Protocol):
+    """Answers observations with chunks.
+
+    Attributes:
+        horizon: H, actions in a chunk.
+        action_dim: A, values in an action.
+        cameras: whose pictures it is shown.
+        inference_s: how long each answer took on this machine.
+    """
+
+    horizon: int
+    action_dim: int
+    cameras: tuple[str, ...]
+    inference_s: list[float]
+
+    def reset(self, seed: int) -> None:
+        """An episode begins."""
+
+    def chunk(self, observation: Mapping[str, Any], seconds: float) -> np.ndarray:
+        """Return the chunk (H, A) for an observation that was made so many simulated seconds after the reset.
+
+        Args:
+            observation: {"qpos": (D,) float32, "images": {camera: (H, W, 3) uint8 RGB}}.
+            seconds: policies do not look at it; a recording does.
+        """
+
+
+class PolicySource:
+    """A checkpoint.
+
+    Args:
+        checkpoint: its folder.
+        layout: the robot, against which it is held.
+        device: where it runs.
+
+    Raises:
+        VgilError: for a checkpoint that cannot be used, with every mismatch between it and the robot.
+    """
+
+    def __init__(self, checkpoint: Path, layout: Layout, device: str = "cpu") -> None:
+        policy = load_policy(checkpoint)
+        wrong = compare_with_robot(policy, layout)
+        if wrong:
+            lines = "\n".join(f"  - {line}" for line in wrong)
+            raise VgilError(f"checkpoint {checkpoint} does not fit robot '{layout.contract.name}':\n{lines}")
+        self.config = policy.config
+        self.horizon, self.action_dim = policy.config.chunk_size, policy.config.action_dim
+        self.cameras = policy.config.camera_names
+        self.inference_s: list[float] = []
+        self._runtime = InferenceRuntime(policy, device, repeatable=True)
+        sizes = {camera.name: (camera.height, camera.width) for camera in layout.contract.cameras}
+        images = {name: np.zeros((*sizes[name], 3), np.uint8) for name in self.cameras}
+        self._runtime.warm_up({"qpos": np.zeros(policy.config.state_dim, np.float32), "images": images})
+
+    def reset(self, seed: int) -> None:
+        """An episode begins; what the policy draws follows from the seed."""
+        torch.manual_seed(seed)
+        self._runtime.reset()
+
+    def chunk(self, observation: Mapping[str, Any], seconds: float) -> np.ndarray:
+        """See `ChunkSource.chunk`."""
+        began = time.perf_counter()
+        found = self._runtime(observation)
+        self.inference_s.append(time.perf_counter() - began)
+        return found
