@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as ClosingTakesLong
@@ -26,6 +27,7 @@ from vgil_ros.nodes.runtime import VgilNode
 T = TypeVar("T", int, float)
 
 RESET_TIMEOUT_NS = 10_000_000_000
+SAY_AGAIN_NS = 500_000_000
 CLOSE_TIMEOUT_S = 5.0  # then it is said; the process does not end before the file is closed all the same
 PATIENCE_NS = 700_000_000  # streams that are not there by then are named
 
@@ -52,6 +54,7 @@ class SessionNode(VgilNode):
         self.success: bool | None = None
         self._interrupts = 0
         self._waiting_since = 0
+        self._waiting_for = ("", 0)  # what was said last, and when
         self._closing: tuple[Future, bool] | None = None  # and whether it is to be saved
         self._counts = True  # whether the episode at hand counts as one
         self._resetting: tuple[RosFuture, int] | None = None
@@ -173,10 +176,18 @@ class SessionNode(VgilNode):
         if self.session.state in (State.IDLE, State.PAUSE, State.WAITING):
             missing = self.not_ready()
             if missing and now - self._waiting_since > PATIENCE_NS:
-                self.trouble("waiting", f"waiting for: {'; '.join(missing)}")
+                self._say_waiting(f"waiting for: {'; '.join(missing)}", now)
             elif not missing:
                 self.recovered("waiting")
             self._do(self.session.advance(now, missing))
+
+    def _say_waiting(self, words: str, now: int) -> None:
+        """Warn of what is waited for, and again when that changes: a topic may turn out to be of another type."""
+        shape = re.sub(r"\d+", "", words)  # ages and rates change all the time
+        if shape != self._waiting_for[0] and not 0 <= now - self._waiting_for[1] < SAY_AGAIN_NS:
+            self._troubles.pop("waiting", None)
+            self._waiting_for = (shape, now)
+        self.trouble("waiting", words)
 
     def abort(self) -> None:
         """End an episode that cannot go on; it is kept but does not count."""
