@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,13 @@ class Rig:
         return next((pair.value for pair in self.status.values if pair.key == key), "") if self.status else ""
 
     def ready(self) -> None:
-        """Wait until nothing is wrong."""
-        until(lambda: self.status and self.status.level == DiagnosticStatus.OK, f"all well: {self.words()}")
+        """Wait until a status that is newer than this call says that nothing is wrong."""
+        called = time.monotonic()
+
+        def well() -> bool:
+            return any(at > called and s.level == DiagnosticStatus.OK for at, s in self.statuses[-2:])
+
+        until(well, f"all well: {self.words()}")
 
     def words(self) -> str:
         """What the status says, for messages."""
