@@ -1,0 +1,71 @@
+"""Tiny trainings: golden episodes and made-up ones, a small ACT, and caches of their own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "episodes"))
+GOLDEN = Path(__file__).parents[1] / "episodes" / "golden"
+LAYOUTS = ("act_plus_plus", "act_sim", "aloha", "cobot_magic", "mobile_aloha", "vgil_single_arm")
+TINY = {
+    "type": "act", "chunk_size": 4, "hidden_dim": 32, "heads": 4, "feedforward_dim": 64, "encoder_layers": 1,
+    "cvae_layers": 1, "latent_dim": 4, "backbone": "mobilenet_v3_small", "backbone_norm": "group", "dropout": 0.1,
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Callable[..., dict]:
+    """Makes a configuration's tree: `tree(folder, **changes)` with dotted keys as `a__b`."""
+
+    def make(folder: Path | list[Path], **changes) -> dict:
+        out = {
+            "policy": dict(TINY),
+            "data": {"folders": [str(f) for f in (folder if isinstance(folder, list) else [folder])], "workers": 0},
+            "out": str(tmp_path / "run"),
+            "steps": 4,
+            "batch_size": 4,
+            "schedule": {"warmup_steps": 2},
+            "checkpoint": {"every": 2},
+            "log": {"every": 1, "tensorboard": False},
+        }
+        for key, value in changes.items():
+            inner = out
+            *parents, name = key.split("__")
+            for parent in parents:
+                inner = inner.setdefault(parent, {})
+            inner[name] = value
+        return out
+
+    return make
+
+
+@pytest.fixture
+def episodes(tmp_path: Path) -> Path:
+    """Three episodes of ours, JPEG, of 7, 9 and 11 rows."""
+    import made_episodes as demo
+
+    folder = tmp_path / "episodes"
+    for rows in (7, 9, 11):
+        demo.write(folder, demo.meta(), rows)
+    return folder
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """For processes started by tests."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)

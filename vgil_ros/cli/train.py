@@ -1,0 +1,121 @@
+"""`vgil train`: from episodes to a checkpoint. Torch is loaded only when needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from vgil_ros.cli.report import JsonFile, write_json
+from vgil_ros.core.errors import VgilError
+
+if TYPE_CHECKING:
+    from vgil_ros.training.config import TrainConfig
+    from vgil_ros.training.trainer import Evaluate
+
+
+def train(
+    overrides: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(
+            help="settings as key=value, such as optimizer.lr=3e-5 policy.chunk_size=50", metavar="KEY=VALUE"
+        ),
+    ] = None,
+    config: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="a YAML file, or a name in config/policies; act where left out"),
+    ] = None,
+    data: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option(help="a folder of episodes; several times for several folders"),
+    ] = None,
+    out: Annotated[Optional[Path], typer.Option(help="the run's folder")] = None,  # noqa: UP045
+    resume: Annotated[Optional[Path], typer.Option(help="go on with the run in this folder")] = None,  # noqa: UP045
+    steps: Optional[int] = None,  # noqa: UP045
+    batch_size: Annotated[Optional[int], typer.Option(help="of all processes together")] = None,  # noqa: UP045
+    device: Annotated[Optional[str], typer.Option(help="cpu, cuda or cuda:N")] = None,  # noqa: UP045
+    seed: Optional[int] = None,  # noqa: UP045
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="train without episodes that are broken")] = False,
+    json: JsonFile = None,
+) -> None:
+    """Train a policy. For several processes: torchrun --nproc-per-node N -m vgil_ros.cli.main train ..."""
+    _need_torch()
+    from vgil_ros.training.trainer import Trainer
+
+    values = {
+        "data.folders": [str(folder) for folder in data] if data else None,
+        "out": str(out) if out else None,
+        "steps": steps,
+        "batch_size": batch_size,
+        "device": device,
+        "seed": seed,
+        "data.skip_bad": skip_bad or None,
+    }
+    given = {key: value for key, value in values.items() if value is not None}
+    settings = _resumed(resume, config, given, overrides or []) if resume else _fresh(config, given, overrides or [])
+    trainer = Trainer(settings, resume=resume is not None, evaluate=_rollouts(settings), say=typer.echo)
+    try:
+        result = trainer.run()
+    finally:
+        trainer.close()
+    if trainer.engine.rank == 0:
+        _tell(asdict(result), settings)
+        write_json(json, asdict(result))
+
+
+def _fresh(config: str | None, given: dict[str, Any], overrides: list[str]) -> TrainConfig:
+    from vgil_ros.training.config import load_config
+
+    return load_config(config or "act", overrides, given)
+
+
+def _resumed(folder: Path, config: str | None, given: dict[str, Any], overrides: list[str]) -> TrainConfig:
+    """The run's own configuration; what does not change its course may be given anew."""
+    from vgil_ros.training.config import load_config
+    from vgil_ros.training.trainer import CONFIG
+
+    free = ("device", "data.workers", "data.decoded_gib", "log.tensorboard", "log.wandb_project")
+    keys = [*given, *(text.partition("=")[0] for text in overrides), *(["--config"] if config else [])]
+    refused = [key for key in keys if key not in free]
+    if refused:
+        raise VgilError(f"--resume goes on as before: {', '.join(refused)} cannot be given; allowed: {list(free)}")
+    if not (folder / CONFIG).is_file():
+        raise VgilError(f"--resume {folder}: holds no {CONFIG}; a run's folder is needed")
+    return load_config(folder / CONFIG, overrides, {**given, "out": str(folder)})
+
+
+def _rollouts(settings: TrainConfig) -> Evaluate | None:
+    """What rolls a checkpoint out, where a task is configured."""
+    wanted = settings.evaluation
+    if wanted.task is None:
+        return None
+    from vgil_ros.training.evaluation import Plan, evaluate
+
+    plan = Plan(task=wanted.task, episodes=wanted.episodes, seed=wanted.seed, device=settings.device)
+
+    def run(checkpoint: Path) -> Mapping[str, float]:
+        report = evaluate(plan, checkpoint)
+        return {"success": report["success_rate"], "return": report["average_return"]}
+
+    return run
+
+
+def _tell(result: dict[str, Any], settings: TrainConfig) -> None:
+    loss = "" if result["loss"] is None else f", loss {result['loss']:.4f}"
+    typer.echo(
+        f"{result['steps']} steps in {result['seconds']:.0f} s{loss}; {result['samples_per_s']:.1f} samples/s, "
+        f"{result['data_wait']:.1%} of the time waiting for data"
+    )
+    if result["best"] is not None:
+        typer.echo(f"best {settings.checkpoint.metric}: {result['best']:.4f}, in {settings.out / 'best'}")
+    typer.echo(f"last checkpoint: {settings.out / 'last'}")
+
+
+def _need_torch() -> None:
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise VgilError("training needs torch, which is not installed; pip install 'vgil_ros[policy]'") from error

@@ -1,0 +1,239 @@
+"""What a training is told: YAML, then `key=value` from the command line, checked as a whole before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from vgil_ros.assets import share_dir
+from vgil_ros.policies.config import Frozen
+from vgil_ros.training.augmentation import AugmentationConfig
+from vgil_ros.training.errors import TrainingError
+
+
+class FolderConfig(Frozen):
+    """A folder of episodes (or one file) and its share of the samples; without weights, shares go by rows."""
+
+    path: Path
+    weight: float | None = Field(default=None, gt=0)
+
+
+class DataConfig(Frozen):
+    """Where the episodes are and what of them is used.
+
+    Attributes:
+        cameras: in the policy's order; None: all of the first episode.
+        base_action: the base's two velocities join the action.
+        validation: share of each folder's episodes that is kept for validation.
+        skip_bad: train without episodes that are broken.
+        workers: processes that load. decoded_gib: memory for decoded JPEGs, at most half of what is free.
+    """
+
+    folders: tuple[FolderConfig, ...] = Field(min_length=1)
+    cameras: tuple[str, ...] | None = Field(default=None, min_length=1)
+    base_action: bool = False
+    validation: float = Field(default=0.1, ge=0, lt=1)
+    skip_bad: bool = False
+    workers: int = Field(default=2, ge=0)
+    decoded_gib: float = Field(default=4.0, ge=0)
+
+    @field_validator("folders", mode="before")
+    @classmethod
+    def _plain_paths(cls, value: Any) -> Any:
+        """`folders: some/where` and `folders: [a, b]` mean folders without weights."""
+        several = [value] if isinstance(value, (str, Path, dict)) else value
+        return [{"path": one} if isinstance(one, (str, Path)) else one for one in several]
+
+    @model_validator(mode="after")
+    def _all_or_no_weights(self) -> DataConfig:
+        if len({folder.weight is None for folder in self.folders}) > 1:
+            raise ValueError("give all folders a weight, or none")
+        return self
+
+
+class OptimizerConfig(Frozen):
+    """AdamW; `backbone_lr` is the image backbones' own rate, None: `lr`."""
+
+    lr: float = Field(default=1e-4, gt=0)
+    backbone_lr: float | None = Field(default=None, ge=0)
+    weight_decay: float = Field(default=1e-4, ge=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    clip_norm: float | None = Field(default=10.0, gt=0)
+
+
+class ScheduleConfig(Frozen):
+    """Linear warm-up, then constant or half a cosine down to `final` (a share of the rate) at the last step."""
+
+    kind: Literal["constant", "cosine"] = "cosine"
+    warmup_steps: int = Field(default=500, ge=0)
+    final: float = Field(default=0.0, ge=0, le=1)
+
+
+class EmaConfig(Frozen):
+    """A running mean of the weights, which is what is validated and saved; decay rises to its full value."""
+
+    enabled: bool = True
+    decay: float = Field(default=0.999, gt=0, lt=1)
+
+
+class CheckpointConfig(Frozen):
+    """Every so many steps `last` is written, and the `keep` best by `metric` (`best` is the best of them)."""
+
+    every: int = Field(default=1000, gt=0)
+    keep: int = Field(default=3, ge=0)
+    metric: Literal["validation_loss", "success"] = "validation_loss"
+
+
+class EvaluationConfig(Frozen):
+    """Rollouts on the simulated robot at each checkpoint, where `task` is given."""
+
+    task: str | None = None
+    episodes: int = Field(default=20, gt=0)
+    seed: int = Field(default=1000, ge=0)
+
+
+class LogConfig(Frozen):
+    """`log.jsonl` and `curves.png` always; TensorBoard where installed; wandb where a project is named."""
+
+    every: int = Field(default=50, gt=0)
+    tensorboard: bool = True
+    wandb_project: str | None = None
+
+
+class TrainConfig(Frozen):
+    """A training.
+
+    Attributes:
+        policy: `type` and the policy's own sizes; state, action, cameras, joints and rate come from the data.
+        batch_size: of all processes together.
+        backbone_weights: for the image backbones: "imagenet", or a file of torchvision's; None: random.
+        validation_samples: at most so many, evenly spread over the validation episodes.
+    """
+
+    policy: dict[str, Any]
+    data: DataConfig
+    out: Path
+    steps: int = Field(default=100_000, gt=0)
+    batch_size: int = Field(default=8, gt=0)
+    seed: int = Field(default=0, ge=0)
+    device: str = "cpu"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    backbone_weights: str | None = None
+    validation_samples: int = Field(default=512, gt=0)
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
+    ema: EmaConfig = EmaConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    log: LogConfig = LogConfig()
+
+    @model_validator(mode="after")
+    def _success_needs_rollouts(self) -> TrainConfig:
+        if self.checkpoint.metric == "success" and self.evaluation.task is None:
+            raise ValueError("checkpoint.metric success needs evaluation.task")
+        return self
+
+
+def load_config(source: str | Path | None, overrides: list[str], values: dict[str, Any] | None = None) -> TrainConfig:
+    """Make a configuration.
+
+    Args:
+        source: a YAML file, or a name in config/policies; None: nothing but what follows.
+        overrides: `key=value`, dots for what lies within, values as YAML: `optimizer.lr=3e-5`.
+        values: by dotted key; they win over the file, overrides over them.
+
+    Raises:
+        TrainingError: naming the key, what was found and what is allowed.
+    """
+    path = config_path(source) if source is not None else None
+    tree = _read(path) if path is not None else {}
+    for key, value in (values or {}).items():
+        _set(tree, key, value)
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise TrainingError(f"'{text}': allowed is key=value, such as optimizer.lr=3e-5")
+        _set(tree, key, _yaml(value, f"'{text}'"))
+    return parse_config(tree, str(path) if path is not None else "the command line")
+
+
+def parse_config(tree: dict[str, Any], where: str) -> TrainConfig:
+    """Check values; see `load_config`."""
+    try:
+        return TrainConfig.model_validate(tree)
+    except ValidationError as error:
+        raise TrainingError(f"{where}: {validation_words(error)}") from None
+
+
+def config_path(source: str | Path) -> Path:
+    """Return the file of a training configuration, by name or path.
+
+    Raises:
+        TrainingError: where neither exists.
+    """
+    path = Path(source).expanduser()
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise TrainingError(f"{path}: no such file")
+        return path
+    named = share_dir() / "config" / "policies" / f"{source}.yaml"
+    if not named.is_file():
+        known = sorted(one.stem for one in named.parent.glob("*.yaml"))
+        raise TrainingError(f"configuration '{source}' is unknown; allowed: {known}, or a path to a .yaml file")
+    return named
+
+
+def validation_words(error: ValidationError) -> str:
+    """Say what pydantic found, key by key."""
+    words = []
+    for fault in error.errors():
+        where = ".".join(str(part) for part in fault["loc"]) or "the configuration"
+        if fault["type"] == "extra_forbidden":
+            words.append(f"{where}: unknown key{_allowed(fault['loc'])}")
+        elif fault["type"] == "missing":
+            words.append(f"{where}: missing")
+        else:
+            words.append(f"{where}: {fault['msg'].removeprefix('Value error, ')}, found {fault['input']!r}"[:400])
+    return "; ".join(words)
+
+
+def _allowed(loc: tuple[int | str, ...]) -> str:
+    model: Any = TrainConfig
+    for part in loc[:-1]:
+        field = model.model_fields.get(part) if isinstance(part, str) else None
+        if field is None or not hasattr(field.annotation, "model_fields"):
+            return ""
+        model = field.annotation
+    return f", allowed are {sorted(model.model_fields)}"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        tree = _yaml(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise TrainingError(f"{path}: cannot be read ({error})") from error
+    if not isinstance(tree, dict):
+        raise TrainingError(f"{path}: found {type(tree).__name__}, allowed is a mapping of keys to values")
+    return tree
+
+
+def _yaml(text: str, where: str) -> Any:
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise TrainingError(f"{where}: not YAML ({error})") from error
+    return value
+
+
+def _set(tree: dict[str, Any], key: str, value: Any) -> None:
+    *parents, name = key.split(".")
+    for parent in parents:
+        inner = tree.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            raise TrainingError(f"'{key}': '{parent}' is {inner!r}, which has no keys within")
+        tree = inner
+    tree[name] = value

@@ -1,0 +1,129 @@
+"""One process or several. Several run under `torchrun`, through Accelerate."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from vgil_ros.training.errors import TrainingError
+
+
+class Engine(Protocol):
+    """What a training loop needs of its fellows."""
+
+    device: torch.device
+    rank: int
+    processes: int
+
+    def wrap(self, module: nn.Module) -> nn.Module:
+        """Make the module's gradients the mean over all processes."""
+
+    def mean(self, value: Tensor) -> Tensor:
+        """Mean of a tensor over all processes."""
+
+    def wait(self) -> None:
+        """Wait until all processes are here."""
+
+    def close(self) -> None:
+        """Part from the others."""
+
+
+class Alone:
+    """One process."""
+
+    rank, processes = 0, 1
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def wrap(self, module: nn.Module) -> nn.Module:
+        """See `Engine.wrap`."""
+        return module
+
+    def mean(self, value: Tensor) -> Tensor:
+        """See `Engine.mean`."""
+        return value
+
+    def wait(self) -> None:
+        """See `Engine.wait`."""
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+
+
+class Together:
+    """Several processes under Accelerate. Loading, autocast and optimiser are the same code as in one process."""
+
+    def __init__(self, accelerator: Any) -> None:
+        self._accelerator = accelerator
+        self.device: torch.device = accelerator.device
+        self.rank: int = accelerator.process_index
+        self.processes: int = accelerator.num_processes
+
+    def wrap(self, module: nn.Module) -> nn.Module:
+        """See `Engine.wrap`."""
+        wrapped: nn.Module = self._accelerator.prepare(module)
+        return wrapped
+
+    def mean(self, value: Tensor) -> Tensor:
+        """See `Engine.mean`."""
+        reduced: Tensor = self._accelerator.reduce(value.clone(), "mean")
+        return reduced
+
+    def wait(self) -> None:
+        """See `Engine.wait`."""
+        self._accelerator.wait_for_everyone()
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._accelerator.end_training()
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
+def make_engine(device: str) -> Engine:
+    """Join the processes that `torchrun` started, or stand alone.
+
+    Raises:
+        TrainingError: the device is not there, or Accelerate is missing where it is needed.
+    """
+    found = checked_device(device)
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return Alone(found)
+    try:
+        accelerate = importlib.import_module("accelerate")  # only needed here
+    except ImportError as error:
+        raise TrainingError(
+            "training in several processes needs accelerate, which is not installed; pip install 'vgil_ros[train]'"
+        ) from error
+    # not every weight has a share in the loss: ACT's padding head, for one
+    unused = accelerate.DistributedDataParallelKwargs(find_unused_parameters=True)
+    return Together(accelerate.Accelerator(cpu=found.type == "cpu", mixed_precision="no", kwargs_handlers=[unused]))
+
+
+def checked_device(name: str) -> torch.device:
+    """Return a device that is there.
+
+    Raises:
+        TrainingError: it is unknown, or not there.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise TrainingError(f"device '{name}' is unknown: {error}") from None
+    if device.type not in ("cpu", "cuda"):
+        raise TrainingError(f"device '{name}': allowed are cpu, cuda and cuda:N")
+    count = torch.cuda.device_count() if device.type == "cuda" else 0
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise TrainingError(f"device '{name}': torch finds {count} CUDA devices here; allowed: cpu or one of those")
+    return device
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+    """Give autocast to bfloat16 where `precision` is "bf16"."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")

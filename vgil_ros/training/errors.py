@@ -1,0 +1,9 @@
+"""What can go wrong while training."""
+
+from __future__ import annotations
+
+from vgil_ros.core.errors import VgilError
+
+
+class TrainingError(VgilError):
+    """Data that cannot be trained from, a wrong configuration, or a run that cannot go on."""

@@ -1,0 +1,281 @@
+"""The training loop, one for all policies.
+
+All that is random in a step follows from the seed and the step's number: which rows, how pictures are changed, and
+torch's own generators (dropout, noise), which are seeded anew at each step. So a run that was cut off and resumed
+computes what an unbroken one would, and nothing of a generator's state need be kept.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor, nn
+
+from vgil_ros.policies.base import Policy
+from vgil_ros.training.augmentation import Augmentation
+from vgil_ros.training.checkpoints import RESUME, Checkpoints, need_room, writing
+from vgil_ros.training.config import TrainConfig
+from vgil_ros.training.dataset import Batch
+from vgil_ros.training.dataset_loader import Loader
+from vgil_ros.training.distributed import Engine, autocast, make_engine
+from vgil_ros.training.ema import Ema
+from vgil_ros.training.errors import TrainingError
+from vgil_ros.training.sampling import ProcessBatches
+from vgil_ros.training.trainer_log import RunLog
+from vgil_ros.training.trainer_setup import load_data, make_optimizer, make_policy, rate_factor
+from vgil_ros.training.trainer_state import Clock, Window
+from vgil_ros.training.trainer_validation import Validation
+
+CONFIG = "config.yaml"
+Evaluate = Callable[[Path], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run came to.
+
+    Attributes:
+        loss: mean of the last logged steps. best: value of the checkpoint metric, None where there was none.
+        data_wait: share of the time in which the loop waited for data.
+    """
+
+    out: Path
+    steps: int
+    loss: float | None
+    best: float | None
+    samples_per_s: float
+    data_wait: float
+    seconds: float
+
+
+class LossModule(nn.Module):
+    """A policy whose forward pass is its loss, which is what several processes share."""
+
+    def __init__(self, policy: Policy, precision: str) -> None:
+        super().__init__()
+        self.policy, self._precision = policy, precision
+
+    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """(loss, its parts)."""
+        with autocast(self.policy.device, self._precision):
+            out = self.policy.compute_loss(batch)
+        return out.loss, out.parts
+
+
+class Trainer:
+    """Trains a policy as a configuration says. Make it, then `run` it once."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        *,
+        resume: bool = False,
+        evaluate: Evaluate | None = None,
+        progress: bool = True,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        """Check and load everything.
+
+        Args:
+            resume: go on from `config.out`; without it, `config.out` must hold no run.
+            evaluate: rollouts of a checkpoint folder; gives "success" and other numbers for the log.
+
+        Raises:
+            TrainingError, PolicyError: see `load_data`, `make_policy`, `make_engine`.
+        """
+        self.config = config
+        self.engine: Engine = make_engine(config.device)
+        if config.batch_size % self.engine.processes:
+            raise TrainingError(f"batch_size {config.batch_size} cannot be shared by {self.engine.processes} processes")
+        first = self.engine.rank == 0
+        self._say = say if first else lambda _: None
+        self._progress = progress
+        _check_out(config.out, resume=resume)
+        self.data = load_data(config, self._say, progress=progress and first)
+        self.policy = make_policy(config, self.data, self._say).to(self.engine.device)
+        self._module = self.engine.wrap(LossModule(self.policy, config.precision))
+        self._optimizer = make_optimizer(self.policy, config)
+        self.ema = Ema(self.policy, config.ema) if config.ema.enabled else None
+        self._augment = Augmentation(config.augmentation, config.seed)
+        self._validation = Validation(self.data.validation, config, self.engine)
+        self._evaluate = evaluate
+        self._window = Window()
+        by_success = config.checkpoint.metric == "success"
+        self._checkpoints = Checkpoints(config.out, config.checkpoint.keep, higher_is_better=by_success)
+        self.step = 0
+        if resume:
+            self._restore(self._checkpoints.load_state())
+
+    @property
+    def shown(self) -> Policy:
+        """The policy that is validated and saved: the running mean where it is on."""
+        return self.ema.policy if self.ema is not None else self.policy
+
+    def run(self) -> TrainResult:
+        """Train to the last step.
+
+        Raises:
+            TrainingError: the loss is not finite, or the disk is full; what was saved before stands.
+            EpisodeError: an episode can no longer be read.
+        """
+        config, engine = self.config, self.engine
+        if engine.rank == 0:
+            self._prepare_out()
+        engine.wait()
+        log = RunLog(config, self.step, first=engine.rank == 0, progress=self._progress)
+        clock, began, last = Clock(), self.step, None
+        try:
+            batches = iter(self._loader())
+            while self.step < config.steps:
+                since = time.perf_counter()
+                batch = next(batches)
+                clock.waited(since)
+                last = self._turn(batch, log, clock) or last
+        except KeyboardInterrupt:
+            log.say(f"stopped at step {self.step}; go on with: vgil train --resume {config.out}")
+            raise
+        finally:
+            log.close()
+            self.data.train.close()
+            self.data.validation.close()
+        rate = (self.step - began) * config.batch_size / max(clock.seconds, 1e-9)
+        best = self._checkpoints.ranked[0][0] if self._checkpoints.ranked else None
+        return TrainResult(config.out, self.step, last, best, rate, clock.share, clock.seconds)
+
+    def close(self) -> None:
+        """Part from the other processes."""
+        self.engine.close()
+
+    def _loader(self) -> Loader:
+        config, engine = self.config, self.engine
+        batches = ProcessBatches(
+            self.data.sampling, config.batch_size, self.step, config.steps, engine.rank, engine.processes
+        )
+        return Loader(self.data.train, batches, config.data.workers, engine.device)
+
+    def _turn(self, batch: Batch, log: RunLog, clock: Clock) -> float | None:
+        """One step and what follows from its number; the mean loss where a line was logged."""
+        config = self.config
+        norm = self._learn(batch)
+        self.step += 1
+        log.step()
+        ended, loss = self.step == config.steps, None
+        if self.step % config.log.every == 0 or ended:
+            loss = self._log_step(log, norm, clock)
+        if self.step % config.checkpoint.every == 0 or ended:
+            with writing(config.out):
+                self._checkpoint(log)
+        return loss
+
+    def _learn(self, batch: Batch) -> Tensor:
+        """One step of the optimiser; gives the norm of the gradient."""
+        config, engine = self.config, self.engine
+        torch.manual_seed((config.seed * 1_000_003 + self.step) * engine.processes + engine.rank)
+        share = config.batch_size // engine.processes
+        batch = self._augment(batch, self.step, engine.rank * share, config.batch_size)
+        factor = rate_factor(config.schedule, self.step, config.steps)
+        for group in self._optimizer.param_groups:
+            group["lr"] = group["full_lr"] * factor
+        self._module.train()
+        loss, parts = self._module(batch)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        clip = config.optimizer.clip_norm
+        norm = nn.utils.clip_grad_norm_(self.policy.parameters(), float("inf") if clip is None else clip)
+        self._optimizer.step()
+        if self.ema is not None:
+            self.ema.update(self.policy, self.step)
+        self._window.add({**parts, "loss": loss})
+        return norm
+
+    def _log_step(self, log: RunLog, norm: Tensor, clock: Clock) -> float:
+        means = self._window.take(self.engine)
+        seconds, share = clock.lap()
+        groups = self._optimizer.param_groups
+        record = {
+            "kind": "train",
+            "step": self.step,
+            "epoch": self.step * self.config.batch_size / self.data.sampling.length,
+            **means,
+            "lr": groups[0]["lr"],
+            "lr_backbone": groups[1]["lr"],
+            "grad_norm": float(norm),
+            "samples_per_s": self.config.log.every * self.config.batch_size / seconds,
+            "data_wait": share,
+            "seconds": clock.seconds,
+        }
+        with writing(self.config.out):
+            log.write(record)
+        if not all(torch.isfinite(torch.tensor(list(means.values())))):
+            raise TrainingError(
+                f"step {self.step}: the loss is not finite ({means}); try a smaller optimizer.lr or precision fp32; "
+                f"the last good checkpoint is in {self.config.out}"
+            )
+        return means["loss"]
+
+    def _checkpoint(self, log: RunLog) -> None:
+        """Validate, save, roll out, draw. Every process validates; the first one does the rest."""
+        losses = self._validation.run(self.shown)
+        if losses:
+            log.write({"kind": "validation", "step": self.step, **losses})
+        window = self._window.state(self.engine)
+        if self.engine.rank == 0:
+            value = losses.get("loss")
+            if self._evaluate is not None:
+                self.shown.save(self.config.out / "last")
+                scores = dict(self._evaluate(self.config.out / "last"))
+                log.write({"kind": "rollouts", "step": self.step, **scores})
+                value = scores["success"] if self.config.checkpoint.metric == "success" else value
+            self._checkpoints.save(self.shown, self.step, value)
+            self._checkpoints.save_state(self._state(window))
+            log.draw()
+        self.engine.wait()
+
+    def _state(self, window: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "fingerprint": self.data.fingerprint,
+            "policy": self.policy.state_dict(),
+            "ema": self.ema.policy.state_dict() if self.ema is not None else None,
+            "optimizer": self._optimizer.state_dict(),
+            "window": window,
+        }
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        if state["fingerprint"] != self.data.fingerprint:
+            raise TrainingError(
+                f"{self.config.out}: was trained from data with fingerprint {state['fingerprint']}, the folders now "
+                f"have {self.data.fingerprint}; a run goes on with the same episodes alone"
+            )
+        self.policy.load_state_dict(state["policy"])
+        if self.ema is not None:
+            self.ema.policy.load_state_dict(state["ema"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._window.restore(state["window"], self.engine.device)
+        self.step = state["step"]
+
+    def _prepare_out(self) -> None:
+        out = self.config.out
+        weights = sum(value.numel() * value.element_size() for value in self.policy.state_dict().values())
+        with writing(out):
+            # last, best, the kept ones and one in the making; twice the state: weights, mean, two moments
+            need_room(out, weights * (self.config.checkpoint.keep + 3) + 2 * 4 * weights)
+            text = yaml.safe_dump(self.config.model_dump(mode="json"), sort_keys=False)
+            (out / CONFIG).write_text(text, encoding="utf-8")
+
+
+def _check_out(out: Path, *, resume: bool) -> None:
+    if resume:
+        return
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    if (out / RESUME).exists() or (out / "log.jsonl").exists():
+        raise TrainingError(
+            f"{out}: holds a run already; go on with `vgil train --resume {out}`, or take another --out"
+        )
