@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
+import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "episodes"))
 GOLDEN = Path(__file__).parents[1] / "episodes" / "golden"
@@ -21,6 +21,7 @@ TINY = {
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory, monkeypatch):
+    torch.set_num_threads(1)  # threads that wait for each other crawl on a busy machine
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
 
 
@@ -65,7 +66,3 @@ def episodes(tmp_path: Path) -> Path:
 def environment() -> dict[str, str]:
     """For processes started by tests."""
     return {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-
-
-def rng(seed: int = 0) -> np.random.Generator:
-    return np.random.default_rng(seed)

@@ -1,0 +1,142 @@
+"""A sample is what the reader says, whatever the layout; statistics are those of all rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vgil_ros.episodes.reader import EpisodeReader
+from vgil_ros.policies.config import Normalization
+from vgil_ros.policies.normalizer import Normalizer
+from vgil_ros.training import dataset_scan
+from vgil_ros.training.dataset import EpisodeDataset, SampleSpec
+from vgil_ros.training.dataset_check import fingerprint
+from vgil_ros.training.dataset_facts import read_facts
+from vgil_ros.training.dataset_loader import Loader
+from vgil_ros.training.dataset_pictures import DecodedPictures
+from vgil_ros.training.dataset_scan import scan_folder
+from vgil_ros.training.statistics import Moments, make_normalizer, merge_all
+
+GOLDEN = Path(__file__).parents[1] / "episodes" / "golden"
+LAYOUTS = sorted(path.stem for path in GOLDEN.glob("*.hdf5"))
+CHUNK = 4
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_samples_are_the_readers_rows(layout: str) -> None:
+    facts = read_facts(GOLDEN / f"{layout}.hdf5")
+    cameras = tuple(facts.cameras)
+    data = EpisodeDataset([facts], SampleSpec(cameras, CHUNK, previous=True))
+    batch = data.batch(range(len(data)))
+    with EpisodeReader(facts.path) as episode:
+        action = episode.aligned_action()
+        np.testing.assert_allclose(batch["qpos"], episode.qpos, rtol=1e-6)
+        for t in range(episode.rows):
+            held = np.minimum(np.arange(t, t + CHUNK), episode.rows - 1)
+            np.testing.assert_allclose(batch["action"][t], action[held], rtol=1e-6)
+            assert batch["is_pad"][t].tolist() == [t + i >= episode.rows for i in range(CHUNK)]
+            for name in cameras:
+                assert np.array_equal(batch["images"][name][t], episode.image(name, t))
+                assert np.array_equal(batch["previous_images"][name][t], episode.image(name, max(t - 1, 0)))
+    assert batch["images"][cameras[0]].dtype == torch.uint8
+
+
+def test_base_joins_the_action_with_its_shift() -> None:
+    facts = read_facts(GOLDEN / "mobile_aloha.hdf5")
+    batch = EpisodeDataset([facts], SampleSpec(tuple(facts.cameras), 2, base=True)).batch([3])
+    with EpisodeReader(facts.path) as episode:
+        wanted = np.concatenate([episode.action, episode.base_action], axis=1)[2:4]  # read after the observation
+    np.testing.assert_allclose(batch["action"][0], wanted, rtol=1e-6)
+
+
+def test_chunks_do_not_run_into_the_next_episode(episodes: Path) -> None:
+    facts = scan_folder(episodes)
+    assert [one.rows for one in facts] == [7, 9, 11]
+    data = EpisodeDataset(facts, SampleSpec(tuple(facts[0].cameras), 20))
+    assert [data.locate(i) for i in (0, 6, 7, 15, 16, 26)] == [(0, 0), (0, 6), (1, 0), (1, 8), (2, 0), (2, 10)]
+    batch = data.batch([5, 7])
+    assert (~batch["is_pad"]).sum(1).tolist() == [2, 9]
+    assert batch["task"] == ["test", "test"]
+
+
+def test_a_jpeg_is_decoded_once(episodes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = scan_folder(episodes)
+    cameras = tuple(facts[0].cameras)
+    plain = EpisodeDataset(facts, SampleSpec(cameras, CHUNK)).batch(range(27))
+    size = 48 * 64 * 3
+    data = EpisodeDataset(facts, SampleSpec(cameras, CHUNK), DecodedPictures(facts, cameras, 30 * size))
+    counted = []
+    image = EpisodeReader.image
+    monkeypatch.setattr(EpisodeReader, "image", lambda self, *a: counted.append(a) or image(self, *a))
+    for expected in (2 * 27, 2 * 27 - 30):  # thirty have room
+        counted.clear()
+        batch = data.batch(range(27))
+        assert len(counted) == expected
+        for name in cameras:
+            assert torch.equal(batch["images"][name], plain["images"][name])
+
+
+def test_workers_share_what_is_decoded_and_give_the_same(episodes: Path) -> None:
+    facts = scan_folder(episodes)
+    cameras = tuple(facts[0].cameras)
+    order = [[0, 8], [26, 3], [0, 26], [11, 12]]
+    decoded = DecodedPictures(facts, cameras, 1 << 20)
+    data = EpisodeDataset(facts, SampleSpec(cameras, CHUNK), decoded)
+    plain = EpisodeDataset(facts, SampleSpec(cameras, CHUNK))
+    for indices, batch in zip(order, Loader(data, order, 2, torch.device("cpu")), strict=True):
+        wanted = plain.batch(indices)
+        assert torch.equal(batch["action"], wanted["action"])
+        assert all(torch.equal(batch["images"][name], wanted["images"][name]) for name in cameras)
+    out = np.empty((48, 64, 3), np.uint8)
+    assert decoded.load((1, cameras[0]), 1, out)  # what a worker decoded is known here
+    assert not decoded.load((1, cameras[0]), 2, out)
+
+
+def test_statistics_are_those_of_all_rows(episodes: Path) -> None:
+    facts = scan_folder(episodes)
+    arrays = []
+    for path in (one.path for one in facts):
+        with EpisodeReader(path) as episode:
+            arrays.append((episode.qpos, episode.aligned_action()))
+    qpos, action = (np.concatenate(parts) for parts in zip(*arrays, strict=True))
+    for mode in ("mean_std", "min_max"):
+        spec = Normalization(qpos={"mode": mode}, action={"mode": mode})
+        wanted = Normalizer.fit(spec, qpos, action, 1).state_dict()
+        found = make_normalizer(spec, merge_all(f.qpos for f in facts), merge_all(f.action for f in facts), {}, ("a",))
+        for key, value in found.state_dict().items():
+            torch.testing.assert_close(value, wanted[key], rtol=1e-5, atol=1e-6)
+
+
+def test_merged_moments_are_those_of_the_whole() -> None:
+    rows = np.random.default_rng(0).normal(5.0, 3.0, (50, 3))
+    parts = merge_all(Moments.of(part) for part in np.split(rows, [1, 7, 30]))
+    np.testing.assert_allclose(parts.std, rows.std(0, ddof=1))
+    np.testing.assert_allclose(parts.mean, rows.mean(0))
+    assert parts.low == tuple(rows.min(0))
+
+
+def test_facts_are_remembered_until_the_file_changes(episodes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = scan_folder(episodes)
+    read: list[Path] = []
+    monkeypatch.setattr(dataset_scan, "read_facts", lambda path: read.append(path) or read_facts(path))
+    assert scan_folder(episodes) == first
+    assert read == []
+    changed = first[1].path
+    data = changed.read_bytes()
+    changed.unlink()
+    changed.write_bytes(data)
+    assert scan_folder(episodes) == first
+    assert read == [changed]
+
+
+def test_fingerprint_is_the_datas(episodes: Path, tmp_path: Path) -> None:
+    facts = scan_folder(episodes)
+    cameras = tuple(facts[0].cameras)
+    moved = episodes.rename(tmp_path / "moved")
+    again = scan_folder(moved)
+    assert fingerprint(facts, cameras, base=False) == fingerprint(again[::-1], cameras, base=False)
+    assert fingerprint(facts, cameras, base=False) != fingerprint(facts[:2], cameras, base=False)
+    assert fingerprint(facts, cameras, base=False) != fingerprint(facts, cameras[:1], base=False)
