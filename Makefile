@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed-$(shell cat setup.py Makefile | cksum | cut -d' ' -f
 help:
 	@echo "make demo       record, check and plot episodes of a simulated robot"
 	@echo "make test       lint, types and every test"
-	@echo "make test-fast  the tests that need no policies and no more than a minute"
+	@echo "make test-fast  the tests that need neither ROS nor torch, in a few minutes"
 	@echo "make bench      the benchmarks, with their figures"
 	@echo "make clean      remove the virtual environment and build folders"
 
@@ -17,10 +17,10 @@ demo: setup
 	$(BIN)/vgil demo
 
 test: setup lint
-	$(BIN)/pytest -m "not bench"
+	PYTEST=$(BIN)/pytest sh scripts/test.sh
 
 test-fast: setup
-	$(BIN)/pytest -m "not bench and not slow" --ignore test/policies
+	$(BIN)/pytest -m "not bench and not slow" test/core test/episodes test/robots test/cli
 
 bench: setup
 	$(BIN)/pytest -s -m bench test/bench/bench_*.py
