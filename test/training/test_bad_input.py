@@ -89,7 +89,7 @@ def test_a_run_is_not_written_over(tree, episodes: Path) -> None:
 def small_disk(tmp_path: Path):
     folder = tmp_path / "disk"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "none", str(folder)], capture_output=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "none", str(folder)], capture_output=True)
     if mounted.returncode:
         pytest.skip("may not mount a tmpfs here")
     yield folder

@@ -1,0 +1,153 @@
+"""Loader: samples/s against one that opens the file for each sample and reads as ACT's own data set does, in ratio.
+
+python test/bench/bench_loader.py [--episodes 4] [--rows 60] [--size 480 640] [--workers 2] [--seconds 8]
+
+The peer follows the reading steps of act's and act-plus-plus' data sets: open, shape, one row of qpos and of each
+camera, all actions from the row on, JPEG decoded, stacked, channels first, float32 / 255, normalised numbers. Ours gives
+uint8, as the device does the rest. JPEG is measured after one pass over the episodes (later epochs), and in that pass.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from vgil_ros.training.dataset import EpisodeDataset, SampleSpec
+from vgil_ros.training.dataset_loader import Loader
+from vgil_ros.training.dataset_pictures import DecodedPictures
+from vgil_ros.training.dataset_scan import scan_folder
+
+CAMERAS, DIM, CHUNK, BATCH = ("cam_high", "cam_low", "cam_left_wrist", "cam_right_wrist"), 14, 100, 8
+
+
+def write(folder: Path, episodes: int, rows: int, size: tuple[int, int], *, jpeg: bool) -> None:
+    """Write episodes in ALOHA's or act-plus-plus' layout, of pictures about as hard as a room."""
+    random = np.random.default_rng(0)
+    base = sum(
+        w * cv2.GaussianBlur(random.standard_normal((*size, 3)).astype(np.float32), (0, 0), s) * s
+        for s, w in ((40, 1.0), (10, 0.4), (3, 0.15), (1, 0.05))
+    )
+    scene = cv2.normalize(base, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+    folder.mkdir()
+    for number in range(episodes):
+        with h5py.File(folder / f"episode_{number}.hdf5", "w") as file:
+            file.attrs["sim"], file.attrs["compress"] = False, jpeg
+            for name in ("observations/qpos", "observations/qvel", "action"):
+                file[name] = random.standard_normal((rows, DIM)).astype(np.float32)
+            for c, name in enumerate(CAMERAS):
+                pictures = [np.roll(scene, 7 * t + 31 * c + 101 * number, axis=1) for t in range(rows)]
+                if jpeg:
+                    coded = [cv2.imencode(".jpg", p, [cv2.IMWRITE_JPEG_QUALITY, 50])[1].ravel() for p in pictures]
+                    width = max(map(len, coded))
+                    data = np.stack([np.pad(one, (0, width - len(one))) for one in coded])
+                else:
+                    data = np.stack(pictures)
+                file.create_dataset(f"observations/images/{name}", data=data, chunks=(1, *data.shape[1:]))
+
+
+class PeerDataset(Dataset):
+    """Reads a sample as the peers do."""
+
+    def __init__(self, paths: list[Path], rows: int) -> None:
+        self.paths, self.rows = paths, rows
+
+    def __len__(self) -> int:
+        return len(self.paths) * self.rows
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, ...]:
+        row = index % self.rows
+        with h5py.File(self.paths[index // self.rows], "r") as file:
+            shape = file["/action"].shape
+            qpos = file["/observations/qpos"][row]
+            images = [file[f"/observations/images/{name}"][row] for name in CAMERAS]
+            if file.attrs["compress"]:
+                images = [cv2.imdecode(image, 1) for image in images]
+            action = file["/action"][max(0, row - 1) :]
+        padded = np.zeros(shape, np.float32)
+        padded[: len(action)] = action
+        is_pad = np.zeros(shape[0])
+        is_pad[len(action) :] = 1
+        pictures = torch.einsum("k h w c -> k c h w", torch.from_numpy(np.stack(images))) / 255.0
+        return pictures, torch.from_numpy(qpos) / 1.0, torch.from_numpy(padded) / 1.0, torch.from_numpy(is_pad).bool()
+
+
+def rate(batches: Iterator, seconds: float) -> float:
+    """Samples/s over `seconds`, after two batches of warm-up."""
+    for _ in range(2):
+        next(batches)
+    start, count = time.perf_counter(), 0
+    while time.perf_counter() - start < seconds:
+        next(batches)
+        count += BATCH
+    return count / (time.perf_counter() - start)
+
+
+def batches_of(rows: int, count: int) -> list[list[int]]:
+    """Random batches of one length."""
+    random = np.random.default_rng(1)
+    return [random.integers(0, rows, BATCH).tolist() for _ in range(count)]
+
+
+def measure(folder: Path, rows: int, workers: int, seconds: float) -> dict[str, float]:
+    """Samples/s of the peer, of ours in the first pass and in later ones, and the ratios."""
+    facts = scan_folder(folder)
+    total = rows * len(facts)
+    order = batches_of(total, 100_000)
+    peer = DataLoader(PeerDataset([one.path for one in facts], rows), batch_sampler=order, num_workers=workers)
+    found = {"peer": rate(iter(peer), seconds)}
+    decoded = DecodedPictures(facts, CAMERAS, 8 << 30)
+    data = EpisodeDataset(facts, SampleSpec(CAMERAS, CHUNK), decoded)
+    cold = EpisodeDataset(facts, SampleSpec(CAMERAS, CHUNK))
+    found["ours_first_pass"] = rate(iter(Loader(cold, order, workers, torch.device("cpu"))), seconds)
+    once = [list(range(i, min(i + BATCH, total))) for i in range(0, total, BATCH)]
+    for _ in Loader(data, once, workers, torch.device("cpu")):
+        pass
+    found["ours"] = rate(iter(Loader(data, order, workers, torch.device("cpu"))), seconds)
+    return {
+        **found,
+        "ratio_first_pass": found["ours_first_pass"] / found["peer"],
+        "ratio": found["ours"] / found["peer"],
+    }
+
+
+def run(episodes: int, rows: int, size: tuple[int, int], workers: int, seconds: float) -> dict[str, dict[str, float]]:
+    """Both kinds of episode."""
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in ("jpeg", "raw"):
+            write(Path(folder) / kind, episodes, rows, size, jpeg=kind == "jpeg")
+            found[kind] = measure(Path(folder) / kind, rows, workers, seconds)
+            print(json.dumps({kind: {key: round(value, 2) for key, value in found[kind].items()}}))
+    return found
+
+
+@pytest.mark.bench
+def test_loader_against_opening_for_each_sample() -> None:
+    found = run(4, 60, (480, 640), 2, 8.0)
+    assert all(one["ours"] > 0 for one in found.values())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--episodes", type=int, default=4)
+    parser.add_argument("--rows", type=int, default=60)
+    parser.add_argument("--size", type=int, nargs=2, default=(480, 640))
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=8.0)
+    arguments = parser.parse_args()
+    run(arguments.episodes, arguments.rows, tuple(arguments.size), arguments.workers, arguments.seconds)
+
+
+if __name__ == "__main__":
+    main()
