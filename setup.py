@@ -35,6 +35,7 @@ EXTRAS = {
     "sim": ["mujoco>=3.3"],
     "plot": ["matplotlib>=3.5", "av>=12"],
     "policy": ["torch>=2.3", "torchvision", "safetensors>=0.4"],
+    "train": ["accelerate>=0.30"],  # several processes or GPUs
 }
 EXTRAS["demo"] = EXTRAS["ros"] + EXTRAS["sim"] + EXTRAS["plot"]
 EXTRAS["dev"] = ["pytest>=8", "pytest-timeout", "pytest-xdist", "hypothesis", "ruff", "mypy", "types-PyYAML", "psutil"]

@@ -9,8 +9,11 @@ import typer
 
 from vgil_ros import __version__
 from vgil_ros.cli import checkpoint, demo, episodes
+from vgil_ros.cli.eval import evaluate
+from vgil_ros.cli.generate import generate
 from vgil_ros.cli.launch import launch
 from vgil_ros.cli.replay import replay
+from vgil_ros.cli.train import train
 from vgil_ros.core.errors import VgilError
 
 app = typer.Typer(
@@ -20,9 +23,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 episodes.app.command()(replay)
+episodes.app.command()(generate)
 app.add_typer(episodes.app, name="episodes", help="List, show, check, repair, plot, convert and replay episodes.")
 app.add_typer(checkpoint.app, name="checkpoint", help="Show, import, check and replay policy checkpoints.")
 app.command(context_settings={"ignore_unknown_options": True})(launch)
+app.command()(train)
+app.command("eval")(evaluate)
 app.command()(demo.demo)
 
 
