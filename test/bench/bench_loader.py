@@ -4,7 +4,8 @@ python test/bench/bench_loader.py [--episodes 4] [--rows 60] [--size 480 640] [-
 
 The peer follows the reading steps of act's and act-plus-plus' data sets: open, shape, one row of qpos and of each
 camera, all actions from the row on, JPEG decoded, stacked, channels first, float32 / 255, normalised numbers. Ours
-gives uint8, as the device does the rest. JPEG is measured after one pass over the episodes (later epochs), and in that pass.
+gives uint8, as the device does the rest. JPEG is measured after one pass over the episodes (later epochs), and in
+that pass.
 """
 
 from __future__ import annotations
