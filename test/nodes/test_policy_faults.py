@@ -131,7 +131,8 @@ def test_the_estop_holds_ends_the_episode_and_its_release_moves_nothing(running:
     since = running.policy.mark()
     assert running.estop(True).success
     pressed = time.monotonic()
-    held(running, pressed, since, "e-stop set, the robot holds")
+    held(running, pressed, since, "the e-stop is set")
+    assert "e-stop set, the robot holds" in running.policy.output
     until(lambda: running.value("state") == "e-stop", "state")
     refused = running.call("start")
     assert not refused.success
@@ -158,14 +159,15 @@ def test_stop_holds_and_lets_go(running: PolicyRig) -> None:
     assert not running.commands.on("/puppet/command", since=stopped + 0.8), "it lets go of the topic"
 
 
-def test_reset_holds_drops_and_begins_anew(running: PolicyRig) -> None:
+def test_reset_holds_then_begins_anew_unless_it_is_stopped(running: PolicyRig) -> None:
     assert running.call("reset").success
     until(lambda: running.value("state") == "pause", "state")
-    answer = running.call("stop")
-    assert answer.success
-    assert answer.message == "not starting"
-    running.idle()
-    assert running.value("episodes done") is not None
+    assert running.call("stop").message == "not starting"
+    running.run()
+    assert running.call("reset").success
+    until(lambda: running.value("state") == "pause", "state")
+    running.commands.starts.append(time.monotonic())
+    running.running()
 
 
 def test_the_estop_of_a_robot_that_nobody_drives_sends_nothing(rig: PolicyRig) -> None:

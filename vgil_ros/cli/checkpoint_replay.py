@@ -13,7 +13,7 @@ from tqdm import tqdm
 from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes.reader import EpisodeReader, read_episode
 from vgil_ros.policies import PolicyConfig, load_policy
-from vgil_ros.policies.replay import ReplayMetrics, diagnose, replay
+from vgil_ros.policies.replay import SUSPICION, ReplayMetrics, diagnose, replay
 from vgil_ros.policies.runtime import InferenceRuntime
 
 DIAGNOSED_ROWS = 12
@@ -56,14 +56,14 @@ def replay_episode(
         metrics, chunks = replay(predict, lambda i: _observation(policy.config, episode, i), actions, every, names)
         bar.close()
         lines = _lines(metrics, seconds)
-        if metrics.suspicion:
-            rows = np.linspace(0, len(actions) - 1, DIAGNOSED_ROWS).astype(int)
-            observations = [_observation(policy.config, episode, int(i)) for i in rows]
-            likely = [h for h in diagnose(runtime, observations, [actions[i] for i in rows]) if h.likely]
-            lines += [f"looks wrong: {metrics.suspicion}"]
-            lines += [
-                f"  likely: {h.name} (first action's L1 {h.l1:.4f} instead of {h.l1_as_recorded:.4f})" for h in likely
-            ]
+        rows = np.linspace(0, len(actions) - 1, DIAGNOSED_ROWS).astype(int)
+        observations = [_observation(policy.config, episode, int(i)) for i in rows]
+        likely = [h for h in diagnose(runtime, observations, [actions[i] for i in rows]) if h.likely]
+        suspicion = metrics.suspicion or (SUSPICION if likely else None)
+        lines += [f"looks wrong: {suspicion}"] if suspicion else []
+        lines += [
+            f"  likely: {h.name} (first action's L1 {h.l1:.4f} instead of {h.l1_as_recorded:.4f})" for h in likely
+        ]
     if plot is not None:
         _plot(plot, path.name, metrics, chunks, actions, every)
         lines.append(f"plot: {plot}")
@@ -74,9 +74,10 @@ def replay_episode(
         "l1_per_joint": dict(zip(metrics.names, metrics.l1_per_joint.tolist(), strict=True)),
         "l1_by_horizon": metrics.l1_by_horizon,
         "latency_ms": {"p50": float(np.median(seconds) * 1e3), "p99": float(np.percentile(seconds, 99) * 1e3)},
-        "suspicion": metrics.suspicion,
+        "suspicion": suspicion,
+        "likely": [hypothesis.name for hypothesis in likely],
     }
-    return ReplayReport(tuple(lines), values, metrics.suspicion is not None)
+    return ReplayReport(tuple(lines), values, suspicion is not None)
 
 
 def _actions(config: PolicyConfig, episode: EpisodeReader, path: Path) -> np.ndarray:

@@ -32,9 +32,19 @@ class RobotCommands:
         self._node = node
         self._period = period_s
         self.layout = layout
+        self._publishers: list[Any] = []
         self._arms = [self._encoder(arm) for arm in layout.arms]
         base = layout.contract.base
-        self._base = node.create_publisher(Twist, base.command.topic, 10) if base else None
+        self._base = self._publisher(Twist, base.command.topic) if base else None
+
+    def unheard(self) -> tuple[str, ...]:
+        """In words: command topics that nobody listens to yet. What is sent there is lost, and the next one a jump."""
+        return tuple(f"nobody listens on {p.topic_name}" for p in self._publishers if not p.get_subscription_count())
+
+    def contested(self) -> tuple[str, ...]:
+        """In words: command topics on which somebody else publishes too."""
+        topics = [publisher.topic_name for publisher in self._publishers]
+        return tuple(f"somebody else commands {t} too" for t in topics if self._node.count_publishers(t) > 1)
 
     def encode(self, action: np.ndarray, base: np.ndarray | None = None) -> Encoded:
         """Return the messages for an action (>= J,) in units of the action, and a base velocity (2,) [m/s, rad/s].
@@ -71,6 +81,11 @@ class RobotCommands:
         for publisher, message in messages:
             publisher.publish(message)
 
+    def _publisher(self, kind: type, topic: str) -> Any:
+        publisher: Any = self._node.create_publisher(kind, topic, 10)
+        self._publishers.append(publisher)
+        return publisher
+
     def _encoder(self, arm: ArmLayout) -> Callable[[np.ndarray], Encoded]:
         makers = {
             "joint_state": self._joint_state,
@@ -81,7 +96,7 @@ class RobotCommands:
         return makers[arm.arm.command.type](arm)
 
     def _joint_state(self, arm: ArmLayout) -> Callable[[np.ndarray], Encoded]:
-        publisher = self._node.create_publisher(JointState, arm.arm.command.topic, 10)
+        publisher = self._publisher(JointState, arm.arm.command.topic)
         names = list(arm.arm.joints)
 
         def encode(command: np.ndarray) -> Encoded:
@@ -92,11 +107,11 @@ class RobotCommands:
         return encode
 
     def _array(self, arm: ArmLayout) -> Callable[[np.ndarray], Encoded]:
-        publisher = self._node.create_publisher(Float64MultiArray, arm.arm.command.topic, 10)
+        publisher = self._publisher(Float64MultiArray, arm.arm.command.topic)
         return lambda command: [(publisher, Float64MultiArray(data=command.tolist()))]
 
     def _trajectory(self, arm: ArmLayout) -> Callable[[np.ndarray], Encoded]:
-        publisher = self._node.create_publisher(JointTrajectory, arm.arm.command.topic, 10)
+        publisher = self._publisher(JointTrajectory, arm.arm.command.topic)
         names = list(arm.arm.joints)
         after = Duration(sec=int(self._period), nanosec=int(self._period % 1 * 1e9))
 
@@ -116,8 +131,8 @@ class RobotCommands:
                 " not installed; allowed without it: joint_state, float64_multi_array, joint_trajectory"
             ) from error
         topic = arm.arm.command.topic
-        group = self._node.create_publisher(JointGroupCommand, topic, 10)
-        single = self._node.create_publisher(JointSingleCommand, topic.rsplit("/", 1)[0] + "/joint_single", 10)
+        group = self._publisher(JointGroupCommand, topic)
+        single = self._publisher(JointSingleCommand, topic.rsplit("/", 1)[0] + "/joint_single")
         gripper = arm.arm.gripper
         column = arm.arm.joints.index(gripper.joint) if gripper else None
 

@@ -49,7 +49,7 @@ class InferenceWorker(Generic[Question]):
 
     def new_episode(self) -> None:
         """Forget open questions, reset the policy, and start the thread anew where it has died."""
-        if not self._thread.is_alive():
+        if not self.alive:
             self.failure, self._open = None, 0
             self._questions, self._answers = SimpleQueue(), SimpleQueue()
             self._thread = self._start()

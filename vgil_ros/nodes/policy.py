@@ -88,9 +88,10 @@ class PolicyNode(SessionNode):
         return self.runtime({"qpos": observation["qpos"], "images": pictures})
 
     def not_ready(self) -> tuple[str, ...]:
-        """Streams that are missing, and the e-stop."""
+        """Streams that are missing, commands that nobody would hear, and the e-stop."""
         stops = ("the e-stop is set: release it with /policy/estop false",) if self.estop else ()
-        return stops + super().not_ready()
+        unheard = () if self.dry_run else self.commands.unheard()
+        return stops + unheard + super().not_ready()
 
     def command(self, command: Ask) -> Reply:
         """As in every session; and a stop also ends what is only about to begin."""
@@ -232,17 +233,18 @@ class PolicyNode(SessionNode):
 
     def _look_around(self) -> None:
         super()._look_around()
-        topics = [arm.command.topic for arm in self.contract.arms]
-        topics += [self.contract.base.command.topic] if self.contract.base else []
-        if others := [topic for topic in topics if self.count_publishers(topic) > 1]:
-            self.trouble("commands", f"somebody else commands the robot too, on {', '.join(others)}")
+        if contested := self.commands.contested():
+            self.trouble("commands", "; ".join(contested))
         else:
             self.recovered("commands")
 
     def _on_estop(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         """Set: hold at once and end the episode. Release: nothing moves until it is started again."""
         self.estop = request.data
-        if self.estop:
+        if not self.estop:
+            self.recovered("e-stop")
+        else:
+            self.trouble("e-stop", "the e-stop is set")
             if self._engaged:
                 self._hold()
             self.session.stand_down()

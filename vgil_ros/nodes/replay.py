@@ -76,6 +76,7 @@ class Replay(VgilNode):
             return
         now = self.inputs.now_ns()
         missing = self.inputs.missing(now)
+        missing += () if self._started or self.dry_run else self.commands.unheard()
         if missing and not self._started:
             self.trouble("waiting", f"waiting for: {'; '.join(missing)}")
             return

@@ -45,7 +45,7 @@ class TickCounter:
 
     def __init__(self, rate_hz: float, origin_ns: int) -> None:
         self.rate_hz, self.origin_ns = rate_hz, origin_ns
-        self._last = -1
+        self._last: int | None = None
 
     def nearest(self, stamp_ns: int) -> int:
         """The tick nearest to a stamp."""
@@ -54,9 +54,11 @@ class TickCounter:
     def turn(self, now_ns: int) -> int:
         """The tick of a turn of the loop at this time."""
         exact = (now_ns - self.origin_ns) * self.rate_hz / 1e9
-        follows = abs(exact - (self._last + 1)) < self.SLIP
-        self._last = self._last + 1 if follows else round(exact)
-        return self._last
+        tick = round(exact)
+        if self._last is not None and abs(exact - (self._last + 1)) < self.SLIP:
+            tick = self._last + 1
+        self._last = tick
+        return tick
 
     def stamp_ns(self, tick: int) -> int:
         """The time of a tick."""

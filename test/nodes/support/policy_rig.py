@@ -30,7 +30,7 @@ def robot(*, base: bool = True, **changes: Any) -> dict[str, Any]:
     arm = copy.deepcopy(contracts.ARM)
     arm["home"] = STANDS
     extra: dict[str, Any] = {"base": BASE} if base else {}
-    return contracts.small_robot(arms=[arm], rate_hz=50, sync=SYNC, **{**extra, **changes})
+    return contracts.small_robot(**{"arms": [arm], "rate_hz": 50, "sync": SYNC, **extra, **changes})
 
 
 class PolicyBench(Bench):
@@ -59,7 +59,14 @@ class PolicyRig:
     """One robot, one policy and one listener on a bench. `odd` takes support.odd_policy instead of the node."""
 
     def __init__(
-        self, bench: PolicyBench, contract: Path, checkpoint: Path, *, odd: bool = True, clock: bool = False, **parameters: Any
+        self,
+        bench: PolicyBench,
+        contract: Path,
+        checkpoint: Path,
+        *,
+        odd: bool = True,
+        clock: bool = False,
+        **parameters: Any,
     ) -> None:
         self.bench, self.contract = bench, contract
         self.robot = bench.robot(contract, *(["--clock"] if clock else []))
@@ -93,7 +100,7 @@ class PolicyRig:
 
     def call(self, name: str) -> Any:
         """Call /policy/NAME (Trigger)."""
-        if name in ("start", "reset"):
+        if name == "start":
             self.commands.starts.append(time.monotonic())
         return self.bench.ear.call(f"/policy/{name}")
 

@@ -1,0 +1,228 @@
+"""`vgil checkpoint`: what it says, what it writes, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import dm_env
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+HERE = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(HERE / "nodes"), str(HERE / "policies")]
+
+import peers  # noqa: E402
+from support import checkpoints, contracts  # noqa: E402
+
+from vgil_ros.cli.main import main  # noqa: E402
+from vgil_ros.episodes import CameraMeta, EpisodeMeta, EpisodeWriter  # noqa: E402
+from vgil_ros.policies import load_policy  # noqa: E402
+from vgil_ros.policies.runtime import InferenceRuntime  # noqa: E402
+
+ROWS = 40
+
+
+@dataclass
+class Said:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Vgil = Callable[..., Said]
+
+
+@pytest.fixture
+def vgil(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Vgil:
+    def call(*arguments: object) -> Said:
+        monkeypatch.setattr(sys, "argv", ["vgil", "checkpoint", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        code = ended.value.code
+        return Said(code if isinstance(code, int) else int(code is not None), captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def robot(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    two = [contracts.camera("cam_a"), contracts.camera("cam_b")]
+    return contracts.write(contracts.small_robot(cameras=two), tmp_path_factory.mktemp("robot") / "small.yaml")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(robot: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkpoints.make(robot, tmp_path_factory.mktemp("checkpoint") / "good", chunk_size=1, spread=1.0)
+
+
+def picture(row: int, camera: int) -> np.ndarray:
+    """One colour, another at every row, and some noise."""
+    random = np.random.default_rng(10 * row + camera)
+    colour = random.integers(0, 226, 3)
+    return (colour + random.integers(0, 30, (48, 64, 3))).astype(np.uint8)
+
+
+def episode(
+    checkpoint: Path, folder: Path, names: tuple[str, str] = ("cam_a", "cam_b"), *, swapped: bool = False
+) -> Path:
+    """An episode whose actions are the checkpoint's own; then cameras' names, or red and blue, are exchanged."""
+    policy = load_policy(checkpoint)
+    predict = InferenceRuntime(policy)
+    streams = ("left/puppet", *names)
+    cameras = tuple(CameraMeta(name, 48, 64, "raw") for name in names)
+    joints = policy.config.joint_names
+    meta = EpisodeMeta(
+        robot="small",
+        contract="",
+        rate_hz=25.0,
+        streams=streams,
+        joint_names=joints,
+        cameras=cameras,
+        has_velocity=False,
+    )
+    writer = EpisodeWriter(folder, meta, min_free_bytes=0)
+    qpos = np.zeros(3, np.float32)
+    for row in range(ROWS + 1):
+        seen = [picture(row, 0), picture(row, 1)]
+        action = predict({"qpos": qpos, "images": {"cam_a": seen[0], "cam_b": seen[1]}})[0]
+        stored = [np.ascontiguousarray(p[..., ::-1]) if swapped else p for p in seen]
+        observation = OrderedDict(qpos=qpos, images=OrderedDict(zip(names, stored, strict=True)))
+        step = dm_env.restart(observation) if row == 0 else dm_env.transition(0.0, observation)
+        last = row == ROWS
+        writer.append(
+            dm_env.termination(0.0, observation) if last else step,
+            None if last else action,
+            stamp_ns=10**18 + row * 40_000_000,
+            skew_ns=np.zeros(3, np.int64),
+            flags=np.zeros(3, np.uint8),
+        )
+    return writer.close(None)
+
+
+def test_show_says_what_it_is(vgil: Vgil, checkpoint: Path, tmp_path: Path) -> None:
+    said = vgil("show", checkpoint, "--json", tmp_path / "out.json")
+    assert said.code == 0
+    for part in (
+        "type        act",
+        "cam_a 48x64, cam_b 48x64",
+        "left/waist",
+        "in chunks of 1",
+        "25 Hz",
+        "M parameters",
+    ):
+        assert part in said.out, said.out
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert report["action_dim"] == 3
+    assert report["parameters"] == sum(p.numel() for p in load_policy(checkpoint).parameters())
+    assert report["bytes"] == (checkpoint / "model.safetensors").stat().st_size
+
+
+@pytest.mark.parametrize("command", ["show", "check", "replay"])
+def test_what_is_no_checkpoint_is_code_2(vgil: Vgil, robot: Path, tmp_path: Path, command: str) -> None:
+    more = {"show": [], "check": ["--robot", robot], "replay": ["--episode", tmp_path / "e.hdf5"]}[command]
+    said = vgil(command, tmp_path / "nothing", *more)
+    assert said.code == 2
+    assert "is not a checkpoint folder" in said.err
+    assert "Traceback" not in said.err
+
+
+def test_wrong_usage_is_code_2(vgil: Vgil, checkpoint: Path) -> None:
+    assert vgil("check", checkpoint).code == 2
+    assert vgil("frobnicate").code == 2
+    said = vgil("check", checkpoint, "--robot", "nobody")
+    assert said.code == 2
+    assert "nobody" in said.err
+
+
+def test_check_is_0_where_it_fits_and_1_with_every_mismatch_where_not(
+    vgil: Vgil, robot: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    said = vgil("check", checkpoint, "--robot", robot, "--json", tmp_path / "out.json")
+    assert said.code == 0, said
+    assert "fits robot 'small'" in said.out
+    assert json.loads((tmp_path / "out.json").read_text()) == {"robot": "small", "mismatches": []}
+    other = checkpoints.make(robot, tmp_path / "other", rate_hz=50.0, qpos_mean=90.0, joint_names=())
+    said = vgil("check", other, "--robot", robot, "--json", tmp_path / "out.json")
+    assert said.code == 1
+    assert "mismatch: rate: the policy was trained at 50 Hz, robot small runs at 25 Hz" in said.out
+    assert "mismatch: joint left/waist: trained around 90" in said.out
+    assert "not checked, the checkpoint does not tell: joint names" in said.out
+    assert len(json.loads((tmp_path / "out.json").read_text())["mismatches"]) >= 4
+
+
+def test_import_makes_a_checkpoint_that_show_reads(vgil: Vgil, tmp_path: Path) -> None:
+    source = peers.write_original(tmp_path / "peer")
+    out = tmp_path / "ours"
+    said = vgil(
+        "import", source, "--out", out, "--cameras", "cam_high, cam_left_wrist", "--json", tmp_path / "out.json"
+    )
+    assert said.code == 0, said
+    assert "imported" in said.out
+    assert json.loads((tmp_path / "out.json").read_text())["directory"] == str(out)
+    assert "cam_high" in vgil("show", out).out
+
+
+def test_import_refuses_in_words(vgil: Vgil, tmp_path: Path) -> None:
+    source = peers.write_original(tmp_path / "peer")
+    for arguments, reason in (
+        ((source, "--out", tmp_path / "a"), "camera"),
+        ((source, "--out", tmp_path / "a", "--cameras", "a,b", "--heads", "7"), "heads"),
+        ((tmp_path / "none.ckpt", "--out", tmp_path / "a"), "none.ckpt"),
+        ((source, "--out", tmp_path / "a", "--cameras", "a,b", "--stats", tmp_path / "none.pkl"), "none.pkl"),
+    ):
+        said = vgil("import", *arguments)
+        assert said.code == 2, said
+        assert reason in said.err, said.err
+        assert "Traceback" not in said.err
+        assert not (tmp_path / "a").exists()
+
+
+def test_replay_of_its_own_actions_is_exact(vgil: Vgil, checkpoint: Path, tmp_path: Path) -> None:
+    file = episode(checkpoint, tmp_path / "episodes")
+    plot = tmp_path / "plot.png"
+    said = vgil("replay", checkpoint, "--episode", file, "--every", 4, "--plot", plot, "--json", tmp_path / "out.json")
+    assert said.code == 0, said
+    assert "10 chunks" in said.out
+    assert "latency p50" in said.out
+    assert "looks wrong" not in said.out
+    assert plot.stat().st_size > 1000
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert report["l1"] < 1e-4
+    assert list(report["l1_per_joint"]) == ["left/waist", "left/elbow", "left/grip"]
+    assert report["latency_ms"]["p99"] >= report["latency_ms"]["p50"] > 0
+    assert (report["suspicion"], report["likely"]) == (None, [])
+
+
+def test_replay_finds_swapped_colours_and_cameras(vgil: Vgil, checkpoint: Path, tmp_path: Path) -> None:
+    colours = episode(checkpoint, tmp_path / "colours", swapped=True)
+    said = vgil("replay", checkpoint, "--episode", colours, "--every", 4, "--json", tmp_path / "out.json")
+    assert said.code == 1, said
+    assert "looks wrong: wrong normalisation, colour or camera order?" in said.out
+    assert "likely: red and blue swapped" in said.out
+    assert json.loads((tmp_path / "out.json").read_text())["likely"][0] == "red and blue swapped"
+    cameras = episode(checkpoint, tmp_path / "cameras", ("cam_b", "cam_a"))
+    said = vgil("replay", checkpoint, "--episode", cameras, "--every", 4)
+    assert said.code == 1, said
+    assert "likely: cameras: cam_a <- cam_b, cam_b <- cam_a" in said.out
+
+
+def test_replay_refuses_an_episode_of_another_shape(vgil: Vgil, robot: Path, checkpoint: Path, tmp_path: Path) -> None:
+    file = episode(checkpoint, tmp_path / "episodes")
+    wide = checkpoints.make(robot, tmp_path / "wide", action_dim=5, joint_names=(), state_dim=3)
+    said = vgil("replay", wide, "--episode", file)
+    assert said.code == 2
+    assert "3 action dims; the policy needs 5" in said.err
+    blind = checkpoints.make(robot, tmp_path / "blind", cameras=[{"name": "cam_z", "height": 48, "width": 64}])
+    said = vgil("replay", blind, "--episode", file)
+    assert said.code == 2
+    assert "cam_z" in said.err
+    assert vgil("replay", checkpoint, "--episode", tmp_path / "none.hdf5").code == 2

@@ -1,0 +1,180 @@
+"""One tick of acting, and what a session does when told to stand down."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vgil_ros.core.acting import JUMPS_OVER, Actor, joint_limits, safety_for
+from vgil_ros.core.contract import parse_contract
+from vgil_ros.core.errors import VgilError
+from vgil_ros.core.execution import make_executor
+from vgil_ros.core.layout import Layout
+from vgil_ros.core.safety import Context
+from vgil_ros.core.session import Command, Session, State
+
+PERIOD, HORIZON = 0.02, 8
+TEXT = """
+name: small
+rate_hz: 50
+arms:
+  - name: left
+    puppet: {topic: /p}
+    command: {topic: /c, type: joint_state}
+    joints: [waist, grip]
+    limits: {lower: [-1.0, 0.0], upper: [1.0, 0.1], velocity: [2.0, 0.2]}
+    home: [0.0, 0.1]
+    gripper: {joint: grip, puppet_range: [0.0, 0.1], master_range: [0.0, 1.0]}
+"""
+BASE = "base: {odom: {topic: /odom}, command: {topic: /cmd_vel}, limits: {linear: 0.5, angular: 1.0}}\n"
+MARKER = "end_marker: {rows: 3}\n"
+
+
+def actor(extra: str = "", dim: int | None = None, mode: str = "open_loop") -> Actor:
+    layout = Layout(parse_contract(TEXT + extra, "test"))
+    width = dim or layout.dim
+    return Actor(
+        layout,
+        make_executor(mode, HORIZON, width),
+        safety_for(layout, {"cam": 10**8}, max_silence_ns=10**8, soft_start=1.0),
+        width,
+    )
+
+
+def at(tick: int, **changes: Any) -> Context:
+    now = tick * 20_000_000
+    given = {"measured": np.array([0.0, 0.5]), "stream_ages_ns": {"cam": 0}, "last_policy_ns": now, **changes}
+    return Context(tick=tick, now_ns=now, period_s=PERIOD, **given)
+
+
+def test_limits_of_a_gripper_are_in_its_normalised_units() -> None:
+    limits = joint_limits(Layout(parse_contract(TEXT, "test")))
+    np.testing.assert_allclose(limits.lower, [-1.0, 0.0])
+    np.testing.assert_allclose(limits.upper, [1.0, 1.0])
+    np.testing.assert_allclose(limits.velocity, [2.0, 2.0])
+    assert limits.names == ("left/waist", "left/grip")
+
+
+@given(st.lists(st.floats(-3, 3, width=32), min_size=HORIZON, max_size=HORIZON), st.integers(0, 5))
+def test_whatever_a_chunk_says_commands_keep_the_limits(values: list[float], late: int) -> None:
+    one = actor()
+    one.executor.add_chunk(0, np.stack([values, values], axis=1))
+    before = np.array([0.0, 0.5])
+    for tick in range(late, HORIZON + 3):
+        outcome = one.act(at(tick))
+        assert outcome.command is not None
+        sent = outcome.command.positions
+        assert (np.abs(sent - before) <= np.array([0.04, 0.04]) + 1e-9).all()
+        assert (sent >= [-1.0, 0.0]).all()
+        assert (sent <= [1.0, 1.0]).all()
+        assert outcome.holding == (tick >= HORIZON), "the chunk has ended: no action is a hold"
+        if outcome.holding:
+            np.testing.assert_array_equal(sent, before)
+        before = sent
+
+
+def test_a_new_episode_begins_where_the_robot_is_measured() -> None:
+    one = actor()
+    one.executor.add_chunk(0, np.full((HORIZON, 2), 0.5))
+    for tick in range(HORIZON):
+        one.act(at(tick))
+    one.reset()
+    outcome = one.act(at(0, measured=np.array([-0.7, 0.2])))
+    assert outcome.command is not None
+    np.testing.assert_allclose(outcome.command.positions, [-0.7, 0.2])
+    assert outcome.holding, "chunks of the last episode are forgotten"
+    assert len(one.sent) == 1
+
+
+def test_the_base_is_driven_where_the_policy_gives_it_and_rests_otherwise_and_in_holds() -> None:
+    with_base = actor(BASE, dim=4)
+    chunk = np.zeros((HORIZON, 4))
+    chunk[:, :2], chunk[:, 2:] = [0.0, 0.5], [0.2, -5.0]
+    with_base.executor.add_chunk(0, chunk)
+    moving = with_base.act(at(0)).command
+    assert moving is not None
+    assert moving.base is not None
+    np.testing.assert_allclose(moving.base, [0.2, -1.0])
+    held = with_base.act(at(1, stream_ages_ns={"cam": 2 * 10**8}))
+    assert held.holding
+    assert held.command is not None
+    assert held.command.base is not None
+    assert not held.command.base.any()
+    without = actor(BASE, dim=2)
+    without.executor.add_chunk(0, chunk[:, :2])
+    rest = without.act(at(0)).command
+    assert rest is not None
+    assert rest.base is not None
+    assert not rest.base.any()
+
+
+def test_the_end_marker_ends_after_as_many_rows_in_a_row_and_moves_no_joint() -> None:
+    one = actor(MARKER)
+    marks = [1, 1, 0, 0.4, 0.6, 0.7, 0.8, 1]
+    chunk = np.tile([0.0, 0.5, 0.0], (HORIZON, 1))
+    chunk[:, 2] = marks
+    one.executor.add_chunk(0, chunk)
+    ended = []
+    for tick in range(HORIZON):
+        outcome = one.act(at(tick))
+        assert outcome.command is not None
+        assert outcome.command.positions.shape == (2,)
+        ended.append(one.ended)
+    assert ended == [False] * 6 + [True] * 2
+    one.reset()
+    assert not one.ended
+
+
+@pytest.mark.parametrize(("extra", "dim", "allowed"), [("", 4, "[2]"), (BASE, 3, "[2, 4]"), (MARKER, 2, "[3]")])
+def test_actions_of_another_size_are_refused(extra: str, dim: int, allowed: str) -> None:
+    with pytest.raises(VgilError, match=f"have {dim} values; allowed for this robot: ".replace("[", r"\[")) as error:
+        actor(extra, dim=dim)
+    assert allowed in str(error.value)
+
+
+def test_jumps_are_measured_over_the_last_commands_and_memory_stays_flat() -> None:
+    one = actor()
+    assert one.jumps() == {}
+    for tick in range(4):
+        one.send(None, at(tick))
+    assert one.jumps() == {"max": 0.0, "p99": 0.0}
+    assert one.sent.maxlen == JUMPS_OVER
+
+
+@pytest.mark.parametrize("state", [State.PREPARING, State.WAITING, State.PAUSE])
+def test_a_session_that_stands_down_begins_nothing_by_itself(state: State) -> None:
+    session = Session(autostart=True)
+    session.advance(0, ("cam",))
+    if state is not State.PREPARING:
+        session.prepared()
+    if state is State.PAUSE:
+        session.advance(0, ())
+        session.sampled()
+        session.sampled()
+        session.command(Command.STOP)
+        session.closed(0, saved=True)
+    assert session.state is state
+    assert session.beginning
+    session.stand_down()
+    for now in range(5):
+        assert session.advance(now * 10**9, ()) == ()
+    assert session.state is State.IDLE
+    assert session.command(Command.START).ok
+
+
+def test_a_session_that_stands_down_while_it_records_is_idle_once_that_is_closed() -> None:
+    session = Session(autostart=True)
+    session.advance(0, ())
+    session.prepared()
+    session.advance(0, ())
+    assert session.state is State.RECORDING
+    session.stand_down()
+    assert session.state is State.RECORDING
+    session.command(Command.STOP)
+    session.closed(0, saved=False)
+    assert session.state is State.IDLE
+    assert session.advance(10**9, ()) == ()

@@ -1,0 +1,139 @@
+"""The policy node's parts without a node: ticks of a loop, figures, the inference thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vgil_ros.nodes.inference import Answer, InferenceWorker
+from vgil_ros.nodes.timing import Deadlines, Durations, TickCounter
+
+PERIOD_NS = 20_000_000
+ORIGIN = 10**18
+
+
+@given(st.floats(-0.5, 0.5), st.lists(st.floats(-0.14, 0.14), min_size=5, max_size=60))
+def test_jitter_at_any_phase_gives_every_tick_once(phase: float, jitter: list[float]) -> None:
+    counter = TickCounter(50.0, ORIGIN)
+    turns = [ORIGIN + round((1 + k + phase + late) * PERIOD_NS) for k, late in enumerate(jitter)]
+    ticks = [counter.turn(now) for now in turns]
+    assert ticks == list(range(ticks[0], ticks[0] + len(turns)))
+    assert all(abs(counter.stamp_ns(t) - now) <= PERIOD_NS for t, now in zip(ticks, turns, strict=True))
+
+
+def test_a_loop_that_was_away_goes_on_with_the_tick_of_now() -> None:
+    counter = TickCounter(50.0, ORIGIN)
+    assert counter.turn(ORIGIN + 1 * PERIOD_NS) == 1
+    assert counter.turn(ORIGIN + 30 * PERIOD_NS) == 30
+    assert counter.turn(ORIGIN + 31 * PERIOD_NS) == 31
+    assert counter.turn(ORIGIN + 5 * PERIOD_NS) == 5, "a clock that jumped back"
+    assert counter.nearest(ORIGIN + 3 * PERIOD_NS + 9_000_000) == 3
+
+
+def test_a_slow_drift_is_followed_within_a_tick() -> None:
+    counter = TickCounter(50.0, ORIGIN)
+    for k in range(1, 5000):
+        now = ORIGIN + round(k * PERIOD_NS * 1.001)
+        assert abs(counter.stamp_ns(counter.turn(now)) - now) <= 0.81 * PERIOD_NS
+
+
+def test_figures_of_a_loop() -> None:
+    loop = Deadlines(0.02)
+    assert loop.rate_hz == 0.0
+    for now in (0.0, 0.02, 0.05, 0.06):
+        loop.turn(now)
+    assert loop.rate_hz == pytest.approx(50.0)
+    assert loop.jitter.percentiles() == (pytest.approx(10.0), pytest.approx(10.0))
+    assert Durations().words() == "none yet"
+    assert loop.jitter.words().startswith("p50 10.00")
+
+
+class Asked:
+    """Answers when told to."""
+
+    def __init__(self) -> None:
+        self.resets = 0
+        self.go = threading.Semaphore(0)
+        self.fail = False
+
+    def infer(self, question: int) -> np.ndarray:
+        self.go.acquire()
+        if self.fail:
+            raise RuntimeError("no more")
+        return np.full((2, 1), question)
+
+    def reset(self) -> None:
+        self.resets += 1
+
+
+def soon(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.002)
+
+
+def collect(worker: InferenceWorker[int]) -> list[Answer]:
+    found: list[Answer] = []
+    soon(lambda: found.extend(worker.answers()) or found)  # type: ignore[func-returns-value]
+    return found
+
+
+def test_one_question_at_a_time_and_its_tick_comes_back() -> None:
+    asked = Asked()
+    worker = InferenceWorker(asked.infer, asked.reset)
+    worker.new_episode()
+    assert worker.last_well_ns(5) == 5
+    assert worker.ask(7, 70, 100)
+    assert not worker.ask(8, 80, 110)
+    assert worker.last_well_ns(300) == 100, "silent since it was asked"
+    asked.go.release()
+    (answer,) = collect(worker)
+    assert (answer.tick, answer.chunk.tolist()) == (7, [[70], [70]])
+    assert worker.last_well_ns(300) == 300
+    assert asked.resets == 1
+    worker.close()
+    assert not worker.alive
+
+
+def test_an_answer_of_the_last_episode_is_not_played_in_this_one() -> None:
+    asked = Asked()
+    worker = InferenceWorker(asked.infer, asked.reset)
+    worker.new_episode()
+    assert worker.ask(50, 1, 0)
+    worker.new_episode()
+    assert not worker.ask(0, 2, 1), "the old question is still open"
+    asked.go.release()
+    soon(lambda: asked.resets == 2)
+    assert worker.answers() == []
+    assert worker.ask(0, 2, 1)
+    asked.go.release()
+    assert [answer.tick for answer in collect(worker)] == [0]
+    worker.close()
+
+
+def test_a_thread_that_dies_says_why_and_the_next_episode_has_a_new_one(capfd: pytest.CaptureFixture[str]) -> None:
+    asked = Asked()
+    worker = InferenceWorker(asked.infer, asked.reset)
+    worker.new_episode()
+    asked.fail = True
+    assert worker.ask(3, 1, 40)
+    asked.go.release()
+    soon(lambda: not worker.alive)
+    assert worker.failure == "RuntimeError: no more"
+    assert worker.last_well_ns(100) == 40
+    assert not worker.ask(4, 1, 50)
+    assert "no more" in capfd.readouterr().err
+    asked.fail = False
+    worker.new_episode()
+    assert worker.failure is None
+    assert worker.ask(0, 5, 60)
+    asked.go.release()
+    assert [answer.tick for answer in collect(worker)] == [0]
+    worker.close()

@@ -1,0 +1,176 @@
+"""The replay node: slowly to the first action, one action a tick, a hold at the end; refusals before motion."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+
+import dm_env
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+
+from support import contracts
+from support.ear import until
+from support.heard import Commands
+from support.policy_rig import STANDS, PolicyBench, robot
+
+from vgil_ros.assets import load_contract
+from vgil_ros.core.layout import Layout
+from vgil_ros.core.streams import streams_of
+from vgil_ros.episodes import CameraMeta, EpisodeMeta, EpisodeWriter
+
+TOPIC = "/puppet/command"
+ROWS = 60
+TICK_NS = 20_000_000
+
+
+def episode(contract: Path, folder: Path, actions: np.ndarray, base: np.ndarray) -> Path:
+    """An episode of a robot with these actions (T, D) in units of the action, and the base's velocity (T, 2)."""
+    robot_, text = load_contract(str(contract))
+    layout, streams = Layout(robot_), streams_of(robot_, masters=False)
+    meta = EpisodeMeta(
+        robot=robot_.name,
+        contract=text,
+        rate_hz=robot_.rate_hz,
+        streams=tuple(s.name for s in streams),
+        joint_names=layout.joint_names,
+        cameras=(CameraMeta("cam_a", 48, 64, "jpeg"),),
+        has_velocity=False,
+        has_base=True,
+        has_base_velocity=True,
+        task="test",
+    )
+    picture = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+    writer = EpisodeWriter(folder, meta, min_free_bytes=0)
+    for t in range(len(actions) + 1):
+        row = min(t, len(actions) - 1)
+        seen = OrderedDict(
+            qpos=actions[row].astype(np.float32),
+            images=OrderedDict(cam_a=picture),
+            base_vel=base[row].astype(np.float32),
+        )
+        step = dm_env.restart(seen) if t == 0 else dm_env.transition(0.0, seen)
+        last = t == len(actions)
+        writer.append(
+            dm_env.termination(0.0, seen) if last else step,
+            None if last else actions[row].astype(np.float32),
+            stamp_ns=10**18 + t * TICK_NS,
+            skew_ns=np.zeros(len(streams), np.int64),
+            flags=np.zeros(len(streams), np.uint8),
+        )
+    return writer.close(None)
+
+
+class Stage:
+    """A robot, a listener, and an episode that begins 0.5 rad from where the robot stands."""
+
+    def __init__(self, bench: PolicyBench) -> None:
+        self.bench = bench
+        self.contract = contracts.write(robot(), bench.folder / "robot.yaml")
+        self.commands: Commands = bench.listen(self.contract)
+        self.robot = bench.robot(self.contract)
+        self.robot.expect("^ready")
+        self.robot.tell(f"left/puppet at {','.join(map(str, STANDS))}")
+        ramp = np.linspace(0, 1, ROWS)[:, None]
+        self.actions = np.array([0.5, -0.3, 0.5]) + ramp * np.array([0.4, 0.4, 0.2])
+        self.base = np.tile([0.2, -0.1], (ROWS, 1))
+
+    def file(self, folder: str, **changes: np.ndarray) -> Path:
+        given = {"actions": self.actions, "base": self.base, **changes}
+        return episode(self.contract, self.bench.folder / folder, **given)
+
+    def replay(self, file: Path, contract: Path | None = None, **parameters: object):
+        given = {"robot": contract or self.contract, "episode": file, **parameters}
+        return self.bench.module("vgil_ros.nodes.replay", given)
+
+    def check(self) -> int:
+        return self.commands.check({"left": STANDS})
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    with PolicyBench(tmp_path) as bench:
+        yield Stage(bench)
+
+
+def test_it_goes_slowly_to_the_first_action_replays_and_holds_at_the_end(stage: Stage) -> None:
+    node = stage.replay(stage.file("episodes"))
+    assert node.wait(40) == 0, node.output
+    assert f"replayed {ROWS} ticks" in node.output
+    assert node.output.count("replayed") == 1
+    assert stage.check() > 2 * ROWS
+    sent = np.array([heard.values for heard in stage.commands.on(TOPIC)])
+    wanted = np.array([Layout(stage.commands.contract).commands(a)[0] for a in stage.actions])
+    end = len(sent) - np.argmax(np.abs(sent[::-1] - wanted[-1]).max(axis=1) > 1e-5) + 1  # first row at the end
+    np.testing.assert_allclose(sent[end - ROWS : end][5:], wanted[5:], atol=1e-5)
+    far = np.abs(sent[:-1] - wanted[0])[:, :2].max(axis=1) > 0.05 * 2.0 + 1e-6
+    assert far[:20].all()
+    way = np.abs(np.diff(sent, axis=0))[far & (np.arange(len(far)) < end - ROWS)] * 50
+    assert way.max() <= 0.2 * 2.0 + 1e-6, "a fifth of the velocity limit on the way to the first action"
+    base = stage.commands.on("/cmd_vel")
+    driving = [heard for heard in base if heard.values.any()]
+    assert ROWS - 3 <= len(driving) <= ROWS
+    np.testing.assert_allclose(driving[0].values, [0.2, -0.1], atol=1e-6)
+    assert not any(heard.values.any() for heard in base[-4:]), "the base is at rest at the end"
+
+
+def test_a_first_action_beyond_the_limits_is_reached_at_the_limit(stage: Stage) -> None:
+    actions = stage.actions + np.array([1.7, 0.0, 0.0])  # 2.2 .. 2.6 where 2.0 is the limit
+    node = stage.replay(stage.file("episodes", actions=actions))
+    assert node.wait(60) == 0, node.output
+    assert stage.check() > ROWS
+    assert max(heard.values[0] for heard in stage.commands.on(TOPIC)) == pytest.approx(2.0)
+
+
+def test_a_stream_that_stops_holds_and_ctrl_c_ends_it_at_rest(stage: Stage) -> None:
+    slowly = {"actions": np.repeat(stage.actions, 6, axis=0), "base": np.repeat(stage.base, 6, axis=0)}
+    node = stage.replay(stage.file("episodes", **slowly))
+    until(lambda: any(heard.values.any() for heard in stage.commands.on("/cmd_vel")), "it replays")
+    failed = stage.robot.tell("left/puppet stop").at
+    node.expect("holding: left/puppet is .* old")
+    time.sleep(0.5)
+    stage.commands.check_still(failed + 0.25, failed + 0.5)
+    stage.robot.tell("left/puppet well")
+    stage.robot.tell(f"left/puppet at {','.join(map(str, STANDS))}")
+    node.expect("holding: recovered")
+    time.sleep(0.5)
+    node.send(signal.SIGINT)
+    assert node.wait() == 0
+    assert not stage.commands.on("/cmd_vel")[-1].values.any()
+    assert stage.check() > 0
+
+
+def test_a_dry_run_sends_nothing(stage: Stage) -> None:
+    node = stage.replay(stage.file("episodes"), dry_run=True)
+    assert node.wait(40) == 0, node.output
+    assert stage.commands.all == []
+
+
+def test_another_robots_episode_and_one_that_is_not_finite_are_refused(stage: Stage, tmp_path: Path) -> None:
+    file = stage.file("episodes")
+    arm = contracts.ARM | {"joints": ["waist", "elbow", "hook"], "gripper": None}
+    other = contracts.write(robot(arms=[arm]), tmp_path / "other.yaml")
+    slow = contracts.write(robot(rate_hz=25), tmp_path / "slow.yaml")
+    two = {**contracts.ARM, "joints": ["waist", "elbow"], "home": [0.0, 0.0], "gripper": None}
+    two["limits"] = {key: values[:2] for key, values in contracts.ARM["limits"].items()}
+    fewer = contracts.write(robot(arms=[two]), tmp_path / "fewer.yaml")
+    for contract, reason in (
+        (other, "joints are .*left/grip.*the robot's are .*left/hook"),
+        (slow, "recorded at 50 Hz; the robot runs at 25 Hz"),
+        (fewer, "3 action dims; robot 'small' has 2"),
+    ):
+        node = stage.replay(file, contract)
+        node.expect(reason)
+        assert node.wait() == 2, node.output
+    node = stage.replay(tmp_path / "none.hdf5")
+    node.expect("none.hdf5")
+    assert node.wait() == 2, node.output
+    node = stage.bench.module("vgil_ros.nodes.replay", {"robot": stage.contract})
+    node.expect("parameter episode is empty")
+    assert node.wait() == 2, node.output
+    assert stage.commands.all == []
