@@ -14,6 +14,7 @@ from torchvision.ops.misc import FrozenBatchNorm2d
 
 from vgil_ros.policies.backbones import MobileNetBackbone, ResNetBackbone
 from vgil_ros.policies.kernels import FusedConv, fold_norm
+from vgil_ros.policies.tuned_conv import TunedConv
 
 Step = Callable[[Tensor], Tensor]
 
@@ -41,6 +42,20 @@ class FastBackbone:
 
     def __call__(self, pictures: list[Tensor]) -> Tensor:
         """Pictures of one size, (H, W, 3) uint8 each -> (N, C, h, w) channels-last."""
+        x = self._first(pictures)
+        for step in self._rest:
+            x = step(x)
+        return x
+
+    def tune(self, pictures: list[Tensor]) -> None:
+        """Let the convolutions choose how to compute for as many pictures, of their size."""
+        x = self._first(pictures)
+        for step in self._rest:
+            if isinstance(step, _Residual):
+                step.tune(x)
+            x = step(x)
+
+    def _first(self, pictures: list[Tensor]) -> Tensor:
         height, width = pictures[0].shape[:2]
         key = (len(pictures), height, width)
         if key not in self._buffers:
@@ -48,10 +63,7 @@ class FastBackbone:
         buffer, m = self._buffers[key], self._margin
         for index, picture in enumerate(pictures):
             buffer[index, m : m + height, m : m + width].copy_(picture)
-        x = self._stem(buffer.permute(0, 3, 1, 2))
-        for step in self._rest:
-            x = step(x)
-        return x
+        return self._stem(buffer.permute(0, 3, 1, 2))
 
     def _padded(self, count: int, height: int, width: int) -> Tensor:
         """(N, H + 2m, W + 2m, 3) filled with the border's value; the inside is overwritten at every call."""
@@ -105,15 +117,23 @@ class _Residual:
         self._past = None if past is None else _fused(past[0], past[1], relu=False, dtype=dtype)
 
     def __call__(self, x: Tensor) -> Tensor:
-        past = x if self._past is None else self._past(x)  # overwritten by the last convolution
+        past = x if self._past is None else self._past(x)  # may be overwritten by the last convolution
         for conv in self._convs[:-1]:
             x = conv(x)
         return self._convs[-1](x, past)
 
+    def tune(self, x: Tensor) -> None:
+        """Let each convolution choose how to compute, on what reaches it from `x`, which stays as it is."""
+        past = x if self._past is None else self._past(x)
+        for conv in self._convs[:-1]:
+            conv.tune(x)
+            x = conv(x)
+        self._convs[-1].tune(x, past)
 
-def _fused(conv: nn.Conv2d, norm: nn.Module, relu: bool, dtype: torch.dtype) -> FusedConv:
+
+def _fused(conv: nn.Conv2d, norm: nn.Module, relu: bool, dtype: torch.dtype) -> TunedConv:
     weight, bias = fold_norm(conv, norm)
-    return FusedConv(weight.to(dtype), bias.to(dtype), int(conv.stride[0]), int(conv.padding[0]), relu)
+    return TunedConv(weight.to(dtype), bias.to(dtype), int(conv.stride[0]), int(conv.padding[0]), relu)
 
 
 def _fold_pairs(module: nn.Module) -> None:

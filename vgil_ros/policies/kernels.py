@@ -26,6 +26,11 @@ def fused_cpu_kernels(dtype: torch.dtype) -> bool:
         return False
 
 
+def multiply(x: Tensor, y: Tensor) -> Tensor:
+    """x (R, K) times y (K, C) by oneDNN; only where `fused_cpu_kernels`. y must be contiguous or is very slow."""
+    return torch.ops.mkldnn._linear_pointwise(x, y.t(), None, "none", [], "")
+
+
 class FusedLinear:
     """y = act(x W^T + b [+ other]), act being ReLU or nothing. Weights are copied and laid out once."""
 
@@ -108,6 +113,7 @@ def _kernels_agree(dtype: torch.dtype) -> bool:
     relu = torch.ops.mkldnn._linear_pointwise(x, packed, bias, "relu", [], "")
     expected = F.linear(x, weight, bias)
     agree = close(added, expected + other) and close(relu, expected.relu())
+    agree = agree and close(multiply(x, weight.t().contiguous()) + bias, expected)
     picture = random(1, 16, 6, 6).contiguous(memory_format=torch.channels_last)
     kernel = random(8, 16, 3, 3).contiguous(memory_format=torch.channels_last)
     sizes = [1, 1], [1, 1], [1, 1], 1

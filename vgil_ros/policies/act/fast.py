@@ -64,9 +64,12 @@ class ActFastPath(FastPath):
         return torch.addmm(self._head_bias, out, self._head_weight.t())
 
     def tune(self, qpos: Tensor, images: list[Tensor]) -> None:
-        """Measure whether cameras are faster together or one by one; the latter suits small caches. CPU only."""
+        """Measure how to convolve, and whether cameras are faster together or one by one. CPU only."""
         if qpos.device.type != "cpu":
             return
+        for self._one_by_one in (False, True):
+            for owner, cameras in self._groups(images):
+                self._backbones[self._backbone_of[owner]].tune([images[camera] for camera in cameras])
         best = {False: float("inf"), True: float("inf")}
         for turn in range(TUNING_TURNS):  # taking turns, so that a busy machine disturbs both alike
             for self._one_by_one in (False, True):
@@ -77,18 +80,22 @@ class ActFastPath(FastPath):
         self._one_by_one = best[True] < best[False]
 
     def _image_tokens(self, images: list[Tensor]) -> list[Tensor]:
-        """Tokens (h * w, D) of each camera, in order. Pictures alike in size and scaling go through together."""
-        groups: dict[tuple[int, ...], list[int]] = {}
-        for camera, image in enumerate(images):
-            key = (self._owners[camera], *image.shape[:2], camera if self._one_by_one else -1)
-            groups.setdefault(key, []).append(camera)
+        """Tokens (h * w, D) of each camera, in order."""
         tokens: list[Tensor] = [images[0]] * len(images)
-        for (owner, *_), cameras in groups.items():
+        for owner, cameras in self._groups(images):
             feature = self._backbones[self._backbone_of[owner]]([images[camera] for camera in cameras])
             flat = feature.permute(0, 2, 3, 1).reshape(-1, feature.shape[1])
             for camera, token in zip(cameras, self._image_proj(flat).chunk(len(cameras)), strict=True):
                 tokens[camera] = token
         return tokens
+
+    def _groups(self, images: list[Tensor]) -> list[tuple[int, list[int]]]:
+        """(owner, cameras) of those that go through together: pictures alike in size and scaling."""
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for camera, image in enumerate(images):
+            key = (self._owners[camera], *image.shape[:2], camera if self._one_by_one else -1)
+            groups.setdefault(key, []).append(camera)
+        return [(owner, cameras) for (owner, *_), cameras in groups.items()]
 
     def _stack(self, sizes: tuple[Size, ...]) -> tuple[FastEncoder, FastDecoder]:
         """Encoder and decoder with the positions for these picture sizes; they are built once."""

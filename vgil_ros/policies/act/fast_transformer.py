@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vgil_ros.policies.act.fast_attention import attend
 from vgil_ros.policies.act.transformer import Decoder, DecoderLayer, Encoder, EncoderLayer
 from vgil_ros.policies.kernels import FusedLinear
 
@@ -141,12 +142,6 @@ class FastDecoder:
         for layer in self._layers:
             x = layer(x, memory)
         return self._norm(x)
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
-    """Multi-head attention of q (H, D) over k and v (S, D) -> (H, D)."""
-    q, k, v = (t.unflatten(1, (heads, -1)).transpose(0, 1)[None] for t in (q, k, v))
-    return F.scaled_dot_product_attention(q, k, v)[0].transpose(0, 1).flatten(1)
 
 
 def _linear(weight: Tensor, bias: Tensor, dtype: torch.dtype, relu: bool = False) -> FusedLinear:
