@@ -97,10 +97,10 @@ class RobotCommands:
 
     def _joint_state(self, arm: ArmLayout) -> Callable[[np.ndarray], Encoded]:
         publisher = self._publisher(JointState, arm.arm.command.topic)
-        names = list(arm.arm.joints)
+        message = JointState(name=list(arm.arm.joints))  # one for all commands: making it takes longer than filling it
 
         def encode(command: np.ndarray) -> Encoded:
-            message = JointState(name=names, position=command.tolist())
+            message.position = command.tolist()
             message.header.stamp = self._node.get_clock().now().to_msg()
             return [(publisher, message)]
 

@@ -7,6 +7,7 @@ encoded for every topic, then published. The node itself decides nothing.
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from collections.abc import Mapping
@@ -36,6 +37,7 @@ from vgil_ros.nodes.timing import Deadlines, Durations, TickCounter
 
 RELEASE_TICKS = 25  # an episode's end is held for this long before the node lets go of the topics
 LAST_WORDS = 5  # holds sent as the process ends: one could be lost on its way
+QUIET_S = 5.0  # between two lines about limits that step in
 LATE_NS = 1_000_000_000  # a first chunk that takes longer is spoken of
 
 
@@ -45,7 +47,7 @@ class PolicyNode(SessionNode):
     def __init__(self) -> None:
         super().__init__("policy")
         self.session.marker_rows = 0  # the policy gives the marker; a stop is a stop
-        sys.setswitchinterval(0.0005)  # the inference thread must not keep the control loop waiting
+        sys.setswitchinterval(0.0001)  # the inference thread must not keep the control loop waiting
         self.period_s = 1.0 / self.contract.rate_hz
         self.dry_run = self.declare("dry_run", False)
         self.actor = make_actor(self, self.layout, self.config, self.streams)
@@ -63,12 +65,14 @@ class PolicyNode(SessionNode):
         self._moving = False  # the first chunk of the episode has come
         self._engaged = False  # the robot follows this node's commands: from the first one until it is let go of
         self._release = 0
-        self._reason = "none"
+        self._reason, self._quiet_until = "none", 0.0
         self._puppets = [s.name for s in self.streams if s.kind is Kind.JOINTS]
         for command in (Ask.START, Ask.STOP):
             self.serve(command.value, command)
         self.serve("reset", Ask.REDO)
         self.create_service(SetBool, "/policy/estop", self._on_estop)
+        gc.collect()
+        gc.freeze()  # what is here stays: a collection in the middle of a tick need not look at it
 
     def choose_streams(self) -> tuple[StreamSpec, ...]:
         """Load the checkpoint and take the streams that it, or a recording, needs.
@@ -229,7 +233,9 @@ class PolicyNode(SessionNode):
         self.recovered("holding")
         if outcome.interventions:
             self._reason = "; ".join(f"{i.name}: {i.reason}" for i in outcome.interventions)
-            self.get_logger().warning(f"limited: {self._reason}", throttle_duration_sec=5.0)
+            if time.monotonic() > self._quiet_until:  # rclpy's own throttle looks at the stack at every call
+                self._quiet_until = time.monotonic() + QUIET_S
+                self.get_logger().warning(f"limited: {self._reason}")
 
     def _look_around(self) -> None:
         super()._look_around()

@@ -16,7 +16,7 @@ from support.ear import until
 from support.heard import Commands
 from support.process import Line, Process
 
-STANDS = [0.0, 0.0, 0.06]  # where the fake robot stands, rad; commands do not move it
+STANDS = [0.0, 0.0, 0.06]  # home, where the fake robot stands, rad; commands do not move it
 BASE = {
     "odom": {"topic": "/odom"},
     "command": {"topic": "/cmd_vel"},
@@ -73,7 +73,7 @@ class PolicyRig:
         self.commands = bench.listen(contract)
         self.robot.expect("^ready")
         for arm in self.commands.contract.arms:
-            self.robot.tell(f"{arm.name}/puppet at {','.join(map(str, STANDS[: len(arm.joints)]))}")
+            self.robot.tell(f"{arm.name}/puppet at {','.join(map(str, arm.home))}")
         given = {"robot": contract, "checkpoint": checkpoint, **({"use_sim_time": True} if clock else {}), **parameters}
         module = "support.odd_policy" if odd else "vgil_ros.nodes.policy"
         self.policy = bench.module(module, given)
@@ -100,9 +100,11 @@ class PolicyRig:
 
     def call(self, name: str) -> Any:
         """Call /policy/NAME (Trigger)."""
-        if name == "start":
-            self.commands.starts.append(time.monotonic())
-        return self.bench.ear.call(f"/policy/{name}")
+        before = time.monotonic()
+        answer = self.bench.ear.call(f"/policy/{name}")
+        if name == "start" and answer.success:
+            self.commands.starts.append(before)
+        return answer
 
     def estop(self, pressed: bool) -> Any:
         """Press or release the e-stop."""
@@ -138,7 +140,7 @@ class PolicyRig:
 
     def check(self) -> int:
         """Hold every command so far against the limits."""
-        return self.commands.check({arm.name: STANDS for arm in self.commands.contract.arms})
+        return self.commands.check({arm.name: list(arm.home) for arm in self.commands.contract.arms})
 
 
 def checkpoint_for(bench: Bench, contract: Path, **changes: Any) -> Path:
