@@ -96,8 +96,8 @@ def test_fast_equals_plain(name: str, fused: bool, monkeypatch: pytest.MonkeyPat
         np.testing.assert_allclose(chunk, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("one_by_one", [True, False])
-def test_pictures_scaled_apart(one_by_one: bool) -> None:
+@pytest.mark.parametrize("apart", [0, 1, 7, 9])
+def test_pictures_scaled_apart(apart: int) -> None:
     """Statistics that differ between cameras, as LeRobot has them, cannot be folded into one stem."""
     spec = Normalization.model_validate({"images": {"mode": "mean_std", "eps": 1e-8}})
     policy = ActPolicy(small(normalization=spec, cameras=[{"name": n, "height": 64, "width": 64} for n in "abc"]))
@@ -108,7 +108,8 @@ def test_pictures_scaled_apart(one_by_one: bool) -> None:
     policy.set_normalizer(Normalizer.from_statistics(spec, stats, stats, 3, mean, std))
     runtime = InferenceRuntime(policy)
     runtime.warm_up()
-    runtime._fast._one_by_one = one_by_one  # type: ignore[union-attr]
+    for backbone in runtime._fast._backbones:  # type: ignore[union-attr]
+        backbone._apart = dict.fromkeys(backbone._apart, apart)  # steps that each picture goes by itself
     observation = observed(policy, 1)
     np.testing.assert_allclose(runtime(observation), plain(policy, observation), atol=1e-4)
 

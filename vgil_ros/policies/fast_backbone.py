@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,9 +15,10 @@ from torchvision.ops.misc import FrozenBatchNorm2d
 
 from vgil_ros.policies.backbones import MobileNetBackbone, ResNetBackbone
 from vgil_ros.policies.kernels import FusedConv, fold_norm
-from vgil_ros.policies.tuned_conv import TunedConv
+from vgil_ros.policies.tuned_conv import TURNS, TunedConv
 
 Step = Callable[[Tensor], Tensor]
+Key = tuple[int, int, int]  # how many pictures, their height and width
 
 
 class FastBackbone:
@@ -38,26 +40,46 @@ class FastBackbone:
         folded = -shift if bias is None else bias - shift
         self._stem = FusedConv(scaled.to(dtype), folded.to(dtype), int(first.stride[0]), 0, relu)
         self._rest = rest
-        self._buffers: dict[tuple[int, int, int], Tensor] = {}
+        self._buffers: dict[Key, Tensor] = {}
+        self._apart: dict[Key, int] = {}  # how many steps after the stem are done for each picture by itself
 
     def __call__(self, pictures: list[Tensor]) -> Tensor:
         """Pictures of one size, (H, W, 3) uint8 each -> (N, C, h, w) channels-last."""
-        x = self._first(pictures)
-        for step in self._rest:
-            x = step(x)
-        return x
+        apart = self._apart.get(_key(pictures), 0)
+        if not apart:
+            return _walk(self._first(pictures), self._rest)
+        parts = [_walk(self._first([picture]), self._rest[:apart]) for picture in pictures]
+        return _walk(torch.cat(parts), self._rest[apart:])
 
     def tune(self, pictures: list[Tensor]) -> None:
-        """Let the convolutions choose how to compute for as many pictures, of their size."""
-        x = self._first(pictures)
-        for step in self._rest:
-            if isinstance(step, _Residual):
-                step.tune(x)
-            x = step(x)
+        """Measure how to compute for as many pictures of their size; until then all go through together.
+
+        One by one they suit small caches, but not the last stage, where the weights are larger than the pictures.
+        """
+        key = _key(pictures)
+        best = {0: float("inf")}
+        if len(pictures) > 1:
+            stages = [
+                index for index, step in enumerate(self._rest) if isinstance(step, _Residual) and step.begins_stage
+            ]
+            best[stages[-1] if stages else len(self._rest)] = float("inf")
+        for turn in range(TURNS if len(best) > 1 else 0):  # in turns, so that a busy machine disturbs all alike
+            for self._apart[key] in best:
+                begun = time.perf_counter()
+                self(pictures)
+                if turn:
+                    best[self._apart[key]] = min(best[self._apart[key]], time.perf_counter() - begun)
+        self._apart[key] = apart = min(best, key=lambda steps: best[steps])
+        if apart:
+            _tune(self._first(pictures[:1]), self._rest[:apart])
+            parts = [_walk(self._first([picture]), self._rest[:apart]) for picture in pictures]
+            _tune(torch.cat(parts), self._rest[apart:])
+        else:
+            _tune(self._first(pictures), self._rest)
 
     def _first(self, pictures: list[Tensor]) -> Tensor:
         height, width = pictures[0].shape[:2]
-        key = (len(pictures), height, width)
+        key = _key(pictures)
         if key not in self._buffers:
             self._buffers[key] = self._padded(*key)
         buffer, m = self._buffers[key], self._margin
@@ -70,6 +92,23 @@ class FastBackbone:
         m = self._margin
         border = self._border.to(self._dtype)
         return border.expand(count, height + 2 * m, width + 2 * m, 3).contiguous()
+
+
+def _key(pictures: list[Tensor]) -> Key:
+    return (len(pictures), int(pictures[0].shape[0]), int(pictures[0].shape[1]))
+
+
+def _walk(x: Tensor, steps: list[Step]) -> Tensor:
+    for step in steps:
+        x = step(x)
+    return x
+
+
+def _tune(x: Tensor, steps: list[Step]) -> None:
+    for step in steps:
+        if isinstance(step, _Residual):
+            step.tune(x)
+        x = step(x)
 
 
 def _split(backbone: nn.Module, dtype: torch.dtype) -> tuple[nn.Conv2d, Any, list[Step]]:
@@ -115,6 +154,10 @@ class _Residual:
         ]
         past = block.downsample
         self._past = None if past is None else _fused(past[0], past[1], relu=False, dtype=dtype)
+
+    @property
+    def begins_stage(self) -> bool:
+        return self._past is not None
 
     def __call__(self, x: Tensor) -> Tensor:
         past = x if self._past is None else self._past(x)  # may be overwritten by the last convolution

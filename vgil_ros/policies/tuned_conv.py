@@ -10,7 +10,7 @@ from torch import Tensor
 from vgil_ros.policies.kernels import FusedConv, fused_cpu_kernels
 from vgil_ros.policies.winograd import WinogradConv, transform_kernel
 
-TURNS = 6  # the first one does not count
+TURNS = 5  # the first one does not count
 TOLERANCE = 2e-5  # of the largest value in the result: more than rounding gives, less than would show in an action
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from vgil_ros.policies.act.policy import ActPolicy
 
 Size = tuple[int, int]
-TUNING_TURNS = 6  # the first one does not count
 
 
 class ActFastPath(FastPath):
@@ -53,7 +51,6 @@ class ActFastPath(FastPath):
         self._head_weight = (model.action_head.weight * scale.reshape(-1, 1)).detach()
         self._head_bias = (model.action_head.bias * scale + offset).detach()
         self._parts: dict[tuple[Size, ...], tuple[FastEncoder, FastDecoder]] = {}
-        self._one_by_one = False
 
     def __call__(self, qpos: Tensor, images: list[Tensor]) -> Tensor:
         """See `FastPath`."""
@@ -64,20 +61,10 @@ class ActFastPath(FastPath):
         return torch.addmm(self._head_bias, out, self._head_weight.t())
 
     def tune(self, qpos: Tensor, images: list[Tensor]) -> None:
-        """Measure how to convolve, and whether cameras are faster together or one by one. CPU only."""
-        if qpos.device.type != "cpu":
-            return
-        for self._one_by_one in (False, True):
+        """Measure how to go through the backbones. CPU only."""
+        if qpos.device.type == "cpu":
             for owner, cameras in self._groups(images):
                 self._backbones[self._backbone_of[owner]].tune([images[camera] for camera in cameras])
-        best = {False: float("inf"), True: float("inf")}
-        for turn in range(TUNING_TURNS):  # taking turns, so that a busy machine disturbs both alike
-            for self._one_by_one in (False, True):
-                begun = time.perf_counter()
-                self._image_tokens(images)
-                if turn:
-                    best[self._one_by_one] = min(best[self._one_by_one], time.perf_counter() - begun)
-        self._one_by_one = best[True] < best[False]
 
     def _image_tokens(self, images: list[Tensor]) -> list[Tensor]:
         """Tokens (h * w, D) of each camera, in order."""
@@ -93,8 +80,7 @@ class ActFastPath(FastPath):
         """(owner, cameras) of those that go through together: pictures alike in size and scaling."""
         groups: dict[tuple[int, ...], list[int]] = {}
         for camera, image in enumerate(images):
-            key = (self._owners[camera], *image.shape[:2], camera if self._one_by_one else -1)
-            groups.setdefault(key, []).append(camera)
+            groups.setdefault((self._owners[camera], *image.shape[:2]), []).append(camera)
         return [(owner, cameras) for (owner, *_), cameras in groups.items()]
 
     def _stack(self, sizes: tuple[Size, ...]) -> tuple[FastEncoder, FastDecoder]:
