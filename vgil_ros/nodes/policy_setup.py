@@ -17,7 +17,7 @@ from vgil_ros.core.streams import Kind, StreamSpec, streams_of
 from vgil_ros.nodes.runtime import VgilNode
 from vgil_ros.policies import Policy, PolicyConfig, load_policy
 from vgil_ros.policies.robot_check import compare_with_robot, unknowns
-from vgil_ros.policies.runtime import InferenceRuntime
+from vgil_ros.policies.runtime import InferenceRuntime, leave_a_core
 
 
 def load_for(node: VgilNode, layout: Layout) -> tuple[PolicyConfig, InferenceRuntime]:
@@ -37,6 +37,7 @@ def load_for(node: VgilNode, layout: Layout) -> tuple[PolicyConfig, InferenceRun
         raise VgilError(f"checkpoint {checkpoint} does not fit robot '{layout.contract.name}':\n{lines}")
     for unknown in unknowns(policy.config):
         node.get_logger().warning(f"the checkpoint does not say its {unknown}: not checked")
+    leave_a_core()
     runtime = InferenceRuntime(policy, device, precision)
     began = time.perf_counter()
     report = runtime.warm_up(_example(policy, layout))

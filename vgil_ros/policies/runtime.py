@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -152,6 +153,15 @@ class InferenceRuntime:
     @staticmethod
     def _compute(fast: FastPath, staging: Staging) -> Callable[[], Tensor]:
         return lambda: fast(staging.qpos, staging.images)
+
+
+def leave_a_core() -> None:
+    """Use one CPU thread fewer than there are cores, so that a control loop and drivers beside it keep their pace.
+
+    Threads of one operation wait for each other by turning: where another process takes their core away, a
+    network that needs 10 ms takes a second.
+    """
+    torch.set_num_threads(max(1, (os.cpu_count() or 2) - 1))
 
 
 def _checked_device(name: str | torch.device) -> torch.device:
