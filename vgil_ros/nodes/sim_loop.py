@@ -62,7 +62,7 @@ class CameraThread:
     Args:
         robot: whose cameras these are.
         publish: called in this thread with camera name, picture (H, W, 3) uint8 RGB and stamp (ns).
-        lossless: `submit` waits for the last snapshot's pictures; otherwise an unfinished one is replaced.
+        lossless: `submit` waits until the last snapshot's pictures are published; otherwise an unfinished one is replaced.
 
     Raises:
         GraphicsError: where the machine has no usable OpenGL.
@@ -73,6 +73,7 @@ class CameraThread:
         self._cameras: Sequence[str] = [camera.name for camera in robot.contract.cameras]
         self._waiting, self._drawing = (mujoco.MjData(robot.model) for _ in range(2))
         self._stamp: int | None = None
+        self._busy = False  # pictures of the last snapshot are not all published yet
         self._change = threading.Condition()
         self._error: BaseException | None = None
         self._ready = threading.Event()
@@ -91,7 +92,7 @@ class CameraThread:
             Exception: what ended the thread, if something has.
         """
         with self._change:
-            while self._lossless and self._stamp is not None and not self._ended:
+            while self._lossless and (self._stamp is not None or self._busy) and not self._ended:
                 self._change.wait(0.1)
             if self._error is not None:
                 raise self._error
@@ -136,11 +137,14 @@ class CameraThread:
 
     def _take(self) -> int | None:
         with self._change:
+            self._busy = False
+            self._change.notify_all()
             while self._stamp is None and not self._ended:
                 self._change.wait()
             if self._ended:
                 return None
             stamp, self._stamp = self._stamp, None
             self._waiting, self._drawing = self._drawing, self._waiting
+            self._busy = True
             self._change.notify_all()
             return stamp
