@@ -62,7 +62,7 @@ class CameraThread:
     Args:
         robot: whose cameras these are.
         publish: called in this thread with camera name, picture (H, W, 3) uint8 RGB and stamp (ns).
-        lossless: `submit` waits until the last snapshot's pictures are published; otherwise an unfinished one is replaced.
+        lossless: `submit` waits until the last snapshot's pictures are published; otherwise that one is replaced.
 
     Raises:
         GraphicsError: where the machine has no usable OpenGL.
