@@ -1,0 +1,109 @@
+"""What was observed some ticks ago: found by stamp, never by the count of calls.
+
+A late, doubled or missing tick makes the tick before last another distance away; what is asked for is a distance in
+time. Where nothing was observed near that time, the answer is None, never some other observation.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+Item = TypeVar("Item")
+SLACK_TICKS = 4  # that a question may be older than the newest observation
+
+
+class History(Generic[Item]):
+    """The observations of the last ticks.
+
+    Args:
+        past_ticks: the distances that will be asked for, oldest first; empty keeps nothing.
+        period_ns: time from tick to tick.
+    """
+
+    def __init__(self, past_ticks: Sequence[int], period_ns: int) -> None:
+        self.past_ticks, self.period_ns = tuple(past_ticks), period_ns
+        self._reach_ns = (max(self.past_ticks, default=0) + SLACK_TICKS + 1) * period_ns
+        self._stamps: list[int] = []
+        self._items: list[Item] = []
+
+    def __len__(self) -> int:
+        """Observations that are kept."""
+        return len(self._stamps)
+
+    def push(self, stamp_ns: int, item: Item) -> None:
+        """Keep an observation. One with a known stamp takes its place; a late one is put where it belongs."""
+        if not self.past_ticks:
+            return
+        place = bisect_left(self._stamps, stamp_ns)
+        if place < len(self._stamps) and self._stamps[place] == stamp_ns:
+            self._items[place] = item
+            return
+        self._stamps.insert(place, stamp_ns)
+        self._items.insert(place, item)
+        old = bisect_left(self._stamps, self._stamps[-1] - self._reach_ns)
+        del self._stamps[:old], self._items[:old]
+
+    def past(self, stamp_ns: int) -> tuple[Item | None, ...]:
+        """What was observed before `stamp_ns`, one for each of `past_ticks`, None where unknown."""
+        found = (nearest(self._stamps, stamp_ns, ticks, self.period_ns) for ticks in self.past_ticks)
+        return tuple(None if place is None else self._items[place] for place in found)
+
+    def reset(self) -> None:
+        """Forget everything: a new episode begins."""
+        self._stamps.clear()
+        self._items.clear()
+
+
+def nearest(stamps_ns: Sequence[int] | np.ndarray, stamp_ns: int, ticks: int, period_ns: int) -> int | None:
+    """Place of the stamp nearest to `ticks` before `stamp_ns`, at most half a period from it; else None.
+
+    Args:
+        stamps_ns: rising. Of two equally near, the older one is taken.
+    """
+    wanted = stamp_ns - ticks * period_ns
+    right = bisect_left(stamps_ns, wanted)  # type: ignore[arg-type]  # an array has what bisect needs
+    near = [place for place in (right - 1, right) if 0 <= place < len(stamps_ns)]
+    if not near:
+        return None
+    place = min(near, key=lambda i: (abs(int(stamps_ns[i]) - wanted), i))
+    return place if 2 * abs(int(stamps_ns[place]) - wanted) <= period_ns else None
+
+
+def past_rows(
+    row: int, past_ticks: Sequence[int], stamps_ns: np.ndarray | None, period_ns: int | None
+) -> tuple[int | None, ...]:
+    """Rows of a recorded episode that lie `past_ticks` before `row`, None where there is none.
+
+    Args:
+        stamps_ns: (T,) the rows' times; where a recording has none, or no rate, its rows are taken to be the ticks.
+    """
+    if stamps_ns is None or period_ns is None:
+        return tuple(row - ticks if ticks <= row else None for ticks in past_ticks)
+    before, stamp = stamps_ns[:row], int(stamps_ns[row])
+    return tuple(nearest(before, stamp, ticks, period_ns) for ticks in past_ticks)
+
+
+def with_past(observation: Mapping[str, Any], found: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
+    """Give an observation together with its past, under "past".
+
+    Args:
+        observation: {"qpos": (D,), "images": {camera: (H, W, 3)}, ...}, without batch axis.
+        found: what was observed before, as long as the policy's past_ticks (N); None where unknown.
+
+    Returns:
+        The observation with "past": {"qpos": (N, D), "images": {camera: (N, H, W, 3)}, "known": (N,) bool}; what is
+        unknown is a copy of the present. With no `found`, the observation as it is.
+    """
+    if not found:
+        return dict(observation)
+    frames = [observation if one is None else one for one in found]
+    past = {
+        "qpos": np.stack([frame["qpos"] for frame in frames]),
+        "images": {name: np.stack([frame["images"][name] for frame in frames]) for name in observation["images"]},
+        "known": np.array([one is not None for one in found]),
+    }
+    return {**observation, "past": past}
