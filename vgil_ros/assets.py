@@ -56,6 +56,24 @@ def contract_path(robot: str) -> Path:
     return path
 
 
+def checkpoint_path(checkpoint: str | Path) -> Path:
+    """Return the folder of a checkpoint, given by a path or by the name of one that comes with the package.
+
+    A folder of that path wins. What is not there is returned as it was given: loading it names what is missing.
+    """
+    given = Path(checkpoint).expanduser()
+    if not given.exists() and given.parent == Path() and given.name:
+        named = share_dir() / "models" / given.name
+        if (named / "policy.json").is_file():
+            return named
+    return given
+
+
+def model_names() -> list[str]:
+    """Names of the checkpoints that come with the package."""
+    return sorted(path.parent.name for path in (share_dir() / "models").glob("*/policy.json"))
+
+
 def load_contract(robot: str) -> tuple[Contract, str]:
     """Return a contract and its YAML text, by name or path.
 

@@ -159,6 +159,16 @@ def test_check_is_0_where_it_fits_and_1_with_every_mismatch_where_not(
     assert len(json.loads((tmp_path / "out.json").read_text())["mismatches"]) >= 4
 
 
+def test_compact_takes_half_the_bytes(vgil: Vgil, robot: Path, checkpoint: Path, tmp_path: Path) -> None:
+    said = vgil("compact", checkpoint, "--out", tmp_path / "half")
+    assert said.code == 0, said
+    assert "MB in bf16" in said.out
+    assert vgil("check", tmp_path / "half", "--robot", robot).code == 0
+    said = vgil("compact", checkpoint, "--out", tmp_path / "no", "--dtype", "int8")
+    assert said.code == 2
+    assert "allowed: fp32, bf16, fp16" in said.err
+
+
 def test_import_makes_a_checkpoint_that_show_reads(vgil: Vgil, tmp_path: Path) -> None:
     source = peers.write_original(tmp_path / "peer")
     out = tmp_path / "ours"

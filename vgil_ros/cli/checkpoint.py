@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from vgil_ros.assets import checkpoint_path
 from vgil_ros.cli.report import JsonFile, write_json
 from vgil_ros.core.errors import VgilError
 
 if TYPE_CHECKING:
     from vgil_ros.policies import PolicyConfig
+    from vgil_ros.policies.storage import Storage
 
 app = typer.Typer(no_args_is_help=True)
-Checkpoint = Annotated[Path, typer.Argument(help="a checkpoint folder (policy.json, model.safetensors)")]
+Checkpoint = Annotated[
+    Path, typer.Argument(help="a checkpoint folder, or the name of one in models/", parser=checkpoint_path)
+]
 
 
 def _need_torch() -> None:
@@ -92,6 +96,25 @@ def _from_robot(robot: str, cameras: list[str] | None, folder: bool) -> dict[str
         sizes = {camera.name: (camera.height, camera.width) for camera in layout.contract.cameras}
         facts["image_sizes"] = {name: sizes[name] for name in cameras or () if name in sizes}
     return facts
+
+
+@app.command()
+def compact(
+    checkpoint: Checkpoint,
+    out: Annotated[Path, typer.Option(help="the checkpoint folder to write")],
+    dtype: Annotated[str, typer.Option(help="bf16, fp16 or fp32: how weights lie on disk")] = "bf16",
+) -> None:
+    """Store a checkpoint in half the bytes. It is float32 again once loaded, rounded; its normaliser is not touched."""
+    _need_torch()
+    from vgil_ros.policies import describe_checkpoint, load_policy
+    from vgil_ros.policies.checkpoint import save_policy
+    from vgil_ros.policies.storage import DTYPES
+
+    if dtype not in DTYPES:
+        raise VgilError(f"--dtype is '{dtype}'; allowed: {', '.join(DTYPES)}")
+    save_policy(load_policy(checkpoint), out, storage=cast("Storage", dtype))
+    before, after = describe_checkpoint(checkpoint), describe_checkpoint(out)
+    typer.echo(f"{out}: {after.weight_bytes / 1e6:.1f} MB in {dtype} (it was {before.weight_bytes / 1e6:.1f} MB)")
 
 
 @app.command()

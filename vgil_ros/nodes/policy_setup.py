@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 import time
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from vgil_ros.assets import checkpoint_path
 from vgil_ros.core.acting import Actor, safety_for
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.execution import make_executor
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.streams import Kind, StreamSpec, streams_of
 from vgil_ros.nodes.runtime import VgilNode
-from vgil_ros.policies import Policy, PolicyConfig, load_policy
-from vgil_ros.policies.robot_check import compare_with_robot, unknowns
+from vgil_ros.policies import PolicyConfig, load_policy
+from vgil_ros.policies.robot_check import compare_with_robot, picture_sizes, unknowns
 from vgil_ros.policies.runtime import InferenceRuntime, leave_a_core
 
 
@@ -29,8 +27,8 @@ def load_for(node: VgilNode, layout: Layout) -> tuple[PolicyConfig, InferenceRun
     checkpoint, device = node.declare("checkpoint", ""), node.declare("device", "cpu")
     precision: Any = node.declare("precision", "fp32")
     if not checkpoint:
-        raise VgilError("parameter checkpoint is empty; allowed: a checkpoint folder (policy.json, model.safetensors)")
-    policy = load_policy(Path(checkpoint).expanduser(), device="cpu")
+        raise VgilError("parameter checkpoint is empty; allowed: a checkpoint folder, or a name in models/")
+    policy = load_policy(checkpoint_path(checkpoint), device="cpu")
     wrong = compare_with_robot(policy, layout)
     if wrong:
         lines = "\n".join(f"  - {line}" for line in wrong)
@@ -40,22 +38,12 @@ def load_for(node: VgilNode, layout: Layout) -> tuple[PolicyConfig, InferenceRun
     leave_a_core()
     runtime = InferenceRuntime(policy, device, precision)
     began = time.perf_counter()
-    report = runtime.warm_up(_example(policy, layout))
+    report = runtime.warm_up(policy.example_observation(picture_sizes(layout)))
     words = f"{policy.config.type} on {runtime.device}, {report.precision}"
     if precision != "fp32":
         words += f", actions within {report.max_difference:.2g} of fp32"
     node.get_logger().info(f"warmed up in {time.perf_counter() - began:.1f} s: {words}")
     return policy.config, runtime
-
-
-def _example(policy: Policy, layout: Layout) -> dict[str, Any] | None:
-    """An observation in the robot's picture sizes, where the checkpoint does not know them."""
-    config = policy.config
-    if all(camera.height is not None for camera in config.cameras):
-        return None
-    sizes = {camera.name: (camera.height, camera.width) for camera in layout.contract.cameras}
-    images = {name: np.zeros((*sizes[name], 3), np.uint8) for name in config.camera_names}
-    return {"qpos": np.zeros(config.state_dim, np.float32), "images": images}
 
 
 def needed_streams(layout: Layout, config: PolicyConfig, *, keep_all: bool) -> tuple[StreamSpec, ...]:

@@ -20,6 +20,7 @@ from vgil_ros.policies.base import Policy
 from vgil_ros.policies.config import PolicyConfig
 from vgil_ros.policies.errors import CheckpointError
 from vgil_ros.policies.registry import policy_class
+from vgil_ros.policies.storage import Storage, narrow, widen
 
 CONFIG_FILE = "policy.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -40,8 +41,10 @@ def software_name() -> str:
     return f"vgil_ros {getattr(vgil_ros, '__version__', 'unknown')}"
 
 
-def save_policy(policy: Policy, directory: str | Path) -> Path:
+def save_policy(policy: Policy, directory: str | Path, *, storage: Storage = "fp32") -> Path:
     """Write `policy` to the folder `directory`; an older checkpoint there is replaced as a whole.
+
+    With `storage` bf16 or fp16 the parameters take half the bytes, rounded; loading gives them back as float32.
 
     Everything is written and flushed to a folder beside it, which is then renamed, so half a checkpoint never stands at
     `directory`. Killed between the two renames, the old one lies whole beside it as `.NAME.old.*/checkpoint`.
@@ -54,11 +57,12 @@ def save_policy(policy: Policy, directory: str | Path) -> Path:
     policy.normalizer.check()
     weights = {key: value.detach().cpu().contiguous() for key, value in policy.state_dict().items()}
     _require_finite(weights, "cannot be saved")
+    weights = narrow(weights, dict(policy.named_parameters(remove_duplicate=False)), storage)
     _require_replaceable(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        config = policy.config.model_copy(update={"software": software_name()})
+        config = policy.config.model_copy(update={"software": software_name(), "weights": storage})
         (scratch / CONFIG_FILE).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
         save_file(weights, scratch / WEIGHTS_FILE)
         scratch.chmod(0o755)
@@ -80,7 +84,7 @@ def load_policy(directory: str | Path, device: str | torch.device = "cpu") -> Po
     folder = Path(directory)
     config = read_config(folder)
     policy = policy_class(config.type)(config)
-    weights = _read_weights(folder)
+    weights = widen(_read_weights(folder), dict(policy.named_parameters(remove_duplicate=False)), config.weights)
     check_keys(policy.state_dict(), weights, str(folder / WEIGHTS_FILE))
     _require_finite(weights, f"found in {folder / WEIGHTS_FILE}")
     policy.load_state_dict(weights)

@@ -70,6 +70,7 @@ class PolicyConfig(Frozen):
         rate_hz: rate of the data that trained it; None means unknown.
         fingerprint: of the training data; None means unknown.
         software: what wrote the file.
+        weights: how the parameters are stored; they are float32 once loaded.
         source: where an imported checkpoint came from; None for one trained here.
     """
 
@@ -83,6 +84,7 @@ class PolicyConfig(Frozen):
     fingerprint: str | None = None
     normalization: Normalization = Normalization()
     software: str = ""
+    weights: Literal["fp32", "bf16", "fp16"] = "fp32"
     source: str | None = None
 
     @field_validator("cameras")
@@ -106,3 +108,8 @@ class PolicyConfig(Frozen):
     def camera_names(self) -> tuple[str, ...]:
         """Camera names in the policy's order."""
         return tuple(camera.name for camera in self.cameras)
+
+    @property
+    def past_ticks(self) -> tuple[int, ...]:
+        """How many ticks before now the policy also looks, oldest first; see `core.history`."""
+        return ()
