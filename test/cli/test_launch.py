@@ -174,7 +174,9 @@ def test_nothing_stays_when_the_launcher_itself_is_killed(start):
     launch.wait_up()
     launch.process.kill()
     wait_for(lambda: not any(alive(pid) for pid in launch.pids().values()))
-    assert launch.noted().count("main SIGTERM") == 1
+    noted = launch.noted()
+    # At least once: the kernel sends it for each of the launcher's threads that has been a child's parent as they die.
+    assert {line for line in noted if "SIG" in line} == {"main SIGTERM", "side SIGTERM"}
 
 
 @pytest.mark.parametrize(

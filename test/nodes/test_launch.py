@@ -15,13 +15,14 @@ from pathlib import Path
 
 import h5py
 import pytest
+from support.domains import own_domain
 
 from vgil_ros.assets import load_contract, share_dir
 
 VGIL_LAUNCH = [sys.executable, "-c", "import typer; from vgil_ros.cli.launch import launch; typer.run(launch)"]
 HAVE_ROS2_LAUNCH = shutil.which("ros2") is not None and importlib.util.find_spec("ros2launch") is not None
 FILES = sorted(path.name for path in (share_dir() / "launch").glob("*.launch.py"))
-DOMAIN = "147"
+DOMAIN = str(own_domain())
 DESCRIBE = """
 import json, sys
 from vgil_ros.cli import launch, launch_shim
@@ -95,7 +96,7 @@ def nodes_left() -> list[str]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if f"ROS_DOMAIN_ID={DOMAIN}".encode() in (folder / "environ").read_bytes() and folder.name != str(
+            if f"ROS_DOMAIN_ID={DOMAIN}\0".encode() in (folder / "environ").read_bytes() and folder.name != str(
                 os.getpid()
             ):
                 found.append((folder / "cmdline").read_text().replace("\0", " "))

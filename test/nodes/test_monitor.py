@@ -18,13 +18,14 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import JointState
+from support.domains import own_domain
 from visualization_msgs.msg import Marker, MarkerArray
 
 from vgil_ros.assets import load_contract, robot_names
 from vgil_ros.nodes import markers, rviz
 from vgil_ros.robots.arm_model import ArmModel
 
-DOMAIN = 146
+DOMAIN = own_domain()
 TYPES = {"rviz_default_plugins/MarkerArray": "visualization_msgs/msg/MarkerArray"}
 
 

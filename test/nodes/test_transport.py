@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.domains import own_domain
 
 from vgil_ros.assets import share_dir
 from vgil_ros.nodes import shm_segments, transport
 
 DDS = share_dir() / "config" / "dds"
+DOMAIN = str(own_domain())
 LATER = 3600.0  # seconds from now, when no file counts as just made
 PUBLISH = """
 import sys, time, rclpy
@@ -73,7 +75,7 @@ needs_mounts = pytest.mark.skipif(not MOUNTS, reason="needs the right to mount")
 @pytest.fixture
 def publisher() -> Iterator[subprocess.Popen[str]]:
     """A process with a Fast DDS segment in /dev/shm."""
-    environment = {**os.environ, "ROS_DOMAIN_ID": "144"}
+    environment = {**os.environ, "ROS_DOMAIN_ID": DOMAIN}
     with subprocess.Popen(
         [sys.executable, "-c", PUBLISH], stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
@@ -191,7 +193,7 @@ def test_pictures_of_four_cameras_arrive_through_the_profile(tmp_path, size, pro
     """All of 30 bursts of four pictures, best effort, and Fast DDS has nothing to complain of."""
     (tmp_path / "exchange.py").write_text(EXCHANGE)
     run = f"{sys.executable} {tmp_path}/exchange.py"
-    environment = {**os.environ, "ROS_DOMAIN_ID": "145", "FASTDDS_DEFAULT_PROFILES_FILE": str(DDS / profile.file)}
+    environment = {**os.environ, "ROS_DOMAIN_ID": DOMAIN, "FASTDDS_DEFAULT_PROFILES_FILE": str(DDS / profile.file)}
     done = subprocess.run(
         small_shm(size, f"{run} publish & {run} subscribe; wait"),
         shell=True,

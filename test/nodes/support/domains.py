@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 LAST = 101  # above it, Linux may give a domain's ports to anyone
+_kept = contextlib.ExitStack()
 
 
 @contextlib.contextmanager
@@ -35,3 +36,8 @@ def free_domain() -> Iterator[int]:
             os.close(handle)
         return
     raise RuntimeError(f"all ROS domains from 1 to {LAST} are taken by other tests")
+
+
+def own_domain() -> int:
+    """A domain that belongs to this process until it ends."""
+    return _kept.enter_context(free_domain())
