@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.execution import ChunkExecutor, measure_jumps
+from vgil_ros.core.execution import ChunkExecutor, Committed, RealTime, measure_jumps
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.safety import Command, Context, JointLimits, Outcome, SafetyPipeline, standard_limits
 
@@ -79,6 +79,10 @@ class Actor:
         """Return what to send at a tick; a Hold where nothing can be trusted."""
         action = self.executor.action(context.tick)
         return self.send(None if action is None else self._command(action), context)
+
+    def committed(self, tick: int) -> Committed | None:
+        """What the question about a tick's observation must carry; None in all modes but `real_time`."""
+        return self.executor.committed(tick) if isinstance(self.executor, RealTime) else None
 
     def send(self, command: Command | None, context: Context) -> Outcome:
         """Judge a command (None holds) and remember what is sent."""

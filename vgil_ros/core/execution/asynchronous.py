@@ -41,7 +41,7 @@ class Asynchronous:
         if not len(fresh):
             return False
         if self._asked is not None and self._start <= self._asked < self._start + len(self._plan):
-            fresh = self._fade(begin, fresh, played=begin == self._asked)
+            fresh = fade(self._plan, begin - self._start, fresh, self._blend, played=begin == self._asked)
         self._newest, self._start, self._plan = made_for_tick, begin, fresh
         return True
 
@@ -61,13 +61,16 @@ class Asynchronous:
             return np.empty((0, self._dim))
         return self._plan[tick - self._start :].copy()
 
-    def _fade(self, begin: int, fresh: Floats, played: bool) -> Floats:
-        """From the plan's rows at tick `begin` to the fresh ones; a row that was played already keeps its value.
 
-        Where the old plan ends before the fade does, its last row goes on: a step there would be the jump to avoid.
-        """
-        count = min(self._blend + played, len(fresh))
-        before = self._plan[np.minimum(begin - self._start + np.arange(count), len(self._plan) - 1)]
-        share = (np.arange(count) + (not played)) / (self._blend + 1)
-        fresh[:count] = before + share[:, None] * (fresh[:count] - before)
-        return fresh
+def fade(plan: Floats, first: int, fresh: Floats, blend: int, *, played: bool = False) -> Floats:
+    """From a plan (K, D) to the fresh rows (N, D), the first of which is for the tick of the plan's row `first`.
+
+    Where the old plan ends before the fade does, its last row goes on: a step there would be the jump to avoid.
+    `blend`: ticks until the fresh rows are alone; `played`: the first row was played already and keeps its value.
+    """
+    count = min(blend + played, len(fresh))
+    rows = plan[np.minimum(first + np.arange(count), len(plan) - 1)]
+    share = (np.arange(count) + (not played)) / (blend + 1)
+    mixed = fresh.copy()
+    mixed[:count] = rows + share[:, None] * (fresh[:count] - rows)
+    return mixed

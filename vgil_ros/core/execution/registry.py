@@ -10,13 +10,31 @@ from vgil_ros.core.errors import VgilError
 from vgil_ros.core.execution.asynchronous import Asynchronous
 from vgil_ros.core.execution.executor import ChunkExecutor
 from vgil_ros.core.execution.open_loop import OpenLoop
+from vgil_ros.core.execution.real_time import RealTime
 from vgil_ros.core.execution.temporal_ensemble import TemporalEnsemble
+
+REAL_TIME = "real_time"
 
 EXECUTORS: dict[str, Callable[..., ChunkExecutor]] = {
     "temporal_ensemble": TemporalEnsemble,
     "open_loop": OpenLoop,
     "async": Asynchronous,
+    REAL_TIME: RealTime,
 }
+
+
+def check_mode(mode: str, policy: str, takes_committed: bool) -> None:
+    """Refuse a mode that a policy (its type's name) cannot be played in.
+
+    Raises:
+        VgilError: for `real_time` where the policy does not keep committed actions.
+    """
+    if mode == REAL_TIME and not takes_committed:
+        others = ", ".join(name for name in EXECUTORS if name != REAL_TIME)
+        raise VgilError(
+            f"execution {mode}: a policy of type {policy} cannot keep to actions that are committed already; "
+            f"allowed for it are {others}"
+        )
 
 
 def make_executor(mode: str, horizon: int, dim: int, **options: Any) -> ChunkExecutor:

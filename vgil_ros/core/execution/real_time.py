@@ -1,0 +1,125 @@
+"""Real-time chunking: the next chunk is made to agree with what will have been played before it comes.
+
+A question about tick q is answered some ticks later, when the plan's actions of those ticks have been played. The
+question therefore carries the plan (`committed`): its first d rows have to come out as they are, d being the longest
+of the last few delays and one tick more; the rest up to the plan's end counts less and less. An answer within d ticks
+then takes over as it is, without a jump and without a fade. One that comes later meets rows that were not settled: it
+is faded in as `async` does, and counted in `late`.
+
+Only a policy that keeps committed actions can be played like this (`Policy.takes_committed`). Source: Black, Galliker
+and Levine, "Real-Time Execution of Action Chunking Flow Policies" (arXiv:2506.07339), algorithm 1.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vgil_ros.core.execution.asynchronous import fade
+from vgil_ros.core.execution.committed import Committed, agreement
+from vgil_ros.core.execution.executor import Floats, check_sizes, check_ticks, own_chunk
+
+REMEMBERED = 10  # delays
+
+
+class RealTime:
+    """ChunkExecutor that plays one plan and says with each question which of its rows are settled.
+
+    Attributes:
+        late: chunks since the reset that came after their settled rows had ended.
+    """
+
+    def __init__(self, horizon: int, dim: int, query_every: int = 1, blend: int = 5) -> None:
+        """`query_every`: ticks between the observations asked about, 1 to H; `blend`: ticks a late chunk's fade takes,
+        0 to H."""
+        check_sizes(horizon, dim)
+        self._horizon, self._dim = horizon, dim
+        self._query_every = check_ticks("query_every", query_every, 1, horizon)
+        self._blend = check_ticks("blend", blend, 0, horizon)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the plan, what was asked and how long it took."""
+        self._delays: deque[int] = deque(maxlen=REMEMBERED)
+        self._newest: int | None = None
+        self._now: int | None = None  # the newest tick heard of
+        self._played: int | None = None  # the newest tick that an action was given for
+        self._settled: dict[int, int] = {}  # by the tick asked about: the first tick that is not settled
+        self._start = 0  # the tick of the plan's first row
+        self._plan = np.empty((0, self._dim))
+        self.late = 0
+
+    @property
+    def delay(self) -> int:
+        """Ticks d between the tick asked about and the answer, with one to spare."""
+        return min(max(self._delays, default=0) + 1, self._horizon)
+
+    def committed(self, made_for_tick: int) -> Committed | None:
+        """What the question about the observation of this tick must carry; None where no plan covers it.
+
+        Rows whose ticks have come already are settled whatever the delay was so far.
+        """
+        left = self.coming(made_for_tick)
+        if not len(left) or not np.isfinite(left).all():
+            return None
+        due = 0 if self._now is None else self._now + 1 - made_for_tick
+        delay = min(max(self.delay, due), len(left))
+        self._settled[made_for_tick] = made_for_tick + delay
+        action = left[np.minimum(np.arange(self._horizon), len(left) - 1)]
+        return Committed(action, agreement(self._horizon, delay, len(left)))
+
+    def add_chunk(self, made_for_tick: int, chunk: ArrayLike) -> bool:
+        """Play a chunk (H, D) from now on, unless one made for this tick or a newer one is played already."""
+        own = own_chunk(chunk, self._horizon, self._dim)
+        if self._newest is not None and made_for_tick <= self._newest:
+            return False
+        if self._now is not None:
+            self._delays.append(max(self._now + 1 - made_for_tick, 0))
+        begin = max(made_for_tick, self._due())
+        settled = self._settled.get(made_for_tick, made_for_tick)
+        self._settled = {tick: end for tick, end in self._settled.items() if tick > made_for_tick}
+        if begin >= made_for_tick + self._horizon:
+            return False
+        self._take_over(made_for_tick, begin, own, late=begin > settled)
+        self._newest = made_for_tick
+        return True
+
+    def action(self, tick: int) -> Floats | None:
+        """The plan's row (D,) for this tick, or None."""
+        self._see(tick)
+        rows = self.coming(tick)
+        if not len(rows):
+            return None
+        self._played = tick if self._played is None else max(self._played, tick)
+        return rows[0]
+
+    def wants_inference(self, tick: int) -> bool:
+        """When `query_every` ticks have passed since the tick of the newest prediction."""
+        self._see(tick)
+        return self._newest is None or tick - self._newest >= self._query_every
+
+    def coming(self, tick: int) -> Floats:
+        """The rest (K, D) of the plan."""
+        if tick < self._start:
+            return np.empty((0, self._dim))
+        return self._plan[tick - self._start :].copy()
+
+    def _due(self) -> int:
+        """The first tick that an action may still be asked for."""
+        played = self._start if self._played is None else self._played + 1
+        return played if self._now is None else max(played, self._now)
+
+    def _see(self, tick: int) -> None:
+        self._now = tick if self._now is None else max(self._now, tick)
+
+    def _take_over(self, made_for: int, begin: int, own: Floats, late: bool) -> None:
+        """The new plan: ticks before `begin` as they were played, which the next question may reach back to."""
+        before = self.coming(made_for)[: begin - made_for]
+        last = begin - 1 - self._start
+        if late and 0 <= last < len(self._plan):  # something is being played that the chunk need not agree with
+            own[begin - made_for :] = fade(self._plan, last + 1, own[begin - made_for :], self._blend)
+            self.late += 1
+        own[: len(before)] = before
+        self._start, self._plan = made_for, own
