@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from vgil_ros.policies import CheckpointError, Normalizer, Policy, PolicyError, load_policy
 from vgil_ros.policies.checkpoint import CONFIG_FILE, WEIGHTS_FILE
+from vgil_ros.policies.runtime import InferenceRuntime
 
 ROWS = 40
 
@@ -26,6 +28,11 @@ def fitted(policy: Policy, seed: int = 0) -> Policy:
     qpos, action = random.normal(size=(ROWS, config.state_dim)), random.normal(0.5, 2, (ROWS, config.action_dim))
     policy.set_normalizer(Normalizer.fit(config.normalization, qpos, action, len(config.cameras)))
     return policy
+
+
+def mapped(observation: Mapping[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
+    """Change every array of an observation, however deep."""
+    return {k: mapped(v, change) if isinstance(v, Mapping) else change(v) for k, v in observation.items()}
 
 
 class PolicyContract:
@@ -49,7 +56,22 @@ class PolicyContract:
             camera.name: random.integers(0, 256, (batch, camera.height or 0, camera.width or 0, 3), dtype=np.uint8)
             for camera in policy.config.cameras
         }
-        return {"qpos": random.normal(size=(batch, policy.config.state_dim)).astype(np.float32), "images": images}
+        out = {"qpos": random.normal(size=(batch, policy.config.state_dim)).astype(np.float32), "images": images}
+        if policy.config.past_ticks:
+            out["past"] = self.past(out, len(policy.config.past_ticks))
+        return out
+
+    def past(self, observation: dict[str, Any], count: int, known: bool = True) -> dict[str, Any]:
+        """A past (N = count) in which the robot was elsewhere and every picture had been further to the left."""
+        frames = range(count, 0, -1)  # oldest first
+        return {
+            "qpos": np.stack([observation["qpos"] - 0.01 * n for n in frames], axis=1),
+            "images": {
+                name: np.stack([np.roll(image, -2 * n, axis=2) for n in frames], axis=1)
+                for name, image in observation["images"].items()
+            },
+            "known": np.full((len(observation["qpos"]), count), known),
+        }
 
     def batch(self, policy: Policy, batch: int = 2) -> dict[str, Any]:
         random, config = np.random.default_rng(2), policy.config
@@ -73,11 +95,7 @@ class PolicyContract:
 
     def test_batch_members_do_not_mix(self, policy: Policy) -> None:
         observation = self.observation(policy, 1)
-        images = observation["images"]
-        double = {
-            "qpos": np.repeat(observation["qpos"], 2, 0),
-            "images": {name: np.repeat(image, 2, 0) for name, image in images.items()},
-        }
+        double = mapped(observation, lambda array: np.repeat(array, 2, 0))
         double["qpos"][1] += 1.0
         alone = self.predict(policy, observation)[0]
         together = self.predict(policy, double)
@@ -88,11 +106,7 @@ class PolicyContract:
         observation = self.observation(policy)
         first = self.predict(policy, observation)
         assert torch.equal(first, self.predict(policy, observation))
-        tensors = {
-            "qpos": torch.from_numpy(observation["qpos"]),
-            "images": {name: torch.from_numpy(image) for name, image in observation["images"].items()},
-        }
-        assert torch.equal(first, self.predict(policy, tensors))
+        assert torch.equal(first, self.predict(policy, mapped(observation, torch.from_numpy)))
 
     def test_every_camera_and_the_state_matter(self, policy: Policy) -> None:
         observation = self.observation(policy)
@@ -101,6 +115,52 @@ class PolicyContract:
             other = {**observation, "images": {**observation["images"], name: 255 - image}}
             assert not torch.equal(first, self.predict(policy, other)), name
         assert not torch.equal(first, self.predict(policy, {**observation, "qpos": observation["qpos"] + 1}))
+
+    def test_an_unknown_past_is_no_past_and_the_same_model(self, policy: Policy) -> None:
+        """At the first tick or after a gap: whatever lies in the past's memory then, the chunk is the same."""
+        count = len(policy.config.past_ticks)
+        observation = self.observation(policy)
+        with_it = self.predict(policy, observation)
+        without = {key: value for key, value in observation.items() if key != "past"}
+        alone = self.predict(policy, without)
+        assert alone.shape == with_it.shape
+        if count == 0:
+            return
+        for past in (self.past(observation, count, known=False), self.past(mapped(without, np.zeros_like), count)):
+            past["known"][:] = False
+            torch.testing.assert_close(self.predict(policy, {**without, "past": past}), alone, atol=1e-6, rtol=0)
+        assert not torch.allclose(alone, with_it, atol=1e-6), "the past matters where it is known"
+        half = {**observation, "past": {**observation["past"], "known": observation["past"]["known"].copy()}}
+        half["past"]["known"][1] = False
+        mixed = self.predict(policy, half)
+        torch.testing.assert_close(mixed[0], with_it[0], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(mixed[1], alone[1], atol=1e-4, rtol=1e-4)
+
+    def test_a_wrong_past_is_refused_in_words(self, policy: Policy) -> None:
+        if not policy.config.past_ticks:
+            return
+        observation = self.observation(policy)
+        past = observation["past"]
+        name, image = next(iter(past["images"].items()))
+        for words, wrong in {
+            r"past: \['known'\] missing": {key: value for key, value in past.items() if key != "known"},
+            f"past image of {name}: found shape": {**past, "images": {**past["images"], name: image[:, :, :-1]}},
+            f"past image of {name}: found dtype": {**past, "images": {**past["images"], name: image.astype("f4")}},
+            rf"missing \['{name}'\]": {**past, "images": {k: v for k, v in past["images"].items() if k != name}},
+            "past qpos: found shape": {**past, "qpos": past["qpos"][..., :-1]},
+            "past known: found shape": {**past, "known": np.ones((2, 9), bool)},
+            "past known: found dtype": {**past, "known": past["known"].astype(np.float32)},
+        }.items():
+            with pytest.raises(PolicyError, match=words):
+                policy.predict_chunk({**observation, "past": wrong})
+
+    def test_the_runtime_gives_the_plain_policys_chunk(self, policy: Policy) -> None:
+        observation = self.observation(policy, 1)
+        single = mapped(observation, lambda array: array[0])
+        torch.manual_seed(0)
+        found = InferenceRuntime(policy, repeatable=True)(single)
+        np.testing.assert_allclose(found, self.predict(policy, observation)[0].numpy(), atol=1e-4, rtol=1e-4)
+        InferenceRuntime(policy, repeatable=True).warm_up()
 
     def test_save_and_load_is_bit_equal(self, policy: Policy, tmp_path: Path) -> None:
         observation = self.observation(policy)

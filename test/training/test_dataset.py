@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import made_episodes
 import numpy as np
 import pytest
 import torch
 
+from vgil_ros.episodes import EpisodeWriter
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.policies.config import Normalization
 from vgil_ros.policies.normalizer import Normalizer
@@ -29,8 +31,9 @@ CHUNK = 4
 def test_samples_are_the_readers_rows(layout: str) -> None:
     facts = read_facts(GOLDEN / f"{layout}.hdf5")
     cameras = tuple(facts.cameras)
-    data = EpisodeDataset([facts], SampleSpec(cameras, CHUNK, previous=True))
+    data = EpisodeDataset([facts], SampleSpec(cameras, CHUNK, past_ticks=(2, 1)))
     batch = data.batch(range(len(data)))
+    past = batch["past"]
     with EpisodeReader(facts.path) as episode:
         action = episode.aligned_action()
         np.testing.assert_allclose(batch["qpos"], episode.qpos, rtol=1e-6)
@@ -38,10 +41,38 @@ def test_samples_are_the_readers_rows(layout: str) -> None:
             held = np.minimum(np.arange(t, t + CHUNK), episode.rows - 1)
             np.testing.assert_allclose(batch["action"][t], action[held], rtol=1e-6)
             assert batch["is_pad"][t].tolist() == [t + i >= episode.rows for i in range(CHUNK)]
+            assert past["known"][t].tolist() == [t >= 2, t >= 1]
+            rows = [t - 2 if t >= 2 else t, t - 1 if t >= 1 else t]
+            np.testing.assert_allclose(past["qpos"][t], episode.qpos[rows], rtol=1e-6)
             for name in cameras:
                 assert np.array_equal(batch["images"][name][t], episode.image(name, t))
-                assert np.array_equal(batch["previous_images"][name][t], episode.image(name, max(t - 1, 0)))
-    assert batch["images"][cameras[0]].dtype == torch.uint8
+                for n, row in enumerate(rows):
+                    assert np.array_equal(past["images"][name][t, n], episode.image(name, row))
+    assert batch["images"][cameras[0]].dtype == past["images"][cameras[0]].dtype == torch.uint8
+
+
+def test_the_past_is_the_same_episodes_and_ends_at_a_gap(tmp_path: Path) -> None:
+    """Whatever batch a row is in: never the row or batch before, but what was seen so many ticks ago."""
+    for rows in (6, 5):
+        writer = EpisodeWriter(tmp_path, made_episodes.meta(), min_free_bytes=0)
+        for t in range(rows + 1):
+            late = 3 if t >= 3 else 0  # three ticks are lost before row 3
+            stamp = made_episodes.START_NS + (t + late) * made_episodes.PERIOD_NS + 1_000_000 * (t % 2)
+            made_episodes.add(writer, t, last=t == rows, stamp_ns=stamp)
+        writer.close()
+    facts = scan_folder(tmp_path)
+    data = EpisodeDataset(facts, SampleSpec(("cam_a",), CHUNK, past_ticks=(2, 1)))
+    known = {0: [0, 0], 1: [0, 1], 2: [1, 1], 3: [0, 0], 4: [0, 1], 5: [1, 1]}
+    order = np.random.default_rng(0).permutation(len(data)).tolist()
+    batch = data.batch(order)
+    for place, index in enumerate(order):
+        number, row = data.locate(index)
+        assert batch["past"]["known"][place].tolist() == [bool(k) for k in known[row]]
+        with EpisodeReader(facts[number].path) as episode:
+            for n, ticks in enumerate((2, 1)):
+                source = row - ticks if known[row][n] else row
+                assert np.array_equal(batch["past"]["images"]["cam_a"][place, n], episode.image("cam_a", source))
+                np.testing.assert_allclose(batch["past"]["qpos"][place, n], episode.qpos[source], rtol=1e-6)
 
 
 def test_base_joins_the_action_with_its_shift() -> None:

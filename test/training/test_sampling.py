@@ -59,16 +59,25 @@ def test_split_is_by_episode_and_empties_no_folder(folders: list[int], fraction:
 
 def _batch(count: int = 6) -> dict:
     pictures = torch.randint(0, 256, (count, 48, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
-    return {"qpos": torch.zeros(count, 2), "images": {"a": pictures, "b": pictures}, "previous_images": {"a": pictures}}
+    past = torch.randint(0, 256, (count, 2, 48, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
+    known = torch.ones(count, 2, dtype=torch.bool)
+    return {
+        "qpos": torch.zeros(count, 2),
+        "images": {"a": pictures, "b": pictures},
+        "past": {"qpos": torch.zeros(count, 2, 2), "images": {"a": past}, "known": known},
+    }
 
 
 def test_augmentation_is_the_same_for_all_frames_of_a_sample_only() -> None:
     batch = _batch()
     batch["images"]["a"][1] = batch["images"]["a"][0]
-    batch["images"]["b"] = batch["previous_images"]["a"] = batch["images"]["a"]
+    batch["images"]["b"] = batch["images"]["a"]
+    batch["past"]["images"]["a"] = batch["images"]["a"][:, None].expand(-1, 2, -1, -1, -1)
     out = Augmentation(AugmentationConfig(), 0)(batch, 3, 0, 6)
     assert torch.equal(out["images"]["a"], out["images"]["b"])
-    assert torch.equal(out["images"]["a"], out["previous_images"]["a"])
+    for n in range(2):
+        assert torch.equal(out["images"]["a"], out["past"]["images"]["a"][:, n])
+    assert torch.equal(out["past"]["known"], batch["past"]["known"])
     assert not torch.equal(out["images"]["a"][0], out["images"]["a"][1])
     assert out["images"]["a"].dtype == torch.uint8
     assert out["images"]["a"].shape == batch["images"]["a"].shape

@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from vgil_ros.core.errors import VgilError
+from vgil_ros.core.history import past_rows, with_past
 from vgil_ros.episodes.reader import EpisodeReader, read_episode
 from vgil_ros.policies import PolicyConfig, load_policy
 from vgil_ros.policies.replay import SUSPICION, ReplayMetrics, diagnose, replay
@@ -40,7 +41,7 @@ def replay_episode(
     runtime = InferenceRuntime(policy, device)
     with read_episode(path) as episode:
         actions = _actions(policy.config, episode, path)
-        runtime.warm_up(_observation(policy.config, episode, 0))
+        runtime.warm_up(_observation(policy.config, episode, len(actions) - 1))  # a row with a past
         seconds: list[float] = []
         bar = tqdm(total=len(range(0, len(actions), every)), desc=path.name, unit=" chunks", disable=None)
 
@@ -97,8 +98,15 @@ def _actions(config: PolicyConfig, episode: EpisodeReader, path: Path) -> np.nda
 
 
 def _observation(config: PolicyConfig, episode: EpisodeReader, row: int) -> dict[str, Any]:
-    images = {name: episode.image(name, row) for name in config.camera_names}
-    return {"qpos": np.asarray(episode.qpos[row], np.float32), "images": images}
+    """A row as the policy would have seen it, with its past."""
+
+    def seen(row: int) -> dict[str, Any]:
+        images = {name: episode.image(name, row) for name in config.camera_names}
+        return {"qpos": np.asarray(episode.qpos[row], np.float32), "images": images}
+
+    period_ns = round(1e9 / episode.rate_hz) if episode.rate_hz else None
+    found = past_rows(row, config.past_ticks, episode.stamp_ns, period_ns)
+    return with_past(seen(row), [None if one is None else seen(one) for one in found])
 
 
 def _lines(metrics: ReplayMetrics, seconds: list[float]) -> list[str]:

@@ -12,11 +12,14 @@ import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from std_srvs.srv import SetBool
 
+from vgil_ros.core.history import History, with_past
 from vgil_ros.core.layout import POSITION
 from vgil_ros.core.safety import Context, Outcome
 from vgil_ros.core.session import Command as Ask
@@ -41,6 +44,14 @@ QUIET_S = 5.0  # between two lines about limits that step in
 LATE_NS = 1_000_000_000  # a first chunk that takes longer is spoken of
 
 
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What the inference thread is given: a sample, and those `past_ticks` before it, None where unknown."""
+
+    sample: Sample
+    past: tuple[Sample | None, ...]
+
+
 class PolicyNode(SessionNode):
     """Drives a robot with a checkpoint (see `core.session` for how a session goes)."""
 
@@ -55,7 +66,8 @@ class PolicyNode(SessionNode):
         self.observations = ObservationBuilder(self.layout, self.streams)
         self.rollout = RolloutSink.of(self, self.contract, self.contract_text, self.streams, self.task, self.dry_run)
         self.view = ChunkView(self, self.layout, self.actor, self.period_s)
-        self.worker: InferenceWorker[Sample] = InferenceWorker(self.infer, self.runtime.reset)
+        self.history: History[Sample] = History(self.config.past_ticks, round(self.period_s * 1e9))
+        self.worker: InferenceWorker[Question] = InferenceWorker(self.infer, self.runtime.reset)
         self.deadlines, self.latency, self.tick_time = Deadlines(self.period_s), Durations(), Durations(4000)
         self.estop = False
         self.outcome: Outcome | None = None
@@ -84,12 +96,16 @@ class PolicyNode(SessionNode):
         keep_all = bool(self.declare("dataset_dir", ""))
         return needed_streams(self.layout, self.config, keep_all=keep_all)
 
-    def infer(self, sample: Sample) -> np.ndarray:
-        """In the inference thread: a sample's observation through the policy, chunk (H, A)."""
+    def infer(self, question: Question) -> np.ndarray:
+        """In the inference thread: a sample's observation, with its past, through the policy, chunk (H, A)."""
+        past = [None if one is None else self._seen(one) for one in question.past]
+        return self.runtime(with_past(self._seen(question.sample), past))
+
+    def _seen(self, sample: Sample) -> dict[str, Any]:
         observation = self.observations.observation(sample.payloads)
         images = observation.get("images", {})
         pictures = {name: to_rgb(images[name]) for name in self.config.camera_names}
-        return self.runtime({"qpos": observation["qpos"], "images": pictures})
+        return {"qpos": observation["qpos"], "images": pictures}
 
     def not_ready(self) -> tuple[str, ...]:
         """Streams that are missing, commands that nobody would hear, and the e-stop."""
@@ -109,6 +125,7 @@ class PolicyNode(SessionNode):
         """An episode begins: the ticks of synchroniser, chunks and commands are counted from now."""
         self.ticks = TickCounter(self.contract.rate_hz, self.now_ns())
         self.sync.start(self.ticks.origin_ns)
+        self.history.reset()
         self.actor.reset()
         self.worker.new_episode()
         self.rollout.open()
@@ -130,6 +147,7 @@ class PolicyNode(SessionNode):
             return
         self.recovered("observation")
         self._latest = found
+        self.history.push(found.stamp_ns, found)
         self.rollout.observe(self.ticks.nearest(found.stamp_ns), found)
 
     def step(self) -> None:
@@ -187,7 +205,9 @@ class PolicyNode(SessionNode):
         if sample is None or not self.actor.executor.wants_inference(tick):
             return
         made_for = self.ticks.nearest(sample.stamp_ns)
-        if made_for > self._asked_tick and self.worker.ask(made_for, sample, now):
+        if made_for <= self._asked_tick:
+            return
+        if self.worker.ask(made_for, Question(sample, self.history.past(sample.stamp_ns)), now):
             self._asked_tick = made_for
 
     def _circumstances(self, tick: int, now: int) -> Context:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vgil_ros.core.history import with_past
 from vgil_ros.policies.config import PolicyConfig
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.normalizer import Normalizer
@@ -48,6 +49,7 @@ class Policy(nn.Module, ABC):
     """
 
     config_class: ClassVar[type[PolicyConfig]] = PolicyConfig
+    takes_committed: ClassVar[bool] = False  # whether `predict_chunk` keeps "committed" actions, see committed.py
 
     def __init__(self, config: PolicyConfig) -> None:
         super().__init__()
@@ -60,7 +62,9 @@ class Policy(nn.Module, ABC):
         """Give the next actions, (B, H, A) float32 in robot units.
 
         Args:
-            observation: {"qpos": (B, D) float32, "images": {camera: (B, H, W, 3) uint8 RGB}}, NumPy or torch.
+            observation: {"qpos": (B, D) float32, "images": {camera: (B, H, W, 3) uint8 RGB}}, NumPy or torch. Where
+                the configuration has `past_ticks` (N), it may hold "past": {"qpos": (B, N, D), "images": {camera:
+                (B, N, H, W, 3)}, "known": (B, N) bool}; without it nothing of the past is known.
 
         Raises:
             PolicyError: cameras, shapes or dtypes differ from the configuration, or the normaliser is not set.
@@ -115,18 +119,26 @@ class Policy(nn.Module, ABC):
 
         return save_policy(self, directory)
 
-    def example_observation(self) -> dict[str, Any]:
-        """Give one made-up observation without batch axis, for warm-up: zeros and grey noise.
+    def example_observation(self, sizes: Mapping[str, tuple[int, int]] | None = None) -> dict[str, Any]:
+        """Give one made-up observation without batch axis, for warm-up: zeros and noise, with all of its past known.
+
+        Args:
+            sizes: (height, width) of cameras whose size the configuration does not know.
 
         Raises:
-            PolicyError: the configuration does not know the size of a camera.
+            PolicyError: the size of a camera is unknown.
         """
-        unknown = [camera.name for camera in self.config.cameras if camera.height is None]
+        own = {c.name: (c.height, c.width) for c in self.config.cameras if c.height is not None and c.width is not None}
+        shapes = {**(sizes or {}), **own}
+        unknown = [name for name in self.config.camera_names if name not in shapes]
         if unknown:
             raise PolicyError(f"size of camera {', '.join(unknown)} is unknown: give an example observation")
         noise = np.random.default_rng(0)
-        images = {
-            camera.name: noise.integers(0, 256, (camera.height or 0, camera.width or 0, 3), dtype=np.uint8)
-            for camera in self.config.cameras
-        }
-        return {"qpos": np.zeros(self.config.state_dim, np.float32), "images": images}
+
+        def seen() -> dict[str, Any]:
+            images = {
+                name: noise.integers(0, 256, (*shapes[name], 3), dtype=np.uint8) for name in self.config.camera_names
+            }
+            return {"qpos": np.zeros(self.config.state_dim, np.float32), "images": images}
+
+        return with_past(seen(), [seen() for _ in self.config.past_ticks])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -64,12 +65,63 @@ def prepare(config: PolicyConfig, observation: Mapping[str, Any], device: torch.
     check_parts(observation)
     qpos = to_tensor(observation["qpos"], device)
     check_vector("qpos", tuple(qpos.shape), (None, config.state_dim))
-    images: Mapping[str, Array] = observation["images"]
+    return qpos.to(torch.float32), _pictures(config, observation["images"], (len(qpos),), device)
+
+
+@dataclass(frozen=True)
+class Past:
+    """What was observed `config.past_ticks` ago, oldest first; N of them.
+
+    Attributes:
+        qpos: (B, N, D) float32; images: one (B, N, H, W, 3) uint8 for each camera in the policy's order.
+        known: (B, N) bool; where False there was no such observation and the contents mean nothing.
+    """
+
+    qpos: Tensor
+    images: list[Tensor]
+    known: Tensor
+
+
+def prepare_past(config: PolicyConfig, observation: Mapping[str, Any], device: torch.device) -> Past | None:
+    """Check the past of an observation whose present is checked; None where it has none, so nothing is known.
+
+    Raises:
+        PolicyError: a part or camera is missing, or a shape, size or dtype does not fit.
+    """
+    past = observation.get("past")
+    if past is None:
+        return None
+    missing = [key for key in ("qpos", "images", "known") if key not in past]
+    if missing:
+        raise PolicyError(f"past: {missing} missing, found {sorted(past)}")
+    shape = (len(observation["qpos"]), len(config.past_ticks))
+    qpos, known = to_tensor(past["qpos"], device), check_known(config, observation, device)
+    check_vector("past qpos", tuple(qpos.shape), (*shape, config.state_dim))
+    return Past(qpos.to(torch.float32), _pictures(config, past["images"], shape, device, "past "), known)
+
+
+def check_known(config: PolicyConfig, observation: Mapping[str, Any], device: torch.device) -> Tensor:
+    """Give which parts of an observation's past are known, (B, N) bool.
+
+    Raises:
+        PolicyError: another shape or dtype.
+    """
+    known = to_tensor(observation["past"]["known"], device)
+    check_vector("past known", tuple(known.shape), (len(observation["qpos"]), len(config.past_ticks)))
+    if known.dtype != torch.bool:
+        raise PolicyError(f"past known: found dtype {known.dtype}, allowed is bool")
+    return known
+
+
+def _pictures(
+    config: PolicyConfig, images: Mapping[str, Array], lead: tuple[int, ...], device: torch.device, when: str = ""
+) -> list[Tensor]:
+    """Check pictures (*lead, H, W, 3) of all cameras and bring them to the device, in the policy's order."""
     check_cameras(config, images)
     pictures = []
     for index, name in enumerate(config.camera_names):
         picture = images[name]
-        check_vector(f"image of {name}", tuple(picture.shape), (len(qpos), None, None, 3))
-        check_image(config, index, tuple(picture.shape[1:]), picture.dtype)
+        check_vector(f"{when}image of {name}", tuple(picture.shape), (*lead, None, None, 3))
+        check_image(config, index, tuple(picture.shape[len(lead) :]), picture.dtype)
         pictures.append(to_tensor(picture, device))
-    return qpos.to(torch.float32), pictures
+    return pictures

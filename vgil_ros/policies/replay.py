@@ -154,13 +154,25 @@ def _suspicion(overall: float, constant: float) -> str | None:
 
 
 def _swap_colours(observation: Observation) -> Observation:
-    images = {name: np.ascontiguousarray(image[..., ::-1]) for name, image in observation["images"].items()}
-    return {**observation, "images": images}
+    return _alter_images(
+        observation, lambda images: {name: np.ascontiguousarray(image[..., ::-1]) for name, image in images.items()}
+    )
 
 
 def _reorder(names: Sequence[str], order: Sequence[str]) -> Callable[[Observation], Observation]:
     def alter(observation: Observation) -> Observation:
-        images = observation["images"]
-        return {**observation, "images": {name: images[other] for name, other in zip(names, order, strict=True)}}
+        return _alter_images(
+            observation, lambda images: {name: images[other] for name, other in zip(names, order, strict=True)}
+        )
 
     return alter
+
+
+def _alter_images(
+    observation: Observation, change: Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
+) -> Observation:
+    """Change the pictures of an observation and those of its past alike."""
+    out = {**observation, "images": change(observation["images"])}
+    if "past" in observation:
+        out["past"] = {**observation["past"], "images": change(observation["past"]["images"])}
+    return out

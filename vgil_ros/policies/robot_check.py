@@ -37,10 +37,14 @@ class RobotFacts:
 
 def facts_of(layout: Layout) -> RobotFacts:
     """What a robot's contract says of it."""
-    contract = layout.contract
-    sizes = {camera.name: (camera.height, camera.width) for camera in contract.cameras if camera.type != "depth"}
-    with_base = layout.dim + 2 if contract.base else None
-    return RobotFacts(contract.name, sizes, layout.joint_names, layout.dim, layout.dim, with_base, contract.rate_hz)
+    contract, names, dim = layout.contract, layout.joint_names, layout.dim
+    with_base = dim + 2 if contract.base else None
+    return RobotFacts(contract.name, picture_sizes(layout), names, dim, dim, with_base, contract.rate_hz)
+
+
+def picture_sizes(layout: Layout) -> dict[str, tuple[int, int]]:
+    """(height, width) of a robot's cameras, but for depth."""
+    return {camera.name: (camera.height, camera.width) for camera in layout.contract.cameras if camera.type != "depth"}
 
 
 def compare_with_robot(policy: Policy, layout: Layout) -> list[str]:

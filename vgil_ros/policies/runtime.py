@@ -16,6 +16,7 @@ from torch import Tensor
 from vgil_ros.policies.base import FastPath, Policy
 from vgil_ros.policies.cuda_graph import RecordedPass
 from vgil_ros.policies.errors import PolicyError
+from vgil_ros.policies.observation import check_parts
 from vgil_ros.policies.staging import Staging, picture_sizes
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -100,13 +101,14 @@ class InferenceRuntime:
         """Give the chunk, (H, A) float32 in robot units.
 
         Args:
-            observation: {"qpos": (D,) float32, "images": {camera: (H, W, 3) uint8 RGB}}, without a batch axis.
+            observation: {"qpos": (D,) float32, "images": {camera: (H, W, 3) uint8 RGB}}, without a batch axis; and what
+                else the policy takes, such as "past" (see `core.history.with_past`).
 
         Raises:
             PolicyError: cameras, shapes, sizes or dtypes differ from those warmed up for.
         """
         with self._lock, torch.inference_mode(), _exact_float32():
-            if self._staging is None:
+            if self._fast is not None and self._staging is None:
                 self._prepare(observation)
             return self._run(observation)
 
@@ -116,11 +118,11 @@ class InferenceRuntime:
             self._policy.reset()
 
     def _prepare(self, example: Mapping[str, Any]) -> None:
-        """Make everything that depends on the picture sizes."""
-        self._sizes = picture_sizes(self._policy.config, example)
-        self._staging = Staging(self._policy.config, self._sizes, self.device)
+        """Make everything of a fast path that depends on the picture sizes."""
         if self._fast is None:
             return
+        self._sizes = picture_sizes(self._policy.config, example)
+        self._staging = Staging(self._policy.config, self._sizes, self.device)
         self._staging.load(example)
         if self._stream is None and not self._repeatable:
             self._fast.tune(self._staging.qpos, self._staging.images)
@@ -129,11 +131,11 @@ class InferenceRuntime:
             self._recorded = RecordedPass(self._compute(self._fast, self._staging), self._stream)
 
     def _run(self, observation: Mapping[str, Any]) -> np.ndarray:
-        staging = self._staging
-        assert staging is not None
         if self._fast is None:
             with torch.autocast(self.device.type, DTYPES[self.precision], enabled=self.precision != "fp32"):
                 return self._plain(observation)
+        staging = self._staging
+        assert staging is not None
         stream: AbstractContextManager[Any] = nullcontext()
         if self._stream is not None:
             stream = torch.cuda.stream(self._stream)
@@ -143,16 +145,24 @@ class InferenceRuntime:
         return np.array(out.numpy(), dtype=np.float32)  # a copy: buffers are used again
 
     def _plain(self, observation: Mapping[str, Any]) -> np.ndarray:
-        batched = {
-            **observation,
-            "qpos": np.asarray(observation["qpos"], np.float32)[None],
-            "images": {name: np.asarray(image)[None] for name, image in observation["images"].items()},
-        }
+        check_parts(observation)
+        batched = {**_batched(observation), "qpos": np.asarray(observation["qpos"], np.float32)[None]}
         return self._policy.predict_chunk(batched)[0].float().cpu().numpy()
 
     @staticmethod
     def _compute(fast: FastPath, staging: Staging) -> Callable[[], Tensor]:
         return lambda: fast(staging.qpos, staging.images)
+
+
+def _batched(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Put a batch axis of one before every array, however deep; a text becomes a list of one."""
+    out: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            out[key] = _batched(value)
+        else:
+            out[key] = [value] if isinstance(value, str) else np.asarray(value)[None]
+    return out
 
 
 def leave_a_core() -> None:

@@ -52,9 +52,17 @@ class Augmentation:
             return batch
         draws = self.draw(step, total)[first : first + len(batch["qpos"])].to(batch["qpos"].device)
         changed = dict(batch)
-        for key in ("images", "previous_images"):
-            if key in batch:
-                changed[key] = {name: self.change(pictures, draws) for name, pictures in batch[key].items()}
+        changed["images"] = {name: self.change(pictures, draws) for name, pictures in batch["images"].items()}
+        if "past" in batch:
+            changed["past"] = {**batch["past"], "images": self._change_past(batch["past"]["images"], draws)}
+        return changed
+
+    def _change_past(self, images: Batch, draws: Tensor) -> Batch:
+        """Change pictures (B, N, H, W, 3) of each camera, all of a sample as its present: what stood still stays so."""
+        changed = {}
+        for name, pictures in images.items():
+            each = draws.repeat_interleave(pictures.shape[1], dim=0)
+            changed[name] = self.change(pictures.flatten(0, 1), each).unflatten(0, pictures.shape[:2])
         return changed
 
     def draw(self, step: int, count: int) -> Tensor:

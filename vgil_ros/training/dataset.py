@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
 from vgil_ros.core.errors import VgilError
+from vgil_ros.core.history import past_rows
 from vgil_ros.training.dataset_facts import EpisodeFacts
 from vgil_ros.training.dataset_handles import Handles
 from vgil_ros.training.dataset_pictures import DecodedPictures, read_picture
@@ -28,22 +29,23 @@ class SampleSpec:
         cameras: in the policy's order.
         chunk_size: actions from a row on (H).
         base: whether the base's two velocities join the action.
-        previous: whether the frame before comes along.
+        past_ticks: what of the past comes along; see `PolicyConfig.past_ticks`.
     """
 
     cameras: tuple[str, ...]
     chunk_size: int
     base: bool = False
-    previous: bool = False
+    past_ticks: tuple[int, ...] = ()
 
 
 class EpisodeDataset(Dataset):
     """Every row of every episode is a sample; `__getitems__` makes whole batches in place.
 
     A batch is {"qpos": (B, D) float32, "images": {camera: (B, H, W, 3) uint8 RGB}, "action": (B, chunk, A) float32 in
-    robot units, "is_pad": (B, chunk) bool, "task": list of B texts}, and with `previous`
-    "previous_images" like "images": the frame one row before, and at an episode's first row that row itself, so that
-    nothing seems to have moved. Actions beyond the end repeat the last one and are marked in `is_pad`.
+    robot units, "is_pad": (B, chunk) bool, "task": list of B texts}, and with `past_ticks` (N) "past": {"qpos":
+    (B, N, D), "images": {camera: (B, N, H, W, 3)}, "known": (B, N) bool}: rows of the same episode, found by their
+    stamps as a robot finds them; where there is none, the row itself, not known. Actions beyond the end repeat the last
+    one and are marked in `is_pad`.
     """
 
     def __init__(
@@ -103,8 +105,14 @@ class EpisodeDataset(Dataset):
             "action": _empty((count, spec.chunk_size, width), torch.float32),
             "is_pad": _empty((count, spec.chunk_size), torch.bool),
         }
-        for key in ("images", "previous_images") if spec.previous else ("images",):
-            batch[key] = {name: _empty((count, *shape), torch.uint8) for name, shape in pictures.items()}
+        batch["images"] = {name: _empty((count, *shape), torch.uint8) for name, shape in pictures.items()}
+        if spec.past_ticks:
+            lead = (count, len(spec.past_ticks))
+            batch["past"] = {
+                "qpos": _empty((*lead, len(first.qpos.mean)), torch.float32),
+                "images": {name: _empty((*lead, *shape), torch.uint8) for name, shape in pictures.items()},
+                "known": _empty(lead, torch.bool),
+            }
         return batch
 
     def _fill(self, views: Batch, place: int, number: int, row: int) -> None:
@@ -116,8 +124,12 @@ class EpisodeDataset(Dataset):
         views["is_pad"][place] = rows > last
         for name in self.spec.cameras:
             self._picture(number, name, row, views["images"][name][place])
-            if self.spec.previous:
-                self._picture(number, name, max(row - 1, 0), views["previous_images"][name][place])
+        for n, found in enumerate(past_rows(row, self.spec.past_ticks, episode.stamp_ns, episode.period_ns)):
+            past, source = views["past"], row if found is None else found
+            past["known"][place, n] = found is not None
+            past["qpos"][place, n] = episode.qpos[source]
+            for name in self.spec.cameras:
+                self._picture(number, name, source, past["images"][name][place, n])
 
     def _picture(self, number: int, camera: str, row: int, out: np.ndarray) -> None:
         if self._decoded is not None and self._decoded.load((number, camera), row, out):

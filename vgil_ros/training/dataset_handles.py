@@ -17,11 +17,23 @@ from vgil_ros.training.dataset_facts import aligned_actions, check_rows
 
 @dataclass(frozen=True)
 class OpenEpisode:
-    """An open file with its small arrays: qpos (T, D) and the aligned action (T, A), float32."""
+    """An open file with its small arrays.
+
+    Attributes:
+        qpos: (T, D) and action: (T, A), aligned; float32.
+        stamp_ns: (T,) int64 and period_ns: from tick to tick; None where the layout does not store them.
+    """
 
     reader: EpisodeReader
     qpos: np.ndarray
     action: np.ndarray
+    stamp_ns: np.ndarray | None
+    period_ns: int | None
+
+
+def period_of(rate_hz: float | None) -> int | None:
+    """Time from tick to tick in ns, None where the rate is unknown."""
+    return round(1e9 / rate_hz) if rate_hz else None
 
 
 class Handles:
@@ -55,7 +67,13 @@ class Handles:
         try:
             action = aligned_actions(reader, base=self._base)
             check_rows(path, "action", action)
-            return OpenEpisode(reader, reader.qpos.astype(np.float32), action.astype(np.float32))
+            return OpenEpisode(
+                reader=reader,
+                qpos=reader.qpos.astype(np.float32),
+                action=action.astype(np.float32),
+                stamp_ns=reader.stamp_ns,
+                period_ns=period_of(reader.rate_hz),
+            )
         except BaseException:
             reader.close()
             raise

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from vgil_ros.core.acting import Actor
+from vgil_ros.core.history import History, with_past
 from vgil_ros.core.layout import POSITION
 from vgil_ros.core.safety import Context
 from vgil_ros.core.sync import Miss, Sample
@@ -63,6 +65,7 @@ class RolloutRunner:
         self._latency_ns = round(latency_s * 1e9)
         self._watch = watch
         self._observations = ObservationBuilder(world.layout, world.streams)
+        self._history: History[Sample] = History(source.past_ticks, round(1e9 / world.contract.rate_hz))
         self._puppets = [f"{arm.name}/puppet" for arm in world.contract.arms]
 
     def run(self, seed: int) -> Rollout:
@@ -100,6 +103,7 @@ class RolloutRunner:
     def _begin(self) -> None:
         self._origin_ns, self._tick = self.world.now_ns, 0
         self.world.sync.start(self._origin_ns)
+        self._history.reset()
         self._latest: Sample | None = None
         self._question: _Question | None = None
         self._asked, self._moving, self._missed = -1, False, 0
@@ -111,8 +115,11 @@ class RolloutRunner:
         """One turn of the control loop: answers, questions, a command."""
         world = self.world
         for found in world.ticks():
-            self._missed += isinstance(found, Miss)
-            self._latest = found if isinstance(found, Sample) else self._latest
+            if isinstance(found, Miss):
+                self._missed += 1
+                continue
+            self._latest = found
+            self._history.push(found.stamp_ns, found)
         self._hear()
         self._ask()
         if not self._moving:
@@ -145,10 +152,14 @@ class RolloutRunner:
         self._question = _Question(made_for, self._infer(sample), self._tick, now, now + self._latency_ns)
 
     def _infer(self, sample: Sample) -> np.ndarray:
+        past = [None if one is None else self._seen(one) for one in self._history.past(sample.stamp_ns)]
+        return self.source.chunk(with_past(self._seen(sample), past), (sample.stamp_ns - START_NS) / 1e9)
+
+    def _seen(self, sample: Sample) -> dict[str, Any]:
         found = self._observations.observation(sample.payloads)
         shots: dict[str, Shot] = found.get("images", {})
         images = {name: to_rgb(shots[name].picture()) for name in self.source.cameras}
-        return self.source.chunk({"qpos": found["qpos"], "images": images}, (sample.stamp_ns - START_NS) / 1e9)
+        return {"qpos": found["qpos"], "images": images}
 
     def _circumstances(self) -> Context:
         world, now = self.world, self.world.now_ns

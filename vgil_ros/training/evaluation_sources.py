@@ -13,7 +13,7 @@ import torch
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import Layout
 from vgil_ros.policies import load_policy
-from vgil_ros.policies.robot_check import compare_with_robot
+from vgil_ros.policies.robot_check import compare_with_robot, picture_sizes
 from vgil_ros.policies.runtime import InferenceRuntime
 
 
@@ -24,12 +24,14 @@ class ChunkSource(Protocol):
         horizon: H, actions in a chunk.
         action_dim: A, values in an action.
         cameras: whose pictures it is shown.
+        past_ticks: how many ticks back it is also shown what was seen then; see `core.history`.
         inference_s: how long each answer took on this machine.
     """
 
     horizon: int
     action_dim: int
     cameras: tuple[str, ...]
+    past_ticks: tuple[int, ...]
     inference_s: list[float]
 
     def reset(self, seed: int) -> None:
@@ -39,7 +41,7 @@ class ChunkSource(Protocol):
         """Return the chunk (H, A) for an observation that was made so many simulated seconds after the reset.
 
         Args:
-            observation: {"qpos": (D,) float32, "images": {camera: (H, W, 3) uint8 RGB}}.
+            observation: {"qpos": (D,) float32, "images": {camera: (H, W, 3) uint8 RGB}}, and with `past_ticks` "past".
             seconds: policies do not look at it; a recording does.
         """
 
@@ -64,12 +66,10 @@ class PolicySource:
             raise VgilError(f"checkpoint {checkpoint} does not fit robot '{layout.contract.name}':\n{lines}")
         self.config = policy.config
         self.horizon, self.action_dim = policy.config.chunk_size, policy.config.action_dim
-        self.cameras = policy.config.camera_names
+        self.cameras, self.past_ticks = policy.config.camera_names, policy.config.past_ticks
         self.inference_s: list[float] = []
         self._runtime = InferenceRuntime(policy, device, repeatable=True)
-        sizes = {camera.name: (camera.height, camera.width) for camera in layout.contract.cameras}
-        images = {name: np.zeros((*sizes[name], 3), np.uint8) for name in self.cameras}
-        self._runtime.warm_up({"qpos": np.zeros(policy.config.state_dim, np.float32), "images": images})
+        self._runtime.warm_up(policy.example_observation(picture_sizes(layout)))
 
     def reset(self, seed: int) -> None:
         """An episode begins; what the policy draws follows from the seed."""

@@ -34,10 +34,11 @@ DERIVED = ("state_dim", "action_dim", "cameras", "joint_names", "rate_hz", "fing
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Episodes split for training and validation, and how the first are sampled."""
+    """Episodes split for training and validation, how the first are sampled, and the policy that fits them."""
 
     facts: tuple[EpisodeFacts, ...]
     cameras: tuple[str, ...]
+    policy: PolicyConfig
     train: EpisodeDataset
     validation: EpisodeDataset
     sampling: Sampling
@@ -48,7 +49,7 @@ def load_data(config: TrainConfig, say: Say, *, progress: bool = False) -> Train
     """Scan the folders and split them.
 
     Raises:
-        TrainingError: an empty folder, a broken episode, episodes that do not agree.
+        TrainingError: an empty folder, a broken episode, episodes that do not agree, settings that the policy refuses.
     """
     facts: list[EpisodeFacts] = []
     folders: list[int] = []
@@ -64,7 +65,9 @@ def load_data(config: TrainConfig, say: Say, *, progress: bool = False) -> Train
     cameras = choose_cameras(facts, config.data.cameras)
     check_same(facts, cameras, base=config.data.base_action)
     train, validation = split_episodes(folders, config.data.validation, config.seed)
-    spec = _sample_spec(config, cameras)
+    mark = fingerprint(facts, cameras, base=config.data.base_action)
+    policy = _policy_config(config, facts, cameras, mark)
+    spec = SampleSpec(cameras, policy.chunk_size, base=config.data.base_action, past_ticks=policy.past_ticks)
     chosen = [facts[i] for i in train]
     data = EpisodeDataset(chosen, spec, _decoded(config, chosen, cameras))
     groups = [
@@ -75,21 +78,12 @@ def load_data(config: TrainConfig, say: Say, *, progress: bool = False) -> Train
     return TrainingData(
         facts=tuple(facts),
         cameras=cameras,
+        policy=policy,
         train=data,
         validation=EpisodeDataset([facts[i] for i in validation], spec),
         sampling=Sampling(groups, weights or None, config.seed),
-        fingerprint=fingerprint(facts, cameras, base=config.data.base_action),
+        fingerprint=mark,
     )
-
-
-def _sample_spec(config: TrainConfig, cameras: tuple[str, ...]) -> SampleSpec:
-    kind = policy_class(str(config.policy.get("type")))
-    default = kind.config_class.model_fields["chunk_size"].default
-    chunk = config.policy.get("chunk_size", default)
-    if not isinstance(chunk, int) or chunk < 1:
-        raise TrainingError(f"policy.chunk_size: found {chunk!r}, allowed is a whole number above 0")
-    previous = bool(getattr(kind, "needs_previous_images", False))
-    return SampleSpec(cameras, chunk, base=config.data.base_action, previous=previous)
 
 
 def _decoded(config: TrainConfig, episodes: list[EpisodeFacts], cameras: tuple[str, ...]) -> DecodedPictures:
@@ -102,11 +96,10 @@ def make_policy(config: TrainConfig, data: TrainingData, say: Say) -> Policy:
     """Build the policy that fits the data, with its normaliser set.
 
     Raises:
-        TrainingError: the policy's settings are not valid.
+        TrainingError, PolicyError: pretrained weights are asked for and cannot be had.
     """
-    kind = policy_class(str(config.policy.get("type")))
     torch.manual_seed(config.seed)
-    policy = kind(_policy_config(config, data, kind.config_class))
+    policy = policy_class(data.policy.type)(data.policy)
     facts = data.facts
     action = merge_all(one.action for one in facts)
     if config.data.base_action:
@@ -121,22 +114,22 @@ def make_policy(config: TrainConfig, data: TrainingData, say: Say) -> Policy:
     return policy
 
 
-def _policy_config(config: TrainConfig, data: TrainingData, kind: type[PolicyConfig]) -> PolicyConfig:
+def _policy_config(config: TrainConfig, facts: list[EpisodeFacts], cameras: tuple[str, ...], mark: str) -> PolicyConfig:
+    kind = policy_class(str(config.policy.get("type"))).config_class
     given = sorted(set(config.policy) & set(DERIVED))
     if given:
         raise TrainingError(f"policy: {', '.join(given)} come from the data; leave them out")
-    first = data.facts[0]
+    first = facts[0]
     sizes = tuple(
-        CameraSpec(name=name, height=first.cameras[name].height, width=first.cameras[name].width)
-        for name in data.cameras
+        CameraSpec(name=name, height=first.cameras[name].height, width=first.cameras[name].width) for name in cameras
     )
     derived = {
         "state_dim": len(first.qpos.mean),
         "action_dim": len(first.action.mean) + (2 if config.data.base_action else 0),
         "cameras": sizes,
-        "joint_names": next((one.joint_names for one in data.facts if one.joint_names), ()),
-        "rate_hz": next((one.rate_hz for one in data.facts if one.rate_hz), None),
-        "fingerprint": data.fingerprint,
+        "joint_names": next((one.joint_names for one in facts if one.joint_names), ()),
+        "rate_hz": next((one.rate_hz for one in facts if one.rate_hz), None),
+        "fingerprint": mark,
     }
     try:
         return kind.model_validate({**config.policy, **derived})

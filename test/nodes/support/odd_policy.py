@@ -20,7 +20,7 @@ import time
 import numpy as np
 
 from vgil_ros.core.sync import Sample
-from vgil_ros.nodes.policy import PolicyNode
+from vgil_ros.nodes.policy import PolicyNode, Question
 from vgil_ros.nodes.runtime import run
 
 AMPLITUDE, SPEED = 0.2, 2.0  # of the swing: rad, rad/s of its phase
@@ -47,11 +47,11 @@ class OddPolicy(PolicyNode):
             self.mode = mode
             print(f"done {line.strip()}", flush=True)
 
-    def infer(self, sample: Sample) -> np.ndarray:
+    def infer(self, question: Question) -> np.ndarray:
         mode, value = self.mode, self.value
         if mode == "real":
-            return super().infer(sample)
-        chunk = self._swing(sample)
+            return super().infer(question)
+        chunk = self._swing(question.sample)
         if mode == "slow":
             print(f"slow from {time.monotonic()}", flush=True)
             time.sleep(value)
