@@ -1,4 +1,4 @@
-"""Image backbones from torchvision, cut before their pooling: (B, 3, H, W) -> (B, C, h, w)."""
+"""Image backbones, torchvision's cut before their pooling and a small one of ours: (B, 3, H, W) -> (B, C, h, w)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,18 @@ from torch import nn
 from torchvision.ops.misc import FrozenBatchNorm2d
 
 from vgil_ros.policies.errors import PolicyError
+from vgil_ros.policies.small_backbone import WIDTHS, SmallBackbone
 
-BackboneName = Literal["resnet18", "resnet34", "resnet50", "mobilenet_v3_small"]
+BackboneName = Literal["resnet18", "resnet34", "resnet50", "mobilenet_v3_small", "small"]
 BackboneNorm = Literal["frozen", "group"]
 
-CHANNELS: dict[str, int] = {"resnet18": 512, "resnet34": 512, "resnet50": 2048, "mobilenet_v3_small": 576}
+CHANNELS: dict[str, int] = {
+    "resnet18": 512,
+    "resnet34": 512,
+    "resnet50": 2048,
+    "mobilenet_v3_small": 576,
+    "small": WIDTHS[-1],
+}
 STRIDE = 32  # of all of them
 
 
@@ -53,8 +60,18 @@ def build_backbone(name: BackboneName, norm: BackboneNorm) -> nn.Module:
     """Make a backbone with random weights.
 
     `frozen` batch norm keeps the statistics that came with pretrained or imported weights, as ACT and DETR do.
-    `group` norm (Wu & He 2018) needs none: take it where no pretrained weights are at hand.
+    `group` norm (Wu & He 2018) needs none: take it where no pretrained weights are at hand. `small` has no other, as
+    there are no pretrained weights of it.
+
+    Raises:
+        PolicyError: `small` with frozen norm.
     """
+    if name == "small":
+        if norm != "group":
+            raise PolicyError(
+                "backbone 'small' has no pretrained weights: backbone_norm 'frozen' is not allowed, 'group' is"
+            )
+        return SmallBackbone(_group_norm)
     is_mobile = name == "mobilenet_v3_small"
     layer: Any = _group_norm
     if norm == "frozen":
@@ -74,6 +91,10 @@ def load_pretrained(backbone: nn.Module, name: BackboneName, file: str | Path | 
     Raises:
         PolicyError: the weights can be neither found nor downloaded, or are those of another network.
     """
+    if name == "small":
+        raise PolicyError(
+            f"backbone 'small' has no pretrained weights; those exist for {sorted(set(CHANNELS) - {name})}"
+        )
     state = _read_state(name, file)
     wanted = backbone.state_dict()
     state = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}

@@ -15,6 +15,7 @@ from torchvision.ops.misc import FrozenBatchNorm2d
 
 from vgil_ros.policies.backbones import MobileNetBackbone, ResNetBackbone
 from vgil_ros.policies.kernels import FusedConv, fold_norm
+from vgil_ros.policies.small_backbone import SmallBackbone
 from vgil_ros.policies.tuned_conv import TURNS, TunedConv
 
 Step = Callable[[Tensor], Tensor]
@@ -119,6 +120,9 @@ def _split(backbone: nn.Module, dtype: torch.dtype) -> tuple[nn.Conv2d, Any, lis
         rest = _layout(copy.deepcopy(backbone), dtype)
         steps: list[Step] = [rest.bn1, torch.relu, _pool, rest.layer1, rest.layer2, rest.layer3, rest.layer4]
         return backbone.conv1, None, steps
+    if isinstance(backbone, SmallBackbone):
+        small = _layout(copy.deepcopy(backbone), dtype)
+        return backbone.conv1, None, [small.norm1, torch.relu, *small.stages]
     if isinstance(backbone, MobileNetBackbone):
         first = backbone.features[0]
         frozen = isinstance(first[1], FrozenBatchNorm2d)

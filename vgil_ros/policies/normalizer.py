@@ -137,9 +137,11 @@ class Normalizer(nn.Module):
 
     def normalize_images(self, images: Tensor, camera: int) -> Tensor:
         """(B, H, W, 3) uint8 RGB -> (B, 3, H, W) float32 as camera number `camera` is scaled."""
-        pixels = images.permute(0, 3, 1, 2).to(torch.float32) / 255.0
         mean, std = self.image_affine(camera)
-        return (pixels - mean.view(1, 3, 1, 1)) / std.view(1, 3, 1, 1)
+        width = images.shape[2]
+        lines = images.to(torch.float32, copy=True).flatten(2)  # whole lines of pixels: long runs, changed in place
+        lines.mul_((1.0 / (255.0 * std)).repeat(width)).sub_((mean / std).repeat(width))
+        return lines.view(images.shape).permute(0, 3, 1, 2)
 
     def image_affine(self, camera: int) -> tuple[Tensor, Tensor]:
         """(mean, std) of one camera, (3,) each, for pixels in [0, 1]; eps is in std already."""

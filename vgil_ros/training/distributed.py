@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 import os
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from vgil_ros.training.errors import TrainingError
 
@@ -127,3 +128,11 @@ def checked_device(name: str) -> torch.device:
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
     """Give autocast to bfloat16 where `precision` is "bf16"."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def short_attention(device: torch.device) -> AbstractContextManager[Any]:
+    """On a CPU, take attention step by step.
+
+    Over the few hundred tokens of a policy the fused kernel's backward pass takes longer than the rest of the network.
+    """
+    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()

@@ -23,7 +23,7 @@ from vgil_ros.training.checkpoints import RESUME, Checkpoints, need_room, writin
 from vgil_ros.training.config import TrainConfig
 from vgil_ros.training.dataset import Batch
 from vgil_ros.training.dataset_loader import Loader
-from vgil_ros.training.distributed import Engine, autocast, make_engine
+from vgil_ros.training.distributed import Engine, autocast, make_engine, short_attention
 from vgil_ros.training.ema import Ema
 from vgil_ros.training.errors import TrainingError
 from vgil_ros.training.sampling import ProcessBatches
@@ -63,7 +63,7 @@ class LossModule(nn.Module):
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """(loss, its parts)."""
-        with autocast(self.policy.device, self._precision):
+        with autocast(self.policy.device, self._precision), short_attention(self.policy.device):
             out = self.policy.compute_loss(batch)
         return out.loss, out.parts
 

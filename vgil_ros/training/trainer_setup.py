@@ -17,6 +17,7 @@ from vgil_ros.policies.backbones import MobileNetBackbone, ResNetBackbone, load_
 from vgil_ros.policies.base import Policy
 from vgil_ros.policies.config import CameraSpec, PolicyConfig
 from vgil_ros.policies.registry import policy_class
+from vgil_ros.policies.small_backbone import SmallBackbone
 from vgil_ros.training.config import ScheduleConfig, TrainConfig, validation_words
 from vgil_ros.training.dataset import EpisodeDataset, SampleSpec
 from vgil_ros.training.dataset_check import check_same, choose_cameras, fingerprint
@@ -142,7 +143,7 @@ def _settings(kind: type[PolicyConfig]) -> list[str]:
 
 
 def _backbones(policy: Policy) -> list[nn.Module]:
-    return [part for part in policy.modules() if isinstance(part, (ResNetBackbone, MobileNetBackbone))]
+    return [part for part in policy.modules() if isinstance(part, (ResNetBackbone, MobileNetBackbone, SmallBackbone))]
 
 
 def _fill_backbones(policy: Policy, config: TrainConfig, say: Say) -> None:
