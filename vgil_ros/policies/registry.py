@@ -10,6 +10,7 @@ from vgil_ros.policies.errors import PolicyError
 # Named, not imported: loading one policy does not load the others.
 POLICY_TYPES: dict[str, str] = {
     "act": "vgil_ros.policies.act.policy:ActPolicy",
+    "flow_matching": "vgil_ros.policies.flow_matching.policy:FlowMatchingPolicy",
 }
 
 

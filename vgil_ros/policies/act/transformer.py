@@ -5,16 +5,35 @@ Batch comes first: (B, S, D). Attention weights are never asked for, so torch ta
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 
 from vgil_ros.policies.act.config import ActConfig
 
 
+class Sizes(Protocol):
+    """What an encoder must be told; other policies' configurations have it too."""
+
+    @property
+    def hidden_dim(self) -> int: ...
+    @property
+    def heads(self) -> int: ...
+    @property
+    def feedforward_dim(self) -> int: ...
+    @property
+    def dropout(self) -> float: ...
+    @property
+    def pre_norm(self) -> bool: ...
+    @property
+    def activation(self) -> str: ...
+
+
 class EncoderLayer(nn.Module):
     """Self-attention and a feed-forward block; `pre_norm` normalises before each instead of after."""
 
-    def __init__(self, config: ActConfig) -> None:
+    def __init__(self, config: Sizes) -> None:
         super().__init__()
         dim, dropout = config.hidden_dim, config.dropout
         self.self_attn = nn.MultiheadAttention(dim, config.heads, dropout, batch_first=True)
@@ -40,7 +59,7 @@ class EncoderLayer(nn.Module):
 class Encoder(nn.Module):
     """A stack of encoder layers; in the `pre_norm` form a last norm follows."""
 
-    def __init__(self, config: ActConfig, layers: int) -> None:
+    def __init__(self, config: Sizes, layers: int) -> None:
         super().__init__()
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(layers))
         self.norm = nn.LayerNorm(config.hidden_dim) if config.pre_norm else nn.Identity()

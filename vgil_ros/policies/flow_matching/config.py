@@ -1,0 +1,75 @@
+"""Sizes of a flow matching policy, and how it integrates."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from vgil_ros.policies.backbones import BackboneName, BackboneNorm
+from vgil_ros.policies.config import Frozen, PolicyConfig
+from vgil_ros.policies.flow_matching.solver import SolverName
+
+Activation = Literal["relu", "gelu"]
+
+
+class TeacherNote(Frozen):
+    """What a student was distilled from.
+
+    Attributes:
+        name: of the teacher's folder. weights: fingerprint of its weights.
+        steps, solver: with which it integrated.
+    """
+
+    name: str
+    weights: str
+    steps: int = Field(gt=0)
+    solver: SolverName
+
+
+class FlowMatchingConfig(PolicyConfig):
+    """Configuration of flow matching. Cameras may be none: then state (and task) alone are seen.
+
+    Attributes:
+        padded_dim: width that state and actions are padded to with zeros inside of the network.
+        encoder_layers: depth of the prefix's encoder. action_layers: depth of the velocity field.
+        task_dim: width of the task's embedding; 0: the policy is told no task.
+        task: text of the task where the observation names none.
+        steps, solver: of the integration from t = 1 (noise) to t = 0 (actions).
+        seed: of the noise after each reset.
+        dropout: used in training alone.
+        teachers: what it was distilled from, oldest first; empty for one trained on demonstrations.
+    """
+
+    type: Literal["flow_matching"] = "flow_matching"
+    padded_dim: int = Field(default=32, gt=0)
+    hidden_dim: int = Field(default=512, gt=0)
+    heads: int = Field(default=8, gt=0)
+    feedforward_dim: int = Field(default=2048, gt=0)
+    encoder_layers: int = Field(default=4, ge=0)
+    action_layers: int = Field(default=4, gt=0)
+    backbone: BackboneName = "resnet18"
+    backbone_norm: BackboneNorm = "frozen"
+    shared_backbone: bool = True
+    activation: Activation = "gelu"
+    pre_norm: Literal[True] = True
+    dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
+    task_dim: int = Field(default=0, ge=0)
+    task: str | None = None
+    steps: int = Field(default=10, gt=0)
+    solver: SolverName = "euler"
+    seed: int = Field(default=0, ge=0, lt=1 << 31)
+    teachers: tuple[TeacherNote, ...] = ()
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> FlowMatchingConfig:
+        if self.hidden_dim % self.heads:
+            raise ValueError(f"hidden_dim {self.hidden_dim} is not divisible by heads {self.heads}")
+        if self.hidden_dim % 4:
+            raise ValueError(f"hidden_dim {self.hidden_dim} is not divisible by 4, which two-axis positions need")
+        widest = max(self.state_dim, self.action_dim)
+        if self.padded_dim < widest:
+            raise ValueError(f"padded_dim {self.padded_dim} is below {widest}, the width of state or action")
+        if self.task is not None and not self.task_dim:
+            raise ValueError(f"task {self.task!r} is given, but task_dim 0 means that no task is told")
+        return self

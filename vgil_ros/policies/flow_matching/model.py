@@ -1,0 +1,124 @@
+"""The network, in normalised and padded units: a prefix that is encoded once, and a velocity field that reads it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vgil_ros.policies.act.transformer import Encoder
+from vgil_ros.policies.backbones import CHANNELS, build_backbone
+from vgil_ros.policies.flow_matching.config import FlowMatchingConfig
+from vgil_ros.policies.flow_matching.layers import ActionLayer, TimeEmbedding, split_heads
+from vgil_ros.policies.positions import SineGrid
+
+
+class Prefix(NamedTuple):
+    """What the field keeps of an observation: keys and values of each of its layers, (B, heads, S, d)."""
+
+    keys: tuple[Tensor, ...]
+    values: tuple[Tensor, ...]
+
+
+class PrefixEncoder(nn.Module):
+    """State, pictures and task -> keys and values. Nothing in it depends on time or noise."""
+
+    def __init__(self, config: FlowMatchingConfig) -> None:
+        super().__init__()
+        self.config = config
+        dim = config.hidden_dim
+        copies = (1 if config.shared_backbone else len(config.cameras)) if config.cameras else 0
+        self.backbones = nn.ModuleList(build_backbone(config.backbone, config.backbone_norm) for _ in range(copies))
+        self.image_proj = nn.Conv2d(CHANNELS[config.backbone], dim, kernel_size=1) if copies else None
+        self.camera_embed = nn.Embedding(len(config.cameras), dim) if copies else None
+        self.grid = SineGrid(dim)
+        self.state_proj = nn.Linear(config.padded_dim, dim)
+        self.task_proj = nn.Linear(config.task_dim, dim) if config.task_dim else None
+        self.token_pos = nn.Embedding(2 if config.task_dim else 1, dim)  # of the state, of the task
+        self.encoder = Encoder(config, config.encoder_layers)
+        self.key = nn.ModuleList(nn.Linear(dim, dim) for _ in range(config.action_layers))
+        self.value = nn.ModuleList(nn.Linear(dim, dim) for _ in range(config.action_layers))
+        for parameter in self.encoder.parameters():
+            if parameter.dim() > 1:
+                nn.init.xavier_uniform_(parameter)  # as DETR and ACT
+
+    def forward(self, state: Tensor, images: list[Tensor], task: Tensor | None = None) -> Prefix:
+        """Encode an observation.
+
+        Args:
+            state: (B, padded_dim); images: one (B, 3, H, W) for each camera; task: (B, task_dim), where there is one.
+        """
+        tokens = [self.state_proj(state)[:, None]]
+        if self.task_proj is not None and task is not None:
+            tokens.append(self.task_proj(task)[:, None])
+        places = [self.token_pos.weight]
+        for index, image in enumerate(images):
+            token, place = self._camera(index, image)
+            tokens.append(token)
+            places.append(place)
+        pos = torch.cat(places)
+        memory = self.encoder(torch.cat(tokens, dim=1), pos)
+        return self._keep(memory, memory + pos)
+
+    def _camera(self, index: int, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens (B, h * w, D) of one camera, and their positions (h * w, D)."""
+        assert self.image_proj is not None
+        assert self.camera_embed is not None
+        feature = self.image_proj(self.backbones[0 if self.config.shared_backbone else index](image))
+        place = self.grid(feature.shape[2], feature.shape[3], feature.device)
+        return feature.flatten(2).transpose(1, 2), place + self.camera_embed.weight[index]
+
+    def _keep(self, memory: Tensor, placed: Tensor) -> Prefix:
+        """Keys of `placed` and values of `memory`, both (B, S, D), for every layer of the field."""
+        keys: list[Tensor] = []
+        values: list[Tensor] = []
+        for key, value in zip(self.key, self.value, strict=True):
+            keys += split_heads(key(placed), self.config.heads, 1)
+            values += split_heads(value(memory), self.config.heads, 1)
+        return Prefix(tuple(keys), tuple(values))
+
+
+class VelocityField(nn.Module):
+    """Noisy actions and a time -> their velocity, given a prefix."""
+
+    def __init__(self, config: FlowMatchingConfig) -> None:
+        super().__init__()
+        dim = config.hidden_dim
+        self.action_in = nn.Linear(config.padded_dim, dim)
+        self.place = nn.Embedding(config.chunk_size, dim)
+        self.time = TimeEmbedding(dim)
+        self.layers = nn.ModuleList(ActionLayer(config) for _ in range(config.action_layers))
+        self.norm = nn.LayerNorm(dim)
+        self.action_out = nn.Linear(dim, config.padded_dim)
+        nn.init.normal_(self.place.weight, std=0.02)
+
+    def forward(self, x: Tensor, t: Tensor, prefix: Prefix, is_pad: Tensor | None = None) -> Tensor:
+        """x (B, H, padded_dim) float32, t (B,) -> dx/dt (B, H, padded_dim).
+
+        `is_pad` (B, H) bool, in training: actions beyond an episode's end, which the others do not look at.
+        """
+        return self.at(x, self.told(t), prefix, is_pad)
+
+    def told(self, t: Tensor) -> tuple[Tensor, ...]:
+        """What each layer is told of the times t (B,): (B, 1, 6 D)."""
+        wave = F.silu(self.time(t))
+        return tuple(layer.modulation(wave)[:, None] for layer in self.layers)  # type: ignore[operator]
+
+    def at(self, x: Tensor, told: tuple[Tensor, ...], prefix: Prefix, is_pad: Tensor | None = None) -> Tensor:
+        """As `forward`, with what `told` gives of the time."""
+        h = self.action_in(x) + self.place.weight
+        for layer, given, keys, values in zip(self.layers, told, prefix.keys, prefix.values, strict=True):
+            h = layer(h, given, keys, values, is_pad)
+        out: Tensor = self.action_out(self.norm(h))
+        return out
+
+
+class FlowModel(nn.Module):
+    """Both halves."""
+
+    def __init__(self, config: FlowMatchingConfig) -> None:
+        super().__init__()
+        self.prefix = PrefixEncoder(config)
+        self.field = VelocityField(config)

@@ -1,0 +1,117 @@
+"""Flow matching as a policy: units in, units out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from vgil_ros.policies.base import LossOutput, Policy
+from vgil_ros.policies.errors import PolicyError
+from vgil_ros.policies.flow_matching.config import FlowMatchingConfig
+from vgil_ros.policies.flow_matching.model import FlowModel, Prefix
+from vgil_ros.policies.flow_matching.noise import NoiseSource
+from vgil_ros.policies.flow_matching.padding import pad, unpad
+from vgil_ros.policies.flow_matching.path import draw_times, on_path, path_velocity
+from vgil_ros.policies.flow_matching.solver import Velocity, integrate
+from vgil_ros.policies.flow_matching.task import task_embedding
+from vgil_ros.policies.observation import check_vector, prepare, to_tensor
+
+
+class FlowMatchingPolicy(Policy):
+    """A velocity field carries noise to an action chunk; teacher and student of a reflow are both this class.
+
+    Beside qpos and images an observation may hold "noise" (B, H, padded_dim) float32, where the chunk begins (drawn
+    otherwise, the same again after each `reset`), and where the configuration has a `task_dim`, "task_embedding"
+    (B, task_dim) float32 or "task", a list of texts.
+    """
+
+    config_class: ClassVar[type[FlowMatchingConfig]] = FlowMatchingConfig
+    config: FlowMatchingConfig
+    takes_committed: ClassVar[bool] = True
+
+    def __init__(self, config: FlowMatchingConfig) -> None:
+        super().__init__(config)
+        self.model = FlowModel(config)
+        self.noise = NoiseSource(config.seed)
+
+    def reset(self) -> None:
+        """Begin the noise anew."""
+        self.noise.reset()
+
+    def predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
+        """See `Policy.predict_chunk`."""
+        prefix = self.encode(observation)
+        noise = self.noise_for(observation, len(observation["qpos"]))
+        return self.to_robot_units(self.endpoint(self.velocity(prefix, observation), noise))
+
+    def encode(self, observation: Mapping[str, Any]) -> Prefix:
+        """Check an observation in robot units and encode it, once for all steps."""
+        self.require_normalizer()
+        qpos, pictures = prepare(self.config, observation, self.device)
+        images = [self.normalizer.normalize_images(picture, index) for index, picture in enumerate(pictures)]
+        task = task_embedding(self.config, observation, len(qpos), self.device)
+        prefix: Prefix = self.model.prefix(pad(self.normalizer.qpos(qpos), self.config.padded_dim), images, task)
+        return prefix
+
+    def velocity(self, prefix: Prefix, observation: Mapping[str, Any]) -> Velocity:
+        """Give the field that belongs to an encoded observation."""
+        return lambda x, t: self.model.field(x, t, prefix)
+
+    def endpoint(self, velocity: Velocity, noise: Tensor) -> Tensor:
+        """Carry noise along a field to t = 0, both (B, H, padded_dim) float32; a teacher's targets are made by this."""
+        return integrate(velocity, noise, self.config.steps, self.config.solver)
+
+    def to_robot_units(self, x: Tensor) -> Tensor:
+        """(B, H, padded_dim) at t = 0 -> actions (B, H, A). The one place where padding is taken off."""
+        return self.normalizer.action.inverse(unpad(x, self.config.action_dim))
+
+    def to_network_units(self, action: Tensor) -> Tensor:
+        """Actions (B, H, A) in robot units -> (B, H, padded_dim)."""
+        return pad(self.normalizer.action(action), self.config.padded_dim)
+
+    def noise_for(self, observation: Mapping[str, Any], batch: int) -> Tensor:
+        """Give the observation's noise, or draw it: (B, H, padded_dim) float32."""
+        shape = (self.config.chunk_size, self.config.padded_dim)
+        if "noise" not in observation:
+            return self.noise.draw(batch, shape).to(self.device)
+        noise = to_tensor(observation["noise"], self.device)
+        check_vector("noise", tuple(noise.shape), (batch, *shape))
+        if noise.dtype != torch.float32:
+            raise PolicyError(f"noise: found dtype {noise.dtype}, allowed is float32, however the network computes")
+        return noise
+
+    def compute_loss(self, batch: Mapping[str, Any]) -> LossOutput:
+        """Mean square of the velocity's error, over actions that are not padded in time.
+
+        The padded width counts: on the way from noise the field sees those values too, so it must carry them to zero.
+
+        Args:
+            batch: as for every policy; a reflow gives "noise" and "endpoint", both (B, H, padded_dim) float32, which
+                then stand in for noise drawn here and for the actions, and "time" (B,) float32.
+        """
+        target, is_pad = self._target(batch)
+        noise = batch["noise"] if "noise" in batch else torch.randn_like(target, dtype=torch.float32)
+        t = batch["time"] if "time" in batch else draw_times(len(target), target.device)
+        found = self.model.field(on_path(target, noise, t), t, self.encode(batch), is_pad).to(torch.float32)
+        error = (found - path_velocity(target, noise)).square().masked_fill(is_pad[..., None], 0.0)
+        kept = (~is_pad).sum().clamp(min=1)
+        loss = error.sum() / (kept * error.shape[-1])
+        actions = error[..., : self.config.action_dim].sum() / (kept * self.config.action_dim)
+        return LossOutput(loss, {"flow": loss.detach(), "flow_of_actions": actions.detach()})
+
+    def _target(self, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+        """Where the path ends, (B, H, padded_dim), and which actions are padded, (B, H) bool."""
+        self.require_normalizer()
+        config = self.config
+        action, is_pad = to_tensor(batch["action"], self.device), to_tensor(batch["is_pad"], self.device)
+        check_vector("action", tuple(action.shape), (None, config.chunk_size, config.action_dim))
+        check_vector("is_pad", tuple(is_pad.shape), (len(action), config.chunk_size))
+        if is_pad.dtype != torch.bool:
+            raise PolicyError(f"is_pad: found dtype {is_pad.dtype}, allowed is bool")
+        if "endpoint" in batch:  # a teacher's chunk goes on beyond the episode's end
+            check_vector("endpoint", tuple(batch["endpoint"].shape), (*action.shape[:2], config.padded_dim))
+            return batch["endpoint"], torch.zeros_like(is_pad)
+        return self.to_network_units(action.to(torch.float32)), is_pad

@@ -1,0 +1,45 @@
+"""Which task an observation or a batch belongs to, as a vector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vgil_ros.policies.errors import PolicyError
+from vgil_ros.policies.flow_matching.config import FlowMatchingConfig
+from vgil_ros.policies.flow_matching.task_text import embed_text
+from vgil_ros.policies.observation import check_vector, to_tensor
+
+
+def task_embedding(
+    config: FlowMatchingConfig, observation: Mapping[str, Any], batch: int, device: torch.device
+) -> Tensor | None:
+    """Give (B, task_dim) float32, or None where the policy is told no task.
+
+    Taken from "task_embedding", else from the texts in "task" (one, or a list of B), else from the configuration.
+
+    Raises:
+        PolicyError: no task anywhere, or a shape or dtype that does not fit.
+    """
+    if not config.task_dim:
+        return None
+    if "task_embedding" in observation:
+        given = to_tensor(observation["task_embedding"], device)
+        check_vector("task_embedding", tuple(given.shape), (batch, config.task_dim))
+        if not given.is_floating_point():
+            raise PolicyError(f"task_embedding: found dtype {given.dtype}, allowed is float32")
+        return given.to(torch.float32)
+    texts = observation.get("task", config.task)
+    if texts is None:
+        raise PolicyError(
+            "task: the observation holds neither 'task_embedding' nor 'task'; allowed is either, or a text as "
+            "`task` in the policy's configuration"
+        )
+    texts = [texts] * batch if isinstance(texts, str) else list(texts)
+    if len(texts) != batch:
+        raise PolicyError(f"task: found {len(texts)} texts, allowed is one for each of {batch} observations")
+    return torch.from_numpy(np.stack([embed_text(text, config.task_dim) for text in texts])).to(device)
