@@ -16,13 +16,13 @@ import sys
 import xml.etree.ElementTree as ET
 
 for case in ET.parse(sys.argv[1]).iter("testcase"):
-    for kind in ("failure", "error"):
+    for kind, word in (("failure", "FAILED"), ("error", "ERROR")):
         found = case.find(kind)
         if found is not None:
             file, name, group = (case.get(key, "") for key in ("file", "name", "classname"))
             inner = group[len(file) - 3 :].strip(".")  # a class, behind the module
             why = (found.get("message") or "").splitlines() or [""]
-            print("::".join(filter(None, (f"{kind.upper()} {file}", inner, name))), "-", why[0][:150])
+            print("::".join(filter(None, (f"{word} {file}", inner, name))), "-", why[0][:150])
 EOF
 }
 

@@ -129,6 +129,22 @@ def test_markers_show_the_grippers_path_of_an_arm_with_a_model(bench: PolicyBenc
     assert 0.1 < np.linalg.norm([marker.points[0].x, marker.points[0].y, marker.points[0].z]) < 1.0
 
 
+def test_the_status_says_what_start_would_answer(bench: PolicyBench) -> None:
+    contract = contracts.write(robot(base=False), bench.folder / "robot.yaml")
+    bench.robot(contract).expect("^ready")
+    bench.module("vgil_ros.nodes.policy", {"robot": contract, "checkpoint": checkpoint_for(bench, contract)})
+    statuses = bench.ear.status("/policy/status")
+    unheard = f"nobody listens on {TOPIC}"
+    until(lambda: statuses and unheard in statuses[-1][1].message, "the status says so", timeout=60)
+    assert statuses[-1][1].level != b"\x00"
+    answer = bench.ear.call("/policy/start")
+    assert not answer.success
+    assert unheard in answer.message
+    bench.listen(contract)
+    until(lambda: statuses[-1][1].level == b"\x00", "the status is well")
+    assert bench.ear.call("/policy/start").success
+
+
 @pytest.mark.parametrize("execution", ["temporal_ensemble", "open_loop", "async"])
 def test_every_execution_drives_arms_and_base_with_a_real_network(bench: PolicyBench, execution: str) -> None:
     rig = rig_on(bench, execution=execution, odd=False)

@@ -95,10 +95,35 @@ def test_two_signals_at_once_leave_no_broken_file(bench: Bench) -> None:
     rig.recorder.send(signal.SIGINT)
     rig.recorder.expect("quitting")
     rig.recorder.send(signal.SIGINT)
-    assert rig.recorder.wait() == 1, rig.recorder.output
+    assert rig.recorder.wait() == 0, rig.recorder.output  # ended at once, and yet all is kept
     assert names(bench.episodes) == ["episode_0.hdf5"]
     with EpisodeReader(bench.episodes / "episode_0.hdf5") as episode:
         assert 8 <= episode.rows < 50
+
+
+def test_a_sigterm_that_comes_once_for_each_thread_of_a_launcher_counts_once(bench: Bench) -> None:
+    rig = Rig(bench, bench.contract(end_marker={"rows": 5}))
+    rig.record(8)
+    for _ in range(3):
+        rig.recorder.send(signal.SIGTERM)
+        time.sleep(0.05)
+    assert rig.recorder.wait() == 0, rig.recorder.output
+    with EpisodeReader(bench.episodes / "episode_0.hdf5") as episode:
+        assert episode.action[-5:, 3].tolist() == [1.0] * 5, "the end marker is whole"
+
+
+def test_what_is_said_to_be_ready_starts_by_a_simulated_clock_too(bench: Bench) -> None:
+    rig = Rig(bench, bench.contract(), ("--clock",), use_sim_time=True)
+    rig.record(3)  # at the first status that says so
+    assert "jumped" not in rig.recorder.output
+
+
+def test_a_signal_ends_a_recorder_whose_clock_never_comes(bench: Bench) -> None:
+    recorder = bench.recorder(bench.contract(), use_sim_time=True)
+    recorder.expect("episodes go to")
+    recorder.send(signal.SIGINT)
+    assert recorder.wait() == 0, recorder.output
+    assert "the clock stands still" in recorder.output
 
 
 def test_two_recorders_on_one_folder_share_its_numbers(bench: Bench) -> None:

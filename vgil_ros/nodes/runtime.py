@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, TypeVar
@@ -24,6 +25,10 @@ from vgil_ros.core.errors import VgilError
 from vgil_ros.nodes import transport
 
 T = TypeVar("T")
+
+ECHO_S = (
+    1.0  # a SIGTERM so soon after another is the same: the kernel sends one for each thread of a launcher that dies
+)
 
 
 def make_executor(context: Context | None = None) -> Executor:
@@ -100,10 +105,15 @@ class _Signals:
     def __init__(self) -> None:
         self.received = threading.Event()
         self.count = 0
+        self._terminated = float("-inf")
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._handle)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGTERM:
+            before, self._terminated = self._terminated, time.monotonic()
+            if self._terminated - before < ECHO_S:
+                return
         self.count += 1
         self.received.set()
 

@@ -9,6 +9,7 @@ from concurrent.futures import TimeoutError as ClosingTakesLong
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rclpy.clock import Clock, ClockType
 from rclpy.task import Future as RosFuture
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
@@ -59,12 +60,14 @@ class SessionNode(VgilNode):
         self._counts = True  # whether the episode at hand counts as one
         self._resetting: tuple[RosFuture, int] | None = None
         self._reset_client = self._connect_reset()
-        self.sync.start(self.now_ns())
+        self._time_runs = False
         period_s = 1.0 / (rate_factor * self.contract.rate_hz)
         self._patience = Patience(round(period_s * 1e9))
         self.every(period_s, self.step)
         self.create_timer(0.2, self._publish_status)
         self.create_timer(0.5, self._look_around)
+        self._seen_ns = 0
+        self.create_timer(0.5, self._watch_clock, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def choose_streams(self) -> tuple[StreamSpec, ...]:
         """The streams to synchronise: all of the robot's."""
@@ -156,11 +159,23 @@ class SessionNode(VgilNode):
         """Ctrl-C: end well, by saving or discarding as asked; a second one ends at once."""
         self._interrupts += 1
         if self.session.state is State.DONE or self._interrupts > 1:
-            self.finish(1)
+            self.finish()
+
+    def _watch_clock(self) -> None:
+        """Where /clock stands still no step is ever due, and one that was told to end would wait for it."""
+        before, self._seen_ns = self._seen_ns, self.now_ns()
+        if self._interrupts and before == self._seen_ns:
+            self.get_logger().info("quitting: the clock stands still")
+            self.finish()
 
     def step(self) -> None:
         """Every ripe tick, then whatever has come to its end or is due to begin."""
         now = self.now_ns()
+        if not self._time_runs:  # by /clock it is 0 until that is heard; its first time is no jump of a clock
+            if now == 0:
+                return
+            self.sync.start(now)
+            self._time_runs = True
         if self._interrupts and not self.session.quitting:
             self.command(Command.QUIT)
         by = self._patience.time(now)
@@ -267,7 +282,10 @@ class SessionNode(VgilNode):
 
     def _publish_status(self) -> None:
         now = self.now_ns()
+        waits = self.session.state in (State.IDLE, State.PAUSE, State.WAITING)
         missing = self.inputs.missing(now)
+        hindered = self.not_ready() if waits else ()  # what `start` would answer
+        troubles = [words for key, words in self._troubles.items() if not (hindered and key == "waiting")]
         values: dict[str, object] = {
             "state": self.session.state.value,
             "robot": self.contract.name,
@@ -278,8 +296,9 @@ class SessionNode(VgilNode):
         values |= self.figures()
         values |= {f"rate {s.name} [Hz]": f"{self.inputs.rate(s.name, now):.0f}" for s in self.streams}
         values |= self.skew.figures()
-        words = "; ".join((*missing, *self.troubles)) or self.session.words(now)
-        level = status.ERROR if missing else status.WARN if self.troubles else status.OK
+        named = dict.fromkeys((*missing, *hindered, *troubles))
+        words = "; ".join(named) or self.session.words(now)
+        level = status.ERROR if missing else status.WARN if named else status.OK
         self.status.publish(level, words, values)
 
     def on_shutdown(self) -> None:
@@ -296,4 +315,5 @@ class SessionNode(VgilNode):
         except ClosingTakesLong:
             self.get_logger().error(f"the episode is not closed after {CLOSE_TIMEOUT_S:.0f} s; waiting for the disk")
         except VgilError as error:
+            self.exit_code = 1
             self.get_logger().error(str(error))

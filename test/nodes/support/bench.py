@@ -12,6 +12,7 @@ from support import contracts
 from support.domains import free_domain
 from support.ear import Ear
 from support.process import Line, Process
+from support.stall import StallGauge
 from vgil_ros.assets import share_dir
 from vgil_ros.nodes import shm_segments
 
@@ -37,6 +38,8 @@ class Bench:
 
     def __enter__(self) -> Bench:
         self.domain = self._stack.enter_context(free_domain())
+        self.gauge = StallGauge()
+        self._stack.callback(self.gauge.close)
         here = Path(__file__).resolve().parents[1]
         self.environment = {
             **os.environ,
@@ -63,7 +66,7 @@ class Bench:
     def robot(self, contract: Path, *arguments: str) -> FakeRobot:
         """Start the fake robot; it publishes a moment later."""
         robot = FakeRobot.python(["-m", "support.fake_robot", str(contract), *arguments], self.environment)
-        self._stack.callback(robot.close)
+        self._started(robot)
         return robot  # type: ignore[return-value]
 
     def node(self, name: str, parameters: dict[str, Any], **kwargs: Any) -> Process:
@@ -72,8 +75,13 @@ class Bench:
         for key, value in parameters.items():
             arguments += ["-p", f"{key}:={str(value).lower() if isinstance(value, bool) else value}"]
         process = Process.python(arguments, self.environment, **kwargs)
-        self._stack.callback(process.close)
+        self._started(process)
         return process
+
+    def _started(self, process: Process) -> None:
+        """End a process with the bench, and see how long the machine keeps it waiting."""
+        self._stack.callback(process.close)
+        self.gauge.watch(process.popen.pid)
 
     def recorder(self, contract: Path, **parameters: Any) -> Process:
         """Start a recorder that writes to `episodes`."""

@@ -38,7 +38,7 @@ class PolicyBench(Bench):
 
     def also(self, process: Process) -> Process:
         """End a process with the bench."""
-        self._stack.callback(process.close)
+        self._started(process)
         return process
 
     def module(self, module: str, parameters: dict[str, Any]) -> Process:
