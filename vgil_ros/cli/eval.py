@@ -8,11 +8,15 @@ from typing import Annotated, Any, Optional
 import typer
 from tqdm import tqdm
 
+from vgil_ros.assets import checkpoint_path
 from vgil_ros.cli.report import JsonFile, write_json
+from vgil_ros.core.errors import VgilError
 
 
 def evaluate(
-    checkpoint: Annotated[Path, typer.Option(help="the policy's folder")],
+    checkpoint: Annotated[
+        Path, typer.Option(help="the policy's folder, or the name of one in models/", parser=checkpoint_path)
+    ],
     task: Annotated[str, typer.Option(help="the simulated task")] = "pick_place",
     episodes: Annotated[int, typer.Option(min=1, help="rollouts")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="seed of the first scene; the next ones follow")] = 0,
@@ -28,6 +32,11 @@ def evaluate(
     query_every: Annotated[Optional[int], typer.Option(min=1, help="ticks between questions")] = None,  # noqa: UP045
     episode_len: Annotated[Optional[int], typer.Option(min=1, help="ticks; the task's usual if left out")] = None,  # noqa: UP045
     device: Annotated[str, typer.Option(help="where the policy runs")] = "cpu",
+    workers: Annotated[int, typer.Option(min=1, help="processes; the result does not depend on it")] = 1,
+    pictures_of_seed: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=0, help="show it the pictures of this scene instead: one that needs its cameras fails"),
+    ] = None,
     videos: Annotated[Optional[Path], typer.Option(help="folder for films and a contact sheet")] = None,  # noqa: UP045
     json: JsonFile = None,
 ) -> None:
@@ -35,8 +44,19 @@ def evaluate(
     from vgil_ros.training import evaluation  # torch and MuJoCo: only this command needs both
 
     plan = evaluation.Plan(
-        task, robot, episodes, seed, execution, query_every, latency_ms, episode_len=episode_len, device=device
+        task,
+        robot,
+        episodes,
+        seed,
+        execution,
+        query_every,
+        latency_ms,
+        episode_len=episode_len,
+        device=device,
+        pictures_of_seed=pictures_of_seed,
     )
+    if over_ros and workers > 1:
+        raise VgilError(f"--workers is {workers}; --over-ros runs one robot at the wall clock's pace: allowed is 1")
     with tqdm(total=episodes, desc=f"{plan.robot_name} {task}", unit="rollout", disable=None) as bar:
         done = []
 
@@ -50,7 +70,7 @@ def evaluate(
 
             report = evaluate_over_ros(plan, checkpoint, videos=videos, progress=progress)
         else:
-            report = evaluation.evaluate(plan, checkpoint, videos=videos, progress=progress)
+            report = evaluation.evaluate(plan, checkpoint, videos=videos, workers=workers, progress=progress)
     report = {"checkpoint": str(checkpoint), "over_ros": over_ros} | report
     typer.echo(words(report))
     if videos is not None:
@@ -63,9 +83,11 @@ def words(report: dict[str, Any]) -> str:
     low, high = report["success_interval_95"]
     steps, jumps, machine = report["steps_to_success"], report["jumps"], report["machine"]
     interventions = ", ".join(f"{name} {count}" for name, count in report["interventions"].items()) or "none"
+    other = report["pictures_of_seed"]
     lines = [
         f"success           {report['successes']} of {report['episodes']} ({report['success_rate']:.0%},"
         f" 95 % interval {low:.0%} to {high:.0%})",
+        *([] if other is None else [f"pictures          those of scene {other}"]),
         f"average return    {report['average_return']:.1f}",
         "reward reached    " + ", ".join(f">= {r}: {n}" for r, n in report["highest_reward_at_least"].items()),
         f"steps to success  median {_number(steps['median'])}, slowest {_number(steps['slowest'])}",

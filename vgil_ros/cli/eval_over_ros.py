@@ -52,6 +52,8 @@ def evaluate_over_ros(
     """
     if plan.query_every is not None:
         raise VgilError("--query-every cannot be handed on by the launch file; allowed: without it, or without ROS")
+    if plan.pictures_of_seed is not None:
+        raise VgilError("--pictures-of-seed cannot be handed on to the nodes; allowed: without it, or without ROS")
     contract, _ = load_contract(plan.robot_name)
     policy = load_policy(checkpoint)
     if wrong := compare_with_robot(policy, Layout(contract)):

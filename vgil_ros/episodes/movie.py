@@ -34,7 +34,7 @@ def write_movie(
         raise EpisodeError(f"{episode.path}: has no pictures to make a movie of")
     rate = Fraction(episode.rate_hz or USUAL_RATE).limit_denominator(1000)
     height, widths = _sizes(episode)
-    with av.open(str(out), "w") as container:
+    with av.open(str(out), "w", options={"movflags": "+faststart"}) as container:
         stream = container.add_stream("libx264", rate=rate)
         stream.width, stream.height, stream.pix_fmt = sum(widths), height, "yuv420p"
         stream.options = {"crf": "23", "preset": "veryfast"}

@@ -102,5 +102,6 @@ def summarise(rollouts: Sequence[Rollout], max_reward: float) -> dict[str, Any]:
 def _row(rollout: Rollout) -> dict[str, Any]:
     row = asdict(rollout)
     row["return"] = row.pop("ret")
+    row["interventions"] = dict(sorted(row["interventions"].items()))
     row["observation_age_ms"] = percentiles(row.pop("ages_ms"))
     return row

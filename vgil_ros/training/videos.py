@@ -33,7 +33,7 @@ class Film:
         except ImportError as error:
             raise VgilError("films need PyAV: pip install 'vgil_ros[plot]'") from error
         self._frame = av.VideoFrame.from_ndarray
-        self._container = av.open(str(path), "w")
+        self._container = av.open(str(path), "w", options={"movflags": "+faststart"})  # a browser plays it at once
         self._stream: Any = self._container.add_stream("libx264", rate=Fraction(rate_hz).limit_denominator(1000))
         self._stream.pix_fmt, self._stream.options = "yuv420p", {"crf": "23", "preset": "veryfast"}
         self._begun = False
@@ -60,6 +60,13 @@ class Film:
         self._container.close()
 
 
+def stills(pictures: list[np.ndarray]) -> list[np.ndarray]:
+    """A few of a rollout's pictures (H, W, 3), evenly from its beginning to its end."""
+    if not pictures:
+        return []
+    return [pictures[round(at)] for at in np.linspace(0, len(pictures) - 1, THUMBS).tolist()]
+
+
 class ContactSheet:
     """A row for each rollout: pictures from its beginning to its end, with seed, result and reward."""
 
@@ -68,11 +75,10 @@ class ContactSheet:
 
     def add(self, rollout: Rollout, pictures: list[np.ndarray]) -> None:
         """Add a rollout, of whose pictures (H, W, 3) uint8 RGB a few are chosen."""
-        chosen = [round(at) for at in np.linspace(0, len(pictures) - 1, THUMBS).tolist()] if pictures else []
         height, width = THUMB
         row = np.full((height + CAPTION, THUMBS * width, 3), 255, np.uint8)
-        for place, index in enumerate(chosen):
-            small = cv2.resize(pictures[index], (width, height), interpolation=cv2.INTER_AREA)
+        for place, picture in enumerate(stills(pictures)):
+            small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
             row[CAPTION:, place * width : (place + 1) * width] = small
         words = f"seed {rollout.seed}: {'success' if rollout.success else 'no success'}"
         words += f", highest reward {rollout.highest_reward:g}, return {rollout.ret:.0f}"

@@ -1,0 +1,97 @@
+"""Evaluation in several processes, and with another scene's pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from sources import tiny_act
+
+from vgil_ros.assets import load_contract
+from vgil_ros.core.errors import VgilError
+from vgil_ros.episodes.reader import EpisodeReader
+from vgil_ros.training.evaluation import Plan, evaluate, evaluate_source
+from vgil_ros.training.evaluation_world import START_NS
+from vgil_ros.training.generation import Demonstrations, Generator
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_act(tmp_path_factory.mktemp("policy") / "tiny")
+
+
+def test_the_report_does_not_depend_on_the_processes(checkpoint: Path, tmp_path: Path) -> None:
+    plan = Plan("pick_place", episodes=2, seed=7, episode_len=30)
+    seen: list[int] = []
+    reports = []
+    for workers in (1, 2):
+        report = evaluate(
+            plan,
+            checkpoint,
+            videos=tmp_path / str(workers),
+            workers=workers,
+            progress=lambda rollout: seen.append(rollout.seed),
+        )
+        assert report.pop("machine")["inference_ms"]["p50"] > 0
+        reports.append(json.dumps(report))
+    assert reports[0] == reports[1]
+    assert seen == [7, 8] * 2
+    sheets = [cv2.imread(str(tmp_path / str(n) / "contact_sheet.png")) for n in (1, 2)]
+    assert np.array_equal(*sheets)
+    assert sorted(path.name for path in (tmp_path / "2").glob("*.mp4")) == ["seed_7.mp4", "seed_8.mp4"]
+
+
+def test_what_does_not_fit_is_said_before_a_process_starts(checkpoint: Path) -> None:
+    with pytest.raises(VgilError, match="task 'juggle' is unknown"):
+        evaluate(Plan("juggle", robot="sim_single", episodes=2), checkpoint, workers=2)
+    with pytest.raises(VgilError, match="workers is 0; allowed: from 1"):
+        evaluate(Plan("pick_place", episodes=2), checkpoint, workers=0)
+
+
+class Looking:
+    """Remembers what it is shown, and answers that the arm should stay where it is."""
+
+    horizon, action_dim, cameras, past_ticks = 10, 7, ("cam_high",), (1,)
+
+    def __init__(self) -> None:
+        self.inference_s: list[float] = []
+        self.shown: list[tuple[float, np.ndarray, np.ndarray | None]] = []
+
+    def reset(self, seed: int) -> None:
+        self.shown.clear()
+
+    def chunk(self, observation: Mapping[str, Any], seconds: float) -> np.ndarray:
+        past = observation["past"]["images"]["cam_high"][0] if "past" in observation else None
+        self.shown.append((seconds, observation["images"]["cam_high"], past))
+        return np.tile(observation["qpos"], (self.horizon, 1))
+
+
+def test_another_scenes_pictures_are_those_of_its_demonstration(tmp_path: Path) -> None:
+    contract, _ = load_contract("sim_single")
+    own, other = Looking(), Looking()
+    plan = {"task": "pick_place", "episodes": 1, "seed": 0, "episode_len": 20}
+    evaluate_source(Plan(**plan), contract, own)
+    evaluate_source(Plan(**plan, pictures_of_seed=5), contract, other)
+    generator = Generator(Demonstrations("sim_single", "pick_place", episode_len=20))
+    path = generator.make(5, tmp_path).path
+    generator.close()
+    assert path is not None
+    with EpisodeReader(path) as episode:
+        at = (np.asarray(episode.stamp_ns) - START_NS) / 1e9
+        for seconds, picture, past in other.shown:
+            row = int(np.abs(at - seconds).argmin())
+            assert np.array_equal(picture, episode.image("cam_high", row))
+            before = int(np.abs(at - (seconds - 0.02)).argmin())
+            assert past is None or np.array_equal(past, episode.image("cam_high", before))
+    assert [s for s, _, _ in own.shown] == [s for s, _, _ in other.shown], "only the pictures differ"
+    assert not any(np.array_equal(a[1], b[1]) for a, b in zip(own.shown, other.shown, strict=True))
+
+
+def test_the_scenes_own_pictures_are_no_others() -> None:
+    with pytest.raises(VgilError, match=r"pictures_of_seed is 4, one of the scenes that are evaluated \(3 to 5\)"):
+        Plan("pick_place", episodes=3, seed=3, pictures_of_seed=4)
