@@ -61,11 +61,12 @@ class TestBaseAndOneBackboneEach(PolicyContract):
         return ActPolicy(config)
 
 
-@pytest.mark.parametrize("backbone", ["resnet18", "resnet34", "resnet50", "mobilenet_v3_small"])
+@pytest.mark.parametrize("backbone", ["resnet18", "resnet34", "resnet50", "mobilenet_v3_small", "small"])
 def test_backbones_give_the_promised_grid(backbone: str) -> None:
-    policy = fitted(ActPolicy(small(backbone=backbone, cameras=[{"name": "top"}]))).eval()
+    norm = "group" if backbone == "small" else "frozen"
+    policy = fitted(ActPolicy(small(backbone=backbone, backbone_norm=norm, cameras=[{"name": "top"}]))).eval()
     with torch.no_grad():
-        for height, width in ((64, 96), (50, 70)):
+        for height, width in ((64, 96), (50, 70), (33, 65)):
             image = np.zeros((1, height, width, 3), np.uint8)
             chunk = policy.predict_chunk({"qpos": np.zeros((1, 5), np.float32), "images": {"top": image}})
             assert chunk.shape == (1, 6, 5)
@@ -73,6 +74,13 @@ def test_backbones_give_the_promised_grid(backbone: str) -> None:
             tokens, pos = policy.model.encode_images([torch.zeros(1, 3, height, width)])
             assert tokens.shape == (1, -(-height // 32) * -(-width // 32), 32)
             assert pos.shape == tokens.shape[1:]
+
+
+def test_the_small_backbone_has_no_pretrained_weights() -> None:
+    with pytest.raises(PolicyError, match="'small' has no pretrained weights: backbone_norm 'frozen'"):
+        ActPolicy(small(backbone="small"))
+    with pytest.raises(PolicyError, match="'small' has no pretrained weights; those exist for"):
+        load_pretrained(build_backbone("small", "group"), "small")
 
 
 def test_frozen_norm_does_not_learn() -> None:
