@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support.bench import Bench
-from support.contracts import camera
+from support.contracts import camera, sync
 from support.ear import until
-from support.rig import Rig
+from support.rig import TRIES, Rig
 from support.signals import position
 
 from vgil_ros.core.streams import Flag
@@ -29,12 +30,21 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
             "command": {"topic": "/cmd_vel"},
             "limits": {"linear": 0.5, "angular": 1.0},
         }
-        yield Rig(bench, bench.contract(cameras=cameras, base=base))
+        yield Rig(bench, bench.contract(cameras=cameras, base=base, sync=sync(max_hold=5)))
+
+
+@pytest.fixture
+def patient(bench: Bench) -> Rig:
+    """A robot whose episodes a busy machine does not end."""
+    return Rig(bench, bench.contract())
 
 
 @pytest.fixture(autouse=True)
-def _well_again(rig: Rig) -> Iterator[None]:
+def _well_again(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
+    if "rig" not in request.fixturenames:
+        return
+    rig = request.getfixturevalue("rig")
     for stream in rig.robot_streams:
         rig.robot.tell(f"{stream} well")
     rig.bench.ear.call("/recorder/discard")  # where a test failed in the middle of an episode
@@ -87,20 +97,23 @@ FAULTS = [
 
 @pytest.mark.parametrize(("fault", "words"), FAULTS, ids=[fault for fault, _ in FAULTS])
 def test_a_fault_is_named_within_a_second_and_the_rows_before_it_are_kept(rig: Rig, fault: str, words: str) -> None:
-    rig.record(8)
-    since = rig.recorder.mark()
-    told = rig.robot.tell(fault)
-    line = rig.recorder.expect(words, since=since)
-    assert line.at - told.at < SOON
-    file = rig.saved(since)
     stream = fault.split()[0]
-    assert check_truth(file, 8).startswith(f"{stream}: ")
-    until(lambda: rig.value("state") == "idle" and f"{stream}: " in rig.words(), "the status names the stream")
-    rig.robot.tell(f"{stream} well")
-    rig.ready()
+    for _ in range(TRIES):
+        began, since = time.monotonic(), rig.record(8)
+        told = rig.robot.tell(fault)
+        line = rig.recorder.expect(words, since=since)
+        assert line.at - told.at < SOON + rig.bench.gauge.stood(told.at, line.at)
+        why = check_truth(rig.saved(since), 8)
+        until(lambda: rig.value("state") == "idle" and f"{stream}: " in rig.words(), "the status names the stream")
+        rig.robot.tell(f"{stream} well")
+        rig.ready()
+        if why.startswith(f"{stream}: ") or not rig.stalled(began):
+            break  # else another stream was silent too: the machine kept the robot waiting
+    assert why.startswith(f"{stream}: ")
 
 
-def test_joints_in_another_order_with_another_among_them_are_read_by_name(rig: Rig) -> None:
+def test_joints_in_another_order_with_another_among_them_are_read_by_name(patient: Rig) -> None:
+    rig = patient
     rig.robot.tell("left/puppet reorder")
     rig.robot.tell("left/master reorder")
     rig.record(15)
@@ -114,7 +127,7 @@ def test_a_jittering_camera_is_named_and_what_is_repeated_is_marked(rig: Rig) ->
     since = rig.recorder.mark()
     told = rig.robot.tell("cam_a jitter 0.4")
     line = rig.recorder.expect("cam_a: ", since=since)
-    assert line.at - told.at < SOON
+    assert line.at - told.at < SOON + rig.bench.gauge.stood(told.at, line.at)
     until(lambda: int(rig.value("rows")) > 20 or rig.value("state") == "idle", "more rows, or an early end")
     if rig.value("state") == "recording":
         rig.command("stop")
@@ -134,7 +147,8 @@ def test_a_jittering_camera_is_named_and_what_is_repeated_is_marked(rig: Rig) ->
         assert all(doubled)
 
 
-def test_bad_messages_among_good_ones_are_named_once_and_recording_goes_on(rig: Rig) -> None:
+def test_bad_messages_among_good_ones_are_named_once_and_recording_goes_on(patient: Rig) -> None:
+    rig = patient
     rig.record(5)
     since = rig.recorder.mark()
     rig.robot.tell("left/puppet odd")
@@ -148,12 +162,13 @@ def test_bad_messages_among_good_ones_are_named_once_and_recording_goes_on(rig: 
     assert len(said) == 1
 
 
-def test_a_second_publisher_is_named_and_recording_goes_on(rig: Rig) -> None:
+def test_a_second_publisher_is_named_and_recording_goes_on(patient: Rig) -> None:
+    rig = patient
     rig.record(5)
     since = rig.recorder.mark()
     told = rig.robot.tell("left/puppet double")
     line = rig.recorder.expect("left/puppet: 2 publishers on /puppet/joint_states; allowed: one", since=since)
-    assert line.at - told.at < SOON
+    assert line.at - told.at < SOON + rig.bench.gauge.stood(told.at, line.at)
     until(lambda: "2 publishers" in rig.words(), "the status says so too")
     rig.command("stop")
     assert check_truth(rig.saved(since), 5) == ""

@@ -127,10 +127,11 @@ def test_a_stale_master_stops_the_commands_and_is_named(rig: Rig) -> None:
     since = rig.teleop.mark()
     told = rig.robot.tell("left/master stop")
     line = rig.teleop.expect(r"left: holding: /master/joint_states is \d+ ms old", since=since)
-    assert line.at - told.at < 1.0
+    assert line.at - told.at < 1.0 + rig.bench.gauge.stood(told.at, line.at)
+    time.sleep(0.1 + rig.bench.gauge.stood(told.at))  # what was sent before may be on its way
     quiet = len(rig.commands)
     time.sleep(0.4)
-    assert len(rig.commands) - quiet <= 1
+    assert len(rig.commands) == quiet
     rig.robot.tell("left/master at 0.5,0.0,0.5")
     rig.robot.tell("left/master go")
     rig.teleop.expect("left: aligning", since=since)  # a wide gap is closed gently again
@@ -161,7 +162,7 @@ def test_the_base_follows_a_fresh_velocity_within_limits_and_stops_at_a_stale_on
     began = rig.base[0][0]
     until(lambda: rig.base[-1][1].linear.x == 0.0, "a stop")
     stopped = next(at for at, m in rig.base if m.linear.x == 0.0)
-    assert stopped - began < 1.0
+    assert stopped - began < 1.0 + rig.bench.gauge.stood(began, stopped)
     assert rig.base[-1][1].angular.z == 0.0
     since = rig.teleop.mark()
     rig.drive(float("nan"), 0.0)

@@ -35,20 +35,22 @@ def camera(name: str, kind: str = "image", **changes: Any) -> dict[str, Any]:
     }
 
 
+def sync(max_hold: int) -> dict[str, Any]:
+    """How small robots synchronise; streams that are silent for so many ticks end an episode."""
+    return {"method": "clock", "tolerance_ms": 40, "max_wait_ms": 120, "on_miss": "hold", "max_hold": max_hold}
+
+
 def small_robot(**changes: Any) -> dict[str, Any]:
-    """One arm of three joints with a master, one camera, 25 Hz; `changes` replace top keys."""
+    """One arm of three joints with a master, one camera, 25 Hz; `changes` replace top keys.
+
+    It is patient (two seconds): that a busy machine kept the fake robot waiting ends no episode.
+    """
     robot: dict[str, Any] = {
         "name": "small",
         "rate_hz": 25,
         "arms": [copy.deepcopy(ARM)],
         "cameras": [camera("cam_a")],
-        "sync": {
-            "method": "clock",
-            "tolerance_ms": 40,
-            "max_wait_ms": 120,
-            "on_miss": "hold",
-            "max_hold": 5,
-        },
+        "sync": sync(max_hold=50),
     }
     return {**robot, **changes}
 
