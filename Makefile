@@ -4,10 +4,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cat setup.py Makefile | cksum | cut -d' ' -f1)
 
-.PHONY: demo test test-fast bench lint setup clean help
+.PHONY: demo train-demo browser test test-fast bench lint setup clean help
 
 help:
-	@echo "make demo       record, check and plot episodes of a simulated robot"
+	@echo "make demo       record and check episodes of simulated robots, run the shipped policy, write a report"
+	@echo "make train-demo train the shipped policy again from nothing (hours on two cores)"
 	@echo "make test       lint, types and every test"
 	@echo "make test-fast  the tests that need neither ROS nor torch, in a few minutes"
 	@echo "make bench      the benchmarks, with their figures"
@@ -16,7 +17,10 @@ help:
 demo: setup
 	$(BIN)/vgil demo
 
-test: setup lint
+train-demo: setup
+	$(BIN)/vgil train-demo
+
+test: setup lint browser
 	PYTEST=$(BIN)/pytest sh scripts/test.sh
 
 test-fast: setup
@@ -29,6 +33,9 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+browser:
+	@sh scripts/browser.sh
 
 setup: $(STAMP)
 
