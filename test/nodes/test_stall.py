@@ -7,13 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from support.stall import StallGauge
+from support.stall import StallGauge, _waits_ns
 
 
 @pytest.fixture
-def gauge():
+def gauge() -> Iterator[StallGauge]:
     made = StallGauge()
     yield made
     made.close()
@@ -29,6 +31,28 @@ def test_a_pause_of_the_whole_process_is_seen_and_ends_with_it(gauge: StallGauge
     assert gauge.stood(began, woke) <= woke - began + 0.1
 
 
+def test_a_disk_that_stands_still_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow: list[float] = []
+    fsync = os.fsync
+
+    def late(handle: int) -> None:
+        if slow:
+            time.sleep(slow.pop())
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", late)
+    gauge = StallGauge(disk=tmp_path)
+    try:
+        began = time.monotonic()
+        slow.append(0.6)
+        time.sleep(0.3)
+        assert gauge.stood(began) > 0.5, "also while it lasts"
+    finally:
+        gauge.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not _waits_ns(os.getpid()), reason="the kernel does not tell how long threads wait")
 def test_a_process_that_waits_for_its_processor_is_seen(gauge: StallGauge) -> None:
     """Two that would work on one processor: each waits for about half of the time."""
     processor = min(os.sched_getaffinity(0))

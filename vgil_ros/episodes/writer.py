@@ -1,6 +1,6 @@
 """The episode writer: rows go in from one thread and never wait; encoding and writing happen behind a bounded queue.
 
-`append` -> encoder threads -> writer thread -> `episode_N.hdf5.part`, flushed every second -> `close`: the last
+`append` -> encoder threads -> writer thread -> `episode_N.hdf5.part`, flushed four times a second -> `close`: the last
 observation and attributes added, checked, renamed to `episode_N.hdf5`.
 """
 

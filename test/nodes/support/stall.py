@@ -6,6 +6,7 @@ what a test allows for that is measured, while it runs, never guessed.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import deque
@@ -13,22 +14,52 @@ from pathlib import Path
 
 NAP_S = 0.01
 LOOK_EVERY = 10  # naps between two looks at the watched processes
+DISK_S, DISK_EVERY_S = 0.05, 0.1  # what a write to a disk that works may take; the pause between two
 KEPT = 60_000  # naps remembered, ten minutes
+
+
+class Ledger:
+    """Seconds lost so far, by time."""
+
+    def __init__(self) -> None:
+        self._marks: deque[tuple[float, float]] = deque([(time.monotonic(), 0.0)], maxlen=KEPT)
+
+    def add(self, at: float, seconds: float) -> None:
+        """So much was lost since the last call, up to a time."""
+        self._marks.append((at, self._marks[-1][1] + seconds))
+
+    @property
+    def until(self) -> float:
+        """The time up to which it is known."""
+        return self._marks[-1][0]
+
+    def between(self, since: float, until: float) -> float:
+        """What was lost in a span of time, and in what reaches into it."""
+        marks = list(self._marks)
+        before = max((lost for at, lost in marks if at <= since), default=marks[0][1])
+        after = min((lost for at, lost in marks if at >= until), default=marks[-1][1])
+        return after - before
 
 
 class StallGauge:
     """A thread that naps, notes by how much it overslept, and how long watched processes waited for a processor.
 
     The first finds a machine that stands still as a whole, the second one whose processors are busy with others. Waits
-    of all threads of a process are added up, as what a message meets on its way through them is.
+    of all threads of a process are added up, as what a message meets on its way through them is. Given a folder, a
+    second thread brings a little to its disk again and again, and notes what took longer than that should.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, disk: Path | None = None) -> None:
         self._watched: dict[int, dict[str, int]] = {}  # pid -> thread -> ns that it had waited at the last look
-        self._marks: deque[tuple[float, float]] = deque([(time.monotonic(), 0.0)], maxlen=KEPT)
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="stall", daemon=True)
-        self._thread.start()
+        self._ledgers = [Ledger()]
+        self._threads = [threading.Thread(target=self._run, args=(self._ledgers[0],), name="stall", daemon=True)]
+        if disk is not None:
+            self._ledgers.append(Ledger())
+            arguments = (self._ledgers[1], disk)
+            self._threads.append(threading.Thread(target=self._write, args=arguments, name="stall-disk", daemon=True))
+        for thread in self._threads:
+            thread.start()
 
     def watch(self, pid: int) -> None:
         """Count a process' waits from now on."""
@@ -37,19 +68,17 @@ class StallGauge:
     def stood(self, since: float, until: float | None = None) -> float:
         """Seconds lost between two times of `time.monotonic` (to now by default), an upper bound."""
         end = time.monotonic() if until is None else until
-        while self._marks[-1][0] < end and self._thread.is_alive():
+        while any(ledger.until < end for ledger in self._ledgers) and not self._stop.is_set():
             time.sleep(NAP_S)  # the look that covers it has not been taken yet
-        marks = list(self._marks)
-        before = max((lost for at, lost in marks if at <= since), default=marks[0][1])
-        after = min((lost for at, lost in marks if at >= end), default=marks[-1][1])
-        return after - before
+        return sum(ledger.between(since, end) for ledger in self._ledgers)
 
     def close(self) -> None:
         """End it."""
         self._stop.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
-    def _run(self) -> None:
+    def _run(self, ledger: Ledger) -> None:
         lost, last, round_ = 0.0, time.monotonic(), 0
         while not self._stop.is_set():
             time.sleep(NAP_S)
@@ -58,7 +87,20 @@ class StallGauge:
             lost, last, round_ = lost + (overslept if overslept > NAP_S else 0.0), now, round_ + 1
             if round_ % LOOK_EVERY == 0 or overslept > NAP_S:
                 lost += sum(self._look(pid) for pid in list(self._watched)) / 1e9
-                self._marks.append((now, lost))
+                ledger.add(now, lost)
+                lost = 0.0
+
+    def _write(self, ledger: Ledger, folder: Path) -> None:
+        path = folder / "stall_probe"
+        with path.open("wb", buffering=0) as file:
+            while not self._stop.is_set():
+                began = time.monotonic()
+                file.write(b"x" * 4096)
+                os.fsync(file.fileno())
+                now = time.monotonic()
+                ledger.add(now, max(0.0, now - began - DISK_S))
+                self._stop.wait(DISK_EVERY_S)
+        path.unlink()
 
     def _look(self, pid: int) -> int:
         before, now = self._watched[pid], _waits_ns(pid)
