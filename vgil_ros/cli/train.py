@@ -32,6 +32,14 @@ def train(
         Optional[list[Path]],  # noqa: UP045
         typer.Option(help="a folder of episodes; several times for several folders"),
     ] = None,
+    policy: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="kind of policy: its file in config/policies, where --config is left out"),
+    ] = None,
+    teacher: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="a flow_matching checkpoint whose paths are to be straightened; see policy.steps"),
+    ] = None,
     out: Annotated[Optional[Path], typer.Option(help="the run's folder")] = None,  # noqa: UP045
     resume: Annotated[Optional[Path], typer.Option(help="go on with the run in this folder")] = None,  # noqa: UP045
     steps: Optional[int] = None,  # noqa: UP045
@@ -47,6 +55,8 @@ def train(
 
     values = {
         "data.folders": [str(folder) for folder in data] if data else None,
+        "policy.type": policy if config else None,
+        "distillation.teacher": str(teacher) if teacher else None,
         "out": str(out) if out else None,
         "steps": steps,
         "batch_size": batch_size,
@@ -55,7 +65,10 @@ def train(
         "data.skip_bad": skip_bad or None,
     }
     given = {key: value for key, value in values.items() if value is not None}
-    settings = _resumed(resume, config, given, overrides or []) if resume else _fresh(config, given, overrides or [])
+    if resume:
+        settings = _resumed(resume, config or policy, given, overrides or [])
+    else:
+        settings = _fresh(config or policy or ("flow_matching" if teacher else None), given, overrides or [])
     trainer = Trainer(settings, resume=resume is not None, evaluate=_rollouts(settings), say=typer.echo)
     try:
         result = trainer.run()

@@ -87,6 +87,20 @@ class CheckpointConfig(Frozen):
     metric: Literal["validation_loss", "success"] = "validation_loss"
 
 
+class DistillationConfig(Frozen):
+    """A teacher whose straight paths are learned, for policies that integrate; see `distillation`.
+
+    Attributes:
+        teacher: its checkpoint folder.
+        cache: folder where what it makes of each row is kept; None: it is run for each batch. Without augmentation.
+        draws: noises for each row in the cache.
+    """
+
+    teacher: Path
+    cache: Path | None = None
+    draws: int = Field(default=4, gt=0)
+
+
 class EvaluationConfig(Frozen):
     """Rollouts on the simulated robot at each checkpoint, where `task` is given."""
 
@@ -110,6 +124,7 @@ class TrainConfig(Frozen):
         policy: `type` and the policy's own sizes; state, action, cameras, joints and rate come from the data.
         batch_size: of all processes together.
         backbone_weights: for the image backbones: "imagenet", or a file of torchvision's; None: random.
+        distillation: for a student of another policy.
         validation_samples: at most so many, evenly spread over the validation episodes.
     """
 
@@ -129,12 +144,19 @@ class TrainConfig(Frozen):
     ema: EmaConfig = EmaConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    distillation: DistillationConfig | None = None
     log: LogConfig = LogConfig()
 
     @model_validator(mode="after")
     def _success_needs_rollouts(self) -> TrainConfig:
         if self.checkpoint.metric == "success" and self.evaluation.task is None:
             raise ValueError("checkpoint.metric success needs evaluation.task")
+        return self
+
+    @model_validator(mode="after")
+    def _kept_pairs_are_of_plain_pictures(self) -> TrainConfig:
+        if self.distillation is not None and self.distillation.cache is not None and self.augmentation.enabled:
+            raise ValueError("distillation.cache holds what the teacher makes of plain pictures: disable augmentation")
         return self
 
 

@@ -23,6 +23,7 @@ from vgil_ros.training.checkpoints import RESUME, Checkpoints, need_room, writin
 from vgil_ros.training.config import TrainConfig
 from vgil_ros.training.dataset import Batch
 from vgil_ros.training.dataset_loader import Loader
+from vgil_ros.training.distillation import Reflow, load_teacher, make_student, student_settings
 from vgil_ros.training.distributed import Engine, autocast, make_engine, short_attention
 from vgil_ros.training.ema import Ema
 from vgil_ros.training.errors import TrainingError
@@ -97,13 +98,21 @@ class Trainer:
         self._say = say if first else lambda _: None
         self._progress = progress
         _check_out(config.out, resume=resume)
-        self.data = load_data(config, self._say, progress=progress and first)
-        self.policy = make_policy(config, self.data, self._say).to(self.engine.device)
+        self._reflow: Reflow | None = None
+        if config.distillation is None:
+            self.data = load_data(config, self._say, progress=progress and first)
+            self.policy = make_policy(config, self.data, self._say).to(self.engine.device)
+        else:
+            teacher = load_teacher(config.distillation)
+            self.data = load_data(student_settings(config, teacher, self._say), self._say, progress=progress and first)
+            student = make_student(teacher, self.data.policy)
+            self.policy = student.to(self.engine.device)
+            self._reflow = Reflow(teacher.to(self.engine.device), student.config.steps)
         self._module = self.engine.wrap(LossModule(self.policy, config.precision))
         self._optimizer = make_optimizer(self.policy, config)
         self.ema = Ema(self.policy, config.ema) if config.ema.enabled else None
         self._augment = Augmentation(config.augmentation, config.seed)
-        self._validation = Validation(self.data.validation, config, self.engine)
+        self._validation = Validation(self.data.validation, config, self.engine, self._reflow)
         self._evaluate = evaluate
         self._window = Window()
         by_success = config.checkpoint.metric == "success"
@@ -179,6 +188,8 @@ class Trainer:
         torch.manual_seed((config.seed * 1_000_003 + self.step) * engine.processes + engine.rank)
         share = config.batch_size // engine.processes
         batch = self._augment(batch, self.step, engine.rank * share, config.batch_size)
+        if self._reflow is not None:
+            batch = self._reflow(batch)
         factor = rate_factor(config.schedule, self.step, config.steps)
         for group in self._optimizer.param_groups:
             group["lr"] = group["full_lr"] * factor

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
 from vgil_ros.policies.base import Policy
 from vgil_ros.training.config import TrainConfig
-from vgil_ros.training.dataset import EpisodeDataset
+from vgil_ros.training.dataset import Batch, EpisodeDataset
 from vgil_ros.training.dataset_loader import Loader
 from vgil_ros.training.distributed import Engine, autocast
 
@@ -15,8 +17,15 @@ from vgil_ros.training.distributed import Engine, autocast
 class Validation:
     """The same rows each time, evenly spread, without augmentation, and with the same noise."""
 
-    def __init__(self, dataset: EpisodeDataset, config: TrainConfig, engine: Engine) -> None:
-        self._engine, self._config = engine, config
+    def __init__(
+        self,
+        dataset: EpisodeDataset,
+        config: TrainConfig,
+        engine: Engine,
+        change: Callable[[Batch], Batch] | None = None,
+    ) -> None:
+        """Choose the rows. `change` is what else happens to a batch in training, such as a teacher's targets."""
+        self._engine, self._config, self._change = engine, config, change
         count = min(len(dataset), config.validation_samples)
         count -= count % engine.processes  # equal shares, so that means can be averaged
         rows = np.unique(np.linspace(0, max(len(dataset) - 1, 0), count).astype(int))[:count]
@@ -35,6 +44,7 @@ class Validation:
         sums: dict[str, torch.Tensor] = {}
         for number, (rows, batch) in enumerate(zip(self._batches, self._loader, strict=True)):
             torch.manual_seed(number * self._engine.processes + self._engine.rank)
+            batch = batch if self._change is None else self._change(batch)
             with autocast(self._engine.device, self._config.precision):
                 out = policy.compute_loss(batch)
             for key, value in {**out.parts, "loss": out.loss}.items():

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vgil_ros.policies.base import LossOutput, Policy
+from vgil_ros.policies.committed import prepare_committed
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.flow_matching.config import FlowMatchingConfig
 from vgil_ros.policies.flow_matching.model import FlowModel, Prefix
@@ -17,6 +18,7 @@ from vgil_ros.policies.flow_matching.padding import pad, unpad
 from vgil_ros.policies.flow_matching.path import draw_times, on_path, path_velocity
 from vgil_ros.policies.flow_matching.solver import Velocity, integrate
 from vgil_ros.policies.flow_matching.task import task_embedding
+from vgil_ros.policies.guidance import guide_flow
 from vgil_ros.policies.observation import check_vector, prepare, to_tensor
 
 
@@ -43,9 +45,14 @@ class FlowMatchingPolicy(Policy):
 
     def predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
         """See `Policy.predict_chunk`."""
-        prefix = self.encode(observation)
+        velocity = self.velocity(self.encode(observation))
         noise = self.noise_for(observation, len(observation["qpos"]))
-        return self.to_robot_units(self.endpoint(self.velocity(prefix, observation), noise))
+        committed = prepare_committed(self.config, observation, self.device)
+        if committed is None:
+            return self.to_robot_units(self.endpoint(velocity, noise))
+        settled = committed.normalised(self.normalizer.action).padded(self.config.chunk_size, self.config.padded_dim)
+        guided = guide_flow(velocity, settled, noise, self.config.steps)
+        return committed.keep(self.to_robot_units(self.endpoint(guided, noise)))
 
     def encode(self, observation: Mapping[str, Any]) -> Prefix:
         """Check an observation in robot units and encode it, once for all steps."""
@@ -56,7 +63,7 @@ class FlowMatchingPolicy(Policy):
         prefix: Prefix = self.model.prefix(pad(self.normalizer.qpos(qpos), self.config.padded_dim), images, task)
         return prefix
 
-    def velocity(self, prefix: Prefix, observation: Mapping[str, Any]) -> Velocity:
+    def velocity(self, prefix: Prefix) -> Velocity:
         """Give the field that belongs to an encoded observation."""
         return lambda x, t: self.model.field(x, t, prefix)
 

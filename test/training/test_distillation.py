@@ -1,0 +1,138 @@
+"""Reflow: what a student is taught, where it begins, and chains of them through `vgil train`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "policies"))
+
+from flow_toy import toy_batch, toy_chunks, toy_policy, train_toy
+
+from vgil_ros.policies import load_policy
+from vgil_ros.policies.flow_matching import FlowMatchingPolicy
+from vgil_ros.policies.flow_matching.straightness import straightness
+from vgil_ros.training.config import parse_config
+from vgil_ros.training.distillation import Reflow, fingerprint_of, make_student
+from vgil_ros.training.errors import TrainingError
+from vgil_ros.training.trainer import Trainer
+
+TINY_FLOW = {
+    "type": "flow_matching", "chunk_size": 4, "hidden_dim": 32, "heads": 4, "feedforward_dim": 64, "encoder_layers": 1,
+    "action_layers": 1, "backbone": "mobilenet_v3_small", "backbone_norm": "group", "dropout": 0.1, "padded_dim": 16,
+}  # fmt: skip
+
+
+def near(chunks: np.ndarray) -> np.ndarray:
+    """(N,) bool: on one of the two modes, both joints alike."""
+    return np.abs(np.abs(chunks) - 1).max(axis=1) < 0.35
+
+
+def test_a_one_step_student_lands_on_both_modes() -> None:
+    """The mean of the modes, 0, is what a policy that regresses actions would say, and one step of the teacher says."""
+    torch.manual_seed(0)
+    teacher = toy_policy()
+    train_toy(teacher, 350)
+    hasty = toy_policy(steps=1)
+    hasty.load_state_dict(teacher.state_dict())
+    student = make_student(teacher, teacher.config.model_copy(update={"steps": 1}))
+    train_toy(student, 250, Reflow(teacher, 1))
+    noise = torch.randn(600, 1, 3, generator=torch.Generator().manual_seed(1))
+    ours, theirs, hurried = (toy_chunks(policy, noise) for policy in (teacher, student, hasty))
+    assert near(ours).mean() > 0.9
+    assert near(hurried).mean() < 0.1
+    assert near(theirs).mean() > 0.85
+    for sign in (-1, 1):
+        assert (near(theirs) & (theirs[:, 0] * sign > 0)).mean() > 0.3, "both modes"
+    assert (np.sign(ours[:, 0]) == np.sign(theirs[:, 0])).mean() > 0.93, "the same noise goes the same way"
+    observation = [{"qpos": torch.zeros(200, 1), "images": {}}]
+    assert straightness(student, observation) < 0.5 * straightness(teacher, observation)
+
+
+def test_a_teacher_never_runs_in_training_mode_nor_learns() -> None:
+    teacher = toy_policy(dropout=0.5).train()
+    student = make_student(teacher, teacher.config.model_copy(update={"steps": 2}))
+    reflow = Reflow(teacher, 2)
+    student.train()
+    batch = toy_batch(4, np.random.default_rng(0))
+    first = reflow(batch)
+    again = reflow.endpoint(batch, first["noise"])
+    assert torch.equal(first["endpoint"], again), "nothing is dropped"
+    before = fingerprint_of(teacher)
+    student.compute_loss(first).loss.backward()
+    assert all(parameter.grad is None for parameter in teacher.parameters())
+    assert fingerprint_of(teacher) == before
+
+
+def test_pairs_are_what_the_robot_would_get() -> None:
+    teacher = toy_policy()
+    batch = Reflow(teacher, 4)(toy_batch(64, np.random.default_rng(0)))
+    assert {batch[key].dtype for key in ("noise", "endpoint", "time")} == {torch.float32}
+    with torch.no_grad():
+        chunk = teacher.predict_chunk({"qpos": batch["qpos"], "images": {}, "noise": batch["noise"]})
+    torch.testing.assert_close(teacher.to_robot_units(batch["endpoint"]), chunk)
+    own = torch.isin(batch["time"], torch.tensor([1.0, 0.75, 0.5, 0.25]))
+    assert 0.3 < float(own.float().mean()) < 0.7
+
+
+def test_the_student_learns_the_straight_line() -> None:
+    """A field that is the line's own velocity has no loss, at whatever time, also where an episode had ended."""
+    student = toy_policy()
+    batch = {**toy_batch(8, np.random.default_rng(0)), "noise": torch.randn(8, 1, 3), "endpoint": torch.randn(8, 1, 3)}
+    batch["is_pad"][:] = True
+    line = batch["noise"] - batch["endpoint"]
+    student.model.field.forward = lambda x, t, prefix, is_pad=None: line  # type: ignore[method-assign]
+    assert float(student.compute_loss(batch).loss) == 0.0
+    student.model.field.forward = lambda x, t, prefix, is_pad=None: line + 1.0  # type: ignore[method-assign]
+    assert float(student.compute_loss(batch).loss) == pytest.approx(1.0)
+
+
+def _train(tree: dict[str, Any]) -> tuple[FlowMatchingPolicy, list[str]]:
+    said: list[str] = []
+    Trainer(parse_config(tree, "test"), progress=False, say=said.append).run()
+    policy = load_policy(Path(tree["out"]) / "last")
+    assert isinstance(policy, FlowMatchingPolicy)
+    return policy, said
+
+
+def test_a_chain_through_the_trainer(tree, episodes: Path, tmp_path: Path) -> None:
+    policies = [_train(tree(episodes, policy=dict(TINY_FLOW), out=str(tmp_path / "teacher"), steps=3))[0]]
+    before = "teacher"
+    for steps in (4, 1):
+        settings = {"type": "flow_matching", "steps": steps, "hidden_dim": 64}
+        made = tree(episodes, policy=settings, out=str(tmp_path / f"steps_{steps}"), steps=2)
+        made["distillation"] = {"teacher": str(tmp_path / before / "last")}
+        student, said = _train(made)
+        assert any("from the teacher: hidden_dim 32 (not 64)" in words for words in said)
+        policies.append(student)
+        before = f"steps_{steps}"
+    one = policies[-1]
+    assert one.config.steps == 1
+    assert [(note.name, note.steps) for note in one.config.teachers] == [("last", 10), ("last", 4)]
+    assert one.config.teachers[1].weights == fingerprint_of(policies[1])
+    assert torch.equal(one.normalizer.action.mean, policies[0].normalizer.action.mean)
+    resumed = Trainer(parse_config(made, "test"), resume=True, progress=False, say=lambda _: None)
+    assert resumed.step == 2
+    assert len(resumed.data.policy.teachers) == 2
+
+
+def test_wrong_teachers_are_refused(tree, episodes: Path, tmp_path: Path) -> None:
+    _train_act = tree(episodes, out=str(tmp_path / "act"), steps=1)
+    Trainer(parse_config(_train_act, "test"), progress=False, say=lambda _: None).run()
+    made = tree(episodes, policy={"type": "flow_matching"}, out=str(tmp_path / "student"))
+    made["distillation"] = {"teacher": str(tmp_path / "act" / "last")}
+    with pytest.raises(TrainingError, match="of type 'act', allowed: flow_matching"):
+        Trainer(parse_config(made, "test"), progress=False)
+    toy = toy_policy()
+    other = toy.config.model_copy(update={"state_dim": 2})
+    with pytest.raises(TrainingError, match="state_dim: the episodes have 2, the teacher was trained with 1"):
+        make_student(toy, other)
+    made["distillation"]["cache"] = str(tmp_path / "cache")
+    made["augmentation"] = {"enabled": True}
+    with pytest.raises(TrainingError, match="disable augmentation"):
+        parse_config(made, "test")
