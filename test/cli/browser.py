@@ -88,9 +88,19 @@ def _command(profile: str) -> list[str]:
     path = browser()
     assert path is not None
     # a container's root has no sandbox, and a small /dev/shm is not enough for the browser's own buffers
-    return [path, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-            f"--user-data-dir={profile}", "--enable-logging=stderr", "--no-first-run", "--disable-background-networking", "--mute-audio",
-            "--autoplay-policy=no-user-gesture-required"]  # fmt: skip
+    return [
+        path,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--disable-background-networking",
+        "--no-first-run",
+        "--mute-audio",
+        "--enable-logging=stderr",
+        "--autoplay-policy=no-user-gesture-required",
+        f"--user-data-dir={profile}",
+    ]
 
 
 @contextlib.contextmanager
