@@ -41,7 +41,12 @@ def arrays(case: str) -> dict[str, np.ndarray]:
 
 @lru_cache(maxsize=2)
 def weights(case: str) -> dict[str, np.ndarray]:
-    return FILL.fill_all(manifest(case))
+    told = manifest(case)
+    scale = np.float32(told.get("unet_scale", 1.0))
+    return {
+        key: value * scale if key.startswith("diffusion.unet") and value.ndim >= 2 else value
+        for key, value in FILL.fill_all(told).items()
+    }
 
 
 def original_stats() -> dict[str, np.ndarray]:
@@ -96,29 +101,31 @@ def write_ckpt(
     return folder / "policy_best.ckpt"
 
 
-def write_lerobot(folder: Path) -> Path:
+def write_lerobot(folder: Path, case: str = "act_lerobot") -> Path:
     """Write a LeRobot folder: JSON and statistics as LeRobot wrote them, weights from the seed."""
     folder.mkdir(parents=True, exist_ok=True)
-    for path in (GOLDEN / "act_lerobot").iterdir():
+    for path in (GOLDEN / case).iterdir():
         if path.name.startswith(("config", "policy_")):
             shutil.copy(path, folder / path.name)
-    save_file(weights("act_lerobot"), folder / "model.safetensors")
+    save_file(weights(case), folder / "model.safetensors")
     return folder
 
 
-def write_old_lerobot(folder: Path) -> Path:
+def write_old_lerobot(folder: Path, case: str = "act_lerobot") -> Path:
     """Write the same folder in LeRobot's older form: statistics in the weights, no processor files."""
     folder.mkdir(parents=True, exist_ok=True)
-    state = dict(weights("act_lerobot"))
-    source = GOLDEN / "act_lerobot"
+    state = dict(weights(case))
+    source = GOLDEN / case
     inputs = load_file(source / "policy_preprocessor_step_3_normalizer_processor.safetensors")
     outputs = load_file(source / "policy_postprocessor_step_0_unnormalizer_processor.safetensors")
     for key, value in inputs.items():
         feature, _, kind = key.rpartition(".")
         part = "normalize_targets" if feature == "action" else "normalize_inputs"
         state[f"{part}.buffer_{feature.replace('.', '_')}.{kind}"] = value
-    for kind in ("mean", "std"):
-        state[f"unnormalize_outputs.buffer_action.{kind}"] = outputs[f"action.{kind}"]
+    for key, value in outputs.items():
+        feature, _, kind = key.rpartition(".")
+        if feature == "action":
+            state[f"unnormalize_outputs.buffer_action.{kind}"] = value
     save_file(state, folder / "model.safetensors")
     shutil.copy(source / "config.json", folder / "config.json")
     return folder
@@ -129,3 +136,19 @@ def observation(case: str) -> dict[str, Any]:
     config = manifest(case)
     names = config.get("camera_names") or config["config"]["camera_names"]
     return {"qpos": values["qpos"], "images": {name: values["images"][:, i] for i, name in enumerate(names)}}
+
+
+def observation_with_past(case: str) -> dict[str, Any]:
+    """The observation of a case whose arrays hold several steps, oldest first: the last one, with its past."""
+    values, names = arrays(case), manifest(case)["camera_names"]
+    qpos, images = values["qpos"], {name: values["images"][:, :, i] for i, name in enumerate(names)}
+    return {
+        "qpos": qpos[:, -1],
+        "images": {name: image[:, -1] for name, image in images.items()},
+        "past": {
+            "qpos": qpos[:, :-1],
+            "images": {name: image[:, :-1] for name, image in images.items()},
+            "known": np.ones(qpos[:, :-1].shape[:2], bool),
+        },
+        "noise": values["noise"],
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import peers
@@ -11,6 +12,7 @@ import torch
 
 from vgil_ros.policies import load_policy
 from vgil_ros.policies.act import ActPolicy
+from vgil_ros.policies.diffusion import DiffusionPolicy
 from vgil_ros.policies.importers import import_checkpoint
 
 CAMERAS = ("cam_high", "cam_left_wrist")
@@ -59,3 +61,20 @@ def test_lerobot_act(tmp_path: Path, write: object) -> None:
         assert off(policy.forward_normalized(observation).action, case["action_normalised"]) < TOLERANCE
     assert report.config.camera_names == CAMERAS
     assert (report.config.cameras[0].height, report.config.cameras[0].width) == (96, 128)
+
+
+@pytest.mark.parametrize("write", [peers.write_lerobot, peers.write_old_lerobot])
+def test_lerobot_diffusion(tmp_path: Path, write: Any) -> None:
+    """Condition, trajectory and de-normalised action; the original hands out n_action_steps of the horizon."""
+    case = peers.arrays("diffusion_lerobot")
+    report = import_checkpoint(write(tmp_path / "peer", "diffusion_lerobot"), tmp_path / "ours")
+    policy = load_policy(report.directory)
+    assert isinstance(policy, DiffusionPolicy)
+    config, observation = policy.config, peers.observation_with_past("diffusion_lerobot")
+    assert (config.horizon, config.n_obs_steps, config.n_action_steps, config.chunk_size) == (16, 2, 8, 15)
+    with torch.no_grad():
+        condition = policy.condition(observation)
+        assert off(condition, case["global_cond"]) < TOLERANCE
+        trajectory = policy.sample(policy.network(condition), torch.from_numpy(case["noise"]))
+        assert off(trajectory, case["trajectory_normalised"]) < TOLERANCE
+        assert off(policy.predict_chunk(observation)[:, : config.n_action_steps], case["action"]) < TOLERANCE

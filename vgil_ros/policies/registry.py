@@ -10,6 +10,8 @@ from vgil_ros.policies.errors import PolicyError
 # Named, not imported: loading one policy does not load the others.
 POLICY_TYPES: dict[str, str] = {
     "act": "vgil_ros.policies.act.policy:ActPolicy",
+    "diffusion": "vgil_ros.policies.diffusion.policy:DiffusionPolicy",
+    "flow_act": "vgil_ros.policies.flow_act.policy:FlowActPolicy",
     "flow_matching": "vgil_ros.policies.flow_matching.policy:FlowMatchingPolicy",
 }
 

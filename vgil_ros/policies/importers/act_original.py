@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +16,10 @@ from vgil_ros.policies.config import CameraSpec, Normalization
 from vgil_ros.policies.errors import CheckpointError
 from vgil_ros.policies.importers.safe_pickle import load_numpy_pickle
 from vgil_ros.policies.importers.state import (
+    Imported,
     count,
+    fill_policy,
     make_config,
-    make_policy,
     need,
     read_state_dict,
     rename,
@@ -50,16 +50,6 @@ _RULES = {
 _CVAE_REST = ("cls_embed.", "encoder_action_proj.", "encoder_joint_proj.", "latent_proj.", "pos_table")
 
 
-@dataclass(frozen=True)
-class Imported:
-    """A policy made from a foreign checkpoint; keys that were left out on purpose, and what had to be assumed."""
-
-    policy: ActPolicy
-    source_format: str
-    dropped: tuple[str, ...]
-    assumed: tuple[str, ...]
-
-
 def import_act(
     path: Path,
     cameras: Sequence[CameraSpec],
@@ -87,11 +77,11 @@ def import_act(
     config = _infer(state, cameras, heads, where).model_copy(
         update={"joint_names": tuple(joint_names), "rate_hz": rate_hz, "source": source_format}
     )
-    config = make_config(config.model_dump(), where)
+    config = make_config(ActConfig, config.model_dump(), where)
     weights = _rename(state, config, where)
     normalizer = _normalizer(statistics, config)
     assumed = (f"heads = {heads}", f"cameras = {', '.join(config.camera_names)}", "images: RGB, ImageNet mean and std")
-    return Imported(make_policy(config, weights, normalizer, where), source_format, tuple(dropped), assumed)
+    return Imported(fill_policy(ActPolicy(config), weights, normalizer, where), source_format, tuple(dropped), assumed)
 
 
 def _tidy(raw: dict[str, Tensor], where: str) -> tuple[dict[str, Tensor], str, list[str]]:
@@ -155,7 +145,7 @@ def _infer(state: dict[str, Tensor], cameras: Sequence[CameraSpec], heads: int, 
         "pre_norm": "transformer.encoder.norm.weight" in state,
         "pad_head": "is_pad_head.weight" in state,
     }
-    return make_config(values, where)
+    return make_config(ActConfig, values, where)
 
 
 def _rename(state: dict[str, Tensor], config: ActConfig, where: str) -> dict[str, Tensor]:

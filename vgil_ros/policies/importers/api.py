@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vgil_ros.policies.act.config import ActConfig
-from vgil_ros.policies.config import CameraSpec
+from vgil_ros.policies.config import CameraSpec, PolicyConfig
 from vgil_ros.policies.errors import CheckpointError
 from vgil_ros.policies.importers.act_original import import_act
 from vgil_ros.policies.importers.lerobot import import_lerobot
@@ -19,7 +18,7 @@ class ImportReport:
 
     directory: Path
     source_format: str
-    config: ActConfig
+    config: PolicyConfig
     dropped: tuple[str, ...]
     assumed: tuple[str, ...]
 

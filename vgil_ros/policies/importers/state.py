@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from vgil_ros.policies.act.config import ActConfig
-from vgil_ros.policies.act.policy import ActPolicy
 from vgil_ros.policies.backbones import BackboneName
+from vgil_ros.policies.base import Policy
 from vgil_ros.policies.checkpoint import check_keys
+from vgil_ros.policies.config import PolicyConfig
 from vgil_ros.policies.errors import CheckpointError
 from vgil_ros.policies.normalizer import Normalizer
+
+Config = TypeVar("Config", bound=PolicyConfig)
+AnyPolicy = TypeVar("AnyPolicy", bound=Policy)
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A policy made from a foreign checkpoint; keys that were left out on purpose, and what had to be assumed."""
+
+    policy: Policy
+    source_format: str
+    dropped: tuple[str, ...]
+    assumed: tuple[str, ...]
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -92,24 +107,24 @@ def which_resnet(keys: Iterable[str], where: str) -> BackboneName:
     return known[blocks, deep]
 
 
-def make_config(values: Mapping[str, object], where: str) -> ActConfig:
+def make_config(kind: type[Config], values: Mapping[str, object], where: str) -> Config:
     """Check inferred sizes, with errors as CheckpointError."""
     try:
-        return ActConfig.model_validate(dict(values))
+        return kind.model_validate(dict(values))
     except ValidationError as error:
         words = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'sizes'}: {e['msg']}" for e in error.errors())
         raise CheckpointError(f"{where}: {words}") from None
 
 
-def make_policy(config: ActConfig, weights: dict[str, Tensor], normalizer: Normalizer, where: str) -> ActPolicy:
-    """Build an ACT policy from renamed weights; every key must be there, and no other.
+def fill_policy(policy: AnyPolicy, weights: dict[str, Tensor], normalizer: Normalizer, where: str) -> AnyPolicy:
+    """Put renamed weights and a normaliser into a policy; every key of its `model` must be there, and no other.
 
     Raises:
         CheckpointError: a key is missing, unknown, or of another shape.
     """
-    policy = ActPolicy(config)
+    model = policy.get_submodule("model")
     weights = {key: value.to(torch.float32).clone() for key, value in weights.items()}
-    check_keys(policy.model.state_dict(), weights, where)
-    policy.model.load_state_dict(weights)
+    check_keys(model.state_dict(), weights, where)
+    model.load_state_dict(weights)
     policy.set_normalizer(normalizer)
     return policy.eval()

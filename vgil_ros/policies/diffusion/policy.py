@@ -1,0 +1,147 @@
+"""Diffusion as a policy: units in, units out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from vgil_ros.policies.base import LossOutput, Policy
+from vgil_ros.policies.committed import Committed, prepare_committed
+from vgil_ros.policies.diffusion.config import DiffusionConfig
+from vgil_ros.policies.diffusion.model import DiffusionModel
+from vgil_ros.policies.diffusion.sampler import Network, sample
+from vgil_ros.policies.diffusion.schedule import make_schedule
+from vgil_ros.policies.diffusion.trajectory import known_back, oldest_repeated, trajectory
+from vgil_ros.policies.errors import PolicyError
+from vgil_ros.policies.flow_matching.noise import NoiseSource
+from vgil_ros.policies.guidance import guided_output
+from vgil_ros.policies.observation import check_vector, prepare, prepare_past, to_tensor
+
+
+class DiffusionPolicy(Policy):
+    """Noise over a horizon of actions is taken away step by step, on the condition of the last observations.
+
+    Beside what every policy takes, an observation may hold "noise" (B, horizon, A) float32, where the way begins (drawn
+    otherwise, the same again after each `reset`).
+    """
+
+    config_class: ClassVar[type[DiffusionConfig]] = DiffusionConfig
+    config: DiffusionConfig
+    takes_committed: ClassVar[bool] = True
+    levels: Tensor  # (train_steps,)
+    times: Tensor  # (steps,)
+
+    def __init__(self, config: DiffusionConfig) -> None:
+        super().__init__(config)
+        self.model = DiffusionModel(config)
+        self.schedule = make_schedule(config)
+        self.register_buffer("levels", self.schedule.levels, persistent=False)
+        self.register_buffer("times", torch.tensor([step.time for step in self.schedule.steps]), persistent=False)
+        self.noise = NoiseSource(config.seed)
+
+    def reset(self) -> None:
+        """Begin the noise anew."""
+        self.noise.reset()
+
+    def predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
+        """See `Policy.predict_chunk`. What lies before the present within the horizon is left away."""
+        condition = self.condition(observation)
+        committed = prepare_committed(self.config, observation, self.device)
+        noise, fresh = self.noise_for(observation, len(condition))
+        network = self.network(condition)
+        if committed is not None:
+            network = self._agreeing(network, committed)
+        chunk = self.to_robot_units(self.sample(network, noise, fresh))
+        return chunk if committed is None else committed.keep(chunk)
+
+    def sample(self, network: Network, noise: Tensor, fresh: Tensor | None = None) -> Tensor:
+        """Take the noise away, (B, horizon, A) normalised; see `sampler.sample`."""
+        return sample(network, self.schedule, noise, fresh, self._clip)
+
+    def network(self, condition: Tensor) -> Network:
+        """Give the U-Net that is told the condition (B, C); what it is told at each step is computed here, once."""
+        told = self.model.unet.told(self.times[:, None], condition)
+        return lambda x, number: self.model.unet(x, [one[number] for one in told])
+
+    def to_robot_units(self, actions: Tensor) -> Tensor:
+        """(B, horizon, A) normalised -> the chunk (B, H, A), which begins with the present action."""
+        return self.normalizer.action.inverse(actions[:, self.config.first :])
+
+    def _agreeing(self, network: Network, committed: Committed) -> Network:
+        """A network whose predictions lead to the committed actions; see `guidance`."""
+        config = self.config
+        painted = committed.normalised(self.normalizer.action).padded(config.horizon, config.action_dim, config.first)
+
+        def agreeing(x: Tensor, number: int) -> Tensor:
+            level = self.schedule.steps[number].level
+            return guided_output(
+                lambda here: network(here, number), x, level, painted, config.prediction_type, clip=self._clip
+            )
+
+        return agreeing
+
+    @property
+    def _clip(self) -> float | None:
+        return self.config.clip_sample_range if self.config.clip_sample else None
+
+    def condition(self, observation: Mapping[str, Any]) -> Tensor:
+        """Check and encode an observation in robot units with its past, (B, C).
+
+        As published, the oldest known observation stands in for older ones that are not known.
+        """
+        self.require_normalizer()
+        qpos, pictures = prepare(self.config, observation, self.device)
+        past = prepare_past(self.config, observation, self.device) if self.config.past_ticks else None
+        seen = [qpos[:, None].expand(-1, self.config.n_obs_steps, -1)]
+        seen += [picture[:, None].expand(-1, self.config.n_obs_steps, -1, -1, -1) for picture in pictures]
+        if past is not None:
+            known = known_back(past.known)
+            before = [past.qpos, *past.images]
+            seen = [oldest_repeated(torch.cat([b, s[:, :1]], dim=1), known) for b, s in zip(before, seen, strict=True)]
+        condition: Tensor = self.model.condition(self.normalizer.qpos(seen[0]), seen[1:], self.normalizer)
+        return condition
+
+    def noise_for(self, observation: Mapping[str, Any], batch: int) -> tuple[Tensor, Tensor | None]:
+        """Give where the way begins, (B, horizon, A), and what random steps add, (S, B, horizon, A) or None."""
+        shape = (self.config.horizon, self.config.action_dim)
+        random_steps = self.schedule.random_steps
+        drawn = self.noise.draw(batch, (1 + random_steps, *shape)).to(self.device).transpose(0, 1)
+        fresh = drawn[1:] if random_steps else None
+        if "noise" not in observation:
+            return drawn[0], fresh
+        noise = to_tensor(observation["noise"], self.device)
+        check_vector("noise", tuple(noise.shape), (batch, *shape))
+        if noise.dtype != torch.float32:
+            raise PolicyError(f"noise: found dtype {noise.dtype}, allowed is float32, however the network computes")
+        return noise, fresh
+
+    def compute_loss(self, batch: Mapping[str, Any]) -> LossOutput:
+        """Mean square of what the network gets wrong, at a random step for each member of the batch.
+
+        Args:
+            batch: as for every policy; the actions before the present are in its "past": "action" (B, N, A).
+
+        Raises:
+            PolicyError: a shape or dtype does not fit, or there is a past without actions.
+        """
+        self.require_normalizer()
+        config = self.config
+        action, is_pad = trajectory(config, batch, self.device)
+        target = self.normalizer.action(action)
+        noise = torch.randn_like(target)
+        time = torch.randint(0, config.train_steps, (len(target),), device=self.device)
+        level = self.levels[time][:, None, None]
+        noisy = level.sqrt() * target + (1 - level).sqrt() * noise
+        told = self.model.unet.told(time, self.condition(batch))
+        found = self.model.unet(noisy, told).to(torch.float32)
+        wanted = noise if config.prediction_type == "epsilon" else target
+        error = (found - wanted).square()
+        if config.mask_padding:
+            kept = (~is_pad).sum().clamp(min=1) * config.action_dim
+            loss = error.masked_fill(is_pad[..., None], 0.0).sum() / kept
+        else:
+            loss = error.mean()
+        return LossOutput(loss, {config.prediction_type: loss.detach()})
