@@ -14,7 +14,7 @@ from vgil_ros.core.execution import agreement
 from vgil_ros.policies import PolicyError
 from vgil_ros.policies.committed import Committed
 from vgil_ros.policies.flow_matching.solver import SolverName, integrate
-from vgil_ros.policies.guidance import guide_diffusion, guide_flow
+from vgil_ros.policies.guidance import Prediction, guide_flow, guided_output
 
 H, COUNT = 40, 64
 ROW = torch.arange(H, dtype=torch.float64)
@@ -39,16 +39,18 @@ def by_flow(field: SmoothModes, committed: Committed, steps: int = 10, solver: S
     return integrate(guide_flow(field.velocity, committed, begin, steps), begin, steps, solver)
 
 
-def by_diffusion(field: SmoothModes, committed: Committed, steps: int = 10, prediction: str = "epsilon") -> Tensor:
-    scheduler = DDIMScheduler(
-        100, beta_schedule="squaredcos_cap_v2", clip_sample=False, prediction_type=prediction, set_alpha_to_one=True
-    )
+def by_diffusion(
+    field: SmoothModes, committed: Committed, steps: int = 10, prediction: Prediction = "epsilon"
+) -> Tensor:
+    scheduler = DDIMScheduler(100, beta_schedule="squaredcos_cap_v2", clip_sample=False, prediction_type=prediction)
     scheduler.set_timesteps(steps)
-    alphas = scheduler.alphas_cumprod
-    network = guide_diffusion(field.network(alphas, prediction), committed, alphas, prediction)
     x = noise()
     for timestep in scheduler.timesteps:
-        x = scheduler.step(network(x, timestep), timestep, x).prev_sample
+        level = float(scheduler.alphas_cumprod[timestep])
+        output = guided_output(
+            lambda here, level=level: field.output(here, level, prediction), x, level, committed, prediction
+        )
+        x = scheduler.step(output, timestep, x).prev_sample
     return x
 
 
@@ -166,18 +168,16 @@ def test_gradients_are_asked_for_in_words() -> None:
     with torch.inference_mode(), pytest.raises(PolicyError, match=r"allowed is torch\.no_grad"):
         guide_flow(DETOURS.velocity, committed, noise(), 10)
     with torch.inference_mode(), pytest.raises(PolicyError, match=r"allowed is torch\.no_grad"):
-        guide_diffusion(lambda x, _: x, committed, torch.ones(3) / 2, "epsilon")
+        guided_output(lambda x: x, noise(), 0.5, committed, "epsilon")
     with pytest.raises(PolicyError, match="'guess' is unknown"):
-        guide_diffusion(lambda x, _: x, committed, torch.ones(3) / 2, "guess")
+        guided_output(lambda x: x, noise(), 0.5, committed, "guess")
 
 
 def test_estimates_are_clipped_where_the_scheduler_clips() -> None:
     committed = Committed(torch.zeros(1, 4, 1), torch.tensor([1.0, 0.5, 0.0, 0.0]).view(1, 4, 1))
-    alphas = torch.tensor([0.9, 1e-4])
-    guided = guide_diffusion(lambda x, _: 0 * x + 3.0, committed, alphas, "sample", clip=1.0)
-    found = guided(torch.zeros(1, 4, 1), torch.tensor(1))
+    level, x = 1e-4, torch.ones(1, 4, 1)
+    found = guided_output(lambda x: 0 * x + 3.0, x, level, committed, "sample", clip=1.0)
     assert found.flatten().tolist() == [0.0, 0.5, 1.0, 1.0]
-    kept = math.sqrt(1e-4)
-    epsilon = guide_diffusion(lambda x, _: 0 * x, committed, alphas, "epsilon", clip=1.0)
-    x = torch.ones(1, 4, 1)
-    assert ((x - epsilon(x, torch.tensor(1)) * math.sqrt(1 - 1e-4)) / kept).abs().max() < 1.0 + 1e-3
+    epsilon = guided_output(lambda x: 0 * x, x, level, committed, "epsilon", clip=1.0)
+    implied = (x - epsilon * math.sqrt(1 - level)) / math.sqrt(level)
+    torch.testing.assert_close(implied.flatten(), torch.tensor([0.0, 0.5, 1.0, 1.0]), atol=1e-3, rtol=0)

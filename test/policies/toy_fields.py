@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -40,14 +38,9 @@ class SmoothModes:
         now = max(float(t[0]), 1e-6)  # at 0 x is a, and says nothing of z
         return ((x.double() - self.expected(x, 1 - now, now)) / now).to(x.dtype)
 
-    def network(self, alphas: Tensor, prediction: str) -> Callable[[Tensor, Tensor], Tensor]:
-        """The perfect network of x = sqrt(a) x0 + sqrt(1 - a) epsilon."""
-
-        def perfect(x: Tensor, timestep: Tensor) -> Tensor:
-            kept = float(alphas[int(timestep)])
-            estimate = self.expected(x, kept**0.5, (1 - kept) ** 0.5)
-            if prediction == "sample":
-                return estimate.to(x.dtype)
-            return ((x.double() - kept**0.5 * estimate) / (1 - kept) ** 0.5).to(x.dtype)
-
-        return perfect
+    def output(self, x: Tensor, level: float, prediction: str) -> Tensor:
+        """What the perfect network says of x = sqrt(level) x0 + sqrt(1 - level) epsilon."""
+        estimate = self.expected(x, level**0.5, (1 - level) ** 0.5)
+        if prediction == "sample":
+            return estimate.to(x.dtype)
+        return ((x.double() - level**0.5 * estimate) / (1 - level) ** 0.5).to(x.dtype)

@@ -18,6 +18,7 @@ it can run in inference mode; `torch.no_grad` is fine.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Literal
 
@@ -65,26 +66,28 @@ def guide_flow(velocity: Network, committed: Committed, noise: Tensor, steps: in
     return guided
 
 
-def guide_diffusion(
-    network: Network,
+def guided_output(
+    network: Callable[[Tensor], Tensor],
+    x: Tensor,
+    level: float,
     committed: Committed,
-    alphas_cumprod: Tensor,
     prediction: Prediction,
+    *,
     beta: float = BETA,
     clip: float | None = None,
-) -> Network:
-    """Wrap the network of x_t = sqrt(a_t) x0 + sqrt(1 - a_t) epsilon, so that any scheduler's steps give agreement.
+) -> Tensor:
+    """What a diffusion network says of x = sqrt(level) x0 + sqrt(1 - level) epsilon, altered so that x0 agrees.
+
+    Any scheduler's step may be taken with it; both x0 and the noise that it implies have changed.
 
     Args:
-        network: (x (B, H, A), timestep () or (B,) integer) -> epsilon or x0 as estimated, (B, H, A).
-        committed: in the network's units and sizes.
-        alphas_cumprod: (T,) a_t by timestep.
-        prediction: what the network gives.
+        network: x (B, H, A) -> epsilon or x0 as estimated, (B, H, A).
+        x: (B, H, A) float32.
+        level: share of signal at this step (alpha bar), above 0 and below 1.
+        committed: in the network's units and sizes. With nothing committed the network's own output is given.
+        prediction: what the network gives, and what is returned.
         beta: limit of the pull's strength.
-        clip: estimates of x0 are clipped to +-clip, as by the scheduler; None where it does not.
-
-    Returns:
-        A stand-in for the network that gives the same kind of prediction. With nothing committed it is `network`.
+        clip: estimates of x0 are held within +-clip, as by the scheduler; None where it does not.
 
     Raises:
         PolicyError: for another kind of prediction; in inference mode.
@@ -92,24 +95,19 @@ def guide_diffusion(
     if prediction not in ("epsilon", "sample"):
         raise PolicyError(f"prediction {prediction!r} is unknown, allowed are ['epsilon', 'sample']")
     if not committed:
-        return network
+        return network(x)
     _need_gradients()
-    weight = committed.weight
-
-    def guided(x: Tensor, timestep: Tensor) -> Tensor:
-        kept = alphas_cumprod[timestep.to(alphas_cumprod.device)].to(x).view(-1, 1, 1)
-        with torch.enable_grad():
-            here = x.detach().requires_grad_()
-            out = network(here, timestep).to(x.dtype)
-            estimate = out if prediction == "sample" else (here - (1 - kept).sqrt() * out) / kept.sqrt()
-            if clip is not None:
-                estimate = estimate.clamp(-clip, clip)
-            pull = _pull(estimate, here, committed)
-        agreed = estimate.detach() + kept.rsqrt().clamp(max=beta) * pull
-        agreed = weight * committed.action + (1 - weight) * agreed
-        return agreed if prediction == "sample" else (x - kept.sqrt() * agreed) / (1 - kept).sqrt()
-
-    return guided
+    signal, noise = math.sqrt(level), math.sqrt(1 - level)
+    with torch.enable_grad():
+        here = x.detach().requires_grad_()
+        out = network(here).to(x.dtype)
+        estimate = out if prediction == "sample" else (here - noise * out) / signal
+        if clip is not None:
+            estimate = estimate.clamp(-clip, clip)
+        pull = _pull(estimate, here, committed)
+    agreed = estimate.detach() + min(beta, 1 / signal) * pull
+    agreed = torch.lerp(agreed, committed.action, committed.weight)
+    return agreed if prediction == "sample" else (x - signal * agreed) / noise
 
 
 def _pull(estimate: Tensor, x: Tensor, committed: Committed) -> Tensor:

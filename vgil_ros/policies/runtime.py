@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from vgil_ros.policies.base import FastPath, Policy
+from vgil_ros.policies.committed import example_committed
 from vgil_ros.policies.cuda_graph import RecordedPass
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.observation import check_parts
@@ -89,6 +90,8 @@ class InferenceRuntime:
             self._prepare(example)
             found = self._run(example)
             expected = self._plain(example)
+        if self._policy.takes_committed:  # the first such answer on the robot must not come late
+            self._agree({**example, "committed": example_committed(self._policy.config)})
         difference = np.abs(found - expected)
         self.report = PrecisionReport(self.precision, float(difference.max()), float(difference.mean()))
         if not np.isfinite(difference).all():
@@ -102,15 +105,23 @@ class InferenceRuntime:
 
         Args:
             observation: {"qpos": (D,) float32, "images": {camera: (H, W, 3) uint8 RGB}}, without a batch axis; and what
-                else the policy takes, such as "past" (see `core.history.with_past`).
+                else the policy takes, such as "past" (see `core.history.with_past`) or "committed" (see `committed`).
 
         Raises:
-            PolicyError: cameras, shapes, sizes or dtypes differ from those warmed up for.
+            PolicyError: cameras, shapes, sizes or dtypes differ from those warmed up for; or actions are committed that
+                the policy would not keep.
         """
+        if "committed" in observation:
+            return self._agree(observation)
         with self._lock, torch.inference_mode(), _exact_float32():
             if self._fast is not None and self._staging is None:
                 self._prepare(observation)
             return self._run(observation)
+
+    @property
+    def takes_committed(self) -> bool:
+        """Whether an observation may hold "committed"."""
+        return self._policy.takes_committed
 
     def reset(self) -> None:
         """Tell the policy that a new episode begins."""
@@ -143,6 +154,14 @@ class InferenceRuntime:
             staging.load(observation)
         out = self._recorded() if self._recorded is not None else self._compute(self._fast, staging)()
         return np.array(out.numpy(), dtype=np.float32)  # a copy: buffers are used again
+
+    def _agree(self, observation: Mapping[str, Any]) -> np.ndarray:
+        """A chunk that agrees with committed actions. It takes gradients, so no inference mode and no recorded pass."""
+        if not self._policy.takes_committed:
+            raise PolicyError(f"policy type {self._policy.config.type!r} does not keep committed actions")
+        autocast = torch.autocast(self.device.type, DTYPES[self.precision], enabled=self.precision != "fp32")
+        with self._lock, torch.no_grad(), _exact_float32(), autocast:
+            return self._plain(observation)
 
     def _plain(self, observation: Mapping[str, Any]) -> np.ndarray:
         check_parts(observation)
