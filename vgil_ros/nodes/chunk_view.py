@@ -32,7 +32,7 @@ class ChunkView:
         self._models = [_model(arm.arm) for arm in layout.arms]
         self.tick: int | None = None  # the next tick, None while nothing is being played
         self.stamp_ns = 0  # its time
-        node.create_timer(0.2, self._publish)
+        node.chore(0.2, self._publish)
 
     def _publish(self) -> None:
         if self.tick is None or not (self._chunk.get_subscription_count() or self._markers.get_subscription_count()):

@@ -103,7 +103,7 @@ class Driver:
     def _spin(self) -> None:
         try:
             while not self._stop.is_set():
-                self._executor.spin_once(timeout_sec=0.1)
+                self._node.spin_once(self._executor)
         except ExternalShutdownException as error:
             self.turns.fail(error)
         except BaseException as error:

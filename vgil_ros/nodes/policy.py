@@ -29,6 +29,7 @@ from vgil_ros.core.sync import Miss, Sample
 from vgil_ros.core.sync.types import Reason
 from vgil_ros.core.timesteps import ObservationBuilder
 from vgil_ros.episodes.pictures import to_rgb
+from vgil_ros.nodes import priority
 from vgil_ros.nodes.chunk_view import ChunkView
 from vgil_ros.nodes.commands import RobotCommands
 from vgil_ros.nodes.inference import InferenceWorker
@@ -56,6 +57,7 @@ class PolicyNode(SessionNode):
     """Drives a robot with a checkpoint (see `core.session` for how a session goes)."""
 
     def __init__(self) -> None:
+        priority.favour()
         super().__init__("policy")
         self.session.marker_rows = 0  # the policy gives the marker; a stop is a stop
         sys.setswitchinterval(0.0001)  # the inference thread must not keep the control loop waiting
@@ -84,7 +86,20 @@ class PolicyNode(SessionNode):
         self.serve("reset", Ask.REDO)
         self.create_service(SetBool, "/policy/estop", self._on_estop)
         gc.collect()
-        gc.freeze()  # what is here stays: a collection in the middle of a tick need not look at it
+        gc.freeze()  # what is here stays: no collection need look at it again
+        gc.disable()  # none in the middle of a tick, nor in the inference thread: all stand still meanwhile
+        self.chore(1.0, self._collect)
+
+    @staticmethod
+    def _collect() -> None:
+        gc.collect()
+
+    def spinning(self) -> None:
+        """Give the control loop's thread the machine's attention, as far as that is allowed."""
+        if (why := priority.hurry()) is not None:
+            self.get_logger().info(
+                f"no real-time priority for the control loop ({why}): ticks of a busy machine may be late"
+            )
 
     def choose_streams(self) -> tuple[StreamSpec, ...]:
         """Load the checkpoint and take the streams that it, or a recording, needs.

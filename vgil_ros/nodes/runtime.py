@@ -16,15 +16,17 @@ from types import FrameType
 from typing import Any, TypeVar
 
 import rclpy
-from rclpy.clock import Clock, ClockType
 from rclpy.context import Context
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.nodes import transport
+from vgil_ros.nodes.periodic import Periodics
 
 T = TypeVar("T")
+
+SPIN_S = 0.1  # how soon the executor's thread sees that it is to end
 
 ECHO_S = (
     1.0  # a SIGTERM so soon after another is the same: the kernel sends one for each thread of a launcher that dies
@@ -48,6 +50,7 @@ class VgilNode(Node):
         self.ended = threading.Event()
         self.exit_code = 0
         self._troubles: dict[str, str] = {}
+        self._periodics = Periodics()
 
     def declare(self, name: str, default: T) -> T:
         """Declare a parameter and return its value; the default fixes its type.
@@ -64,10 +67,25 @@ class VgilNode(Node):
     def every(self, period_s: float, callback: Callable[[], None]) -> None:
         """Call back on absolute deadlines: by /clock where use_sim_time is set, else by a clock that nobody sets.
 
-        On the system's clock a timer would stand still for as long as that is set back, and the robot with it.
+        On the system's clock a timer would stand still for as long as that is set back, and the robot with it. The
+        deadlines are kept here: the events executor has another thread wait for its timers, two that can be late.
         """
-        simulated = self.get_parameter("use_sim_time").value
-        self.create_timer(period_s, callback, clock=None if simulated else Clock(clock_type=ClockType.STEADY_TIME))
+        if self.get_parameter("use_sim_time").value:
+            self.create_timer(period_s, callback)
+        else:
+            self._periodics.turn(period_s, callback)
+
+    def chore(self, period_s: float, callback: Callable[[], None]) -> None:
+        """Call back about so often, by a clock that nobody sets, in a moment when no turn of `every` is near."""
+        self._periodics.chore(period_s, callback)
+
+    def spin_once(self, executor: Executor) -> None:
+        """Wait for what comes next, a callback of ROS or a turn, and do it; at most `SPIN_S`."""
+        executor.spin_once(timeout_sec=self._periodics.wait_s(time.monotonic(), SPIN_S))
+        self._periodics.run(time.monotonic())
+
+    def spinning(self) -> None:
+        """Called in the executor's thread before it spins."""
 
     def finish(self, code: int = 0) -> None:
         """Ask the process to end with this exit code. May be called from any thread."""
@@ -174,8 +192,9 @@ def _spin(executor: Executor, node: VgilNode, stop: threading.Event) -> None:
     rclpy 9.1 (Kilted).
     """
     try:
+        node.spinning()
         while not stop.is_set():
-            executor.spin_once(timeout_sec=0.1)
+            node.spin_once(executor)
     except ExternalShutdownException:
         pass
     except VgilError as error:

@@ -9,7 +9,6 @@ from concurrent.futures import TimeoutError as ClosingTakesLong
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rclpy.clock import Clock, ClockType
 from rclpy.task import Future as RosFuture
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
@@ -64,10 +63,10 @@ class SessionNode(VgilNode):
         period_s = 1.0 / (rate_factor * self.contract.rate_hz)
         self._patience = Patience(round(period_s * 1e9))
         self.every(period_s, self.step)
-        self.create_timer(0.2, self._publish_status)
-        self.create_timer(0.5, self._look_around)
+        self.chore(0.2, self._publish_status)
+        self.chore(0.5, self._look_around)
         self._seen_ns = 0
-        self.create_timer(0.5, self._watch_clock, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.chore(0.5, self._watch_clock)
 
     def choose_streams(self) -> tuple[StreamSpec, ...]:
         """The streams to synchronise: all of the robot's."""
