@@ -65,7 +65,7 @@ def nearest(stamps_ns: Sequence[int] | np.ndarray, stamp_ns: int, ticks: int, pe
         stamps_ns: rising. Of two equally near, the older one is taken.
     """
     wanted = stamp_ns - ticks * period_ns
-    right = bisect_left(stamps_ns, wanted)  # type: ignore[arg-type]  # an array has what bisect needs
+    right = bisect_left(stamps_ns, wanted)
     near = [place for place in (right - 1, right) if 0 <= place < len(stamps_ns)]
     if not near:
         return None

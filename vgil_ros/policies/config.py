@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+if TYPE_CHECKING:  # it imports this module
+    from vgil_ros.policies.optical_flow import FlowSettings
 
 VectorMode = Literal["mean_std", "min_max", "unit", "identity"]
 ImageMode = Literal["imagenet", "mean_std", "min_max", "unit"]
@@ -113,3 +116,8 @@ class PolicyConfig(Frozen):
     def past_ticks(self) -> tuple[int, ...]:
         """How many ticks before now the policy also looks, oldest first; see `core.history`."""
         return ()
+
+    @property
+    def optical_flow(self) -> FlowSettings | None:
+        """How the flow between past and present pictures is computed, where the policy takes it; None: it does not."""
+        return None

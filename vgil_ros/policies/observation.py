@@ -48,12 +48,12 @@ def check_cameras(config: PolicyConfig, images: Mapping[str, Any]) -> None:
         )
 
 
-def check_image(config: PolicyConfig, index: int, shape: tuple[int, ...], dtype: object) -> None:
+def check_image(config: PolicyConfig, index: int, shape: tuple[int, ...], dtype: object, when: str = "") -> None:
     """Raise PolicyError unless a picture (H, W, 3) of camera number `index` has the right shape and is uint8."""
     camera = config.cameras[index]
-    check_vector(f"image of {camera.name}", shape, (camera.height, camera.width, 3))
+    check_vector(f"{when}image of {camera.name}", shape, (camera.height, camera.width, 3))
     if str(dtype).removeprefix("torch.") != "uint8":
-        raise PolicyError(f"image of {camera.name}: found dtype {dtype}, allowed is uint8 (RGB, 0..255)")
+        raise PolicyError(f"{when}image of {camera.name}: found dtype {dtype}, allowed is uint8 (RGB, 0..255)")
 
 
 def prepare(config: PolicyConfig, observation: Mapping[str, Any], device: torch.device) -> tuple[Tensor, list[Tensor]]:
@@ -122,6 +122,6 @@ def _pictures(
     for index, name in enumerate(config.camera_names):
         picture = images[name]
         check_vector(f"{when}image of {name}", tuple(picture.shape), (*lead, None, None, 3))
-        check_image(config, index, tuple(picture.shape[len(lead) :]), picture.dtype)
+        check_image(config, index, tuple(picture.shape[len(lead) :]), picture.dtype, when)
         pictures.append(to_tensor(picture, device))
     return pictures

@@ -58,12 +58,17 @@ class ActModel(nn.Module):
             action: (B, H, A) and is_pad: (B, H) bool in training, where the latent is drawn from the CVAE encoder.
                 Without them the latent is zero.
         """
+        return self.decode(qpos, *self.encode_images(images), action, is_pad)
+
+    def decode(
+        self, qpos: Tensor, tokens: Tensor, pos: Tensor, action: Tensor | None = None, is_pad: Tensor | None = None
+    ) -> ActOutput:
+        """Predict a chunk from what the cameras show: tokens (B, S, D) at positions (S, D); see `forward`."""
         mu = logvar = None
         latent = qpos.new_zeros(len(qpos), self.config.latent_dim)
         if self.cvae is not None and action is not None and is_pad is not None:
             mu, logvar = self.cvae(qpos, action, is_pad)
             latent = mu + (logvar / 2).exp() * torch.randn_like(mu)
-        tokens, pos = self.encode_images(images)
         tokens = torch.cat([self.latent_out_proj(latent)[:, None], self.state_proj(qpos)[:, None], tokens], dim=1)
         pos = torch.cat([self.token_pos.weight, pos])
         memory = self.encoder(tokens, pos)
@@ -79,11 +84,16 @@ class ActModel(nn.Module):
         """
         tokens, positions = [], []
         for index, image in enumerate(images):
-            copy = 0 if self.config.shared_backbone else index
-            feature = self.image_proj(self.backbones[copy](image))
-            positions.append(self.positions[copy](feature.shape[2], feature.shape[3], feature.device))
+            feature, position = self.encode_image(index, image)
+            positions.append(position)
             tokens.append(feature.flatten(2).transpose(1, 2))
         return torch.cat(tokens, dim=1), torch.cat(positions)
+
+    def encode_image(self, index: int, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Camera number `index`, (B, 3, H, W) -> feature map (B, D, h, w) and its positions (h * w, D)."""
+        copy = 0 if self.config.shared_backbone else index
+        feature: Tensor = self.image_proj(self.backbones[copy](image))
+        return feature, self.positions[copy](feature.shape[2], feature.shape[3], feature.device)
 
     def _reset_parameters(self) -> None:
         """Xavier for the transformer's matrices, as DETR does; the CVAE encoder keeps torch's defaults, as there."""

@@ -24,7 +24,11 @@ class ActPolicy(Policy):
 
     def __init__(self, config: ActConfig) -> None:
         super().__init__(config)
-        self.model = ActModel(config)
+        self.model: ActModel = self.make_model()
+
+    def make_model(self) -> ActModel:
+        """The network."""
+        return ActModel(self.config)
 
     def predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
         """See `Policy.predict_chunk`. The latent is zero."""
@@ -63,7 +67,7 @@ class ActPolicy(Policy):
         kl = kl_divergence(out.mu, out.logvar)
         return LossOutput(l1 + config.kl_weight * kl, {"l1": l1.detach(), "kl": kl.detach()})
 
-    def make_fast_path(self, dtype: torch.dtype) -> FastPath:
+    def make_fast_path(self, dtype: torch.dtype) -> FastPath | None:
         """See `vgil_ros.policies.act.fast`."""
         from vgil_ros.policies.act.fast import ActFastPath  # only robots need it
 

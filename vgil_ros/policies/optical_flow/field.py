@@ -1,0 +1,64 @@
+"""From two pictures to the flow that a policy is shown: method, clamp, reduction. One path for training and robot."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
+
+from vgil_ros.policies.config import Frozen
+from vgil_ros.policies.optical_flow.dis import Dis
+
+FlowMethod = Literal["dis", "raft_small"]
+
+
+class FlowSettings(Frozen):
+    """How flow is computed.
+
+    Attributes:
+        method: OpenCV's DIS, or torchvision's RAFT-small.
+        max_flow: pixels to either side to which flow is clamped.
+        shrink: pixels a side over which the clamped flow is averaged; 1 leaves it as it is.
+    """
+
+    method: FlowMethod = "dis"
+    max_flow: float = Field(default=20.0, gt=0)
+    shrink: int = Field(default=4, gt=0)
+
+
+class FlowField(nn.Module):
+    """Two pictures of a camera -> how far what each part of the current one shows has moved since the previous one."""
+
+    def __init__(self, settings: FlowSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.method: nn.Module = _make(settings.method)
+
+    @torch.no_grad()
+    def forward(self, previous: Tensor, current: Tensor) -> Tensor:
+        """(B, H, W, 3) uint8 twice, as the camera sees -> (B, 2, h, w) float32, px, x to the right and y down.
+
+        The flow is searched from the current picture back to the previous one and turned round, so that it lies where
+        the thing is now, on the grid of the current picture's features. Values are float16's, so that what was stored
+        is what is computed. (h, w) is `field_size`.
+        """
+        limit = self.settings.max_flow
+        flow: Tensor = -self.method(current, previous)
+        flow = avg_pool2d(flow.clamp(-limit, limit), self.settings.shrink, ceil_mode=True)
+        return flow.half().float()
+
+
+def field_size(height: int, width: int, shrink: int) -> tuple[int, int]:
+    """(h, w) of the flow of a picture."""
+    return -(-height // shrink), -(-width // shrink)
+
+
+def _make(method: FlowMethod) -> nn.Module:
+    if method == "dis":
+        return Dis()
+    from vgil_ros.policies.optical_flow.raft import RaftSmall  # torchvision's models take a moment to import
+
+    return RaftSmall()
