@@ -56,7 +56,7 @@ def train_toy(policy: FlowMatchingPolicy, steps: int, change: Any = lambda batch
     policy.train()
     for _ in range(steps):
         optimiser.zero_grad()
-        policy.compute_loss(change(toy_batch(256, random))).loss.backward()
+        policy.compute_loss(change(toy_batch(128, random))).loss.backward()
         optimiser.step()
         schedule.step()
     policy.eval()

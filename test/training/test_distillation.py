@@ -37,11 +37,11 @@ def test_a_one_step_student_lands_on_both_modes() -> None:
     """The mean of the modes, 0, is what a policy that regresses actions would say, and one step of the teacher says."""
     torch.manual_seed(0)
     teacher = toy_policy()
-    train_toy(teacher, 350)
+    train_toy(teacher, 250)
     hasty = toy_policy(steps=1)
     hasty.load_state_dict(teacher.state_dict())
     student = make_student(teacher, teacher.config.model_copy(update={"steps": 1}))
-    train_toy(student, 250, Reflow(teacher, 1))
+    train_toy(student, 150, Reflow(teacher, 1))
     noise = torch.randn(600, 1, 3, generator=torch.Generator().manual_seed(1))
     ours, theirs, hurried = (toy_chunks(policy, noise) for policy in (teacher, student, hasty))
     assert near(ours).mean() > 0.9
@@ -101,11 +101,11 @@ def _train(tree: dict[str, Any]) -> tuple[FlowMatchingPolicy, list[str]]:
 
 
 def test_a_chain_through_the_trainer(tree, episodes: Path, tmp_path: Path) -> None:
-    policies = [_train(tree(episodes, policy=dict(TINY_FLOW), out=str(tmp_path / "teacher"), steps=3))[0]]
+    policies = [_train(tree(episodes, policy=dict(TINY_FLOW), out=str(tmp_path / "teacher"), steps=2))[0]]
     before = "teacher"
     for steps in (4, 1):
         settings = {"type": "flow_matching", "steps": steps, "hidden_dim": 64}
-        made = tree(episodes, policy=settings, out=str(tmp_path / f"steps_{steps}"), steps=2)
+        made = tree(episodes, policy=settings, out=str(tmp_path / f"steps_{steps}"), steps=1)
         made["distillation"] = {"teacher": str(tmp_path / before / "last")}
         student, said = _train(made)
         assert any("from the teacher: hidden_dim 32 (not 64)" in words for words in said)
@@ -117,7 +117,7 @@ def test_a_chain_through_the_trainer(tree, episodes: Path, tmp_path: Path) -> No
     assert one.config.teachers[1].weights == fingerprint_of(policies[1])
     assert torch.equal(one.normalizer.action.mean, policies[0].normalizer.action.mean)
     resumed = Trainer(parse_config(made, "test"), resume=True, progress=False, say=lambda _: None)
-    assert resumed.step == 2
+    assert resumed.step == 1
     assert len(resumed.data.policy.teachers) == 2
 
 

@@ -45,9 +45,10 @@ def faults_of(side: Side) -> Faults:
     """Hold one policy against its own description: {stage: words}, for stages at fault alone."""
     found: Faults = {}
     _note(found, "mode", _mode(side))
-    _note(found, "noise", _drawn_noise(side.drawn))
     for one in side.passes:
         _note(found, "noise", _given_noise(one))
+    _note(found, "noise", _drawn_noise(side.drawn))
+    for one in side.passes:
         _note(found, "images", _images(side.policy, one))
         for stage, words in _state(side.policy, one).items():
             _note(found, stage, words)
@@ -81,8 +82,8 @@ def _note(found: Faults, stage: str, words: str | None) -> None:
 
 def _mode(side: Side) -> str | None:
     first, again = side.passes[0].trace, side.again
-    pairs = zip(first.calls, again.calls, strict=False)
-    gap = max((far(a.velocity, b.velocity) for a, b in pairs), default=0.0)
+    pairs = [(a.velocity, b.velocity) for a, b in zip(first.calls, again.calls, strict=False)]
+    gap = max((far(a, b) for a, b in pairs if a is not None and b is not None), default=0.0)
     if first.training:
         names = ", ".join(first.training[:3]) + (" ..." if len(first.training) > 3 else "")
         return (
@@ -132,7 +133,7 @@ def _images(policy: FlowMatchingPolicy, one: Pass) -> str | None:
         if found.shape != promised.shape:
             return f"{name}: shape {tuple(found.shape)}, promised {tuple(promised.shape)}"
         if not close(found, promised):
-            centred = promised - promised.mean()
+            centred = promised - promised.mean(dim=(0, 2, 3), keepdim=True)
             gain = float((found * centred).sum() / centred.square().sum().clamp(min=1e-12))
             return f"{name}: the network sees {spans(found)}, promised {spans(promised)}: contrast {gain:.3g} of it"
     return None
