@@ -1,4 +1,4 @@
-"""`vgil checkpoint`: show, import, check against a robot, replay over an episode. Torch is loaded only when needed."""
+"""`vgil checkpoint`: show, import, check against a robot, replay over an episode, compare. Torch is loaded only when needed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from vgil_ros.assets import checkpoint_path
+from vgil_ros.cli.checkpoint_card import card
 from vgil_ros.cli.report import JsonFile, write_json
 from vgil_ros.core.errors import VgilError
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from vgil_ros.policies.storage import Storage
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(card)
 Checkpoint = Annotated[
     Path, typer.Argument(help="a checkpoint folder, or the name of one in models/", parser=checkpoint_path)
 ]
@@ -161,3 +163,23 @@ def replay(
         typer.echo(line)
     write_json(json, report.values)
     raise typer.Exit(1 if report.suspicious else 0)
+
+
+@app.command()
+def compare(
+    teacher: Checkpoint,
+    student: Checkpoint,
+    episodes: Annotated[Path, typer.Option(help="a folder of episodes of any layout, or one file")],
+    rows: Annotated[int, typer.Option(min=1, help="observations in all")] = 16,
+    seed: Annotated[int, typer.Option(min=0, help="of the noise that both begin from")] = 0,
+    json: JsonFile = None,
+) -> None:
+    """Run a flow_matching teacher and its student alike and name the first step at which they part. 1: there is one."""
+    _need_torch()
+    from vgil_ros.cli.checkpoint_compare import compare_checkpoints
+
+    report = compare_checkpoints(teacher, student, episodes, rows=rows, seed=seed)
+    for line in report.lines:
+        typer.echo(line)
+    write_json(json, report.values)
+    raise typer.Exit(1 if report.faulty else 0)

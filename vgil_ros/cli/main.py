@@ -14,6 +14,7 @@ from vgil_ros.cli.generate import generate
 from vgil_ros.cli.launch import launch
 from vgil_ros.cli.replay import replay
 from vgil_ros.cli.train import train
+from vgil_ros.cli.train_demo import train_demo
 from vgil_ros.core.errors import VgilError
 
 app = typer.Typer(
@@ -28,6 +29,7 @@ app.add_typer(episodes.app, name="episodes", help="List, show, check, repair, pl
 app.add_typer(checkpoint.app, name="checkpoint", help="Show, import, check and replay policy checkpoints.")
 app.command(context_settings={"ignore_unknown_options": True})(launch)
 app.command()(train)
+app.command("train-demo")(train_demo)
 app.command("eval")(evaluate)
 app.command()(demo.demo)
 

@@ -1,0 +1,123 @@
+"""`vgil train-demo` and the card: the commands and their order, what is not done twice, what the card tells."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("mujoco")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "nodes"))
+
+from support import checkpoints
+
+from vgil_ros.cli.train_demo import plan
+from vgil_ros.policies import load_policy
+from vgil_ros.training.evaluation_plan import Plan, settings
+from vgil_ros.training.statistics_of_rollouts import Rollout, summarise
+
+CONFIG = """
+policy: {type: act, chunk_size: 5, hidden_dim: 16, heads: 2, feedforward_dim: 16, encoder_layers: 1, cvae_layers: 0,
+  latent_dim: 4, backbone: mobilenet_v3_small, backbone_norm: group}
+data: {folders: [], validation: 0, workers: 0}
+steps: 40
+batch_size: 2
+schedule: {warmup_steps: 1}
+log: {tensorboard: false}
+"""
+
+
+def vgil(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "vgil_ros.cli.main", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=280, check=False)
+
+
+def report(checkpoint: str, successes: int, **changes: Any) -> dict[str, Any]:
+    """As `vgil eval --json` writes it."""
+    over_ros = changes.pop("over_ros", False)
+    wanted = Plan("pick_place", episodes=10, seed=500, **changes)
+    rollouts = [Rollout(seed, n < successes, 100.0, 4.0, 400, 250) for n, seed in enumerate(wanted.seeds)]
+    return {"checkpoint": checkpoint, "over_ros": over_ros} | settings(wanted) | summarise(rollouts, 4.0)
+
+
+def test_a_card_tells_what_was_measured_and_how(tmp_path: Path) -> None:
+    checkpoint = checkpoints.make("sim_single", tmp_path / "mine")
+    files = []
+    for name, made in {
+        "plain": report("mine", 9),
+        "ros": report("mine", 8, over_ros=True, execution="async"),
+        "other": report("mine", 1, pictures_of_seed=7),
+    }.items():
+        files += ["--report", tmp_path / f"{name}.json"]
+        files[-1].write_text(json.dumps(made))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text("{steps: 100, batch_size: 8, seed: 3, precision: bf16, device: cpu}")
+    log = [{"kind": "train", "step": n, "seconds": s} for n, s in ((1, 1800.0), (2, 3600.0), (3, 1800.0))]
+    (tmp_path / "run" / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log))
+    said = vgil("checkpoint", "card", checkpoint, *files, "--run", tmp_path / "run", "--data", "3 episodes",
+                "--command", "vgil train a", "--command", "vgil train b", cwd=tmp_path)  # fmt: skip
+    assert said.returncode == 0, said.stderr
+    text = (checkpoint / "README.md").read_text()
+    assert text.startswith("# mine\n")
+    for words in (
+        "| 9 of 10 | 60% to 98% | 100 | 250 | `vgil eval --checkpoint mine --task pick_place --episodes 10 --seed 500",
+        "| through the real nodes, async, seeds 500 to 509 | 8 of 10 |",
+        "another scene's pictures**, seeds 500 to 509 | 1 of 10 |",
+        "--pictures-of-seed 7`",
+        "--over-ros`",
+        "100 steps of 8 samples, seed 3, bf16 on cpu, 1.5 h",
+        "3 episodes",
+        "vgil train a\nvgil train b",
+        "weights in fp32",
+    ):
+        assert words in text, text
+    load_policy(checkpoint)
+
+
+def test_what_is_no_report_is_named(tmp_path: Path) -> None:
+    checkpoint = checkpoints.make("sim_single", tmp_path / "mine")
+    (tmp_path / "no.json").write_text("{}")
+    said = vgil("checkpoint", "card", checkpoint, "--report", tmp_path / "no.json", cwd=tmp_path)
+    assert said.returncode == 2
+    assert "no.json: is no report of vgil eval --json" in said.stderr
+
+
+def test_a_run_that_was_cut_off_goes_on_and_the_card_shows_the_whole_command(tmp_path: Path) -> None:
+    given = (tmp_path / "out", tmp_path / "work", "act_small", 5, 3, 2, 1, ["steps=7"])
+    fresh = plan(*given)
+    assert [step.arguments[0] for step in fresh] == ["episodes", "train", "checkpoint", "eval", "eval", "eval",
+                                                     "checkpoint"]  # fmt: skip
+    assert "steps=7" in fresh[1].arguments
+    (tmp_path / "work" / "run").mkdir(parents=True)
+    (tmp_path / "work" / "run" / "resume.pt").touch()
+    again = plan(*given)
+    assert "--resume" in again[1].arguments
+    assert again[-1].arguments == fresh[-1].arguments
+    assert fresh[1].line in again[-1].arguments
+    assert len(plan(*given[:5], 0, *given[6:])) == len(fresh) - 1, "without ROS where none is asked for"
+
+
+@pytest.mark.slow
+def test_from_nothing_to_a_measured_checkpoint_and_again(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(CONFIG)
+    asked = ["train-demo", "--out", "models/tiny", "--work", "work", "--config", "tiny.yaml", "--episodes", 2,
+             "--rollouts", 1, "--over-ros", 0, "--workers", 1, "steps=2"]  # fmt: skip
+    said = vgil(*asked, cwd=tmp_path)
+    assert said.returncode == 0, said.stdout + said.stderr
+    made = tmp_path / "models" / "tiny"
+    assert load_policy(made).config.weights == "bf16"
+    text = (made / "README.md").read_text()
+    assert "0 of 1" in text
+    assert "2 steps of 2 samples" in text
+    assert str(tmp_path) not in text
+    seen = json.loads((tmp_path / "work" / "generated.json").read_text())["episodes"]
+    assert min(one["seed"] for one in seen) == 0
+    assert not {one["seed"] for one in seen} & {20_000}
+    again = vgil(*asked, cwd=tmp_path)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert again.stdout.count("done before") == 4
