@@ -1,4 +1,4 @@
-"""`vgil checkpoint`: show, import, check against a robot, replay over an episode, compare. Torch is loaded only when needed."""
+"""`vgil checkpoint`: show, import, check against a robot, replay, compare. Torch is loaded only when needed."""
 
 from __future__ import annotations
 
