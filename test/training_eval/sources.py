@@ -29,6 +29,7 @@ class RecordedSource:
             self.action_dim, self._rate = episode.action.shape[1], episode.rate_hz
         self.cameras: tuple[str, ...] = ()
         self.past_ticks: tuple[int, ...] = ()
+        self.takes_committed = False
         self.asked = 0
 
     def reset(self, seed: int) -> None:

@@ -56,7 +56,8 @@ def test_what_does_not_fit_is_said_before_a_process_starts(checkpoint: Path) -> 
 class Looking:
     """Remembers what it is shown, and answers that the arm should stay where it is."""
 
-    horizon, action_dim, cameras, past_ticks = 10, 7, ("cam_high",), (1,)
+    horizon, action_dim, cameras, past_ticks, takes_committed = 10, 7, ("cam_high",), (1,), False
+    takes_committed = False
 
     def __init__(self) -> None:
         self.inference_s: list[float] = []

@@ -22,7 +22,7 @@ def evaluate(
     seed: Annotated[int, typer.Option(min=0, help="seed of the first scene; the next ones follow")] = 0,
     execution: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="temporal_ensemble, open_loop or async; the policy node's usual one if left out"),
+        typer.Option(help="temporal_ensemble, open_loop, async or real_time; the policy node's usual one if left out"),
     ] = None,
     over_ros: Annotated[bool, typer.Option("--over-ros", help="through the real nodes instead")] = False,
     robot: Annotated[Optional[str], typer.Option(help="a contract; the task's usual robot if left out")] = None,  # noqa: UP045

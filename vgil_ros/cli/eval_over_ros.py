@@ -19,7 +19,7 @@ import numpy as np
 from vgil_ros.assets import load_contract
 from vgil_ros.core.contract import Contract
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.execution import measure_jumps
+from vgil_ros.core.execution import check_mode, measure_jumps
 from vgil_ros.core.layout import Layout
 from vgil_ros.episodes.movie import write_movie
 from vgil_ros.episodes.naming import episodes_in
@@ -58,6 +58,7 @@ def evaluate_over_ros(
     policy = load_policy(checkpoint)
     if wrong := compare_with_robot(policy, Layout(contract)):
         raise VgilError(f"checkpoint {checkpoint} does not fit robot '{contract.name}': {'; '.join(wrong)}")
+    check_mode(plan.mode, policy.config.type, policy.takes_committed)
     began = time.perf_counter()
     if videos is not None:
         videos.mkdir(parents=True, exist_ok=True)

@@ -84,6 +84,11 @@ class Actor:
         """What the question about a tick's observation must carry; None in all modes but `real_time`."""
         return self.executor.committed(tick) if isinstance(self.executor, RealTime) else None
 
+    @property
+    def late(self) -> int:
+        """Chunks of this episode that came too late to join on without a fade, counted in `real_time`."""
+        return self.executor.late if isinstance(self.executor, RealTime) else 0
+
     def send(self, command: Command | None, context: Context) -> Outcome:
         """Judge a command (None holds) and remember what is sent."""
         outcome = self.safety.step(command, context)

@@ -35,7 +35,7 @@ ARGUMENTS = {
     "autostart": Argument(bool, "", "start without waiting for a key, a button or a service call"),
     "checkpoint": Argument(str, "", "folder of the trained policy"),
     "device": Argument(str, "", "where the policy runs: cpu, cuda, cuda:1, ..."),
-    "execution": Argument(str, "", "how chunks are played: temporal_ensemble, open_loop, async"),
+    "execution": Argument(str, "", "how chunks are played: temporal_ensemble, open_loop, async, real_time"),
     "dry_run": Argument(bool, "", "compute and show, send nothing to the robot"),
     "episode": Argument(str, "", "the episode file to play back"),
     "sim": Argument(bool, "false", "bring up the simulated robot too"),

@@ -81,6 +81,11 @@ class InferenceWorker(Generic[Question]):
         """Whether the thread runs."""
         return self._thread.is_alive() and self.failure is None
 
+    @property
+    def busy(self) -> bool:
+        """Whether a question is open."""
+        return self._open > 0
+
     def last_well_ns(self, now_ns: int) -> int:
         """When the thread was last known to be well: now, unless it is dead or has a question open."""
         return now_ns if self.alive and not self._open else self._asked_ns

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from std_srvs.srv import SetBool
 
+from vgil_ros.core.execution import Committed, with_committed
 from vgil_ros.core.history import History, with_past
 from vgil_ros.core.layout import POSITION
 from vgil_ros.core.safety import Context, Outcome
@@ -47,10 +48,12 @@ LATE_NS = 1_000_000_000  # a first chunk that takes longer is spoken of
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """What the inference thread is given: a sample, and those `past_ticks` before it, None where unknown."""
+    """What the inference thread is given: a sample, those `past_ticks` before it (None where unknown), and in
+    `real_time` the actions that are settled."""
 
     sample: Sample
     past: tuple[Sample | None, ...]
+    committed: Committed | None
 
 
 class PolicyNode(SessionNode):
@@ -114,7 +117,7 @@ class PolicyNode(SessionNode):
     def infer(self, question: Question) -> np.ndarray:
         """In the inference thread: a sample's observation, with its past, through the policy, chunk (H, A)."""
         past = [None if one is None else self._seen(one) for one in question.past]
-        return self.runtime(with_past(self._seen(question.sample), past))
+        return self.runtime(with_committed(with_past(self._seen(question.sample), past), question.committed))
 
     def _seen(self, sample: Sample) -> dict[str, Any]:
         observation = self.observations.observation(sample.payloads)
@@ -191,7 +194,12 @@ class PolicyNode(SessionNode):
         tick = self.ticks.turn(now)
         for answer in self.worker.answers():
             self.latency.add(answer.seconds)
+            late = self.actor.late
             self.actor.executor.add_chunk(answer.tick, answer.chunk)
+            if self.actor.late > late:
+                self.trouble("late chunk", "a chunk came later than it was made for: it is faded in")
+            else:
+                self.recovered("late chunk")
             self._moving = True
         self._ask(tick, now)
         if self.worker.failure is not None:
@@ -222,7 +230,10 @@ class PolicyNode(SessionNode):
         made_for = self.ticks.nearest(sample.stamp_ns)
         if made_for <= self._asked_tick:
             return
-        if self.worker.ask(made_for, Question(sample, self.history.past(sample.stamp_ns)), now):
+        if self.worker.busy:
+            return
+        question = Question(sample, self.history.past(sample.stamp_ns), self.actor.committed(made_for))
+        if self.worker.ask(made_for, question, now):
             self._asked_tick = made_for
 
     def _circumstances(self, tick: int, now: int) -> Context:
@@ -300,7 +311,7 @@ class PolicyNode(SessionNode):
     def save(self) -> Future[Path | None]:
         """The episode ends: hold, and keep its recording if there is one."""
         self._release = RELEASE_TICKS if self._engaged else 0
-        for key in ("observation", "holding", "policy", "first chunk"):
+        for key in ("observation", "holding", "policy", "first chunk", "late chunk"):
             self.recovered(key)
         jumps = self.actor.jumps()
         if jumps:
@@ -310,7 +321,7 @@ class PolicyNode(SessionNode):
     def discard(self) -> Future[None]:
         """The episode ends: hold, and drop its recording."""
         self._release = RELEASE_TICKS if self._engaged else 0
-        for key in ("observation", "holding", "policy", "first chunk"):
+        for key in ("observation", "holding", "policy", "first chunk", "late chunk"):
             self.recovered(key)
         return self.rollout.discard()
 
@@ -332,6 +343,7 @@ class PolicyNode(SessionNode):
             "latency [ms]": self.latency.words(),
             "tick [ms]": self.tick_time.words(),
             "jitter [ms]": self.deadlines.jitter.words(),
+            "late chunks": self.actor.late,
             "interventions": ", ".join(f"{name} {n}" for name, n in sorted(counts.items())) or "none",
             "last intervention": self._reason,
         }

@@ -9,11 +9,12 @@ from typing import Any
 from vgil_ros.assets import checkpoint_path
 from vgil_ros.core.acting import Actor, safety_for
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.execution import make_executor
+from vgil_ros.core.execution import check_mode, make_executor
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.streams import Kind, StreamSpec, streams_of
 from vgil_ros.nodes.runtime import VgilNode
 from vgil_ros.policies import PolicyConfig, load_policy
+from vgil_ros.policies.registry import policy_class
 from vgil_ros.policies.robot_check import compare_with_robot, picture_sizes, unknowns
 from vgil_ros.policies.runtime import InferenceRuntime, leave_a_core
 
@@ -62,6 +63,7 @@ def make_actor(node: VgilNode, layout: Layout, config: PolicyConfig, streams: tu
     silence_ns = int(node.declare("watchdog_ms", 200.0) * 1e6)
     mode, every = node.declare("execution", "temporal_ensemble"), node.declare("query_every", 0)
     coefficient = node.declare("ensemble_coefficient", 0.01)
+    check_mode(mode, config.type, policy_class(config.type).takes_committed)
     options: dict[str, Any] = {}
     if mode == "temporal_ensemble":
         options["coefficient"] = coefficient

@@ -32,6 +32,7 @@ class OtherPictures:
         self._source = source
         self.horizon, self.action_dim, self.cameras = source.horizon, source.action_dim, source.cameras
         self.past_ticks, self.inference_s = source.past_ticks, source.inference_s
+        self.takes_committed = source.takes_committed
         self._folder = tempfile.TemporaryDirectory(prefix="vgil_pictures_")
         generator = Generator(Demonstrations(plan.robot_name, plan.task, plan.ticks))
         try:

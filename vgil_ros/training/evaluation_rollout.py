@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from vgil_ros.core.acting import Actor
+from vgil_ros.core.execution import Committed, with_committed
 from vgil_ros.core.history import History, with_past
 from vgil_ros.core.layout import POSITION
 from vgil_ros.core.safety import Context
@@ -95,6 +96,7 @@ class RolloutRunner:
             interventions=dict(actor.safety.counts - counts),
             ages_ms=tuple(self._ages_ms),
             missed=self._missed,
+            late=actor.late,
         )
 
     def _deadline_s(self) -> float:
@@ -149,11 +151,13 @@ class RolloutRunner:
         if made_for <= self._asked:
             return
         self._asked = made_for
-        self._question = _Question(made_for, self._infer(sample), self._tick, now, now + self._latency_ns)
+        chunk = self._infer(sample, self.actor.committed(made_for))
+        self._question = _Question(made_for, chunk, self._tick, now, now + self._latency_ns)
 
-    def _infer(self, sample: Sample) -> np.ndarray:
+    def _infer(self, sample: Sample, committed: Committed | None) -> np.ndarray:
         past = [None if one is None else self._seen(one) for one in self._history.past(sample.stamp_ns)]
-        return self.source.chunk(with_past(self._seen(sample), past), (sample.stamp_ns - START_NS) / 1e9)
+        observation = with_committed(with_past(self._seen(sample), past), committed)
+        return self.source.chunk(observation, (sample.stamp_ns - START_NS) / 1e9)
 
     def _seen(self, sample: Sample) -> dict[str, Any]:
         found = self._observations.observation(sample.payloads)

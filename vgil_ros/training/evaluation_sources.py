@@ -25,6 +25,7 @@ class ChunkSource(Protocol):
         action_dim: A, values in an action.
         cameras: whose pictures it is shown.
         past_ticks: how many ticks back it is also shown what was seen then; see `core.history`.
+        takes_committed: whether it keeps actions that are settled already, as the mode `real_time` needs it.
         inference_s: how long each answer took on this machine.
     """
 
@@ -32,6 +33,7 @@ class ChunkSource(Protocol):
     action_dim: int
     cameras: tuple[str, ...]
     past_ticks: tuple[int, ...]
+    takes_committed: bool
     inference_s: list[float]
 
     def reset(self, seed: int) -> None:
@@ -41,7 +43,8 @@ class ChunkSource(Protocol):
         """Return the chunk (H, A) for an observation that was made so many simulated seconds after the reset.
 
         Args:
-            observation: {"qpos": (D,) float32, "images": {camera: (H, W, 3) uint8 RGB}}, and with `past_ticks` "past".
+            observation: {"qpos": (D,) float32, "images": {camera: (H, W, 3) uint8 RGB}}, with `past_ticks` "past",
+                and in `real_time` "committed".
             seconds: policies do not look at it; a recording does.
         """
 
@@ -68,6 +71,7 @@ class PolicySource:
         self.horizon, self.action_dim = policy.config.chunk_size, policy.config.action_dim
         self.cameras, self.past_ticks = policy.config.camera_names, policy.config.past_ticks
         self.inference_s: list[float] = []
+        self.takes_committed = policy.takes_committed
         self._runtime = InferenceRuntime(policy, device, repeatable=True)
         self._runtime.warm_up(policy.example_observation(picture_sizes(layout)))
 

@@ -14,14 +14,14 @@ import torch
 
 from vgil_ros.core.acting import Actor, safety_for
 from vgil_ros.core.contract import Contract
-from vgil_ros.core.execution import make_executor
+from vgil_ros.core.execution import check_mode, make_executor
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.streams import Kind, StreamSpec, streams_of
 from vgil_ros.training.evaluation_films import CameraMan
 from vgil_ros.training.evaluation_pictures import OtherPictures
 from vgil_ros.training.evaluation_plan import Plan
 from vgil_ros.training.evaluation_rollout import RolloutRunner
-from vgil_ros.training.evaluation_sources import ChunkSource
+from vgil_ros.training.evaluation_sources import ChunkSource, PolicySource
 from vgil_ros.training.evaluation_world import SimWorld
 from vgil_ros.training.statistics_of_rollouts import Rollout
 
@@ -104,6 +104,8 @@ def make_actor(plan: Plan, layout: Layout, source: ChunkSource, streams: tuple[S
     Raises:
         VgilError: for an unknown mode, or an option that it does not have.
     """
+    named = source.config.type if isinstance(source, PolicySource) else type(source).__name__
+    check_mode(plan.mode, named, source.takes_committed)
     options: dict[str, Any] = {}
     if plan.query_every is not None:
         options["query_every"] = plan.query_every

@@ -27,6 +27,7 @@ class Rollout:
         interventions: by the name of the safety limit, ticks.
         ages_ms: of each chunk's observation when the chunk could first be played, simulated time.
         missed: ticks for which there was no complete observation.
+        late: chunks that came too late to join on without a fade, counted in the mode `real_time`.
     """
 
     seed: int
@@ -39,6 +40,7 @@ class Rollout:
     interventions: Mapping[str, int] = field(default_factory=dict)
     ages_ms: tuple[float, ...] = ()
     missed: int = 0
+    late: int = 0
 
 
 def wilson(successes: int, trials: int, z: float = Z95) -> tuple[float, float]:
@@ -95,6 +97,7 @@ def summarise(rollouts: Sequence[Rollout], max_reward: float) -> dict[str, Any]:
             "max": max((j["max"] for j in jumps), default=None),
         },
         "missed_ticks": sum(r.missed for r in rollouts),
+        "late_chunks": sum(r.late for r in rollouts),
         "rollouts": [_row(r) for r in rollouts],
     }
 

@@ -1,7 +1,7 @@
 """Chunk execution: from the policy's chunks (H, D) to one action (D,) a tick."""
 
 from vgil_ros.core.execution.asynchronous import Asynchronous
-from vgil_ros.core.execution.committed import Committed, agreement
+from vgil_ros.core.execution.committed import Committed, agreement, with_committed
 from vgil_ros.core.execution.executor import ChunkExecutor
 from vgil_ros.core.execution.metrics import Jumps, measure_jumps
 from vgil_ros.core.execution.open_loop import OpenLoop
@@ -22,4 +22,5 @@ __all__ = [
     "check_mode",
     "make_executor",
     "measure_jumps",
+    "with_committed",
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +27,11 @@ class Committed:
     def as_observation(self) -> dict[str, np.ndarray]:
         """The observation's part "committed": action (H, D) float32, weight (H,) float32."""
         return {"action": self.action.astype(np.float32), "weight": self.weight.astype(np.float32)}
+
+
+def with_committed(observation: Mapping[str, Any], committed: Committed | None) -> dict[str, Any]:
+    """Give an observation together with what is settled, under "committed"; as it is where nothing is."""
+    return dict(observation) if committed is None else {**observation, "committed": committed.as_observation()}
 
 
 def agreement(horizon: int, delay: int, overlap: int) -> Floats:
