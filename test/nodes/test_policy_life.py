@@ -44,7 +44,9 @@ def test_a_signal_holds_the_arms_and_stops_the_base(bench: PolicyBench, number: 
     sent = time.monotonic()
     rig.policy.send(number)
     assert rig.policy.wait() == 0, rig.policy.output
-    rig.commands.check_still(sent + 0.25)
+    last = rig.commands.on(TOPIC)
+    rig.commands.check_holds(sent + 0.25, 1.0, until=last[-1].at)
+    rig.commands.check_still(last[-4].at)
     assert any(message.values.any() for message in rig.commands.on("/cmd_vel", until=sent)), "the base was driving"
     assert not rig.commands.on("/cmd_vel")[-1].values.any()
     rig.policy.expect("quitting", since=since)
@@ -72,7 +74,7 @@ def test_a_dry_run_shows_everything_and_sends_nothing(bench: PolicyBench) -> Non
     time.sleep(0.5)
     for key in ("rate [Hz]", "latency [ms]", "tick [ms]", "jitter [ms]", "skew cam_a [ms]", "interventions"):
         assert rig.value(key) not in ("", "none yet"), f"{key}: {rig.status}"
-    assert 45 < float(rig.value("rate [Hz]")) < 55
+    until(lambda: 45 < float(rig.value("rate [Hz]")) < 55, "50 Hz")
     rig.stop()
     rig.estop(True)
     time.sleep(0.3)
@@ -91,19 +93,21 @@ def test_the_chunk_shown_begins_with_the_next_command(bench: PolicyBench) -> Non
     rig.stop()
     sent = rig.commands.on(TOPIC)
     stamps = np.array([message.stamp for message in sent])
-    checked = 0
+    checked = judged = 0
     for _, chunk in shown[3:]:
         assert chunk.joint_names == ["left/waist", "left/elbow", "left/grip"]
         assert 1 <= len(chunk.points) <= 20
         begins = chunk.header.stamp.sec * 10**9 + chunk.header.stamp.nanosec
         at = int(np.argmin(np.abs(stamps - begins)))
         if abs(stamps[at] - begins) > 15e6:
-            continue  # shown as the episode ended
+            continue  # shown as the episode ended, or while the machine stood still
+        judged += 1
         if np.allclose(sent[at].values, chunk.points[0].positions, atol=1e-6):
             checked += 1
         times = [point.time_from_start.sec * 1e9 + point.time_from_start.nanosec for point in chunk.points]
         np.testing.assert_allclose(times, np.arange(len(times)) * 20e6, atol=2)
-    assert checked >= 0.7 * (len(shown) - 3), "but for chunks that a newer one replaced in the same tick"
+    assert judged > 3
+    assert checked >= 0.7 * judged, "but for chunks that a newer one replaced in the same tick"
 
 
 def test_markers_show_the_grippers_path_of_an_arm_with_a_model(bench: PolicyBench) -> None:
@@ -135,7 +139,7 @@ def test_the_status_says_what_start_would_answer(bench: PolicyBench) -> None:
     bench.module("vgil_ros.nodes.policy", {"robot": contract, "checkpoint": checkpoint_for(bench, contract)})
     statuses = bench.ear.status("/policy/status")
     unheard = f"nobody listens on {TOPIC}"
-    until(lambda: statuses and unheard in statuses[-1][1].message, "the status says so", timeout=60)
+    until(lambda: statuses and unheard in statuses[-1][1].message, "the status says so")
     assert statuses[-1][1].level != b"\x00"
     answer = bench.ear.call("/policy/start")
     assert not answer.success
@@ -150,7 +154,7 @@ def test_every_execution_drives_arms_and_base_with_a_real_network(bench: PolicyB
     rig = rig_on(bench, execution=execution, odd=False)
     rig.idle()
     assert rig.call("start").success
-    until(lambda: len(rig.commands.on(TOPIC)) > 100, "commands", timeout=20)
+    until(lambda: len(rig.commands.on(TOPIC)) > 100, "commands")
     assert rig.commands.moved(0.0)
     assert any(message.values.any() for message in rig.commands.on("/cmd_vel"))
     rig.stop()
@@ -158,6 +162,7 @@ def test_every_execution_drives_arms_and_base_with_a_real_network(bench: PolicyB
 
 
 def test_episodes_of_a_length_end_with_exit_0_and_hold_what_was_sent(bench: PolicyBench) -> None:
+    began = time.monotonic()
     rig = rig_on(
         bench, autostart=True, num_episodes=2, episode_len=60, reset_time=0.2, dataset_dir=bench.episodes, task="wave"
     )
@@ -167,26 +172,29 @@ def test_episodes_of_a_length_end_with_exit_0_and_hold_what_was_sent(bench: Poli
     layout = Layout(rig.commands.contract)
     sent = rig.commands.on(TOPIC)
     stamps = np.array([message.stamp for message in sent])
+    missed = 50 * bench.gauge.stood(began)  # ticks
     for file in files:
         with EpisodeReader(file) as episode:
-            assert 45 <= episode.rows <= 61, "the last ticks' observations are still on their way when it ends"
+            others = 0
+            assert 45 - missed <= episode.rows <= 61, "the last ticks' observations are still on their way when it ends"
             assert episode.task == "wave"
             rows = np.asarray(episode.file["sync/stamp_ns"])[: episode.rows]
             for stamp, action in zip(rows, np.asarray(episode.action), strict=True):
                 near = np.flatnonzero(np.abs(stamps - stamp) < 15e6)
                 raw = layout.commands(action)[0]
-                assert any(np.allclose(sent[i].values, raw, atol=1e-6) for i in near), (stamp, raw)
+                others += not any(np.allclose(sent[i].values, raw, atol=1e-6) for i in near)
+            assert others <= missed, "each action is what was sent at its stamp"
 
 
 def test_a_policy_that_marks_the_end_stops_by_itself(bench: PolicyBench) -> None:
     rig = rig_on(bench, base=False, changes={"end_marker": {"rows": 5}})
     rig.run()
     since = rig.policy.mark()
-    marked = rig.mode("marker").at
-    rig.policy.expect("the policy says that the task is done", since=since)
+    rig.mode("marker")
+    done = rig.policy.expect("the policy says that the task is done", since=since).at
     until(lambda: rig.value("state") == "idle", "state")
     assert rig.policy.output.count("the policy says that the task is done") == 1
-    rig.commands.check_still(time.monotonic() - 0.4, marked + 5.0)
+    rig.commands.check_holds(done + 0.05, 0.4, until=done + 0.45)
     assert rig.check() > 0
 
 
@@ -199,7 +207,9 @@ def test_the_estop_ends_autostart(bench: PolicyBench) -> None:
     time.sleep(1.0)
     rig.estop(False)
     time.sleep(1.5)
-    assert not rig.commands.moved(pressed + 0.25), "release moves nothing, though it began by itself before"
+    assert not rig.commands.moved(bench.gauge.later(pressed + 0.25)), (
+        "release moves nothing, though it began by itself before"
+    )
     rig.run()
     rig.estop(True)
     rig.estop(False)
@@ -211,7 +221,6 @@ def test_a_clock_that_jumps_back_ends_the_episode(bench: PolicyBench) -> None:
     since = rig.policy.mark()
     jumped = rig.robot.tell("clock back 5").at
     rig.policy.expect("jumped back by", since=since)
-    time.sleep(1.0)
-    rig.commands.check_still(jumped + 0.25, jumped + 0.5)
+    rig.commands.check_holds(jumped + 0.25, 0.25, until=jumped + 0.5)
     rig.idle()
     assert rig.check() > 0

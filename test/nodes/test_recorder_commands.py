@@ -74,7 +74,7 @@ def test_redo_records_the_same_number_again(rig: Rig) -> None:
     (part,) = [name for name in names(rig) if name.endswith(".part")]
     assert rig.command("redo") == "episode discarded, it is recorded again"
     until(lambda: rig.value("state") != "recording", "an end")
-    until(lambda: rig.value("state") == "recording" and int(rig.value("rows")) > 3, "a new beginning", 20)
+    until(lambda: rig.value("state") == "recording" and int(rig.value("rows")) > 3, "a new beginning")
     since = rig.recorder.mark()
     rig.command("stop")
     assert rig.saved(since).name == part.removesuffix(".part")

@@ -49,7 +49,7 @@ def test_a_disk_that_fills_up_ends_the_episode_in_time_to_finish_it(bench: Bench
         assert episode.rows > 10
         assert episode.image("cam_a", episode.rows - 1).any()
         assert "MiB free" in episode.attrs["stopped"]
-    recorder.expect("MiB free; 0 MiB are needed to start an episode", timeout=10)
+    recorder.expect("MiB free; 0 MiB are needed to start an episode")
     assert not list(small_disk.glob("*.part"))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from support.process import Process
+from support.stall import StallGauge
 from vgil_ros.assets import load_contract
 
 SLACK = 1e-6
@@ -27,8 +28,8 @@ class Heard:
 class Commands:
     """What a listener process prints, read and judged. `starts` are times at which the robot was taken up anew."""
 
-    def __init__(self, listener: Process, contract: Path) -> None:
-        self._listener = listener
+    def __init__(self, listener: Process, contract: Path, gauge: StallGauge) -> None:
+        self._listener, self._gauge = listener, gauge
         self.contract, _ = load_contract(str(contract))
         self.starts: list[float] = []
 
@@ -86,6 +87,19 @@ class Commands:
         """Whether any arm was sent anywhere else in a span of time."""
         spans = [np.array([h.values for h in self.on(a.command.topic, since, until)]) for a in self.contract.arms]
         return any(len(values) > 1 and np.ptp(values, axis=0).max() > SLACK for values in spans)
+
+    def check_holds(self, due: float, seconds: float, *, until: float = np.inf) -> bool:
+        """From when a hold is due, put off by what the machine stood still, nothing moves for so many seconds.
+
+        Where the hold ends by itself (`until`) before there is something to judge, returns False.
+        """
+        since = self._gauge.later(due)
+        end = min(since + seconds, until)
+        if end < since + 0.1:
+            return False
+        self._gauge.later(end + 0.05)  # what was sent by then has arrived
+        self.check_still(since, end)
+        return True
 
     def check_still(self, since: float, until: float = np.inf) -> None:
         """Between two times every position is the same, the base at rest, and the node goes on saying so."""

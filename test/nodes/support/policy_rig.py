@@ -52,7 +52,7 @@ class PolicyBench(Bench):
         """Hear every command to a robot."""
         listener = self.also(Process.python(["-m", "support.listener", str(contract)], self.environment))
         listener.expect("^listening")
-        return Commands(listener, contract)
+        return Commands(listener, contract, self.gauge)
 
 
 class PolicyRig:

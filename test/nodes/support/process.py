@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
 
-PATIENCE = 30.0  # s: for what must come at all, on a machine that is busy
+PATIENCE = 90.0  # s: for what must come at all, on a machine that is busy (torch alone takes 20 s to load there)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 NAP_S = 0.01
 LOOK_EVERY = 10  # naps between two looks at the watched processes
 DISK_S, DISK_EVERY_S = 0.05, 0.1  # what a write to a disk that works may take; the pause between two
+AROUND_S = 0.3  # before something is due: whoever is to do it works on it
 KEPT = 60_000  # naps remembered, ten minutes
 
 
@@ -71,6 +72,16 @@ class StallGauge:
         while any(ledger.until < end for ledger in self._ledgers) and not self._stop.is_set():
             time.sleep(NAP_S)  # the look that covers it has not been taken yet
         return sum(ledger.between(since, end) for ledger in self._ledgers)
+
+    def later(self, due: float) -> float:
+        """A time, put off by what the machine stood still around it: what was due then has come by now at the latest.
+
+        Waits until that time.
+        """
+        end = due
+        while (put_off := due + self.stood(due - AROUND_S, end)) > end:
+            end = put_off
+        return end
 
     def close(self) -> None:
         """End it."""
