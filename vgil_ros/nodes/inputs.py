@@ -118,7 +118,7 @@ class StreamInputs:
 
     def now_ns(self) -> int:
         """The node's clock, which follows /clock where use_sim_time is set."""
-        return int(self._node.get_clock().now().nanoseconds)
+        return self._node.now_ns()
 
     def rate(self, stream: str, now_ns: int) -> float:
         """Messages a second over the last second."""

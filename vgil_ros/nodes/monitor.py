@@ -57,7 +57,7 @@ class Monitor(VgilNode):
         self._statuses[name] = (self._now(), message)
 
     def _now(self) -> int:
-        return int(self.get_clock().now().nanoseconds)
+        return self.now_ns()
 
     def _fresh(self, heard: tuple[int, object] | None) -> bool:
         return heard is not None and 0 <= self._now() - heard[0] <= STALE_NS

@@ -51,6 +51,7 @@ class VgilNode(Node):
         self.exit_code = 0
         self._troubles: dict[str, str] = {}
         self._periodics = Periodics()
+        self._simulated = bool(self.get_parameter("use_sim_time").value)
 
     def declare(self, name: str, default: T) -> T:
         """Declare a parameter and return its value; the default fixes its type.
@@ -64,13 +65,17 @@ class VgilNode(Node):
             raise VgilError(f"parameter '{name}': {error}; allowed: {type(default).__name__}") from error
         return value
 
+    def now_ns(self) -> int:
+        """The node's clock: /clock where use_sim_time is set, else the system's, read without the way through rclpy."""
+        return int(self.get_clock().now().nanoseconds) if self._simulated else time.time_ns()
+
     def every(self, period_s: float, callback: Callable[[], None]) -> None:
         """Call back on absolute deadlines: by /clock where use_sim_time is set, else by a clock that nobody sets.
 
         On the system's clock a timer would stand still for as long as that is set back, and the robot with it. The
         deadlines are kept here: the events executor has another thread wait for its timers, two that can be late.
         """
-        if self.get_parameter("use_sim_time").value:
+        if self._simulated:
             self.create_timer(period_s, callback)
         else:
             self._periodics.turn(period_s, callback)

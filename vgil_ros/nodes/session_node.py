@@ -150,10 +150,6 @@ class SessionNode(VgilNode):
         """In words, what stands against starting now."""
         return self.inputs.missing(self.now_ns())
 
-    def now_ns(self) -> int:
-        """The node's clock."""
-        return self.inputs.now_ns()
-
     def interrupted(self) -> None:
         """Ctrl-C: end well, by saving or discarding as asked; a second one ends at once."""
         self._interrupts += 1

@@ -30,7 +30,7 @@ class State:
         node.create_subscription(JointState, topic, self._on_message, sensor_qos(10), raw=True)
 
     def _on_message(self, data: bytes) -> None:
-        arrived = int(self._node.get_clock().now().nanoseconds)
+        arrived = self._node.now_ns()
         try:
             message = cdr.read_joint_state(data)
             payload = self._reader.read(message.names, message.position)
@@ -87,7 +87,7 @@ class Teleop(VgilNode):
         return State(self, arm.arm.master.topic, master_reader(arm.arm), arm.master)
 
     def _now(self) -> int:
-        return int(self.get_clock().now().nanoseconds)
+        return self.now_ns()
 
     def _on_twist(self, message: Twist) -> None:
         wanted = np.array([message.linear.x, message.angular.z])

@@ -20,7 +20,7 @@ class BaseLimit:
         for key, value in (("linear", linear), ("angular", angular)):
             if not 0.0 <= value < math.inf:
                 raise VgilError(f"base limits: {key} is {value}, it must be finite and not below zero")
-        self._most = np.array([linear, angular])
+        self._most, self._bounds = np.array([linear, angular]), (linear, angular)
 
     def reset(self) -> None:
         """Nothing is remembered."""
@@ -28,6 +28,8 @@ class BaseLimit:
     def apply(self, command: Command, context: Context) -> Verdict:
         """Pass or Changed."""
         if command.base is None:
+            return Pass(command)
+        if all(abs(value) <= most for value, most in zip(command.base.tolist(), self._bounds, strict=True)):
             return Pass(command)
         if not np.isfinite(command.base).all():
             return Changed(Command(command.positions, np.zeros(2)), "base velocity is not finite, stopped")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from vgil_ros.core.safety.joints import JointLimits
@@ -21,8 +23,8 @@ class FiniteLimit:
 
     def apply(self, command: Command, context: Context) -> Verdict:
         """Pass or Hold."""
-        finite = np.isfinite(command.positions)
-        if finite.all():
+        if all(map(math.isfinite, command.values)):
             return Pass(command)
+        finite = np.isfinite(command.positions)
         joints = self._limits.named(~finite)
         return Hold(f"action is not finite for {', '.join(joints)}", joints)

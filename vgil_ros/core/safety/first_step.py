@@ -38,10 +38,12 @@ class FirstStepLimit:
         if context.holding:
             self._following = False
             return Pass(command)
+        if self._following:
+            return Pass(command)
         last, _ = context.standing()
         way: Floats = command.positions - last
         far = np.abs(way) > self._largest
-        if self._following or not far.any():
+        if not far.any():
             self._following = True
             return Pass(command)
         ticks = float(np.max(np.abs(way) / (self._slow * context.period_s)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -53,7 +52,7 @@ class SafetyPipeline:
         last = self._last if self._last is not None else self._begin(context.measured)
         if isinstance(last, Intervention):
             return self._finish(None, [last], True)
-        context = replace(context, last=last, velocity=self._velocity)
+        context = context.within(last=last, velocity=self._velocity)
         safe, interventions, holding = self._judge(asked, last, context)
         self._velocity = (safe.positions - last.positions) / context.period_s
         self._last = safe
@@ -67,13 +66,13 @@ class SafetyPipeline:
         interventions: list[Intervention] = []
         if command is None:
             interventions.append(Intervention("no_action", f"no action for tick {context.tick}"))
-            command, context = stay, replace(context, holding=True)
+            command, context = stay, context.within(holding=True)
         for limit in self._limits:
             verdict = limit.apply(command, context)
             if not isinstance(verdict, Pass):
                 interventions.append(Intervention(limit.name, verdict.reason, verdict.joints))
             if isinstance(verdict, Hold):
-                command, context = stay, replace(context, holding=True)
+                command, context = stay, context.within(holding=True)
             else:
                 command = verdict.command
         return command, interventions, context.holding
@@ -107,7 +106,8 @@ class SafetyPipeline:
 
     def _finish(self, command: Command | None, interventions: Iterable[Intervention], holding: bool) -> Outcome:
         outcome = Outcome(command, tuple(interventions), holding)
-        self.counts.update(intervention.name for intervention in outcome.interventions)
+        for intervention in outcome.interventions:
+            self.counts[intervention.name] += 1
         return outcome
 
 

@@ -15,12 +15,15 @@ class PositionLimit:
 
     def __init__(self, limits: JointLimits) -> None:
         self._limits = limits
+        self._range = tuple(zip(limits.lower.tolist(), limits.upper.tolist(), strict=True))
 
     def reset(self) -> None:
         """Nothing is remembered."""
 
     def apply(self, command: Command, context: Context) -> Verdict:
         """Pass or Changed."""
+        if all(low <= value <= high for value, (low, high) in zip(command.values, self._range, strict=True)):
+            return Pass(command)
         inside = np.clip(command.positions, self._limits.lower, self._limits.upper)
         beyond = np.abs(command.positions - inside)
         allowed = Command(inside, command.base)

@@ -24,10 +24,11 @@ class StaleLimit:
 
     def apply(self, command: Command, context: Context) -> Verdict:
         """Pass or Hold."""
+        ages = context.stream_ages_ns
         wrong = [
             said
             for stream, most in self._max_age_ns.items()
-            if (said := _judge(stream, context.stream_ages_ns.get(stream), most)) is not None
+            if (said := _judge(stream, ages.get(stream), most)) is not None
         ]
         return Hold("; ".join(wrong)) if wrong else Pass(command)
 
