@@ -56,12 +56,12 @@ class Launch:
         wait_for(lambda: len(self.pids()) == 2)
 
     def end(self) -> tuple[int, str]:
-        output, _ = self.process.communicate(timeout=30)
+        output, _ = self.process.communicate(timeout=90)
         return self.process.returncode, output or ""
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 90
     while not condition():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.02)
@@ -92,7 +92,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Launch]]:
 
 
 def vgil_launch(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=150, stdin=subprocess.DEVNULL)
 
 
 @pytest.mark.parametrize("code", [0, 1, 3])

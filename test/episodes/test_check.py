@@ -97,6 +97,14 @@ def test_dropped_frame(tmp_path, period_ms):
     assert abs(finding.rows[0][0] - 31 * period_ms / 20) <= 2
 
 
+def test_the_rate_of_a_camera_that_keeps_to_a_grid_is_its_mean(tmp_path):
+    """30 Hz by a driver that works in steps of 10 ms: its frames are 30, 30 and 40 ms apart."""
+    frames = np.delete(np.ceil(np.arange(0, 20 * ROWS + 100, 1000 / 30) / 10) * 10, [30, 31])
+    nearest = [frames[np.argmin(np.abs(frames - 20 * t))] for t in range(ROWS)]
+    (finding,) = _found(_camera_stamps(tmp_path, nearest), "frames", "cam_b")
+    assert "about 2 frames missing between camera and file, at 30.0 frames/s" in finding.message
+
+
 def test_frames_back_in_time(tmp_path):
     stamps = [20.0 * t for t in range(ROWS)]
     stamps[70] = 20.0 * 60

@@ -48,7 +48,7 @@ def simulated(robot: str) -> Iterator[tuple[Bench, Process]]:
             yield bench, process
         finally:
             process.popen.terminate()
-            process.popen.wait(20)
+            process.popen.wait(90)
 
 
 def make(bench: Bench, robot: str = "sim_single", **options: Any) -> RosEnvironment:

@@ -44,7 +44,7 @@ def environment() -> dict[str, str]:
 def started(file: str, *arguments: str) -> dict[str, dict[str, str]]:
     """What a launch file would start: the nodes' parameters, by node."""
     command = [sys.executable, "-c", DESCRIBE, file, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment())
+    done = subprocess.run(command, capture_output=True, text=True, timeout=150, env=environment())
     assert done.returncode == 0, done.stderr
     found = {}
     for _, _, name, *rest in json.loads(done.stdout.splitlines()[-1]):
@@ -76,7 +76,7 @@ class Running:
             self.output += line
 
     def end(self) -> int:
-        rest, _ = self.process.communicate(timeout=60)
+        rest, _ = self.process.communicate(timeout=150)
         self.output += rest
         return self.process.returncode
 
@@ -88,7 +88,7 @@ def running() -> Iterator[list[Running]]:
     for each in found:
         if each.process.poll() is None:
             each.process.send_signal(signal.SIGTERM)
-            each.process.wait(timeout=60)
+            each.process.wait(timeout=150)
 
 
 def nodes_left() -> list[str]:

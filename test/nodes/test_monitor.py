@@ -50,7 +50,7 @@ class Watcher:
         self.node.create_subscription(kind, topic, lambda message: self.last.update({topic: message}), 10)
 
     def wait(self, condition: Callable[[], object], *, meanwhile: Callable[[], object] = lambda: None) -> None:
-        end = time.monotonic() + 40
+        end = time.monotonic() + 90
         while not condition():
             assert time.monotonic() < end, f"it did not happen; last heard: {self.last}"
             meanwhile()
@@ -60,7 +60,7 @@ class Watcher:
         for process in self.processes:
             process.send_signal(signal.SIGINT)
         for process in self.processes:
-            process.wait(timeout=20)
+            process.wait(timeout=90)
         self.executor.shutdown()
         self.node.destroy_node()
         rclpy.shutdown(context=self.context)

@@ -166,7 +166,7 @@ def test_episodes_of_a_length_end_with_exit_0_and_hold_what_was_sent(bench: Poli
     rig = rig_on(
         bench, autostart=True, num_episodes=2, episode_len=60, reset_time=0.2, dataset_dir=bench.episodes, task="wave"
     )
-    assert rig.policy.wait(60) == 0, rig.policy.output
+    assert rig.policy.wait() == 0, rig.policy.output
     files = sorted(bench.episodes.glob("*.hdf5"))
     assert [file.name for file in files] == ["episode_0.hdf5", "episode_1.hdf5"]
     layout = Layout(rig.commands.contract)

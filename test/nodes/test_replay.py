@@ -100,7 +100,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 
 def test_it_goes_slowly_to_the_first_action_replays_and_holds_at_the_end(stage: Stage) -> None:
     node = stage.replay(stage.file("episodes"))
-    assert node.wait(40) == 0, node.output
+    assert node.wait() == 0, node.output
     assert f"replayed {ROWS} ticks" in node.output
     assert node.output.count("replayed") == 1
     assert stage.check() > 2 * ROWS
@@ -122,7 +122,7 @@ def test_it_goes_slowly_to_the_first_action_replays_and_holds_at_the_end(stage: 
 def test_a_first_action_beyond_the_limits_is_reached_at_the_limit(stage: Stage) -> None:
     actions = stage.actions + np.array([1.7, 0.0, 0.0])  # 2.2 .. 2.6 where 2.0 is the limit
     node = stage.replay(stage.file("episodes", actions=actions))
-    assert node.wait(60) == 0, node.output
+    assert node.wait() == 0, node.output
     assert stage.check() > ROWS
     assert max(heard.values[0] for heard in stage.commands.on(TOPIC)) == pytest.approx(2.0)
 
@@ -146,7 +146,7 @@ def test_a_stream_that_stops_holds_and_ctrl_c_ends_it_at_rest(stage: Stage) -> N
 
 def test_a_dry_run_sends_nothing(stage: Stage) -> None:
     node = stage.replay(stage.file("episodes"), dry_run=True)
-    assert node.wait(40) == 0, node.output
+    assert node.wait() == 0, node.output
     assert stage.commands.all == []
 
 

@@ -60,7 +60,7 @@ class Sim:
     def listen(self, kind: type, topic: str, qos: Any = qos_profile_sensor_data) -> None:
         self.node.create_subscription(kind, topic, self.got[topic].append, qos)
 
-    def until(self, wanted: Callable[[], Any], seconds: float = 30.0) -> None:
+    def until(self, wanted: Callable[[], Any], seconds: float = 90.0) -> None:
         """Spin until `wanted` holds; fail with the node's output when it does not come true."""
         end = time.monotonic() + seconds
         while not wanted():
@@ -77,7 +77,7 @@ class Sim:
 
     def end(self) -> int:
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(timeout=20)
+        return self.process.wait(timeout=90)
 
     def close(self) -> None:
         if self.process.poll() is None:
@@ -264,6 +264,6 @@ def test_wrong_input_ends_with_one_message(
     start: Callable[..., Sim], robot: str, parameters: dict[str, Any], said: str
 ) -> None:
     sim = start(robot, **parameters)
-    assert sim.process.wait(timeout=30) == 2
+    assert sim.process.wait(timeout=90) == 2
     assert said in sim.log
     assert "Traceback" not in sim.log
