@@ -29,7 +29,7 @@ class Follower:
     """One arm's law. All arrays are (J,), in units of the action (rad; grippers 0..1).
 
     Args:
-        lower, upper: position limits.
+        lower, upper: position limits; a gripper's end at 0 and 1.
         velocity: velocity limits, a second.
         gripper: the gripper's index among the joints, or None.
         stale_ns: age of a state from which on the puppet holds.
@@ -46,8 +46,10 @@ class Follower:
         stale_ns: int = 200_000_000,
         on_gesture: bool = False,
     ) -> None:
-        self.lower, self.upper, self.velocity = lower, upper, velocity
+        self.lower, self.upper, self.velocity = lower.copy(), upper.copy(), velocity
         self.gripper = gripper
+        if gripper is not None:  # one measured beyond its range is closed, or open, and no more than that
+            self.lower[gripper], self.upper[gripper] = max(lower[gripper], 0.0), min(upper[gripper], 1.0)
         self.stale_ns = stale_ns
         self.phase = Phase.WAITING
         self._gesture = GripperGesture() if on_gesture and gripper is not None else None
