@@ -102,8 +102,9 @@ def test_a_state_that_never_came_is_waited_for() -> None:
 
 def test_a_gripper_measured_beyond_its_range_is_not_sent_beyond_it() -> None:
     """Joint limits may be wider than the gripper's range: -0.25 .. 1.25 of its travel here."""
+    wider = np.array([0.0, 0.0, 0.25])
     for measured, end in ((1.2, 1.0), (-0.2, 0.0)):
-        law = Follower(LOWER - [0, 0, 0.25], UPPER + [0, 0, 0.25], VELOCITY, gripper=2, stale_ns=STALE_NS)
+        law = Follower(LOWER - wider, UPPER + wider, VELOCITY, gripper=2, stale_ns=STALE_NS)
         now, pose = 10**12, np.array([0.0, 0.0, measured])
         for i in range(20):
             target = law.step(now + i * STEP_NS, DT, (pose, now + i * STEP_NS), (pose, now + i * STEP_NS))

@@ -1,0 +1,8 @@
+"""For all tests: hypothesis holds laws, not the machine, to account; an example may take as long as it takes."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("any_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any_machine")
