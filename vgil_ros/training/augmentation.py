@@ -54,7 +54,9 @@ class Augmentation:
         changed = dict(batch)
         changed["images"] = {name: self.change(pictures, draws) for name, pictures in batch["images"].items()}
         if "past" in batch:
-            changed["past"] = {**batch["past"], "images": self._change_past(batch["past"]["images"], draws)}
+            parts = {"images": self._change_past, "flow": self._change_flows}
+            past = {key: change(batch["past"][key], draws) for key, change in parts.items() if key in batch["past"]}
+            changed["past"] = {**batch["past"], **past}
         return changed
 
     def _change_past(self, images: Batch, draws: Tensor) -> Batch:
@@ -64,6 +66,27 @@ class Augmentation:
             each = draws.repeat_interleave(pictures.shape[1], dim=0)
             changed[name] = self.change(pictures.flatten(0, 1), each).unflatten(0, pictures.shape[:2])
         return changed
+
+    def _change_flows(self, flows: Batch, draws: Tensor) -> Batch:
+        changed = {}
+        for name, flow in flows.items():
+            each = draws.repeat_interleave(flow.shape[1], dim=0)
+            changed[name] = self.change_flow(flow.flatten(0, 1), each).unflatten(0, flow.shape[:2])
+        return changed
+
+    def change_flow(self, flow: Tensor, draws: Tensor) -> Tensor:
+        """Change flow (B, h, w, 2) px as it would be between pictures changed by the same draws.
+
+        A crop that is magnified magnifies motion, a rotation turns it; colours do not matter to it.
+        """
+        if self.config.crop == 1 and self.config.rotation_deg == 0:
+            return flow
+        values = self._move(flow.permute(0, 3, 1, 2).float(), draws)
+        angle = draws[:, 2] * math.radians(self.config.rotation_deg)
+        cos, sin = (f(angle).div(self.config.crop).view(-1, 1, 1) for f in (torch.cos, torch.sin))
+        x, y = values.unbind(1)
+        # _move says where a pixel comes from; a vector goes the other way
+        return torch.stack([cos * x + sin * y, cos * y - sin * x], dim=-1).to(flow.dtype)
 
     def draw(self, step: int, count: int) -> Tensor:
         """(count, 6) in [-1, 1]: place of the crop along x and y, rotation, brightness, contrast, saturation."""

@@ -30,6 +30,8 @@ class DataConfig(Frozen):
         validation: share of each folder's episodes that is kept for validation.
         skip_bad: train without episodes that are broken.
         workers: processes that load. decoded_gib: memory for decoded JPEGs, at most half of what is free.
+        flow_cache_gib: room on the disk for optical flow, where the policy takes it; with less than it needs, flow is
+            computed in every step.
     """
 
     folders: tuple[FolderConfig, ...] = Field(min_length=1)
@@ -39,6 +41,7 @@ class DataConfig(Frozen):
     skip_bad: bool = False
     workers: int = Field(default=2, ge=0)
     decoded_gib: float = Field(default=4.0, ge=0)
+    flow_cache_gib: float = Field(default=16.0, ge=0)
 
     @field_validator("folders", mode="before")
     @classmethod
@@ -125,6 +128,7 @@ class TrainConfig(Frozen):
         batch_size: of all processes together.
         backbone_weights: for the image backbones: "imagenet", or a file of torchvision's; None: random.
         distillation: for a student of another policy.
+        flow_weights: a file of torchvision's RAFT-small for policies that take flow from it; None: torchvision's cache.
         validation_samples: at most so many, evenly spread over the validation episodes.
     """
 
@@ -137,6 +141,7 @@ class TrainConfig(Frozen):
     device: str = "cpu"
     precision: Literal["fp32", "bf16"] = "fp32"
     backbone_weights: str | None = None
+    flow_weights: str | None = None
     validation_samples: int = Field(default=512, gt=0)
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()

@@ -17,6 +17,7 @@ from vgil_ros.training.dataset_facts import EpisodeFacts
 from vgil_ros.training.dataset_handles import Handles
 from vgil_ros.training.dataset_pictures import DecodedPictures, read_picture
 from vgil_ros.training.errors import TrainingError
+from vgil_ros.training.flow_cache import FlowCache
 
 Batch = dict[str, Any]
 
@@ -43,19 +44,24 @@ class EpisodeDataset(Dataset):
 
     A batch is {"qpos": (B, D) float32, "images": {camera: (B, H, W, 3) uint8 RGB}, "action": (B, chunk, A) float32 in
     robot units, "is_pad": (B, chunk) bool, "task": list of B texts}, and with `past_ticks` (N) "past": {"qpos":
-    (B, N, D), "images": {camera: (B, N, H, W, 3)}, "known": (B, N) bool}: rows of the same episode, found by their
-    stamps as a robot finds them; where there is none, the row itself, not known. Actions beyond the end repeat the last
-    one and are marked in `is_pad`.
+    (B, N, D), "images": {camera: (B, N, H, W, 3)}, "action": (B, N, A), "known": (B, N) bool}: rows of the same
+    episode, found by their stamps as a robot finds them; where there is none, the row itself, not known. With `flows`,
+    "past" holds "flow": {camera: (B, N, h, w, 2) float16 px} in place of the images. Actions beyond the end repeat the
+    last one and are marked in `is_pad`.
     """
 
     def __init__(
-        self, episodes: Sequence[EpisodeFacts], spec: SampleSpec, decoded: DecodedPictures | None = None
+        self,
+        episodes: Sequence[EpisodeFacts],
+        spec: SampleSpec,
+        decoded: DecodedPictures | None = None,
+        flows: FlowCache | None = None,
     ) -> None:
         """Take episodes that agree with each other (`dataset_check`)."""
         self.episodes, self.spec = tuple(episodes), spec
         self.ends = np.cumsum([episode.rows for episode in episodes])
         self._handles = Handles([episode.path for episode in episodes], base=spec.base)
-        self._decoded = decoded
+        self._decoded, self._flows = decoded, flows
 
     def __len__(self) -> int:
         """Rows of all episodes."""
@@ -110,9 +116,15 @@ class EpisodeDataset(Dataset):
             lead = (count, len(spec.past_ticks))
             batch["past"] = {
                 "qpos": _empty((*lead, len(first.qpos.mean)), torch.float32),
-                "images": {name: _empty((*lead, *shape), torch.uint8) for name, shape in pictures.items()},
+                "action": _empty((*lead, width), torch.float32),
                 "known": _empty(lead, torch.bool),
             }
+            if self._flows is None:
+                past = {name: _empty((*lead, *shape), torch.uint8) for name, shape in pictures.items()}
+                batch["past"]["images"] = past
+            else:
+                sizes = {name: self._flows.size(first.path, name) for name in spec.cameras}
+                batch["past"]["flow"] = {n: _empty((*lead, *size, 2), torch.float16) for n, size in sizes.items()}
         return batch
 
     def _fill(self, views: Batch, place: int, number: int, row: int) -> None:
@@ -127,9 +139,12 @@ class EpisodeDataset(Dataset):
         for n, found in enumerate(past_rows(row, self.spec.past_ticks, episode.stamp_ns, episode.period_ns)):
             past, source = views["past"], row if found is None else found
             past["known"][place, n] = found is not None
-            past["qpos"][place, n] = episode.qpos[source]
-            for name in self.spec.cameras:
+            past["qpos"][place, n], past["action"][place, n] = episode.qpos[source], episode.action[source]
+            for name in self.spec.cameras if self._flows is None else ():
                 self._picture(number, name, source, past["images"][name][place, n])
+        if self._flows is not None:
+            for name in self.spec.cameras:
+                self._flows.read(self.episodes[number].path, name, row, views["past"]["flow"][name][place])
 
     def _picture(self, number: int, camera: str, row: int, out: np.ndarray) -> None:
         if self._decoded is not None and self._decoded.load((number, camera), row, out):

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from vgil_ros.policies.backbones import MobileNetBackbone, ResNetBackbone, load_pretrained
 from vgil_ros.policies.base import Policy
 from vgil_ros.policies.config import CameraSpec, PolicyConfig
+from vgil_ros.policies.optical_flow import FlowField
 from vgil_ros.policies.registry import policy_class
 from vgil_ros.policies.small_backbone import SmallBackbone
 from vgil_ros.training.config import ScheduleConfig, TrainConfig, validation_words
@@ -25,6 +26,7 @@ from vgil_ros.training.dataset_facts import EpisodeFacts
 from vgil_ros.training.dataset_pictures import DecodedPictures, available_memory
 from vgil_ros.training.dataset_scan import scan_folder
 from vgil_ros.training.errors import TrainingError
+from vgil_ros.training.flow_cache import FlowCache, make_flow_cache
 from vgil_ros.training.sampling import Sampling, split_episodes
 from vgil_ros.training.statistics import make_normalizer, merge_all
 
@@ -70,7 +72,8 @@ def load_data(config: TrainConfig, say: Say, *, progress: bool = False) -> Train
     policy = _policy_config(config, facts, cameras, mark)
     spec = SampleSpec(cameras, policy.chunk_size, base=config.data.base_action, past_ticks=policy.past_ticks)
     chosen = [facts[i] for i in train]
-    data = EpisodeDataset(chosen, spec, _decoded(config, chosen, cameras))
+    flows = _flows(config, policy, facts, say, progress=progress)
+    data = EpisodeDataset(chosen, spec, _decoded(config, chosen, cameras), flows)
     groups = [
         np.concatenate([np.array([], int), *(data.rows_of(i) for i, own in enumerate(train) if folders[own] == number)])
         for number in range(len(config.data.folders))
@@ -81,7 +84,7 @@ def load_data(config: TrainConfig, say: Say, *, progress: bool = False) -> Train
         cameras=cameras,
         policy=policy,
         train=data,
-        validation=EpisodeDataset([facts[i] for i in validation], spec),
+        validation=EpisodeDataset([facts[i] for i in validation], spec, None, flows),
         sampling=Sampling(groups, weights or None, config.seed),
         fingerprint=mark,
     )
@@ -91,6 +94,32 @@ def _decoded(config: TrainConfig, episodes: list[EpisodeFacts], cameras: tuple[s
     fellows = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     limit = min(config.data.decoded_gib * GIB, available_memory() / 2 / fellows)
     return DecodedPictures(episodes, cameras, int(limit))
+
+
+def _flows(
+    config: TrainConfig, policy: PolicyConfig, episodes: list[EpisodeFacts], say: Say, *, progress: bool
+) -> FlowCache | None:
+    """Optical flow of all episodes, where the policy takes it and there is room to keep it."""
+    if policy.optical_flow is None or config.data.flow_cache_gib == 0:
+        return None
+    field = FlowField(policy.optical_flow)
+    _fill_flow(field, config)
+    return make_flow_cache(
+        episodes,
+        policy.camera_names,
+        policy.past_ticks,
+        field.to(config.device),
+        limit=int(config.data.flow_cache_gib * GIB),
+        say=say,
+        progress=progress,
+    )
+
+
+def _fill_flow(module: nn.Module, config: TrainConfig) -> None:
+    """Give weights to the optical flow within a module, where its method has any."""
+    for part in module.modules():
+        if isinstance(part, FlowField):
+            part.fill(config.flow_weights)
 
 
 def make_policy(config: TrainConfig, data: TrainingData, say: Say) -> Policy:
@@ -112,6 +141,7 @@ def make_policy(config: TrainConfig, data: TrainingData, say: Say) -> Policy:
         )
     )
     _fill_backbones(policy, config, say)
+    _fill_flow(policy, config)
     return policy
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Literal
 
 import torch
@@ -32,10 +33,35 @@ class FlowSettings(Frozen):
 class FlowField(nn.Module):
     """Two pictures of a camera -> how far what each part of the current one shows has moved since the previous one."""
 
+    _place: Tensor
+
     def __init__(self, settings: FlowSettings) -> None:
         super().__init__()
         self.settings = settings
         self.method: nn.Module = _make(settings.method)
+        self.register_buffer("_place", torch.zeros(0), persistent=False)  # tells the device
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self._place.device
+
+    def fill(self, file: str | None = None) -> None:
+        """Take the method's weights, if it has any, from a file or from where its library keeps them.
+
+        Raises:
+            PolicyError: there are none, or they are those of something else.
+        """
+        if isinstance(self.method, Dis):
+            return
+        self.method.fill(file)  # type: ignore[operator]  # torch does not know its modules' methods
+
+    def fingerprint(self) -> str:
+        """Of settings and weights: the same where the same pictures give the same flow."""
+        digest = hashlib.sha256(self.settings.model_dump_json().encode())
+        for value in self.state_dict().values():
+            digest.update(value.cpu().numpy().tobytes())
+        return digest.hexdigest()
 
     @torch.no_grad()
     def forward(self, previous: Tensor, current: Tensor) -> Tensor:
