@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Duration
 from geometry_msgs.msg import Twist
+from rclpy.time import Time
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
@@ -15,8 +17,9 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import ArmLayout, Layout
 from vgil_ros.nodes.runtime import VgilNode
+from vgil_ros.nodes.template import Template
 
-Encoded = list[tuple[Any, Any]]  # (publisher, message)
+Encoded = list[tuple[Any, Any]]  # (publisher, message or the bytes of one)
 
 
 class RobotCommands:
@@ -36,6 +39,7 @@ class RobotCommands:
         self._arms = [self._encoder(arm) for arm in layout.arms]
         base = layout.contract.base
         self._base = self._publisher(Twist, base.command.topic) if base else None
+        self._twist = Template(_twist, 2)
 
     def unheard(self) -> tuple[str, ...]:
         """In words: command topics that nobody listens to yet. What is sent there is lost, and the next one a jump."""
@@ -71,9 +75,7 @@ class RobotCommands:
             return []
         if not np.isfinite(base).all():
             raise VgilError(f"base: command {base.tolist()} is not finite; nothing is sent")
-        twist = Twist()
-        twist.linear.x, twist.angular.z = float(base[0]), float(base[1])
-        return [(self._base, twist)]
+        return [(self._base, self._twist.filled((float(base[0]), float(base[1]))))]
 
     @staticmethod
     def send(messages: Encoded) -> None:
@@ -97,29 +99,19 @@ class RobotCommands:
 
     def _joint_state(self, arm: ArmLayout) -> Callable[[np.ndarray], Encoded]:
         publisher = self._publisher(JointState, arm.arm.command.topic)
-        message = JointState(name=list(arm.arm.joints))  # one for all commands: making it takes longer than filling it
-
-        def encode(command: np.ndarray) -> Encoded:
-            message.position = command.tolist()
-            message.header.stamp = self._node.get_clock().now().to_msg()
-            return [(publisher, message)]
-
-        return encode
+        template = Template(partial(_joint_state, list(arm.arm.joints)), len(arm.arm.joints))
+        return lambda command: [(publisher, template.filled(command.tolist(), self._node.now_ns()))]
 
     def _array(self, arm: ArmLayout) -> Callable[[np.ndarray], Encoded]:
         publisher = self._publisher(Float64MultiArray, arm.arm.command.topic)
-        return lambda command: [(publisher, Float64MultiArray(data=command.tolist()))]
+        template = Template(lambda values, stamp_ns: Float64MultiArray(data=values), len(arm.arm.joints))
+        return lambda command: [(publisher, template.filled(command.tolist()))]
 
     def _trajectory(self, arm: ArmLayout) -> Callable[[np.ndarray], Encoded]:
         publisher = self._publisher(JointTrajectory, arm.arm.command.topic)
-        names = list(arm.arm.joints)
-        after = Duration(sec=int(self._period), nanosec=int(self._period % 1 * 1e9))
-
-        def encode(command: np.ndarray) -> Encoded:
-            point = JointTrajectoryPoint(positions=command.tolist(), time_from_start=after)
-            return [(publisher, JointTrajectory(joint_names=names, points=[point]))]  # stamp 0: "now"
-
-        return encode
+        make = partial(_trajectory, list(arm.arm.joints), self._period)
+        template = Template(make, len(arm.arm.joints))
+        return lambda command: [(publisher, template.filled(command.tolist()))]
 
     def _interbotix(self, arm: ArmLayout) -> Callable[[np.ndarray], Encoded]:
         """The group topic takes the arm, the sibling topic `joint_single` the gripper."""
@@ -144,3 +136,21 @@ class RobotCommands:
             return out
 
         return encode
+
+
+def _joint_state(names: list[str], values: list[float], stamp_ns: int) -> JointState:
+    message = JointState(name=names, position=values)
+    message.header.stamp = Time(nanoseconds=stamp_ns).to_msg()
+    return message
+
+
+def _trajectory(names: list[str], period_s: float, values: list[float], stamp_ns: int) -> JointTrajectory:
+    """With stamp 0: "now". The point is to be reached after a period."""
+    after = Duration(sec=int(period_s), nanosec=int(period_s % 1 * 1e9))
+    return JointTrajectory(joint_names=names, points=[JointTrajectoryPoint(positions=values, time_from_start=after)])
+
+
+def _twist(values: list[float], stamp_ns: int) -> Twist:
+    twist = Twist()
+    twist.linear.x, twist.angular.z = values
+    return twist
