@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vgil_ros.core.errors import VgilError
 from vgil_ros.nodes.inference import Answer, InferenceWorker
 from vgil_ros.nodes.timing import Deadlines, Durations, TickCounter
 
@@ -66,6 +67,8 @@ class Asked:
         self.go.acquire()
         if self.fail:
             raise RuntimeError("no more")
+        if question < 0:
+            raise VgilError("cam_a: does not decode")
         return np.full((2, 1), question)
 
     def reset(self) -> None:
@@ -136,4 +139,23 @@ def test_a_thread_that_dies_says_why_and_the_next_episode_has_a_new_one(capfd: p
     assert worker.ask(0, 5, 60)
     asked.go.release()
     assert [answer.tick for answer in collect(worker)] == [0]
+    worker.close()
+
+
+def test_an_observation_that_cannot_be_used_is_named_and_silence_counts_from_it() -> None:
+    asked = Asked()
+    worker = InferenceWorker(asked.infer, asked.reset)
+    worker.new_episode()
+    for tick, now in ((1, 100), (2, 200)):
+        assert worker.ask(tick, -1, now)
+        asked.go.release()
+        soon(lambda: worker.answers() or not worker.busy)
+        assert worker.refusal == "cam_a: does not decode"
+        assert worker.last_well_ns(300) == 100, "the watchdog must find it"
+    assert worker.alive
+    assert worker.ask(3, 7, 300)
+    asked.go.release()
+    assert [answer.tick for answer in collect(worker)] == [3]
+    assert worker.refusal is None
+    assert worker.last_well_ns(400) == 400
     worker.close()

@@ -12,6 +12,8 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from vgil_ros.core.errors import VgilError
+
 Question = TypeVar("Question")
 
 
@@ -24,22 +26,30 @@ class Answer:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """Why there is no chunk for a tick: its observation cannot be used, a picture that does not decode."""
+
+    why: str
+
+
 class InferenceWorker(Generic[Question]):
     """Runs `infer` in a thread of its own. All methods are for one other thread.
 
     Args:
-        infer: from a question to a chunk (H, A).
+        infer: from a question to a chunk (H, A); a VgilError refuses the question, any other error ends the thread.
         reset: called in the same thread before the first question of an episode.
     """
 
     def __init__(self, infer: Callable[[Question], np.ndarray], reset: Callable[[], None]) -> None:
         self._infer, self._reset = infer, reset
         self._questions: SimpleQueue[tuple[int, int, Question | None] | None] = SimpleQueue()
-        self._answers: SimpleQueue[tuple[int, Answer]] = SimpleQueue()
+        self._answers: SimpleQueue[tuple[int, Answer | Refusal]] = SimpleQueue()
         self._episode = 0
         self._open = 0
         self._asked_ns = 0
         self.failure: str | None = None
+        self.refusal: str | None = None  # of the last question, None once one is answered
         self._thread = self._start()
 
     def _start(self) -> threading.Thread:
@@ -54,13 +64,16 @@ class InferenceWorker(Generic[Question]):
             self._questions, self._answers = SimpleQueue(), SimpleQueue()
             self._thread = self._start()
         self._episode += 1
+        self.refusal = None
         self._questions.put((self._episode, -1, None))
 
     def ask(self, tick: int, question: Question, now_ns: int) -> bool:
         """Ask about a tick; False while the last question is open, or the thread is dead."""
         if self._open or not self.alive:
             return False
-        self._open, self._asked_ns = 1, now_ns
+        self._open = 1
+        if self.refusal is None:  # else it is silent since the first question that was refused
+            self._asked_ns = now_ns
         self._questions.put((self._episode, tick, question))
         return True
 
@@ -71,7 +84,10 @@ class InferenceWorker(Generic[Question]):
             while True:
                 episode, answer = self._answers.get_nowait()
                 self._open = 0
-                if episode == self._episode:
+                if episode != self._episode:
+                    continue
+                self.refusal = answer.why if isinstance(answer, Refusal) else None
+                if isinstance(answer, Answer):
                     found.append(answer)
         except Empty:
             return found
@@ -87,8 +103,8 @@ class InferenceWorker(Generic[Question]):
         return self._open > 0
 
     def last_well_ns(self, now_ns: int) -> int:
-        """When the thread was last known to be well: now, unless it is dead or has a question open."""
-        return now_ns if self.alive and not self._open else self._asked_ns
+        """When the thread was last known to be well: now, unless it is dead, has a question open or has refused one."""
+        return now_ns if self.alive and not self._open and self.refusal is None else self._asked_ns
 
     def _run(self) -> None:
         questions, answers = self._questions, self._answers
@@ -99,7 +115,11 @@ class InferenceWorker(Generic[Question]):
                     self._reset()
                     continue
                 began = time.perf_counter()
-                chunk = self._infer(question)
+                try:
+                    chunk = self._infer(question)
+                except VgilError as error:
+                    answers.put((episode, Refusal(str(error))))
+                    continue
                 answers.put((episode, Answer(tick, chunk, time.perf_counter() - began)))
         except BaseException as error:
             traceback.print_exc()

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from std_srvs.srv import SetBool
 
+from vgil_ros.core.errors import VgilError
 from vgil_ros.core.execution import Committed, with_committed
 from vgil_ros.core.history import History, with_past
 from vgil_ros.core.layout import POSITION
@@ -122,7 +123,12 @@ class PolicyNode(SessionNode):
     def _seen(self, sample: Sample) -> dict[str, Any]:
         observation = self.observations.observation(sample.payloads)
         images = observation.get("images", {})
-        pictures = {name: to_rgb(images[name]) for name in self.config.camera_names}
+        pictures = {}
+        for name in self.config.camera_names:
+            try:
+                pictures[name] = to_rgb(images[name])
+            except VgilError as error:
+                raise VgilError(f"{name}: {error}") from error
         return {"qpos": observation["qpos"], "images": pictures}
 
     def not_ready(self) -> tuple[str, ...]:
@@ -202,6 +208,10 @@ class PolicyNode(SessionNode):
                 self.recovered("late chunk")
             self._moving = True
         self._ask(tick, now)
+        if self.worker.refusal is not None:
+            self.trouble("no chunk", f"no chunk: {self.worker.refusal}")
+        else:
+            self.recovered("no chunk")
         if self.worker.failure is not None:
             self.trouble(
                 "policy", f"the inference thread has died: {self.worker.failure}; start anew after a look at it"
@@ -311,7 +321,7 @@ class PolicyNode(SessionNode):
     def save(self) -> Future[Path | None]:
         """The episode ends: hold, and keep its recording if there is one."""
         self._release = RELEASE_TICKS if self._engaged else 0
-        for key in ("observation", "holding", "policy", "first chunk", "late chunk"):
+        for key in ("observation", "holding", "policy", "first chunk", "late chunk", "no chunk"):
             self.recovered(key)
         jumps = self.actor.jumps()
         if jumps:
@@ -321,7 +331,7 @@ class PolicyNode(SessionNode):
     def discard(self) -> Future[None]:
         """The episode ends: hold, and drop its recording."""
         self._release = RELEASE_TICKS if self._engaged else 0
-        for key in ("observation", "holding", "policy", "first chunk", "late chunk"):
+        for key in ("observation", "holding", "policy", "first chunk", "late chunk", "no chunk"):
             self.recovered(key)
         return self.rollout.discard()
 
