@@ -35,6 +35,7 @@ EXTRAS = {
     "sim": ["mujoco>=3.3"],
     "plot": ["matplotlib>=3.5", "av>=12"],
     "policy": ["torch>=2.3", "torchvision", "safetensors>=0.4"],
+    "diffusion": ["diffusers>=0.27"],  # policies of type diffusion
     "train": ["accelerate>=0.30"],  # several processes or GPUs
 }
 EXTRAS["demo"] = EXTRAS["ros"] + EXTRAS["sim"] + EXTRAS["plot"]

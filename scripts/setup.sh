@@ -32,7 +32,7 @@ then
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq libegl1 libgl1-mesa-dri
 fi
 
-extras=sim,plot,policy,train,dev
+extras=sim,plot,policy,diffusion,train,dev
 site=""
 if "$python" -c 'import rclpy' >/dev/null 2>&1; then
     say "using the ROS 2 that is sourced (${ROS_DISTRO:-unknown})"

@@ -44,6 +44,7 @@ def test_samples_are_the_readers_rows(layout: str) -> None:
             assert past["known"][t].tolist() == [t >= 2, t >= 1]
             rows = [t - 2 if t >= 2 else t, t - 1 if t >= 1 else t]
             np.testing.assert_allclose(past["qpos"][t], episode.qpos[rows], rtol=1e-6)
+            np.testing.assert_allclose(past["action"][t], action[rows], rtol=1e-6)
             for name in cameras:
                 assert np.array_equal(batch["images"][name][t], episode.image(name, t))
                 for n, row in enumerate(rows):
