@@ -16,6 +16,7 @@ NAP_S = 0.01
 LOOK_EVERY = 10  # naps between two looks at the watched processes
 DISK_S, DISK_EVERY_S = 0.05, 0.1  # what a write to a disk that works may take; the pause between two
 AROUND_S = 0.3  # before something is due: whoever is to do it works on it
+MOST_S = 5.0  # put off at most
 KEPT = 60_000  # naps remembered, ten minutes
 
 
@@ -45,8 +46,9 @@ class Ledger:
 class StallGauge:
     """A thread that naps, notes by how much it overslept, and how long watched processes waited for a processor.
 
-    The first finds a machine that stands still as a whole, the second one whose processors are busy with others. Waits
-    of all threads of a process are added up, as what a message meets on its way through them is. Given a folder, a
+    The first finds a machine that stands still as a whole, the second one whose processors are busy with others. Of each
+    process the thread that waited longest counts, and these are added up, as a message meets them one after another;
+    but no more is lost than time has passed. Given a folder, a
     second thread brings a little to its disk again and again, and notes what took longer than that should.
     """
 
@@ -74,12 +76,12 @@ class StallGauge:
         return sum(ledger.between(since, end) for ledger in self._ledgers)
 
     def later(self, due: float) -> float:
-        """A time, put off by what the machine stood still around it: what was due then has come by now at the latest.
+        """A time, put off by what the machine stood still around it: what was due then has come by then.
 
-        Waits until that time.
+        Waits until that time. On a machine that does nothing else any more it is `MOST_S` later.
         """
         end = due
-        while (put_off := due + self.stood(due - AROUND_S, end)) > end:
+        while end < due + MOST_S and (put_off := due + self.stood(due - AROUND_S, end)) > end:
             end = put_off
         return end
 
@@ -98,7 +100,7 @@ class StallGauge:
             lost, last, round_ = lost + (overslept if overslept > NAP_S else 0.0), now, round_ + 1
             if round_ % LOOK_EVERY == 0 or overslept > NAP_S:
                 lost += sum(self._look(pid) for pid in list(self._watched)) / 1e9
-                ledger.add(now, lost)
+                ledger.add(now, min(lost, now - ledger.until))
                 lost = 0.0
 
     def _write(self, ledger: Ledger, folder: Path) -> None:
@@ -116,7 +118,7 @@ class StallGauge:
     def _look(self, pid: int) -> int:
         before, now = self._watched[pid], _waits_ns(pid)
         self._watched[pid] = now
-        return sum(max(0, waited - before.get(thread, 0)) for thread, waited in now.items())
+        return max((waited - before.get(thread, 0) for thread, waited in now.items()), default=0)
 
 
 def _waits_ns(pid: int) -> dict[str, int]:
