@@ -16,7 +16,7 @@ from vgil_ros.training.statistics_of_rollouts import Rollout
 WIDEST = 1280  # pixels of a film
 THUMB = (120, 160)  # pixels, height and width
 THUMBS = 8  # pictures of a rollout on the sheet
-CAPTION = 20  # pixels
+CAPTION, GAP = 20, 3  # pixels
 GOOD, BAD = (30, 140, 60), (180, 40, 40)
 
 
@@ -78,8 +78,8 @@ class ContactSheet:
         height, width = THUMB
         row = np.full((height + CAPTION, THUMBS * width, 3), 255, np.uint8)
         for place, picture in enumerate(stills(pictures)):
-            small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
-            row[CAPTION:, place * width : (place + 1) * width] = small
+            small = cv2.resize(picture, (width - GAP, height), interpolation=cv2.INTER_AREA)
+            row[CAPTION:, place * width : (place + 1) * width - GAP] = small
         words = f"seed {rollout.seed}: {'success' if rollout.success else 'no success'}"
         words += f", highest reward {rollout.highest_reward:g}, return {rollout.ret:.0f}"
         colour = GOOD if rollout.success else BAD
