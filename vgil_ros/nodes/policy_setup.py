@@ -71,7 +71,7 @@ def make_actor(node: VgilNode, layout: Layout, config: PolicyConfig, streams: tu
         options["query_every"] = every
     elif mode == "open_loop":  # asked early enough that the chunk lasts until any answer that the watchdog lets pass
         slack = math.ceil(silence_ns / 1e9 * layout.contract.rate_hz)
-        options["query_every"] = max(1, config.chunk_size - slack)
+        options["query_every"] = max(1, min(config.play_ticks, config.chunk_size - slack))
     executor = make_executor(mode, config.chunk_size, config.action_dim, **options)
     old_ns = int(node.declare("max_age_ms", 200.0) * 1e6)
     ages = {spec.name: old_ns for spec in streams} | {"observation": old_ns}

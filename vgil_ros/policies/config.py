@@ -113,6 +113,11 @@ class PolicyConfig(Frozen):
         return tuple(camera.name for camera in self.cameras)
 
     @property
+    def play_ticks(self) -> int:
+        """Actions of a chunk to play in open loop before the next one is asked for, where nothing else is said."""
+        return self.chunk_size
+
+    @property
     def past_ticks(self) -> tuple[int, ...]:
         """How many ticks before now the policy also looks, oldest first; see `core.history`."""
         return ()

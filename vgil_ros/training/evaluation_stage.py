@@ -111,7 +111,8 @@ def make_actor(plan: Plan, layout: Layout, source: ChunkSource, streams: tuple[S
         options["query_every"] = plan.query_every
     elif plan.mode == "open_loop":  # asked early enough that the chunk lasts until any answer the watchdog lets pass
         slack = math.ceil(SILENCE_NS / 1e9 * layout.contract.rate_hz)
-        options["query_every"] = max(1, source.horizon - slack)
+        played = source.config.play_ticks if isinstance(source, PolicySource) else source.horizon
+        options["query_every"] = max(1, min(played, source.horizon - slack))
     executor = make_executor(plan.mode, source.horizon, source.action_dim, **options)
     ages = {spec.name: AGE_NS for spec in streams} | {"observation": AGE_NS}
     return Actor(layout, executor, safety_for(layout, ages, max_silence_ns=SILENCE_NS), source.action_dim)

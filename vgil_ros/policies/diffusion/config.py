@@ -141,6 +141,11 @@ class DiffusionConfig(PolicyConfig):
         return tuple(range(self.n_obs_steps - 1, 0, -1))
 
     @property
+    def play_ticks(self) -> int:
+        """See `PolicyConfig.play_ticks`."""
+        return self.n_action_steps or self.chunk_size
+
+    @property
     def first(self) -> int:
         """Place of the present action within the horizon."""
         return self.n_obs_steps - 1
