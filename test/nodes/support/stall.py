@@ -46,10 +46,10 @@ class Ledger:
 class StallGauge:
     """A thread that naps, notes by how much it overslept, and how long watched processes waited for a processor.
 
-    The first finds a machine that stands still as a whole, the second one whose processors are busy with others. Of each
-    process the thread that waited longest counts, and these are added up, as a message meets them one after another;
-    but no more is lost than time has passed. Given a folder, a
-    second thread brings a little to its disk again and again, and notes what took longer than that should.
+    The first finds a machine that stands still as a whole, the second one whose processors are busy with others. Of
+    each process the thread that waited longest counts, and these are added up, as a message meets them one after
+    another; but no more is lost than time has passed. Given a folder, a second thread brings a little to its disk again
+    and again, and notes what took longer than that should.
     """
 
     def __init__(self, disk: Path | None = None) -> None:
