@@ -39,7 +39,10 @@ class RunLog:
         for service in self._services:
             service(record)
         if record.get("loss") is not None:
-            self._bar.set_postfix({f"{record['kind']} loss": f"{record['loss']:.4f}"})
+            shown = {f"{record['kind']} loss": f"{record['loss']:.4f}"}
+            if record.get("data_wait") is not None:
+                shown["waits for data"] = f"{record['data_wait']:.0%}"
+            self._bar.set_postfix(shown)
 
     def draw(self) -> None:
         """Draw the curves anew."""
