@@ -33,7 +33,7 @@ ARGUMENTS = {
     "episode_len": Argument(int, "", "length of an episode in ticks; 0: open end"),
     "reset_time": Argument(float, "", "seconds between episodes to reset the scene; 0.5 with sim:=true, else 5"),
     "autostart": Argument(bool, "", "start without waiting for a key, a button or a service call"),
-    "checkpoint": Argument(str, "", "folder of the trained policy"),
+    "checkpoint": Argument(str, "", "the trained policy: a folder, or a name in models/"),
     "device": Argument(str, "", "where the policy runs: cpu, cuda, cuda:1, ..."),
     "execution": Argument(str, "", "how chunks are played: temporal_ensemble, open_loop, async, real_time"),
     "dry_run": Argument(bool, "", "compute and show, send nothing to the robot"),
