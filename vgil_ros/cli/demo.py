@@ -113,11 +113,11 @@ def _report(
     out: Path,
     takes: tuple[Take, ...],
 ) -> DemoReport:
-    take = takes[0]
+    take, first = takes[0], out / f"{recorded[0].name}.hdf5" if recorded else out
     launch = f"vgil launch record.launch.py {' '.join(arguments(take, out / take.task))}".replace(f"{Path.cwd()}/", "")
     commands = (
         ("Record", launch),
-        ("Check, look at, film an episode", f"vgil episodes check {out / take.task}\nvgil episodes show {out}/..."),
+        ("Check them, look at one", f"vgil episodes check {out / take.task}\nvgil episodes show {first}"),
         ("Measure the policy", f"vgil eval --checkpoint {checkpoint} --episodes 100 --seed {found['seed']}"),
         (
             "Watch it run in RViz",
