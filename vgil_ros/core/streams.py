@@ -19,7 +19,7 @@ class Kind(str, Enum):
     @property
     def interpolated(self) -> bool:
         """Whether values between two samples follow from them."""
-        return self in (Kind.JOINTS, Kind.BASE)
+        return self is Kind.JOINTS or self is Kind.BASE
 
 
 class Flag(IntFlag):

@@ -257,7 +257,7 @@ class PolicyNode(SessionNode):
             tick=tick,
             now_ns=now,
             period_s=self.period_s,
-            measured=self._measured(),
+            measured=None if self.actor.safety.standing else self._measured(),
             stream_ages_ns=ages,
             last_policy_ns=self.worker.last_well_ns(now),
             estop=self.estop,

@@ -46,6 +46,11 @@ class SafetyPipeline:
         for limit in self._limits:
             limit.reset()
 
+    @property
+    def standing(self) -> bool:
+        """Whether it is known where the robot stands: from then on `Context.measured` is not looked at."""
+        return self._last is not None
+
     def step(self, command: Command | None, context: Context) -> Outcome:
         """Judge one tick's command; None is that there is no action for it, and holds."""
         asked = None if command is None else self._complete(command)

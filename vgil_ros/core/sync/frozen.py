@@ -32,6 +32,8 @@ class FrozenDetector:
 
     def frozen_for(self, stamp_ns: int) -> int | None:
         """How long (ns) the content has been the same at a sample's stamp, None while that is short enough."""
+        if not self._ended and stamp_ns - self._since_ns < self.limit_ns:
+            return None
         for since_ns, until_ns in ((self._since_ns, self._until_ns), *self._ended):
             if since_ns <= stamp_ns <= until_ns and stamp_ns - since_ns >= self.limit_ns:
                 return stamp_ns - since_ns

@@ -66,6 +66,7 @@ class Synchronizer:
         self._gaps = GapPolicy(self.settings.on_miss, self.settings.max_hold, len(self.streams))
         self._tick = 0
         self._last_now = now_ns
+        self._forget_ns = 0
 
     def push(
         self, stream: str, stamp_ns: int, payload: Any, *, now_ns: int | None = None, content: int | None = None
@@ -101,8 +102,8 @@ class Synchronizer:
             return Fault(stream, "doubled", f"two samples with the same stamp {stamp_ns + spec.latency_ns}")
         if content is not None and stream in self._frozen:
             self._frozen[stream].saw(stamp_ns, content)
-        if self._method is None:
-            ring.forget(stamp_ns - KEEP_NS)  # no tick does it yet, and pictures are large
+        # Here and not in `sample`: to free a picture takes longer than a tick of a control loop may.
+        ring.forget(stamp_ns - KEEP_NS if self._method is None else self._forget_ns)
         return fault
 
     def sample(self, now_ns: int) -> Sample | Miss | None:
@@ -123,8 +124,7 @@ class Synchronizer:
         number = self._tick
         self._tick += 1
         method.done(tick_ns)
-        for ring in self.rings.values():
-            ring.forget(tick_ns - KEEP_NS)
+        self._forget_ns = tick_ns - KEEP_NS
         filled = self._gaps.fill(found, tick_ns)
         if isinstance(filled, str):
             return Miss(number, tick_ns, tuple(f for f in found if isinstance(f, StreamMiss)), filled)
