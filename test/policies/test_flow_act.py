@@ -202,6 +202,18 @@ def test_without_a_past_it_is_the_same_model_with_zero_flow(monkeypatch: pytest.
     assert not torch.allclose(changed, without, atol=1e-4)
 
 
+@pytest.mark.parametrize("shrink", [1, 9])
+def test_it_trains_in_bf16_whatever_the_two_grids(shrink: int) -> None:
+    policy = fitted(FlowActPolicy(tiny(backbone="small", flow_shrink=shrink)))
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = policy.compute_loss(TestConcat().batch(policy)).loss
+    loss.backward()
+    assert torch.isfinite(loss)
+    gradients = [p.grad for p in policy.model.flow_backbone.parameters()]
+    assert all(g is not None and torch.isfinite(g).all() for g in gradients)
+    assert any(bool(g.any()) for g in gradients if g is not None)
+
+
 # ---- the flow itself, flow from a cache, configuration
 
 

@@ -82,4 +82,5 @@ def resized(feature: Tensor, grid: tuple[int, int]) -> Tensor:
     """(B, C, h, w) -> (B, C, *grid)."""
     if feature.shape[2:] == grid:
         return feature
-    return interpolate(feature, size=grid, mode="bilinear", align_corners=False, antialias=True)
+    whole = feature.float()  # torch has no antialiased resampling in bf16
+    return interpolate(whole, size=grid, mode="bilinear", align_corners=False, antialias=True).to(feature.dtype)
