@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 from vgil_ros.policies import Policy, PolicyError
 from vgil_ros.policies.flow_matching import FlowMatchingConfig, FlowMatchingPolicy
 from vgil_ros.policies.flow_matching.task_text import embed_text
+from vgil_ros.policies.runtime import InferenceRuntime
 
 
 def small(**changes: Any) -> FlowMatchingConfig:
@@ -177,6 +179,57 @@ def test_a_task_is_read_from_wherever_it_is_given() -> None:
     assert torch.equal(chunk(), insert)
     loss = policy.compute_loss({**PolicyContract().batch(policy), "task": ["lift the cube", ""]})
     assert torch.isfinite(loss.loss)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"solver": "heun", "steps": 2, "encoder_layers": 0, "activation": "relu", "task_dim": 4, "task": "lift"},
+        {"cameras": [{"name": "top", "height": 40, "width": 64}, {"name": "wrist", "height": 32, "width": 32}],
+         "shared_backbone": False, "backbone": "resnet18", "backbone_norm": "frozen", "steps": 1},
+        {"cameras": [], "padded_dim": 5},
+    ],
+    ids=["euler", "heun and task", "backbones apart", "no camera"],
+)  # fmt: skip
+def test_the_runtime_gives_what_the_policy_gives(changes: dict[str, Any]) -> None:
+    policy = made(**changes)
+    plain = copy.deepcopy(policy)
+    runtime = InferenceRuntime(policy, repeatable=True)
+    report = runtime.warm_up()
+    assert report.max_difference < 1e-4
+    runtime.reset()
+    for seed in (3, 4):  # the second draws other noise
+        seen = PolicyContract().observation(plain, 1, seed)
+        with torch.no_grad():
+            expected = plain.predict_chunk(seen)[0].numpy()
+        one = {"qpos": seen["qpos"][0], "images": {name: image[0] for name, image in seen["images"].items()}}
+        np.testing.assert_allclose(runtime(one), expected, atol=1e-4)
+    noise = np.ones((6, plain.config.padded_dim), np.float32)
+    with torch.no_grad():
+        expected = plain.predict_chunk({**seen, "noise": noise[None]})[0].numpy()
+    np.testing.assert_allclose(runtime({**one, "noise": noise}), expected, atol=1e-4)
+    if plain.config.task_dim:
+        given = runtime({**one, "noise": noise, "task_embedding": np.ones(4, np.float32)})
+        assert not np.allclose(given, expected, atol=1e-3)
+        np.testing.assert_allclose(runtime({**one, "noise": noise, "task": "lift"}), expected, atol=1e-4)
+
+
+def test_committed_actions_come_out_as_they_are() -> None:
+    policy = made()
+    runtime = InferenceRuntime(policy, repeatable=True)
+    runtime.warm_up()
+    seen = PolicyContract().observation(policy, 1)
+    one = {"qpos": seen["qpos"][0], "images": {name: image[0] for name, image in seen["images"].items()}}
+    weight = np.array([1, 1, 0.5, 0, 0, 0], np.float32)
+    action = np.full((6, 5), 0.3, np.float32)
+    runtime.reset()
+    free = runtime(one)
+    runtime.reset()
+    kept = runtime({**one, "committed": {"action": action, "weight": weight}})
+    np.testing.assert_array_equal(kept[:2], action[:2])
+    assert np.isfinite(kept).all()
+    assert not np.allclose(kept[2], free[2], atol=1e-4), "what follows agrees with them"
 
 
 def test_texts_that_share_words_are_nearer() -> None:

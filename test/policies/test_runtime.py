@@ -109,7 +109,7 @@ def test_pictures_scaled_apart(apart: int) -> None:
     policy.set_normalizer(Normalizer.from_statistics(spec, stats, stats, 3, mean, std))
     runtime = InferenceRuntime(policy)
     runtime.warm_up()
-    for backbone in runtime._fast._backbones:  # type: ignore[union-attr]
+    for backbone in runtime._fast._images._backbones:  # type: ignore[union-attr]
         backbone._apart = dict.fromkeys(backbone._apart, apart)  # steps that each picture goes by itself
     observation = observed(policy, 1)
     np.testing.assert_allclose(runtime(observation), plain(policy, observation), atol=1e-4)

@@ -37,6 +37,12 @@ class FastPath(ABC):
             qpos: (D,) float32 on the device; images: one (H, W, 3) uint8 for each camera, on the device.
         """
 
+    def load(self, observation: Mapping[str, Any]) -> None:  # noqa: B027 - most need nothing else
+        """Bring what else a pass needs, such as noise, into buffers of the fast path.
+
+        Called before every pass and outside of what CUDA records. `observation` has no batch axis and is checked.
+        """
+
     def tune(self, qpos: Tensor, images: list[Tensor]) -> None:  # noqa: B027 - nothing to tune is a fair default
         """Choose among equal ways to compute by measuring them on this machine. Called once, while warming up."""
 

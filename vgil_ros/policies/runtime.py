@@ -88,7 +88,9 @@ class InferenceRuntime:
         example = observation if observation is not None else self._policy.example_observation()
         with self._lock, torch.inference_mode(), _exact_float32():
             self._prepare(example)
+            self._policy.reset()  # the same noise for both, where there is noise
             found = self._run(example)
+            self._policy.reset()
             expected = self._plain(example)
         if self._policy.takes_committed:  # the first such answer on the robot must not come late
             self._agree({**example, "committed": example_committed(self._policy.config)})
@@ -152,6 +154,7 @@ class InferenceRuntime:
             stream = torch.cuda.stream(self._stream)
         with stream:
             staging.load(observation)
+            self._fast.load(observation)
         out = self._recorded() if self._recorded is not None else self._compute(self._fast, staging)()
         return np.array(out.numpy(), dtype=np.float32)  # a copy: buffers are used again
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from vgil_ros.policies.base import LossOutput, Policy
+from vgil_ros.policies.base import FastPath, LossOutput, Policy
 from vgil_ros.policies.committed import prepare_committed
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.flow_matching.config import FlowMatchingConfig
@@ -89,6 +89,13 @@ class FlowMatchingPolicy(Policy):
         if noise.dtype != torch.float32:
             raise PolicyError(f"noise: found dtype {noise.dtype}, allowed is float32, however the network computes")
         return noise
+
+    def make_fast_path(self, dtype: torch.dtype) -> FastPath:
+        """See `vgil_ros.policies.flow_matching.fast`."""
+        from vgil_ros.policies.flow_matching.fast import FlowFastPath  # only robots need it
+
+        self.require_normalizer()
+        return FlowFastPath(self, dtype)
 
     def compute_loss(self, batch: Mapping[str, Any]) -> LossOutput:
         """Mean square of the velocity's error, over actions that are not padded in time.
