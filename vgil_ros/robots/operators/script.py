@@ -13,12 +13,14 @@ from vgil_ros.robots.arm_model import GRASP_LINK
 from vgil_ros.robots.operators.motion import Tremor, min_jerk
 from vgil_ros.robots.sim.arm import SimArm
 from vgil_ros.robots.sim.robot import SimRobot
-from vgil_ros.robots.transforms import pose
+from vgil_ros.robots.transforms import pose, rotation_rpy
 
 OPEN = 1.0
 HOLD = 0.25  # what a hand closes to around the cube: past its width, so that the servo presses
 TREMOR = 0.003  # rad
 AIM = 0.0015  # m; standard deviation of where a hand aims
+NEAR = 0.015  # m; the same where it only comes near, to look again before it touches
+NEAR_TURN = 0.12  # rad; and how far off it is turned about the vertical then
 LAG = 0.03  # rad; a hand waits until its puppet is as near as this before it does the next thing
 STILL = 0.1  # of its range a second; slower than this a gripper has closed or opened
 PATIENCE = 3.0  # s; but no longer than this, unless the move is a patient one
@@ -27,11 +29,16 @@ HURRY = (0.92, 1.08)  # share of a move's usual duration
 
 @dataclass(frozen=True)
 class Goal:
-    """Where a hand goes: grasp link's pose (4, 4) in the fixed frame, or None to stay; grip 0..1, or None to keep."""
+    """Where a hand goes: grasp link's pose (4, 4) in the fixed frame, or None to stay; grip 0..1, or None to keep.
+
+    `near`: roughly there will do. What follows is aimed anew, so that demonstrations show how to correct: a policy that
+    learns from them has to look, as where the hand is does not tell it where the thing is.
+    """
 
     pose: np.ndarray | None = None
     grip: float | None = None
     home: bool = False
+    near: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,15 +137,23 @@ class Operator(ABC):
         position = arm.home.copy() if goal.home else stay.copy()
         columns = _arm_columns(arm)
         if goal.pose is not None:
-            target = np.linalg.inv(self.robot.base_pose()) @ goal.pose
-            target[:3, 3] += np.clip(self._rng.normal(0, AIM, 3), -2 * AIM, 2 * AIM)
-            position[columns] = reach(arm, target)
+            position[columns] = reach(arm, np.linalg.inv(self.robot.base_pose()) @ self._missed(goal.pose, goal.near))
         gripper = arm.arm.gripper
         if gripper is not None:
             column = arm.arm.joints.index(gripper.joint)
             closed, opened = gripper.puppet_range
             position[column] = stay[column] if goal.grip is None else closed + goal.grip * (opened - closed)
         return position
+
+    def _missed(self, target: np.ndarray, near: bool) -> np.ndarray:
+        """A pose (4, 4) as a hand aims at it."""
+        found = target.copy()
+        if near:
+            found[:2, 3] += np.clip(self._rng.normal(0, NEAR, 2), -2 * NEAR, 2 * NEAR)
+            turn = np.clip(self._rng.normal(0, NEAR_TURN), -2 * NEAR_TURN, 2 * NEAR_TURN)
+            found[:3, :3] = rotation_rpy([0.0, 0.0, float(turn)]) @ found[:3, :3]
+        found[:3, 3] += np.clip(self._rng.normal(0, AIM, 3), -2 * AIM, 2 * AIM)
+        return found
 
     def _trembling(self, arm: SimArm, now: float) -> np.ndarray:
         deviation = np.zeros(len(arm.home))
