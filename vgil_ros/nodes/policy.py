@@ -291,7 +291,7 @@ class PolicyNode(SessionNode):
             self._reason = "; ".join(f"{i.name}: {i.reason}" for i in outcome.interventions)
             if time.monotonic() > self._quiet_until:  # rclpy's own throttle looks at the stack at every call
                 self._quiet_until = time.monotonic() + QUIET_S
-                self.get_logger().warning(f"limited: {self._reason}")
+                self.say(f"limited: {self._reason}", warns=True)
 
     def _look_around(self) -> None:
         super()._look_around()
