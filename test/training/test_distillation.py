@@ -19,6 +19,7 @@ from vgil_ros.policies.flow_matching import FlowMatchingPolicy
 from vgil_ros.policies.flow_matching.straightness import straightness
 from vgil_ros.training.config import parse_config
 from vgil_ros.training.distillation import Reflow, fingerprint_of, make_student
+from vgil_ros.training.distillation_cache import PairCache
 from vgil_ros.training.errors import TrainingError
 from vgil_ros.training.trainer import Trainer
 
@@ -119,6 +120,33 @@ def test_a_chain_through_the_trainer(tree, episodes: Path, tmp_path: Path) -> No
     resumed = Trainer(parse_config(made, "test"), resume=True, progress=False, say=lambda _: None)
     assert resumed.step == 1
     assert len(resumed.data.policy.teachers) == 2
+
+
+def test_kept_pairs_are_those_of_the_moment(tree, episodes: Path, tmp_path: Path) -> None:
+    """The folder is filled once, holds what the teacher says of each row, and is refused for another teacher."""
+    _train(tree(episodes, policy={**TINY_FLOW, "steps": 2}, out=str(tmp_path / "teacher"), steps=1))
+
+    def student(name: str, **settings: Any) -> Trainer:
+        made = tree(episodes, policy={"type": "flow_matching", "steps": 1}, out=str(tmp_path / name), steps=1)
+        made["distillation"] = {
+            "teacher": str(tmp_path / "teacher" / "last"), "cache": str(tmp_path / "pairs"), "draws": 2, **settings
+        }  # fmt: skip
+        made["augmentation"] = {"enabled": False}
+        return Trainer(parse_config(made, "test"), progress=False, say=lambda _: None)
+
+    trainer = student("first")
+    pairs, reflow = trainer._teach, trainer._reflow
+    assert isinstance(pairs, PairCache)
+    assert reflow is not None
+    batch = pairs(trainer.data.train.batch([3, 0, 5]))
+    torch.testing.assert_close(reflow.endpoint(batch, batch["noise"]), batch["endpoint"], atol=1e-4, rtol=1e-4)
+    assert not torch.equal(batch["noise"][0], batch["noise"][1])
+    trainer.run()
+    written = (tmp_path / "pairs" / "endpoints.npy").stat().st_mtime_ns
+    student("second")
+    assert (tmp_path / "pairs" / "endpoints.npy").stat().st_mtime_ns == written
+    with pytest.raises(TrainingError, match=r"holds pairs of something else: teacher \w+ \(not \w+\)"):
+        student("third", teacher=str(tmp_path / "first" / "last"))
 
 
 def test_wrong_teachers_are_refused(tree, episodes: Path, tmp_path: Path) -> None:

@@ -43,11 +43,11 @@ class EpisodeDataset(Dataset):
     """Every row of every episode is a sample; `__getitems__` makes whole batches in place.
 
     A batch is {"qpos": (B, D) float32, "images": {camera: (B, H, W, 3) uint8 RGB}, "action": (B, chunk, A) float32 in
-    robot units, "is_pad": (B, chunk) bool, "task": list of B texts}, and with `past_ticks` (N) "past": {"qpos":
-    (B, N, D), "images": {camera: (B, N, H, W, 3)}, "action": (B, N, A), "known": (B, N) bool}: rows of the same
-    episode, found by their stamps as a robot finds them; where there is none, the row itself, not known. With `flows`,
-    "past" holds "flow": {camera: (B, N, h, w, 2) float16 px} in place of the images. Actions beyond the end repeat the
-    last one and are marked in `is_pad`.
+    robot units, "is_pad": (B, chunk) bool, "task": list of B texts, "index": (B,) rows of this set}, and with
+    `past_ticks` (N) "past": {"qpos": (B, N, D), "images": {camera: (B, N, H, W, 3)}, "action": (B, N, A), "known":
+    (B, N) bool}: rows of the same episode, found by their stamps as a robot finds them; where there is none, the row
+    itself, not known. With `flows`, "past" holds "flow": {camera: (B, N, h, w, 2) float16 px} in place of the images.
+    Actions beyond the end repeat the last one and are marked in `is_pad`.
     """
 
     def __init__(
@@ -100,6 +100,7 @@ class EpisodeDataset(Dataset):
         for place, index in enumerate(indices):
             self._fill(views, place, *self.locate(index))
         batch["task"] = [self.episodes[self.locate(index)[0]].task or "" for index in indices]
+        batch["index"] = torch.tensor(list(indices))
         return batch
 
     def _allocate(self, count: int) -> Batch:

@@ -45,15 +45,15 @@ class Reflow:
         config, device = self.teacher.config, self.teacher.device
         shape = (len(batch["qpos"]), config.chunk_size, config.padded_dim)
         noise = torch.randn(shape, device=device, dtype=torch.float32)
-        return {**batch, "noise": noise, "endpoint": self.endpoint(batch, noise), "time": self._times(shape[0], device)}
+        return {**batch, "noise": noise, "endpoint": self.endpoint(batch, noise), "time": self.times(shape[0], device)}
 
     @torch.no_grad()
     def endpoint(self, batch: Batch, noise: Tensor) -> Tensor:
         """What the teacher makes of `noise`, in the network's units, (B, H, padded_dim)."""
         return self.teacher.endpoint(self.teacher.velocity(self.teacher.encode(batch)), noise)
 
-    def _times(self, count: int, device: torch.device) -> Tensor:
-        """Half of them on the student's own grid, half as in any training, so that the field is known in between."""
+    def times(self, count: int, device: torch.device) -> Tensor:
+        """(count,): half on the student's own grid, half as in any training, so that the field is known in between."""
         grid = torch.tensor(self._grid, device=device, dtype=torch.float32)
         own = grid[torch.randint(len(grid), (count,), device=device)]
         return torch.where(torch.rand(count, device=device) < GRID_SHARE, own, draw_times(count, device))

@@ -16,14 +16,16 @@ from typing import Any
 import torch
 import yaml
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from vgil_ros.policies.base import Policy
 from vgil_ros.training.augmentation import Augmentation
 from vgil_ros.training.checkpoints import RESUME, Checkpoints, need_room, writing
-from vgil_ros.training.config import TrainConfig
+from vgil_ros.training.config import DistillationConfig, TrainConfig
 from vgil_ros.training.dataset import Batch
 from vgil_ros.training.dataset_loader import Loader
 from vgil_ros.training.distillation import Reflow, load_teacher, make_student, student_settings
+from vgil_ros.training.distillation_cache import PairCache
 from vgil_ros.training.distributed import Engine, autocast, make_engine, short_attention
 from vgil_ros.training.ema import Ema
 from vgil_ros.training.errors import TrainingError
@@ -98,16 +100,13 @@ class Trainer:
         self._say = say if first else lambda _: None
         self._progress = progress
         _check_out(config.out, resume=resume)
-        self._reflow: Reflow | None = None
+        self._teach: Callable[[Batch], Batch] | None = None  # what a teacher adds to a batch
+        self._reflow: Reflow | None = None  # the same, of the moment
         if config.distillation is None:
-            self.data = load_data(config, self._say, progress=progress and first)
+            self.data = load_data(config, self._say, progress=self._progress and first)
             self.policy = make_policy(config, self.data, self._say).to(self.engine.device)
         else:
-            teacher = load_teacher(config.distillation)
-            self.data = load_data(student_settings(config, teacher, self._say), self._say, progress=progress and first)
-            student = make_student(teacher, self.data.policy)
-            self.policy = student.to(self.engine.device)
-            self._reflow = Reflow(teacher.to(self.engine.device), student.config.steps)
+            self._take_teacher(config.distillation)
         self._module = self.engine.wrap(LossModule(self.policy, config.precision))
         self._optimizer = make_optimizer(self.policy, config)
         self.ema = Ema(self.policy, config.ema) if config.ema.enabled else None
@@ -120,6 +119,22 @@ class Trainer:
         self.step = 0
         if resume:
             self._restore(self._checkpoints.load_state())
+
+    def _take_teacher(self, settings: DistillationConfig) -> None:
+        """Load the data as a teacher had them, its student, and what it teaches."""
+        first, teacher = self.engine.rank == 0, load_teacher(settings)
+        merged = student_settings(self.config, teacher, self._say)
+        self.data = load_data(merged, self._say, progress=self._progress and first)
+        student = make_student(teacher, self.data.policy)
+        self.policy = student.to(self.engine.device)
+        self._teach = self._reflow = Reflow(teacher.to(self.engine.device), student.config.steps)
+        if settings.cache is None:
+            return
+        pairs = PairCache(settings.cache.expanduser(), self.data.train, self._reflow, settings.draws)
+        if first and not pairs.complete:
+            pairs.build(lambda parts: tqdm(parts, "teacher", delay=2, leave=False, disable=not self._progress))
+        self.engine.wait()
+        self._teach = pairs
 
     @property
     def shown(self) -> Policy:
@@ -188,8 +203,8 @@ class Trainer:
         torch.manual_seed((config.seed * 1_000_003 + self.step) * engine.processes + engine.rank)
         share = config.batch_size // engine.processes
         batch = self._augment(batch, self.step, engine.rank * share, config.batch_size)
-        if self._reflow is not None:
-            batch = self._reflow(batch)
+        if self._teach is not None:
+            batch = self._teach(batch)
         factor = rate_factor(config.schedule, self.step, config.steps)
         for group in self._optimizer.param_groups:
             group["lr"] = group["full_lr"] * factor
