@@ -67,7 +67,9 @@ def import_(
     out: Annotated[Path, typer.Option(help="the checkpoint folder to write")],
     stats: Annotated[Path | None, typer.Option(help="dataset_stats.pkl; beside the .ckpt by default")] = None,
     cameras: Annotated[str, typer.Option(help="a,b,...: names in the order of training; a .ckpt does not tell")] = "",
-    heads: Annotated[int, typer.Option(help="attention heads of a .ckpt")] = 8,
+    heads: Annotated[int, typer.Option(help="attention heads of an ACT .ckpt")] = 8,
+    horizon: Annotated[int | None, typer.Option(min=1, help="actions that act-plus-plus's diffusion predicts")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML that a .ckpt of Diffusion Policy was trained with")] = None,
     robot: Annotated[str, typer.Option(help="take joint names, rate and picture sizes from this contract")] = "",
     json: JsonFile = None,
 ) -> None:
@@ -77,7 +79,11 @@ def import_(
 
     named = [name.strip() for name in cameras.split(",") if name.strip()] or None
     extra = _from_robot(robot, named, source.is_dir()) if robot else {}
-    report = import_checkpoint(source, out, stats=stats, cameras=named, heads=heads, **extra)
+    if config is not None:  # it tells the sizes of the pictures
+        extra.pop("image_sizes", None)
+    report = import_checkpoint(
+        source, out, stats=stats, cameras=named, heads=heads, horizon=horizon, config=config, **extra
+    )
     typer.echo(f"imported {source} ({report.source_format}) to {report.directory}")
     for line in _lines(report.config):
         typer.echo(line)

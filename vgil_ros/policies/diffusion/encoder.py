@@ -44,7 +44,10 @@ class ImageEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W), scaled -> (N, dim)."""
-        feature: Tensor = self.backbone(x)
+        return self.pooled(self.backbone(x))
+
+    def pooled(self, feature: Tensor) -> Tensor:
+        """The backbone's map (N, C, h, w) -> (N, dim)."""
         if self.pool is None or self.out is None:
             return feature.mean(dim=(2, 3))
         out: Tensor = self.out(self.pool(feature))

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from vgil_ros.policies.base import LossOutput, Policy
+from vgil_ros.policies.base import FastPath, LossOutput, Policy
 from vgil_ros.policies.committed import Committed, prepare_committed
 from vgil_ros.policies.diffusion.config import DiffusionConfig
 from vgil_ros.policies.diffusion.model import DiffusionModel
@@ -145,3 +145,10 @@ class DiffusionPolicy(Policy):
         else:
             loss = error.mean()
         return LossOutput(loss, {config.prediction_type: loss.detach()})
+
+    def make_fast_path(self, dtype: torch.dtype) -> FastPath:
+        """See `vgil_ros.policies.diffusion.fast`."""
+        from vgil_ros.policies.diffusion.fast import DiffusionFastPath  # only robots need it
+
+        self.require_normalizer()
+        return DiffusionFastPath(self, dtype)

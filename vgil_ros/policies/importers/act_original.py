@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,14 +13,14 @@ from vgil_ros.policies.act.config import ActConfig
 from vgil_ros.policies.act.policy import ActPolicy
 from vgil_ros.policies.config import CameraSpec, Normalization
 from vgil_ros.policies.errors import CheckpointError
-from vgil_ros.policies.importers.safe_pickle import load_numpy_pickle
+from vgil_ros.policies.importers.pickled_stats import read_statistics
 from vgil_ros.policies.importers.state import (
     Imported,
+    as_state_dict,
     count,
     fill_policy,
     make_config,
     need,
-    read_state_dict,
     rename,
     which_resnet,
 )
@@ -52,34 +51,32 @@ _CVAE_REST = ("cls_embed.", "encoder_action_proj.", "encoder_joint_proj.", "late
 
 def import_act(
     path: Path,
+    found: object,
     cameras: Sequence[CameraSpec],
     stats: Path | None = None,
     heads: int = 8,
-    joint_names: Sequence[str] = (),
-    rate_hz: float | None = None,
+    facts: Mapping[str, object] | None = None,
 ) -> Imported:
-    """Read a `.ckpt` file and its statistics.
+    """Make an ACT policy of a `.ckpt` file and its statistics.
 
     Args:
-        path: the state dict; cameras: in the order of training, which the file does not tell.
+        path: of the file; found: what is in it. cameras: in the order of training, which the file does not tell.
         stats: the pickled statistics; `dataset_stats.pkl` beside `path` by default.
         heads: attention heads, which the file does not tell either.
+        facts: of the robot, as configuration values.
 
     Raises:
         CheckpointError: anything missing, unknown or mismatched, or a pickle that would run code.
     """
     where = str(path)
-    raw = read_state_dict(path)
+    raw = as_state_dict(found, where)
     state, source_format, dropped = _tidy(raw, where)
     if not cameras:
         raise CheckpointError(f"{where}: cameras and their order are not stored in it: name them")
-    statistics = _read_statistics(stats if stats is not None else path.parent / STATS_FILE)
-    config = _infer(state, cameras, heads, where).model_copy(
-        update={"joint_names": tuple(joint_names), "rate_hz": rate_hz, "source": source_format}
-    )
+    config = _infer(state, cameras, heads, where).model_copy(update={"source": source_format, **(facts or {})})
     config = make_config(ActConfig, config.model_dump(), where)
     weights = _rename(state, config, where)
-    normalizer = _normalizer(statistics, config)
+    normalizer = _normalizer(stats if stats is not None else path.parent / STATS_FILE, config)
     assumed = (f"heads = {heads}", f"cameras = {', '.join(config.camera_names)}", "images: RGB, ImageNet mean and std")
     return Imported(fill_policy(ActPolicy(config), weights, normalizer, where), source_format, tuple(dropped), assumed)
 
@@ -159,22 +156,7 @@ def _rename(state: dict[str, Tensor], config: ActConfig, where: str) -> dict[str
     return weights
 
 
-def _read_statistics(path: Path) -> dict[str, np.ndarray]:
-    if not path.exists():
-        raise CheckpointError(f"statistics {path} do not exist: without them actions have no units")
-    statistics = load_numpy_pickle(path)
-    wanted = ("qpos_mean", "qpos_std", "action_mean", "action_std")
-    missing = [name for name in wanted if name not in statistics]
-    if missing:
-        raise CheckpointError(f"{path}: missing {', '.join(missing)}, found {sorted(statistics)}")
-    return {name: np.atleast_1d(statistics[name]) for name in wanted}
-
-
-def _normalizer(statistics: dict[str, np.ndarray], config: ActConfig) -> Normalizer:
-    for name, dim in (("qpos", config.state_dim), ("action", config.action_dim)):
-        for kind in ("mean", "std"):
-            shape = statistics[f"{name}_{kind}"].shape
-            if shape != (dim,):
-                raise CheckpointError(f"statistics: {name}_{kind} has shape {shape}, the weights need {(dim,)}")
-    qpos, action = ({k: statistics[f"{name}_{k}"] for k in ("mean", "std")} for name in ("qpos", "action"))
-    return Normalizer.from_statistics(Normalization(), qpos, action, len(config.cameras))
+def _normalizer(stats: Path, config: ActConfig) -> Normalizer:
+    wanted = {"qpos": ("mean", "std"), "action": ("mean", "std")}
+    found = read_statistics(stats, wanted, {"qpos": config.state_dim, "action": config.action_dim})
+    return Normalizer.from_statistics(Normalization(), found["qpos"], found["action"], len(config.cameras))

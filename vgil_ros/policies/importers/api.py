@@ -9,7 +9,10 @@ from pathlib import Path
 from vgil_ros.policies.config import CameraSpec, PolicyConfig
 from vgil_ros.policies.errors import CheckpointError
 from vgil_ros.policies.importers.act_original import import_act
+from vgil_ros.policies.importers.act_plus_plus_diffusion import import_act_plus_plus_diffusion, is_diffusion
+from vgil_ros.policies.importers.diffusion_policy_original import import_diffusion_policy
 from vgil_ros.policies.importers.lerobot import import_lerobot
+from vgil_ros.policies.importers.state import Imported, read_weights
 
 
 @dataclass(frozen=True)
@@ -30,19 +33,25 @@ def import_checkpoint(
     stats: str | Path | None = None,
     cameras: Sequence[str] | None = None,
     heads: int = 8,
+    horizon: int | None = None,
+    config: str | Path | None = None,
     image_sizes: Mapping[str, tuple[int, int]] | None = None,
     joint_names: Sequence[str] = (),
     rate_hz: float | None = None,
 ) -> ImportReport:
-    """Make a checkpoint folder from a `.ckpt` file (act, act-plus-plus, Cobot Magic) or a LeRobot folder.
+    """Make a checkpoint folder from a `.ckpt` file or a LeRobot folder.
+
+    A `.ckpt` may be ACT's (act, act-plus-plus, Cobot Magic), act-plus-plus's diffusion, or Diffusion Policy's own.
 
     Args:
         out: the folder to write.
         stats: pickled statistics of a `.ckpt`; `dataset_stats.pkl` beside it by default.
-        cameras: names in the order of training. A `.ckpt` does not tell; a LeRobot folder does, and must agree.
-        heads: attention heads of a `.ckpt`; a LeRobot folder tells its own.
+        cameras: names in the order of training. A `.ckpt` does not tell; where a source does, they must agree.
+        heads: attention heads of an ACT `.ckpt`; a LeRobot folder tells its own.
+        horizon: actions of a chunk of act-plus-plus's diffusion.
+        config: the YAML that a `.ckpt` of Diffusion Policy was trained with; says that it is one.
         image_sizes: camera -> (height, width), of a `.ckpt`; unknown where not given.
-        joint_names: flat, in the order of qpos; rate_hz: of the training data. Neither format tells.
+        joint_names: flat, in the order of qpos; rate_hz: of the training data. No format tells.
 
     Raises:
         CheckpointError: anything missing, unknown, mismatched or unsafe; nothing is written then.
@@ -50,18 +59,48 @@ def import_checkpoint(
     path = Path(source)
     if not path.exists():
         raise CheckpointError(f"{path} does not exist")
+    facts: dict[str, object] = {"joint_names": tuple(joint_names), "rate_hz": rate_hz}
     if path.is_dir():
-        if stats is not None or image_sizes:
-            raise CheckpointError(f"{path}: a LeRobot folder has its own statistics and picture sizes: leave them out")
+        if stats is not None or image_sizes or config is not None or horizon is not None:
+            raise CheckpointError(
+                f"{path}: a LeRobot folder has its own statistics, picture sizes, horizon and configuration: "
+                "leave them out"
+            )
         imported = import_lerobot(path, joint_names, rate_hz)
         found = imported.policy.config.camera_names
         if cameras is not None and tuple(cameras) != found:
             raise CheckpointError(f"{path}: its cameras are {list(found)}, named were {list(cameras)}")
+    elif config is not None:
+        if stats is not None or horizon is not None:
+            raise CheckpointError(f"{path}: with a configuration, statistics and horizon are known: leave them out")
+        imported = import_diffusion_policy(path, Path(config), cameras, facts)
     else:
         specs = _cameras(cameras or (), image_sizes or {})
-        imported = import_act(path, specs, Path(stats) if stats is not None else None, heads, joint_names, rate_hz)
+        imported = _from_ckpt(path, specs, Path(stats) if stats is not None else None, heads, horizon, facts)
     directory = imported.policy.save(out)
     return ImportReport(directory, imported.source_format, imported.policy.config, imported.dropped, imported.assumed)
+
+
+def _from_ckpt(
+    path: Path,
+    cameras: Sequence[CameraSpec],
+    stats: Path | None,
+    heads: int,
+    horizon: int | None,
+    facts: Mapping[str, object],
+) -> Imported:
+    """A `.ckpt` that holds weights alone."""
+    try:
+        found = read_weights(path)
+    except CheckpointError as error:
+        if "refused" not in str(error):
+            raise
+        raise CheckpointError(f"{error}. Where it is Diffusion Policy's, name the YAML of its configuration") from error
+    if isinstance(found, dict) and is_diffusion(found):
+        return import_act_plus_plus_diffusion(path, found, cameras, stats, horizon, facts)
+    if horizon is not None:
+        raise CheckpointError(f"{path}: ACT's weights tell its chunk: leave the horizon out")
+    return import_act(path, found, cameras, stats, heads, facts)
 
 
 def _cameras(names: Sequence[str], sizes: Mapping[str, tuple[int, int]]) -> list[CameraSpec]:

@@ -8,8 +8,8 @@ from vgil_ros.policies.diffusion.config import DiffusionConfig
 from vgil_ros.policies.diffusion.policy import DiffusionPolicy
 from vgil_ros.policies.errors import CheckpointError
 from vgil_ros.policies.importers.lerobot_folder import LerobotFolder
-from vgil_ros.policies.importers.state import Imported, fill_policy, make_config, rename
-from vgil_ros.policies.importers.unet_keys import unet_rules
+from vgil_ros.policies.importers.state import SEQUENTIAL_RESNET, Imported, fill_policy, make_config, rename
+from vgil_ros.policies.importers.unet_keys import LEROBOT, unet_rules
 
 _SETTINGS = {
     "n_obs_steps": "n_obs_steps",
@@ -35,8 +35,6 @@ _SETTINGS = {
     "clip_sample_range": "clip_sample_range",
     "mask_padding": "do_mask_loss_for_padding",
 }
-# torchvision's ResNet in an nn.Sequential: places instead of names
-_BACKBONE = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
 
 
 def import_diffusion_folder(folder: LerobotFolder, facts: dict[str, object]) -> Imported:
@@ -78,10 +76,10 @@ def _rename(state: dict[str, Tensor], config: DiffusionConfig, where: str) -> tu
         raise CheckpointError(
             f"{where}: unknown keys {', '.join(wrong[:10])}: those of diffusion begin with 'diffusion.'"
         )
-    rules = unet_rules("unet.", len(config.down_dims), convs="conv{}.", resample="")
+    rules = unet_rules("unet.", len(config.down_dims), LEROBOT)
     for index in range(1 if config.shared_encoder else len(config.cameras)):
         theirs, ours = "rgb_encoder." if config.shared_encoder else f"rgb_encoder.{index}.", f"encoders.{index}."
-        rules |= {f"{theirs}backbone.{place}.": f"{ours}backbone.{name}." for place, name in _BACKBONE.items()}
+        rules |= {f"{theirs}backbone.{place}.": f"{ours}backbone.{name}." for place, name in SEQUENTIAL_RESNET.items()}
         rules |= {f"{theirs}pool.nets.": f"{ours}pool.maps.", f"{theirs}out.": f"{ours}out."}
     # the grid of the spatial softmax is computed here, and frozen batch norm does not count batches
     dropped = [key for key in state if key.endswith((".pool.pos_grid", "num_batches_tracked"))]

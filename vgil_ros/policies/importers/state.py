@@ -19,6 +19,9 @@ from vgil_ros.policies.config import PolicyConfig
 from vgil_ros.policies.errors import CheckpointError
 from vgil_ros.policies.normalizer import Normalizer
 
+# torchvision's ResNet in an nn.Sequential without its last two parts: places instead of names
+SEQUENTIAL_RESNET = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
+
 Config = TypeVar("Config", bound=PolicyConfig)
 AnyPolicy = TypeVar("AnyPolicy", bound=Policy)
 
@@ -33,23 +36,32 @@ class Imported:
     assumed: tuple[str, ...]
 
 
-def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Read a `torch.save`d state dict with `weights_only`.
+def read_weights(path: Path) -> object:
+    """Read what was `torch.save`d, with `weights_only`.
 
     Raises:
-        CheckpointError: the file cannot be read, would run code, or holds anything but named tensors.
+        CheckpointError: the file cannot be read, or would run code.
     """
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        found: object = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(f"{path} does not exist") from None
     except Exception as error:  # torch wraps the unpickler's errors; its words name the global that was asked for
         asked = re.search(r"GLOBAL ([\w.]+)", str(error))
         why = f"it asks for the global {asked[1]}, only weights are read" if asked else str(error).splitlines()[0]
         raise CheckpointError(f"{path} refused: {why}") from error
+    return found
+
+
+def as_state_dict(found: object, where: str) -> dict[str, Tensor]:
+    """Give `found` as a state dict.
+
+    Raises:
+        CheckpointError: it holds anything but named tensors.
+    """
     if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
         what = sorted(found)[:8] if isinstance(found, dict) else type(found).__name__
-        raise CheckpointError(f"{path}: found {what}, allowed is a state dict of tensors (policy.state_dict())")
+        raise CheckpointError(f"{where}: found {what}, allowed is a state dict of tensors (policy.state_dict())")
     return found
 
 
