@@ -13,6 +13,7 @@ import pytest
 from sources import tiny_act
 
 from vgil_ros.assets import load_contract
+from vgil_ros.cli.main import main
 from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.training.evaluation import Plan, evaluate, evaluate_source
@@ -96,3 +97,21 @@ def test_another_scenes_pictures_are_those_of_its_demonstration(tmp_path: Path) 
 def test_the_scenes_own_pictures_are_no_others() -> None:
     with pytest.raises(VgilError, match=r"pictures_of_seed is 4, one of the scenes that are evaluated \(3 to 5\)"):
         Plan("pick_place", episodes=3, seed=3, pictures_of_seed=4)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--workers", "2"], "--over-ros runs one robot at the wall clock's pace: allowed is 1"),
+        (["--pictures-of-seed", "99"], "--pictures-of-seed cannot be handed on to the nodes"),
+        (["--query-every", "5"], "--query-every cannot be handed on"),
+    ],
+)
+def test_what_the_nodes_cannot_do_is_refused(
+    more: list[str], words: str, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["vgil", "eval", "--checkpoint", str(checkpoint), "--over-ros", *more])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err
