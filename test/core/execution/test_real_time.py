@@ -128,11 +128,11 @@ def test_weights_are_the_papers() -> None:
 
 def test_the_delay_is_the_longest_of_the_last_ten_and_one_more() -> None:
     executor = RealTime(30, 1)
-    seen = []
+    seen: list[int] = []
     for number, latency in enumerate([9] + [3] * 12):
         tick = number * 10
-        executor.wants_inference(tick + latency - 1)
         executor.add_chunk(tick, np.zeros((30, 1)))
+        executor.wants_inference(tick + latency)
         seen.append(executor.delay)
     assert seen == [10] * 10 + [4] * 3
     executor.reset()
@@ -194,6 +194,7 @@ def test_an_answer_that_has_ended_is_refused_and_its_delay_remembered() -> None:
         executor.wants_inference(tick)
         executor.action(tick)
     assert not executor.add_chunk(5, np.ones((4, 1)))
+    executor.wants_inference(10)
     assert executor.delay == 4, "never more than a chunk"
     assert executor.add_chunk(8, np.ones((4, 1)))
     assert executor.late == 0, "nothing was being played"
@@ -208,3 +209,15 @@ def test_a_policy_that_cannot_keep_to_it_is_refused() -> None:
         check_mode("real_time", "act", False)
     with pytest.raises(VgilError, match="real_time: unknown option fast; allowed are query_every, blend"):
         make_executor("real_time", 4, 1, fast=True)
+
+
+def test_a_caller_that_asks_nothing_while_it_waits_is_understood() -> None:
+    """The clock stands still for the executor until the first chunk has come."""
+    executor = RealTime(30, 1)
+    executor.wants_inference(0)
+    executor.add_chunk(0, np.zeros((30, 1)))
+    executor.wants_inference(10)
+    assert executor.delay == 11
+    committed = executor.committed(10)
+    assert committed is not None
+    assert int(np.sum(committed.weight == 1.0)) == 11

@@ -46,6 +46,7 @@ class RealTime:
         self._newest: int | None = None
         self._now: int | None = None  # the newest tick heard of
         self._played: int | None = None  # the newest tick that an action was given for
+        self._arrived: int | None = None  # what the newest chunk was made for, until the tick of its coming is known
         self._settled: dict[int, int] = {}  # by the tick asked about: the first tick that is not settled
         self._start = 0  # the tick of the plan's first row
         self._plan = np.empty((0, self._dim))
@@ -75,8 +76,7 @@ class RealTime:
         own = own_chunk(chunk, self._horizon, self._dim)
         if self._newest is not None and made_for_tick <= self._newest:
             return False
-        if self._now is not None:
-            self._delays.append(max(self._now + 1 - made_for_tick, 0))
+        self._arrived = made_for_tick
         begin = max(made_for_tick, self._due())
         settled = self._settled.get(made_for_tick, made_for_tick)
         self._settled = {tick: end for tick, end in self._settled.items() if tick > made_for_tick}
@@ -112,6 +112,9 @@ class RealTime:
         return played if self._now is None else max(played, self._now)
 
     def _see(self, tick: int) -> None:
+        if self._arrived is not None:  # the first tick heard of after a chunk is the one it came in
+            self._delays.append(max(tick - self._arrived, 0))
+            self._arrived = None
         self._now = tick if self._now is None else max(self._now, tick)
 
     def _take_over(self, made_for: int, begin: int, own: Floats, late: bool) -> None:
