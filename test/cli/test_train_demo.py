@@ -34,7 +34,7 @@ log: {tensorboard: false}
 
 def vgil(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "vgil_ros.cli.main", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=280, check=False)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=400, check=False)
 
 
 def report(checkpoint: str, successes: int, **changes: Any) -> dict[str, Any]:
@@ -103,6 +103,7 @@ def test_a_run_that_was_cut_off_goes_on_and_the_card_shows_the_whole_command(tmp
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_from_nothing_to_a_measured_checkpoint_and_again(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(CONFIG)
     asked = ["train-demo", "--out", "models/tiny", "--work", "work", "--config", "tiny.yaml", "--episodes", 2,
