@@ -16,8 +16,8 @@ from vgil_ros.policies.diffusion.sampler import Network, sample
 from vgil_ros.policies.diffusion.schedule import make_schedule
 from vgil_ros.policies.diffusion.trajectory import known_back, oldest_repeated, trajectory
 from vgil_ros.policies.errors import PolicyError
-from vgil_ros.policies.flow_matching.noise import NoiseSource
 from vgil_ros.policies.guidance import guided_output
+from vgil_ros.policies.noise import NoiseSource
 from vgil_ros.policies.observation import check_vector, prepare, prepare_past, to_tensor
 
 

@@ -13,12 +13,12 @@ from vgil_ros.policies.committed import prepare_committed
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.flow_matching.config import FlowMatchingConfig
 from vgil_ros.policies.flow_matching.model import FlowModel, Prefix
-from vgil_ros.policies.flow_matching.noise import NoiseSource
 from vgil_ros.policies.flow_matching.padding import pad, unpad
 from vgil_ros.policies.flow_matching.path import draw_times, on_path, path_velocity
 from vgil_ros.policies.flow_matching.solver import Velocity, integrate
 from vgil_ros.policies.flow_matching.task import task_embedding
 from vgil_ros.policies.guidance import guide_flow
+from vgil_ros.policies.noise import NoiseSource
 from vgil_ros.policies.observation import check_vector, prepare, to_tensor
 
 

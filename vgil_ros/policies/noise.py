@@ -1,4 +1,4 @@
-"""Where a chunk begins: noise that can be drawn again."""
+"""Where a generated chunk begins: noise that can be drawn again."""
 
 from __future__ import annotations
 
