@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from contract import PolicyContract, fitted
+from contract import PolicyContract, fitted, mapped
 from pydantic import ValidationError
 
 from vgil_ros.policies import Policy, PolicyError
 from vgil_ros.policies.diffusion import DiffusionConfig, DiffusionPolicy
 from vgil_ros.policies.diffusion.encoder import SpatialSoftmax, crop, random_places
+from vgil_ros.policies.runtime import InferenceRuntime
 
 
 def small(**changes: Any) -> DiffusionConfig:
@@ -216,6 +217,27 @@ def test_spatial_softmax_finds_the_bright_spot() -> None:
     feature = torch.zeros(2, 1, 5, 9)
     feature[0, 0, 1, 6] = 50.0  # row 1 of 5, column 6 of 9
     torch.testing.assert_close(pool(feature), torch.tensor([[0.5, -0.5], [0.0, 0.0]]))
+
+
+def test_the_fast_path_keeps_nothing_of_the_call_before() -> None:
+    """With a past, with half of one, without one, and back: each chunk is the plain policy's."""
+    policy = made(n_obs_steps=3, scheduler="DDPM", inference_steps=3)
+    first = CONTRACT.observation(policy, 1)
+    half = {**CONTRACT.observation(policy, 1, seed=5)}
+    half["past"] = {**half["past"], "known": np.array([[False, True]])}
+    without = {key: value for key, value in CONTRACT.observation(policy, 1, seed=6).items() if key != "past"}
+    runtime = InferenceRuntime(policy, repeatable=True)
+    for observation in (first, half, without, first):
+        noise = torch.randn(1, 8, 5)
+        policy.reset()
+        wanted = predict(policy, {**observation, "noise": noise})[0].numpy()
+        policy.reset()
+        found = runtime({**mapped(observation, lambda array: array[0]), "noise": noise[0].numpy()})
+        np.testing.assert_allclose(found, wanted, atol=1e-4, rtol=1e-4)
+    wrong = mapped(first, lambda array: array[0])
+    wrong["past"]["images"] = {name: image[:, :-1] for name, image in wrong["past"]["images"].items()}
+    with pytest.raises(PolicyError, match="past image of top: found shape"):
+        runtime(wrong)
 
 
 @pytest.mark.parametrize(

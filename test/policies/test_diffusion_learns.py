@@ -26,7 +26,7 @@ def config(**changes: Any) -> DiffusionConfig:
 
 def observed(rows: np.ndarray, past_ticks: tuple[int, ...] = (1,)) -> dict[str, Any]:
     """What a data set gives of the one episode; the row itself stands where there was none before it."""
-    before = rows[:, None] - np.array(past_ticks)
+    before = rows[:, None] - np.array(past_ticks, int)
     known = before >= 0
     source = np.where(known, before, rows[:, None])
     past = {"qpos": QPOS[source], "images": {}, "known": known, "action": ACTION[source]}
