@@ -10,6 +10,7 @@ import pytest
 import torch
 from contract import PolicyContract, fitted
 from pydantic import ValidationError
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from vgil_ros.policies import Policy, PolicyError
 from vgil_ros.policies.flow_matching import FlowMatchingConfig, FlowMatchingPolicy
@@ -281,3 +282,29 @@ def test_a_tiny_set_is_learnt_by_heart() -> None:
         found = policy.eval().predict_chunk(batch)
     wrong = policy.normalizer.action(found) - policy.normalizer.action(torch.from_numpy(batch["action"]))
     assert float(wrong.abs().mean()) < 0.08
+
+
+class _NoLooking(TorchDispatchMode):
+    """Fails where a value is brought to the host, which a CUDA graph cannot hold."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        assert func not in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default), func
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("solver", ["euler", "heun"])
+def test_the_fast_loop_can_be_recorded(solver: str) -> None:
+    """No value is looked at, and the same buffers give the same result: what a CUDA graph needs."""
+    policy = made(solver=solver, task_dim=4, task="lift")
+    fast = policy.make_fast_path(torch.float32)
+    example = policy.example_observation()
+    qpos, images = torch.from_numpy(example["qpos"]), [torch.from_numpy(image) for image in example["images"].values()]
+    with torch.inference_mode():
+        fast.load(example)
+        first = fast(qpos, images)
+        with _NoLooking():
+            again = fast(qpos, images)
+        fast.load(example)
+        other = fast(qpos, images)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other), "loading draws other noise"

@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import typer
+from typer.testing import CliRunner
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "policies"))
 
 from flow_toy import toy_batch, toy_chunks, toy_policy, train_toy
 
+from vgil_ros.cli.train import train
 from vgil_ros.policies import load_policy
-from vgil_ros.policies.flow_matching import FlowMatchingPolicy
+from vgil_ros.policies.flow_matching import FlowMatchingConfig, FlowMatchingPolicy
 from vgil_ros.policies.flow_matching.straightness import straightness
 from vgil_ros.training.config import parse_config
 from vgil_ros.training.distillation import Reflow, fingerprint_of, make_student
@@ -120,6 +123,23 @@ def test_a_chain_through_the_trainer(tree, episodes: Path, tmp_path: Path) -> No
     resumed = Trainer(parse_config(made, "test"), resume=True, progress=False, say=lambda _: None)
     assert resumed.step == 1
     assert len(resumed.data.policy.teachers) == 2
+
+
+def test_the_command_takes_a_teacher(tree, episodes: Path, tmp_path: Path) -> None:
+    _train(tree(episodes, policy={**TINY_FLOW, "steps": 2}, out=str(tmp_path / "teacher"), steps=1))
+    app = typer.Typer()
+    app.command()(train)
+    out = tmp_path / "student"
+    given = [
+        "--policy", "flow_matching", "--teacher", tmp_path / "teacher" / "last", "--data", episodes, "--out", out,
+        "--steps", 1, "--batch-size", 2, "policy.steps=1", "data.workers=0", "log.tensorboard=false",
+    ]  # fmt: skip
+    done = CliRunner().invoke(app, [str(one) for one in given])
+    assert done.exit_code == 0, done.output
+    assert "from the teacher: chunk_size 4 (not 50)" in done.output
+    config = load_policy(out / "last").config
+    assert isinstance(config, FlowMatchingConfig)
+    assert (config.steps, config.chunk_size, len(config.teachers)) == (1, 4, 1)
 
 
 def test_kept_pairs_are_those_of_the_moment(tree, episodes: Path, tmp_path: Path) -> None:
