@@ -18,6 +18,7 @@ HERE = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(HERE / "nodes"), str(HERE / "policies")]
 
 import peers  # noqa: E402
+from peers_diffusion import act_plus_plus, write_act_plus_plus  # noqa: E402
 from support import checkpoints, contracts  # noqa: E402
 
 from vgil_ros.cli.main import main  # noqa: E402
@@ -179,6 +180,18 @@ def test_import_makes_a_checkpoint_that_show_reads(vgil: Vgil, tmp_path: Path) -
     assert "imported" in said.out
     assert json.loads((tmp_path / "out.json").read_text())["directory"] == str(out)
     assert "cam_high" in vgil("show", out).out
+
+
+def test_import_is_told_what_diffusion_checkpoints_do_not_say(vgil: Vgil, tmp_path: Path) -> None:
+    ckpt = write_act_plus_plus(tmp_path / "peer", act_plus_plus(), (5, 10))
+    plain = ["import", ckpt, "--out", tmp_path / "ours", "--cameras", "cam_high,cam_low"]
+    assert "horizon are not stored" in vgil(*plain).err
+    said = vgil(*plain, "--horizon", 8)
+    assert said.code == 0, said.err
+    assert "assumed     weights: ema" in said.out
+    (tmp_path / "config.yaml").write_text("policy: {}\n")
+    said = vgil("import", ckpt, "--out", tmp_path / "other", "--config", tmp_path / "config.yaml")
+    assert (said.code, "policy._target_ is missing" in said.err) == (2, True)
 
 
 def test_import_refuses_in_words(vgil: Vgil, tmp_path: Path) -> None:

@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import peers
 import torch
+from contract import fitted
 
-from vgil_ros.policies.diffusion import DiffusionPolicy
+from vgil_ros.policies.diffusion import DiffusionConfig, DiffusionPolicy
 
 State = dict[str, torch.Tensor]
 PLACES = {"conv1": "0", "bn1": "1", "layer1": "4", "layer2": "5", "layer3": "6", "layer4": "7"}
+CAMERAS = ["cam_high", "cam_low"]
+SMALL = {"down_dims": [16, 32], "n_groups": 8, "step_embed_dim": 16, "state_dim": 5, "shared_encoder": False}
 _BLOCK = {
     "conv1": "blocks.0.block.0",
     "norm1": "blocks.0.block.1",
@@ -29,6 +32,28 @@ _WHOLE = {
     "last_norm": "final_conv.0.block.1",
     "head": "final_conv.1",
 }
+
+
+def made(cameras: list[dict[str, Any]], **values: Any) -> DiffusionPolicy:
+    torch.manual_seed(0)
+    config = DiffusionConfig.model_validate({**SMALL, "cameras": cameras, "action_dim": 7, **values})
+    policy = fitted(DiffusionPolicy(config)).eval()
+    assert isinstance(policy, DiffusionPolicy)
+    return policy
+
+
+def act_plus_plus() -> DiffusionPolicy:
+    return made(
+        [{"name": name, "height": 160, "width": 320} for name in CAMERAS],
+        n_obs_steps=1,
+        horizon=8,
+        train_steps=50,
+        crop=[152, 304],
+        resize=[160, 320],
+        resize_first=False,
+        feature_relu=False,
+        normalization={"qpos": {"mode": "mean_std"}, "action": {"mode": "min_max"}, "images": {"mode": "unit"}},
+    )
 
 
 def unet(policy: DiffusionPolicy, prefix: str) -> State:

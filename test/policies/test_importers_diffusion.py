@@ -12,39 +12,14 @@ import peers
 import peers_diffusion
 import pytest
 import torch
-from contract import fitted
+from peers_diffusion import CAMERAS, act_plus_plus, made
 from safetensors.numpy import load_file, save_file
 from torchvision.transforms import functional as V
 
 from vgil_ros.policies import CheckpointError, load_policy
-from vgil_ros.policies.diffusion import DiffusionConfig, DiffusionPolicy
+from vgil_ros.policies.diffusion import DiffusionPolicy
 from vgil_ros.policies.importers import import_checkpoint
 from vgil_ros.policies.normalizer import IMAGENET_MEAN, IMAGENET_STD
-
-CAMERAS = ["cam_high", "cam_low"]
-SMALL = {"down_dims": [16, 32], "n_groups": 8, "step_embed_dim": 16, "state_dim": 5, "shared_encoder": False}
-
-
-def made(cameras: list[dict[str, Any]], **values: Any) -> DiffusionPolicy:
-    torch.manual_seed(0)
-    config = DiffusionConfig.model_validate({**SMALL, "cameras": cameras, "action_dim": 7, **values})
-    policy = fitted(DiffusionPolicy(config)).eval()
-    assert isinstance(policy, DiffusionPolicy)
-    return policy
-
-
-def act_plus_plus() -> DiffusionPolicy:
-    return made(
-        [{"name": name, "height": 160, "width": 320} for name in CAMERAS],
-        n_obs_steps=1,
-        horizon=8,
-        train_steps=50,
-        crop=[152, 304],
-        resize=[160, 320],
-        resize_first=False,
-        feature_relu=False,
-        normalization={"qpos": {"mode": "mean_std"}, "action": {"mode": "min_max"}, "images": {"mode": "unit"}},
-    )
 
 
 def observation(policy: DiffusionPolicy, steps: int) -> dict[str, Any]:
