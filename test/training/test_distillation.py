@@ -25,6 +25,7 @@ from vgil_ros.training.distillation import Reflow, fingerprint_of, make_student
 from vgil_ros.training.distillation_cache import PairCache
 from vgil_ros.training.errors import TrainingError
 from vgil_ros.training.trainer import Trainer
+from vgil_ros.training.trainer_setup import load_data, make_policy
 
 TINY_FLOW = {
     "type": "flow_matching", "chunk_size": 4, "hidden_dim": 32, "heads": 4, "feedforward_dim": 64, "encoder_layers": 1,
@@ -104,8 +105,17 @@ def _train(tree: dict[str, Any]) -> tuple[FlowMatchingPolicy, list[str]]:
     return policy, said
 
 
+def _untrained(made: dict[str, Any]) -> FlowMatchingPolicy:
+    """A teacher as training begins with it, for what does not depend on what it has learned."""
+    config = parse_config(made, "test")
+    policy = make_policy(config, load_data(config, lambda _: None), lambda _: None)
+    policy.save(Path(made["out"]) / "last")
+    assert isinstance(policy, FlowMatchingPolicy)
+    return policy.eval()
+
+
 def test_a_chain_through_the_trainer(tree, episodes: Path, tmp_path: Path) -> None:
-    policies = [_train(tree(episodes, policy=dict(TINY_FLOW), out=str(tmp_path / "teacher"), steps=2))[0]]
+    policies = [_untrained(tree(episodes, policy=dict(TINY_FLOW), out=str(tmp_path / "teacher")))]
     before = "teacher"
     for steps in (4, 1):
         settings = {"type": "flow_matching", "steps": steps, "hidden_dim": 64}
@@ -126,7 +136,7 @@ def test_a_chain_through_the_trainer(tree, episodes: Path, tmp_path: Path) -> No
 
 
 def test_the_command_takes_a_teacher(tree, episodes: Path, tmp_path: Path) -> None:
-    _train(tree(episodes, policy={**TINY_FLOW, "steps": 2}, out=str(tmp_path / "teacher"), steps=1))
+    _untrained(tree(episodes, policy=dict(TINY_FLOW), out=str(tmp_path / "teacher")))
     app = typer.Typer()
     app.command()(train)
     out = tmp_path / "student"
@@ -144,7 +154,7 @@ def test_the_command_takes_a_teacher(tree, episodes: Path, tmp_path: Path) -> No
 
 def test_kept_pairs_are_those_of_the_moment(tree, episodes: Path, tmp_path: Path) -> None:
     """The folder is filled once, holds what the teacher says of each row, and is refused for another teacher."""
-    _train(tree(episodes, policy={**TINY_FLOW, "steps": 2}, out=str(tmp_path / "teacher"), steps=1))
+    _untrained(tree(episodes, policy={**TINY_FLOW, "steps": 2}, out=str(tmp_path / "teacher")))
 
     def student(name: str, **settings: Any) -> Trainer:
         made = tree(episodes, policy={"type": "flow_matching", "steps": 1}, out=str(tmp_path / name), steps=1)
@@ -170,8 +180,8 @@ def test_kept_pairs_are_those_of_the_moment(tree, episodes: Path, tmp_path: Path
 
 
 def test_wrong_teachers_are_refused(tree, episodes: Path, tmp_path: Path) -> None:
-    _train_act = tree(episodes, out=str(tmp_path / "act"), steps=1)
-    Trainer(parse_config(_train_act, "test"), progress=False, say=lambda _: None).run()
+    config = parse_config(tree(episodes, out=str(tmp_path / "act")), "test")
+    make_policy(config, load_data(config, print), print).save(tmp_path / "act" / "last")
     made = tree(episodes, policy={"type": "flow_matching"}, out=str(tmp_path / "student"))
     made["distillation"] = {"teacher": str(tmp_path / "act" / "last")}
     with pytest.raises(TrainingError, match="of type 'act', allowed: flow_matching"):
