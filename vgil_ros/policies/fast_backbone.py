@@ -122,7 +122,7 @@ def _split(backbone: nn.Module, dtype: torch.dtype) -> tuple[nn.Conv2d, Any, lis
         return backbone.conv1, None, steps
     if isinstance(backbone, SmallBackbone):
         small = _layout(copy.deepcopy(backbone), dtype)
-        return backbone.conv1, None, [small.norm1, torch.relu, *small.stages]
+        return backbone.conv1, None, [small.norm1, torch.relu, small.features]
     if isinstance(backbone, MobileNetBackbone):
         first = backbone.features[0]
         frozen = isinstance(first[1], FrozenBatchNorm2d)
