@@ -4,7 +4,7 @@ Stride 32 as the larger ones have it, 0.4 million weights. The first convolution
 in one step, which is where larger networks spend most of their time.
 
 A policy without pretrained weights learns *where* things are last of all: attention that is still even hands on the
-mean of a picture, in which a small thing is lost. Two additions make that quick, hundreds of steps in place of thousands.
+mean of a picture, in which a small thing is lost. Two additions make that quick: hundreds of steps, not thousands.
 Every stage is told where in the picture it looks (two more channels, x and y; Liu et al. 2018, "CoordConv"), and the
 places of `KEYPOINTS` learnt features (spatial softmax; Finn et al. 2016) are added to every cell of the result.
 """
