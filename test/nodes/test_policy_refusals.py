@@ -112,6 +112,7 @@ def test_a_spoilt_checkpoint_is_refused(stand: Stand, tmp_path: Path, how: str) 
     ("parameters", "reason"),
     [
         ({"execution": "wish"}, "execution: found 'wish', allowed are temporal_ensemble, open_loop, async"),
+        ({"execution": "real_time"}, "execution real_time: a policy of type act cannot keep to actions"),
         ({"device": "toaster"}, "device 'toaster' is unknown"),
         ({"device": "cuda"}, "torch finds no CUDA device here"),
         ({"precision": "fp8"}, r"precision 'fp8' is unknown"),
