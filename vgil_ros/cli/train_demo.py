@@ -17,7 +17,8 @@ import typer
 from vgil_ros.core.errors import VgilError
 
 NAME, ROBOT, TASK = "sim_pick_place_act", "sim_single", "pick_place"
-FIRST_UNSEEN = 20_000  # demonstrations are of the scenes from 0 on
+FIRST_SHOWN = 100_000  # the demonstrations are of the scenes from here on
+FIRST_UNSEEN = 20_000
 EPISODES, GENERATED = "episodes", "generated.json"
 OTHER_PICTURES = 10  # rollouts with another scene's pictures
 
@@ -92,7 +93,7 @@ def plan(
     generate = Step(
         f"{episodes} demonstrations by a scripted operator",
         ("episodes", "generate", "--out", str(data), "--robot", ROBOT, "--task", TASK, "--episodes", str(episodes),
-         "--only-successes", "--workers", str(workers), "--json", str(made)),
+         "--seed", str(FIRST_SHOWN), "--only-successes", "--workers", str(workers), "--json", str(made)),
         made,
     )  # fmt: skip
     fresh = Step(
@@ -125,7 +126,7 @@ def plan(
         reports.append(work / "eval_over_ros.json")
         arguments = (*unseen, "--episodes", str(over_ros), "--over-ros", "--json", str(reports[-1]))
         measure.append(Step("measure it through the real nodes", arguments, reports[-1]))
-    words = f"{episodes} generated demonstrations of {TASK} on {ROBOT}, scenes from seed 0 on"
+    words = f"{episodes} generated demonstrations of {TASK} on {ROBOT}, scenes from seed {FIRST_SHOWN} on"
     card = ["checkpoint", "card", str(out), "--run", str(run), "--data", words]
     card += [part for report in reports for part in ("--report", str(report))]
     card += [part for step in (generate, fresh, compact) for part in ("--command", step.line)]
