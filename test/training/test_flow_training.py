@@ -18,9 +18,10 @@ from vgil_ros.policies.flow_act import FlowActPolicy
 from vgil_ros.policies.optical_flow import FlowField, FlowSettings
 from vgil_ros.policies.runtime import InferenceRuntime
 from vgil_ros.training.augmentation import Augmentation, AugmentationConfig
-from vgil_ros.training.config import parse_config
+from vgil_ros.training.config import load_config, parse_config
 from vgil_ros.training.dataset import EpisodeDataset, SampleSpec
 from vgil_ros.training.dataset_scan import scan_folder
+from vgil_ros.training.errors import TrainingError
 from vgil_ros.training.flow_cache import flow_dir, make_flow_cache
 from vgil_ros.training.trainer import Trainer
 from vgil_ros.training.trainer_setup import load_data, make_policy
@@ -163,4 +164,19 @@ def test_raft_without_weights_says_where_they_belong(
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     config = parse_config(tree(episodes, policy__type="flow_act", policy__flow_method="raft_small"), "test")
     with pytest.raises(PolicyError, match=r"RAFT-small: no file .*raft_small.*\.pth; .*take flow_method dis"):
+        load_data(config, print)
+
+
+@pytest.mark.parametrize("name", ["flow_act", "flow_act_small"])
+def test_the_configurations_are_valid(name: str, episodes: Path, tmp_path: Path) -> None:
+    values = {"data.folders": [str(episodes)], "out": str(tmp_path / "run")}
+    data = load_data(load_config(name, ["data.flow_cache_gib=0", "data.decoded_gib=0"], values), print)
+    assert data.policy.type == "flow_act"
+    assert data.policy.past_ticks == (5,), "0.1 s at 50 Hz"
+
+
+def test_an_unknown_rate_asks_for_ticks(tree: Callable[..., dict]) -> None:
+    aloha = Path(made_episodes.__file__).parent / "golden" / "aloha.hdf5"  # a layout that does not store it
+    config = parse_config(tree(aloha, policy__type="flow_act", data__validation=0.0), "test")
+    with pytest.raises(TrainingError, match="give flow_gap_ticks"):
         load_data(config, print)
