@@ -1,4 +1,4 @@
-"""Draw docs/pictures/flow_paths.png: how a teacher and its one-step student walk from noise to the toy's two modes.
+"""Draw docs/images/flow_paths.png: how a teacher and its one-step student walk from noise to the toy's two modes.
 
 python test/bench/flow_paths.py OUT.png
 """
