@@ -40,7 +40,9 @@ def test_the_operators_own_actions_succeed(mode: str, recorded: dict[int, Path])
     assert report["success_rate"] == 1.0
     assert report["highest_reward_at_least"]["4"] == 2
     assert 200 < report["steps_to_success"]["median"] < 400
-    assert report["interventions"] == {}, "a person's actions are within the limits"
+    limited = report["interventions"]
+    assert set(limited) <= {"velocity"}, "a person's actions are within the limits"
+    assert limited.get("velocity", 0) < 20, "but for the way home, where a hand may be faster than the arm for a moment"
 
 
 def test_actions_of_another_scene_fail(recorded: dict[int, Path]) -> None:
