@@ -198,6 +198,13 @@ class PolicyNode(SessionNode):
     def _control(self) -> None:
         now = self.now_ns()
         tick = self.ticks.turn(now)
+        self._hear()
+        self._play(tick, now)
+        if self.session.state is State.RECORDING:
+            self._ask(tick, now)  # last: once awake, the inference thread takes its share of the processor's caches
+
+    def _hear(self) -> None:
+        """Take what the inference thread has answered, and say what is wrong with it."""
         for answer in self.worker.answers():
             self.latency.add(answer.seconds)
             late = self.actor.late
@@ -207,7 +214,6 @@ class PolicyNode(SessionNode):
             else:
                 self.recovered("late chunk")
             self._moving = True
-        self._ask(tick, now)
         if self.worker.refusal is not None:
             self.trouble("no chunk", f"no chunk: {self.worker.refusal}")
         else:
@@ -216,6 +222,9 @@ class PolicyNode(SessionNode):
             self.trouble(
                 "policy", f"the inference thread has died: {self.worker.failure}; start anew after a look at it"
             )
+
+    def _play(self, tick: int, now: int) -> None:
+        """Send this tick's command, once there is a chunk."""
         if not self._moving:
             if now - self.ticks.origin_ns > LATE_NS:
                 self.trouble("first chunk", "still waiting for the policy's first chunk; nothing moves before it")
