@@ -83,3 +83,8 @@ def test_a_normaliser_of_another_kind_or_size_is_refused(policy: Policy) -> None
     other = fitted(ActPolicy(small(backbone="mobilenet_v3_small", normalization={"action": {"mode": "unit"}})))
     with pytest.raises(PolicyError, match="the policy's is"):
         policy.set_normalizer(other.normalizer)
+
+
+def test_others_may_read_what_is_saved(policy: Policy, tmp_path: Path) -> None:
+    folder = policy.save(tmp_path / "saved")
+    assert [oct(path.stat().st_mode)[-3:] for path in sorted(folder.iterdir())] == ["644", "644"]

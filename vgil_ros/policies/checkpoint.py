@@ -65,6 +65,7 @@ def save_policy(policy: Policy, directory: str | Path, *, storage: Storage = "fp
         config = policy.config.model_copy(update={"software": software_name(), "weights": storage})
         (scratch / CONFIG_FILE).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
         save_file(weights, scratch / WEIGHTS_FILE)
+        (scratch / WEIGHTS_FILE).chmod(0o644)  # safetensors keeps others from reading it
         scratch.chmod(0o755)
         for name in (CONFIG_FILE, WEIGHTS_FILE):
             _flush(scratch / name)
