@@ -34,8 +34,14 @@ def test_train_then_resume(tree, episodes: Path, tmp_path: Path) -> None:
     assert yaml.safe_load((out / "config.yaml").read_text())["optimizer"]["lr"] == 2e-4
     again = _call("--resume", out, "data.workers=0")
     assert again.exit_code == 0, again.output
-    refused = _call("--resume", out, "--steps", 9)
+    refused = _call("--resume", out, "--batch-size", 9)
     assert isinstance(refused.exception, VgilError)
-    assert "steps cannot be given" in str(refused.exception)
+    assert "batch_size cannot be given" in str(refused.exception)
+    longer = _call("--resume", out, "--steps", 4, "--json", report, "data.workers=0")
+    assert longer.exit_code == 0, longer.output
+    assert json.loads(report.read_text())["steps"] == 4
+    assert yaml.safe_load((out / "config.yaml").read_text())["steps"] == 4
+    shorter = _call("--resume", out, "--steps", 3)
+    assert "steps is 3; allowed: 4" in str(shorter.exception)
     nowhere = _call("--resume", tmp_path)
     assert "holds no config.yaml" in str(nowhere.exception)

@@ -41,7 +41,9 @@ def train(
         typer.Option(help="a flow_matching checkpoint whose paths are to be straightened; see policy.steps"),
     ] = None,
     out: Annotated[Optional[Path], typer.Option(help="the run's folder")] = None,  # noqa: UP045
-    resume: Annotated[Optional[Path], typer.Option(help="go on with the run in this folder")] = None,  # noqa: UP045
+    resume: Annotated[
+        Optional[Path], typer.Option(help="go on with the run in this folder; with --steps for longer")
+    ] = None,  # noqa: UP045
     steps: Optional[int] = None,  # noqa: UP045
     batch_size: Annotated[Optional[int], typer.Option(help="of all processes together")] = None,  # noqa: UP045
     device: Annotated[Optional[str], typer.Option(help="cpu, cuda or cuda:N")] = None,  # noqa: UP045
@@ -86,18 +88,22 @@ def _fresh(config: str | None, given: dict[str, Any], overrides: list[str]) -> T
 
 
 def _resumed(folder: Path, config: str | None, given: dict[str, Any], overrides: list[str]) -> TrainConfig:
-    """The run's own configuration; what does not change its course may be given anew."""
+    """The run's own configuration; what does not change its course may be given anew, and more steps."""
     from vgil_ros.training.config import load_config
     from vgil_ros.training.trainer import CONFIG
 
-    free = ("device", "data.workers", "data.decoded_gib", "log.tensorboard", "log.wandb_project")
+    free = ("steps", "device", "data.workers", "data.decoded_gib", "log.tensorboard", "log.wandb_project")
     keys = [*given, *(text.partition("=")[0] for text in overrides), *(["--config"] if config else [])]
     refused = [key for key in keys if key not in free]
     if refused:
         raise VgilError(f"--resume goes on as before: {', '.join(refused)} cannot be given; allowed: {list(free)}")
     if not (folder / CONFIG).is_file():
         raise VgilError(f"--resume {folder}: holds no {CONFIG}; a run's folder is needed")
-    return load_config(folder / CONFIG, overrides, {**given, "out": str(folder)})
+    before = load_config(folder / CONFIG, [], {"out": str(folder)}).steps
+    settings = load_config(folder / CONFIG, overrides, {**given, "out": str(folder)})
+    if settings.steps < before:
+        raise VgilError(f"--resume {folder}: steps is {settings.steps}; allowed: {before}, which the run has, or more")
+    return settings
 
 
 def _rollouts(settings: TrainConfig) -> Evaluate | None:
