@@ -41,9 +41,7 @@ def train(
         typer.Option(help="a flow_matching checkpoint whose paths are to be straightened; see policy.steps"),
     ] = None,
     out: Annotated[Optional[Path], typer.Option(help="the run's folder")] = None,  # noqa: UP045
-    resume: Annotated[
-        Optional[Path], typer.Option(help="go on with the run in this folder; with --steps for longer")
-    ] = None,  # noqa: UP045
+    resume: Annotated[Optional[Path], typer.Option(help="go on with a run, with --steps for longer")] = None,  # noqa: UP045
     steps: Optional[int] = None,  # noqa: UP045
     batch_size: Annotated[Optional[int], typer.Option(help="of all processes together")] = None,  # noqa: UP045
     device: Annotated[Optional[str], typer.Option(help="cpu, cuda or cuda:N")] = None,  # noqa: UP045
