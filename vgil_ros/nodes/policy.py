@@ -329,9 +329,7 @@ class PolicyNode(SessionNode):
 
     def save(self) -> Future[Path | None]:
         """The episode ends: hold, and keep its recording if there is one."""
-        self._release = RELEASE_TICKS if self._engaged else 0
-        for key in ("observation", "holding", "policy", "first chunk", "late chunk", "no chunk"):
-            self.recovered(key)
+        self._let_go()
         jumps = self.actor.jumps()
         if jumps:
             self.get_logger().info(f"jumps between commands: p99 {jumps['p99']:.4f}, largest {jumps['max']:.4f}")
@@ -339,10 +337,14 @@ class PolicyNode(SessionNode):
 
     def discard(self) -> Future[None]:
         """The episode ends: hold, and drop its recording."""
+        self._let_go()
+        return self.rollout.discard()
+
+    def _let_go(self) -> None:
+        """Hold for a while yet, and forget what was wrong in the episode."""
         self._release = RELEASE_TICKS if self._engaged else 0
         for key in ("observation", "holding", "policy", "first chunk", "late chunk", "no chunk"):
             self.recovered(key)
-        return self.rollout.discard()
 
     def _watch_closing(self, now: int) -> None:
         if self._release <= 0:
