@@ -115,3 +115,8 @@ def test_what_the_nodes_cannot_do_is_refused(
         main()
     assert ended.value.code == 2
     assert words in capsys.readouterr().err
+
+
+def test_an_unknown_task_is_named_before_its_robot() -> None:
+    with pytest.raises(VgilError, match=r"task 'pick_plaze' is unknown; allowed: \['pick_place', 'transfer_cube'\]"):
+        Plan("pick_plaze")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vgil_ros.core.errors import VgilError
+from vgil_ros.robots.sim.tasks import task_class
 from vgil_ros.training.generation import USUAL_TICKS
 
 USUAL_ROBOTS = {"pick_place": "sim_single", "transfer_cube": "sim_aloha"}
@@ -42,6 +43,7 @@ class Plan:
     pictures_of_seed: int | None = None
 
     def __post_init__(self) -> None:
+        task_class(self.task)  # before a usual robot is looked for that would not fit either
         for name, low in (("episodes", 1), ("seed", 0), ("latency_ms", 0)):
             if not getattr(self, name) >= low or not math.isfinite(getattr(self, name)):
                 raise VgilError(f"{name} is {getattr(self, name)}; allowed: a finite number from {low}")
