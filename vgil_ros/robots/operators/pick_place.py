@@ -29,4 +29,4 @@ class PickPlaceOperator(Operator):
         yield Move(0.7, {name: Goal(from_above(arm, field))})
         yield Move(0.35, {name: Goal(grip=OPEN)})
         yield Move(0.6, {name: Goal(from_above(arm, field + above))})
-        yield Move(1.0, {name: Goal(home=True)})
+        yield Move(1.2, {name: Goal(home=True)})

@@ -15,6 +15,7 @@ TARGET = "target"
 TARGET_HALF = 0.045  # m; half the field's side
 NEAR, FAR, ASIDE = 0.30, 0.46, 0.15  # m, in the arm's frame: where cube and field may lie
 APART = 0.13  # m; least distance between them
+TURN = np.pi / 6  # rad; most that the cube is turned from the arm's direction (at 45 degrees either way will do)
 
 
 class PickPlace(Task):
@@ -43,8 +44,9 @@ class PickPlace(Task):
     def place(self, data: Any, rng: np.random.Generator) -> None:
         mount = self.arms[0].model.kinematics.mount
         cube, target = _two_places(rng)
-        across = rng.uniform(-np.pi / 4, np.pi / 4)
-        self.put_cube(data, (mount @ [*cube, 0.0, 1.0])[:2], across)
+        at = (mount @ [*cube, 0.0, 1.0])[:2]
+        away = at - mount[:2, 3]
+        self.put_cube(data, at, float(np.arctan2(away[1], away[0])) + rng.uniform(-TURN, TURN))
         data.mocap_pos[self._mocap] = [*(mount @ [*target, 0.0, 1.0])[:2], 0.0]
 
     def bind(self, model: Any) -> None:
