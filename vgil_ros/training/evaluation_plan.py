@@ -8,7 +8,6 @@ from typing import Any
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.robots.sim.tasks import task_class
-from vgil_ros.training.generation import USUAL_TICKS
 
 USUAL_ROBOTS = {"pick_place": "sim_single", "transfer_cube": "sim_aloha"}
 
@@ -71,7 +70,7 @@ class Plan:
     @property
     def ticks(self) -> int:
         """Ticks of a rollout."""
-        return self.episode_len or USUAL_TICKS.get(self.task, 500)
+        return self.episode_len or task_class(self.task).usual_ticks
 
 
 def settings(plan: Plan) -> dict[str, Any]:

@@ -24,11 +24,11 @@ from vgil_ros.core.sync import Miss, Sample
 from vgil_ros.core.timesteps import ObservationBuilder
 from vgil_ros.episodes.meta import DEFAULT_QUALITY, EpisodeMeta
 from vgil_ros.episodes.writer import EpisodeWriter
+from vgil_ros.robots.sim.tasks import task_class
 from vgil_ros.training.evaluation_world import JOINT_RATE, SimWorld, drawn
 
 TELEOP_STEPS = 2  # steps of the joints' rate to one of teleop's
 BEGIN_STEPS = (4, 12)  # a recorder begins as long after a reset: when a fresh sample of every stream has come
-USUAL_TICKS = {"transfer_cube": 500, "pick_place": 400}
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Demonstrations:
     @property
     def ticks(self) -> int:
         """Actions in an episode."""
-        return self.episode_len or USUAL_TICKS.get(self.task, 500)
+        return self.episode_len or task_class(self.task).usual_ticks
 
 
 @dataclass(frozen=True)

@@ -28,11 +28,13 @@ class Task(ABC):
     Attributes:
         name: by which it is asked for.
         max_reward: the reward of a success.
+        usual_ticks: length of an episode where none is asked for.
         arms: names of the arms it needs from a robot, in the order of their part in it.
     """
 
     name: ClassVar[str]
     max_reward: ClassVar[float] = 4.0
+    usual_ticks: ClassVar[int] = 500
 
     def __init__(self, arms: Sequence[SimArm]) -> None:
         self._by_name = {arm.arm.name: arm for arm in arms}

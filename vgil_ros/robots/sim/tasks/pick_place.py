@@ -22,6 +22,7 @@ class PickPlace(Task):
     """Reward 1: the fingers touch the cube; 2: it is off the table; 3: above the field; 4: lies on it, let go."""
 
     name = "pick_place"
+    usual_ticks = 400
 
     def choose(self, arms: Sequence[SimArm]) -> tuple[SimArm, ...]:
         """The first arm that has a gripper."""
