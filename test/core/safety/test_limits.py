@@ -44,6 +44,19 @@ def test_position_clips_and_names_the_joint() -> None:
     np.testing.assert_array_equal(verdict.command.positions, [0.5, -1.0])
 
 
+@pytest.mark.parametrize(("span", "tolerance"), [(2.0, 0.005), (0.1, 0.001), (0.0, 1e-9)])
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_hair_beyond_a_limit_is_clipped_but_not_counted(span: float, tolerance: float, side: int) -> None:
+    joints = JointLimits.of([-1, -span / 2], [1, span / 2], [50, 50], names=("elbow", "short"))
+    safety = SafetyPipeline(joints, [PositionLimit(joints)])
+    for beyond, told in ((0.9 * tolerance, ()), (1.1 * tolerance, ("short",))):
+        before = safety.counts["position"]
+        outcome = safety.step(Command(np.array([1.004, side * (span / 2 + beyond)])), NOW.within(measured=np.zeros(2)))
+        np.testing.assert_array_equal(outcome.command.positions, [1.0, side * span / 2])
+        assert tuple(joint for said in outcome.interventions for joint in said.joints) == told
+        assert safety.counts["position"] - before == len(told)
+
+
 def test_velocity_is_per_joint_and_rounding_is_no_intervention() -> None:
     limit = VelocityLimit(JOINTS)
     verdict = limit.apply(Command(np.array([0.03, 0.03])), NOW)

@@ -84,7 +84,7 @@ class Context:
 
 @dataclass(frozen=True, eq=False)
 class Pass:
-    """The command is within the limit (rounding may have been taken off)."""
+    """The command is within the limit (rounding, or what a limit tolerates, may have been taken off)."""
 
     command: Command
 
