@@ -7,8 +7,8 @@ import numpy as np
 from vgil_ros.core.safety.joints import SLACK, JointLimits
 from vgil_ros.core.safety.types import Changed, Command, Context, Pass, Verdict
 
-# A policy that has learned to hold a joint at its limit lands on both sides of it: those of the demo ask for up to 0.002
-# more than an open gripper in a third of all ticks. Less than this beyond is clipped like all else, but not told.
+# A policy that has learned to hold a joint at its limit lands on both sides of it: those of the demo ask, in a third of
+# all ticks, for up to 0.002 more than an open gripper. Less than this beyond is clipped like all else, but not told.
 TOLERATED = 0.005  # rad; of a gripper's travel 0.5 %
 TOLERATED_SHARE = 0.01  # and no more than this of the joint's range, which may be short, or in metres
 
