@@ -3,7 +3,8 @@
 `python test/bench/bench_policies.py --out DIR --minutes 15` generates the episodes, trains each policy in turn, and
 writes a table: action L1 on what it was trained on, rollouts of training seeds and of unseen ones, and what one
 inference takes. What is there already is not made again. `--policies` takes some of them, so that two may be trained
-side by side, one thread each.
+side by side, one thread each. `flow_matching_1` is a student of one step that begins where flow_matching ended, and is
+trained for as long again.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ POLICIES = {
     "flow_act": "sim_pick_place_flow_act",
     "flow_matching": "sim_pick_place_flow_matching",
     "diffusion": "sim_pick_place_diffusion",
+    "flow_matching_1": "sim_pick_place_flow_matching",
 }
+TEACHERS = {"flow_matching_1": ("flow_matching", "policy.steps=1")}  # student -> teacher, and what it has otherwise
 ROWS = 256  # of the training episodes, for the action L1
 CALLS = 100
 
@@ -39,28 +42,36 @@ def vgil(*arguments: object) -> None:
     subprocess.run([sys.executable, "-m", "vgil_ros.cli.main", *map(str, arguments)], check=True)
 
 
+def run_of(name: str, out: Path) -> Path:
+    """The folder of a policy's training."""
+    return out / name / "run"
+
+
 def train(name: str, out: Path, episodes: Path, minutes: float) -> Path:
     """Train for so long; the steps follow from the measured rate, so that the rate's schedule fits."""
-    run = out / name / "run"
+    run = run_of(name, out)
     if not (run / "last").is_dir():
         trial = out / name / "trial"
         seconds = {}
         for steps in (WITHOUT_START, CALIBRATION):
-            vgil(*_training(name, trial / str(steps), episodes, steps, out / name / f"trial_{steps}.json"))
+            vgil(*_training(name, out, trial / str(steps), episodes, steps, out / name / f"trial_{steps}.json"))
             seconds[steps] = json.loads((out / name / f"trial_{steps}.json").read_text())["seconds"]
         each = (seconds[CALIBRATION] - seconds[WITHOUT_START]) / (CALIBRATION - WITHOUT_START)
         steps = max(100, round(minutes * 60 / each))
-        vgil(*_training(name, run, episodes, steps, out / name / "train.json"))
+        vgil(*_training(name, out, run, episodes, steps, out / name / "train.json"))
     return run / "last"
 
 
-def _training(name: str, run: Path, episodes: Path, steps: int, report: Path) -> list[object]:
-    settings = [
+def _training(name: str, out: Path, run: Path, episodes: Path, steps: int, report: Path) -> list[object]:
+    settings: list[object] = [
         "data.validation=0",
         "data.workers=1",
         f"checkpoint.every={10**9}",
         f"schedule.warmup_steps={steps // 20}",
     ]
+    if name in TEACHERS:
+        teacher, other = TEACHERS[name]
+        settings += ["--teacher", run_of(teacher, out) / "last", other]
     plain = ["train", "--config", POLICIES[name], "--data", episodes, "--out", run, "--steps", steps, "--json", report]
     return [*plain, *settings]
 

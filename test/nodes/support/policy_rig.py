@@ -56,7 +56,10 @@ class PolicyBench(Bench):
 
 
 class PolicyRig:
-    """One robot, one policy and one listener on a bench. `odd` takes support.odd_policy instead of the node."""
+    """One robot, one policy and one listener on a bench.
+
+    `odd` takes support.odd_policy instead of the node, `module` another one.
+    """
 
     def __init__(
         self,
@@ -65,6 +68,7 @@ class PolicyRig:
         checkpoint: Path,
         *,
         odd: bool = True,
+        module: str | None = None,
         clock: bool = False,
         **parameters: Any,
     ) -> None:
@@ -75,8 +79,8 @@ class PolicyRig:
         for arm in self.commands.contract.arms:
             self.robot.tell(f"{arm.name}/puppet at {','.join(map(str, arm.home))}")
         given = {"robot": contract, "checkpoint": checkpoint, **({"use_sim_time": True} if clock else {}), **parameters}
-        module = "support.odd_policy" if odd else "vgil_ros.nodes.policy"
-        self.policy = bench.module(module, given)
+        usual = "support.odd_policy" if odd else "vgil_ros.nodes.policy"
+        self.policy = bench.module(module or usual, given)
         self.statuses = bench.ear.status("/policy/status")
 
     @property
