@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-if TYPE_CHECKING:  # it imports this module
+from vgil_ros.policies.frozen import Frozen
+
+if TYPE_CHECKING:  # only for the type; it needs OpenCV
     from vgil_ros.policies.optical_flow import FlowSettings
 
 VectorMode = Literal["mean_std", "min_max", "unit", "identity"]
 ImageMode = Literal["imagenet", "mean_std", "min_max", "unit"]
-
-
-class Frozen(BaseModel):
-    """A checked, immutable value that refuses unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class CameraSpec(Frozen):

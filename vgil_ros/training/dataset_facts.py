@@ -9,7 +9,7 @@ import numpy as np
 
 from vgil_ros.episodes import layouts
 from vgil_ros.episodes.reader import IMAGES, EpisodeReader
-from vgil_ros.policies.config import Frozen
+from vgil_ros.policies.frozen import Frozen
 from vgil_ros.training.errors import TrainingError
 from vgil_ros.training.statistics import Moments
 

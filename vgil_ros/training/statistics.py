@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from vgil_ros.policies.config import Frozen, Normalization
+from vgil_ros.policies.config import Normalization
+from vgil_ros.policies.frozen import Frozen
 from vgil_ros.policies.normalizer import STD_FLOOR, Normalizer
 
 

@@ -7,8 +7,9 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from vgil_ros.policies.backbones import BackboneName, BackboneNorm
-from vgil_ros.policies.config import Frozen, PolicyConfig
+from vgil_ros.policies.config import PolicyConfig
 from vgil_ros.policies.flow_matching.solver import SolverName
+from vgil_ros.policies.frozen import Frozen
 
 Activation = Literal["relu", "gelu"]
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from vgil_ros.policies.config import Frozen
+from vgil_ros.policies.frozen import Frozen
 from vgil_ros.policies.optical_flow.dis import Dis
 
 FlowMethod = Literal["dis", "raft_small"]
