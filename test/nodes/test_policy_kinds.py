@@ -1,0 +1,83 @@
+"""Every kind of policy in the one node: it drives the robot, and is shown the past by stamp, of this episode alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("rclpy")
+pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+
+from support import checkpoints, contracts
+from support.ear import until
+from support.policy_rig import PolicyBench, PolicyRig, robot
+
+PERIOD_NS = 20_000_000
+TOPIC = "/puppet/command"
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Any:
+    with PolicyBench(tmp_path) as made:
+        yield made
+
+
+def shown(rig: PolicyRig, since: int = 0) -> list[dict[str, Any]]:
+    """What the policy was shown, question by question."""
+    lines = [line.text for line in rig.policy.lines[since:]]
+    return [json.loads(line.removeprefix("shown ")) for line in lines if line.startswith("shown {")]
+
+
+def check_past(questions: list[dict[str, Any]], ticks: tuple[int, ...]) -> int:
+    """Hold the past of each question against its stamps and the pictures seen before; count those that were known."""
+    pictures = {question["stamp"]: question["picture"] for question in questions}
+    first, known = min(pictures), 0
+    for question in questions:
+        assert question["known"] == [stamp is not None for stamp in question["past"]]
+        assert len(question["past"]) == len(ticks)
+        for stamp, distance, picture in zip(question["past"], ticks, question["past_pictures"], strict=True):
+            if stamp is None:
+                assert picture == question["picture"], "what is not known is a copy of the present"
+                continue
+            known += 1
+            assert abs(question["stamp"] - distance * PERIOD_NS - stamp) <= PERIOD_NS // 2
+            assert stamp >= first, "nothing of the episode before"
+            assert picture == pictures.get(stamp, picture)
+    return known
+
+
+@pytest.mark.parametrize(
+    ("kind", "execution", "ticks"),
+    [
+        ("flow_act", "temporal_ensemble", (5,)),
+        ("flow_matching", "real_time", ()),
+        ("diffusion", "real_time", (2, 1)),
+    ],
+)
+def test_each_kind_drives_the_robot(bench: PolicyBench, kind: str, execution: str, ticks: tuple[int, ...]) -> None:
+    contract = contracts.write(robot(base=False), bench.folder / "robot.yaml")
+    checkpoint = checkpoints.make(contract, bench.folder / "checkpoint", kind=kind)
+    rig = PolicyRig(bench, contract, checkpoint, module="support.telling_policy", execution=execution)
+    rig.run()
+    assert rig.value("policy") == kind
+    until(lambda: len(shown(rig)) > 30, "questions")
+    assert rig.check() > 0
+    since = rig.policy.mark()
+    answer = rig.call("reset")
+    assert answer.success, answer.message
+    rig.policy.expect("episode 1 begins", since=since)
+    until(lambda: len(shown(rig, since)) > 30, "questions after the reset")
+    rig.stop()
+    questions = shown(rig)
+    begun = next(n for n, line in enumerate(rig.policy.lines[since:], since) if "episode 1 begins" in line.text)
+    after = shown(rig, begun)
+    for episode in (questions[: len(questions) - len(after)], after):
+        assert episode[0]["past"] == [None] * len(ticks), "an episode begins with no past"
+        known = check_past(episode, ticks)
+        assert known >= len(ticks) * (len(episode) - max(ticks, default=0)) // 2
+    settled = max(question["settled"] for question in questions)
+    assert (settled > 0) == (execution == "real_time")
