@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 
-JsonFile = Annotated[Path | None, typer.Option("--json", help="write the report here as JSON", metavar="FILE")]
+
+def _can_be_written(path: Path | None) -> Path | None:
+    """Make the report's folder, and refuse a place that takes no file before the work begins, not after it."""
+    if path is None:
+        return None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(f"{path}: its folder cannot be made ({error.strerror})") from error
+    if path.is_dir():
+        raise typer.BadParameter(f"{path}: is a folder; allowed: a file")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise typer.BadParameter(f"{path}: may not be written")
+    return path
+
+
+JsonFile = Annotated[
+    Path | None,
+    typer.Option("--json", help="write the report here as JSON", metavar="FILE", callback=_can_be_written),
+]
 
 
 def write_json(path: Path | None, report: Any) -> None:
