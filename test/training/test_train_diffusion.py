@@ -24,8 +24,8 @@ def test_the_running_mean_is_saved_and_plays(tree, episodes: Path) -> None:
     saved = load_policy(Path(values["out"]) / "last")
     assert isinstance(saved, DiffusionPolicy)
     assert result.loss is not None
-    assert trainer.ema is not None
-    mean, trained = trainer.ema.policy.state_dict(), trainer.policy.state_dict()
+    assert trainer.learner.ema is not None
+    mean, trained = trainer.learner.ema.policy.state_dict(), trainer.policy.state_dict()
     for key, value in saved.state_dict().items():
         assert torch.equal(value, mean[key]), key
     assert any(not torch.equal(mean[key], trained[key]) for key in mean)

@@ -15,24 +15,22 @@ from typing import Any
 
 import torch
 import yaml
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
-from vgil_ros.policies.base import Policy
-from vgil_ros.training.augmentation import Augmentation
 from vgil_ros.training.checkpoints import RESUME, Checkpoints, need_room, writing
 from vgil_ros.training.config import DistillationConfig, TrainConfig
 from vgil_ros.training.dataset import Batch
 from vgil_ros.training.dataset_loader import Loader
 from vgil_ros.training.distillation import Reflow, load_teacher, make_student, student_settings
 from vgil_ros.training.distillation_cache import PairCache
-from vgil_ros.training.distributed import Engine, autocast, make_engine, short_attention
-from vgil_ros.training.ema import Ema
+from vgil_ros.training.distributed import Engine, make_engine
 from vgil_ros.training.errors import TrainingError
+from vgil_ros.training.learner import Learner
 from vgil_ros.training.sampling import ProcessBatches
 from vgil_ros.training.trainer_log import RunLog
-from vgil_ros.training.trainer_setup import load_data, make_optimizer, make_policy, rate_factor
-from vgil_ros.training.trainer_state import Clock, Window
+from vgil_ros.training.trainer_setup import load_data, make_policy
+from vgil_ros.training.trainer_state import Clock
 from vgil_ros.training.trainer_validation import Validation
 
 CONFIG = "config.yaml"
@@ -55,20 +53,6 @@ class TrainResult:
     samples_per_s: float
     data_wait: float
     seconds: float
-
-
-class LossModule(nn.Module):
-    """A policy whose forward pass is its loss, which is what several processes share."""
-
-    def __init__(self, policy: Policy, precision: str) -> None:
-        super().__init__()
-        self.policy, self._precision = policy, precision
-
-    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """(loss, its parts)."""
-        with autocast(self.policy.device, self._precision), short_attention(self.policy.device):
-            out = self.policy.compute_loss(batch)
-        return out.loss, out.parts
 
 
 class Trainer:
@@ -107,13 +91,9 @@ class Trainer:
             self.policy = make_policy(config, self.data, self._say).to(self.engine.device)
         else:
             self._take_teacher(config.distillation)
-        self._module = self.engine.wrap(LossModule(self.policy, config.precision))
-        self._optimizer = make_optimizer(self.policy, config)
-        self.ema = Ema(self.policy, config.ema) if config.ema.enabled else None
-        self._augment = Augmentation(config.augmentation, config.seed)
+        self.learner = Learner(self.policy, config, self.engine, self._teach)
         self._validation = Validation(self.data.validation, config, self.engine, self._reflow)
         self._evaluate = evaluate
-        self._window = Window()
         by_success = config.checkpoint.metric == "success"
         self._checkpoints = Checkpoints(config.out, config.checkpoint.keep, higher_is_better=by_success)
         self.step = 0
@@ -135,11 +115,6 @@ class Trainer:
             pairs.build(lambda parts: tqdm(parts, "teacher", delay=2, leave=False, disable=not self._progress))
         self.engine.wait()
         self._teach = pairs
-
-    @property
-    def shown(self) -> Policy:
-        """The policy that is validated and saved: the running mean where it is on."""
-        return self.ema.policy if self.ema is not None else self.policy
 
     def run(self) -> TrainResult:
         """Train to the last step.
@@ -186,7 +161,7 @@ class Trainer:
     def _turn(self, batch: Batch, log: RunLog, clock: Clock) -> float | None:
         """One step and what follows from its number; the mean loss where a line was logged."""
         config = self.config
-        norm = self._learn(batch)
+        norm = self.learner.learn(batch, self.step)
         self.step += 1
         log.step()
         ended, loss = self.step == config.steps, None
@@ -197,40 +172,17 @@ class Trainer:
                 self._checkpoint(log)
         return loss
 
-    def _learn(self, batch: Batch) -> Tensor:
-        """One step of the optimiser; gives the norm of the gradient."""
-        config, engine = self.config, self.engine
-        torch.manual_seed((config.seed * 1_000_003 + self.step) * engine.processes + engine.rank)
-        share = config.batch_size // engine.processes
-        batch = self._augment(batch, self.step, engine.rank * share, config.batch_size)
-        if self._teach is not None:
-            batch = self._teach(batch)
-        factor = rate_factor(config.schedule, self.step, config.steps)
-        for group in self._optimizer.param_groups:
-            group["lr"] = group["full_lr"] * factor
-        self._module.train()
-        loss, parts = self._module(batch)
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        clip = config.optimizer.clip_norm
-        norm = nn.utils.clip_grad_norm_(self.policy.parameters(), float("inf") if clip is None else clip)
-        self._optimizer.step()
-        if self.ema is not None:
-            self.ema.update(self.policy, self.step)
-        self._window.add({**parts, "loss": loss})
-        return norm
-
     def _log_step(self, log: RunLog, norm: Tensor, clock: Clock) -> float:
-        means = self._window.take(self.engine)
+        means = self.learner.window.take(self.engine)
         seconds, share = clock.lap()
-        groups = self._optimizer.param_groups
+        lr, lr_backbone = self.learner.rates
         record = {
             "kind": "train",
             "step": self.step,
             "epoch": self.step * self.config.batch_size / self.data.sampling.length,
             **means,
-            "lr": groups[0]["lr"],
-            "lr_backbone": groups[1]["lr"],
+            "lr": lr,
+            "lr_backbone": lr_backbone,
             "grad_norm": float(norm),
             "samples_per_s": self.config.log.every * self.config.batch_size / seconds,
             "data_wait": share,
@@ -247,18 +199,18 @@ class Trainer:
 
     def _checkpoint(self, log: RunLog) -> None:
         """Validate, save, roll out, draw. Every process validates; the first one does the rest."""
-        losses = self._validation.run(self.shown)
+        losses = self._validation.run(self.learner.shown)
         if losses:
             log.write({"kind": "validation", "step": self.step, **losses})
-        window = self._window.state(self.engine)
+        window = self.learner.window.state(self.engine)
         if self.engine.rank == 0:
             value = losses.get("loss")
             if self._evaluate is not None:
-                self.shown.save(self.config.out / "last")
+                self.learner.shown.save(self.config.out / "last")
                 scores = dict(self._evaluate(self.config.out / "last"))
                 log.write({"kind": "rollouts", "step": self.step, **scores})
                 value = scores["success"] if self.config.checkpoint.metric == "success" else value
-            self._checkpoints.save(self.shown, self.step, value)
+            self._checkpoints.save(self.learner.shown, self.step, value)
             self._checkpoints.save_state(self._state(window))
             log.draw()
         self.engine.wait()
@@ -267,9 +219,7 @@ class Trainer:
         return {
             "step": self.step,
             "fingerprint": self.data.fingerprint,
-            "policy": self.policy.state_dict(),
-            "ema": self.ema.policy.state_dict() if self.ema is not None else None,
-            "optimizer": self._optimizer.state_dict(),
+            **self.learner.state(),
             "window": window,
         }
 
@@ -279,11 +229,7 @@ class Trainer:
                 f"{self.config.out}: was trained from data with fingerprint {state['fingerprint']}, the folders now "
                 f"have {self.data.fingerprint}; a run goes on with the same episodes alone"
             )
-        self.policy.load_state_dict(state["policy"])
-        if self.ema is not None:
-            self.ema.policy.load_state_dict(state["ema"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self._window.restore(state["window"], self.engine.device)
+        self.learner.restore(state)
         self.step = state["step"]
 
     def _prepare_out(self) -> None:
