@@ -36,7 +36,7 @@ EXTRAS = {
     "plot": ["matplotlib>=3.5", "av>=12"],
     "policy": ["torch>=2.3", "torchvision", "safetensors>=0.4"],
     "diffusion": ["diffusers>=0.27"],  # policies of type diffusion
-    "train": ["accelerate>=0.30"],  # several processes or GPUs
+    "train": ["accelerate>=0.30", "tensorboard"],  # several processes or GPUs; curves beside the log
 }
 EXTRAS["demo"] = EXTRAS["ros"] + EXTRAS["sim"] + EXTRAS["plot"]
 EXTRAS["dev"] = ["pytest>=8", "pytest-timeout", "pytest-xdist", "hypothesis", "ruff", "mypy", "types-PyYAML", "psutil"]

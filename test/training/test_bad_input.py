@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import h5py
 import made_episodes as demo
@@ -96,9 +98,36 @@ def small_disk(tmp_path: Path):
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def test_no_room_at_the_start(tree, episodes: Path, small_disk: Path) -> None:
-    config = tree(episodes, out=str(small_disk / "run"), checkpoint__keep=1000)
+def test_no_room_at_the_start(tree, episodes: Path) -> None:
+    config = tree(episodes, checkpoint__keep=10**9)
     _refused(config, r"run: \d+ MiB free on the disk; the checkpoints of this run need \d+ MiB")
+
+
+@pytest.mark.parametrize("part", ["policy", "state"])
+def test_a_disk_that_takes_no_more_is_said_and_what_was_saved_is_whole(tree, episodes: Path, part: str) -> None:
+    """The kernel refuses to let a file grow, which needs no disk of the test's own: as a full quota does."""
+    from vgil_ros.policies import load_policy
+
+    trainer = Trainer(parse_config(tree(episodes, checkpoint__keep=0), "test"), progress=False, say=lambda _: None)
+    kept = trainer._checkpoints
+    save, usual = {"policy": kept.save, "state": kept.save_state}[part], resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def save_with_little_room(*arguments: Any) -> None:
+        if trainer.step < 4:
+            save(*arguments)
+            return
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, usual[1]))
+        try:
+            save(*arguments)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+
+    setattr(kept, {"policy": "save", "state": "save_state"}[part], save_with_little_room)
+    with pytest.raises(TrainingError, match=r"run: no room left on the disk.*--resume"):
+        trainer.run()
+    assert not list(kept.out.glob("*.part"))
+    load_policy(kept.out / "last")
+    assert Trainer(trainer.config, resume=True, progress=False, say=lambda _: None).step == 2
 
 
 def test_disk_that_fills_leaves_whole_checkpoints(tree, episodes: Path, small_disk: Path, tmp_path: Path) -> None:

@@ -92,8 +92,7 @@ def writing(out: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError, RuntimeError) as error:
-        full = getattr(error, "errno", None) in NO_ROOM or "No space left" in str(error) or _free(out) < 1 << 20
-        if full:
+        if _is_full(error) or _free(out) < 1 << 20:
             raise TrainingError(
                 f"{out}: no room left on the disk ({_free(out) >> 20} MiB free); what was saved before is whole: free "
                 f"some and go on with `vgil train --resume {out}`"
@@ -101,6 +100,15 @@ def writing(out: Path) -> Iterator[None]:
         if isinstance(error, OSError):
             raise TrainingError(f"{out}: cannot be written ({error.strerror or error})") from error
         raise
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether a disk or quota that is full is behind an error; safetensors and torch have it in their words alone."""
+    while error is not None:
+        if getattr(error, "errno", None) in NO_ROOM or any(os.strerror(n) in str(error) for n in NO_ROOM):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def need_room(out: Path, needed: int) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from vgil_ros.training.logging_jsonl import Record
 
-SKIPPED = {"kind", "step", "epoch", "seconds", "grad_norm", "lr", "lr_backbone", "samples_per_s", "data_wait"}
+# what has a scale of its own, or a panel
+SKIPPED = {"kind", "step", "epoch", "seconds", "grad_norm", "lr", "lr_backbone", "samples_per_s", "data_wait", "return"}
 
 
 def draw_curves(records: list[Record], path: Path) -> bool:
@@ -21,7 +22,7 @@ def draw_curves(records: list[Record], path: Path) -> bool:
     loss, parts, rate, speed = figure.subplots(2, 2).flat
     for axes, kinds, keys, title in (
         (loss, ("train", "validation"), {"loss"}, "loss"),
-        (parts, ("train", "validation"), _parts(records), "its parts, and rollouts"),
+        (parts, ("train", "validation", "rollouts"), _parts(records), "its parts, and success of rollouts"),
         (rate, ("train",), {"lr", "lr_backbone"}, "learning rate"),
         (speed, ("train",), {"samples_per_s"}, "samples a second"),
     ):
