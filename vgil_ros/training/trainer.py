@@ -80,14 +80,12 @@ class Trainer:
         self.engine: Engine = make_engine(config.device)
         if config.batch_size % self.engine.processes:
             raise TrainingError(f"batch_size {config.batch_size} cannot be shared by {self.engine.processes} processes")
-        first = self.engine.rank == 0
-        self._say = say if first else lambda _: None
-        self._progress = progress
+        self._say, self._progress = (say, progress) if self.engine.rank == 0 else (_keep_quiet, False)
         _check_out(config.out, resume=resume)
         self._teach: Callable[[Batch], Batch] | None = None  # what a teacher adds to a batch
         self._reflow: Reflow | None = None  # the same, of the moment
         if config.distillation is None:
-            self.data = load_data(config, self._say, progress=self._progress and first)
+            self.data = load_data(config, self._say, progress=self._progress)
             self.policy = make_policy(config, self.data, self._say).to(self.engine.device)
         else:
             self._take_teacher(config.distillation)
@@ -102,16 +100,16 @@ class Trainer:
 
     def _take_teacher(self, settings: DistillationConfig) -> None:
         """Load the data as a teacher had them, its student, and what it teaches."""
-        first, teacher = self.engine.rank == 0, load_teacher(settings)
+        teacher = load_teacher(settings)
         merged = student_settings(self.config, teacher, self._say)
-        self.data = load_data(merged, self._say, progress=self._progress and first)
+        self.data = load_data(merged, self._say, progress=self._progress)
         student = make_student(teacher, self.data.policy)
         self.policy = student.to(self.engine.device)
         self._teach = self._reflow = Reflow(teacher.to(self.engine.device), student.config.steps)
         if settings.cache is None:
             return
         pairs = PairCache(settings.cache.expanduser(), self.data.train, self._reflow, settings.draws)
-        if first and not pairs.complete:
+        if self.engine.rank == 0 and not pairs.complete:
             pairs.build(lambda parts: tqdm(parts, "teacher", delay=2, leave=False, disable=not self._progress))
         self.engine.wait()
         self._teach = pairs
@@ -240,6 +238,10 @@ class Trainer:
             need_room(out, weights * (self.config.checkpoint.keep + 3) + 2 * 4 * weights)
             text = yaml.safe_dump(self.config.model_dump(mode="json"), sort_keys=False)
             (out / CONFIG).write_text(text, encoding="utf-8")
+
+
+def _keep_quiet(text: str) -> None:
+    """What all processes but the first say."""
 
 
 def _check_out(out: Path, *, resume: bool) -> None:
