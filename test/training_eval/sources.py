@@ -1,4 +1,4 @@
-"""Sources of chunks that need no training: a recording, and a tiny random policy."""
+"""Sources of chunks that need no training: a recording, and tiny random policies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vgil_ros.assets import load_contract
 from vgil_ros.core.layout import Layout
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.policies import Normalizer
-from vgil_ros.policies.act import ActConfig, ActPolicy
+from vgil_ros.policies.registry import policy_class
 from vgil_ros.training.evaluation_world import START_NS
 
 ROWS = 64
@@ -45,27 +45,34 @@ class RecordedSource:
         return self._actions[rows]
 
 
+SMALL = {"hidden_dim": 16, "heads": 2, "feedforward_dim": 16, "encoder_layers": 1}
+BACKBONE = {"backbone": "mobilenet_v3_small", "backbone_norm": "group"}
+
+
 def tiny_act(folder: Path, robot: str = "sim_single", chunk: int = 10) -> Path:
     """Save a random ACT checkpoint that fits a robot."""
+    return _tiny("act", folder, robot, chunk, {**SMALL, **BACKBONE, "cvae_layers": 0, "latent_dim": 4})
+
+
+def tiny_flow(folder: Path, robot: str = "sim_single", chunk: int = 10) -> Path:
+    """Save a random flow matching checkpoint that fits a robot."""
+    return _tiny("flow_matching", folder, robot, chunk, {**SMALL, **BACKBONE, "action_layers": 1, "steps": 2})
+
+
+def _tiny(kind: str, folder: Path, robot: str, chunk: int, sizes: dict[str, Any]) -> Path:
     contract, _ = load_contract(robot)
     layout = Layout(contract)
     torch.manual_seed(0)
-    policy = ActPolicy(
-        ActConfig(
+    made = policy_class(kind)
+    policy = made(
+        made.config_class(
             state_dim=layout.dim,
             action_dim=layout.dim,
             chunk_size=chunk,
             cameras=tuple({"name": c.name, "height": c.height, "width": c.width} for c in contract.cameras),
             joint_names=layout.joint_names,
             rate_hz=contract.rate_hz,
-            hidden_dim=16,
-            heads=2,
-            feedforward_dim=16,
-            encoder_layers=1,
-            cvae_layers=0,
-            latent_dim=4,
-            backbone="mobilenet_v3_small",
-            backbone_norm="group",
+            **sizes,
         )
     )
     home = np.concatenate([arm.command.normalise(np.asarray(arm.arm.home)) for arm in layout.arms])

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from sources import tiny_act
+from sources import tiny_act, tiny_flow
 
 from vgil_ros.assets import load_contract
 from vgil_ros.cli.main import main
@@ -58,7 +58,6 @@ class Looking:
     """Remembers what it is shown, and answers that the arm should stay where it is."""
 
     horizon, action_dim, cameras, past_ticks, takes_committed = 10, 7, ("cam_high",), (1,), False
-    takes_committed = False
 
     def __init__(self) -> None:
         self.inference_s: list[float] = []
@@ -120,3 +119,39 @@ def test_what_the_nodes_cannot_do_is_refused(
 def test_an_unknown_task_is_named_before_its_robot() -> None:
     with pytest.raises(VgilError, match=r"task 'pick_plaze' is unknown; allowed: \['pick_place', 'transfer_cube'\]"):
         Plan("pick_plaze")
+
+
+def test_the_command_says_and_writes_what_it_found(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "report.json"
+    given = ["--checkpoint", checkpoint, "--episodes", 2, "--seed", 3, "--episode-len", 20, "--json", file]
+    monkeypatch.setattr("sys.argv", ["vgil", "eval", *map(str, given)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    report, said = json.loads(file.read_text()), capsys.readouterr().out
+    own = evaluate(Plan("pick_place", episodes=2, seed=3, episode_len=20), checkpoint)
+    assert {k: v for k, v in report.items() if k not in ("machine", "checkpoint", "over_ros")} == {
+        k: v for k, v in own.items() if k != "machine"
+    }
+    assert "success           0 of 2 (0%, 95 % interval 0% to 66%)" in said
+    assert f"average return    {own['average_return']:.1f}" in said
+    reached = own["highest_reward_at_least"]
+    assert "reward reached    " + ", ".join(f">= {r}: {n}" for r, n in reached.items()) in said
+    for words in (
+        "steps to success  median none",
+        "latency [ms]      p50 ",
+        "jumps             p99 ",
+        "interventions  ",
+    ):
+        assert words in said
+
+
+def test_a_rollout_of_a_policy_that_draws_follows_from_its_scene_alone(tmp_path: Path) -> None:
+    """Noise begins anew with each rollout: the one before it does not matter, nor which process plays it."""
+    drawing = tiny_flow(tmp_path / "flow")
+    both = evaluate(Plan("pick_place", episodes=2, seed=3, episode_len=20), drawing)
+    alone = evaluate(Plan("pick_place", episodes=1, seed=4, episode_len=20), drawing)
+    assert both["rollouts"][1] == alone["rollouts"][0]
+    assert both["rollouts"][0]["jumps"] != alone["rollouts"][0]["jumps"]
