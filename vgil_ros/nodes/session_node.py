@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as ClosingTakesLong
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rclpy.task import Future as RosFuture
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
@@ -21,14 +19,14 @@ from vgil_ros.core.streams import StreamSpec, streams_of
 from vgil_ros.core.sync import Miss, Sample, Synchronizer
 from vgil_ros.core.sync.patience import Patience
 from vgil_ros.nodes import status
+from vgil_ros.nodes.episode_closing import EpisodeClosing
 from vgil_ros.nodes.inputs import StreamInputs
 from vgil_ros.nodes.runtime import VgilNode
+from vgil_ros.nodes.scene_reset import SceneReset
 
 T = TypeVar("T", int, float)
 
-RESET_TIMEOUT_NS = 10_000_000_000
 SAY_AGAIN_NS = 500_000_000
-CLOSE_TIMEOUT_S = 5.0  # then it is said; the process does not end before the file is closed all the same
 PATIENCE_NS = 700_000_000  # streams that are not there by then are named
 
 
@@ -55,10 +53,10 @@ class SessionNode(VgilNode):
         self._interrupts = 0
         self._waiting_since = 0
         self._waiting_for = ("", 0)  # what was said last, and when
-        self._closing: tuple[Future, bool] | None = None  # and whether it is to be saved
+        self.closing = EpisodeClosing(self)
         self._counts = True  # whether the episode at hand counts as one
-        self._resetting: tuple[RosFuture, int] | None = None
-        self._reset_client = self._connect_reset()
+        self._hear_success(self.declare("success_topic", ""))
+        self.scene = SceneReset(self, self.declare("reset_service", ""))
         self._time_runs = False
         period_s = 1.0 / (rate_factor * self.contract.rate_hz)
         self._patience = Patience(round(period_s * 1e9))
@@ -116,15 +114,12 @@ class SessionNode(VgilNode):
             raise VgilError(f"parameter {name} is {value}; allowed: {low:g} to {high:g}")
         return value
 
-    def _connect_reset(self) -> Any:
-        success = self.declare("success_topic", "")
-        if success:
-            self.create_subscription(Bool, success, self._on_success, 10)
-        reset = self.declare("reset_service", "")
-        return self.create_client(Trigger, reset) if reset else None
+    def _hear_success(self, topic: str) -> None:
+        def hear(message: Bool) -> None:
+            self.success = message.data
 
-    def _on_success(self, message: Bool) -> None:
-        self.success = message.data
+        if topic:
+            self.create_subscription(Bool, topic, hear, 10)
 
     def serve(self, name: str, command: Command) -> None:
         """Offer a command as a service `/NODE/NAME` (std_srvs/Trigger)."""
@@ -211,63 +206,34 @@ class SessionNode(VgilNode):
     def _do(self, effects: tuple[Effect, ...]) -> None:
         for effect in effects:
             if effect is Effect.RESET:
-                self._reset()
+                if not self.scene.ask():
+                    self.session.prepared()
             elif effect is Effect.OPEN:
                 self._counts, self.success = True, None
                 self.sync.start(self.now_ns())
                 self.begin()
             elif effect is Effect.SAVE:
-                self._closing = (self.save(), True)
+                self._close(keep=True)
             elif effect is Effect.DISCARD:
-                self._closing = (self.discard(), False)
+                self._close(keep=False)
             else:
                 self.finish(0)
 
-    def _reset(self) -> None:
-        """Have the scene reset; where nobody offers that, go on."""
-        if self._reset_client is None:
-            self.session.prepared()
-            return
-        ready = self._reset_client.service_is_ready()
-        if not ready:
-            self.trouble("reset", f"waiting for the service {self._reset_client.srv_name}")
-        future = self._reset_client.call_async(Trigger.Request()) if ready else RosFuture()
-        self._resetting = (future, self.now_ns() + (RESET_TIMEOUT_NS if ready else 100_000_000))
-
     def _watch_reset(self, now: int) -> None:
-        if self._resetting is None:
-            return
-        future, deadline = self._resetting
-        if future.done():
-            self._resetting = None
-            response: Any = future.result()
-            if not response.success:
-                self.get_logger().error(f"{self._reset_client.srv_name} refused: {response.message}")
-            self.recovered("reset")
+        if self.scene.answered(now):
             self.sync.start(now, fresh_ns=now + self.contract.period_ns)  # a picture of the old scene may be on its way
             self.session.prepared()
-        elif now > deadline:
-            self._reset()
+
+    def _close(self, *, keep: bool) -> None:
+        self.closing.begin(self.save() if keep else self.discard(), keep=keep)
 
     def _watch_closing(self, now: int) -> None:
-        if self._closing is None or not self._closing[0].done():
+        if not self.closing.ended:
             return
-        future, keep = self._closing
-        self._closing = None
-        counts = self._counts
-        try:
-            saved = future.result()
-            if saved is not None:
-                self.get_logger().info(f"saved {saved} ({saved.stat().st_size / 1e6:.1f} MB{self._success_words()})")
-        except VgilError as error:
-            counts = False
-            self.get_logger().error(str(error))
-        self._do(self.session.closed(now, saved=keep and counts))
+        saved = self.closing.take(self.success)
+        self._do(self.session.closed(now, saved=saved and self._counts))
         if self.session.state is State.PAUSE and self.session.pause_ns:
             self.get_logger().info(f"next episode in {self.session.pause_ns / 1e9:.0f} s: reset the scene")
-
-    def _success_words(self) -> str:
-        return "" if self.success is None else ", success" if self.success else ", no success"
 
     def _look_around(self) -> None:
         if doubled := self.inputs.doubled():
@@ -299,16 +265,5 @@ class SessionNode(VgilNode):
     def on_shutdown(self) -> None:
         """An episode is closed before the process ends, also where it was told twice to end, or a callback failed."""
         if self.session.state is State.RECORDING:
-            keep = self.session.save_on_quit
-            self._closing = (self.save(), True) if keep else (self.discard(), False)
-        if self._closing is None:
-            return
-        try:
-            saved = self._closing[0].result(timeout=CLOSE_TIMEOUT_S)
-            if saved is not None:
-                self.get_logger().info(f"saved {saved}")
-        except ClosingTakesLong:
-            self.get_logger().error(f"the episode is not closed after {CLOSE_TIMEOUT_S:.0f} s; waiting for the disk")
-        except VgilError as error:
-            self.exit_code = 1
-            self.get_logger().error(str(error))
+            self._close(keep=self.session.save_on_quit)
+        self.closing.wait()
