@@ -25,7 +25,8 @@ class MeasuredPolicy(PolicyNode):
 
     def on_shutdown(self) -> None:
         super().on_shutdown()
-        print("turns " + json.dumps({"turns": self.turns, "inference": list(self.latency._values)}), flush=True)
+        found = {"turns": self.turns, "inference": list(self.questions.latency._values)}
+        print("turns " + json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":

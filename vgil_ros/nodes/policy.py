@@ -12,30 +12,28 @@ import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from std_srvs.srv import SetBool
 
-from vgil_ros.core.errors import VgilError
-from vgil_ros.core.execution import Committed, with_committed
-from vgil_ros.core.history import History, with_past
-from vgil_ros.core.layout import POSITION
+from vgil_ros.core.history import History
 from vgil_ros.core.safety import Context, Outcome
 from vgil_ros.core.session import Command as Ask
 from vgil_ros.core.session import Reply, State
-from vgil_ros.core.streams import Kind, StreamSpec
+from vgil_ros.core.streams import StreamSpec
 from vgil_ros.core.sync import Miss, Sample
 from vgil_ros.core.sync.types import Reason
 from vgil_ros.core.timesteps import ObservationBuilder
-from vgil_ros.episodes.pictures import to_rgb
 from vgil_ros.nodes import priority
 from vgil_ros.nodes.chunk_view import ChunkView
+from vgil_ros.nodes.circumstances import Circumstances
 from vgil_ros.nodes.commands import RobotCommands
 from vgil_ros.nodes.inference import InferenceWorker
+from vgil_ros.nodes.interventions import InterventionTeller
+from vgil_ros.nodes.policy_input import PolicyInput
 from vgil_ros.nodes.policy_setup import load_for, make_actor, needed_streams
+from vgil_ros.nodes.questions import Question, Questions
 from vgil_ros.nodes.rollout_sink import RolloutSink
 from vgil_ros.nodes.runtime import run
 from vgil_ros.nodes.session_node import SessionNode
@@ -43,18 +41,7 @@ from vgil_ros.nodes.timing import Deadlines, Durations, TickCounter
 
 RELEASE_TICKS = 25  # an episode's end is held for this long before the node lets go of the topics
 LAST_WORDS = 5  # holds sent as the process ends: one could be lost on its way
-QUIET_S = 5.0  # between two lines about limits that step in
 LATE_NS = 1_000_000_000  # a first chunk that takes longer is spoken of
-
-
-@dataclass(frozen=True, eq=False)
-class Question:
-    """What the inference thread is given: a sample, those `past_ticks` before it (None where unknown), and in
-    `real_time` the actions that are settled."""
-
-    sample: Sample
-    past: tuple[Sample | None, ...]
-    committed: Committed | None
 
 
 class PolicyNode(SessionNode):
@@ -69,22 +56,20 @@ class PolicyNode(SessionNode):
         self.dry_run = self.declare("dry_run", False)
         self.actor = make_actor(self, self.layout, self.config, self.streams)
         self.commands = RobotCommands(self, self.layout, self.period_s)
-        self.observations = ObservationBuilder(self.layout, self.streams)
+        self.input = PolicyInput(ObservationBuilder(self.layout, self.streams), self.config.camera_names)
         self.rollout = RolloutSink.of(self, self.contract, self.contract_text, self.streams, self.task, self.dry_run)
         self.view = ChunkView(self, self.layout, self.actor, self.period_s)
-        self.history: History[Sample] = History(self.config.past_ticks, round(self.period_s * 1e9))
         self.worker: InferenceWorker[Question] = InferenceWorker(self.infer, self.runtime.reset)
-        self.deadlines, self.latency, self.tick_time = Deadlines(self.period_s), Durations(), Durations(4000)
+        history: History[Sample] = History(self.config.past_ticks, round(self.period_s * 1e9))
+        self.questions = Questions(self, self.actor, self.worker, history)
+        self.circumstances = Circumstances(self.layout, self.sync, self.actor.safety, self.worker)
+        self.interventions = InterventionTeller(self)
+        self.deadlines, self.tick_time = Deadlines(self.period_s), Durations(4000)
         self.estop = False
         self.outcome: Outcome | None = None
         self.ticks = TickCounter(self.contract.rate_hz, self.now_ns())
-        self._latest: Sample | None = None
-        self._asked_tick = -1
-        self._moving = False  # the first chunk of the episode has come
         self._engaged = False  # the robot follows this node's commands: from the first one until it is let go of
         self._release = 0
-        self._reason, self._quiet_until = "none", 0.0
-        self._puppets = [s.name for s in self.streams if s.kind is Kind.JOINTS]
         for command in (Ask.START, Ask.STOP):
             self.serve(command.value, command)
         self.serve("reset", Ask.REDO)
@@ -117,19 +102,7 @@ class PolicyNode(SessionNode):
 
     def infer(self, question: Question) -> np.ndarray:
         """In the inference thread: a sample's observation, with its past, through the policy, chunk (H, A)."""
-        past = [None if one is None else self._seen(one) for one in question.past]
-        return self.runtime(with_committed(with_past(self._seen(question.sample), past), question.committed))
-
-    def _seen(self, sample: Sample) -> dict[str, Any]:
-        observation = self.observations.observation(sample.payloads)
-        images = observation.get("images", {})
-        pictures = {}
-        for name in self.config.camera_names:
-            try:
-                pictures[name] = to_rgb(images[name])
-            except VgilError as error:
-                raise VgilError(f"{name}: {error}") from error
-        return {"qpos": observation["qpos"], "images": pictures}
+        return self.runtime(self.input.of(question))
 
     def not_ready(self) -> tuple[str, ...]:
         """Streams that are missing, commands that nobody would hear, and the e-stop."""
@@ -149,11 +122,9 @@ class PolicyNode(SessionNode):
         """An episode begins: the ticks of synchroniser, chunks and commands are counted from now."""
         self.ticks = TickCounter(self.contract.rate_hz, self.now_ns())
         self.sync.start(self.ticks.origin_ns)
-        self.history.reset()
         self.actor.reset()
-        self.worker.new_episode()
+        self.questions.new_episode()
         self.rollout.open()
-        self._latest, self._asked_tick, self._moving = None, -1, False
         self._engaged, self._release = False, 0
         self.deadlines = Deadlines(self.period_s)
         mode = "dry run, nothing is sent" if self.dry_run else "the robot will move"
@@ -170,8 +141,7 @@ class PolicyNode(SessionNode):
             self.trouble("observation", f"no observation: {words}")
             return
         self.recovered("observation")
-        self._latest = found
-        self.history.push(found.stamp_ns, found)
+        self.questions.observe(found)
         self.rollout.observe(self.ticks.nearest(found.stamp_ns), found)
 
     def step(self) -> None:
@@ -198,34 +168,15 @@ class PolicyNode(SessionNode):
     def _control(self) -> None:
         now = self.now_ns()
         tick = self.ticks.turn(now)
-        self._hear()
+        self.questions.hear()
         self._play(tick, now)
         if self.session.state is State.RECORDING:
-            self._ask(tick, now)  # last: once awake, the inference thread takes its share of the processor's caches
-
-    def _hear(self) -> None:
-        """Take what the inference thread has answered, and say what is wrong with it."""
-        for answer in self.worker.answers():
-            self.latency.add(answer.seconds)
-            late = self.actor.late
-            self.actor.executor.add_chunk(answer.tick, answer.chunk)
-            if self.actor.late > late:
-                self.trouble("late chunk", "a chunk came later than it was made for: it is faded in")
-            else:
-                self.recovered("late chunk")
-            self._moving = True
-        if self.worker.refusal is not None:
-            self.trouble("no chunk", f"no chunk: {self.worker.refusal}")
-        else:
-            self.recovered("no chunk")
-        if self.worker.failure is not None:
-            self.trouble(
-                "policy", f"the inference thread has died: {self.worker.failure}; start anew after a look at it"
-            )
+            # last: once awake, the inference thread takes its share of the processor's caches
+            self.questions.ask(tick, self.ticks, now)
 
     def _play(self, tick: int, now: int) -> None:
         """Send this tick's command, once there is a chunk."""
-        if not self._moving:
+        if not self.questions.answered:
             if now - self.ticks.origin_ns > LATE_NS:
                 self.trouble("first chunk", "still waiting for the policy's first chunk; nothing moves before it")
             return
@@ -234,7 +185,7 @@ class PolicyNode(SessionNode):
         here = self._circumstances(tick, now)
         outcome = self.actor.act(here) if self.worker.failure is None else self.actor.send(None, here)
         self._send(outcome)
-        self._explain(outcome)
+        self.interventions.tell(outcome)
         if outcome.command is not None:
             self.rollout.acted(tick, outcome.command)
         self.sampled()
@@ -242,45 +193,8 @@ class PolicyNode(SessionNode):
             self.get_logger().info("the policy says that the task is done")
             self.command(Ask.STOP)
 
-    def _ask(self, tick: int, now: int) -> None:
-        sample = self._latest
-        if sample is None or not self.actor.executor.wants_inference(tick):
-            return
-        made_for = self.ticks.nearest(sample.stamp_ns)
-        if made_for <= self._asked_tick:
-            return
-        if self.worker.busy:
-            return
-        question = Question(sample, self.history.past(sample.stamp_ns), self.actor.committed(made_for))
-        if self.worker.ask(made_for, question, now):
-            self._asked_tick = made_for
-
     def _circumstances(self, tick: int, now: int) -> Context:
-        ages: dict[str, int | None] = {}
-        for spec in self.streams:
-            newest = self.sync.rings[spec.name].newest
-            ages[spec.name] = None if newest is None else now - newest
-        ages |= {miss.stream: miss.age_ns for miss in self.sync.repeating(now)}
-        ages["observation"] = None if self._latest is None else now - self._latest.stamp_ns
-        return Context(
-            tick=tick,
-            now_ns=now,
-            period_s=self.period_s,
-            measured=None if self.actor.safety.standing else self._measured(),
-            stream_ages_ns=ages,
-            last_policy_ns=self.worker.last_well_ns(now),
-            estop=self.estop,
-        )
-
-    def _measured(self) -> np.ndarray | None:
-        payloads = []
-        for name in self._puppets:
-            ring = self.sync.rings[name]
-            if not ring.payloads:
-                return None
-            payloads.append(ring.payloads[-1])
-        measured: np.ndarray = self.layout.state(payloads)[POSITION]
-        return measured
+        return self.circumstances.at(tick, now, self.questions.latest, estop=self.estop)
 
     def _send(self, outcome: Outcome) -> None:
         self.outcome = outcome
@@ -288,19 +202,6 @@ class PolicyNode(SessionNode):
             return
         self.commands.send(self.commands.encode(outcome.command.positions, outcome.command.base))
         self._engaged = True
-
-    def _explain(self, outcome: Outcome) -> None:
-        holds = [i for i in outcome.interventions if outcome.holding]
-        if holds:
-            self._reason = "; ".join(f"{i.name}: {i.reason}" for i in holds)
-            self.trouble("holding", f"holding: {self._reason}")
-            return
-        self.recovered("holding")
-        if outcome.interventions:
-            self._reason = "; ".join(f"{i.name}: {i.reason}" for i in outcome.interventions)
-            if time.monotonic() > self._quiet_until:  # rclpy's own throttle looks at the stack at every call
-                self._quiet_until = time.monotonic() + QUIET_S
-                self.say(f"limited: {self._reason}", warns=True)
 
     def _look_around(self) -> None:
         super()._look_around()
@@ -361,12 +262,12 @@ class PolicyNode(SessionNode):
             "policy": self.config.type,
             "dry run": self.dry_run,
             "rate [Hz]": f"{self.deadlines.rate_hz:.1f}",
-            "latency [ms]": self.latency.words(),
+            "latency [ms]": self.questions.latency.words(),
             "tick [ms]": self.tick_time.words(),
             "jitter [ms]": self.deadlines.jitter.words(),
             "late chunks": self.actor.late,
             "interventions": ", ".join(f"{name} {n}" for name, n in sorted(counts.items())) or "none",
-            "last intervention": self._reason,
+            "last intervention": self.interventions.reason,
         }
 
     def on_shutdown(self) -> None:
