@@ -20,7 +20,8 @@ import time
 import numpy as np
 
 from vgil_ros.core.sync import Sample
-from vgil_ros.nodes.policy import PolicyNode, Question
+from vgil_ros.nodes.policy import PolicyNode
+from vgil_ros.nodes.questions import Question
 from vgil_ros.nodes.runtime import run
 
 AMPLITUDE, SPEED = 0.2, 2.0  # of the swing: rad, rad/s of its phase

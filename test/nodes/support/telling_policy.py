@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from vgil_ros.core.streams import StreamSpec
-from vgil_ros.nodes.policy import PolicyNode, Question
+from vgil_ros.nodes.policy import PolicyNode
+from vgil_ros.nodes.questions import Question
 from vgil_ros.nodes.runtime import run
 
 
