@@ -162,6 +162,20 @@ class PolicyContract:
         np.testing.assert_allclose(found, self.predict(policy, observation)[0].numpy(), atol=1e-4, rtol=1e-4)
         InferenceRuntime(policy, repeatable=True).warm_up()
 
+    @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+    def test_a_pass_recorded_on_cuda_gives_the_plain_policys_chunk(self, policy: Policy) -> None:
+        seen = [self.observation(policy, 1, seed) for seed in (1, 3)]
+        torch.manual_seed(0)
+        policy.reset()
+        with torch.no_grad():
+            wanted = [policy.predict_chunk(one)[0].numpy() for one in (*seen, seen[0])]
+        single = [mapped(one, lambda array: array[0]) for one in seen]
+        runtime = InferenceRuntime(policy, "cuda")
+        runtime.warm_up(single[0])
+        runtime.reset()
+        for one, chunk in zip((*single, single[0]), wanted, strict=True):
+            np.testing.assert_allclose(runtime(one), chunk, atol=1e-3, rtol=1e-3)
+
     def test_save_and_load_is_bit_equal(self, policy: Policy, tmp_path: Path) -> None:
         observation = self.observation(policy)
         policy.save(tmp_path / "checkpoint")

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import test_flow_act
 import torch
-from contract import fitted
+from contract import fitted, mapped
 from test_flow_act import SAME_SIZE, tiny
+from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.models.optical_flow import raft_small
 
 from vgil_ros.policies import PolicyError, load_policy
 from vgil_ros.policies.flow_act import FlowActPolicy
 from vgil_ros.policies.optical_flow import FlowField, FlowSettings
 from vgil_ros.policies.optical_flow.raft import RaftSmall, cached_weights
+from vgil_ros.policies.runtime import InferenceRuntime
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +37,7 @@ def test_any_size_and_both_pictures_alike(weights: Path, size: tuple[int, int]) 
     height, width = size
     picture = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, height, width, 3), dtype=np.uint8))
     seen: list[torch.Tensor] = []
-    method.net.register_forward_pre_hook(lambda _, pair: seen.extend(pair))
+    method.net.feature_encoder.register_forward_pre_hook(lambda _, given: seen.extend(given[0].chunk(2)))
     flow = method(picture, picture)
     assert flow.shape == (1, 2, height, width)
     assert not flow.requires_grad
@@ -42,6 +45,60 @@ def test_any_size_and_both_pictures_alike(weights: Path, size: tuple[int, int]) 
     assert -1 <= float(seen[0].min()) < -0.9
     assert 0.9 < float(seen[0].max()) <= 1
     assert all(side % 8 == 0 and side >= 128 for side in seen[0].shape[2:])
+
+
+def test_it_is_torchvisions_own_flow(weights: Path) -> None:
+    method = RaftSmall()
+    method.fill(weights)
+    random = np.random.default_rng(0)
+    pictures = [torch.from_numpy(random.integers(0, 256, (2, 128, 136, 3), dtype=np.uint8)) for _ in range(2)]
+    with torch.no_grad():
+        wanted = method.net(*(one.permute(0, 3, 1, 2) / 127.5 - 1 for one in pictures))[-1]
+    found = method(*pictures)
+    assert wanted.abs().max() > 0.1
+    torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+
+
+class _AsAGraph(TorchDispatchMode):
+    """Fails where a value is brought to the host, which a CUDA graph cannot hold."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        assert func not in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default), func
+        return func(*args, **(kwargs or {}))
+
+
+def test_flow_and_network_can_be_recorded_together(weights: Path) -> None:
+    """No value is looked at, nothing is made on another device than the pictures', and the past comes by buffers."""
+    policy = fitted(FlowActPolicy(tiny(flow_method="raft_small", cameras=SAME_SIZE[:1]))).eval()
+    policy.flow.fill(str(weights))
+    fast = policy.make_fast_path(torch.float32)
+    batched = test_flow_act.TestConcat().observation(policy, 1)
+    seen = mapped(batched, lambda array: array[0])
+    without = {key: value for key, value in seen.items() if key != "past"}
+    qpos, images = torch.from_numpy(seen["qpos"]), [torch.from_numpy(image) for image in seen["images"].values()]
+    plain = {key: value for key, value in batched.items() if key != "past"}
+    with torch.inference_mode():
+        for observation, whole in ((seen, batched), (without, plain), (seen, batched)):
+            fast.load(observation)
+            found = fast(qpos, images)
+            torch.testing.assert_close(found, policy.predict_chunk(whole)[0], atol=1e-4, rtol=1e-4)
+        with torch.device("meta"), _AsAGraph():  # what is made anywhere but where it is said could not be used
+            again = fast(qpos, images)
+    assert torch.equal(found, again)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_one_graph_on_cuda_gives_the_plain_policys_chunk(weights: Path) -> None:
+    policy = fitted(FlowActPolicy(tiny(flow_method="raft_small", cameras=SAME_SIZE))).eval()
+    policy.flow.fill(str(weights))
+    batched = test_flow_act.TestConcat().observation(policy, 1)
+    without = {key: value for key, value in batched.items() if key != "past"}
+    with torch.no_grad():
+        wanted = [policy.predict_chunk(one)[0].numpy() for one in (batched, without, batched)]
+    runtime = InferenceRuntime(policy, "cuda")
+    runtime.warm_up()
+    for one, chunk in zip((batched, without, batched), wanted, strict=True):
+        np.testing.assert_allclose(runtime(mapped(one, lambda array: array[0])), chunk, atol=1e-2, rtol=1e-2)
 
 
 def test_it_stays_frozen_in_training(weights: Path) -> None:

@@ -48,9 +48,13 @@ class ActFastPath(FastPath):
         """See `FastPath`."""
         encoder, decoder = self._stack(tuple((int(i.shape[0]), int(i.shape[1])) for i in images))
         state = torch.addmv(self._state_bias, self._state_weight, qpos)[None].to(self._dtype)
-        tokens = torch.cat([self._latent, state, *self._images(images)])
+        tokens = torch.cat([self._latent, state, *self._shown(images)])
         out = decoder(encoder(tokens)).to(torch.float32)
         return torch.addmm(self._head_bias, out, self._head_weight.t())
+
+    def _shown(self, images: list[Tensor]) -> list[Tensor]:
+        """Pictures (H, W, 3) -> tokens (h * w, D) of each camera."""
+        return self._images(images)
 
     def tune(self, qpos: Tensor, images: list[Tensor]) -> None:
         """Measure how to go through the backbones. CPU only."""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vgil_ros.policies.act.model import ActOutput
 from vgil_ros.policies.act.policy import ActPolicy
+from vgil_ros.policies.base import FastPath
 from vgil_ros.policies.flow_act.config import FlowActConfig
 from vgil_ros.policies.flow_act.model import FlowActModel
 from vgil_ros.policies.observation import check_cameras, check_known, check_vector, prepare, prepare_past, to_tensor
@@ -81,5 +82,9 @@ class FlowActPolicy(ActPolicy):
             flows.append(torch.where(known[:, 0, None, None, None], moved, zero))
         return flows
 
-    def make_fast_path(self, dtype: torch.dtype) -> None:
-        """None: it runs as it is."""
+    def make_fast_path(self, dtype: torch.dtype) -> FastPath:
+        """See `vgil_ros.policies.flow_act.fast`."""
+        from vgil_ros.policies.flow_act.fast import FlowActFastPath  # only robots need it
+
+        self.require_normalizer()
+        return FlowActFastPath(self, dtype)

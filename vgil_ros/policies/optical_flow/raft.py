@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import avg_pool2d, interpolate, pad
 from torchvision.models.optical_flow import Raft_Small_Weights, raft_small
 
 from vgil_ros.policies.errors import PolicyError
 
 MULTIPLE, SMALLEST = 8, 128  # sides of a picture that its feature pyramid needs; others are continued by their edges
+UPDATES = 12  # of the flow, as torchvision's default
 
 
 class RaftSmall(nn.Module):
@@ -65,8 +67,28 @@ class RaftSmall(nn.Module):
         bottom, right = _missing(height), _missing(width)
         with torch.autocast(origin.device.type, enabled=False):
             pair = [pad(_scaled(one), (0, right, 0, bottom), mode="replicate") for one in (origin, target)]
-            flows: list[Tensor] = self.net(*pair)
-        return flows[-1][:, :, :height, :width]
+            return self._search(*pair)[:, :, :height, :width]
+
+    def _search(self, origin: Tensor, target: Tensor) -> Tensor:
+        """(B, 3, H, W) twice, in [-1, 1] -> flow (B, 2, H, W).
+
+        The network's own forward pass brings coordinates from the host, which a CUDA graph cannot hold, and enlarges
+        the flow after every update; here all is made on the device, and the last flow alone is enlarged.
+        """
+        net = self.net
+        features = net.feature_encoder(torch.cat([origin, target]))
+        net.corr_block.corr_pyramid = _pyramid(features, net.corr_block.num_levels)
+        width = net.update_block.hidden_state_size
+        hidden, context = net.context_encoder(origin).tensor_split([width], dim=1)
+        hidden, context = hidden.tanh(), context.relu()
+        start = _places(features)
+        moved = start
+        for _ in range(UPDATES):
+            with torch.device(features.device):  # where the block makes its offsets
+                seen = net.corr_block.index_pyramid(moved)
+            hidden, step = net.update_block(hidden, context, seen, moved - start)
+            moved = moved + step
+        return MULTIPLE * interpolate(moved - start, scale_factor=MULTIPLE, mode="bilinear", align_corners=True)
 
     def _require_weights(self) -> None:
         if not self._checked:
@@ -83,6 +105,28 @@ def cached_weights() -> Path:
 def _scaled(pictures: Tensor) -> Tensor:
     """(B, H, W, 3) uint8 -> (B, 3, H, W) in [-1, 1], as RAFT was trained; the one way for both pictures of a pair."""
     return pictures.permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1.0
+
+
+def _pyramid(features: Tensor, levels: int) -> list[Tensor]:
+    """Features (2 B, C, h, w) of two pictures -> how alike each place of the first is to all of the second.
+
+    Level n is (B * h * w, 1, h / 2^n, w / 2^n).
+    """
+    channels, height, width = features.shape[1:]
+    origin, target = features.flatten(2).chunk(2)
+    alike = (origin.transpose(1, 2) @ target / math.sqrt(channels)).reshape(-1, 1, height, width)
+    found = [alike]
+    for _ in range(levels - 1):
+        found.append(avg_pool2d(found[-1], 2))
+    return found
+
+
+def _places(features: Tensor) -> Tensor:
+    """Features (2 B, C, h, w) of two pictures -> (B, 2, h, w): x and y of each place, on the features' device."""
+    (count, _, height, width), device = features.shape, features.device
+    x = torch.arange(width, dtype=torch.float32, device=device).expand(height, width)
+    y = torch.arange(height, dtype=torch.float32, device=device)[:, None].expand(height, width)
+    return torch.stack([x, y]).expand(count // 2, -1, -1, -1)
 
 
 def _missing(side: int) -> int:
