@@ -15,8 +15,12 @@ from sources import tiny_act, tiny_flow
 from vgil_ros.assets import load_contract
 from vgil_ros.cli.main import main
 from vgil_ros.core.errors import VgilError
+from vgil_ros.core.layout import Layout
 from vgil_ros.episodes.reader import EpisodeReader
+from vgil_ros.policies import load_policy
+from vgil_ros.policies.robot_check import picture_sizes
 from vgil_ros.training.evaluation import Plan, evaluate, evaluate_source
+from vgil_ros.training.evaluation_sources import PolicySource
 from vgil_ros.training.evaluation_world import START_NS
 from vgil_ros.training.generation import Demonstrations, Generator
 
@@ -155,3 +159,15 @@ def test_a_rollout_of_a_policy_that_draws_follows_from_its_scene_alone(tmp_path:
     alone = evaluate(Plan("pick_place", episodes=1, seed=4, episode_len=20), drawing)
     assert both["rollouts"][1] == alone["rollouts"][0]
     assert both["rollouts"][0]["jumps"] != alone["rollouts"][0]["jumps"]
+
+
+def test_each_scene_gets_noise_of_its_own(tmp_path: Path) -> None:
+    layout = Layout(load_contract("sim_single")[0])
+    source = PolicySource(tiny_flow(tmp_path / "flow"), layout)
+    observation = load_policy(tmp_path / "flow").example_observation(picture_sizes(layout))
+    chunks = []
+    for seed in (3, 4, 3):
+        source.reset(seed)
+        chunks.append(source.chunk(observation, 0.0))
+    assert np.array_equal(chunks[0], chunks[2])
+    assert np.abs(chunks[0] - chunks[1]).max() > 0.01

@@ -85,8 +85,8 @@ class Policy(nn.Module, ABC):
                 episode had ended.
         """
 
-    def reset(self) -> None:
-        """Forget the past: a new episode begins."""
+    def reset(self, seed: int | None = None) -> None:
+        """Forget the past: a new episode begins. What is drawn in it follows from `seed`; None: from the usual one."""
 
     def make_fast_path(self, dtype: torch.dtype) -> FastPath | None:
         """Give a form of this policy for inference, computing in `dtype`, or None where there is none."""

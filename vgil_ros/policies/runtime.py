@@ -125,10 +125,10 @@ class InferenceRuntime:
         """Whether an observation may hold "committed"."""
         return self._policy.takes_committed
 
-    def reset(self) -> None:
-        """Tell the policy that a new episode begins."""
+    def reset(self, seed: int | None = None) -> None:
+        """Tell the policy that a new episode begins; see `Policy.reset`."""
         with self._lock:
-            self._policy.reset()
+            self._policy.reset(seed)
 
     def _prepare(self, example: Mapping[str, Any]) -> None:
         """Make everything of a fast path that depends on the picture sizes."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import Layout
@@ -77,8 +76,7 @@ class PolicySource:
 
     def reset(self, seed: int) -> None:
         """An episode begins; what the policy draws follows from the seed."""
-        torch.manual_seed(seed)
-        self._runtime.reset()
+        self._runtime.reset(seed)
 
     def chunk(self, observation: Mapping[str, Any], seconds: float) -> np.ndarray:
         """See `ChunkSource.chunk`."""

@@ -42,9 +42,9 @@ class DiffusionPolicy(Policy):
         self.register_buffer("times", torch.tensor([step.time for step in self.schedule.steps]), persistent=False)
         self.noise = NoiseSource(config.seed)
 
-    def reset(self) -> None:
-        """Begin the noise anew."""
-        self.noise.reset()
+    def reset(self, seed: int | None = None) -> None:
+        """Begin the noise anew, from `seed` or else from the configuration's."""
+        self.noise.reset(self.config.seed if seed is None else seed)
 
     def predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
         """See `Policy.predict_chunk`. What lies before the present within the horizon is left away."""

@@ -39,9 +39,9 @@ class FlowMatchingPolicy(Policy):
         self.model = FlowModel(config)
         self.noise = NoiseSource(config.seed)
 
-    def reset(self) -> None:
-        """Begin the noise anew."""
-        self.noise.reset()
+    def reset(self, seed: int | None = None) -> None:
+        """Begin the noise anew, from `seed` or else from the configuration's."""
+        self.noise.reset(self.config.seed if seed is None else seed)
 
     def predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
         """See `Policy.predict_chunk`."""
