@@ -4,7 +4,8 @@
 writes a table: action L1 on what it was trained on, rollouts of training seeds and of unseen ones, and what one
 inference takes. What is there already is not made again. `--policies` takes some of them, so that two may be trained
 side by side, one thread each. `flow_matching_1` is a student of one step that begins where flow_matching ended, and is
-trained for as long again.
+trained for as long again. Where other work shares the machine, and the rate of a first trial says little, `--steps`
+gives the steps instead; the table says how long they took.
 """
 
 from __future__ import annotations
@@ -47,19 +48,23 @@ def run_of(name: str, out: Path) -> Path:
     return out / name / "run"
 
 
-def train(name: str, out: Path, episodes: Path, minutes: float) -> Path:
+def train(name: str, out: Path, episodes: Path, minutes: float, steps: int | None) -> Path:
     """Train for so long; the steps follow from the measured rate, so that the rate's schedule fits."""
     run = run_of(name, out)
     if not (run / "last").is_dir():
-        trial = out / name / "trial"
-        seconds = {}
-        for steps in (WITHOUT_START, CALIBRATION):
-            vgil(*_training(name, out, trial / str(steps), episodes, steps, out / name / f"trial_{steps}.json"))
-            seconds[steps] = json.loads((out / name / f"trial_{steps}.json").read_text())["seconds"]
-        each = (seconds[CALIBRATION] - seconds[WITHOUT_START]) / (CALIBRATION - WITHOUT_START)
-        steps = max(100, round(minutes * 60 / each))
+        steps = steps or _steps_in(minutes, name, out, episodes)
         vgil(*_training(name, out, run, episodes, steps, out / name / "train.json"))
     return run / "last"
+
+
+def _steps_in(minutes: float, name: str, out: Path, episodes: Path) -> int:
+    trial, seconds = out / name / "trial", {}
+    for steps in (WITHOUT_START, CALIBRATION):
+        report = out / name / f"trial_{steps}.json"
+        vgil(*_training(name, out, trial / str(steps), episodes, steps, report))
+        seconds[steps] = _read(report)["seconds"]
+    each = (seconds[CALIBRATION] - seconds[WITHOUT_START]) / (CALIBRATION - WITHOUT_START)
+    return max(100, round(minutes * 60 / each))
 
 
 def _training(name: str, out: Path, run: Path, episodes: Path, steps: int, report: Path) -> list[object]:
@@ -118,7 +123,7 @@ def measure(checkpoint: Path, episodes: Path) -> dict[str, Any]:
 def of_policy(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """All figures of one policy."""
     out, episodes = options.out, options.out / "episodes"
-    checkpoint = train(name, out, episodes, options.minutes)
+    checkpoint = train(name, out, episodes, options.minutes, options.steps)
     found: dict[str, Any] = {"policy": name, "train": _read(out / name / "train.json")}
     subprocess.run(
         [sys.executable, __file__, "--out", str(out), "--measure", str(checkpoint), str(out / name / "measured.json")],
@@ -169,6 +174,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for all that is made")
     parser.add_argument("--policies", default=",".join(POLICIES), help="which, in what order")
     parser.add_argument("--minutes", type=float, default=15.0, help="of training for each")
+    parser.add_argument("--steps", type=int, help="of training for each, whatever time they take")
     parser.add_argument("--episodes", type=int, default=20, help="to train from")
     parser.add_argument("--rollouts", type=int, default=50, help="of unseen seeds")
     parser.add_argument("--training-rollouts", type=int, default=5, help="of training seeds")
