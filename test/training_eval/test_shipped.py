@@ -41,10 +41,10 @@ def test_it_is_small_has_a_card_and_fits_its_robot(folder: Path) -> None:
 
 def test_it_does_its_task_and_needs_its_cameras() -> None:
     """On few scenes; the card has the figures of many."""
-    plan = Plan("pick_place", episodes=4, seed=20_030)
+    plan = Plan("pick_place", episodes=4, seed=20_000)
     own = evaluate(plan, checkpoint_path(SHIPPED))
     other = evaluate(replace(plan, pictures_of_seed=1), checkpoint_path(SHIPPED))
-    assert own["successes"] >= 2, [row["success"] for row in own["rollouts"]]
+    assert own["successes"] >= 3, [row["success"] for row in own["rollouts"]]
     assert other["successes"] <= 1, [row["success"] for row in other["rollouts"]]
     assert other["successes"] < own["successes"]
     assert other["average_return"] < 0.5 * own["average_return"]
