@@ -17,7 +17,7 @@ from support.ear import until
 from support.policy_rig import PolicyBench, PolicyRig, robot
 
 PERIOD_NS = 20_000_000
-TOPIC = "/puppet/command"
+TASK = "lift the red cube"
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def check_past(questions: list[dict[str, Any]], ticks: tuple[int, ...]) -> int:
 def test_each_kind_drives_the_robot(bench: PolicyBench, kind: str, execution: str, ticks: tuple[int, ...]) -> None:
     contract = contracts.write(robot(base=False), bench.folder / "robot.yaml")
     checkpoint = checkpoints.make(contract, bench.folder / "checkpoint", kind=kind)
-    rig = PolicyRig(bench, contract, checkpoint, module="support.telling_policy", execution=execution)
+    rig = PolicyRig(bench, contract, checkpoint, module="support.telling_policy", execution=execution, task=TASK)
     rig.run()
     assert rig.value("policy") == kind
     until(lambda: len(shown(rig)) > 30, "questions")
@@ -79,5 +79,6 @@ def test_each_kind_drives_the_robot(bench: PolicyBench, kind: str, execution: st
         assert episode[0]["past"] == [None] * len(ticks), "an episode begins with no past"
         known = check_past(episode, ticks)
         assert known >= len(ticks) * (len(episode) - max(ticks, default=0)) // 2
+    assert {question["task"] for question in questions} == {TASK}
     settled = max(question["settled"] for question in questions)
     assert (settled > 0) == (execution == "real_time")

@@ -54,9 +54,10 @@ def tiny_act(folder: Path, robot: str = "sim_single", chunk: int = 10) -> Path:
     return _tiny("act", folder, robot, chunk, {**SMALL, **BACKBONE, "cvae_layers": 0, "latent_dim": 4})
 
 
-def tiny_flow(folder: Path, robot: str = "sim_single", chunk: int = 10) -> Path:
+def tiny_flow(folder: Path, robot: str = "sim_single", chunk: int = 10, **sizes: Any) -> Path:
     """Save a random flow matching checkpoint that fits a robot."""
-    return _tiny("flow_matching", folder, robot, chunk, {**SMALL, **BACKBONE, "action_layers": 1, "steps": 2})
+    given = {**SMALL, **BACKBONE, "action_layers": 1, "steps": 2, **sizes}
+    return _tiny("flow_matching", folder, robot, chunk, given)
 
 
 def _tiny(kind: str, folder: Path, robot: str, chunk: int, sizes: dict[str, Any]) -> Path:

@@ -171,3 +171,16 @@ def test_each_scene_gets_noise_of_its_own(tmp_path: Path) -> None:
         chunks.append(source.chunk(observation, 0.0))
     assert np.array_equal(chunks[0], chunks[2])
     assert np.abs(chunks[0] - chunks[1]).max() > 0.01
+
+
+def test_a_policy_that_takes_a_task_is_told_it(tmp_path: Path) -> None:
+    layout = Layout(load_contract("sim_single")[0])
+    folder = tiny_flow(tmp_path / "flow", task_dim=16)
+    example = load_policy(folder).example_observation(picture_sizes(layout))
+    example.pop("task")
+    chunks = []
+    for task in ("pick_place", "transfer_cube"):
+        source = PolicySource(folder, layout, task=task)
+        source.reset(0)
+        chunks.append(source.chunk(example, 0.0))
+    assert np.abs(chunks[0] - chunks[1]).max() > 1e-4

@@ -106,7 +106,8 @@ def _observation(config: PolicyConfig, episode: EpisodeReader, row: int) -> dict
 
     period_ns = round(1e9 / episode.rate_hz) if episode.rate_hz else None
     found = past_rows(row, config.past_ticks, episode.stamp_ns, period_ns)
-    return with_past(seen(row), [None if one is None else seen(one) for one in found])
+    told = {"task": episode.task} if episode.task else {}
+    return with_past({**seen(row), **told}, [None if one is None else seen(one) for one in found])
 
 
 def _lines(metrics: ReplayMetrics, seconds: list[float]) -> list[str]:

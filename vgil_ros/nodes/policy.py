@@ -56,7 +56,8 @@ class PolicyNode(SessionNode):
         self.dry_run = self.declare("dry_run", False)
         self.actor = make_actor(self, self.layout, self.config, self.streams)
         self.commands = RobotCommands(self, self.layout, self.period_s)
-        self.input = PolicyInput(ObservationBuilder(self.layout, self.streams), self.config.camera_names)
+        builder = ObservationBuilder(self.layout, self.streams)
+        self.input = PolicyInput(builder, self.config.camera_names, self.task)
         self.rollout = RolloutSink.of(self, self.contract, self.contract_text, self.streams, self.task, self.dry_run)
         self.view = ChunkView(self, self.layout, self.actor, self.period_s)
         self.worker: InferenceWorker[Question] = InferenceWorker(self.infer, self.runtime.reset)
@@ -96,7 +97,7 @@ class PolicyNode(SessionNode):
         Raises:
             VgilError: for every mismatch between checkpoint and robot; nothing has been sent then.
         """
-        self.config, self.runtime = load_for(self, self.layout)
+        self.config, self.runtime = load_for(self, self.layout, self.task)
         keep_all = bool(self.declare("dataset_dir", ""))
         return needed_streams(self.layout, self.config, keep_all=keep_all)
 

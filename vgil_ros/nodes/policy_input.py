@@ -1,4 +1,4 @@
-"""What the policy is shown of a question: joints and RGB pictures, with their past and what is settled."""
+"""What the policy is shown of a question: joints, RGB pictures, the task, with their past and what is settled."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ class PolicyInput:
     Args:
         builder: of the node's streams.
         cameras: those that the policy sees.
+        task: told to a policy that takes a task; empty: the policy's own.
     """
 
-    def __init__(self, builder: ObservationBuilder, cameras: Sequence[str]) -> None:
+    def __init__(self, builder: ObservationBuilder, cameras: Sequence[str], task: str = "") -> None:
         self._builder, self._cameras = builder, tuple(cameras)
+        self._told = {"task": task} if task else {}
 
     def of(self, question: Question) -> dict[str, Any]:
         """The observation of a question.
@@ -32,7 +34,8 @@ class PolicyInput:
             VgilError: a picture does not decode.
         """
         past = [None if one is None else self._seen(one) for one in question.past]
-        return with_committed(with_past(self._seen(question.sample), past), question.committed)
+        now = {**self._seen(question.sample), **self._told}
+        return with_committed(with_past(now, past), question.committed)
 
     def _seen(self, sample: Sample) -> dict[str, Any]:
         observation = self._builder.observation(sample.payloads)

@@ -19,11 +19,12 @@ from vgil_ros.policies.robot_check import compare_with_robot, picture_sizes, unk
 from vgil_ros.policies.runtime import InferenceRuntime, leave_a_core
 
 
-def load_for(node: VgilNode, layout: Layout) -> tuple[PolicyConfig, InferenceRuntime]:
-    """Load the checkpoint in the node's parameters, hold it against the robot, and warm it up.
+def load_for(node: VgilNode, layout: Layout, task: str) -> tuple[PolicyConfig, InferenceRuntime]:
+    """Load the checkpoint in the node's parameters, hold it against the robot and the task, and warm it up.
 
     Raises:
-        VgilError: for a checkpoint that cannot be used, with every mismatch between it and the robot.
+        VgilError: for a checkpoint that cannot be used, with every mismatch between it and the robot, or one that has
+            to be told a task where there is none.
     """
     checkpoint, device = node.declare("checkpoint", ""), node.declare("device", "cpu")
     precision: Any = node.declare("precision", "fp32")
@@ -34,6 +35,8 @@ def load_for(node: VgilNode, layout: Layout) -> tuple[PolicyConfig, InferenceRun
     if wrong:
         lines = "\n".join(f"  - {line}" for line in wrong)
         raise VgilError(f"checkpoint {checkpoint} does not fit robot '{layout.contract.name}':\n{lines}")
+    if policy.config.needs_task and not task:
+        raise VgilError(f"checkpoint {checkpoint} has to be told a task; parameter task is empty, allowed: a text")
     for unknown in unknowns(policy.config):
         node.get_logger().warning(f"the checkpoint does not say its {unknown}: not checked")
     leave_a_core()

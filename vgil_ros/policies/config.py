@@ -119,6 +119,11 @@ class PolicyConfig(Frozen):
         return ()
 
     @property
+    def needs_task(self) -> bool:
+        """Whether every observation has to say, by its "task" or "task_embedding", what is to be done."""
+        return False
+
+    @property
     def optical_flow(self) -> FlowSettings | None:
         """How the flow between past and present pictures is computed, where the policy takes it; None: it does not."""
         return None

@@ -44,7 +44,7 @@ def evaluate(
     """
     contract, _ = load_contract(plan.robot_name)
     with one_thread():
-        source = PolicySource(checkpoint, Layout(contract), plan.device)
+        source = PolicySource(checkpoint, Layout(contract), plan.device, plan.task)
     facts = {"policy": source.config.type, "fingerprint": source.config.fingerprint}
     if workers == 1:
         return facts | evaluate_source(plan, contract, source, videos=videos, progress=progress)

@@ -55,12 +55,14 @@ class PolicySource:
         checkpoint: its folder.
         layout: the robot, against which it is held.
         device: where it runs.
+        task: told to a policy that takes one.
 
     Raises:
         VgilError: for a checkpoint that cannot be used, with every mismatch between it and the robot.
     """
 
-    def __init__(self, checkpoint: Path, layout: Layout, device: str = "cpu") -> None:
+    def __init__(self, checkpoint: Path, layout: Layout, device: str = "cpu", task: str = "") -> None:
+        self._told = {"task": task} if task else {}
         policy = load_policy(checkpoint)
         wrong = compare_with_robot(policy, layout)
         if wrong:
@@ -81,6 +83,6 @@ class PolicySource:
     def chunk(self, observation: Mapping[str, Any], seconds: float) -> np.ndarray:
         """See `ChunkSource.chunk`."""
         began = time.perf_counter()
-        found = self._runtime(observation)
+        found = self._runtime({**observation, **self._told})
         self.inference_s.append(time.perf_counter() - began)
         return found

@@ -41,7 +41,8 @@ def _begin(plan: Plan, checkpoint: Path, videos: Path | None) -> None:
     global _stage
     torch.set_num_threads(1)
     contract, _ = load_contract(plan.robot_name)
-    _stage = Stage(plan, contract, PolicySource(checkpoint, Layout(contract), plan.device), videos)
+    source = PolicySource(checkpoint, Layout(contract), plan.device, plan.task)
+    _stage = Stage(plan, contract, source, videos)
 
 
 def _play(seed: int) -> Played:

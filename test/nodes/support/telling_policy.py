@@ -54,6 +54,7 @@ class TellingPolicy(PolicyNode):
             "past_pictures": [
                 _sum({name: frames[n] for name, frames in past["images"].items()}) for n in range(len(past["known"]))
             ],
+            "task": seen.get("task"),
             "settled": int((seen["committed"]["weight"] == 1).sum()) if "committed" in seen else 0,
         }
         print(f"shown {json.dumps(told)}", flush=True)

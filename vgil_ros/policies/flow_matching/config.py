@@ -74,3 +74,8 @@ class FlowMatchingConfig(PolicyConfig):
         if self.task is not None and not self.task_dim:
             raise ValueError(f"task {self.task!r} is given, but task_dim 0 means that no task is told")
         return self
+
+    @property
+    def needs_task(self) -> bool:
+        """See `PolicyConfig.needs_task`."""
+        return self.task_dim > 0 and self.task is None
