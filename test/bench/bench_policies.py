@@ -2,7 +2,7 @@
 
 `python test/bench/bench_policies.py --out DIR --minutes 15` generates the episodes, trains each policy in turn, and
 writes a table: action L1 on what it was trained on, rollouts of training seeds and of unseen ones, and what one
-inference takes. What is there already is not made again. `--policies` takes some of them, so that two may be trained
+inference takes. It ends with exit code 1 where one has not learned its episodes. What is there already is not made again. `--policies` takes some of them, so that two may be trained
 side by side, one thread each. `flow_matching_1` is a student of one step that begins where flow_matching ended, and is
 trained for as long again. Where other work shares the machine, and the rate of a first trial says little, `--steps`
 gives the steps instead; the table says how long they took.
@@ -35,6 +35,7 @@ POLICIES = {
 }
 TEACHERS = {"flow_matching_1": ("flow_matching", "policy.steps=1")}  # student -> teacher, and what it has otherwise
 ROWS = 256  # of the training episodes, for the action L1
+BOUND = 0.05  # rad (or share of the gripper); what a policy that has learned its 20 episodes stays below
 CALLS = 100
 
 
@@ -163,6 +164,16 @@ def table(found: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def shortcomings(found: list[dict[str, Any]]) -> list[str]:
+    """What a policy that can learn would not show."""
+    return [
+        f"{one['policy']}: action L1 {one['action_l1']:.4f}, {one['training_seeds']['successes']} training seeds done;"
+        f" wanted below {BOUND}, at least 1"
+        for one in found
+        if one["action_l1"] >= BOUND or one["training_seeds"]["successes"] == 0
+    ]
+
+
 def _read(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(path.read_text())
     return found
@@ -194,6 +205,8 @@ def main() -> None:
     report = options.out / f"report_{'_'.join(one['policy'] for one in found)}"
     report.with_suffix(".md").write_text(table(found))
     print(table(found))
+    if wrong := shortcomings(found):
+        sys.exit("\n".join(wrong))
 
 
 if __name__ == "__main__":
