@@ -2,10 +2,12 @@
 
 `python test/bench/bench_policies.py --out DIR --minutes 15` generates the episodes, trains each policy in turn, and
 writes a table: action L1 on what it was trained on, rollouts of training seeds and of unseen ones, and what one
-inference takes. It ends with exit code 1 where one has not learned its episodes. What is there already is not made again. `--policies` takes some of them, so that two may be trained
-side by side, one thread each. `flow_matching_1` is a student of one step that begins where flow_matching ended, and is
-trained for as long again. Where other work shares the machine, and the rate of a first trial says little, `--steps`
-gives the steps instead; the table says how long they took.
+inference takes. It ends with exit code 1 where one has not learned its episodes.
+
+What is there already is not made again. `--policies` takes some of them, so that two may be trained side by side, one
+thread each. `flow_matching_1` is a student of one step that begins where flow_matching ended, and is trained for as
+long again. Where other work shares the machine, and the rate of a first trial says little, `--steps` gives the steps
+instead; the table says how long they took.
 """
 
 from __future__ import annotations
