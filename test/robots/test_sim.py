@@ -210,3 +210,19 @@ def test_photograph_is_for_people() -> None:
     picture = SimRobot(contract(), "pick_place").photograph(60, 80)
     assert picture.shape == (60, 80, 3)
     assert picture.std() > 20
+
+
+@pytest.mark.parametrize("name", ["sim_single", "sim_aloha"])
+def test_which_faces_of_the_cube_to_take_is_never_a_toss_up(name: str) -> None:
+    """A quarter turn of a cube shows nothing: what is turned by 45 degrees from the arm may be taken either way."""
+    robot = SimRobot(contract(name), "pick_place")
+    mount = robot.task.arms[0].model.kinematics.mount
+    turned = []
+    for seed in range(60):
+        robot.reset(seed)
+        cube = robot.objects()["cube"]
+        away = cube[:2, 3] - mount[:2, 3]
+        turn = np.degrees(np.arctan2(cube[1, 0], cube[0, 0]) - np.arctan2(away[1], away[0]))
+        turned.append((turn + 45) % 90 - 45)
+    assert np.abs(turned).max() < 30.01
+    assert np.ptp(turned) > 50
