@@ -1,6 +1,6 @@
 """Loader: samples/s against one that opens the file for each sample and reads as ACT's own data set does, in ratio.
 
-python test/bench/bench_loader.py [--episodes 4] [--rows 60] [--size 480 640] [--workers 2] [--epochs 5]
+python test/bench/bench_loader.py [--episodes 4] [--rows 60] [--size 480 640] [--workers 2] [--epochs 20]
 
 The peer follows the reading steps of act's and act-plus-plus' data sets: open, shape, one row of qpos and of each
 camera, all actions from the row on, JPEG decoded, stacked, channels first, float32 / 255, normalised numbers. Ours
@@ -163,7 +163,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=60)
     parser.add_argument("--size", type=int, nargs=2, default=(480, 640))
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=20)
     arguments = parser.parse_args()
     run(arguments.episodes, arguments.rows, tuple(arguments.size), arguments.workers, arguments.epochs)
 
