@@ -125,3 +125,14 @@ def _pictures(
         check_image(config, index, tuple(picture.shape[len(lead) :]), picture.dtype, when)
         pictures.append(to_tensor(picture, device))
     return pictures
+
+
+def batched(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Put a batch axis of one before every array, however deep; a text becomes a list of one."""
+    out: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            out[key] = batched(value)
+        else:
+            out[key] = [value] if isinstance(value, str) else np.asarray(value)[None]
+    return out

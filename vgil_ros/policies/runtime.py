@@ -17,7 +17,7 @@ from vgil_ros.policies.base import FastPath, Policy
 from vgil_ros.policies.committed import example_committed
 from vgil_ros.policies.cuda_graph import RecordedPass
 from vgil_ros.policies.errors import PolicyError
-from vgil_ros.policies.observation import check_parts
+from vgil_ros.policies.observation import batched, check_parts
 from vgil_ros.policies.staging import Staging, picture_sizes
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -168,23 +168,12 @@ class InferenceRuntime:
 
     def _plain(self, observation: Mapping[str, Any]) -> np.ndarray:
         check_parts(observation)
-        batched = {**_batched(observation), "qpos": np.asarray(observation["qpos"], np.float32)[None]}
-        return self._policy.predict_chunk(batched)[0].float().cpu().numpy()
+        one = {**batched(observation), "qpos": np.asarray(observation["qpos"], np.float32)[None]}
+        return self._policy.predict_chunk(one)[0].float().cpu().numpy()
 
     @staticmethod
     def _compute(fast: FastPath, staging: Staging) -> Callable[[], Tensor]:
         return lambda: fast(staging.qpos, staging.images)
-
-
-def _batched(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Put a batch axis of one before every array, however deep; a text becomes a list of one."""
-    out: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            out[key] = _batched(value)
-        else:
-            out[key] = [value] if isinstance(value, str) else np.asarray(value)[None]
-    return out
 
 
 def leave_a_core() -> None:

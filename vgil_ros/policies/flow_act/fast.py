@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from vgil_ros.policies.act.fast import ActFastPath
 from vgil_ros.policies.backbones import grid_size
 from vgil_ros.policies.flow_act.fusion import resized
-from vgil_ros.policies.observation import check_vector, prepare, prepare_past
+from vgil_ros.policies.observation import batched, check_vector, prepare, prepare_past
 from vgil_ros.policies.optical_flow import field_size
 
 if TYPE_CHECKING:
@@ -35,14 +34,14 @@ class FlowActFastPath(ActFastPath):
 
     def load(self, observation: Mapping[str, Any]) -> None:
         """The past; see `FastPath.load`."""
-        policy, batched = self._policy, _one(observation)
+        policy, one = self._policy, batched(observation)
         device = torch.device("cpu") if self._inside else policy.device
-        _, pictures = prepare(policy.config, batched, device)
+        _, pictures = prepare(policy.config, one, device)
         if not self._inside:
-            for index, flow in enumerate(policy.flows(batched, pictures)):
+            for index, flow in enumerate(policy.flows(one, pictures)):
                 self._buffer(index, pictures[index][0]).copy_(flow[0])
             return
-        past = prepare_past(policy.config, batched, device)
+        past = prepare_past(policy.config, one, device)
         if past is None:
             self._known.zero_()
             return
@@ -82,8 +81,3 @@ class FlowActFastPath(ActFastPath):
                 made = torch.zeros(2, *size, device=device)
             self._buffers[camera] = made
         return self._buffers[camera]
-
-
-def _one(value: Any) -> Any:
-    """Put a batch axis of one before every array."""
-    return {key: _one(one) for key, one in value.items()} if isinstance(value, Mapping) else np.asarray(value)[None]
