@@ -103,6 +103,7 @@ def test_it_goes_slowly_to_the_first_action_replays_and_holds_at_the_end(stage: 
     assert node.wait() == 0, node.output
     assert f"replayed {ROWS} ticks" in node.output
     assert node.output.count("replayed") == 1
+    stage.commands.wait_for_rest(4)
     assert stage.check() > 2 * ROWS
     sent = np.array([heard.values for heard in stage.commands.on(TOPIC)])
     wanted = np.array([Layout(stage.commands.contract).commands(a)[0] for a in stage.actions])
@@ -116,7 +117,6 @@ def test_it_goes_slowly_to_the_first_action_replays_and_holds_at_the_end(stage: 
     driving = [heard for heard in base if heard.values.any()]
     assert ROWS - 3 <= len(driving) <= ROWS
     np.testing.assert_allclose(driving[0].values, [0.2, -0.1], atol=1e-6)
-    assert not any(heard.values.any() for heard in base[-4:]), "the base is at rest at the end"
 
 
 def test_a_first_action_beyond_the_limits_is_reached_at_the_limit(stage: Stage) -> None:
@@ -140,7 +140,7 @@ def test_a_stream_that_stops_holds_and_ctrl_c_ends_it_at_rest(stage: Stage) -> N
     time.sleep(0.5)
     node.send(signal.SIGINT)
     assert node.wait() == 0
-    assert not stage.commands.on("/cmd_vel")[-1].values.any()
+    stage.commands.wait_for_rest(4)
     assert stage.check() > 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from builtin_interfaces.msg import Duration
 from geometry_msgs.msg import Twist
+from rclpy.duration import Duration as RosDuration
 from rclpy.time import Time
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
@@ -82,6 +84,15 @@ class RobotCommands:
         """Publish what was encoded."""
         for publisher, message in messages:
             publisher.publish(message)
+
+    def settle(self, timeout_s: float = 0.2) -> bool:
+        """Wait until every listener has what was sent last; return whether it has. Called before a process ends."""
+        deadline = time.monotonic() + timeout_s
+        settled = True
+        for publisher in self._publishers:
+            left = RosDuration(seconds=max(deadline - time.monotonic(), 0.0))
+            settled &= bool(publisher.wait_for_all_acked(left))
+        return settled
 
     def _publisher(self, kind: type, topic: str) -> Any:
         publisher: Any = self._node.create_publisher(kind, topic, 10)

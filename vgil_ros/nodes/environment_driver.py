@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import rclpy
 from rclpy.context import Context as RosContext
-from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException
 from std_msgs.msg import Bool, Float32
 from std_srvs.srv import Trigger
@@ -192,14 +191,13 @@ class DriverNode(VgilNode):
         """Hold the arms where they are commanded, the base at rest; where nothing was sent yet, send nothing."""
         if self._asked is None:
             return
-        publishers = self._send(None, self.inputs.now_ns())
+        self._send(None, self.inputs.now_ns())
         self._asked = None
-        for publisher in publishers:
-            publisher.wait_for_all_acked(Duration(seconds=0.2))
+        self.commands.settle()
         self.recovered("holding")
 
-    def _send(self, command: Command | None, now: int) -> list[Any]:
-        """Judge a command (None holds), publish it, and return the publishers."""
+    def _send(self, command: Command | None, now: int) -> None:
+        """Judge a command (None holds), and publish it."""
         self._tick += 1
         outcome = self.safety.step(command, self._circumstances(now))
         if command is not None and outcome.holding:
@@ -207,11 +205,8 @@ class DriverNode(VgilNode):
             self.trouble("holding", f"holding: {words}")
         else:
             self.recovered("holding")
-        if outcome.command is None:
-            return []
-        messages = self.commands.encode(outcome.command.positions, outcome.command.base)
-        self.commands.send(messages)
-        return [publisher for publisher, _ in messages]
+        if outcome.command is not None:
+            self.commands.send(self.commands.encode(outcome.command.positions, outcome.command.base))
 
     def _circumstances(self, now: int) -> Context:
         newest = {name: ring.newest for name, ring in self.sync.rings.items()}

@@ -276,6 +276,7 @@ class PolicyNode(SessionNode):
         for _ in range(LAST_WORDS if self._engaged else 0):
             self._hold()
             time.sleep(self.period_s)
+        self.commands.settle()
         self.worker.close()
         super().on_shutdown()
 

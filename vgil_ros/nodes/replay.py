@@ -127,6 +127,7 @@ class Replay(VgilNode):
         for _ in range(LAST_WORDS if self._started else 0):
             self._send(self.safety.step(None, self._circumstances(self.inputs.now_ns())))
             time.sleep(1.0 / self.contract.rate_hz)
+        self.commands.settle()
 
 
 def main() -> None:

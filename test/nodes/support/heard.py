@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from support.ear import until as wait_until
 from support.process import Process
 from support.stall import StallGauge
 from vgil_ros.assets import load_contract
@@ -82,6 +83,11 @@ class Commands:
         for message in heard:
             assert (np.abs(message.values) <= most).all(), message
         return len(heard)
+
+    def wait_for_rest(self, count: int = 1) -> None:
+        """Wait until the last so many commands to the base are zero: what a node said last is read after its end."""
+        topic = self.contract.base.command.topic
+        wait_until(lambda: not any(heard.values.any() for heard in self.on(topic)[-count:]), "the base is at rest")
 
     def moved(self, since: float, until: float = np.inf) -> bool:
         """Whether any arm was sent anywhere else in a span of time."""
