@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vgil_ros.core.history import SLACK_TICKS, History, past_rows, with_past
+from vgil_ros.core.history import SLACK_TICKS, History, past_rows, with_past, with_task
 
 PERIOD = 20_000_000
 TICKS = st.lists(st.integers(1, 6), min_size=1, max_size=3, unique=True).map(lambda t: tuple(sorted(t, reverse=True)))
@@ -120,3 +120,9 @@ def test_a_distance_of_exactly_half_a_period_counts_and_more_does_not(ticks: int
         history: History[int] = History((ticks,), PERIOD)
         history.push(off, 1)
         assert (history.past(ticks * PERIOD)[0] is not None) is known
+
+
+def test_a_task_is_told_where_there_is_one() -> None:
+    observation = {"qpos": np.zeros(2, np.float32)}
+    assert with_task(observation, "stack") == {**observation, "task": "stack"}
+    assert with_task(observation, "") == observation

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.history import past_rows, with_past
+from vgil_ros.core.history import past_rows, with_past, with_task
 from vgil_ros.episodes.reader import EpisodeReader, read_episode
 from vgil_ros.policies import PolicyConfig, load_policy
 from vgil_ros.policies.replay import SUSPICION, ReplayMetrics, diagnose, replay
@@ -106,8 +106,7 @@ def _observation(config: PolicyConfig, episode: EpisodeReader, row: int) -> dict
 
     period_ns = round(1e9 / episode.rate_hz) if episode.rate_hz else None
     found = past_rows(row, config.past_ticks, episode.stamp_ns, period_ns)
-    told = {"task": episode.task} if episode.task else {}
-    return with_past({**seen(row), **told}, [None if one is None else seen(one) for one in found])
+    return with_task(with_past(seen(row), [None if one is None else seen(one) for one in found]), episode.task or "")
 
 
 def _lines(metrics: ReplayMetrics, seconds: list[float]) -> list[str]:

@@ -24,8 +24,7 @@ from vgil_ros.core.layout import Layout
 from vgil_ros.episodes.movie import write_movie
 from vgil_ros.episodes.naming import episodes_in
 from vgil_ros.episodes.reader import EpisodeReader
-from vgil_ros.policies import load_policy
-from vgil_ros.policies.robot_check import compare_with_robot
+from vgil_ros.policies.robot_check import load_for_robot
 from vgil_ros.robots.sim.tasks import task_class
 from vgil_ros.training.evaluation import Plan, settings
 from vgil_ros.training.statistics_of_rollouts import Rollout, summarise
@@ -55,9 +54,7 @@ def evaluate_over_ros(
     if plan.pictures_of_seed is not None:
         raise VgilError("--pictures-of-seed cannot be handed on to the nodes; allowed: without it, or without ROS")
     contract, _ = load_contract(plan.robot_name)
-    policy = load_policy(checkpoint)
-    if wrong := compare_with_robot(policy, Layout(contract)):
-        raise VgilError(f"checkpoint {checkpoint} does not fit robot '{contract.name}': {'; '.join(wrong)}")
+    policy = load_for_robot(checkpoint, Layout(contract))
     check_mode(plan.mode, policy.config.type, policy.takes_committed)
     began = time.perf_counter()
     if videos is not None:

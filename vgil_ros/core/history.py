@@ -107,3 +107,8 @@ def with_past(observation: Mapping[str, Any], found: Sequence[Mapping[str, Any] 
         "known": np.array([one is not None for one in found]),
     }
     return {**observation, "past": past}
+
+
+def with_task(observation: Mapping[str, Any], task: str) -> dict[str, Any]:
+    """Give an observation together with its task, under "task"; as it is where the task is empty."""
+    return {**observation, "task": task} if task else dict(observation)

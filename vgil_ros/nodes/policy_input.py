@@ -7,7 +7,7 @@ from typing import Any
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.execution import with_committed
-from vgil_ros.core.history import with_past
+from vgil_ros.core.history import with_past, with_task
 from vgil_ros.core.sync import Sample
 from vgil_ros.core.timesteps import ObservationBuilder
 from vgil_ros.episodes.pictures import to_rgb
@@ -25,7 +25,7 @@ class PolicyInput:
 
     def __init__(self, builder: ObservationBuilder, cameras: Sequence[str], task: str = "") -> None:
         self._builder, self._cameras = builder, tuple(cameras)
-        self._told = {"task": task} if task else {}
+        self._task = task
 
     def of(self, question: Question) -> dict[str, Any]:
         """The observation of a question.
@@ -34,8 +34,8 @@ class PolicyInput:
             VgilError: a picture does not decode.
         """
         past = [None if one is None else self._seen(one) for one in question.past]
-        now = {**self._seen(question.sample), **self._told}
-        return with_committed(with_past(now, past), question.committed)
+        now = with_past(self._seen(question.sample), past)
+        return with_committed(with_task(now, self._task), question.committed)
 
     def _seen(self, sample: Sample) -> dict[str, Any]:
         observation = self._builder.observation(sample.payloads)

@@ -13,9 +13,9 @@ from vgil_ros.core.execution import check_mode, make_executor
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.streams import Kind, StreamSpec, streams_of
 from vgil_ros.nodes.runtime import VgilNode
-from vgil_ros.policies import PolicyConfig, load_policy
+from vgil_ros.policies import PolicyConfig
 from vgil_ros.policies.registry import policy_class
-from vgil_ros.policies.robot_check import compare_with_robot, picture_sizes, unknowns
+from vgil_ros.policies.robot_check import load_for_robot, picture_sizes, unknowns
 from vgil_ros.policies.runtime import InferenceRuntime, leave_a_core
 
 
@@ -30,11 +30,7 @@ def load_for(node: VgilNode, layout: Layout, task: str) -> tuple[PolicyConfig, I
     precision: Any = node.declare("precision", "fp32")
     if not checkpoint:
         raise VgilError("parameter checkpoint is empty; allowed: a checkpoint folder, or a name in models/")
-    policy = load_policy(checkpoint_path(checkpoint), device="cpu")
-    wrong = compare_with_robot(policy, layout)
-    if wrong:
-        lines = "\n".join(f"  - {line}" for line in wrong)
-        raise VgilError(f"checkpoint {checkpoint} does not fit robot '{layout.contract.name}':\n{lines}")
+    policy = load_for_robot(checkpoint_path(checkpoint), layout)
     if policy.config.needs_task and not task:
         raise VgilError(f"checkpoint {checkpoint} has to be told a task; parameter task is empty, allowed: a text")
     for unknown in unknowns(policy.config):

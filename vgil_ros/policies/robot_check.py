@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import Layout
 from vgil_ros.policies.base import Policy
+from vgil_ros.policies.checkpoint import load_policy
 from vgil_ros.policies.config import PolicyConfig
 
 RATE_TOLERANCE = 0.01  # of the rate: 50 and 49.9 Hz are the same
@@ -45,6 +48,19 @@ def facts_of(layout: Layout) -> RobotFacts:
 def picture_sizes(layout: Layout) -> dict[str, tuple[int, int]]:
     """(height, width) of a robot's cameras, but for depth."""
     return {camera.name: (camera.height, camera.width) for camera in layout.contract.cameras if camera.type != "depth"}
+
+
+def load_for_robot(checkpoint: str | Path, layout: Layout) -> Policy:
+    """Load a checkpoint folder that is to move a robot.
+
+    Raises:
+        VgilError: for a checkpoint that cannot be used, or with every mismatch between it and the robot, one a line.
+    """
+    policy = load_policy(checkpoint)
+    if wrong := compare_with_robot(policy, layout):
+        lines = "\n".join(f"  - {line}" for line in wrong)
+        raise VgilError(f"checkpoint {checkpoint} does not fit robot '{layout.contract.name}':\n{lines}")
+    return policy
 
 
 def compare_with_robot(policy: Policy, layout: Layout) -> list[str]:

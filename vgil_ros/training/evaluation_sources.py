@@ -9,10 +9,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from vgil_ros.core.errors import VgilError
+from vgil_ros.core.history import with_task
 from vgil_ros.core.layout import Layout
-from vgil_ros.policies import load_policy
-from vgil_ros.policies.robot_check import compare_with_robot, picture_sizes
+from vgil_ros.policies.robot_check import load_for_robot, picture_sizes
 from vgil_ros.policies.runtime import InferenceRuntime
 
 
@@ -62,12 +61,8 @@ class PolicySource:
     """
 
     def __init__(self, checkpoint: Path, layout: Layout, device: str = "cpu", task: str = "") -> None:
-        self._told = {"task": task} if task else {}
-        policy = load_policy(checkpoint)
-        wrong = compare_with_robot(policy, layout)
-        if wrong:
-            lines = "\n".join(f"  - {line}" for line in wrong)
-            raise VgilError(f"checkpoint {checkpoint} does not fit robot '{layout.contract.name}':\n{lines}")
+        self._task = task
+        policy = load_for_robot(checkpoint, layout)
         self.config = policy.config
         self.horizon, self.action_dim = policy.config.chunk_size, policy.config.action_dim
         self.cameras, self.past_ticks = policy.config.camera_names, policy.config.past_ticks
@@ -83,6 +78,6 @@ class PolicySource:
     def chunk(self, observation: Mapping[str, Any], seconds: float) -> np.ndarray:
         """See `ChunkSource.chunk`."""
         began = time.perf_counter()
-        found = self._runtime({**observation, **self._told})
+        found = self._runtime(with_task(observation, self._task))
         self.inference_s.append(time.perf_counter() - began)
         return found
