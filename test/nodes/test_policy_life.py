@@ -169,6 +169,7 @@ def test_episodes_of_a_length_end_with_exit_0_and_hold_what_was_sent(bench: Poli
     assert rig.policy.wait() == 0, rig.policy.output
     files = sorted(bench.episodes.glob("*.hdf5"))
     assert [file.name for file in files] == ["episode_0.hdf5", "episode_1.hdf5"]
+    rig.commands.wait_for_rest(4)
     layout = Layout(rig.commands.contract)
     sent = rig.commands.on(TOPIC)
     stamps = np.array([message.stamp for message in sent])
