@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vgil_ros.core.acting import JUMPS_OVER, Actor, joint_limits, safety_for
+from vgil_ros.core.acting import JUMPS_OVER, ActingOptions, Actor, joint_limits, make_actor, safety_for
 from vgil_ros.core.contract import parse_contract
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.execution import make_executor
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.safety import Context
 from vgil_ros.core.session import Command, Session, State
+from vgil_ros.core.streams import policy_streams
 
 PERIOD, HORIZON = 0.02, 8
 TEXT = """
@@ -49,6 +50,45 @@ def at(tick: int, **changes: Any) -> Context:
     now = tick * 20_000_000
     given = {"measured": np.array([0.0, 0.5]), "stream_ages_ns": {"cam": 0}, "last_policy_ns": now, **changes}
     return Context(tick=tick, now_ns=now, period_s=PERIOD, **given)
+
+
+def made(horizon: int, play_ticks: int, options: ActingOptions) -> Actor:
+    layout = Layout(parse_contract(TEXT, "test"))
+    streams = policy_streams(layout.contract, cameras=())
+    return make_actor(options, layout, streams, horizon=horizon, action_dim=layout.dim, play_ticks=play_ticks)
+
+
+@pytest.mark.parametrize(("coefficient", "expected"), [(None, 0.4975), (0.0, 0.5), (2.0, 0.1192), (-2.0, 0.8808)])
+def test_the_ensemble_weighs_by_its_coefficient(coefficient: float | None, expected: float) -> None:
+    executor = made(HORIZON, HORIZON, ActingOptions(ensemble_coefficient=coefficient)).executor
+    executor.add_chunk(0, np.zeros((HORIZON, 2)))
+    executor.add_chunk(1, np.ones((HORIZON, 2)))
+    action = executor.action(1)
+    assert action is not None
+    np.testing.assert_allclose(action, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("horizon", "play_ticks", "options", "expected"),
+    [
+        (30, 30, ActingOptions("open_loop"), 20),  # 200 ms are 10 ticks
+        (30, 8, ActingOptions("open_loop"), 8),
+        (30, 30, ActingOptions("open_loop", silence_ns=400_000_000), 10),
+        (8, 8, ActingOptions("open_loop"), 1),
+        (30, 30, ActingOptions("open_loop", query_every=25), 25),
+    ],
+)
+def test_an_open_loop_asks_while_its_chunk_lasts(
+    horizon: int, play_ticks: int, options: ActingOptions, expected: int
+) -> None:
+    executor = made(horizon, play_ticks, options).executor
+    executor.add_chunk(0, np.zeros((horizon, 2)))
+    assert [executor.wants_inference(tick) for tick in (expected - 1, expected)] == [False, True]
+
+
+def test_an_option_of_another_mode_is_refused() -> None:
+    with pytest.raises(VgilError, match=r"execution async: unknown option coefficient; allowed are"):
+        made(30, 30, ActingOptions("async", ensemble_coefficient=0.1))
 
 
 def test_limits_of_a_gripper_are_in_its_normalised_units() -> None:

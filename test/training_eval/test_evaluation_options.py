@@ -108,6 +108,7 @@ def test_the_scenes_own_pictures_are_no_others() -> None:
         (["--workers", "2"], "--over-ros runs one robot at the wall clock's pace: allowed is 1"),
         (["--pictures-of-seed", "99"], "--pictures-of-seed cannot be handed on to the nodes"),
         (["--query-every", "5"], "--query-every cannot be handed on"),
+        (["--ensemble-coefficient", "0"], "--ensemble-coefficient cannot be handed on"),
     ],
 )
 def test_what_the_nodes_cannot_do_is_refused(
@@ -123,6 +124,15 @@ def test_what_the_nodes_cannot_do_is_refused(
 def test_an_unknown_task_is_named_before_its_robot() -> None:
     with pytest.raises(VgilError, match=r"task 'pick_plaze' is unknown; allowed: \['pick_place', 'transfer_cube'\]"):
         Plan("pick_plaze")
+
+
+def test_the_ensembles_coefficient_is_played_and_stands_in_the_report(checkpoint: Path) -> None:
+    found = [
+        evaluate(Plan("pick_place", episodes=1, seed=3, episode_len=40, ensemble_coefficient=given), checkpoint)
+        for given in (None, 0.01, -1.0)
+    ]
+    assert [report["ensemble_coefficient"] for report in found] == [None, 0.01, -1.0]
+    assert found[0]["jumps"] == found[1]["jumps"] != found[2]["jumps"]
 
 
 def test_the_command_says_and_writes_what_it_found(

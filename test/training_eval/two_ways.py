@@ -20,7 +20,7 @@ import torch
 from vgil_ros.assets import load_contract
 from vgil_ros.core.execution import measure_jumps
 from vgil_ros.core.layout import Layout
-from vgil_ros.core.streams import Kind, streams_of
+from vgil_ros.core.streams import policy_streams
 from vgil_ros.policies import Normalizer, Policy, PolicyConfig
 from vgil_ros.policies.base import LossOutput
 from vgil_ros.policies.committed import Committed, prepare_committed
@@ -30,7 +30,7 @@ from vgil_ros.policies.guidance import guide_flow, guided_output
 from vgil_ros.policies.noise import NoiseSource
 from vgil_ros.policies.observation import prepare
 from vgil_ros.policies.runtime import InferenceRuntime
-from vgil_ros.training.evaluation import Plan, make_actor
+from vgil_ros.training.evaluation import Plan, actor_for
 from vgil_ros.training.evaluation_rollout import RolloutRunner
 from vgil_ros.training.evaluation_sources import ChunkSource
 from vgil_ros.training.evaluation_world import SimWorld
@@ -230,9 +230,9 @@ def play(source: ChunkSource, mode: str, seeds: range, latency_ms: float = 200.0
     """Rollouts on the simulated robot, asked about whenever no inference is under way."""
     contract, _ = load_contract(ROBOT)
     plan = Plan(TASK, ROBOT, execution=mode, query_every=1, latency_ms=latency_ms)
-    streams = tuple(s for s in streams_of(contract, masters=False) if s.kind not in (Kind.IMAGE, Kind.DEPTH))
+    streams = policy_streams(contract, cameras=())
     world = SimWorld(contract, TASK, operator=False, streams=streams)
-    actor = make_actor(plan, world.layout, source, streams)
+    actor = actor_for(plan, world.layout, source, streams)
     asked: list[np.ndarray] = []
     give = actor.executor.action
 

@@ -30,6 +30,10 @@ def evaluate(
         float, typer.Option(min=0, help="simulated time of an inference; over ROS it takes what it takes")
     ] = 20.0,
     query_every: Annotated[Optional[int], typer.Option(min=1, help="ticks between questions")] = None,  # noqa: UP045
+    ensemble_coefficient: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="temporal_ensemble: above 0 the oldest prediction weighs most, below 0 the newest"),
+    ] = None,
     episode_len: Annotated[Optional[int], typer.Option(min=1, help="ticks; the task's usual if left out")] = None,  # noqa: UP045
     device: Annotated[str, typer.Option(help="where the policy runs")] = "cpu",
     workers: Annotated[int, typer.Option(min=1, help="processes; the result does not depend on it")] = 1,
@@ -54,6 +58,7 @@ def evaluate(
         episode_len=episode_len,
         device=device,
         pictures_of_seed=pictures_of_seed,
+        ensemble_coefficient=ensemble_coefficient,
     )
     if over_ros and workers > 1:
         raise VgilError(f"--workers is {workers}; --over-ros runs one robot at the wall clock's pace: allowed is 1")

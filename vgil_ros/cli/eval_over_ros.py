@@ -49,8 +49,10 @@ def evaluate_over_ros(
     Raises:
         VgilError: where the checkpoint does not fit, or the nodes do not come up or end early, with their last words.
     """
-    if plan.query_every is not None:
-        raise VgilError("--query-every cannot be handed on by the launch file; allowed: without it, or without ROS")
+    for name in ("query_every", "ensemble_coefficient"):
+        if getattr(plan, name) is not None:
+            option = "--" + name.replace("_", "-")
+            raise VgilError(f"{option} cannot be handed on by the launch file; allowed: without it, or without ROS")
     if plan.pictures_of_seed is not None:
         raise VgilError("--pictures-of-seed cannot be handed on to the nodes; allowed: without it, or without ROS")
     contract, _ = load_contract(plan.robot_name)

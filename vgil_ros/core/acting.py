@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.execution import ChunkExecutor, Committed, RealTime, measure_jumps
+from vgil_ros.core.execution import ChunkExecutor, Committed, RealTime, make_executor, measure_jumps
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.safety import Command, Context, JointLimits, Outcome, SafetyPipeline, standard_limits
+from vgil_ros.core.streams import StreamSpec
 
 JUMPS_OVER = 15_000  # ticks: the jump metric looks back over so many commands, so that memory stays flat
 MARKER = 0.5  # an end marker above this, for as many ticks as the contract has rows, ends the episode
@@ -110,3 +113,52 @@ class Actor:
             return {}
         found = measure_jumps(np.stack(self.sent))
         return {"max": float(found.bend_max.max()), "p99": float(found.bend_p99.max())}
+
+
+@dataclass(frozen=True)
+class ActingOptions:
+    """How chunks are played. The defaults are the policy node's.
+
+    Attributes:
+        execution: the mode (`core.execution.EXECUTORS`).
+        query_every: ticks between questions; None is the mode's usual.
+        ensemble_coefficient: m of `temporal_ensemble`; None is its usual.
+        silence_ns: how long the policy may be silent.
+        age_ns: how old a stream, or the observation behind a chunk, may be.
+        soft_start: share of the velocity limits at which the robot goes to the first action.
+    """
+
+    execution: str = "temporal_ensemble"
+    query_every: int | None = None
+    ensemble_coefficient: float | None = None
+    silence_ns: int = 200_000_000
+    age_ns: int = 200_000_000
+    soft_start: float = 0.2
+
+
+def make_actor(
+    options: ActingOptions,
+    layout: Layout,
+    streams: Sequence[StreamSpec],
+    *,
+    horizon: int,
+    action_dim: int,
+    play_ticks: int,
+) -> Actor:
+    """The actor for chunks (horizon, action_dim), of which a policy wants `play_ticks` rows to be played.
+
+    Raises:
+        VgilError: for an unknown mode, or an option or a value that it does not take.
+    """
+    given: dict[str, Any] = {}
+    if options.ensemble_coefficient is not None:
+        given["coefficient"] = options.ensemble_coefficient
+    if options.query_every is not None:
+        given["query_every"] = options.query_every
+    elif options.execution == "open_loop":  # early enough that the chunk lasts until any answer the watchdog lets pass
+        slack = math.ceil(options.silence_ns / 1e9 * layout.contract.rate_hz)
+        given["query_every"] = max(1, min(play_ticks, horizon - slack))
+    executor = make_executor(options.execution, horizon, action_dim, **given)
+    ages = {spec.name: options.age_ns for spec in streams} | {"observation": options.age_ns}
+    safety = safety_for(layout, ages, max_silence_ns=options.silence_ns, soft_start=options.soft_start)
+    return Actor(layout, executor, safety, action_dim)

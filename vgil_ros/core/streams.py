@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum, IntFlag
 
@@ -78,3 +79,9 @@ def streams_of(contract: Contract, *, masters: bool = True) -> tuple[StreamSpec,
     if contract.base:
         found.append(StreamSpec("base", Kind.BASE, contract.base.odom.topic, default, _ns(contract.base.latency_ms)))
     return tuple(found)
+
+
+def policy_streams(contract: Contract, cameras: Collection[str]) -> tuple[StreamSpec, ...]:
+    """What a policy is shown: the streams without masters, and of the cameras those that it uses."""
+    pictures = (Kind.IMAGE, Kind.DEPTH)
+    return tuple(s for s in streams_of(contract, masters=False) if s.kind not in pictures or s.name in cameras)

@@ -21,7 +21,7 @@ from vgil_ros.core.history import History
 from vgil_ros.core.safety import Context, Outcome
 from vgil_ros.core.session import Command as Ask
 from vgil_ros.core.session import Reply, State
-from vgil_ros.core.streams import StreamSpec
+from vgil_ros.core.streams import StreamSpec, policy_streams, streams_of
 from vgil_ros.core.sync import Miss, Sample
 from vgil_ros.core.sync.types import Reason
 from vgil_ros.core.timesteps import ObservationBuilder
@@ -32,7 +32,7 @@ from vgil_ros.nodes.commands import RobotCommands
 from vgil_ros.nodes.inference import InferenceWorker
 from vgil_ros.nodes.interventions import InterventionTeller
 from vgil_ros.nodes.policy_input import PolicyInput
-from vgil_ros.nodes.policy_setup import load_for, make_actor, needed_streams
+from vgil_ros.nodes.policy_setup import actor_for, load_for
 from vgil_ros.nodes.questions import Question, Questions
 from vgil_ros.nodes.rollout_sink import RolloutSink
 from vgil_ros.nodes.runtime import run
@@ -54,7 +54,7 @@ class PolicyNode(SessionNode):
         sys.setswitchinterval(0.0001)  # the inference thread must not keep the control loop waiting
         self.period_s = 1.0 / self.contract.rate_hz
         self.dry_run = self.declare("dry_run", False)
-        self.actor = make_actor(self, self.layout, self.config, self.streams)
+        self.actor = actor_for(self, self.layout, self.config, self.streams)
         self.commands = RobotCommands(self, self.layout, self.period_s)
         builder = ObservationBuilder(self.layout, self.streams)
         self.input = PolicyInput(builder, self.config.camera_names, self.task)
@@ -98,8 +98,9 @@ class PolicyNode(SessionNode):
             VgilError: for every mismatch between checkpoint and robot; nothing has been sent then.
         """
         self.config, self.runtime = load_for(self, self.layout, self.task)
-        keep_all = bool(self.declare("dataset_dir", ""))
-        return needed_streams(self.layout, self.config, keep_all=keep_all)
+        records = bool(self.declare("dataset_dir", ""))
+        everything = streams_of(self.contract, masters=False)
+        return everything if records else policy_streams(self.contract, self.config.camera_names)
 
     def infer(self, question: Question) -> np.ndarray:
         """In the inference thread: a sample's observation, with its past, through the policy, chunk (H, A)."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import Any
 
 from vgil_ros.assets import checkpoint_path
-from vgil_ros.core.acting import Actor, safety_for
+from vgil_ros.core.acting import ActingOptions, Actor, make_actor
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.execution import check_mode, make_executor
+from vgil_ros.core.execution import check_mode
 from vgil_ros.core.layout import Layout
-from vgil_ros.core.streams import Kind, StreamSpec, streams_of
+from vgil_ros.core.streams import StreamSpec
 from vgil_ros.nodes.runtime import VgilNode
 from vgil_ros.policies import PolicyConfig
 from vgil_ros.policies.registry import policy_class
@@ -46,33 +45,22 @@ def load_for(node: VgilNode, layout: Layout, task: str) -> tuple[PolicyConfig, I
     return policy.config, runtime
 
 
-def needed_streams(layout: Layout, config: PolicyConfig, *, keep_all: bool) -> tuple[StreamSpec, ...]:
-    """The streams without masters: all of them, or without the cameras that the policy does not use."""
-    streams = streams_of(layout.contract, masters=False)
-    used = set(config.camera_names)
-    return tuple(s for s in streams if s.kind not in (Kind.IMAGE, Kind.DEPTH) or keep_all or s.name in used)
-
-
-def make_actor(node: VgilNode, layout: Layout, config: PolicyConfig, streams: tuple[StreamSpec, ...]) -> Actor:
+def actor_for(node: VgilNode, layout: Layout, config: PolicyConfig, streams: tuple[StreamSpec, ...]) -> Actor:
     """The executor and the safety limits in the node's parameters.
 
     Raises:
         VgilError: for an unknown mode, or a value that is not allowed.
     """
-    silence_ns = int(node.declare("watchdog_ms", 200.0) * 1e6)
     mode, every = node.declare("execution", "temporal_ensemble"), node.declare("query_every", 0)
     coefficient = node.declare("ensemble_coefficient", 0.01)
     check_mode(mode, config.type, policy_class(config.type).takes_committed)
-    options: dict[str, Any] = {}
-    if mode == "temporal_ensemble":
-        options["coefficient"] = coefficient
-    if every:
-        options["query_every"] = every
-    elif mode == "open_loop":  # asked early enough that the chunk lasts until any answer that the watchdog lets pass
-        slack = math.ceil(silence_ns / 1e9 * layout.contract.rate_hz)
-        options["query_every"] = max(1, min(config.play_ticks, config.chunk_size - slack))
-    executor = make_executor(mode, config.chunk_size, config.action_dim, **options)
-    old_ns = int(node.declare("max_age_ms", 200.0) * 1e6)
-    ages = {spec.name: old_ns for spec in streams} | {"observation": old_ns}
-    safety = safety_for(layout, ages, max_silence_ns=silence_ns, soft_start=node.declare("soft_start", 0.2))
-    return Actor(layout, executor, safety, config.action_dim)
+    options = ActingOptions(
+        mode,
+        query_every=every or None,
+        ensemble_coefficient=coefficient if mode == "temporal_ensemble" else None,
+        silence_ns=int(node.declare("watchdog_ms", 200.0) * 1e6),
+        age_ns=int(node.declare("max_age_ms", 200.0) * 1e6),
+        soft_start=node.declare("soft_start", 0.2),
+    )
+    chunk = {"horizon": config.chunk_size, "action_dim": config.action_dim, "play_ticks": config.play_ticks}
+    return make_actor(options, layout, streams, **chunk)

@@ -13,7 +13,7 @@ from vgil_ros.core.acting import safety_for
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import POSITION, Layout
 from vgil_ros.core.safety import Command, Context, Outcome
-from vgil_ros.core.streams import Kind, streams_of
+from vgil_ros.core.streams import Kind, policy_streams
 from vgil_ros.core.sync import Synchronizer
 from vgil_ros.episodes.reader import read_episode
 from vgil_ros.nodes.commands import RobotCommands
@@ -36,8 +36,7 @@ class Replay(VgilNode):
         self.actions, self.base = self._read(path)
         self.dry_run = self.declare("dry_run", False)
         period = 1.0 / self.contract.rate_hz
-        pictures = (Kind.IMAGE, Kind.DEPTH)
-        self.streams = tuple(s for s in streams_of(self.contract, masters=False) if s.kind not in pictures)
+        self.streams = policy_streams(self.contract, cameras=())
         self.sync = Synchronizer(self.streams, self.contract.sync, self.contract.rate_hz)
         self.inputs = StreamInputs(self, self.contract, self.sync)
         ages = {spec.name: MAX_AGE_NS for spec in self.streams}

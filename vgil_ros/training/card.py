@@ -103,11 +103,13 @@ def _how(report: Mapping[str, Any]) -> str:
 
 def command(checkpoint: str, report: Mapping[str, Any]) -> str:
     """The command that makes a report."""
+    coefficient = report.get("ensemble_coefficient")  # reports from before it could be given lack it
     parts: Sequence[str] = [
         f"vgil eval --checkpoint {checkpoint} --task {report['task']}",
         f"--episodes {report['episodes']} --seed {report['seed']}",
         f"--execution {report['execution']}",
         *([f"--query-every {report['query_every']}"] if report["query_every"] else []),
+        *([] if coefficient is None else [f"--ensemble-coefficient {coefficient:g}"]),
         *([f"--pictures-of-seed {report['pictures_of_seed']}"] if report["pictures_of_seed"] is not None else []),
         *(["--over-ros"] if report["over_ros"] else []),
     ]

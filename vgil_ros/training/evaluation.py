@@ -12,12 +12,12 @@ from vgil_ros.core.contract import Contract
 from vgil_ros.core.layout import Layout
 from vgil_ros.training.evaluation_plan import USUAL_ROBOTS, Plan, settings
 from vgil_ros.training.evaluation_sources import ChunkSource, PolicySource
-from vgil_ros.training.evaluation_stage import Played, Stage, make_actor, one_thread
+from vgil_ros.training.evaluation_stage import Played, Stage, actor_for, one_thread
 from vgil_ros.training.evaluation_workers import play_all
 from vgil_ros.training.statistics_of_rollouts import Rollout, percentiles, summarise
 from vgil_ros.training.videos import ContactSheet
 
-__all__ = ["USUAL_ROBOTS", "Plan", "evaluate", "evaluate_source", "make_actor", "settings"]
+__all__ = ["USUAL_ROBOTS", "Plan", "actor_for", "evaluate", "evaluate_source", "settings"]
 
 Progress = Callable[[Rollout], None]
 

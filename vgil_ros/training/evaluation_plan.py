@@ -22,6 +22,7 @@ class Plan:
         episodes, seed: rollouts of the scenes `seed`, `seed + 1`, ...
         execution: how chunks are played (`core.execution.EXECUTORS`); None is the policy node's default.
         query_every: ticks between questions, for the modes that have it.
+        ensemble_coefficient: m of `temporal_ensemble`; None is the policy node's default.
         latency_ms: simulated time of one inference. A fixed figure, so that a seed gives the same result on any load;
             `machine.inference_ms` in the report says what it really took.
         episode_len: ticks; None takes the task's usual length.
@@ -40,6 +41,7 @@ class Plan:
     episode_len: int | None = None
     device: str = "cpu"
     pictures_of_seed: int | None = None
+    ensemble_coefficient: float | None = None
 
     def __post_init__(self) -> None:
         task_class(self.task)  # before a usual robot is looked for that would not fit either
@@ -81,6 +83,7 @@ def settings(plan: Plan) -> dict[str, Any]:
         "seed": plan.seed,
         "execution": plan.mode,
         "query_every": plan.query_every,
+        "ensemble_coefficient": plan.ensemble_coefficient,
         "episode_len": plan.ticks,
         "latency_ms": plan.latency_ms,
         "pictures_of_seed": plan.pictures_of_seed,
