@@ -5,14 +5,29 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+pytest.importorskip("rclpy")
+pytest.importorskip("torch")
+
+from support import contracts
+from support.policy_rig import robot
+
+from vgil_ros.assets import load_contract
+from vgil_ros.core.acting import ActingOptions, make_actor
 from vgil_ros.core.errors import VgilError
+from vgil_ros.core.history import History
+from vgil_ros.core.layout import Layout
+from vgil_ros.core.sync import Sample
 from vgil_ros.nodes.inference import Answer, InferenceWorker
+from vgil_ros.nodes.questions import Question, Questions
 from vgil_ros.nodes.timing import Deadlines, Durations, TickCounter
 
 PERIOD_NS = 20_000_000
@@ -82,7 +97,7 @@ def soon(condition: Callable[[], object]) -> None:
         time.sleep(0.002)
 
 
-def collect(worker: InferenceWorker[int]) -> list[Answer]:
+def collect(worker: InferenceWorker[Any]) -> list[Answer]:
     found: list[Answer] = []
     soon(lambda: found.extend(worker.answers()) or found)  # type: ignore[func-returns-value]
     return found
@@ -118,6 +133,32 @@ def test_an_answer_of_the_last_episode_is_not_played_in_this_one() -> None:
     assert worker.ask(0, 2, 1)
     asked.go.release()
     assert [answer.tick for answer in collect(worker)] == [0]
+    worker.close()
+
+
+def test_an_episode_that_begins_at_once_knows_nothing_of_the_one_before(tmp_path: Path) -> None:
+    contract, _ = load_contract(str(contracts.write(robot(base=False), tmp_path / "robot.yaml")))
+    layout = Layout(contract)
+    actor = make_actor(ActingOptions(), layout, (), horizon=8, action_dim=layout.dim, play_ticks=8)
+    heard: SimpleQueue[Question] = SimpleQueue()
+
+    def infer(question: Question) -> np.ndarray:
+        heard.put(question)
+        return np.zeros((8, layout.dim))
+
+    worker: InferenceWorker[Question] = InferenceWorker(infer, lambda: None)
+    node: Any = None  # only troubles are said by it
+    questions = Questions(node, actor, worker, History((2, 1), PERIOD_NS))
+    pasts = []
+    for stamp, begins in ((0, True), (1, False), (2, False), (3, True), (4, False)):  # in ticks of one clock
+        if begins:
+            questions.new_episode()
+            origin = ORIGIN + stamp * PERIOD_NS
+        questions.observe(Sample(stamp, ORIGIN + stamp * PERIOD_NS, (), np.zeros(0, np.int64), np.zeros(0, np.uint8)))
+        questions.ask(stamp, TickCounter(50.0, origin), 0)
+        pasts.append([None if one is None else one.tick for one in heard.get(timeout=20).past])
+        collect(worker)
+    assert pasts == [[None, None], [None, 0], [0, 1], [None, None], [None, 3]]
     worker.close()
 
 

@@ -1,7 +1,8 @@
 """The policy node, which says what its policy is shown: `python -m support.telling_policy --ros-args ...`.
 
 One line for each question, `shown {...}` as JSON: stamps of the observation and of its past (null where unknown), check
-sums of their pictures, what the policy was told of its past, and how many actions were settled.
+sums of their pictures, what the policy was told of its past, and how many actions were settled. One line for each
+episode, `begun STAMP`: where its ticks are counted from.
 """
 
 from __future__ import annotations
@@ -41,6 +42,10 @@ class TellingPolicy(PolicyNode):
         streams = super().choose_streams()
         self.heard = self.runtime = Heard(self.runtime)  # type: ignore[assignment]
         return streams
+
+    def begin(self) -> None:
+        super().begin()
+        print(f"begun {self.ticks.origin_ns}", flush=True)
 
     def infer(self, question: Question) -> np.ndarray:
         chunk = super().infer(question)
