@@ -22,6 +22,7 @@ from vgil_ros.nodes.runtime import VgilNode
 from vgil_ros.nodes.template import Template
 
 Encoded = list[tuple[Any, Any]]  # (publisher, message or the bytes of one)
+LAST_WORDS = 5  # holds sent as a process ends: one could be lost on its way
 
 
 class RobotCommands:
@@ -85,14 +86,18 @@ class RobotCommands:
         for publisher, message in messages:
             publisher.publish(message)
 
-    def settle(self, timeout_s: float = 0.2) -> bool:
-        """Wait until every listener has what was sent last; return whether it has. Called before a process ends."""
+    def hold_and_end(self, hold: Callable[[], None]) -> None:
+        """Send a hold each period for a few periods, and wait until it has arrived. Called before a process ends."""
+        for _ in range(LAST_WORDS):
+            hold()
+            time.sleep(self._period)
+        self.settle()
+
+    def settle(self, timeout_s: float = 0.2) -> None:
+        """Wait, no longer than this, until every listener has what was sent last."""
         deadline = time.monotonic() + timeout_s
-        settled = True
         for publisher in self._publishers:
-            left = RosDuration(seconds=max(deadline - time.monotonic(), 0.0))
-            settled &= bool(publisher.wait_for_all_acked(left))
-        return settled
+            publisher.wait_for_all_acked(RosDuration(seconds=max(deadline - time.monotonic(), 0.0)))
 
     def _publisher(self, kind: type, topic: str) -> Any:
         publisher: Any = self._node.create_publisher(kind, topic, 10)

@@ -40,7 +40,6 @@ from vgil_ros.nodes.session_node import SessionNode
 from vgil_ros.nodes.timing import Deadlines, Durations, TickCounter
 
 RELEASE_TICKS = 25  # an episode's end is held for this long before the node lets go of the topics
-LAST_WORDS = 5  # holds sent as the process ends: one could be lost on its way
 LATE_NS = 1_000_000_000  # a first chunk that takes longer is spoken of
 
 
@@ -274,10 +273,8 @@ class PolicyNode(SessionNode):
 
     def on_shutdown(self) -> None:
         """Whatever ended the node: arms held, base at zero."""
-        for _ in range(LAST_WORDS if self._engaged else 0):
-            self._hold()
-            time.sleep(self.period_s)
-        self.commands.settle()
+        if self._engaged:
+            self.commands.hold_and_end(self._hold)
         self.worker.close()
         super().on_shutdown()
 

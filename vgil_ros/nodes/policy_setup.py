@@ -51,16 +51,17 @@ def actor_for(node: VgilNode, layout: Layout, config: PolicyConfig, streams: tup
     Raises:
         VgilError: for an unknown mode, or a value that is not allowed.
     """
-    mode, every = node.declare("execution", "temporal_ensemble"), node.declare("query_every", 0)
+    usual = ActingOptions()
+    mode, every = node.declare("execution", usual.execution), node.declare("query_every", 0)
     coefficient = node.declare("ensemble_coefficient", 0.01)
     check_mode(mode, config.type, policy_class(config.type).takes_committed)
     options = ActingOptions(
         mode,
         query_every=every or None,
         ensemble_coefficient=coefficient if mode == "temporal_ensemble" else None,
-        silence_ns=int(node.declare("watchdog_ms", 200.0) * 1e6),
-        age_ns=int(node.declare("max_age_ms", 200.0) * 1e6),
-        soft_start=node.declare("soft_start", 0.2),
+        silence_ns=int(node.declare("watchdog_ms", usual.silence_ns / 1e6) * 1e6),
+        age_ns=int(node.declare("max_age_ms", usual.age_ns / 1e6) * 1e6),
+        soft_start=node.declare("soft_start", usual.soft_start),
     )
     chunk = {"horizon": config.chunk_size, "action_dim": config.action_dim, "play_ticks": config.play_ticks}
     return make_actor(options, layout, streams, **chunk)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,6 @@ from vgil_ros.nodes.inputs import StreamInputs
 from vgil_ros.nodes.runtime import VgilNode, run
 
 MAX_AGE_NS = 200_000_000
-LAST_WORDS = 5  # holds sent as the process ends: one could be lost on its way
 START = 0.05  # rad: the replay begins once the robot is this near to the first action
 
 
@@ -123,10 +121,11 @@ class Replay(VgilNode):
     def on_shutdown(self) -> None:
         """Arms held where they were commanded, base at zero."""
         self._bar.close()
-        for _ in range(LAST_WORDS if self._started else 0):
-            self._send(self.safety.step(None, self._circumstances(self.inputs.now_ns())))
-            time.sleep(1.0 / self.contract.rate_hz)
-        self.commands.settle()
+        if self._started:
+            self.commands.hold_and_end(self._hold)
+
+    def _hold(self) -> None:
+        self._send(self.safety.step(None, self._circumstances(self.inputs.now_ns())))
 
 
 def main() -> None:

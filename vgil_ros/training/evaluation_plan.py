@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from vgil_ros.core.acting import ActingOptions
 from vgil_ros.core.errors import VgilError
 from vgil_ros.robots.sim.tasks import task_class
 
@@ -62,7 +63,7 @@ class Plan:
     @property
     def mode(self) -> str:
         """The execution mode's name."""
-        return self.execution or "temporal_ensemble"
+        return self.execution or ActingOptions.execution
 
     @property
     def robot_name(self) -> str:
