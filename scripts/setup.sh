@@ -36,7 +36,7 @@ fi
 extras=${EXTRAS:-sim,plot,policy,diffusion,train,docs,dev}
 site=""
 if "$python" -c 'import rclpy' >/dev/null 2>&1; then
-    case ",$extras," in *,ros-*) fail "a ROS 2 is sourced (${ROS_DISTRO:-unknown}); use a shell without one for EXTRAS=$extras" ;; esac
+    case ",$extras," in *,ros,* | *,ros-*) fail "a ROS 2 is sourced (${ROS_DISTRO:-unknown}); use a shell without one for EXTRAS=$extras" ;; esac
     say "using the ROS 2 that is sourced (${ROS_DISTRO:-unknown})"
     site="--system-site-packages"
 elif [ -z "${EXTRAS:-}" ]; then
