@@ -12,7 +12,7 @@ help:
 	@echo "make demo       record and check episodes of simulated robots, run the shipped policy, write a report"
 	@echo "make train-demo train the shipped policy again from nothing (hours on two cores)"
 	@echo "make test       lint, types, the documentation and every test"
-	@echo "make test-fast  the tests that need neither ROS nor torch, in a few minutes"
+	@echo "make test-fast  the tests that start no nodes and train nothing, in a few minutes"
 	@echo "make test-jazzy the tests of the nodes on ROS 2 Jazzy, in an environment of its own ($(JAZZY))"
 	@echo "make coverage   every test, then the share of lines that they ran, for each package"
 	@echo "make bench      the benchmarks, with their figures"
@@ -50,7 +50,7 @@ lint: setup
 
 docs: setup
 	@test -f mkdocs.yml || { echo "docs: mkdocs.yml is missing; found: $$(ls *.yml 2>/dev/null || echo none)" >&2; exit 1; }
-	$(BIN)/mkdocs build --quiet --strict --site-dir site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir site
 
 browser:
 	@sh scripts/browser.sh
