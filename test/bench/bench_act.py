@@ -26,7 +26,7 @@ from original_act import OriginalAct
 
 from vgil_ros.policies import load_policy
 from vgil_ros.policies.importers import import_checkpoint
-from vgil_ros.policies.runtime import InferenceRuntime
+from vgil_ros.policies.inference.runtime import InferenceRuntime
 
 CAMERAS = ("cam_high", "cam_low", "cam_left_wrist", "cam_right_wrist")
 SIZE = (480, 640)

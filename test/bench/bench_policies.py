@@ -89,9 +89,9 @@ def measure(checkpoint: Path, episodes: Path) -> dict[str, Any]:
     import torch
 
     from vgil_ros.policies import load_policy
-    from vgil_ros.policies.runtime import InferenceRuntime
-    from vgil_ros.training.dataset import EpisodeDataset, SampleSpec
-    from vgil_ros.training.dataset_facts import read_facts
+    from vgil_ros.policies.inference.runtime import InferenceRuntime
+    from vgil_ros.training.data.dataset import EpisodeDataset, SampleSpec
+    from vgil_ros.training.data.episode_stats import read_facts
 
     policy = load_policy(checkpoint)
     config = policy.config

@@ -2,7 +2,7 @@
 
 python test/bench/bench_rtc.py [--latency 200] [--seeds 3] [--train STEPS] [--picture PNG] [--json FILE]
 
-Rollouts of a made-up task that goes either of two ways (test/training_eval/two_ways.py) on the simulated robot at
+Rollouts of a made-up task that goes either of two ways (test/evaluation/two_ways.py) on the simulated robot at
 50 Hz, asked about whenever no inference is under way; inference takes simulated time. The networks are the exact ones
 of the task's distribution, or with --train small ones trained for so many steps. All modes get the same seeds.
 """
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "training_eval"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
 from two_ways import (
     PLAIN,
     REAL_TIME,

@@ -6,8 +6,8 @@ import json
 import time
 
 from vgil_ros.core.session import State
+from vgil_ros.nodes.base.node import run
 from vgil_ros.nodes.policy import PolicyNode
-from vgil_ros.nodes.runtime import run
 
 
 class MeasuredPolicy(PolicyNode):

@@ -24,7 +24,7 @@ from support import checkpoints, contracts  # noqa: E402
 from vgil_ros.cli.main import main  # noqa: E402
 from vgil_ros.episodes import CameraMeta, EpisodeMeta, EpisodeWriter  # noqa: E402
 from vgil_ros.policies import load_policy  # noqa: E402
-from vgil_ros.policies.runtime import InferenceRuntime  # noqa: E402
+from vgil_ros.policies.inference.runtime import InferenceRuntime  # noqa: E402
 
 ROWS = 40
 

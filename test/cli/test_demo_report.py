@@ -16,10 +16,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from browser import browser, console_of_file, look
 
-from vgil_ros.cli.demo_report import DemoReport, Recorded, render
-from vgil_ros.cli.html import element, table
-from vgil_ros.training.statistics_of_rollouts import Rollout, summarise
-from vgil_ros.training.videos import ContactSheet, Film
+from vgil_ros.cli.demo.html import element, table
+from vgil_ros.cli.demo.report import DemoReport, Recorded, render
+from vgil_ros.evaluation.metrics import Rollout, summarise
+from vgil_ros.evaluation.videos import ContactSheet, Film
 
 needs_browser = pytest.mark.skipif(
     browser() is None, reason="no Chromium or Chrome here (apt-get install chromium); the report is not looked at"

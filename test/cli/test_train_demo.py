@@ -16,10 +16,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "nodes"))
 
 from support import checkpoints
 
-from vgil_ros.cli.train_demo import plan
+from vgil_ros.cli.demo.train_demo import plan
+from vgil_ros.evaluation.metrics import Rollout, summarise
+from vgil_ros.evaluation.plan import Plan, settings
 from vgil_ros.policies import load_policy
-from vgil_ros.training.evaluation_plan import Plan, settings
-from vgil_ros.training.statistics_of_rollouts import Rollout, summarise
 
 CONFIG = """
 policy: {type: act, chunk_size: 5, hidden_dim: 16, heads: 2, feedforward_dim: 16, encoder_layers: 1, cvae_layers: 0,

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from vgil_ros.cli.episodes import app
+from vgil_ros.cli.episodes.commands import app
 from vgil_ros.episodes import read_episode
 from vgil_ros.episodes.check import check_episode
 

@@ -26,7 +26,7 @@ from support.process import Process  # noqa: E402
 
 from vgil_ros.assets import contract_path  # noqa: E402
 from vgil_ros.core.errors import VgilError  # noqa: E402
-from vgil_ros.nodes.environment import RosEnvironment  # noqa: E402
+from vgil_ros.nodes.environment.environment import RosEnvironment  # noqa: E402
 
 LENGTH = 12
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vgil_ros.nodes.filters import ApproximateTimeSynchronizer
+from vgil_ros.nodes.messages.approximate_time import ApproximateTimeSynchronizer
 
 MS = 1_000_000
 START = 1_700_000_000_000_000_000

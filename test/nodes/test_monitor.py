@@ -22,7 +22,8 @@ from support.domains import own_domain
 from visualization_msgs.msg import Marker, MarkerArray
 
 from vgil_ros.assets import load_contract, robot_names
-from vgil_ros.nodes import markers, rviz
+from vgil_ros.nodes.viz import markers
+from vgil_ros.nodes.viz import rviz_config as rviz
 from vgil_ros.robots.arm_model import ArmModel
 
 DOMAIN = own_domain()

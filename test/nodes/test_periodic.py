@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vgil_ros.nodes import priority
-from vgil_ros.nodes.periodic import Periodics
+from vgil_ros.nodes.base.scheduler import Periodics
 
 PERIOD = 0.02
 TINY = 1e-9  # no clock is read at the very moment

@@ -21,14 +21,14 @@ from support import contracts
 from support.policy_rig import robot
 
 from vgil_ros.assets import load_contract
-from vgil_ros.core.acting import ActingOptions, make_actor
+from vgil_ros.core.control.pipeline import ActingOptions, make_actor
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.history import History
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.sync import Sample
-from vgil_ros.nodes.inference import Answer, InferenceWorker
+from vgil_ros.nodes.base.timing import Deadlines, Durations, TickCounter
+from vgil_ros.nodes.inference.worker import Answer, InferenceWorker
 from vgil_ros.nodes.questions import Question, Questions
-from vgil_ros.nodes.timing import Deadlines, Durations, TickCounter
 
 PERIOD_NS = 20_000_000
 ORIGIN = 10**18

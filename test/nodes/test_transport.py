@@ -15,7 +15,8 @@ import pytest
 from support.domains import own_domain
 
 from vgil_ros.assets import share_dir
-from vgil_ros.nodes import shm_segments, transport
+from vgil_ros.nodes.dds import profile as transport
+from vgil_ros.nodes.dds import shm_segments
 
 DDS = share_dir() / "config" / "dds"
 DOMAIN = str(own_domain())

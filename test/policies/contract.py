@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from vgil_ros.policies import CheckpointError, Normalizer, Policy, PolicyError, load_policy
 from vgil_ros.policies.checkpoint import CONFIG_FILE, WEIGHTS_FILE
-from vgil_ros.policies.runtime import InferenceRuntime
+from vgil_ros.policies.inference.runtime import InferenceRuntime
 
 ROWS = 40
 
@@ -299,7 +299,7 @@ class PolicyContract:
                         raise ImportError(name + " is absent")
             sys.meta_path.insert(0, Absent())
             from vgil_ros.policies import load_policy
-            from vgil_ros.policies.runtime import InferenceRuntime
+            from vgil_ros.policies.inference.runtime import InferenceRuntime
             import vgil_ros.policies.importers
             load_policy({str(folder)!r})
             print("loaded")

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from vgil_ros.policies import Policy, PolicyError
 from vgil_ros.policies.diffusion import DiffusionConfig, DiffusionPolicy
 from vgil_ros.policies.diffusion.encoder import SpatialSoftmax, crop, random_places
-from vgil_ros.policies.runtime import InferenceRuntime
+from vgil_ros.policies.inference.runtime import InferenceRuntime
 
 
 def small(**changes: Any) -> DiffusionConfig:

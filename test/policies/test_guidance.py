@@ -13,7 +13,7 @@ from toy_fields import SmoothModes
 from vgil_ros.core.execution import agreement
 from vgil_ros.policies import PolicyError
 from vgil_ros.policies.committed import Committed
-from vgil_ros.policies.flow_matching.solver import SolverName, integrate
+from vgil_ros.policies.flow_matching.flow import SolverName, integrate
 from vgil_ros.policies.guidance import Prediction, guide_flow, guided_output
 
 H, COUNT = 40, 64

@@ -16,9 +16,9 @@ from torchvision.models.optical_flow import raft_small
 
 from vgil_ros.policies import PolicyError, load_policy
 from vgil_ros.policies.flow_act import FlowActPolicy
+from vgil_ros.policies.inference.runtime import InferenceRuntime
 from vgil_ros.policies.optical_flow import FlowField, FlowSettings
 from vgil_ros.policies.optical_flow.raft import RaftSmall, cached_weights
-from vgil_ros.policies.runtime import InferenceRuntime
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 
 from vgil_ros.policies import Normalization, Normalizer
 from vgil_ros.policies.act import ActConfig, ActPolicy
-from vgil_ros.policies.robot_check import RobotFacts, compare_with_contract, compare_with_limits, unknowns
+from vgil_ros.policies.compatibility import RobotFacts, compare_with_contract, compare_with_limits, unknowns
 
 JOINTS = ("left/waist", "left/elbow", "left/gripper")
 ROBOT = RobotFacts(

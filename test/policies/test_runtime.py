@@ -11,10 +11,11 @@ import torch
 from contract import fitted
 from test_act import small
 
-from vgil_ros.policies import Normalization, Normalizer, Policy, PolicyError, kernels
+from vgil_ros.policies import Normalization, Normalizer, Policy, PolicyError
 from vgil_ros.policies.act import ActPolicy
 from vgil_ros.policies.base import FastPath
-from vgil_ros.policies.runtime import InferenceRuntime
+from vgil_ros.policies.inference import onednn as kernels
+from vgil_ros.policies.inference.runtime import InferenceRuntime
 
 SHAPES: dict[str, dict[str, Any]] = {
     "published": {},

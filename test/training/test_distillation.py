@@ -18,14 +18,14 @@ from flow_toy import toy_batch, toy_chunks, toy_policy, train_toy
 
 from vgil_ros.cli.train import train
 from vgil_ros.policies import load_policy
+from vgil_ros.policies.diagnostics.straightness import straightness
 from vgil_ros.policies.flow_matching import FlowMatchingConfig, FlowMatchingPolicy
-from vgil_ros.policies.flow_matching.straightness import straightness
+from vgil_ros.training.build import load_data, make_policy
 from vgil_ros.training.config import parse_config
 from vgil_ros.training.distillation import Reflow, fingerprint_of, make_student
 from vgil_ros.training.distillation_cache import PairCache
 from vgil_ros.training.errors import TrainingError
 from vgil_ros.training.trainer import Trainer
-from vgil_ros.training.trainer_setup import load_data, make_policy
 
 TINY_FLOW = {
     "type": "flow_matching", "chunk_size": 4, "hidden_dim": 32, "heads": 4, "feedforward_dim": 64, "encoder_layers": 1,

@@ -15,16 +15,16 @@ from vgil_ros.episodes import EpisodeWriter
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.policies import PolicyError
 from vgil_ros.policies.flow_act import FlowActPolicy
+from vgil_ros.policies.inference.runtime import InferenceRuntime
 from vgil_ros.policies.optical_flow import FlowField, FlowSettings
-from vgil_ros.policies.runtime import InferenceRuntime
-from vgil_ros.training.augmentation import Augmentation, AugmentationConfig
+from vgil_ros.training.build import load_data, make_policy
 from vgil_ros.training.config import load_config, parse_config
-from vgil_ros.training.dataset import EpisodeDataset, SampleSpec
-from vgil_ros.training.dataset_scan import scan_folder
+from vgil_ros.training.data.augmentation import Augmentation, AugmentationConfig
+from vgil_ros.training.data.dataset import EpisodeDataset, SampleSpec
+from vgil_ros.training.data.flow_cache import flow_dir, make_flow_cache
+from vgil_ros.training.data.scan import scan_folder
 from vgil_ros.training.errors import TrainingError
-from vgil_ros.training.flow_cache import flow_dir, make_flow_cache
 from vgil_ros.training.trainer import Trainer
-from vgil_ros.training.trainer_setup import load_data, make_policy
 
 CAMERAS = ("cam_b", "cam_a")
 PERIOD = made_episodes.PERIOD_NS

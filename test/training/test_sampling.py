@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vgil_ros.training.augmentation import Augmentation, AugmentationConfig
-from vgil_ros.training.sampling import ProcessBatches, Sampling, split_episodes
+from vgil_ros.training.data.augmentation import Augmentation, AugmentationConfig
+from vgil_ros.training.data.sampling import ProcessBatches, Sampling, split_episodes
 
 
 @settings(max_examples=30, deadline=None)

@@ -18,12 +18,12 @@ import yaml
 
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.policies import load_policy
+from vgil_ros.training.build import rate_factor
 from vgil_ros.training.config import ScheduleConfig, parse_config
-from vgil_ros.training.dataset import EpisodeDataset, SampleSpec
-from vgil_ros.training.dataset_facts import read_facts
+from vgil_ros.training.data.dataset import EpisodeDataset, SampleSpec
+from vgil_ros.training.data.episode_stats import read_facts
 from vgil_ros.training.logging_jsonl import JsonLines, read_log
 from vgil_ros.training.trainer import Trainer
-from vgil_ros.training.trainer_setup import rate_factor
 
 GOLDEN = Path(__file__).parents[1] / "episodes" / "golden"
 LAYOUTS = sorted(path.stem for path in GOLDEN.glob("*.hdf5"))

@@ -45,7 +45,7 @@ def evaluate(
     json: JsonFile = None,
 ) -> None:
     """Run a checkpoint on the simulated robot and say how often it succeeds, how fast and how smoothly."""
-    from vgil_ros.training import evaluation  # torch and MuJoCo: only this command needs both
+    from vgil_ros.evaluation import evaluate as evaluation  # torch and MuJoCo: only this command needs both
 
     plan = evaluation.Plan(
         task,
@@ -71,7 +71,7 @@ def evaluate(
             bar.set_postfix_str(f"{sum(done)} of {len(done)} succeeded")
 
         if over_ros:
-            from vgil_ros.cli.eval_over_ros import evaluate_over_ros
+            from vgil_ros.nodes.evaluation_client import evaluate_over_ros
 
             report = evaluate_over_ros(plan, checkpoint, videos=videos, progress=progress)
         else:

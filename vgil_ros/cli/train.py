@@ -109,7 +109,7 @@ def _rollouts(settings: TrainConfig) -> Evaluate | None:
     wanted = settings.evaluation
     if wanted.task is None:
         return None
-    from vgil_ros.training.evaluation import Plan, evaluate
+    from vgil_ros.evaluation.evaluate import Plan, evaluate
 
     plan = Plan(task=wanted.task, episodes=wanted.episodes, seed=wanted.seed, device=settings.device)
 

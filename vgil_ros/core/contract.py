@@ -12,6 +12,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from vgil_ros.core.config import describe, parse_yaml
 from vgil_ros.core.contract_rules import (
     Count,
     Floats,
@@ -24,7 +25,6 @@ from vgil_ros.core.contract_rules import (
     no_shared_topics,
     two_values,
 )
-from vgil_ros.core.contract_text import describe, parse_yaml
 from vgil_ros.core.errors import ContractError
 
 

@@ -7,7 +7,7 @@ from concurrent.futures import TimeoutError as ClosingTakesLong
 from typing import Any
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.nodes.runtime import VgilNode
+from vgil_ros.nodes.base.node import VgilNode
 
 TIMEOUT_S = 5.0  # then it is said; the process does not end before the file is closed all the same
 

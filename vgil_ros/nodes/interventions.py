@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from vgil_ros.core.safety import Outcome
-from vgil_ros.nodes.runtime import VgilNode
+from vgil_ros.nodes.base.node import VgilNode
 
 QUIET_S = 5.0  # between two lines about limits that step in
 

@@ -16,10 +16,11 @@ from vgil_ros.assets import load_contract
 from vgil_ros.core.contract import Arm
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import POSITION, puppet_reader
-from vgil_ros.nodes import cdr, markers
-from vgil_ros.nodes.inputs import sensor_qos
-from vgil_ros.nodes.runtime import VgilNode, run
-from vgil_ros.nodes.status import StatusPublisher
+from vgil_ros.nodes.base.node import VgilNode, run
+from vgil_ros.nodes.base.status import StatusPublisher
+from vgil_ros.nodes.messages import cdr
+from vgil_ros.nodes.messages.subscriptions import sensor_qos
+from vgil_ros.nodes.viz import markers
 from vgil_ros.robots.arm_model import ArmModel
 
 MARKERS = "/monitor/markers"

@@ -26,18 +26,18 @@ from vgil_ros.core.sync import Miss, Sample
 from vgil_ros.core.sync.types import Reason
 from vgil_ros.core.timesteps import ObservationBuilder
 from vgil_ros.nodes import priority
-from vgil_ros.nodes.chunk_view import ChunkView
+from vgil_ros.nodes.base.node import run
+from vgil_ros.nodes.base.timing import Deadlines, Durations, TickCounter
 from vgil_ros.nodes.circumstances import Circumstances
-from vgil_ros.nodes.commands import RobotCommands
-from vgil_ros.nodes.inference import InferenceWorker
+from vgil_ros.nodes.inference.setup import actor_for, load_for
+from vgil_ros.nodes.inference.worker import InferenceWorker
 from vgil_ros.nodes.interventions import InterventionTeller
+from vgil_ros.nodes.messages.publishers import RobotCommands
 from vgil_ros.nodes.policy_input import PolicyInput
-from vgil_ros.nodes.policy_setup import actor_for, load_for
 from vgil_ros.nodes.questions import Question, Questions
 from vgil_ros.nodes.rollout_sink import RolloutSink
-from vgil_ros.nodes.runtime import run
-from vgil_ros.nodes.session_node import SessionNode
-from vgil_ros.nodes.timing import Deadlines, Durations, TickCounter
+from vgil_ros.nodes.session.session import SessionNode
+from vgil_ros.nodes.viz.chunk_publisher import ChunkView
 
 RELEASE_TICKS = 25  # an episode's end is held for this long before the node lets go of the topics
 LATE_NS = 1_000_000_000  # a first chunk that takes longer is spoken of

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vgil_ros.core.acting import Actor
+from vgil_ros.core.control.pipeline import Actor
 from vgil_ros.core.execution import Committed
 from vgil_ros.core.history import History
 from vgil_ros.core.sync import Sample
-from vgil_ros.nodes.inference import InferenceWorker
-from vgil_ros.nodes.runtime import VgilNode
-from vgil_ros.nodes.timing import Durations, TickCounter
+from vgil_ros.nodes.base.node import VgilNode
+from vgil_ros.nodes.base.timing import Durations, TickCounter
+from vgil_ros.nodes.inference.worker import InferenceWorker
 
 
 @dataclass(frozen=True, eq=False)

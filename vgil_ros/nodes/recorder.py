@@ -22,10 +22,10 @@ from vgil_ros.core.session import Command, State
 from vgil_ros.core.streams import Flag
 from vgil_ros.core.sync import Miss, Sample
 from vgil_ros.core.timesteps import ObservationBuilder
-from vgil_ros.nodes.episode_sink import EpisodeSink, Recording
-from vgil_ros.nodes.keys import Keys
-from vgil_ros.nodes.runtime import run
-from vgil_ros.nodes.session_node import SessionNode
+from vgil_ros.nodes.base.keyboard import Keys
+from vgil_ros.nodes.base.node import run
+from vgil_ros.nodes.session.recording import EpisodeSink, Recording
+from vgil_ros.nodes.session.session import SessionNode
 
 QUIET_NS = 1_000_000_000
 KEYS = {"s": Command.TOGGLE, "d": Command.DISCARD, "r": Command.REDO, "q": Command.QUIT}

@@ -8,16 +8,16 @@ import numpy as np
 from tqdm import tqdm
 
 from vgil_ros.assets import load_contract
-from vgil_ros.core.acting import safety_for
+from vgil_ros.core.control.pipeline import safety_for
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import POSITION, Layout
 from vgil_ros.core.safety import Command, Context, Outcome
 from vgil_ros.core.streams import Kind, policy_streams
 from vgil_ros.core.sync import Synchronizer
 from vgil_ros.episodes.reader import read_episode
-from vgil_ros.nodes.commands import RobotCommands
-from vgil_ros.nodes.inputs import StreamInputs
-from vgil_ros.nodes.runtime import VgilNode, run
+from vgil_ros.nodes.base.node import VgilNode, run
+from vgil_ros.nodes.messages.publishers import RobotCommands
+from vgil_ros.nodes.messages.subscriptions import StreamInputs
 
 MAX_AGE_NS = 200_000_000
 START = 0.05  # rad: the replay begins once the robot is this near to the first action

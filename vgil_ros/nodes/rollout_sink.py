@@ -16,8 +16,8 @@ from vgil_ros.core.safety import Command
 from vgil_ros.core.streams import StreamSpec
 from vgil_ros.core.sync import Sample
 from vgil_ros.core.timesteps import ObservationBuilder
-from vgil_ros.nodes.episode_sink import EpisodeSink, Recording
-from vgil_ros.nodes.runtime import VgilNode
+from vgil_ros.nodes.base.node import VgilNode
+from vgil_ros.nodes.session.recording import EpisodeSink, Recording
 
 REMEMBER = 64  # ticks; an observation comes out at most a few ticks after its time
 

@@ -21,9 +21,9 @@ from std_srvs.srv import Trigger
 from vgil_ros.assets import load_contract
 from vgil_ros.core.contract import Camera
 from vgil_ros.core.errors import VgilError
-from vgil_ros.nodes.runtime import VgilNode, run
-from vgil_ros.nodes.sim_commands import CommandInput, inputs_of
-from vgil_ros.nodes.sim_loop import CameraThread, Pacer
+from vgil_ros.nodes.base.node import VgilNode, run
+from vgil_ros.nodes.simulator.command_decoders import CommandInput, inputs_of
+from vgil_ros.nodes.simulator.loop import CameraThread, Pacer
 from vgil_ros.robots.operators import make_operator
 from vgil_ros.robots.sim.robot import SimRobot
 from vgil_ros.robots.sim.tasks import default_task

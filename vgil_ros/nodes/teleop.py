@@ -12,10 +12,10 @@ from vgil_ros.assets import load_contract
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.follow import Follower, Phase
 from vgil_ros.core.layout import POSITION, Affine, ArmLayout, JointReader, Layout, master_reader, puppet_reader
-from vgil_ros.nodes import cdr
-from vgil_ros.nodes.commands import RobotCommands
-from vgil_ros.nodes.inputs import QUIET_NS, sensor_qos
-from vgil_ros.nodes.runtime import VgilNode, run
+from vgil_ros.nodes.base.node import VgilNode, run
+from vgil_ros.nodes.messages import cdr
+from vgil_ros.nodes.messages.publishers import RobotCommands
+from vgil_ros.nodes.messages.subscriptions import QUIET_NS, sensor_qos
 
 BASE_STALE_NS = 250_000_000
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vgil_ros.policies.fast_backbone import FastBackbone
-from vgil_ros.policies.kernels import FusedLinear
+from vgil_ros.policies.inference.backbone import FastBackbone
+from vgil_ros.policies.inference.onednn import FusedLinear
 from vgil_ros.policies.normalizer import Normalizer
 
 

@@ -7,8 +7,8 @@ import time
 import torch
 from torch import Tensor
 
-from vgil_ros.policies.kernels import FusedConv, fused_cpu_kernels
-from vgil_ros.policies.winograd import WinogradConv, transform_kernel
+from vgil_ros.policies.inference.onednn import FusedConv, fused_cpu_kernels
+from vgil_ros.policies.inference.winograd import WinogradConv, transform_kernel
 
 TURNS = 5  # the first one does not count
 TOLERANCE = 2e-5  # of the largest value in the result: more than rounding gives, less than would show in an action

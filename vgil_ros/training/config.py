@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from vgil_ros.assets import share_dir
 from vgil_ros.policies.frozen import Frozen
-from vgil_ros.training.augmentation import AugmentationConfig
+from vgil_ros.training.data.augmentation import AugmentationConfig
 from vgil_ros.training.errors import TrainingError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from vgil_ros.training.dataset_facts import EpisodeFacts
+from vgil_ros.training.data.episode_stats import EpisodeFacts
 from vgil_ros.training.errors import TrainingError
 
 

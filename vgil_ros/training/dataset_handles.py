@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from vgil_ros.episodes.reader import EpisodeReader
-from vgil_ros.training.dataset_facts import aligned_actions, check_rows
+from vgil_ros.training.data.episode_stats import aligned_actions, check_rows
 
 
 @dataclass(frozen=True)

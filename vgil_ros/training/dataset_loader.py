@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.training.dataset import Batch, EpisodeDataset, map_tensors
+from vgil_ros.training.data.dataset import Batch, EpisodeDataset, map_tensors
 
 PREFETCH = 4  # batches that each worker is ahead
 

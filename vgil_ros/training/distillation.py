@@ -16,12 +16,12 @@ from vgil_ros.policies import load_policy
 from vgil_ros.policies.base import Policy
 from vgil_ros.policies.config import PolicyConfig
 from vgil_ros.policies.flow_matching import FlowMatchingConfig, FlowMatchingPolicy, TeacherNote
+from vgil_ros.policies.flow_matching.flow import time_grid
 from vgil_ros.policies.flow_matching.path import draw_times
-from vgil_ros.policies.flow_matching.solver import time_grid
+from vgil_ros.training.build import DERIVED
 from vgil_ros.training.config import DistillationConfig, TrainConfig
-from vgil_ros.training.dataset import Batch
+from vgil_ros.training.data.dataset import Batch
 from vgil_ros.training.errors import TrainingError
-from vgil_ros.training.trainer_setup import DERIVED
 
 FREE = ("steps", "solver", "dropout", "seed")  # what a student may have otherwise than its teacher
 DATA = ("state_dim", "action_dim", "cameras", "joint_names", "rate_hz")

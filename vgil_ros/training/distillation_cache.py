@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from vgil_ros.training.checkpoints import need_room, writing
-from vgil_ros.training.dataset import Batch, EpisodeDataset, map_tensors
+from vgil_ros.training.data.dataset import Batch, EpisodeDataset, map_tensors
 from vgil_ros.training.distillation import Reflow, fingerprint_of
 from vgil_ros.training.errors import TrainingError
 

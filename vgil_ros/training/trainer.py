@@ -18,20 +18,20 @@ import yaml
 from torch import Tensor
 from tqdm import tqdm
 
+from vgil_ros.training.build import load_data, make_policy
 from vgil_ros.training.checkpoints import RESUME, Checkpoints, need_room, writing
 from vgil_ros.training.config import DistillationConfig, TrainConfig
-from vgil_ros.training.dataset import Batch
+from vgil_ros.training.data.dataset import Batch
+from vgil_ros.training.data.sampling import ProcessBatches
 from vgil_ros.training.dataset_loader import Loader
 from vgil_ros.training.distillation import Reflow, load_teacher, make_student, student_settings
 from vgil_ros.training.distillation_cache import PairCache
 from vgil_ros.training.distributed import Engine, make_engine
 from vgil_ros.training.errors import TrainingError
-from vgil_ros.training.learner import Learner
-from vgil_ros.training.sampling import ProcessBatches
-from vgil_ros.training.trainer_log import RunLog
-from vgil_ros.training.trainer_setup import load_data, make_policy
-from vgil_ros.training.trainer_state import Clock
-from vgil_ros.training.trainer_validation import Validation
+from vgil_ros.training.meters import Clock
+from vgil_ros.training.optimization import Learner
+from vgil_ros.training.run_log import RunLog
+from vgil_ros.training.validation import Validation
 
 CONFIG = "config.yaml"
 Evaluate = Callable[[Path], Mapping[str, float]]

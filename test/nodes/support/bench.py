@@ -14,7 +14,7 @@ from support.ear import Ear
 from support.process import Line, Process
 from support.stall import StallGauge
 from vgil_ros.assets import share_dir
-from vgil_ros.nodes import shm_segments
+from vgil_ros.nodes.dds import shm_segments
 
 
 class FakeRobot(Process):

@@ -20,9 +20,9 @@ import time
 import numpy as np
 
 from vgil_ros.core.sync import Sample
+from vgil_ros.nodes.base.node import run
 from vgil_ros.nodes.policy import PolicyNode
 from vgil_ros.nodes.questions import Question
-from vgil_ros.nodes.runtime import run
 
 AMPLITUDE, SPEED = 0.2, 2.0  # of the swing: rad, rad/s of its phase
 BASE = (0.2, -0.3)

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from vgil_ros.core.streams import StreamSpec
+from vgil_ros.nodes.base.node import run
 from vgil_ros.nodes.policy import PolicyNode
 from vgil_ros.nodes.questions import Question
-from vgil_ros.nodes.runtime import run
 
 
 class Heard:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from vgil_ros.policies.act.config import ActConfig
-from vgil_ros.policies.act.transformer import Encoder
-from vgil_ros.policies.positions import sine_table
+from vgil_ros.policies.nn.positions import sine_table
+from vgil_ros.policies.nn.transformer import Encoder
 
 
 class CvaeEncoder(nn.Module):

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vgil_ros.policies.kernels import fused_cpu_kernels, multiply
+from vgil_ros.policies.inference.onednn import fused_cpu_kernels, multiply
 
 WORTH_IT = 1 << 16  # scores of one head; below this torch's attention starts faster
 

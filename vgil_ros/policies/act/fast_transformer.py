@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vgil_ros.policies.act.fast_attention import attend
-from vgil_ros.policies.act.transformer import Decoder, DecoderLayer, Encoder, EncoderLayer
-from vgil_ros.policies.kernels import FusedLinear
+from vgil_ros.policies.inference.onednn import FusedLinear
+from vgil_ros.policies.nn.transformer import Decoder, DecoderLayer, Encoder, EncoderLayer
 
 
 class Norm:

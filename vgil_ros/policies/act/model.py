@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from vgil_ros.policies.act.config import ActConfig
 from vgil_ros.policies.act.cvae import CvaeEncoder
-from vgil_ros.policies.act.transformer import Decoder, Encoder
-from vgil_ros.policies.backbones import CHANNELS, build_backbone
-from vgil_ros.policies.positions import LearnedGrid, SineGrid
+from vgil_ros.policies.nn.backbones import CHANNELS, build_backbone
+from vgil_ros.policies.nn.positions import LearnedGrid, SineGrid
+from vgil_ros.policies.nn.transformer import Decoder, Encoder
 
 
 @dataclass(frozen=True)

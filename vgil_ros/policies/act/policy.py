@@ -68,8 +68,8 @@ class ActPolicy(Policy):
         return LossOutput(l1 + config.kl_weight * kl, {"l1": l1.detach(), "kl": kl.detach()})
 
     def make_fast_path(self, dtype: torch.dtype) -> FastPath | None:
-        """See `vgil_ros.policies.act.fast`."""
-        from vgil_ros.policies.act.fast import ActFastPath  # only robots need it
+        """See `vgil_ros.policies.act.inference`."""
+        from vgil_ros.policies.act.inference import ActFastPath  # only robots need it
 
         self.require_normalizer()
         return ActFastPath(self, dtype)

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from vgil_ros.policies.backbones import BackboneName, BackboneNorm
 from vgil_ros.policies.config import Normalization, PolicyConfig, VectorNormalization
+from vgil_ros.policies.nn.backbones import BackboneName, BackboneNorm
 
 Pooling = Literal["spatial_softmax", "average"]
 Prediction = Literal["epsilon", "sample"]

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vgil_ros.policies.backbones import CHANNELS, build_backbone
 from vgil_ros.policies.diffusion.config import DiffusionConfig, Size
+from vgil_ros.policies.nn.backbones import CHANNELS, build_backbone
 
 
 class SpatialSoftmax(nn.Module):

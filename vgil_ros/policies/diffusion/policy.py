@@ -17,7 +17,7 @@ from vgil_ros.policies.diffusion.schedule import make_schedule
 from vgil_ros.policies.diffusion.trajectory import known_back, oldest_repeated, trajectory
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.guidance import guided_output
-from vgil_ros.policies.noise import NoiseSource
+from vgil_ros.policies.nn.noise import NoiseSource
 from vgil_ros.policies.observation import check_vector, prepare, prepare_past, to_tensor
 
 
@@ -147,8 +147,8 @@ class DiffusionPolicy(Policy):
         return LossOutput(loss, {config.prediction_type: loss.detach()})
 
     def make_fast_path(self, dtype: torch.dtype) -> FastPath:
-        """See `vgil_ros.policies.diffusion.fast`."""
-        from vgil_ros.policies.diffusion.fast import DiffusionFastPath  # only robots need it
+        """See `vgil_ros.policies.diffusion.inference`."""
+        from vgil_ros.policies.diffusion.inference import DiffusionFastPath  # only robots need it
 
         self.require_normalizer()
         return DiffusionFastPath(self, dtype)

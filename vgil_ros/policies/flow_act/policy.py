@@ -83,8 +83,8 @@ class FlowActPolicy(ActPolicy):
         return flows
 
     def make_fast_path(self, dtype: torch.dtype) -> FastPath:
-        """See `vgil_ros.policies.flow_act.fast`."""
-        from vgil_ros.policies.flow_act.fast import FlowActFastPath  # only robots need it
+        """See `vgil_ros.policies.flow_act.inference`."""
+        from vgil_ros.policies.flow_act.inference import FlowActFastPath  # only robots need it
 
         self.require_normalizer()
         return FlowActFastPath(self, dtype)

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from vgil_ros.policies.flow_matching.compare_values import close, far, joints
+from vgil_ros.policies.diagnostics.tolerances import close, far, joints
+from vgil_ros.policies.diagnostics.trace import Trace
+from vgil_ros.policies.flow_matching.flow import integrate
 from vgil_ros.policies.flow_matching.policy import FlowMatchingPolicy
-from vgil_ros.policies.flow_matching.solver import integrate
-from vgil_ros.policies.flow_matching.trace import Trace
 
 Faults = dict[str, str]
 

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from vgil_ros.policies.act.fast_attention import attend
 from vgil_ros.policies.flow_matching.config import FlowMatchingConfig
+from vgil_ros.policies.flow_matching.flow import Velocity, integrate
 from vgil_ros.policies.flow_matching.layers import GIVEN, ActionLayer
 from vgil_ros.policies.flow_matching.model import VelocityField
-from vgil_ros.policies.flow_matching.solver import Velocity, integrate
-from vgil_ros.policies.kernels import FusedLinear
+from vgil_ros.policies.inference.onednn import FusedLinear
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vgil_ros.policies.act.transformer import Encoder
-from vgil_ros.policies.backbones import CHANNELS, build_backbone
 from vgil_ros.policies.flow_matching.config import FlowMatchingConfig
 from vgil_ros.policies.flow_matching.layers import ActionLayer, TimeEmbedding, split_heads
-from vgil_ros.policies.positions import SineGrid
+from vgil_ros.policies.nn.backbones import CHANNELS, build_backbone
+from vgil_ros.policies.nn.positions import SineGrid
+from vgil_ros.policies.nn.transformer import Encoder
 
 
 class Prefix(NamedTuple):

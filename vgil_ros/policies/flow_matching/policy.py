@@ -12,13 +12,13 @@ from vgil_ros.policies.base import FastPath, LossOutput, Policy
 from vgil_ros.policies.committed import prepare_committed
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.flow_matching.config import FlowMatchingConfig
+from vgil_ros.policies.flow_matching.flow import Velocity, integrate
 from vgil_ros.policies.flow_matching.model import FlowModel, Prefix
 from vgil_ros.policies.flow_matching.padding import pad, unpad
 from vgil_ros.policies.flow_matching.path import draw_times, on_path, path_velocity
-from vgil_ros.policies.flow_matching.solver import Velocity, integrate
 from vgil_ros.policies.flow_matching.task import task_embedding
 from vgil_ros.policies.guidance import guide_flow
-from vgil_ros.policies.noise import NoiseSource
+from vgil_ros.policies.nn.noise import NoiseSource
 from vgil_ros.policies.observation import check_vector, prepare, to_tensor
 
 
@@ -91,8 +91,8 @@ class FlowMatchingPolicy(Policy):
         return noise
 
     def make_fast_path(self, dtype: torch.dtype) -> FastPath:
-        """See `vgil_ros.policies.flow_matching.fast`."""
-        from vgil_ros.policies.flow_matching.fast import FlowFastPath  # only robots need it
+        """See `vgil_ros.policies.flow_matching.inference`."""
+        from vgil_ros.policies.flow_matching.inference import FlowFastPath  # only robots need it
 
         self.require_normalizer()
         return FlowFastPath(self, dtype)

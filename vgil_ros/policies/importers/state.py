@@ -12,11 +12,11 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from vgil_ros.policies.backbones import BackboneName
 from vgil_ros.policies.base import Policy
 from vgil_ros.policies.checkpoint import check_keys
 from vgil_ros.policies.config import PolicyConfig
 from vgil_ros.policies.errors import CheckpointError
+from vgil_ros.policies.nn.backbones import BackboneName
 from vgil_ros.policies.normalizer import Normalizer
 
 # torchvision's ResNet in an nn.Sequential without its last two parts: places instead of names

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from vgil_ros.robots.operators.script import HOLD, OPEN, Goal, Move, Operator, from_above, yaw_of
+from vgil_ros.robots.sim.mjcf import workspace_centre
 from vgil_ros.robots.sim.tasks.base import CUBE
-from vgil_ros.robots.sim.world import workspace_centre
 from vgil_ros.robots.transforms import pose, rotation_rpy
 
 BACK = 0.11  # m; how far a hand stays from the meeting place before and after

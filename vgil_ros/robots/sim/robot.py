@@ -12,9 +12,9 @@ from vgil_ros.core.contract import Camera, Contract
 from vgil_ros.core.errors import VgilError
 from vgil_ros.robots.arm_model import ArmModel
 from vgil_ros.robots.sim.arm import JointStates, SimArm
+from vgil_ros.robots.sim.mjcf import BASE_JOINTS, PHYSICS_DT, build_model
 from vgil_ros.robots.sim.render import SHOW_CAMERA, Renderer
 from vgil_ros.robots.sim.tasks import task_class
-from vgil_ros.robots.sim.world import BASE_JOINTS, PHYSICS_DT, build_model
 from vgil_ros.robots.transforms import pose_rpy
 
 

@@ -1,0 +1,91 @@
+"""What is evaluated: task, robot, scenes, execution mode."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from vgil_ros.core.control.pipeline import ActingOptions
+from vgil_ros.core.errors import VgilError
+from vgil_ros.robots.sim.tasks import task_class
+
+USUAL_ROBOTS = {"pick_place": "sim_single", "transfer_cube": "sim_aloha"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is evaluated.
+
+    Attributes:
+        task: the simulated task.
+        robot: a contract's name or path; None takes the task's usual one.
+        episodes, seed: rollouts of the scenes `seed`, `seed + 1`, ...
+        execution: how chunks are played (`core.execution.EXECUTORS`); None is the policy node's default.
+        query_every: ticks between questions, for the modes that have it.
+        ensemble_coefficient: m of `temporal_ensemble`; None is the policy node's default.
+        latency_ms: simulated time of one inference. A fixed figure, so that a seed gives the same result on any load;
+            `machine.inference_ms` in the report says what it really took.
+        episode_len: ticks; None takes the task's usual length.
+        device: where the policy runs.
+        pictures_of_seed: shows the policy the pictures of a demonstration of this scene in place of its own, to see
+            whether it needs its cameras.
+    """
+
+    task: str
+    robot: str | None = None
+    episodes: int = 10
+    seed: int = 0
+    execution: str | None = None
+    query_every: int | None = None
+    latency_ms: float = 20.0
+    episode_len: int | None = None
+    device: str = "cpu"
+    pictures_of_seed: int | None = None
+    ensemble_coefficient: float | None = None
+
+    def __post_init__(self) -> None:
+        task_class(self.task)  # before a usual robot is looked for that would not fit either
+        for name, low in (("episodes", 1), ("seed", 0), ("latency_ms", 0)):
+            if not getattr(self, name) >= low or not math.isfinite(getattr(self, name)):
+                raise VgilError(f"{name} is {getattr(self, name)}; allowed: a finite number from {low}")
+        if self.pictures_of_seed is not None and self.pictures_of_seed in self.seeds:
+            raise VgilError(
+                f"pictures_of_seed is {self.pictures_of_seed}, one of the scenes that are evaluated ({self.seed} to"
+                f" {self.seeds[-1]}); allowed: another scene's"
+            )
+
+    @property
+    def seeds(self) -> range:
+        """One for each rollout."""
+        return range(self.seed, self.seed + self.episodes)
+
+    @property
+    def mode(self) -> str:
+        """The execution mode's name."""
+        return self.execution or ActingOptions.execution
+
+    @property
+    def robot_name(self) -> str:
+        """The contract's name or path."""
+        return self.robot or USUAL_ROBOTS.get(self.task, "sim_aloha")
+
+    @property
+    def ticks(self) -> int:
+        """Ticks of a rollout."""
+        return self.episode_len or task_class(self.task).usual_ticks
+
+
+def settings(plan: Plan) -> dict[str, Any]:
+    """The part of a report that says what was evaluated."""
+    return {
+        "task": plan.task,
+        "robot": plan.robot_name,
+        "seed": plan.seed,
+        "execution": plan.mode,
+        "query_every": plan.query_every,
+        "ensemble_coefficient": plan.ensemble_coefficient,
+        "episode_len": plan.ticks,
+        "latency_ms": plan.latency_ms,
+        "pictures_of_seed": plan.pictures_of_seed,
+    }

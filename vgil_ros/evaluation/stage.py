@@ -1,0 +1,108 @@
+"""Where rollouts are played: a world, an actor and a source of chunks, as the policy node puts them together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vgil_ros.core.contract import Contract
+from vgil_ros.core.control.pipeline import ActingOptions, Actor, make_actor
+from vgil_ros.core.execution import check_mode
+from vgil_ros.core.layout import Layout
+from vgil_ros.core.streams import StreamSpec, policy_streams
+from vgil_ros.evaluation.ablation import OtherPictures
+from vgil_ros.evaluation.films import CameraMan
+from vgil_ros.evaluation.metrics import Rollout
+from vgil_ros.evaluation.plan import Plan
+from vgil_ros.evaluation.rollout import RolloutRunner
+from vgil_ros.evaluation.sources import ChunkSource, PolicySource
+from vgil_ros.robots.sim.simulation import SimWorld
+
+
+@dataclass(frozen=True, eq=False)
+class Played:
+    """A rollout, a few pictures of it where it was filmed, and how long each of its inferences took."""
+
+    rollout: Rollout
+    stills: list[np.ndarray]
+    inference_s: list[float]
+
+
+class Stage:
+    """Plays rollouts, one after another; each follows from its seed alone.
+
+    Args:
+        plan: what is evaluated.
+        contract: the robot.
+        source: makes the chunks.
+        videos: folder for films.
+
+    Raises:
+        VgilError: where robot, task or mode cannot be used.
+    """
+
+    def __init__(self, plan: Plan, contract: Contract, source: ChunkSource, videos: Path | None = None) -> None:
+        self._plan, self._own = plan, source
+        self._shown = None if plan.pictures_of_seed is None else OtherPictures(source, plan)
+        streams = policy_streams(contract, source.cameras)
+        self._world = SimWorld(contract, plan.task, operator=False, streams=streams)
+        self._camera_man = CameraMan(videos, contract) if videos is not None else None
+        self._runner = RolloutRunner(
+            self._world,
+            actor_for(plan, self._world.layout, source, streams),
+            self._shown or source,
+            latency_s=plan.latency_ms / 1e3,
+            episode_len=plan.ticks,
+            watch=self._camera_man.watch if self._camera_man else None,
+        )
+
+    @property
+    def max_reward(self) -> float:
+        """The task's reward of a success."""
+        return self._world.robot.task.max_reward
+
+    def play(self, seed: int) -> Played:
+        """One rollout of the scene of a seed."""
+        before = len(self._own.inference_s)
+        with one_thread():
+            if self._camera_man is not None:
+                rollout, pictures = self._camera_man.film(self._runner, seed)
+            else:
+                rollout, pictures = self._runner.run(seed), []
+        return Played(rollout, pictures, self._own.inference_s[before:])
+
+    def close(self) -> None:
+        """Free the pictures' context."""
+        self._world.close()
+        if self._shown is not None:
+            self._shown.close()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Sums are made in one order, whatever the number of cores: a seed gives the same result to the last bit."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def actor_for(plan: Plan, layout: Layout, source: ChunkSource, streams: tuple[StreamSpec, ...]) -> Actor:
+    """The actor that the policy node makes of its usual parameters.
+
+    Raises:
+        VgilError: for an unknown mode, or an option that it does not have.
+    """
+    named = source.config.type if isinstance(source, PolicySource) else type(source).__name__
+    check_mode(plan.mode, named, source.takes_committed)
+    options = ActingOptions(plan.mode, plan.query_every, plan.ensemble_coefficient)
+    played = source.config.play_ticks if isinstance(source, PolicySource) else source.horizon
+    chunk = {"horizon": source.horizon, "action_dim": source.action_dim, "play_ticks": played}
+    return make_actor(options, layout, streams, **chunk)

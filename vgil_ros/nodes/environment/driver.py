@@ -1,0 +1,229 @@
+"""The ROS side of `nodes.environment`: one thread that listens, synchronises, and sends what safety lets through."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import traceback
+from typing import Any
+
+import numpy as np
+import rclpy
+from rclpy.context import Context as RosContext
+from rclpy.executors import ExternalShutdownException
+from std_msgs.msg import Bool, Float32
+from std_srvs.srv import Trigger
+
+from vgil_ros.core.contract import Contract
+from vgil_ros.core.control.pipeline import safety_for
+from vgil_ros.core.errors import VgilError
+from vgil_ros.core.layout import POSITION, Layout
+from vgil_ros.core.safety import Command, Context
+from vgil_ros.core.streams import streams_of
+from vgil_ros.core.sync import Miss, Sample, Synchronizer
+from vgil_ros.core.sync.patience import Patience
+from vgil_ros.nodes.base.node import VgilNode, make_executor
+from vgil_ros.nodes.environment.mailbox import Newest, Request, Topics, Turn
+from vgil_ros.nodes.messages.publishers import RobotCommands
+from vgil_ros.nodes.messages.subscriptions import StreamInputs
+
+SILENCE_NS = 200_000_000  # a caller that asks for nothing as long as this holds the robot
+MAX_AGE_NS = 200_000_000  # so does an observation as old as this
+
+
+class Driver:
+    """The node, its own rclpy context, and the thread that spins it. Methods are for the caller's thread."""
+
+    def __init__(self, contract: Contract, layout: Layout, topics: Topics, domain_id: int | None) -> None:
+        self._context = RosContext()
+        signals = rclpy.signals.SignalHandlerOptions.NO
+        rclpy.init(context=self._context, domain_id=domain_id, signal_handler_options=signals)
+        try:
+            self._node = DriverNode(self._context, contract, layout, topics)
+        except BaseException:
+            rclpy.try_shutdown(context=self._context)
+            raise
+        self.streams, self.turns = self._node.streams, self._node.turns
+        self._serial = 0
+        self._stop = threading.Event()
+        self._executor = make_executor(self._context)
+        self._executor.add_node(self._node)
+        self._thread = threading.Thread(target=self._spin, name="environment", daemon=True)
+        self._thread.start()
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """In words: the streams that are not there."""
+        return self._node.missing
+
+    def begin(self) -> int:
+        """Count ticks from now on; returns the number that their turns carry."""
+        return self._request(begin=True)
+
+    def act(self, command: Command) -> int:
+        """Ask for a command until the next one; returns the number of the turns after it."""
+        return self._request(command)
+
+    def rest(self) -> int:
+        """Hold the arms where they are commanded, the base at rest, then send nothing."""
+        return self._request()
+
+    def _request(self, command: Command | None = None, begin: bool = False) -> int:
+        self._serial += 1
+        self._node.requests.put(Request(self._serial, command, begin))
+        return self._serial
+
+    def reset_scene(self, seconds: float) -> None:
+        """Call the reset service.
+
+        Raises:
+            VgilError: where nobody offers it, it does not answer in time, or it refuses.
+        """
+        client = self._node.reset_client
+        if not client.wait_for_service(timeout_sec=seconds):
+            raise VgilError(f"nobody offers {client.srv_name}; waited for {seconds:g} s")
+        answered = threading.Event()
+        future = client.call_async(Trigger.Request())
+        future.add_done_callback(lambda _: answered.set())
+        if not answered.wait(seconds):
+            raise VgilError(f"{client.srv_name} did not answer within {seconds:g} s")
+        response: Any = future.result()
+        if not response.success:
+            raise VgilError(f"{client.srv_name} refused: {response.message}")
+
+    def close(self) -> None:
+        """End the thread, then hold the robot once more and leave."""
+        self._stop.set()
+        self._thread.join(timeout=2.0)
+        self._node.rest()
+        self._node.destroy_node()
+        rclpy.try_shutdown(context=self._context)
+
+    def _spin(self) -> None:
+        try:
+            while not self._stop.is_set():
+                self._node.spin_once(self._executor)
+        except ExternalShutdownException as error:
+            self.turns.fail(error)
+        except BaseException as error:
+            traceback.print_exc()
+            self.turns.fail(error)
+
+
+class DriverNode(VgilNode):
+    """A turn each period: what was asked for is judged and sent, then ripe ticks are handed over."""
+
+    def __init__(self, context: RosContext, contract: Contract, layout: Layout, topics: Topics) -> None:
+        super().__init__("environment", context=context)
+        self.period_s = 1.0 / contract.rate_hz
+        self.streams = streams_of(contract, masters=False)
+        self.sync = Synchronizer(self.streams, contract.sync, contract.rate_hz)
+        self.inputs = StreamInputs(self, contract, self.sync)
+        self.layout, self.commands = layout, RobotCommands(self, layout, self.period_s)
+        ages = {spec.name: MAX_AGE_NS for spec in self.streams}
+        self.safety = safety_for(layout, ages, max_silence_ns=SILENCE_NS)
+        self.requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        self.turns = Newest()
+        self.missing: tuple[str, ...] = ()
+        self.reset_client: Any = self.create_client(Trigger, topics.reset) if topics.reset else None
+        if topics.reward:
+            self.create_subscription(Float32, topics.reward, self._on_reward, 10)
+        if topics.success:
+            self.create_subscription(Bool, topics.success, self._on_success, 10)
+        self._reward, self._success = 0.0, False
+        self._serial, self._tick = 0, 0
+        self._asked: tuple[Command, int] | None = None  # and when
+        self._begin: tuple[int, int] | None = None  # from when on, and for which request
+        self._begun = False  # the first complete tick has come
+        # No sample from before a begin is near enough to the first tick.
+        self._settle_ns = max(spec.tolerance_ns + spec.latency_ns for spec in self.streams)
+        self.sync.start(self.inputs.now_ns())
+        self._patience = Patience(round(self.period_s * 1e9))
+        self.every(self.period_s, self._turn)
+        self.create_timer(0.2, self._look_around)
+
+    def _on_reward(self, message: Float32) -> None:
+        self._reward = float(message.data)
+
+    def _on_success(self, message: Bool) -> None:
+        self._success = message.data
+
+    def _look_around(self) -> None:
+        self.missing = self.inputs.missing(self.inputs.now_ns())
+
+    def _turn(self) -> None:
+        now = self.inputs.now_ns()
+        while not self.requests.empty():
+            self._obey(self.requests.get(), now)
+        if self._begin is not None and now >= self._begin[0]:
+            self._start(now, self._begin[1])
+        if self._asked is not None:
+            self._send(self._asked[0], now)
+        by = self._patience.time(now)
+        while (found := self.sync.sample(by)) is not None:
+            self._hand_over(found, now)
+
+    def _obey(self, request: Request, now: int) -> None:
+        if request.begin:
+            self._begin = (now + self._settle_ns, request.serial)
+        elif request.command is not None:
+            self._asked, self._serial = (request.command, now), request.serial
+        else:
+            self.rest()
+
+    def _start(self, now: int, serial: int) -> None:
+        self._serial, self._begin, self._begun = serial, None, False
+        self._reward, self._success = 0.0, False
+        self.safety.reset()
+        self.sync.start(now)
+
+    def _hand_over(self, found: Sample | Miss, now: int) -> None:
+        self._begun = self._begun or isinstance(found, Sample)
+        lost = ""
+        if isinstance(found, Miss):
+            if not self._begun:  # nothing to go on from yet: begin a moment later
+                self.sync.start(now)
+                return
+            lost = "; ".join(map(self.inputs.explain, found.streams)) if found.action == "abort" else ""
+        self.turns.put(Turn(self._serial, found, self._reward, self._success, lost))
+
+    def rest(self) -> None:
+        """Hold the arms where they are commanded, the base at rest; where nothing was sent yet, send nothing."""
+        if self._asked is None:
+            return
+        self._send(None, self.inputs.now_ns())
+        self._asked = None
+        self.commands.settle()
+        self.recovered("holding")
+
+    def _send(self, command: Command | None, now: int) -> None:
+        """Judge a command (None holds), and publish it."""
+        self._tick += 1
+        outcome = self.safety.step(command, self._circumstances(now))
+        if command is not None and outcome.holding:
+            words = "; ".join(f"{i.name}: {i.reason}" for i in outcome.interventions)
+            self.trouble("holding", f"holding: {words}")
+        else:
+            self.recovered("holding")
+        if outcome.command is not None:
+            self.commands.send(self.commands.encode(outcome.command.positions, outcome.command.base))
+
+    def _circumstances(self, now: int) -> Context:
+        newest = {name: ring.newest for name, ring in self.sync.rings.items()}
+        ages: dict[str, int | None] = {name: None if at is None else now - at for name, at in newest.items()}
+        ages |= {miss.stream: miss.age_ns for miss in self.sync.frozen()}
+        return Context(
+            tick=self._tick,
+            now_ns=now,
+            period_s=self.period_s,
+            measured=self._measured(),
+            stream_ages_ns=ages,
+            last_policy_ns=self._asked[1] if self._asked else None,
+        )
+
+    def _measured(self) -> np.ndarray | None:
+        rings = [self.sync.rings[f"{arm.name}/puppet"] for arm in self.layout.contract.arms]
+        if not all(ring.payloads for ring in rings):
+            return None
+        state: np.ndarray = self.layout.state([ring.payloads[-1] for ring in rings])
+        return state[POSITION]

@@ -1,0 +1,67 @@
+"""What the policy node makes of its parameters before the first command: a checked checkpoint, an actor."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from vgil_ros.assets import checkpoint_path
+from vgil_ros.core.control.pipeline import ActingOptions, Actor, make_actor
+from vgil_ros.core.errors import VgilError
+from vgil_ros.core.execution import check_mode
+from vgil_ros.core.layout import Layout
+from vgil_ros.core.streams import StreamSpec
+from vgil_ros.nodes.base.node import VgilNode
+from vgil_ros.policies import PolicyConfig
+from vgil_ros.policies.compatibility import load_for_robot, picture_sizes, unknowns
+from vgil_ros.policies.inference.runtime import InferenceRuntime, leave_a_core
+from vgil_ros.policies.registry import policy_class
+
+
+def load_for(node: VgilNode, layout: Layout, task: str) -> tuple[PolicyConfig, InferenceRuntime]:
+    """Load the checkpoint in the node's parameters, hold it against the robot and the task, and warm it up.
+
+    Raises:
+        VgilError: for a checkpoint that cannot be used, with every mismatch between it and the robot, or one that has
+            to be told a task where there is none.
+    """
+    checkpoint, device = node.declare("checkpoint", ""), node.declare("device", "cpu")
+    precision: Any = node.declare("precision", "fp32")
+    if not checkpoint:
+        raise VgilError("parameter checkpoint is empty; allowed: a checkpoint folder, or a name in models/")
+    policy = load_for_robot(checkpoint_path(checkpoint), layout)
+    if policy.config.needs_task and not task:
+        raise VgilError(f"checkpoint {checkpoint} has to be told a task; parameter task is empty, allowed: a text")
+    for unknown in unknowns(policy.config):
+        node.get_logger().warning(f"the checkpoint does not say its {unknown}: not checked")
+    leave_a_core()
+    runtime = InferenceRuntime(policy, device, precision)
+    began = time.perf_counter()
+    report = runtime.warm_up(policy.example_observation(picture_sizes(layout)))
+    words = f"{policy.config.type} on {runtime.device}, {report.precision}"
+    if precision != "fp32":
+        words += f", actions within {report.max_difference:.2g} of fp32"
+    node.get_logger().info(f"warmed up in {time.perf_counter() - began:.1f} s: {words}")
+    return policy.config, runtime
+
+
+def actor_for(node: VgilNode, layout: Layout, config: PolicyConfig, streams: tuple[StreamSpec, ...]) -> Actor:
+    """The executor and the safety limits in the node's parameters.
+
+    Raises:
+        VgilError: for an unknown mode, or a value that is not allowed.
+    """
+    usual = ActingOptions()
+    mode, every = node.declare("execution", usual.execution), node.declare("query_every", 0)
+    coefficient = node.declare("ensemble_coefficient", 0.01)
+    check_mode(mode, config.type, policy_class(config.type).takes_committed)
+    options = ActingOptions(
+        mode,
+        query_every=every or None,
+        ensemble_coefficient=coefficient if mode == "temporal_ensemble" else None,
+        silence_ns=int(node.declare("watchdog_ms", usual.silence_ns / 1e6) * 1e6),
+        age_ns=int(node.declare("max_age_ms", usual.age_ns / 1e6) * 1e6),
+        soft_start=node.declare("soft_start", usual.soft_start),
+    )
+    chunk = {"horizon": config.chunk_size, "action_dim": config.action_dim, "play_ticks": config.play_ticks}
+    return make_actor(options, layout, streams, **chunk)

@@ -1,0 +1,197 @@
+"""What one side of a comparison does otherwise than its own description says, and the two otherwise than each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vgil_ros.policies.diagnostics.tolerances import close, far, joints, spans
+from vgil_ros.policies.diagnostics.trace import Trace
+from vgil_ros.policies.flow_matching.compare_steps import faults_after, faults_of_steps
+from vgil_ros.policies.flow_matching.policy import FlowMatchingPolicy
+from vgil_ros.policies.observation import to_tensor
+
+STAGES = ("mode", "noise", "images", "normalizer", "padding", "time_grid", "direction", "sign")
+NARROW = (torch.float16, torch.bfloat16)
+MIRROR_SHARE, MIRROR_FLOOR = 0.5, 0.1  # a mirrored joint must fit twice as well, and the gap be worth speaking of
+Faults = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """An observation, the noise given with it, and what was seen."""
+
+    observation: Mapping[str, Any]
+    noise: Tensor
+    trace: Trace
+
+
+@dataclass(frozen=True)
+class Side:
+    """All passes of one policy; `again` repeats the first one, `drawn` is one whose noise the policy drew itself."""
+
+    name: str
+    policy: FlowMatchingPolicy
+    passes: tuple[Pass, ...]
+    again: Trace
+    drawn: Trace
+
+
+def faults_of(side: Side) -> Faults:
+    """Hold one policy against its own description: {stage: words}, for stages at fault alone."""
+    found: Faults = {}
+    _note(found, "mode", _mode(side))
+    for one in side.passes:
+        _note(found, "noise", _given_noise(one))
+    _note(found, "noise", _drawn_noise(side.drawn))
+    for one in side.passes:
+        _note(found, "images", _images(side.policy, one))
+        for stage, words in _state(side.policy, one).items():
+            _note(found, stage, words)
+        if one.trace.state is None:
+            _note(found, "normalizer", f"nothing reached the network: {one.trace.error}")
+            continue
+        steps = faults_of_steps(side.policy, one.trace)
+        for stage, words in (steps or faults_after(side.policy, one.trace)).items():
+            if "noise" not in found or one.trace.error is None:  # a field that fails on wrong noise fails for that
+                _note(found, stage, words)
+    return found
+
+
+def faults_of_pair(teacher: Side, student: Side) -> Faults:
+    """Hold two policies against each other, of which each may do what its own description says."""
+    found: Faults = {}
+    for ours, theirs in zip(teacher.passes, student.passes, strict=True):
+        for index, (one, other) in enumerate(zip(ours.trace.images, theirs.trace.images, strict=False)):
+            if not close(one, other):
+                name = teacher.policy.config.camera_names[index]
+                _note(found, "images", f"{name}: the teacher sees {spans(one)}, the student {spans(other)}")
+    _note(found, "normalizer", _statistics(teacher.policy, student.policy))
+    _note(found, "sign", _mirrored(teacher, student))
+    return found
+
+
+def _note(found: Faults, stage: str, words: str | None) -> None:
+    if words is not None:
+        found.setdefault(stage, words)
+
+
+def _mode(side: Side) -> str | None:
+    first, again = side.passes[0].trace, side.again
+    pairs = [(a.velocity, b.velocity) for a, b in zip(first.calls, again.calls, strict=False)]
+    gap = max((far(a, b) for a, b in pairs if a is not None and b is not None), default=0.0)
+    if first.training:
+        names = ", ".join(first.training[:3]) + (" ..." if len(first.training) > 3 else "")
+        return (
+            f"{len(first.training)} parts run in training mode ({names}); two passes from the same noise differ by "
+            f"{gap:.2g} in velocity"
+        )
+    if gap > 1e-3:
+        return f"two passes from the same noise differ by {gap:.2g} in velocity, though no part is in training mode"
+    return None
+
+
+def _given_noise(one: Pass) -> str | None:
+    if not one.trace.calls:
+        return None
+    x = one.trace.calls[0].x
+    if x.dtype != torch.float32:
+        return f"is {x.dtype} when the integration begins, allowed is torch.float32"
+    if x.shape != one.noise.shape:
+        return f"has shape {tuple(x.shape)} when the integration begins, given was {tuple(one.noise.shape)}"
+    if torch.equal(x, one.noise):
+        return None
+    for dtype in NARROW:
+        if torch.equal(x, one.noise.to(dtype).to(torch.float32)):
+            return f"was rounded to {dtype} on its way, allowed is torch.float32"
+    return f"is not the noise that was given when the integration begins: differs by up to {far(x, one.noise):.2g}"
+
+
+def _drawn_noise(drawn: Trace) -> str | None:
+    if not drawn.calls:
+        return None
+    x = drawn.calls[0].x
+    for dtype in NARROW:
+        if x.dtype == dtype or torch.equal(x, x.to(dtype).to(x.dtype)):
+            return f"is drawn in {dtype}, allowed is torch.float32"
+    return None
+
+
+def _images(policy: FlowMatchingPolicy, one: Pass) -> str | None:
+    if one.trace.state is None:
+        return None
+    names = policy.config.camera_names
+    if len(one.trace.images) != len(names):
+        return f"the network sees {len(one.trace.images)} pictures, promised are {len(names)}"
+    for index, (name, found) in enumerate(zip(names, one.trace.images, strict=True)):
+        raw = to_tensor(one.observation["images"][name], policy.device)
+        promised = policy.normalizer.normalize_images(raw, index)
+        if found.shape != promised.shape:
+            return f"{name}: shape {tuple(found.shape)}, promised {tuple(promised.shape)}"
+        if not close(found, promised):
+            centred = promised - promised.mean(dim=(0, 2, 3), keepdim=True)
+            gain = float((found * centred).sum() / centred.square().sum().clamp(min=1e-12))
+            return f"{name}: the network sees {spans(found)}, promised {spans(promised)}: contrast {gain:.3g} of it"
+    return None
+
+
+def _state(policy: FlowMatchingPolicy, one: Pass) -> Faults:
+    """What the network was told of the joints."""
+    found, config = one.trace.state, policy.config
+    if found is None:
+        return {}
+    if found.shape[-1] != config.padded_dim:
+        return {"padding": f"the state is {found.shape[-1]} wide, promised {config.padded_dim}"}
+    if bool(found[:, config.state_dim :].any()):
+        return {"padding": f"the state holds values behind its {config.state_dim} joints, promised are zeros"}
+    qpos = to_tensor(one.observation["qpos"], policy.device).to(torch.float32)
+    normalise = policy.normalizer.qpos
+    promised, found = normalise(qpos), found[:, : config.state_dim]
+    wrong = [j for j in range(config.state_dim) if not close(found[:, j], promised[:, j])]
+    if not wrong:
+        return {}
+    for mirror in (normalise(-qpos), -promised):
+        if close(found[:, wrong], mirror[:, wrong]):
+            return {"sign": f"state of {joints(config, wrong)} is turned round on its way in"}
+    words = f"state of {joints(config, wrong)} is off by up to {far(found, promised):.2g}"
+    for name, other in (("not normalised", qpos), ("normalised twice", normalise(promised))):
+        if close(found, other):
+            words = f"the state is {name}"
+    return {"normalizer": words}
+
+
+def _statistics(teacher: FlowMatchingPolicy, student: FlowMatchingPolicy) -> str | None:
+    """Whether both scale alike, by what they make of the same vectors."""
+    for name, dim in (("qpos", teacher.config.state_dim), ("action", teacher.config.action_dim)):
+        probe = torch.stack([torch.zeros(dim), torch.ones(dim)]).to(teacher.device)
+        ours, theirs = (getattr(one.normalizer, name).to(probe.device)(probe) for one in (teacher, student))
+        if not close(ours, theirs):
+            wrong = [j for j in range(dim) if not close(ours[:, j], theirs[:, j])]
+            return f"{name} is scaled by other statistics in teacher and student: {joints(teacher.config, wrong)}"
+    return None
+
+
+def _mirrored(teacher: Side, student: Side) -> str | None:
+    """Joints that the student moves as the teacher would in a mirror, in robot or in network units."""
+    policy = teacher.policy
+    pairs = [(one.trace.chunk, other.trace.chunk) for one, other in zip(teacher.passes, student.passes, strict=True)]
+    whole = [(a, b) for a, b in pairs if a is not None and b is not None and a.shape == b.shape]
+    if not whole or whole[0][0].shape[-1] != policy.config.action_dim:
+        return None
+    ours, theirs = (torch.cat(list(part)).flatten(0, 1) for part in zip(*whole, strict=True))
+    n_ours, n_theirs = policy.normalizer.action(ours), policy.normalizer.action(theirs)
+    straight = (n_ours - n_theirs).abs().mean(dim=0)
+    scale = torch.as_tensor(policy.normalizer.action.inverse_affine()[1], device=ours.device)
+    in_robot_units = ((ours + theirs) / scale).abs().mean(dim=0)
+    mirror = torch.minimum(in_robot_units, (n_ours + n_theirs).abs().mean(dim=0))
+    wrong = _where((mirror < MIRROR_SHARE * straight) & (straight > MIRROR_FLOOR))
+    return f"the student moves {joints(policy.config, wrong)} the other way round" if wrong else None
+
+
+def _where(mask: Tensor) -> list[int]:
+    found: Iterable[int] = torch.nonzero(mask).flatten().tolist()
+    return list(found)

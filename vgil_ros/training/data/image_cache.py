@@ -1,0 +1,85 @@
+"""Pictures for a batch: read straight into its memory, each JPEG decoded once where memory allows."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vgil_ros.episodes.errors import EpisodeError
+from vgil_ros.episodes.reader import IMAGES, EpisodeReader
+from vgil_ros.training.data.episode_stats import EpisodeFacts
+from vgil_ros.training.errors import TrainingError
+
+Key = tuple[int, str]  # (episode's place in the data set, camera)
+
+
+class DecodedPictures:
+    """Decoded JPEGs, shared by the workers that are forked after it is made.
+
+    Memory is anonymous: it is only taken as pictures come, and gone with the processes, however they end. Once it is
+    given out, further pictures are decoded each time.
+    """
+
+    def __init__(self, episodes: Sequence[EpisodeFacts], cameras: Sequence[str], limit: int) -> None:
+        """Plan which pictures will be kept; `limit` in bytes."""
+        self._starts: dict[Key, tuple[int, int, int]] = {}  # -> place of the first byte, of the first mark, rows kept
+        room, place, marks = limit, 0, 0
+        for number, episode in enumerate(episodes):
+            for camera in cameras:
+                facts = episode.cameras[camera]
+                size = facts.height * facts.width * 3
+                rows = min(episode.rows, (room - place) // size) if facts.jpeg else 0
+                if rows > 0:
+                    self._starts[number, camera] = place, marks, rows
+                    place, marks = place + rows * size, marks + rows
+        self.size = place
+        self._pixels = np.frombuffer(mmap.mmap(-1, max(place, 1)), np.uint8)
+        self._known = np.frombuffer(mmap.mmap(-1, max(marks, 1)), np.uint8)
+
+    def load(self, key: Key, row: int, out: np.ndarray) -> bool:
+        """Copy a picture into `out` (H, W, 3), if it is known."""
+        start = self._starts.get(key)
+        if start is None or row >= start[2] or not self._known[start[1] + row]:
+            return False
+        place = start[0] + row * out.size
+        np.copyto(out, self._pixels[place : place + out.size].reshape(out.shape))
+        return True
+
+    def keep(self, key: Key, row: int, picture: np.ndarray) -> None:
+        """Keep a picture, if it has a place. Two workers may write the same one at once: it is the same bytes."""
+        start = self._starts.get(key)
+        if start is None or row >= start[2]:
+            return
+        place = start[0] + row * picture.size
+        self._pixels[place : place + picture.size] = picture.ravel()
+        self._known[start[1] + row] = 1  # after the pixels: a reader that sees it sees them
+
+
+def available_memory() -> int:
+    """Bytes that the machine could still give."""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def read_picture(episode: EpisodeReader, camera: str, row: int, out: np.ndarray) -> None:
+    """Read a picture into `out`, (H, W, 3) uint8.
+
+    Raises:
+        EpisodeError: it cannot be read or decoded.
+        TrainingError: it has another size than the episode's others.
+    """
+    if not episode.is_jpeg(camera):
+        try:
+            episode.file[f"{IMAGES}/{camera}"].read_direct(out, np.s_[row])
+        except (OSError, RuntimeError, TypeError, ValueError) as error:
+            raise EpisodeError(f"{episode.path}: {camera} row {row} cannot be read ({error})") from error
+        return
+    picture = episode.image(camera, row)
+    if picture.shape != out.shape:
+        raise TrainingError(f"{episode.path}: {camera} row {row} is {picture.shape}; the others are {out.shape}")
+    np.copyto(out, picture)

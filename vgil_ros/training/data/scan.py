@@ -1,0 +1,126 @@
+"""Folders of episodes -> checked facts, remembered from run to run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from vgil_ros.core.errors import VgilError
+from vgil_ros.episodes import naming
+from vgil_ros.training.data.episode_stats import EpisodeFacts, read_facts
+from vgil_ros.training.errors import TrainingError
+
+VERSION = 1  # of the remembered facts; raise it when what they hold changes
+Progress = Callable[[Iterable[Path]], Iterable[Path]]
+
+
+def cache_dir() -> Path:
+    """Where facts are remembered: `$XDG_CACHE_HOME/vgil_ros/episodes`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vgil_ros" / "episodes"
+
+
+def scan_folder(
+    folder: Path,
+    *,
+    skip_bad: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+    progress: Progress = iter,
+) -> list[EpisodeFacts]:
+    """Return the facts of every episode of a folder (or of one file), in order.
+
+    A file whose size and time of change are those of the last scan is not read again.
+
+    Args:
+        skip_bad: go on without episodes that cannot be trained from; each is said.
+
+    Raises:
+        TrainingError: no folder, no episode in it, none that is good, or a bad one without `skip_bad`.
+    """
+    paths = _paths(folder)
+    memory = _Memory(folder)
+    found: list[EpisodeFacts] = []
+    bad: list[str] = []
+    for path in progress(paths):
+        try:
+            found.append(memory.recall(path) or memory.keep(path, read_facts(path)))
+        except VgilError as error:
+            bad.append(str(error))
+    memory.save()
+    for words in bad:
+        say(f"bad episode: {words}" + ("; skipped" if skip_bad else ""))
+    if bad and not skip_bad:
+        raise TrainingError(
+            f"{folder}: {len(bad)} of {len(paths)} episodes cannot be trained from: {'; '.join(bad[:3])}"
+            f"{' ...' if len(bad) > 3 else ''}; mend or remove them, or train without them with --skip-bad"
+        )
+    if not found:
+        raise TrainingError(f"{folder}: none of {len(paths)} episodes can be trained from: {bad[0]}")
+    return found
+
+
+def _paths(folder: Path) -> list[Path]:
+    if folder.is_file():
+        return [folder]
+    if not folder.is_dir():
+        raise TrainingError(f"{folder}: no such folder or file; a folder of episodes is needed")
+    paths = naming.episodes_in(folder)
+    if not paths:
+        parts = len(list(folder.glob(f"*{naming.PART}")))
+        hint = f"; {parts} unfinished ones, see `vgil episodes repair`" if parts else ""
+        raise TrainingError(f"{folder}: no episode (*.hdf5) in this folder{hint}")
+    return paths
+
+
+class _Memory:
+    """Facts of a folder's files on disk, by size and time of change. A cache: where it cannot be kept, all is read."""
+
+    def __init__(self, folder: Path) -> None:
+        name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:24]
+        self._file = cache_dir() / f"{name}.json"
+        self._entries: dict[str, Any] = {}
+        self._changed = False
+        with suppress(OSError, ValueError, AttributeError):
+            kept = json.loads(self._file.read_text(encoding="utf-8"))
+            self._entries = kept["episodes"] if kept.get("version") == VERSION else {}
+
+    def recall(self, path: Path) -> EpisodeFacts | None:
+        """Give the facts of an unchanged file, or None."""
+        entry = self._entries.get(path.name)
+        if entry is None or entry["state"] != _state(path):
+            return None
+        try:
+            return EpisodeFacts.model_validate({**entry["facts"], "path": path})
+        except ValidationError:
+            return None
+
+    def keep(self, path: Path, facts: EpisodeFacts) -> EpisodeFacts:
+        """Remember the facts of a file, and give them back."""
+        self._entries[path.name] = {"state": _state(path), "facts": facts.model_dump(mode="json")}
+        self._changed = True
+        return facts
+
+    def save(self) -> None:
+        """Write what is new."""
+        if not self._changed:
+            return
+        with suppress(OSError):
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=self._file.parent)
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump({"version": VERSION, "episodes": self._entries}, file)
+            Path(name).replace(self._file)
+
+
+def _state(path: Path) -> list[int]:
+    with suppress(OSError):
+        stat = path.stat()
+        return [stat.st_size, stat.st_mtime_ns]
+    return []
