@@ -25,10 +25,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from vgil_ros.training.data.dataset import EpisodeDataset, SampleSpec
+from vgil_ros.training.data.dataset import EpisodeDataset, Loader, SampleSpec
 from vgil_ros.training.data.image_cache import DecodedPictures
 from vgil_ros.training.data.scan import scan_folder
-from vgil_ros.training.dataset_loader import Loader
 
 CAMERAS, DIM, CHUNK, BATCH = ("cam_high", "cam_low", "cam_left_wrist", "cam_right_wrist"), 14, 100, 8
 

@@ -27,13 +27,12 @@ from vgil_ros.evaluation.rollout import RolloutRunner
 from vgil_ros.evaluation.sources import ChunkSource
 from vgil_ros.policies import Normalizer, Policy, PolicyConfig
 from vgil_ros.policies.base import LossOutput
-from vgil_ros.policies.committed import Committed, prepare_committed
 from vgil_ros.policies.flow_matching import FlowMatchingConfig, FlowMatchingPolicy
 from vgil_ros.policies.flow_matching.flow import integrate
 from vgil_ros.policies.guidance import guide_flow, guided_output
 from vgil_ros.policies.inference.runtime import InferenceRuntime
 from vgil_ros.policies.nn.noise import NoiseSource
-from vgil_ros.policies.observation import prepare
+from vgil_ros.policies.observation import Committed, prepare, prepare_committed
 from vgil_ros.robots.sim.simulation import SimWorld
 
 sys.path.append(str(Path(__file__).parents[1] / "policies"))

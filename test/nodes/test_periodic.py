@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vgil_ros.nodes import priority
+from vgil_ros.nodes.base import timing as priority
 from vgil_ros.nodes.base.scheduler import Periodics
 
 PERIOD = 0.02

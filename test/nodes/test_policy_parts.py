@@ -27,8 +27,7 @@ from vgil_ros.core.history import History
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.sync import Sample
 from vgil_ros.nodes.base.timing import Deadlines, Durations, TickCounter
-from vgil_ros.nodes.inference.worker import Answer, InferenceWorker
-from vgil_ros.nodes.questions import Question, Questions
+from vgil_ros.nodes.inference.worker import Answer, InferenceWorker, Question, Questions
 
 PERIOD_NS = 20_000_000
 ORIGIN = 10**18

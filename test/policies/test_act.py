@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from vgil_ros.policies import Policy, PolicyError
 from vgil_ros.policies.act import ActConfig, ActPolicy
-from vgil_ros.policies.act.cvae import kl_divergence
+from vgil_ros.policies.act.model import kl_divergence
 from vgil_ros.policies.nn.backbones import build_backbone, load_pretrained
 from vgil_ros.policies.nn.positions import sine_grid, sine_table
 

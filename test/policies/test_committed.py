@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from vgil_ros.policies import PolicyError
-from vgil_ros.policies.committed import Committed, example_committed, prepare_committed
 from vgil_ros.policies.config import PolicyConfig, VectorNormalization
 from vgil_ros.policies.normalizer import VectorNormalizer
+from vgil_ros.policies.observation import Committed, example_committed, prepare_committed
 
 CONFIG = PolicyConfig(type="made up", state_dim=3, action_dim=2, chunk_size=4, cameras=())
 CPU = torch.device("cpu")

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from vgil_ros.policies import Policy, PolicyError
 from vgil_ros.policies.diffusion import DiffusionConfig, DiffusionPolicy
-from vgil_ros.policies.diffusion.encoder import SpatialSoftmax, crop, random_places
+from vgil_ros.policies.diffusion.model import SpatialSoftmax, crop, random_places
 from vgil_ros.policies.inference.runtime import InferenceRuntime
 
 

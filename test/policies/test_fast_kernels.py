@@ -8,11 +8,9 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vgil_ros.policies import tuned_conv
-from vgil_ros.policies.act.fast_attention import attend, attend_by_head
-from vgil_ros.policies.inference.onednn import fused_cpu_kernels
-from vgil_ros.policies.inference.winograd import WinogradConv, transform_kernel
-from vgil_ros.policies.tuned_conv import TunedConv
+from vgil_ros.policies.inference import winograd as tuned_conv
+from vgil_ros.policies.inference.onednn import attend, attend_by_head, fused_cpu_kernels
+from vgil_ros.policies.inference.winograd import TunedConv, WinogradConv, transform_kernel
 
 needs_onednn = pytest.mark.skipif(not fused_cpu_kernels(torch.float32), reason="needs oneDNN's fused kernels")
 

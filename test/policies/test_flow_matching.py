@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from vgil_ros.policies import Policy, PolicyError
 from vgil_ros.policies.flow_matching import FlowMatchingConfig, FlowMatchingPolicy
-from vgil_ros.policies.flow_matching.task_text import embed_text
+from vgil_ros.policies.flow_matching.task import embed_text
 from vgil_ros.policies.inference.runtime import InferenceRuntime
 
 

@@ -12,9 +12,9 @@ from toy_fields import SmoothModes
 
 from vgil_ros.core.execution import agreement
 from vgil_ros.policies import PolicyError
-from vgil_ros.policies.committed import Committed
 from vgil_ros.policies.flow_matching.flow import SolverName, integrate
 from vgil_ros.policies.guidance import Prediction, guide_flow, guided_output
+from vgil_ros.policies.observation import Committed
 
 H, COUNT = 40, 64
 ROW = torch.arange(H, dtype=torch.float64)

@@ -14,13 +14,10 @@ from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.policies.config import Normalization
 from vgil_ros.policies.normalizer import Normalizer
 from vgil_ros.training.data import scan as dataset_scan
-from vgil_ros.training.data.dataset import EpisodeDataset, SampleSpec
-from vgil_ros.training.data.episode_stats import read_facts
+from vgil_ros.training.data.dataset import EpisodeDataset, Loader, SampleSpec
+from vgil_ros.training.data.episode_stats import Moments, make_normalizer, merge_all, read_facts
 from vgil_ros.training.data.image_cache import DecodedPictures
-from vgil_ros.training.data.scan import scan_folder
-from vgil_ros.training.dataset_check import fingerprint
-from vgil_ros.training.dataset_loader import Loader
-from vgil_ros.training.statistics import Moments, make_normalizer, merge_all
+from vgil_ros.training.data.scan import fingerprint, scan_folder
 
 GOLDEN = Path(__file__).parents[1] / "episodes" / "golden"
 LAYOUTS = sorted(path.stem for path in GOLDEN.glob("*.hdf5"))

@@ -22,8 +22,7 @@ from vgil_ros.policies.diagnostics.straightness import straightness
 from vgil_ros.policies.flow_matching import FlowMatchingConfig, FlowMatchingPolicy
 from vgil_ros.training.build import load_data, make_policy
 from vgil_ros.training.config import parse_config
-from vgil_ros.training.distillation import Reflow, fingerprint_of, make_student
-from vgil_ros.training.distillation_cache import PairCache
+from vgil_ros.training.distillation import PairCache, Reflow, fingerprint_of, make_student
 from vgil_ros.training.errors import TrainingError
 from vgil_ros.training.trainer import Trainer
 

@@ -22,7 +22,7 @@ from vgil_ros.training.build import rate_factor
 from vgil_ros.training.config import ScheduleConfig, parse_config
 from vgil_ros.training.data.dataset import EpisodeDataset, SampleSpec
 from vgil_ros.training.data.episode_stats import read_facts
-from vgil_ros.training.logging_jsonl import JsonLines, read_log
+from vgil_ros.training.run_log import JsonLines, read_log
 from vgil_ros.training.trainer import Trainer
 
 GOLDEN = Path(__file__).parents[1] / "episodes" / "golden"

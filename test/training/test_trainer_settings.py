@@ -17,15 +17,14 @@ from torch import nn
 
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.policies import load_policy
-from vgil_ros.training import dataset_handles
 from vgil_ros.training.build import load_data
 from vgil_ros.training.config import parse_config
+from vgil_ros.training.data import image_cache as dataset_handles
+from vgil_ros.training.data.image_cache import Handles
 from vgil_ros.training.data.scan import scan_folder
-from vgil_ros.training.dataset_handles import Handles
-from vgil_ros.training.ema import Ema
 from vgil_ros.training.errors import TrainingError
-from vgil_ros.training.logging_curves import draw_curves
-from vgil_ros.training.logging_jsonl import read_log
+from vgil_ros.training.optimization import Ema
+from vgil_ros.training.run_log import draw_curves, read_log
 from vgil_ros.training.trainer import Trainer
 
 Tree = Callable[..., dict]

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterator
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 
@@ -104,3 +104,9 @@ def _model_in(annotation: Any) -> Any:
         if isinstance(found, type) and issubclass(found, BaseModel):
             return found
     return None
+
+
+class Frozen(BaseModel):
+    """A checked, immutable value that refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

@@ -8,8 +8,7 @@ from vgil_ros.core.layout import POSITION, Layout
 from vgil_ros.core.safety import Context, SafetyPipeline
 from vgil_ros.core.streams import Kind
 from vgil_ros.core.sync import Sample, Synchronizer
-from vgil_ros.nodes.inference.worker import InferenceWorker
-from vgil_ros.nodes.questions import Question
+from vgil_ros.nodes.inference.worker import InferenceWorker, Question
 
 
 class Circumstances:

@@ -25,17 +25,15 @@ from vgil_ros.core.streams import StreamSpec, policy_streams, streams_of
 from vgil_ros.core.sync import Miss, Sample
 from vgil_ros.core.sync.types import Reason
 from vgil_ros.core.timesteps import ObservationBuilder
-from vgil_ros.nodes import priority
+from vgil_ros.nodes.base import timing as priority
 from vgil_ros.nodes.base.node import run
+from vgil_ros.nodes.base.status import InterventionTeller
 from vgil_ros.nodes.base.timing import Deadlines, Durations, TickCounter
 from vgil_ros.nodes.circumstances import Circumstances
-from vgil_ros.nodes.inference.setup import actor_for, load_for
-from vgil_ros.nodes.inference.worker import InferenceWorker
-from vgil_ros.nodes.interventions import InterventionTeller
+from vgil_ros.nodes.inference.setup import PolicyInput, actor_for, load_for
+from vgil_ros.nodes.inference.worker import InferenceWorker, Question, Questions
 from vgil_ros.nodes.messages.publishers import RobotCommands
-from vgil_ros.nodes.policy_input import PolicyInput
-from vgil_ros.nodes.questions import Question, Questions
-from vgil_ros.nodes.rollout_sink import RolloutSink
+from vgil_ros.nodes.session.recording import RolloutSink
 from vgil_ros.nodes.session.session import SessionNode
 from vgil_ros.nodes.viz.chunk_publisher import ChunkView
 

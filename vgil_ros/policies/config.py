@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from vgil_ros.policies.frozen import Frozen
+from vgil_ros.core.config import Frozen
 
 if TYPE_CHECKING:  # only for the type; it needs OpenCV
     from vgil_ros.policies.optical_flow import FlowSettings

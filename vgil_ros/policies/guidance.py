@@ -25,8 +25,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from vgil_ros.policies.committed import Committed
 from vgil_ros.policies.errors import PolicyError
+from vgil_ros.policies.observation import Committed
 
 Prediction = Literal["epsilon", "sample"]
 Network = Callable[[Tensor, Tensor], Tensor]

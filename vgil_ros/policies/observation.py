@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from vgil_ros.policies.config import PolicyConfig
 from vgil_ros.policies.errors import PolicyError
+from vgil_ros.policies.normalizer import VectorNormalizer
 
 Array = np.ndarray | Tensor
 
@@ -136,3 +138,87 @@ def batched(values: Mapping[str, Any]) -> dict[str, Any]:
         else:
             out[key] = [value] if isinstance(value, str) else np.asarray(value)[None]
     return out
+
+
+PARTS = ("action", "weight")
+
+
+@dataclass(frozen=True)
+class Committed:
+    """Actions that a chunk has to agree with.
+
+    Attributes:
+        action: (B, H, A) float32. What stands in rows of weight 0 does not matter.
+        weight: (B, H, 1) float32. 1: comes out as it is; between 1 and 0: agree softly; 0: free.
+    """
+
+    action: Tensor
+    weight: Tensor
+
+    def __bool__(self) -> bool:
+        """Whether any row is committed to."""
+        return bool((self.weight > 0.0).any())
+
+    @property
+    def fixed(self) -> Tensor:
+        """(B, H, 1) bool: the rows that come out as they are."""
+        return self.weight >= 1.0
+
+    def normalised(self, normalizer: VectorNormalizer) -> Committed:
+        """The same in the network's units: what `normalizer.inverse` takes back to these actions."""
+        offset, scale = normalizer.inverse_affine()
+        return replace(self, action=(self.action - offset) / scale)
+
+    def padded(self, horizon: int, width: int, first: int = 0) -> Committed:
+        """The same within the larger array (B, horizon, width) that a network works on.
+
+        Args:
+            horizon, width: its sizes; columns added hold zeros and are committed to as the rest of their row is.
+            first: its row that is the chunk's first; rows before and behind the chunk are free.
+        """
+        rows, columns = self.action.shape[1:]
+        behind = horizon - first - rows
+        action = F.pad(self.action, (0, width - columns, first, behind))
+        return Committed(action, F.pad(self.weight, (0, 0, first, behind)))
+
+    def keep(self, chunk: Tensor) -> Tensor:
+        """The chunk (B, H, A) with the fixed rows to the last bit as they are."""
+        return torch.where(self.fixed, self.action, chunk)
+
+
+def prepare_committed(config: PolicyConfig, observation: Mapping[str, Any], device: torch.device) -> Committed | None:
+    """Check the committed actions of an observation whose present is checked; None where nothing is committed.
+
+    Args:
+        observation: may hold "committed": {"action": (B, H, A) float32 in robot units, "weight": (B, H) float32}.
+
+    Raises:
+        PolicyError: a part is missing or unknown, a shape does not fit, an action that counts is not finite, or a
+            weight lies outside of 0..1.
+    """
+    found = observation.get("committed")
+    if found is None:
+        return None
+    if sorted(found) != sorted(PARTS):
+        raise PolicyError(f"committed: found {sorted(found)}, allowed is exactly {sorted(PARTS)}")
+    action, weight = (to_tensor(found[name], device).to(torch.float32) for name in PARTS)
+    batch = len(observation["qpos"])
+    check_vector("committed action", tuple(action.shape), (batch, config.chunk_size, config.action_dim))
+    check_vector("committed weight", tuple(weight.shape), (batch, config.chunk_size))
+    if not bool(((weight >= 0.0) & (weight <= 1.0)).all()):
+        raise PolicyError(f"committed weight: found {_span(weight)}, allowed is 0 to 1")
+    free = weight[..., None] == 0.0
+    if not bool((torch.isfinite(action) | free).all()):
+        raise PolicyError("committed action: a row with a weight above 0 is not finite")
+    return Committed(action.masked_fill(free, 0.0), weight[..., None])
+
+
+def example_committed(config: PolicyConfig) -> dict[str, np.ndarray]:
+    """A made-up part without batch axis, for warm-up: of zeros, half of them fixed."""
+    weight = np.zeros(config.chunk_size, np.float32)
+    weight[: (config.chunk_size + 1) // 2] = 1.0
+    return {"action": np.zeros((config.chunk_size, config.action_dim), np.float32), "weight": weight}
+
+
+def _span(weight: Tensor) -> str:
+    return f"{float(weight.min()):.3g} to {float(weight.max()):.3g}"

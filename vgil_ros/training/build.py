@@ -15,20 +15,17 @@ from tqdm import tqdm
 
 from vgil_ros.policies.base import Policy
 from vgil_ros.policies.config import CameraSpec, PolicyConfig
-from vgil_ros.policies.nn.backbones import MobileNetBackbone, ResNetBackbone, load_pretrained
+from vgil_ros.policies.nn.backbones import MobileNetBackbone, ResNetBackbone, SmallBackbone, load_pretrained
 from vgil_ros.policies.optical_flow import FlowField
 from vgil_ros.policies.registry import policy_class
-from vgil_ros.policies.small_backbone import SmallBackbone
 from vgil_ros.training.config import ScheduleConfig, TrainConfig, validation_words
 from vgil_ros.training.data.dataset import EpisodeDataset, SampleSpec
-from vgil_ros.training.data.episode_stats import EpisodeFacts
+from vgil_ros.training.data.episode_stats import EpisodeFacts, make_normalizer, merge_all
 from vgil_ros.training.data.flow_cache import FlowCache, make_flow_cache
 from vgil_ros.training.data.image_cache import DecodedPictures, available_memory
 from vgil_ros.training.data.sampling import Sampling, split_episodes
-from vgil_ros.training.data.scan import scan_folder
-from vgil_ros.training.dataset_check import check_same, choose_cameras, fingerprint
+from vgil_ros.training.data.scan import check_same, choose_cameras, fingerprint, scan_folder
 from vgil_ros.training.errors import TrainingError
-from vgil_ros.training.statistics import make_normalizer, merge_all
 
 Say = Callable[[str], None]
 GIB = 1 << 30

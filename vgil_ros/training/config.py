@@ -9,7 +9,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from vgil_ros.assets import share_dir
-from vgil_ros.policies.frozen import Frozen
+from vgil_ros.core.config import Frozen
 from vgil_ros.training.data.augmentation import AugmentationConfig
 from vgil_ros.training.errors import TrainingError
 

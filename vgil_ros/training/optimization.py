@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -10,12 +11,33 @@ from torch import Tensor, nn
 
 from vgil_ros.policies.base import Policy
 from vgil_ros.training.build import make_optimizer, rate_factor
-from vgil_ros.training.config import TrainConfig
+from vgil_ros.training.config import EmaConfig, TrainConfig
 from vgil_ros.training.data.augmentation import Augmentation
 from vgil_ros.training.data.dataset import Batch
 from vgil_ros.training.distributed import Engine, autocast, short_attention
-from vgil_ros.training.ema import Ema
 from vgil_ros.training.meters import Window
+
+
+class Ema:
+    """Keeps a copy of a policy whose weights follow slowly.
+
+    The decay at update n is min(decay, (1 + n) / (10 + n)), so that the first, random weights are soon forgotten.
+    """
+
+    def __init__(self, policy: Policy, config: EmaConfig) -> None:
+        self.policy = copy.deepcopy(policy).eval().requires_grad_(False)
+        self._decay = config.decay
+
+    @torch.no_grad()
+    def update(self, policy: Policy, step: int) -> None:
+        """Follow `policy` after step number `step`, counted from 0."""
+        decay = min(self._decay, (1 + step) / (10 + step))
+        theirs = policy.state_dict()
+        for key, ours in self.policy.state_dict().items():
+            if ours.is_floating_point():
+                ours.lerp_(theirs[key], 1 - decay)
+            else:
+                ours.copy_(theirs[key])
 
 
 class LossModule(nn.Module):

@@ -21,11 +21,9 @@ from tqdm import tqdm
 from vgil_ros.training.build import load_data, make_policy
 from vgil_ros.training.checkpoints import RESUME, Checkpoints, need_room, writing
 from vgil_ros.training.config import DistillationConfig, TrainConfig
-from vgil_ros.training.data.dataset import Batch
+from vgil_ros.training.data.dataset import Batch, Loader
 from vgil_ros.training.data.sampling import ProcessBatches
-from vgil_ros.training.dataset_loader import Loader
-from vgil_ros.training.distillation import Reflow, load_teacher, make_student, student_settings
-from vgil_ros.training.distillation_cache import PairCache
+from vgil_ros.training.distillation import PairCache, Reflow, load_teacher, make_student, student_settings
 from vgil_ros.training.distributed import Engine, make_engine
 from vgil_ros.training.errors import TrainingError
 from vgil_ros.training.meters import Clock

@@ -9,8 +9,7 @@ import torch
 
 from vgil_ros.policies.base import Policy
 from vgil_ros.training.config import TrainConfig
-from vgil_ros.training.data.dataset import Batch, EpisodeDataset
-from vgil_ros.training.dataset_loader import Loader
+from vgil_ros.training.data.dataset import Batch, EpisodeDataset, Loader
 from vgil_ros.training.distributed import Engine, autocast
 
 

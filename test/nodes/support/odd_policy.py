@@ -21,8 +21,8 @@ import numpy as np
 
 from vgil_ros.core.sync import Sample
 from vgil_ros.nodes.base.node import run
+from vgil_ros.nodes.inference.worker import Question
 from vgil_ros.nodes.policy import PolicyNode
-from vgil_ros.nodes.questions import Question
 
 AMPLITUDE, SPEED = 0.2, 2.0  # of the swing: rad, rad/s of its phase
 BASE = (0.2, -0.3)

@@ -16,8 +16,8 @@ import numpy as np
 
 from vgil_ros.core.streams import StreamSpec
 from vgil_ros.nodes.base.node import run
+from vgil_ros.nodes.inference.worker import Question
 from vgil_ros.nodes.policy import PolicyNode
-from vgil_ros.nodes.questions import Question
 
 
 class Heard:

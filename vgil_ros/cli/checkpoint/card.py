@@ -55,8 +55,7 @@ def card(
 
 def _training(run: Path) -> tuple[dict[str, Any], float | None]:
     """The run's settings, and the hours in its log."""
-    from vgil_ros.training.logging_jsonl import read_log
-    from vgil_ros.training.run_log import LOG
+    from vgil_ros.training.run_log import LOG, read_log
     from vgil_ros.training.trainer import CONFIG
 
     if not (run / CONFIG).is_file():

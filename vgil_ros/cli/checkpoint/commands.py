@@ -14,7 +14,7 @@ from vgil_ros.core.errors import VgilError
 
 if TYPE_CHECKING:
     from vgil_ros.policies import PolicyConfig
-    from vgil_ros.policies.storage import Storage
+    from vgil_ros.policies.checkpoint import Storage
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(card)
@@ -115,8 +115,7 @@ def compact(
     """Store a checkpoint in half the bytes. It is float32 again once loaded, rounded; its normaliser is not touched."""
     _need_torch()
     from vgil_ros.policies import describe_checkpoint, load_policy
-    from vgil_ros.policies.checkpoint import save_policy
-    from vgil_ros.policies.storage import DTYPES
+    from vgil_ros.policies.checkpoint import DTYPES, save_policy
 
     if dtype not in DTYPES:
         raise VgilError(f"--dtype is '{dtype}'; allowed: {', '.join(DTYPES)}")

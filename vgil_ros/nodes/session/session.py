@@ -20,8 +20,8 @@ from vgil_ros.core.sync import Miss, Sample, Synchronizer
 from vgil_ros.core.sync.patience import Patience
 from vgil_ros.nodes.base import status
 from vgil_ros.nodes.base.node import VgilNode
-from vgil_ros.nodes.episode_closing import EpisodeClosing
 from vgil_ros.nodes.messages.subscriptions import StreamInputs
+from vgil_ros.nodes.session.recording import EpisodeClosing
 from vgil_ros.nodes.session.scene_reset import SceneReset
 
 T = TypeVar("T", int, float)

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from vgil_ros.policies.act.config import ActConfig
-from vgil_ros.policies.act.cvae import kl_divergence
-from vgil_ros.policies.act.model import ActModel, ActOutput
+from vgil_ros.policies.act.model import ActModel, ActOutput, kl_divergence
 from vgil_ros.policies.base import FastPath, LossOutput, Policy
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.observation import check_vector, prepare, to_tensor

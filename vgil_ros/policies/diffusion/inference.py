@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from vgil_ros.policies.base import FastPath
-from vgil_ros.policies.diffusion.encoder import crop
+from vgil_ros.policies.diffusion.model import crop
 from vgil_ros.policies.diffusion.trajectory import known_back
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.inference.backbone import FastBackbone

@@ -4,11 +4,90 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from vgil_ros.policies.diffusion.config import DiffusionConfig
-from vgil_ros.policies.diffusion.encoder import ImageEncoder, crop, random_places, resize
+from vgil_ros.policies.diffusion.config import DiffusionConfig, Size
 from vgil_ros.policies.diffusion.unet import UNet
+from vgil_ros.policies.nn.backbones import CHANNELS, build_backbone
 from vgil_ros.policies.normalizer import Normalizer
+
+
+class SpatialSoftmax(nn.Module):
+    """Where each of K maps is bright, as (x, y) in [-1, 1] (Finn et al. 2016, arXiv 1509.06113)."""
+
+    def __init__(self, channels: int, keypoints: int) -> None:
+        super().__init__()
+        self.maps = nn.Conv2d(channels, keypoints, kernel_size=1)
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """(N, C, h, w) -> (N, 2 K): x and y of the first keypoint, of the second, ..."""
+        maps = self.maps(feature)
+        share = maps.flatten(2).softmax(dim=-1).view(maps.shape)
+        height, width = maps.shape[2:]
+        x = (share.sum(2) * _axis(width, maps)).sum(-1)
+        y = (share.sum(3) * _axis(height, maps)).sum(-1)
+        return torch.stack([x, y], dim=-1).flatten(1)
+
+
+class ImageEncoder(nn.Module):
+    """Backbone, pooling and, behind keypoints, a linear layer: (N, 3, H, W) -> (N, dim)."""
+
+    def __init__(self, config: DiffusionConfig) -> None:
+        super().__init__()
+        channels = CHANNELS[config.backbone]
+        self.backbone = build_backbone(config.backbone, config.backbone_norm)
+        self.pool: SpatialSoftmax | None = None
+        self.out: nn.Linear | None = None
+        self._relu = config.feature_relu
+        if config.pooling == "spatial_softmax":
+            self.pool = SpatialSoftmax(channels, config.keypoints)
+            self.out = nn.Linear(2 * config.keypoints, 2 * config.keypoints)
+        self.dim = channels if self.out is None else self.out.out_features
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W), scaled -> (N, dim)."""
+        return self.pooled(self.backbone(x))
+
+    def pooled(self, feature: Tensor) -> Tensor:
+        """The backbone's map (N, C, h, w) -> (N, dim)."""
+        if self.pool is None or self.out is None:
+            return feature.mean(dim=(2, 3))
+        out: Tensor = self.out(self.pool(feature))
+        return out.relu() if self._relu else out
+
+
+def crop(pictures: Tensor, size: Size, places: Tensor | None) -> Tensor:
+    """Cut pictures (B, ..., H, W) to `size`.
+
+    Args:
+        places: (B, 2) int64, upper left corner of each sample; None: from the middle of all.
+    """
+    height, width = size
+    if places is None:
+        top, left = (round((have - want) / 2) for have, want in zip(pictures.shape[-2:], size, strict=True))
+        return pictures[..., top : top + height, left : left + width]
+    return torch.stack(
+        [
+            picture[..., top : top + height, left : left + width]
+            for picture, (top, left) in zip(pictures, places.tolist(), strict=True)
+        ]
+    )
+
+
+def random_places(count: int, have: Size, want: Size) -> Tensor:
+    """(count, 2) upper left corners of crops, each place as likely as any other. Drawn on the CPU: crops are slices."""
+    return torch.stack([torch.randint(0, have[axis] - want[axis] + 1, (count,)) for axis in (0, 1)], dim=1)
+
+
+def resize(pictures: Tensor, size: Size, antialias: bool) -> Tensor:
+    """(B, T, 3, H, W) float -> (B, T, 3, *size), bilinear."""
+    flat = F.interpolate(pictures.flatten(0, 1), size, mode="bilinear", align_corners=False, antialias=antialias)
+    return flat.unflatten(0, pictures.shape[:2])
+
+
+def _axis(count: int, like: Tensor) -> Tensor:
+    """(count,) from -1 to 1; computed as numpy does, in double precision."""
+    return torch.linspace(-1.0, 1.0, count, dtype=torch.float64, device=like.device).to(like.dtype)
 
 
 class DiffusionModel(nn.Module):

@@ -9,16 +9,14 @@ import torch
 from torch import Tensor
 
 from vgil_ros.policies.base import FastPath, LossOutput, Policy
-from vgil_ros.policies.committed import Committed, prepare_committed
 from vgil_ros.policies.diffusion.config import DiffusionConfig
 from vgil_ros.policies.diffusion.model import DiffusionModel
-from vgil_ros.policies.diffusion.sampler import Network, sample
-from vgil_ros.policies.diffusion.schedule import make_schedule
+from vgil_ros.policies.diffusion.schedule import Network, make_schedule, sample
 from vgil_ros.policies.diffusion.trajectory import known_back, oldest_repeated, trajectory
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.guidance import guided_output
 from vgil_ros.policies.nn.noise import NoiseSource
-from vgil_ros.policies.observation import check_vector, prepare, prepare_past, to_tensor
+from vgil_ros.policies.observation import Committed, check_vector, prepare, prepare_committed, prepare_past, to_tensor
 
 
 class DiffusionPolicy(Policy):

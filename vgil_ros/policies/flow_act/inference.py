@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from vgil_ros.policies.act.inference import ActFastPath
-from vgil_ros.policies.flow_act.fusion import resized
+from vgil_ros.policies.flow_act.model import resized
 from vgil_ros.policies.nn.backbones import grid_size
 from vgil_ros.policies.observation import batched, check_vector, prepare, prepare_past
 from vgil_ros.policies.optical_flow import field_size

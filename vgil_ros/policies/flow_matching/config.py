@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from vgil_ros.core.config import Frozen
 from vgil_ros.policies.config import PolicyConfig
 from vgil_ros.policies.flow_matching.flow import SolverName
-from vgil_ros.policies.frozen import Frozen
 from vgil_ros.policies.nn.backbones import BackboneName, BackboneNorm
 
 Activation = Literal["relu", "gelu"]

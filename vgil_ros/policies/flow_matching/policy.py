@@ -9,17 +9,14 @@ import torch
 from torch import Tensor
 
 from vgil_ros.policies.base import FastPath, LossOutput, Policy
-from vgil_ros.policies.committed import prepare_committed
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.flow_matching.config import FlowMatchingConfig
-from vgil_ros.policies.flow_matching.flow import Velocity, integrate
+from vgil_ros.policies.flow_matching.flow import Velocity, draw_times, integrate, on_path, pad, path_velocity, unpad
 from vgil_ros.policies.flow_matching.model import FlowModel, Prefix
-from vgil_ros.policies.flow_matching.padding import pad, unpad
-from vgil_ros.policies.flow_matching.path import draw_times, on_path, path_velocity
 from vgil_ros.policies.flow_matching.task import task_embedding
 from vgil_ros.policies.guidance import guide_flow
 from vgil_ros.policies.nn.noise import NoiseSource
-from vgil_ros.policies.observation import check_vector, prepare, to_tensor
+from vgil_ros.policies.observation import check_vector, prepare, prepare_committed, to_tensor
 
 
 class FlowMatchingPolicy(Policy):

@@ -13,7 +13,7 @@ from vgil_ros.policies.act.config import ActConfig
 from vgil_ros.policies.act.policy import ActPolicy
 from vgil_ros.policies.config import CameraSpec, Normalization
 from vgil_ros.policies.errors import CheckpointError
-from vgil_ros.policies.importers.pickled_stats import read_statistics
+from vgil_ros.policies.importers.safe_pickle import read_statistics
 from vgil_ros.policies.importers.state import (
     Imported,
     as_state_dict,

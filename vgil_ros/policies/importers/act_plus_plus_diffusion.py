@@ -17,7 +17,7 @@ from vgil_ros.policies.config import CameraSpec, ImageNormalization, Normalizati
 from vgil_ros.policies.diffusion.config import DiffusionConfig, Size
 from vgil_ros.policies.diffusion.policy import DiffusionPolicy
 from vgil_ros.policies.errors import CheckpointError
-from vgil_ros.policies.importers.pickled_stats import read_statistics
+from vgil_ros.policies.importers.safe_pickle import read_statistics
 from vgil_ros.policies.importers.state import (
     SEQUENTIAL_RESNET,
     Imported,

@@ -14,11 +14,9 @@ import torch
 from torch import Tensor
 
 from vgil_ros.policies.base import FastPath, Policy
-from vgil_ros.policies.committed import example_committed
-from vgil_ros.policies.cuda_graph import RecordedPass
 from vgil_ros.policies.errors import PolicyError
-from vgil_ros.policies.inference.buffers import Staging, picture_sizes
-from vgil_ros.policies.observation import batched, check_parts
+from vgil_ros.policies.inference.buffers import RecordedPass, Staging, picture_sizes
+from vgil_ros.policies.observation import batched, check_parts, example_committed
 
 Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

@@ -18,10 +18,9 @@ from vgil_ros.core.contract import Contract
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.follow import Follower
 from vgil_ros.core.layout import POSITION, ArmLayout, Layout
-from vgil_ros.core.rows import Row, RowBuilder
 from vgil_ros.core.session import Effect, Session
 from vgil_ros.core.sync import Miss, Sample
-from vgil_ros.core.timesteps import ObservationBuilder
+from vgil_ros.core.timesteps import ObservationBuilder, Row, RowBuilder
 from vgil_ros.episodes.meta import DEFAULT_QUALITY, EpisodeMeta
 from vgil_ros.episodes.writer import EpisodeWriter
 from vgil_ros.robots.sim.simulation import JOINT_RATE, SimWorld, drawn

@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
-from vgil_ros.policies.frozen import Frozen
+from vgil_ros.core.config import Frozen
 from vgil_ros.training.data.dataset import Batch
 
 GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601

@@ -24,8 +24,8 @@ from vgil_ros.core.history import past_rows
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.policies.optical_flow import FlowField, field_size
 from vgil_ros.training.data.episode_stats import EpisodeFacts
+from vgil_ros.training.data.image_cache import period_of
 from vgil_ros.training.data.scan import cache_dir
-from vgil_ros.training.dataset_handles import period_of
 
 VERSION = 1  # of what is kept; raise it when its meaning changes
 PAIRS = 16  # computed at once
