@@ -9,9 +9,9 @@ import pytest
 
 from vgil_ros.core.streams import Flag
 from vgil_ros.episodes import EpisodeWriter
-from vgil_ros.episodes.check import check_episode
 from vgil_ros.episodes.checks.alignment import lag
-from vgil_ros.episodes.findings import spans
+from vgil_ros.episodes.checks.check import check_episode
+from vgil_ros.episodes.checks.findings import spans
 
 ROWS = 150
 

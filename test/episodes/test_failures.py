@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from vgil_ros.episodes import CameraMeta, DiskFull, EpisodeError, EpisodeWriter, Overrun, WriteFailed, read_episode
-from vgil_ros.episodes.check import check_episode
-from vgil_ros.episodes.disk import MIB
-from vgil_ros.episodes.repair import repair
+from vgil_ros.episodes.checks.check import check_episode
+from vgil_ros.episodes.recovery.repair import repair
+from vgil_ros.episodes.writing.disk import MIB
 
 BIG = (CameraMeta("cam_b", 240, 320, "raw"), CameraMeta("cam_a", 240, 320, "raw"))
 

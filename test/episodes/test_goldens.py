@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from vgil_ros.episodes import EpisodeError, read_episode
-from vgil_ros.episodes.check import check_episode
+from vgil_ros.episodes.checks.check import check_episode
 
 GOLDEN = Path(__file__).parent / "golden"
 _spec = importlib.util.spec_from_file_location("make_episodes", GOLDEN / "make_episodes.py")

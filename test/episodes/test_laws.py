@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vgil_ros.episodes import CameraMeta, EpisodeMeta, EpisodeWriter, read_episode
-from vgil_ros.episodes.check import check_episode
+from vgil_ros.episodes.checks.check import check_episode
 
 SIZES = st.tuples(st.integers(8, 40), st.integers(8, 40))
 

@@ -16,9 +16,9 @@ import pytest
 from support.stall import StallGauge
 
 from vgil_ros.episodes import EpisodeError, EpisodeWriter, read_episode
-from vgil_ros.episodes.broken_file import lookup3
-from vgil_ros.episodes.check import check_episode
-from vgil_ros.episodes.repair import repair
+from vgil_ros.episodes.checks.check import check_episode
+from vgil_ros.episodes.recovery.broken_file import lookup3
+from vgil_ros.episodes.recovery.repair import repair
 
 HERE = Path(__file__).parent
 

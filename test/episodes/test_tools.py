@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from vgil_ros.cli.episodes.commands import app
 from vgil_ros.episodes import read_episode
-from vgil_ros.episodes.check import check_episode
+from vgil_ros.episodes.checks.check import check_episode
 
 GOLDEN = Path(__file__).parent / "golden"
 ROWS = 30

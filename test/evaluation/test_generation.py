@@ -10,7 +10,7 @@ import pytest
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.streams import Flag
-from vgil_ros.episodes.check import check_episode
+from vgil_ros.episodes.checks.check import check_episode
 from vgil_ros.episodes.naming import episodes_in
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.robots.sim.demonstrations import Demonstrations

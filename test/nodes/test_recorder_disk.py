@@ -17,7 +17,7 @@ from support.rig import Rig
 from support.stall import StallGauge
 
 from vgil_ros.episodes import EpisodeError, EpisodeReader
-from vgil_ros.episodes.repair import repair
+from vgil_ros.episodes.recovery.repair import repair
 
 KILLS = 20
 

@@ -16,13 +16,14 @@ from typing import Any
 import dm_env
 import numpy as np
 
-from vgil_ros.episodes import disk, naming, rows
-from vgil_ros.episodes.encoder import Encoder
+from vgil_ros.episodes import naming
+from vgil_ros.episodes.checks.quick_check import quick_check
 from vgil_ros.episodes.errors import EpisodeError, Overrun, WriteFailed
 from vgil_ros.episodes.meta import EpisodeMeta
-from vgil_ros.episodes.quick_check import quick_check
 from vgil_ros.episodes.schema import Row, RowFile, finish
-from vgil_ros.episodes.worker import Worker
+from vgil_ros.episodes.writing import disk, rows
+from vgil_ros.episodes.writing.encoder import Encoder
+from vgil_ros.episodes.writing.worker import Worker
 
 QUEUE_BYTES = 256 * disk.MIB
 

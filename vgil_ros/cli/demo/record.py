@@ -12,7 +12,7 @@ import typer
 
 from vgil_ros.cli.demo.report import Recorded
 from vgil_ros.core.errors import VgilError
-from vgil_ros.episodes.check import check_episode
+from vgil_ros.episodes.checks.check import check_episode
 from vgil_ros.episodes.naming import episodes_in
 from vgil_ros.episodes.reader import EpisodeReader
 

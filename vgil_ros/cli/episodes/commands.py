@@ -15,13 +15,13 @@ from tqdm import tqdm
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes import naming
-from vgil_ros.episodes.check import check_episode
+from vgil_ros.episodes.checks.check import check_episode
+from vgil_ros.episodes.checks.findings import Report
 from vgil_ros.episodes.convert import TARGETS, convert
 from vgil_ros.episodes.errors import EpisodeError
-from vgil_ros.episodes.findings import Report
 from vgil_ros.episodes.layouts import LAYOUTS
 from vgil_ros.episodes.reader import EpisodeReader
-from vgil_ros.episodes.repair import repair
+from vgil_ros.episodes.recovery.repair import repair
 from vgil_ros.episodes.summary import Line, describe, list_episodes
 
 app = typer.Typer(no_args_is_help=True, help="Episodes on disk: list, show, check, repair, plot, convert.")

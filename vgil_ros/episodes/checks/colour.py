@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from vgil_ros.episodes.checks.findings import Finding
+from vgil_ros.episodes.checks.scan import Scan
 from vgil_ros.episodes.errors import EpisodeError
-from vgil_ros.episodes.findings import Finding
 from vgil_ros.episodes.reader import EpisodeReader
-from vgil_ros.episodes.scan import Scan
 
 RATIO = 1.25  # mean blue over mean red: indoor light and wood, skin, cardboard are warmer than that
 SAMPLES = 5

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from vgil_ros.core.streams import Flag
-from vgil_ros.episodes.findings import Finding, spans
+from vgil_ros.episodes.checks.findings import Finding, spans
+from vgil_ros.episodes.checks.scan import Scan
 from vgil_ros.episodes.reader import EpisodeReader
-from vgil_ros.episodes.scan import Scan
 
 FROZEN_S, FROZEN_ROWS = 0.5, 15  # the second where the rate is not known
 GAP = 1.6  # periods of a camera between two of its frames: one is lost

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from vgil_ros.episodes.checks.findings import Finding, spans
+from vgil_ros.episodes.checks.scan import Scan
 from vgil_ros.episodes.errors import EpisodeError
-from vgil_ros.episodes.findings import Finding, spans
 from vgil_ros.episodes.reader import EpisodeReader
-from vgil_ros.episodes.scan import Scan
 
 DECODED = 64  # pictures a camera that are decoded; start and end are looked at in all
 

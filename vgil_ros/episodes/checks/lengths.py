@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from vgil_ros.episodes import quick_check
-from vgil_ros.episodes.findings import Finding
+from vgil_ros.episodes.checks import quick_check
+from vgil_ros.episodes.checks.findings import Finding
+from vgil_ros.episodes.checks.scan import Scan
 from vgil_ros.episodes.reader import EpisodeReader
-from vgil_ros.episodes.scan import Scan
 
 
 def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:

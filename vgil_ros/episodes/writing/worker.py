@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from vgil_ros.episodes import disk
 from vgil_ros.episodes.errors import DiskFull, WriteFailed
 from vgil_ros.episodes.schema import Row, RowFile
+from vgil_ros.episodes.writing import disk
 
 FLUSH_EVERY_S = 0.25  # what a killed process loses, and the rows on their way; 2.5 ms of work each
 FLUSHES_A_SYNC = 2  # to the disk: a computer that loses its power loses a little more

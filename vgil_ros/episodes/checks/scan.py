@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from vgil_ros.episodes.checks.quick_check import END, START
 from vgil_ros.episodes.errors import EpisodeError
-from vgil_ros.episodes.quick_check import END, START
 from vgil_ros.episodes.reader import EpisodeReader
 
 RAW_ROWS = 8  # a raw picture is read on every eighth row of pixels: a living sensor's noise shows on any of them

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from vgil_ros.episodes.checks import alignment, colour, frames, jpegs, lengths, numbers, stamps, states, sync
+from vgil_ros.episodes.checks.findings import SEVERITIES, Finding, Report
+from vgil_ros.episodes.checks.scan import Scan, scan_pictures
 from vgil_ros.episodes.errors import EpisodeError
-from vgil_ros.episodes.findings import SEVERITIES, Finding, Report
 from vgil_ros.episodes.layouts import Layout
 from vgil_ros.episodes.reader import EpisodeReader
-from vgil_ros.episodes.scan import Scan, scan_pictures
 
 Check = Callable[[EpisodeReader, Scan], Iterator[Finding]]
 

@@ -13,9 +13,9 @@ import h5py
 import numpy as np
 
 from vgil_ros.episodes import h5, naming
-from vgil_ros.episodes.broken_file import BrokenFile
+from vgil_ros.episodes.checks.quick_check import END, START, quick_check
 from vgil_ros.episodes.errors import EpisodeError, WriteFailed
-from vgil_ros.episodes.quick_check import END, START, quick_check
+from vgil_ros.episodes.recovery.broken_file import BrokenFile
 from vgil_ros.episodes.schema import DEPTHS, FINAL, IMAGES, write_jpeg, write_picture
 
 ESSENTIAL = ("action", "observations/qpos")
