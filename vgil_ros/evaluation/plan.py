@@ -30,6 +30,7 @@ class Plan:
         device: where the policy runs.
         pictures_of_seed: shows the policy the pictures of a demonstration of this scene in place of its own, to see
             whether it needs its cameras.
+        watchdog_ms, max_age_ms, soft_start: as the policy node's parameters.
     """
 
     task: str
@@ -43,6 +44,9 @@ class Plan:
     device: str = "cpu"
     pictures_of_seed: int | None = None
     ensemble_coefficient: float | None = None
+    watchdog_ms: float = ActingOptions.silence_ns / 1e6
+    max_age_ms: float = ActingOptions.age_ns / 1e6
+    soft_start: float = ActingOptions.soft_start
 
     def __post_init__(self) -> None:
         task_class(self.task)  # before a usual robot is looked for that would not fit either
@@ -66,6 +70,18 @@ class Plan:
         return self.execution or ActingOptions.execution
 
     @property
+    def options(self) -> ActingOptions:
+        """How chunks are played and when commands are refused."""
+        return ActingOptions(
+            self.mode,
+            self.query_every,
+            self.ensemble_coefficient,
+            silence_ns=round(self.watchdog_ms * 1e6),
+            age_ns=round(self.max_age_ms * 1e6),
+            soft_start=self.soft_start,
+        )
+
+    @property
     def robot_name(self) -> str:
         """The contract's name or path."""
         return self.robot or USUAL_ROBOTS.get(self.task, "sim_aloha")
@@ -87,5 +103,8 @@ def settings(plan: Plan) -> dict[str, Any]:
         "ensemble_coefficient": plan.ensemble_coefficient,
         "episode_len": plan.ticks,
         "latency_ms": plan.latency_ms,
+        "watchdog_ms": plan.watchdog_ms,
+        "max_age_ms": plan.max_age_ms,
+        "soft_start": plan.soft_start,
         "pictures_of_seed": plan.pictures_of_seed,
     }

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from vgil_ros.core.contract import Contract
-from vgil_ros.core.control.pipeline import ActingOptions, Actor, make_actor
+from vgil_ros.core.control.pipeline import Actor, ChunkSize, make_actor
 from vgil_ros.core.execution import check_mode
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.streams import StreamSpec, policy_streams
@@ -132,7 +132,5 @@ def actor_for(plan: Plan, layout: Layout, source: ChunkSource, streams: tuple[St
     """
     named = source.config.type if isinstance(source, PolicySource) else type(source).__name__
     check_mode(plan.mode, named, source.takes_committed)
-    options = ActingOptions(plan.mode, plan.query_every, plan.ensemble_coefficient)
     played = source.config.play_ticks if isinstance(source, PolicySource) else source.horizon
-    chunk = {"horizon": source.horizon, "action_dim": source.action_dim, "play_ticks": played}
-    return make_actor(options, layout, streams, **chunk)
+    return make_actor(plan.options, layout, streams, ChunkSize(source.horizon, source.action_dim, played))

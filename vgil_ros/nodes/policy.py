@@ -1,8 +1,8 @@
 """The policy node: observations in, a checkpoint's action chunks played safely, commands out.
 
-Each turn of the control loop, on the contract's rate: complete ticks from `core.sync`; the newest goes to the inference
-thread if that is free and the executor wants a chunk; `core.acting` plays what is there and judges the command; it is
-encoded for every topic, then published. The node itself decides nothing.
+It drives `core.control.ControlLoop` on the contract's rate: complete ticks from `core.sync` and answers of the
+inference thread go in, a judged command comes out, is encoded for every topic, then published. The node itself decides
+nothing.
 """
 
 from __future__ import annotations
@@ -17,21 +17,23 @@ from pathlib import Path
 import numpy as np
 from std_srvs.srv import SetBool
 
-from vgil_ros.core.history import History
-from vgil_ros.core.safety import Context, Outcome
+from vgil_ros.core.control.loop import ControlLoop
+from vgil_ros.core.control.policy_input import PolicyInput
+from vgil_ros.core.control.requests import InferenceRequest, InferenceResult
+from vgil_ros.core.safety import Outcome
 from vgil_ros.core.session import Command as Ask
 from vgil_ros.core.session import Reply, State
 from vgil_ros.core.streams import StreamSpec, policy_streams, streams_of
 from vgil_ros.core.sync import Miss, Sample
 from vgil_ros.core.sync.types import Reason
 from vgil_ros.core.timesteps import ObservationBuilder
+from vgil_ros.episodes.pictures import to_rgb
 from vgil_ros.nodes.base import timing as priority
 from vgil_ros.nodes.base.node import run
 from vgil_ros.nodes.base.status import InterventionTeller
-from vgil_ros.nodes.base.timing import Deadlines, Durations, TickCounter
-from vgil_ros.nodes.circumstances import Circumstances
-from vgil_ros.nodes.inference.setup import PolicyInput, actor_for, load_for
-from vgil_ros.nodes.inference.worker import InferenceWorker, Question, Questions
+from vgil_ros.nodes.base.timing import Deadlines, Durations
+from vgil_ros.nodes.inference.setup import actor_for, load_for
+from vgil_ros.nodes.inference.worker import InferenceWorker
 from vgil_ros.nodes.messages.publishers import RobotCommands
 from vgil_ros.nodes.session.recording import RolloutSink
 from vgil_ros.nodes.session.session import SessionNode
@@ -54,18 +56,14 @@ class PolicyNode(SessionNode):
         self.actor = actor_for(self, self.layout, self.config, self.streams)
         self.commands = RobotCommands(self, self.layout, self.period_s)
         builder = ObservationBuilder(self.layout, self.streams)
-        self.input = PolicyInput(builder, self.config.camera_names, self.task)
+        self.input = PolicyInput(builder, self.config.camera_names, to_rgb, self.task)
         self.rollout = RolloutSink.of(self, self.contract, self.contract_text, self.streams, self.task, self.dry_run)
         self.view = ChunkView(self, self.layout, self.actor, self.period_s)
-        self.worker: InferenceWorker[Question] = InferenceWorker(self.infer, self.runtime.reset)
-        history: History[Sample] = History(self.config.past_ticks, round(self.period_s * 1e9))
-        self.questions = Questions(self, self.actor, self.worker, history)
-        self.circumstances = Circumstances(self.layout, self.sync, self.actor.safety, self.worker)
+        self.worker = InferenceWorker(self.infer, self.runtime.reset)
+        self.loop = ControlLoop(self.sync, self.actor, self.config.past_ticks)
         self.interventions = InterventionTeller(self)
-        self.deadlines, self.tick_time = Deadlines(self.period_s), Durations(4000)
-        self.estop = False
+        self.deadlines, self.tick_time, self.latency = Deadlines(self.period_s), Durations(4000), Durations()
         self.outcome: Outcome | None = None
-        self.ticks = TickCounter(self.contract.rate_hz, self.now_ns())
         self._engaged = False  # the robot follows this node's commands: from the first one until it is let go of
         self._release = 0
         for command in (Ask.START, Ask.STOP):
@@ -99,13 +97,13 @@ class PolicyNode(SessionNode):
         everything = streams_of(self.contract, masters=False)
         return everything if records else policy_streams(self.contract, self.config.camera_names)
 
-    def infer(self, question: Question) -> np.ndarray:
-        """In the inference thread: a sample's observation, with its past, through the policy, chunk (H, A)."""
-        return self.runtime(self.input.of(question))
+    def infer(self, request: InferenceRequest) -> np.ndarray:
+        """In the inference thread: a request's observation through the policy, chunk (H, A)."""
+        return self.runtime(self.input.observation(request))
 
     def not_ready(self) -> tuple[str, ...]:
         """Streams that are missing, commands that nobody would hear, and the e-stop."""
-        stops = ("the e-stop is set: release it with /policy/estop false",) if self.estop else ()
+        stops = ("the e-stop is set: release it with /policy/estop false",) if self.loop.estop else ()
         unheard = () if self.dry_run else self.commands.unheard()
         return stops + unheard + super().not_ready()
 
@@ -119,10 +117,8 @@ class PolicyNode(SessionNode):
 
     def begin(self) -> None:
         """An episode begins: the ticks of synchroniser, chunks and commands are counted from now."""
-        self.ticks = TickCounter(self.contract.rate_hz, self.now_ns())
-        self.sync.start(self.ticks.origin_ns)
-        self.actor.reset()
-        self.questions.new_episode()
+        self.loop.begin(self.now_ns())
+        self.worker.new_episode()
         self.rollout.open()
         self._engaged, self._release = False, 0
         self.deadlines = Deadlines(self.period_s)
@@ -140,8 +136,7 @@ class PolicyNode(SessionNode):
             self.trouble("observation", f"no observation: {words}")
             return
         self.recovered("observation")
-        self.questions.observe(found)
-        self.rollout.observe(self.ticks.nearest(found.stamp_ns), found)
+        self.rollout.observe(self.loop.observe(found), found)
 
     def step(self) -> None:
         """One turn of the control loop."""
@@ -156,44 +151,61 @@ class PolicyNode(SessionNode):
         elif self._engaged:
             self._hold()
             self._release -= 1
-            self._engaged = self._release > 0 or self.estop
+            self._engaged = self._release > 0 or self.loop.estop
         if self.session.state is not State.RECORDING:
             self.view.tick = None
 
     def _hold(self) -> None:
-        now = self.now_ns()
-        self._send(self.actor.send(None, self._circumstances(self.ticks.nearest(now), now)))
+        self._send(self.loop.hold(self.now_ns()))
 
     def _control(self) -> None:
         now = self.now_ns()
-        tick = self.ticks.turn(now)
-        self.questions.hear()
-        self._play(tick, now)
-        if self.session.state is State.RECORDING:
+        self._hear()
+        self._play(now)
+        if self.session.state is State.RECORDING and not self.worker.busy:
             # last: once awake, the inference thread takes its share of the processor's caches
-            self.questions.ask(tick, self.ticks, now)
+            request = self.loop.request(now)
+            if request is not None:
+                self.worker.submit(request)
 
-    def _play(self, tick: int, now: int) -> None:
+    def _hear(self) -> None:
+        """Take what the inference thread has answered, and say what is wrong with it."""
+        loop = self.loop
+        for answer in self.worker.poll():
+            late = self.actor.late
+            if not loop.accept(answer) or not isinstance(answer, InferenceResult):
+                continue
+            self.latency.add(answer.seconds)
+            if self.actor.late > late:
+                self.trouble("late chunk", "a chunk came later than it was made for: it is faded in")
+            else:
+                self.recovered("late chunk")
+        if loop.refusal is not None:
+            self.trouble("no chunk", f"no chunk: {loop.refusal}")
+        else:
+            self.recovered("no chunk")
+        if (why := self.worker.failure) is not None:
+            loop.fail(why)
+            self.trouble("policy", f"the inference thread has died: {why}; start anew after a look at it")
+
+    def _play(self, now: int) -> None:
         """Send this tick's command, once there is a chunk."""
-        if not self.questions.answered:
-            if now - self.ticks.origin_ns > LATE_NS:
+        loop = self.loop
+        outcome = loop.step(now)
+        if outcome is None:
+            if now - loop.ticks.origin_ns > LATE_NS:
                 self.trouble("first chunk", "still waiting for the policy's first chunk; nothing moves before it")
             return
         self.recovered("first chunk")
-        self.view.tick, self.view.stamp_ns = tick + 1, self.ticks.stamp_ns(tick + 1)
-        here = self._circumstances(tick, now)
-        outcome = self.actor.act(here) if self.worker.failure is None else self.actor.send(None, here)
+        self.view.tick, self.view.stamp_ns = loop.tick + 1, loop.ticks.stamp_ns(loop.tick + 1)
         self._send(outcome)
         self.interventions.tell(outcome)
         if outcome.command is not None:
-            self.rollout.acted(tick, outcome.command)
+            self.rollout.acted(loop.tick, outcome.command)
         self.sampled()
         if self.actor.ended and self.session.state is State.RECORDING:
             self.get_logger().info("the policy says that the task is done")
             self.command(Ask.STOP)
-
-    def _circumstances(self, tick: int, now: int) -> Context:
-        return self.circumstances.at(tick, now, self.questions.latest, estop=self.estop)
 
     def _send(self, outcome: Outcome) -> None:
         self.outcome = outcome
@@ -211,8 +223,8 @@ class PolicyNode(SessionNode):
 
     def _on_estop(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         """Set: hold at once and end the episode. Release: nothing moves until it is started again."""
-        self.estop = request.data
-        if not self.estop:
+        self.loop.estop = request.data
+        if not self.loop.estop:
             self.recovered("e-stop")
         else:
             self.trouble("e-stop", "the e-stop is set")
@@ -223,7 +235,7 @@ class PolicyNode(SessionNode):
                 self.command(Ask.STOP)
         holds = "the robot holds" if self._engaged else "this node was not moving the robot"
         response.success = True
-        response.message = f"e-stop set, {holds}" if self.estop else "e-stop released; start again to move"
+        response.message = f"e-stop set, {holds}" if self.loop.estop else "e-stop released; start again to move"
         self.get_logger().warning(response.message)
         return response
 
@@ -257,11 +269,11 @@ class PolicyNode(SessionNode):
             state = "holding" if self.outcome is not None and self.outcome.holding else "running"
         counts: Mapping[str, int] = self.actor.safety.counts
         return {
-            "state": "e-stop" if self.estop else state,
+            "state": "e-stop" if self.loop.estop else state,
             "policy": self.config.type,
             "dry run": self.dry_run,
             "rate [Hz]": f"{self.deadlines.rate_hz:.1f}",
-            "latency [ms]": self.questions.latency.words(),
+            "latency [ms]": self.latency.words(),
             "tick [ms]": self.tick_time.words(),
             "jitter [ms]": self.deadlines.jitter.words(),
             "late chunks": self.actor.late,

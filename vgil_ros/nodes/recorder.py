@@ -176,10 +176,10 @@ class Recorder(SessionNode):
             return
         widths = []
         for arm in self.layout.arms:
-            ring = self.sync.rings[f"{arm.arm.name}/master"]
-            if arm.arm.gripper and ring.payloads:
+            newest = self.sync.newest(f"{arm.arm.name}/master") if arm.arm.gripper else None
+            if arm.arm.gripper and newest is not None:
                 column = arm.arm.joints.index(arm.arm.gripper.joint)
-                widths.append(arm.master.normalise(ring.payloads[-1][POSITION])[column])
+                widths.append(arm.master.normalise(newest[1][POSITION])[column])
         if self.gesture.update(self.now_ns(), np.array(widths)):
             self.command(Command.START)
 

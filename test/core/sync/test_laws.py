@@ -172,5 +172,5 @@ def test_memory_is_bounded(messages: int, sampled: bool) -> None:
         sync.push("arm0/puppet", stamp, line(stamp))
         if sampled:
             drain(sync, stamp)
-        assert len(sync.rings["cam0"]) <= 16  # 0.3 s of 100 Hz at most, whether ticks are taken or not
-        assert len(sync.rings["arm0/puppet"]) <= 32
+        assert len(sync._rings["cam0"]) <= 16  # 0.3 s of 100 Hz at most, whether ticks are taken or not
+        assert len(sync._rings["arm0/puppet"]) <= 32

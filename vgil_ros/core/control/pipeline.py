@@ -9,14 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.execution import ChunkExecutor, Committed, RealTime, make_executor, measure_jumps
+from vgil_ros.core.execution import ChunkExecutor, Committed, executor_class, make_executor, measure_jumps
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.safety import Command, Context, JointLimits, Outcome, SafetyPipeline, standard_limits
 from vgil_ros.core.streams import StreamSpec
 
 JUMPS_OVER = 15_000  # ticks: the jump metric looks back over so many commands, so that memory stays flat
+OBSERVATION = "observation"  # beside the streams' names: the newest complete tick
 MARKER = 0.5  # an end marker above this, for as many ticks as the contract has rows, ends the episode
 
 
@@ -46,13 +48,43 @@ def safety_for(
     return SafetyPipeline(joints, limits, has_base=base is not None)
 
 
+class NoChunks(ChunkExecutor):
+    """ChunkExecutor of a robot whose commands come from elsewhere: it asks for no chunk and plays none.
+
+    Args:
+        dim: D, values in an action.
+    """
+
+    def __init__(self, dim: int) -> None:
+        self._dim = dim
+
+    def add_chunk(self, made_for_tick: int, chunk: ArrayLike) -> bool:
+        """Never used."""
+        return False
+
+    def action(self, tick: int) -> np.ndarray | None:
+        """None."""
+        return None
+
+    def wants_inference(self, tick: int) -> bool:
+        """Never."""
+        return False
+
+    def coming(self, tick: int) -> np.ndarray:
+        """Nothing, (0, D)."""
+        return np.empty((0, self._dim))
+
+    def reset(self) -> None:
+        """Nothing is remembered."""
+
+
 @dataclass
 class Actor:
     """Plays chunks through an executor and the safety limits.
 
     Attributes:
         layout: the robot.
-        executor: plays chunks (H, A).
+        executor: plays chunks (H, A); `NoChunks` where commands come from elsewhere and only `send` is called.
         safety: judges every command.
         action_dim: A: the joints, the end marker where there is one, and with two more the base's velocity.
         sent: the last commands (J,) of the running episode, for the jump metric.
@@ -85,12 +117,12 @@ class Actor:
 
     def committed(self, tick: int) -> Committed | None:
         """What the question about a tick's observation must carry; None in all modes but `real_time`."""
-        return self.executor.committed(tick) if isinstance(self.executor, RealTime) else None
+        return self.executor.committed(tick)
 
     @property
     def late(self) -> int:
         """Chunks of this episode that came too late to join on without a fade, counted in `real_time`."""
-        return self.executor.late if isinstance(self.executor, RealTime) else 0
+        return self.executor.late
 
     def send(self, command: Command | None, context: Context) -> Outcome:
         """Judge a command (None holds) and remember what is sent."""
@@ -117,14 +149,14 @@ class Actor:
 
 @dataclass(frozen=True)
 class ActingOptions:
-    """How chunks are played. The defaults are the policy node's.
+    """How commands are made and when they are refused. The defaults are those of every driver of the control loop.
 
     Attributes:
         execution: the mode (`core.execution.EXECUTORS`).
         query_every: ticks between questions; None is the mode's usual.
         ensemble_coefficient: m of `temporal_ensemble`; None is its usual.
-        silence_ns: how long the policy may be silent.
-        age_ns: how old a stream, or the observation behind a chunk, may be.
+        silence_ns: how long the policy, or whoever else asks for commands, may be silent.
+        age_ns: how old a stream, or the observation behind a command, may be.
         soft_start: share of the velocity limits at which the robot goes to the first action.
     """
 
@@ -135,17 +167,23 @@ class ActingOptions:
     age_ns: int = 200_000_000
     soft_start: float = 0.2
 
+    def safety(self, layout: Layout, streams: Sequence[StreamSpec]) -> SafetyPipeline:
+        """The limits of a robot of which these streams, and the newest complete tick, must not be old."""
+        ages = {spec.name: self.age_ns for spec in streams} | {OBSERVATION: self.age_ns}
+        return safety_for(layout, ages, max_silence_ns=self.silence_ns, soft_start=self.soft_start)
 
-def make_actor(
-    options: ActingOptions,
-    layout: Layout,
-    streams: Sequence[StreamSpec],
-    *,
-    horizon: int,
-    action_dim: int,
-    play_ticks: int,
-) -> Actor:
-    """The actor for chunks (horizon, action_dim), of which a policy wants `play_ticks` rows to be played.
+
+@dataclass(frozen=True)
+class ChunkSize:
+    """The chunks (horizon, action_dim) of a policy, which wants `play_ticks` rows of each to be played."""
+
+    horizon: int
+    action_dim: int
+    play_ticks: int
+
+
+def make_actor(options: ActingOptions, layout: Layout, streams: Sequence[StreamSpec], chunk: ChunkSize) -> Actor:
+    """The actor for a policy's chunks.
 
     Raises:
         VgilError: for an unknown mode, or an option or a value that it does not take.
@@ -153,12 +191,16 @@ def make_actor(
     given: dict[str, Any] = {}
     if options.ensemble_coefficient is not None:
         given["coefficient"] = options.ensemble_coefficient
-    if options.query_every is not None:
-        given["query_every"] = options.query_every
-    elif options.execution == "open_loop":  # early enough that the chunk lasts until any answer the watchdog lets pass
-        slack = math.ceil(options.silence_ns / 1e9 * layout.contract.rate_hz)
-        given["query_every"] = max(1, min(play_ticks, horizon - slack))
-    executor = make_executor(options.execution, horizon, action_dim, **given)
-    ages = {spec.name: options.age_ns for spec in streams} | {"observation": options.age_ns}
-    safety = safety_for(layout, ages, max_silence_ns=options.silence_ns, soft_start=options.soft_start)
-    return Actor(layout, executor, safety, action_dim)
+    slack = math.ceil(options.silence_ns / 1e9 * layout.contract.rate_hz)
+    every = options.query_every
+    if every is None:
+        every = executor_class(options.execution).usual_query_every(chunk.horizon, chunk.play_ticks, slack)
+    if every is not None:
+        given["query_every"] = every
+    executor = make_executor(options.execution, chunk.horizon, chunk.action_dim, **given)
+    return Actor(layout, executor, options.safety(layout, streams), chunk.action_dim)
+
+
+def make_direct_actor(options: ActingOptions, layout: Layout, streams: Sequence[StreamSpec]) -> Actor:
+    """The actor for commands that come one a tick from elsewhere: a caller's actions, an episode's."""
+    return Actor(layout, NoChunks(layout.dim), options.safety(layout, streams), layout.dim)

@@ -6,7 +6,7 @@ from vgil_ros.core.execution.executor import ChunkExecutor
 from vgil_ros.core.execution.metrics import Jumps, measure_jumps
 from vgil_ros.core.execution.open_loop import OpenLoop
 from vgil_ros.core.execution.real_time import RealTime
-from vgil_ros.core.execution.registry import EXECUTORS, check_mode, make_executor
+from vgil_ros.core.execution.registry import EXECUTORS, check_mode, executor_class, make_executor
 from vgil_ros.core.execution.temporal_ensemble import TemporalEnsemble
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "TemporalEnsemble",
     "agreement",
     "check_mode",
+    "executor_class",
     "make_executor",
     "measure_jumps",
     "with_committed",

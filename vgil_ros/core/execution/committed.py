@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from vgil_ros.core.execution.executor import Floats
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.execution.executor import Floats
+from vgil_ros.core.execution.committed import Floats
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,38 +18,36 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vgil_ros.core.execution.asynchronous import fade
-from vgil_ros.core.execution.committed import Committed, agreement
-from vgil_ros.core.execution.executor import Floats, check_sizes, check_ticks, own_chunk
+from vgil_ros.core.execution.committed import Committed, Floats, agreement
+from vgil_ros.core.execution.executor import check_ticks
+from vgil_ros.core.execution.plan import PlanExecutor
 
 REMEMBERED = 10  # delays
 
 
-class RealTime:
+class RealTime(PlanExecutor):
     """ChunkExecutor that plays one plan and says with each question which of its rows are settled.
 
     Attributes:
         late: chunks since the reset that came after their settled rows had ended.
     """
 
+    uses_prefix = True
+
     def __init__(self, horizon: int, dim: int, query_every: int = 1, blend: int = 5) -> None:
         """`query_every`: ticks between the observations asked about, 1 to H; `blend`: ticks a late chunk's fade takes,
         0 to H."""
-        check_sizes(horizon, dim)
-        self._horizon, self._dim = horizon, dim
-        self._query_every = check_ticks("query_every", query_every, 1, horizon)
+        super().__init__(horizon, dim, query_every)
         self._blend = check_ticks("blend", blend, 0, horizon)
-        self.reset()
 
     def reset(self) -> None:
         """Forget the plan, what was asked and how long it took."""
+        super().reset()
         self._delays: deque[int] = deque(maxlen=REMEMBERED)
-        self._newest: int | None = None
         self._now: int | None = None  # the newest tick heard of
         self._played: int | None = None  # the newest tick that an action was given for
         self._arrived: int | None = None  # what the newest chunk was made for, until the tick of its coming is known
         self._settled: dict[int, int] = {}  # by the tick asked about: the first tick that is not settled
-        self._start = 0  # the tick of the plan's first row
-        self._plan = np.empty((0, self._dim))
         self.late = 0
 
     @property
@@ -73,8 +71,8 @@ class RealTime:
 
     def add_chunk(self, made_for_tick: int, chunk: ArrayLike) -> bool:
         """Play a chunk (H, D) from now on, unless one made for this tick or a newer one is played already."""
-        own = own_chunk(chunk, self._horizon, self._dim)
-        if self._newest is not None and made_for_tick <= self._newest:
+        own = self._fresh(made_for_tick, chunk)
+        if own is None:
             return False
         self._arrived = made_for_tick
         begin = max(made_for_tick, self._due())
@@ -98,13 +96,7 @@ class RealTime:
     def wants_inference(self, tick: int) -> bool:
         """When `query_every` ticks have passed since the tick of the newest prediction."""
         self._see(tick)
-        return self._newest is None or tick - self._newest >= self._query_every
-
-    def coming(self, tick: int) -> Floats:
-        """The rest (K, D) of the plan."""
-        if tick < self._start:
-            return np.empty((0, self._dim))
-        return self._plan[tick - self._start :].copy()
+        return super().wants_inference(tick)
 
     def _due(self) -> int:
         """The first tick that an action may still be asked for."""

@@ -46,7 +46,7 @@ class Synchronizer:
         self.rate_hz = rate_hz
         self.max_wait_ns = round(settings.max_wait_ms * 1e6)
         self._spec = {spec.name: spec for spec in self.streams}
-        self.rings = {spec.name: Ring(capacity or CAPACITY[spec.kind]) for spec in self.streams}
+        self._rings = {spec.name: Ring(capacity or CAPACITY[spec.kind]) for spec in self.streams}
         self._frozen = {s.name: FrozenDetector(s.frozen_ns) for s in self.streams if s.frozen_ns is not None}
         self._method: Method | None = None
         self._tick = self._last_now = self._fresh_ns = 0
@@ -60,7 +60,7 @@ class Synchronizer:
         """
         if fresh_ns is not None:
             self._fresh_ns = fresh_ns
-            for ring in self.rings.values():
+            for ring in self._rings.values():
                 ring.clear()
         self._method = make_method(self.settings.method, self.rate_hz, now_ns)
         self._gaps = GapPolicy(self.settings.on_miss, self.settings.max_hold, len(self.streams))
@@ -88,7 +88,7 @@ class Synchronizer:
             return Fault(stream, "no_stamp", "header.stamp is zero; the driver must fill it with the capture time")
         if now_ns is not None and (fault := _foreign(stream, now_ns - stamp_ns)):
             return fault
-        spec, ring = self._spec[stream], self.rings[stream]
+        spec, ring = self._spec[stream], self._rings[stream]
         stamp_ns -= spec.latency_ns
         if 0 < self._fresh_ns - stamp_ns < JUMP_NS:
             return None
@@ -114,7 +114,7 @@ class Synchronizer:
         if not -JUMP_NS <= now_ns - self._last_now <= AHEAD_NS:
             return self._clock_jumped(now_ns)
         self._last_now = max(now_ns, self._last_now)
-        due = method.next_tick(self.rings, now_ns)
+        due = method.next_tick(self._rings, now_ns)
         if due is None:
             return None
         tick_ns, ripe = due
@@ -130,11 +130,25 @@ class Synchronizer:
             return Miss(number, tick_ns, tuple(f for f in found if isinstance(f, StreamMiss)), filled)
         return _sample(number, tick_ns, filled)
 
+    def newest(self, stream: str) -> tuple[int, Any] | None:
+        """Return a stream's newest sample, (stamp_ns, payload), or None while it has none."""
+        ring = self._rings[stream]
+        return (ring.stamps[-1], ring.payloads[-1]) if ring.stamps else None
+
+    def ages(self, now_ns: int) -> dict[str, int | None]:
+        """Return how old (ns) what is known of each stream is: by its newest stamp, or, where a picture repeats for
+        too long, since its content last changed; None before any sample."""
+        ages: dict[str, int | None] = {}
+        for spec in self.streams:
+            stamp_ns = self._rings[spec.name].newest
+            ages[spec.name] = None if stamp_ns is None else now_ns - stamp_ns
+        return ages | {miss.stream: miss.age_ns for miss in self.repeating(now_ns)}
+
     def missing(self, now_ns: int) -> tuple[StreamMiss, ...]:
         """The streams that would be missing now: never came, stopped coming, or frozen. For "ready?" and status."""
         out = []
         for spec in self.streams:
-            ring = self.rings[spec.name]
+            ring = self._rings[spec.name]
             age = now_ns - ring.stamps[-1] if ring.stamps else None
             if age is None or age > spec.tolerance_ns + self.max_wait_ns + spec.latency_ns:
                 out.append(StreamMiss(spec.name, Reason.SILENT, age))
@@ -150,13 +164,13 @@ class Synchronizer:
         """The streams whose newest samples repeat the same content for too long."""
         out = []
         for spec in self.streams:
-            newest = self.rings[spec.name].newest
+            newest = self._rings[spec.name].newest
             if newest is not None and (same := self._frozen_for(spec, newest)) is not None:
                 out.append(StreamMiss(spec.name, Reason.FROZEN, same))
         return tuple(out)
 
     def _take(self, method: Method, spec: StreamSpec, tick_ns: int) -> Pick | StreamMiss:
-        found = method.pick(self.rings[spec.name], spec, tick_ns)
+        found = method.pick(self._rings[spec.name], spec, tick_ns)
         if isinstance(found, Pick) and (same := self._frozen_for(spec, found.stamp_ns)) is not None:
             return StreamMiss(spec.name, Reason.FROZEN, same)
         return found
@@ -168,7 +182,7 @@ class Synchronizer:
     def _clock_jumped(self, now_ns: int) -> Miss:
         back = self._last_now - now_ns
         number = self._tick
-        for ring in self.rings.values():
+        for ring in self._rings.values():
             ring.clear()
         for detector in self._frozen.values():
             detector.clear()

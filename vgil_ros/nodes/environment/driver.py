@@ -7,7 +7,6 @@ import threading
 import traceback
 from typing import Any
 
-import numpy as np
 import rclpy
 from rclpy.context import Context as RosContext
 from rclpy.executors import ExternalShutdownException
@@ -15,10 +14,11 @@ from std_msgs.msg import Bool, Float32
 from std_srvs.srv import Trigger
 
 from vgil_ros.core.contract import Contract
-from vgil_ros.core.control.pipeline import safety_for
+from vgil_ros.core.control.loop import ControlLoop
+from vgil_ros.core.control.pipeline import ActingOptions, make_direct_actor
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.layout import POSITION, Layout
-from vgil_ros.core.safety import Command, Context
+from vgil_ros.core.layout import Layout
+from vgil_ros.core.safety import Command, Outcome
 from vgil_ros.core.streams import streams_of
 from vgil_ros.core.sync import Miss, Sample, Synchronizer
 from vgil_ros.core.sync.patience import Patience
@@ -27,19 +27,18 @@ from vgil_ros.nodes.environment.mailbox import Newest, Request, Topics, Turn
 from vgil_ros.nodes.messages.publishers import RobotCommands
 from vgil_ros.nodes.messages.subscriptions import StreamInputs
 
-SILENCE_NS = 200_000_000  # a caller that asks for nothing as long as this holds the robot
-MAX_AGE_NS = 200_000_000  # so does an observation as old as this
-
 
 class Driver:
     """The node, its own rclpy context, and the thread that spins it. Methods are for the caller's thread."""
 
-    def __init__(self, contract: Contract, layout: Layout, topics: Topics, domain_id: int | None) -> None:
+    def __init__(
+        self, contract: Contract, layout: Layout, topics: Topics, options: ActingOptions, domain_id: int | None
+    ) -> None:
         self._context = RosContext()
         signals = rclpy.signals.SignalHandlerOptions.NO
         rclpy.init(context=self._context, domain_id=domain_id, signal_handler_options=signals)
         try:
-            self._node = DriverNode(self._context, contract, layout, topics)
+            self._node = DriverNode(self._context, contract, layout, topics, options)
         except BaseException:
             rclpy.try_shutdown(context=self._context)
             raise
@@ -113,15 +112,16 @@ class Driver:
 class DriverNode(VgilNode):
     """A turn each period: what was asked for is judged and sent, then ripe ticks are handed over."""
 
-    def __init__(self, context: RosContext, contract: Contract, layout: Layout, topics: Topics) -> None:
+    def __init__(
+        self, context: RosContext, contract: Contract, layout: Layout, topics: Topics, options: ActingOptions
+    ) -> None:
         super().__init__("environment", context=context)
         self.period_s = 1.0 / contract.rate_hz
         self.streams = streams_of(contract, masters=False)
         self.sync = Synchronizer(self.streams, contract.sync, contract.rate_hz)
         self.inputs = StreamInputs(self, contract, self.sync)
-        self.layout, self.commands = layout, RobotCommands(self, layout, self.period_s)
-        ages = {spec.name: MAX_AGE_NS for spec in self.streams}
-        self.safety = safety_for(layout, ages, max_silence_ns=SILENCE_NS)
+        self.commands = RobotCommands(self, layout, self.period_s)
+        self.loop = ControlLoop(self.sync, make_direct_actor(options, layout, self.streams))
         self.requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
         self.turns = Newest()
         self.missing: tuple[str, ...] = ()
@@ -131,8 +131,8 @@ class DriverNode(VgilNode):
         if topics.success:
             self.create_subscription(Bool, topics.success, self._on_success, 10)
         self._reward, self._success = 0.0, False
-        self._serial, self._tick = 0, 0
-        self._asked: tuple[Command, int] | None = None  # and when
+        self._serial = 0
+        self._asked: Command | None = None
         self._begin: tuple[int, int] | None = None  # from when on, and for which request
         self._begun = False  # the first complete tick has come
         # No sample from before a begin is near enough to the first tick.
@@ -158,7 +158,7 @@ class DriverNode(VgilNode):
         if self._begin is not None and now >= self._begin[0]:
             self._start(now, self._begin[1])
         if self._asked is not None:
-            self._send(self._asked[0], now)
+            self._send(self._asked, now)
         by = self._patience.time(now)
         while (found := self.sync.sample(by)) is not None:
             self._hand_over(found, now)
@@ -167,18 +167,20 @@ class DriverNode(VgilNode):
         if request.begin:
             self._begin = (now + self._settle_ns, request.serial)
         elif request.command is not None:
-            self._asked, self._serial = (request.command, now), request.serial
+            self._asked, self._serial = request.command, request.serial
+            self.loop.heard(now)
         else:
             self.rest()
 
     def _start(self, now: int, serial: int) -> None:
         self._serial, self._begin, self._begun = serial, None, False
         self._reward, self._success = 0.0, False
-        self.safety.reset()
-        self.sync.start(now)
+        self.loop.begin(now)
 
     def _hand_over(self, found: Sample | Miss, now: int) -> None:
-        self._begun = self._begun or isinstance(found, Sample)
+        if isinstance(found, Sample):
+            self._begun = True
+            self.loop.observe(found)
         lost = ""
         if isinstance(found, Miss):
             if not self._begun:  # nothing to go on from yet: begin a moment later
@@ -198,32 +200,14 @@ class DriverNode(VgilNode):
 
     def _send(self, command: Command | None, now: int) -> None:
         """Judge a command (None holds), and publish it."""
-        self._tick += 1
-        outcome = self.safety.step(command, self._circumstances(now))
+        outcome = self.loop.hold(now) if command is None else self.loop.send(command, now)
         if command is not None and outcome.holding:
             words = "; ".join(f"{i.name}: {i.reason}" for i in outcome.interventions)
             self.trouble("holding", f"holding: {words}")
         else:
             self.recovered("holding")
+        self._publish(outcome)
+
+    def _publish(self, outcome: Outcome) -> None:
         if outcome.command is not None:
             self.commands.send(self.commands.encode(outcome.command.positions, outcome.command.base))
-
-    def _circumstances(self, now: int) -> Context:
-        newest = {name: ring.newest for name, ring in self.sync.rings.items()}
-        ages: dict[str, int | None] = {name: None if at is None else now - at for name, at in newest.items()}
-        ages |= {miss.stream: miss.age_ns for miss in self.sync.frozen()}
-        return Context(
-            tick=self._tick,
-            now_ns=now,
-            period_s=self.period_s,
-            measured=self._measured(),
-            stream_ages_ns=ages,
-            last_policy_ns=self._asked[1] if self._asked else None,
-        )
-
-    def _measured(self) -> np.ndarray | None:
-        rings = [self.sync.rings[f"{arm.name}/puppet"] for arm in self.layout.contract.arms]
-        if not all(ring.payloads for ring in rings):
-            return None
-        state: np.ndarray = self.layout.state([ring.payloads[-1] for ring in rings])
-        return state[POSITION]

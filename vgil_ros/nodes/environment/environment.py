@@ -17,6 +17,7 @@ import dm_env
 import numpy as np
 
 from vgil_ros.assets import load_contract
+from vgil_ros.core.control.pipeline import ActingOptions
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.frame import Frame
 from vgil_ros.core.layout import Layout
@@ -50,6 +51,9 @@ class RosEnvironment(dm_env.Environment):
         reward_topic: str = "",
         success_topic: str = "",
         timeout_s: float = 10.0,
+        max_age_ms: float = ActingOptions.age_ns / 1e6,
+        watchdog_ms: float = ActingOptions.silence_ns / 1e6,
+        soft_start: float = ActingOptions.soft_start,
         domain_id: int | None = None,
     ) -> None:
         """Listen to the robot until every stream has come.
@@ -61,6 +65,9 @@ class RosEnvironment(dm_env.Environment):
             reward_topic: std_msgs/Float32, the newest value counts; empty: rewards are 0.
             success_topic: std_msgs/Bool, true ends an episode with discount 0; empty: nothing does.
             timeout_s: how long to wait for streams and for the reset.
+            max_age_ms: a stream, or the newest complete tick, older than this holds the robot.
+            watchdog_ms: so does a caller that asks for nothing for as long.
+            soft_start: share of the velocity limits at which the robot goes to the first action.
             domain_id: ROS domain; ROS_DOMAIN_ID by default.
 
         Raises:
@@ -75,7 +82,10 @@ class RosEnvironment(dm_env.Environment):
         self._reset_service, self._timeout = reset_service, timeout_s
         self._action_spec = action_spec(self.layout)
         topics = Topics(reset_service, reward_topic, success_topic)
-        self._driver: Driver | None = Driver(self.contract, self.layout, topics, domain_id)
+        options = ActingOptions(
+            silence_ns=round(watchdog_ms * 1e6), age_ns=round(max_age_ms * 1e6), soft_start=soft_start
+        )
+        self._driver: Driver | None = Driver(self.contract, self.layout, topics, options, domain_id)
         atexit.register(self.close)  # a base must not drive on because its program ended
         self._builder = ObservationBuilder(self.layout, self._open.streams)
         self._steps: int | None = None  # None: the next step begins an episode

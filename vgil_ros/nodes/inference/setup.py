@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from vgil_ros.assets import checkpoint_path
-from vgil_ros.core.control.pipeline import ActingOptions, Actor, make_actor
+from vgil_ros.core.control.pipeline import ActingOptions, Actor, ChunkSize, make_actor
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.execution import check_mode, with_committed
-from vgil_ros.core.history import with_past, with_task
+from vgil_ros.core.execution import check_mode
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.streams import StreamSpec
-from vgil_ros.core.sync import Sample
-from vgil_ros.core.timesteps import ObservationBuilder
-from vgil_ros.episodes.pictures import to_rgb
 from vgil_ros.nodes.base.node import VgilNode
-from vgil_ros.nodes.inference.worker import Question
 from vgil_ros.policies import PolicyConfig
 from vgil_ros.policies.compatibility import load_for_robot, picture_sizes, unknowns
 from vgil_ros.policies.inference.runtime import InferenceRuntime, leave_a_core
@@ -51,58 +46,33 @@ def load_for(node: VgilNode, layout: Layout, task: str) -> tuple[PolicyConfig, I
     return policy.config, runtime
 
 
+def acting_options(node: VgilNode) -> ActingOptions:
+    """Declare what every driver of the control loop lets one set, and return it.
+
+    Raises:
+        VgilError: for a value that is not allowed.
+    """
+    usual = ActingOptions()
+    return ActingOptions(
+        silence_ns=int(node.declare("watchdog_ms", usual.silence_ns / 1e6) * 1e6),
+        age_ns=int(node.declare("max_age_ms", usual.age_ns / 1e6) * 1e6),
+        soft_start=node.declare("soft_start", usual.soft_start),
+    )
+
+
 def actor_for(node: VgilNode, layout: Layout, config: PolicyConfig, streams: tuple[StreamSpec, ...]) -> Actor:
     """The executor and the safety limits in the node's parameters.
 
     Raises:
         VgilError: for an unknown mode, or a value that is not allowed.
     """
-    usual = ActingOptions()
-    mode, every = node.declare("execution", usual.execution), node.declare("query_every", 0)
+    mode, every = node.declare("execution", ActingOptions().execution), node.declare("query_every", 0)
     coefficient = node.declare("ensemble_coefficient", 0.01)
     check_mode(mode, config.type, policy_class(config.type).takes_committed)
-    options = ActingOptions(
-        mode,
+    options = replace(
+        acting_options(node),
+        execution=mode,
         query_every=every or None,
         ensemble_coefficient=coefficient if mode == "temporal_ensemble" else None,
-        silence_ns=int(node.declare("watchdog_ms", usual.silence_ns / 1e6) * 1e6),
-        age_ns=int(node.declare("max_age_ms", usual.age_ns / 1e6) * 1e6),
-        soft_start=node.declare("soft_start", usual.soft_start),
     )
-    chunk = {"horizon": config.chunk_size, "action_dim": config.action_dim, "play_ticks": config.play_ticks}
-    return make_actor(options, layout, streams, **chunk)
-
-
-class PolicyInput:
-    """Makes observations of samples, in the inference thread.
-
-    Args:
-        builder: of the node's streams.
-        cameras: those that the policy sees.
-        task: told to a policy that takes a task; empty: the policy's own.
-    """
-
-    def __init__(self, builder: ObservationBuilder, cameras: Sequence[str], task: str = "") -> None:
-        self._builder, self._cameras = builder, tuple(cameras)
-        self._task = task
-
-    def of(self, question: Question) -> dict[str, Any]:
-        """The observation of a question.
-
-        Raises:
-            VgilError: a picture does not decode.
-        """
-        past = [None if one is None else self._seen(one) for one in question.past]
-        now = with_past(self._seen(question.sample), past)
-        return with_committed(with_task(now, self._task), question.committed)
-
-    def _seen(self, sample: Sample) -> dict[str, Any]:
-        observation = self._builder.observation(sample.payloads)
-        images = observation.get("images", {})
-        pictures = {}
-        for name in self._cameras:
-            try:
-                pictures[name] = to_rgb(images[name])
-            except VgilError as error:
-                raise VgilError(f"{name}: {error}") from error
-        return {"qpos": observation["qpos"], "images": pictures}
+    return make_actor(options, layout, streams, ChunkSize(config.chunk_size, config.action_dim, config.play_ticks))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vgil_ros.core.contract import parse_contract
-from vgil_ros.core.control.pipeline import JUMPS_OVER, ActingOptions, Actor, joint_limits, make_actor, safety_for
+from vgil_ros.core.control.pipeline import JUMPS_OVER, ActingOptions, Actor, ChunkSize, joint_limits, make_actor, safety_for
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.execution import make_executor
 from vgil_ros.core.layout import Layout
@@ -55,7 +55,7 @@ def at(tick: int, **changes: Any) -> Context:
 def made(horizon: int, play_ticks: int, options: ActingOptions) -> Actor:
     layout = Layout(parse_contract(TEXT, "test"))
     streams = policy_streams(layout.contract, cameras=())
-    return make_actor(options, layout, streams, horizon=horizon, action_dim=layout.dim, play_ticks=play_ticks)
+    return make_actor(options, layout, streams, ChunkSize(horizon, layout.dim, play_ticks))
 
 
 @pytest.mark.parametrize(("coefficient", "expected"), [(None, 0.4975), (0.0, 0.5), (2.0, 0.1192), (-2.0, 0.8808)])
