@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import mujoco
 import numpy as np
 import pytest
@@ -204,6 +207,21 @@ def test_a_machine_without_opengl_is_told_what_to_install(monkeypatch: pytest.Mo
     monkeypatch.setattr(mujoco, "GLContext", no_context)
     with pytest.raises(gl.GraphicsError, match="apt-get install libegl1 libgl1-mesa-dri"):
         SimRobot(contract(), "pick_place").render("cam_high")
+
+
+AFTER_DRAWING = """
+from vgil_ros.robots.sim import gl
+context = gl.make_context(64, 64)
+import torchvision, triton
+print("loaded")
+"""
+
+
+def test_torch_can_still_be_loaded_once_something_was_drawn() -> None:
+    """Mesa and Triton each bring an LLVM; in the wrong order they end the process (see gl.py)."""
+    pytest.importorskip("triton")
+    done = subprocess.run([sys.executable, "-c", AFTER_DRAWING], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "loaded\n"), done.stderr
 
 
 def test_photograph_is_for_people() -> None:

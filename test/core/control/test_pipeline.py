@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vgil_ros.core.contract import parse_contract
-from vgil_ros.core.control.pipeline import JUMPS_OVER, ActingOptions, Actor, ChunkSize, joint_limits, make_actor, safety_for
+from vgil_ros.core.control.pipeline import (
+    JUMPS_OVER,
+    ActingOptions,
+    Actor,
+    ChunkSize,
+    joint_limits,
+    make_actor,
+    safety_for,
+)
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.execution import make_executor
 from vgil_ros.core.layout import Layout

@@ -125,7 +125,10 @@ def _report(
             f" checkpoint:={checkpoint} autostart:=true rviz:=true",
         ),
         ("Train it again from nothing", "make train-demo"),
-        ("Your own robot: write its contract as docs/reference/contract.md says", "vgil launch record.launch.py robot:=my.yaml"),
+        (
+            "Your own robot: write its contract as docs/reference/contract.md says",
+            "vgil launch record.launch.py robot:=my.yaml",
+        ),
     )
     return DemoReport(
         created=datetime.now().strftime("%d %B %Y, %H:%M"),
