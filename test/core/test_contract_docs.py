@@ -50,10 +50,10 @@ def test_the_running_robots_errors_are_what_is_said() -> None:
         JointReader("left/puppet", ("shoulder", "elbow", "wrist", "gripper")).read(
             ["shoulder", "elbow", "wrist", "finger"], [0.0] * 4
         )
-    with pytest.raises(FrameError) as picture:
+    with pytest.raises(FrameError) as image:
         Frame(720, 1280, "rgb8", 3840, memoryview(b"")).check(480, 640, ("rgb8",))
     assert str(joint.value) in DOC
-    assert f"cam_high: {picture.value}" in DOC
+    assert f"cam_high: {image.value}" in DOC
 
 
 def keys_of(model: type[BaseModel]) -> set[str]:

@@ -33,11 +33,11 @@ ROS = {
     "diagnostic_msgs", "geometry_msgs", "nav_msgs", "rosgraph_msgs", "sensor_msgs", "std_msgs", "std_srvs",
     "trajectory_msgs", "visualization_msgs", "interbotix_xs_msgs", "cv_bridge", "tf2_ros",
 }  # fmt: skip
-TORCH, FILES, PICTURES = {"torch", "torchvision"}, {"h5py"}, {"cv2"}
+TORCH, FILES, IMAGES = {"torch", "torchvision"}, {"h5py"}, {"cv2"}
 # What a part must not import from outside, at the top or within a function.
 FOREIGN = {
-    ROOT: ROS | TORCH | FILES | PICTURES | {"mujoco"},
-    "core": ROS | TORCH | FILES | PICTURES | {"mujoco"},
+    ROOT: ROS | TORCH | FILES | IMAGES | {"mujoco"},
+    "core": ROS | TORCH | FILES | IMAGES | {"mujoco"},
     "episodes": ROS | TORCH | {"mujoco"},
     "policies": ROS | FILES | {"mujoco"},
     "training": ROS | {"mujoco"},
@@ -144,7 +144,7 @@ def load(parts: list[str], blocked: set[str]) -> int:
 
 
 def test_core_loads_without_ros_torch_h5py_and_opencv() -> None:
-    assert load(["core", ROOT], ROS | TORCH | FILES | PICTURES | {"mujoco"}) > 20
+    assert load(["core", ROOT], ROS | TORCH | FILES | IMAGES | {"mujoco"}) > 20
 
 
 def test_episodes_load_without_ros_and_torch() -> None:

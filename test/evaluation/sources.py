@@ -28,8 +28,8 @@ class RecordedSource:
         with EpisodeReader(next(iter(episodes.values()))) as episode:
             self.action_dim, self._rate = episode.action.shape[1], episode.rate_hz
         self.cameras: tuple[str, ...] = ()
-        self.past_ticks: tuple[int, ...] = ()
-        self.takes_committed = False
+        self.obs_offsets: tuple[int, ...] = ()
+        self.supports_prefix = False
         self.asked = 0
 
     def reset(self, seed: int) -> None:

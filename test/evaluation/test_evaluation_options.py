@@ -1,4 +1,4 @@
-"""Evaluation in several processes, and with another scene's pictures."""
+"""Evaluation in several processes, and with another scene's images."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from vgil_ros.cli.main import main
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import Layout
 from vgil_ros.episodes.reader import EpisodeReader
-from vgil_ros.evaluation.evaluate import Plan, evaluate, evaluate_source
+from vgil_ros.evaluation.evaluate import EvaluationPlan, evaluate, evaluate_source
 from vgil_ros.evaluation.sources import PolicySource
 from vgil_ros.policies import load_policy
-from vgil_ros.policies.compatibility import picture_sizes
-from vgil_ros.robots.sim.demonstrations import Demonstrations, Generator
+from vgil_ros.policies.compatibility import camera_sizes
+from vgil_ros.robots.sim.demonstrations import DemonstrationConfig, Generator
 from vgil_ros.robots.sim.simulation import START_NS
 
 
@@ -31,7 +31,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_report_does_not_depend_on_the_processes(checkpoint: Path, tmp_path: Path) -> None:
-    plan = Plan("pick_place", episodes=2, seed=7, episode_len=30)
+    plan = EvaluationPlan("pick_place", episodes=2, seed=7, episode_len=30)
     seen: list[int] = []
     reports = []
     for workers in (1, 2):
@@ -46,22 +46,22 @@ def test_the_report_does_not_depend_on_the_processes(checkpoint: Path, tmp_path:
         reports.append(json.dumps(report))
     assert reports[0] == reports[1]
     assert seen == [7, 8] * 2
-    sheets = [cv2.imread(str(tmp_path / str(n) / "contact_sheet.png")) for n in (1, 2)]
+    sheets = [cv2.imread(str(tmp_path / str(n) / "thumbnail_sheet.png")) for n in (1, 2)]
     assert np.array_equal(*sheets)
     assert sorted(path.name for path in (tmp_path / "2").glob("*.mp4")) == ["seed_7.mp4", "seed_8.mp4"]
 
 
 def test_what_does_not_fit_is_said_before_a_process_starts(checkpoint: Path) -> None:
     with pytest.raises(VgilError, match="task 'juggle' is unknown"):
-        evaluate(Plan("juggle", robot="sim_single", episodes=2), checkpoint, workers=2)
+        evaluate(EvaluationPlan("juggle", robot="sim_single", episodes=2), checkpoint, workers=2)
     with pytest.raises(VgilError, match="workers is 0; allowed: from 1"):
-        evaluate(Plan("pick_place", episodes=2), checkpoint, workers=0)
+        evaluate(EvaluationPlan("pick_place", episodes=2), checkpoint, workers=0)
 
 
 class Looking:
     """Remembers what it is shown, and answers that the arm should stay where it is."""
 
-    horizon, action_dim, cameras, past_ticks, takes_committed = 10, 7, ("cam_high",), (1,), False
+    horizon, action_dim, cameras, obs_offsets, supports_prefix = 10, 7, ("cam_high",), (1,), False
 
     def __init__(self) -> None:
         self.inference_s: list[float] = []
@@ -76,38 +76,38 @@ class Looking:
         return np.tile(observation["qpos"], (self.horizon, 1))
 
 
-def test_another_scenes_pictures_are_those_of_its_demonstration(tmp_path: Path) -> None:
+def test_another_scenes_images_are_those_of_its_demonstration(tmp_path: Path) -> None:
     contract, _ = load_contract("sim_single")
     own, other = Looking(), Looking()
     plan = {"task": "pick_place", "episodes": 1, "seed": 0, "episode_len": 20}
-    evaluate_source(Plan(**plan), contract, own)
-    evaluate_source(Plan(**plan, pictures_of_seed=5), contract, other)
-    generator = Generator(Demonstrations("sim_single", "pick_place", episode_len=20))
+    evaluate_source(EvaluationPlan(**plan), contract, own)
+    evaluate_source(EvaluationPlan(**plan, swap_images_from_seed=5), contract, other)
+    generator = Generator(DemonstrationConfig("sim_single", "pick_place", episode_len=20))
     path = generator.make(5, tmp_path).path
     generator.close()
     assert path is not None
     with EpisodeReader(path) as episode:
         at = (np.asarray(episode.stamp_ns) - START_NS) / 1e9
-        for seconds, picture, past in other.shown:
+        for seconds, image, past in other.shown:
             row = int(np.abs(at - seconds).argmin())
-            assert np.array_equal(picture, episode.image("cam_high", row))
+            assert np.array_equal(image, episode.image("cam_high", row))
             before = int(np.abs(at - (seconds - 0.02)).argmin())
             assert past is None or np.array_equal(past, episode.image("cam_high", before))
-    assert [s for s, _, _ in own.shown] == [s for s, _, _ in other.shown], "only the pictures differ"
+    assert [s for s, _, _ in own.shown] == [s for s, _, _ in other.shown], "only the images differ"
     assert not any(np.array_equal(a[1], b[1]) for a, b in zip(own.shown, other.shown, strict=True))
 
 
-def test_the_scenes_own_pictures_are_no_others() -> None:
-    with pytest.raises(VgilError, match=r"pictures_of_seed is 4, one of the scenes that are evaluated \(3 to 5\)"):
-        Plan("pick_place", episodes=3, seed=3, pictures_of_seed=4)
+def test_the_scenes_own_images_are_no_others() -> None:
+    with pytest.raises(VgilError, match=r"swap_images_from_seed is 4, one of the scenes that are evaluated \(3 to 5\)"):
+        EvaluationPlan("pick_place", episodes=3, seed=3, swap_images_from_seed=4)
 
 
 @pytest.mark.parametrize(
     ("more", "words"),
     [
         (["--workers", "2"], "--over-ros runs one robot at the wall clock's pace: allowed is 1"),
-        (["--pictures-of-seed", "99"], "--pictures-of-seed cannot be handed on to the nodes"),
-        (["--query-every", "5"], "--query-every cannot be handed on"),
+        (["--swap-images-from-seed", "99"], "--swap-images-from-seed cannot be handed on to the nodes"),
+        (["--inference-period", "5"], "--inference-period cannot be handed on"),
         (["--ensemble-coefficient", "0"], "--ensemble-coefficient cannot be handed on"),
     ],
 )
@@ -123,16 +123,18 @@ def test_what_the_nodes_cannot_do_is_refused(
 
 def test_an_unknown_task_is_named_before_its_robot() -> None:
     with pytest.raises(VgilError, match=r"task 'pick_plaze' is unknown; allowed: \['pick_place', 'transfer_cube'\]"):
-        Plan("pick_plaze")
+        EvaluationPlan("pick_plaze")
 
 
 def test_the_ensembles_coefficient_is_played_and_stands_in_the_report(checkpoint: Path) -> None:
     found = [
-        evaluate(Plan("pick_place", episodes=1, seed=3, episode_len=40, ensemble_coefficient=given), checkpoint)
+        evaluate(
+            EvaluationPlan("pick_place", episodes=1, seed=3, episode_len=40, ensemble_coefficient=given), checkpoint
+        )
         for given in (None, 0.01, -1.0)
     ]
     assert [report["ensemble_coefficient"] for report in found] == [None, 0.01, -1.0]
-    assert found[0]["jumps"] == found[1]["jumps"] != found[2]["jumps"]
+    assert found[0]["smoothness"] == found[1]["smoothness"] != found[2]["smoothness"]
 
 
 def test_the_command_says_and_writes_what_it_found(
@@ -145,7 +147,7 @@ def test_the_command_says_and_writes_what_it_found(
         main()
     assert ended.value.code == 0
     report, said = json.loads(file.read_text()), capsys.readouterr().out
-    own = evaluate(Plan("pick_place", episodes=2, seed=3, episode_len=20), checkpoint)
+    own = evaluate(EvaluationPlan("pick_place", episodes=2, seed=3, episode_len=20), checkpoint)
     assert {k: v for k, v in report.items() if k not in ("machine", "checkpoint", "over_ros")} == {
         k: v for k, v in own.items() if k != "machine"
     }
@@ -157,7 +159,7 @@ def test_the_command_says_and_writes_what_it_found(
         "steps to success  median none",
         "latency [ms]      p50 ",
         "jumps             p99 ",
-        "interventions  ",
+        "safety events  ",
     ):
         assert words in said
 
@@ -165,16 +167,16 @@ def test_the_command_says_and_writes_what_it_found(
 def test_a_rollout_of_a_policy_that_draws_follows_from_its_scene_alone(tmp_path: Path) -> None:
     """Noise begins anew with each rollout: the one before it does not matter, nor which process plays it."""
     drawing = tiny_flow(tmp_path / "flow")
-    both = evaluate(Plan("pick_place", episodes=2, seed=3, episode_len=20), drawing)
-    alone = evaluate(Plan("pick_place", episodes=1, seed=4, episode_len=20), drawing)
+    both = evaluate(EvaluationPlan("pick_place", episodes=2, seed=3, episode_len=20), drawing)
+    alone = evaluate(EvaluationPlan("pick_place", episodes=1, seed=4, episode_len=20), drawing)
     assert both["rollouts"][1] == alone["rollouts"][0]
-    assert alone["rollouts"][0]["interventions"]["velocity"] > 0, "it moved, and not as a policy at rest would"
+    assert alone["rollouts"][0]["safety_events"]["velocity"] > 0, "it moved, and not as a policy at rest would"
 
 
 def test_each_scene_gets_noise_of_its_own(tmp_path: Path) -> None:
     layout = Layout(load_contract("sim_single")[0])
     source = PolicySource(tiny_flow(tmp_path / "flow"), layout)
-    observation = load_policy(tmp_path / "flow").example_observation(picture_sizes(layout))
+    observation = load_policy(tmp_path / "flow").example_observation(camera_sizes(layout))
     chunks = []
     for seed in (3, 4, 3):
         source.reset(seed)
@@ -186,7 +188,7 @@ def test_each_scene_gets_noise_of_its_own(tmp_path: Path) -> None:
 def test_a_policy_that_takes_a_task_is_told_it(tmp_path: Path) -> None:
     layout = Layout(load_contract("sim_single")[0])
     folder = tiny_flow(tmp_path / "flow", task_dim=16)
-    example = load_policy(folder).example_observation(picture_sizes(layout))
+    example = load_policy(folder).example_observation(camera_sizes(layout))
     example.pop("task")
     chunks = []
     for task in ("pick_place", "transfer_cube"):

@@ -13,10 +13,10 @@ from vgil_ros.core.streams import Flag
 from vgil_ros.episodes.checks.check import check_episode
 from vgil_ros.episodes.naming import episodes_in
 from vgil_ros.episodes.reader import EpisodeReader
-from vgil_ros.robots.sim.demonstrations import Demonstrations
+from vgil_ros.robots.sim.demonstrations import DemonstrationConfig
 from vgil_ros.robots.sim.generate import generate
 
-SHORT = Demonstrations("sim_single", "pick_place", episode_len=60)
+SHORT = DemonstrationConfig("sim_single", "pick_place", episode_len=60)
 
 
 def differences(one: Path, other: Path) -> list[str]:
@@ -50,7 +50,7 @@ def test_files_follow_from_the_seed_whatever_the_workers(tmp_path: Path) -> None
 
 
 def test_a_whole_demonstration_does_its_task_and_passes_the_check(tmp_path: Path) -> None:
-    wanted = Demonstrations("sim_single", "pick_place")
+    wanted = DemonstrationConfig("sim_single", "pick_place")
     (found,) = generate(wanted, tmp_path, episodes=1, seed=0, only_successes=True)
     assert found.success
     assert found.path is not None
@@ -62,9 +62,9 @@ def test_a_whole_demonstration_does_its_task_and_passes_the_check(tmp_path: Path
         assert np.all(np.diff(episode.stamp_ns) == 20_000_000)
         assert episode.flags is not None
         assert episode.skew_ns is not None
-        joints, pictures = episode.flags[:, :2], episode.flags[:, 2:]
+        joints, images = episode.flags[:, :2], episode.flags[:, 2:]
         assert np.all(joints == Flag.EXACT), "ticks lie on the simulator's grid"
-        assert set(np.unique(pictures)) <= {Flag.EXACT, Flag.NEAREST}
+        assert set(np.unique(images)) <= {Flag.EXACT, Flag.NEAREST}
         assert np.all((episode.skew_ns == 0) == (episode.flags == Flag.EXACT))
         assert np.abs(episode.skew_ns).max() <= 20_000_000
 
@@ -84,8 +84,8 @@ def test_failures_are_left_out_until_it_is_given_up(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [], "no scratch folder is left"
 
 
-def test_pictures_are_stored_raw_where_asked(tmp_path: Path) -> None:
-    wanted = Demonstrations("sim_single", "pick_place", episode_len=5, image_format="raw")
+def test_images_are_stored_raw_where_asked(tmp_path: Path) -> None:
+    wanted = DemonstrationConfig("sim_single", "pick_place", episode_len=5, image_format="raw")
     (found,) = generate(wanted, tmp_path, episodes=1, seed=0)
     with h5py.File(found.path) as file:
         assert file["observations/images/cam_high"].shape == (5, 240, 320, 3)
@@ -94,12 +94,12 @@ def test_pictures_are_stored_raw_where_asked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
-        (Demonstrations("sim_single", "juggle"), "task 'juggle' is unknown"),
-        (Demonstrations("sim_single", "transfer_cube"), "needs arms 'right' and 'left'"),
-        (Demonstrations("nobody", "pick_place"), "robot 'nobody' is unknown"),
+        (DemonstrationConfig("sim_single", "juggle"), "task 'juggle' is unknown"),
+        (DemonstrationConfig("sim_single", "transfer_cube"), "needs arms 'right' and 'left'"),
+        (DemonstrationConfig("nobody", "pick_place"), "robot 'nobody' is unknown"),
     ],
 )
 @pytest.mark.parametrize("workers", [1, 2])
-def test_what_cannot_be_done_is_named(wanted: Demonstrations, words: str, workers: int, tmp_path: Path) -> None:
+def test_what_cannot_be_done_is_named(wanted: DemonstrationConfig, words: str, workers: int, tmp_path: Path) -> None:
     with pytest.raises(VgilError, match=words):
         list(generate(wanted, tmp_path, episodes=1, seed=0, workers=workers))

@@ -22,8 +22,8 @@ from support.domains import free_domain
 from vgil_ros.core.streams import Flag
 from vgil_ros.episodes.naming import episodes_in
 from vgil_ros.episodes.reader import EpisodeReader
-from vgil_ros.evaluation.evaluate import Plan, evaluate
-from vgil_ros.robots.sim.demonstrations import Demonstrations
+from vgil_ros.evaluation.evaluate import EvaluationPlan, evaluate
+from vgil_ros.robots.sim.demonstrations import DemonstrationConfig
 from vgil_ros.robots.sim.generate import generate
 
 SEED = 1
@@ -51,7 +51,7 @@ def pair(tmp_path: Path, environment: dict[str, str]) -> tuple[Path, Path]:
     asked = ["sim:=true", "sim_time:=true", "robot:=sim_single", "task:=pick_place", f"seed:={SEED - 1}"]
     asked += ["num_episodes:=1", "episode_len:=400", "autostart:=true", f"dataset_dir:={tmp_path / 'ros'}"]
     vgil(environment, "launch", "record.launch.py", *asked)  # its first episode begins with a reset: the next seed
-    wanted = Demonstrations("sim_single", "pick_place", episode_len=400)
+    wanted = DemonstrationConfig("sim_single", "pick_place", episode_len=400)
     (made,) = generate(wanted, tmp_path / "made", episodes=1, seed=SEED)
     assert made.path is not None
     whole = [path for path in episodes_in(tmp_path / "ros") if "aborted" not in attributes(path)]
@@ -92,7 +92,7 @@ def test_a_generated_episode_agrees_with_a_recorded_one(pair: tuple[Path, Path])
     ours, theirs = attributes(made), attributes(recorded)
     assert set(ours) - VARIES == set(theirs) - VARIES
     differing = [k for k in set(ours) - VARIES if not np.array_equal(ours[k], theirs[k])]
-    assert set(differing) <= {"rows_held"}, "a busy machine may repeat a picture over ROS"
+    assert set(differing) <= {"rows_held"}, "a busy machine may repeat an image over ROS"
     with EpisodeReader(recorded) as a, EpisodeReader(made) as b:
         for one, other in ((a.qpos, b.qpos), (a.action, b.action)):
             assert np.allclose(one.min(0), other.min(0), atol=0.06)
@@ -109,8 +109,8 @@ def test_a_generated_episode_agrees_with_a_recorded_one(pair: tuple[Path, Path])
         assert abs(np.abs(a.skew_ns[calm]).mean(0) - np.abs(b.skew_ns).mean(0)).max() < 4e6
         assert np.abs(a.skew_ns[calm]).max() <= 20_000_000
         for camera in a.camera_names:
-            pictures = [np.stack([e.image(camera, row) for row in range(0, 400, 40)]) for e in (a, b)]
-            means, spreads = [p.mean((0, 1, 2)) for p in pictures], [p.std() for p in pictures]
+            images = [np.stack([e.image(camera, row) for row in range(0, 400, 40)]) for e in (a, b)]
+            means, spreads = [p.mean((0, 1, 2)) for p in images], [p.std() for p in images]
             assert np.allclose(*means, atol=4.0)
             assert np.isclose(*spreads, rtol=0.1)
 
@@ -131,7 +131,9 @@ def test_evaluation_over_ros_reports_the_same_figures(tmp_path: Path, environmen
     )
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads((tmp_path / "report.json").read_text())
-    plain = evaluate(Plan("pick_place", episodes=2, seed=5, episode_len=60, execution="open_loop"), checkpoint)
+    plain = evaluate(
+        EvaluationPlan("pick_place", episodes=2, seed=5, episode_len=60, execution="open_loop"), checkpoint
+    )
     assert set(found) == set(plain) | {"checkpoint", "over_ros"}
     assert set(found["rollouts"][0]) == set(plain["rollouts"][0])
     assert [row["seed"] for row in found["rollouts"]] == [5, 6]

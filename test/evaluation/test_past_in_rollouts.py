@@ -9,7 +9,7 @@ import numpy as np
 
 from vgil_ros.assets import load_contract
 from vgil_ros.core.layout import Layout
-from vgil_ros.evaluation.evaluate import Plan, evaluate_source
+from vgil_ros.evaluation.evaluate import EvaluationPlan, evaluate_source
 
 TICKS, LENGTH = (9, 5), 14
 
@@ -21,7 +21,7 @@ class LookingBack:
         layout = Layout(contract)
         self.horizon, self.action_dim, self.inference_s = 5, layout.dim, []
         self.cameras = tuple(camera.name for camera in contract.cameras)
-        self.past_ticks, self.takes_committed = TICKS, False
+        self.obs_offsets, self.supports_prefix = TICKS, False
         self.rate_hz = contract.rate_hz
         self.shown: dict[int, dict[int, Mapping[str, Any]]] = {}
 
@@ -38,7 +38,7 @@ class LookingBack:
 def test_the_past_is_what_was_shown_then() -> None:
     contract, _ = load_contract("sim_single")
     source = LookingBack(contract)
-    evaluate_source(Plan("pick_place", episodes=2, episode_len=LENGTH, latency_ms=0.0), contract, source)
+    evaluate_source(EvaluationPlan("pick_place", episodes=2, episode_len=LENGTH, latency_ms=0.0), contract, source)
     for shown in source.shown.values():
         first, checked = min(shown), 0
         for time, observation in shown.items():
@@ -52,6 +52,6 @@ def test_the_past_is_what_was_shown_then() -> None:
                     assert past["known"][place]
                     checked += 1
                     assert np.array_equal(past["qpos"][place], shown[then]["qpos"])
-                    for name, pictures in past["images"].items():
-                        assert np.array_equal(pictures[place], shown[then]["images"][name])
+                    for name, images in past["images"].items():
+                        assert np.array_equal(images[place], shown[then]["images"][name])
         assert checked >= LENGTH - max(TICKS)

@@ -9,7 +9,7 @@ import pytest
 
 from vgil_ros.assets import checkpoint_path, load_contract, share_dir
 from vgil_ros.core.layout import Layout
-from vgil_ros.evaluation.evaluate import Plan, evaluate
+from vgil_ros.evaluation.evaluate import EvaluationPlan, evaluate
 from vgil_ros.policies import load_policy
 from vgil_ros.policies.compatibility import compare_with_robot
 
@@ -41,9 +41,9 @@ def test_it_is_small_has_a_card_and_fits_its_robot(folder: Path) -> None:
 
 def test_it_does_its_task_and_needs_its_cameras() -> None:
     """On few scenes; the card has the figures of many."""
-    plan = Plan("pick_place", episodes=4, seed=20_000)
+    plan = EvaluationPlan("pick_place", episodes=4, seed=20_000)
     own = evaluate(plan, checkpoint_path(SHIPPED))
-    other = evaluate(replace(plan, pictures_of_seed=1), checkpoint_path(SHIPPED))
+    other = evaluate(replace(plan, swap_images_from_seed=1), checkpoint_path(SHIPPED))
     assert own["successes"] >= 3, [row["success"] for row in own["rollouts"]]
     assert other["successes"] <= 1, [row["success"] for row in other["rollouts"]]
     assert other["successes"] < own["successes"]

@@ -54,9 +54,9 @@ def test_sums_by_hand() -> None:
     assert (found["successes"], found["episodes"], found["average_return"]) == (1, 3, 5.0)
     assert found["highest_reward_at_least"] == {"0": 3, "1": 3, "2": 2, "3": 2, "4": 2}
     assert found["steps_to_success"] == {"median": 3.0, "slowest": 3}, "one that came undone is no success"
-    assert found["interventions"] == {"stale": 4, "velocity": 3}
+    assert found["safety_events"] == {"stale": 4, "velocity": 3}
     assert found["observation_age_ms"]["p50"] == 40.0
-    assert found["jumps"] == {"p99": pytest.approx(0.2), "max": 0.6}
+    assert found["smoothness"] == {"p99": pytest.approx(0.2), "max": 0.6}
     assert found["missed_ticks"] == 2
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found["rollouts"][0]["return"] == 10.0

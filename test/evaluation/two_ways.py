@@ -18,10 +18,10 @@ import numpy as np
 import torch
 
 from vgil_ros.assets import load_contract
-from vgil_ros.core.execution import measure_jumps
+from vgil_ros.core.execution import measure_smoothness
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.streams import policy_streams
-from vgil_ros.evaluation.evaluate import Plan, actor_for
+from vgil_ros.evaluation.evaluate import EvaluationPlan, pipeline_for
 from vgil_ros.evaluation.metrics import Rollout
 from vgil_ros.evaluation.rollout import RolloutRunner
 from vgil_ros.evaluation.sources import ChunkSource
@@ -32,7 +32,7 @@ from vgil_ros.policies.flow_matching.flow import integrate
 from vgil_ros.policies.guidance import guide_flow, guided_output
 from vgil_ros.policies.inference.runtime import InferenceRuntime
 from vgil_ros.policies.nn.noise import NoiseSource
-from vgil_ros.policies.observation import Committed, prepare, prepare_committed
+from vgil_ros.policies.observation import PrefixTensors, prepare, prepare_prefix
 from vgil_ros.robots.sim.simulation import SimWorld
 
 sys.path.append(str(Path(__file__).parents[1] / "policies"))
@@ -44,7 +44,7 @@ TURN = 0.01  # rad a tick
 TICKS, APPROACH = 150, 5
 ASIDE, MIDDLE, WIDTH = 0.4, 0.75, 0.35  # rad of the waist; where on the wrist's way and how long, rad
 H = 48
-PLAIN, REAL_TIME = "open_loop", "real_time"
+PLAIN, RTC = "open_loop", "rtc"
 
 
 def home() -> np.ndarray:
@@ -120,7 +120,7 @@ def train(policy: Policy, steps: int, seed: int = 0) -> Policy:
 class Perfect(Policy):
     """What training would lead to in the end: the exact network of the task's distribution, in closed form."""
 
-    takes_committed: ClassVar[bool] = True
+    supports_prefix: ClassVar[bool] = True
     STEPS = 10
 
     def __init__(self) -> None:
@@ -133,11 +133,11 @@ class Perfect(Policy):
         """One observation's chunk (1, H, 7)."""
         qpos, _ = prepare(self.config, observation, self.device)
         field = SmoothModes(self.normalizer.action(self._ways(float(qpos[0, WRIST]))), 0.02)
-        committed = prepare_committed(self.config, observation, self.device)
-        free = Committed(torch.zeros(1, H, 7), torch.zeros(1, H, 1))
-        inside = free if committed is None else committed.normalised(self.normalizer.action)
+        prefix = prepare_prefix(self.config, observation, self.device)
+        free = PrefixTensors(torch.zeros(1, H, 7), torch.zeros(1, H, 1))
+        inside = free if prefix is None else prefix.normalised(self.normalizer.action)
         chunk = self.normalizer.action.inverse(self.integrated(field, inside))
-        return chunk if committed is None else committed.keep(chunk)
+        return chunk if prefix is None else prefix.keep(chunk)
 
     @staticmethod
     def _ways(begin: float) -> torch.Tensor:
@@ -148,7 +148,7 @@ class Perfect(Policy):
         ways[1, :, WAIST] = -ways[0, :, WAIST]
         return ways
 
-    def integrated(self, field: SmoothModes, committed: Committed) -> torch.Tensor:
+    def integrated(self, field: SmoothModes, prefix: PrefixTensors) -> torch.Tensor:
         """A chunk (1, H, 7) in normalised units."""
         raise NotImplementedError
 
@@ -160,34 +160,34 @@ class Perfect(Policy):
 class PerfectFlow(Perfect):
     """By flow matching."""
 
-    def integrated(self, field: SmoothModes, committed: Committed) -> torch.Tensor:
+    def integrated(self, field: SmoothModes, prefix: PrefixTensors) -> torch.Tensor:
         """See `Perfect.integrated`."""
         noise = torch.randn(1, H, 7)
-        return integrate(guide_flow(field.velocity, committed, noise, self.STEPS), noise, self.STEPS)
+        return integrate(guide_flow(field.velocity, prefix, noise, self.STEPS), noise, self.STEPS)
 
 
 class PerfectDiffusion(Perfect):
     """By DDIM on a cosine schedule."""
 
-    def integrated(self, field: SmoothModes, committed: Committed) -> torch.Tensor:
+    def integrated(self, field: SmoothModes, prefix: PrefixTensors) -> torch.Tensor:
         """See `Perfect.integrated`."""
         levels = [math.cos(0.5 * math.pi * (1 - (n + 0.5) / self.STEPS)) ** 2 for n in range(self.STEPS)]
         x = torch.randn(1, H, 7)
         for level, after in zip(levels, [*levels[1:], 1.0], strict=True):
             clean = guided_output(
-                lambda here, level=level: field.output(here, level, "sample"), x, level, committed, "sample"
+                lambda here, level=level: field.output(here, level, "sample"), x, level, prefix, "sample"
             )
             epsilon = (x - math.sqrt(level) * clean) / math.sqrt(1 - level)
             x = math.sqrt(after) * clean + math.sqrt(1 - after) * epsilon
         return x
 
 
-class Answers:
+class FixedResults:
     """A source of chunks from a policy that need not be a checkpoint; its draws follow from the episode's seed."""
 
     def __init__(self, policy: Policy) -> None:
         self.horizon, self.action_dim, self.cameras = policy.config.chunk_size, policy.config.action_dim, ()
-        self.past_ticks, self.takes_committed = policy.config.past_ticks, policy.takes_committed
+        self.obs_offsets, self.supports_prefix = policy.config.obs_offsets, policy.supports_prefix
         self.inference_s: list[float] = []
         self._policy, self._runtime = policy, InferenceRuntime(policy, repeatable=True)
 
@@ -204,7 +204,7 @@ class Answers:
 
 
 @dataclass(frozen=True, eq=False)
-class Played:
+class RolloutResult:
     """What a rollout commanded, (T, 7): as the executor gave it, and as safety let it through."""
 
     rollout: Rollout
@@ -214,26 +214,28 @@ class Played:
     @property
     def step(self) -> float:
         """The largest step of a joint between two of the executor's commands, rad."""
-        return float(measure_jumps(self.asked).step_max.max())
+        return float(measure_smoothness(self.asked).first_difference_max.max())
 
     @property
-    def bend(self) -> float:
+    def second_difference(self) -> float:
         """The largest change of a step between the commands sent, rad, once the robot follows.
 
         The first chunk begins where the robot would be, had it not waited for it: that way is not the chunks' doing.
         """
-        return float(measure_jumps(self.sent[APPROACH:]).bend_max.max())
+        return float(measure_smoothness(self.sent[APPROACH:]).second_difference_max.max())
 
 
-def play(source: ChunkSource, mode: str, seeds: range, latency_ms: float = 200.0, ticks: int = TICKS) -> list[Played]:
+def play(
+    source: ChunkSource, mode: str, seeds: range, latency_ms: float = 200.0, ticks: int = TICKS
+) -> list[RolloutResult]:
     """Rollouts on the simulated robot, asked about whenever no inference is under way."""
     contract, _ = load_contract(ROBOT)
-    plan = Plan(TASK, ROBOT, execution=mode, query_every=1, latency_ms=latency_ms)
+    plan = EvaluationPlan(TASK, ROBOT, execution=mode, inference_period=1, latency_ms=latency_ms)
     streams = policy_streams(contract, cameras=())
     world = SimWorld(contract, TASK, operator=False, streams=streams)
-    actor = actor_for(plan, world.layout, source, streams)
+    pipeline = pipeline_for(plan, world.layout, source, streams)
     asked: list[np.ndarray] = []
-    give = actor.executor.action
+    give = pipeline.executor.action
 
     def heard(tick: int) -> np.ndarray | None:
         action = give(tick)
@@ -241,14 +243,14 @@ def play(source: ChunkSource, mode: str, seeds: range, latency_ms: float = 200.0
             asked.append(action)
         return action
 
-    actor.executor.action = heard  # type: ignore[method-assign]
-    runner = RolloutRunner(world, actor, source, latency_s=latency_ms / 1e3, episode_len=ticks)
+    pipeline.executor.action = heard  # type: ignore[method-assign]
+    runner = RolloutRunner(world, pipeline, source, latency_s=latency_ms / 1e3, episode_len=ticks)
     found = []
     try:
         for seed in seeds:
             asked.clear()
             rollout = runner.run(seed)
-            found.append(Played(rollout, np.stack(asked), np.stack(actor.sent)))
+            found.append(RolloutResult(rollout, np.stack(asked), np.stack(pipeline.sent)))
     finally:
         world.close()
     return found

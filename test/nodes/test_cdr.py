@@ -84,7 +84,7 @@ def test_images_are_read_as_rclpy_reads_them(message: Image) -> None:
 
 
 @given(images())
-def test_a_picture_lies_in_the_messages_own_bytes(message: Image) -> None:
+def test_an_image_lies_in_the_messages_own_bytes(message: Image) -> None:
     data = serialize_message(message)
     _, frame = read_image(data)
     assert frame.data.obj is data

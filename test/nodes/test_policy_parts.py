@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("rclpy")
 pytest.importorskip("torch")
 
-from vgil_ros.core.control.requests import Answer, InferenceError, InferenceRequest, InferenceResult
+from vgil_ros.core.control.requests import InferenceError, InferenceReply, InferenceRequest, InferenceResult
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.sync import Sample
 from vgil_ros.nodes.base.timing import Deadlines, Durations
@@ -26,8 +26,8 @@ def test_figures_of_a_loop() -> None:
         loop.turn(now)
     assert loop.rate_hz == pytest.approx(50.0)
     assert loop.jitter.percentiles() == (pytest.approx(10.0), pytest.approx(10.0))
-    assert Durations().words() == "none yet"
-    assert loop.jitter.words().startswith("p50 10.00")
+    assert Durations().summary() == "none yet"
+    assert loop.jitter.summary().startswith("p50 10.00")
 
 
 class Network:
@@ -50,7 +50,7 @@ class Network:
         self.resets += 1
 
 
-def ask(serial: int, tick: int) -> InferenceRequest:
+def make_request(serial: int, tick: int) -> InferenceRequest:
     return InferenceRequest(serial, tick, Sample(tick, 0, (), np.zeros(0, np.int64), np.zeros(0, np.uint8)))
 
 
@@ -61,8 +61,8 @@ def soon(condition: Callable[[], object]) -> None:
         time.sleep(0.002)
 
 
-def collect(worker: InferenceWorker) -> list[Answer]:
-    answers: list[Answer] = []
+def collect(worker: InferenceWorker) -> list[InferenceReply]:
+    answers: list[InferenceReply] = []
     soon(lambda: answers.extend(worker.poll()) or answers)  # type: ignore[func-returns-value]
     return answers
 
@@ -71,10 +71,10 @@ def test_one_request_at_a_time_and_its_serial_comes_back() -> None:
     network = Network()
     worker = InferenceWorker(network.infer, network.reset)
     worker.new_episode()
-    worker.submit(ask(7, 70))
+    worker.submit(make_request(7, 70))
     assert worker.busy
     with pytest.raises(RuntimeError, match="still open"):
-        worker.submit(ask(8, 80))
+        worker.submit(make_request(8, 80))
     network.go.release()
     (answer,) = collect(worker)
     assert isinstance(answer, InferenceResult)
@@ -88,14 +88,14 @@ def test_the_policy_is_reset_between_the_requests_of_two_episodes() -> None:
     network = Network()
     worker = InferenceWorker(network.infer, network.reset)
     worker.new_episode()
-    worker.submit(ask(1, 50))
+    worker.submit(make_request(1, 50))
     soon(lambda: network.resets == 1)
     worker.new_episode()
     assert worker.busy, "the old request is still open"
     network.go.release()
     assert [answer.serial for answer in collect(worker)] == [1]
     soon(lambda: network.resets == 2)
-    worker.submit(ask(2, 0))
+    worker.submit(make_request(2, 0))
     network.go.release()
     assert [answer.serial for answer in collect(worker)] == [2]
     worker.close()
@@ -106,7 +106,7 @@ def test_a_thread_that_dies_says_why_and_the_next_episode_has_a_new_one(capfd: p
     worker = InferenceWorker(network.infer, network.reset)
     worker.new_episode()
     network.fail = True
-    worker.submit(ask(3, 1))
+    worker.submit(make_request(3, 1))
     network.go.release()
     soon(lambda: worker.failure)
     assert worker.failure == "RuntimeError: no more"
@@ -115,7 +115,7 @@ def test_a_thread_that_dies_says_why_and_the_next_episode_has_a_new_one(capfd: p
     network.fail = False
     worker.new_episode()
     assert worker.failure is None
-    worker.submit(ask(4, 5))
+    worker.submit(make_request(4, 5))
     network.go.release()
     assert [answer.serial for answer in collect(worker)] == [4]
     worker.close()
@@ -126,11 +126,11 @@ def test_an_observation_that_cannot_be_used_is_named() -> None:
     worker = InferenceWorker(network.infer, network.reset)
     worker.new_episode()
     for serial in (1, 2):
-        worker.submit(ask(serial, -1))
+        worker.submit(make_request(serial, -1))
         network.go.release()
         assert collect(worker) == [InferenceError(serial, "cam_a: does not decode")]
     assert worker.failure is None
-    worker.submit(ask(3, 7))
+    worker.submit(make_request(3, 7))
     network.go.release()
     assert [answer.serial for answer in collect(worker)] == [3]
     worker.close()

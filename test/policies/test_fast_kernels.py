@@ -51,7 +51,7 @@ def test_winograd_equals_direct(
         _, weight, bias, _ = example(seed, 1, channels, out, 1, 1)
         count = together * rounds
         conv = WinogradConv(transform_kernel(weight, bias), (count, channels, height, width), together)
-        for again in range(2):  # buffers are used again: nothing of the last picture may be left
+        for again in range(2):  # buffers are used again: nothing of the last image may be left
             x, _, _, other = example(seed + again, count, channels, out, height, width)
             kept = x.clone()
             found = conv(x, other.clone(memory_format=torch.preserve_format) if add else None)

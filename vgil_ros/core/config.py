@@ -16,14 +16,14 @@ class _StrictLoader(yaml.SafeLoader):
     """SafeLoader that takes a key once: a doubled key is an error instead of a silent overwrite."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Any] = set()
+        keys: set[Any] = set()
         for key_node, _ in node.value:
             key, line = self.construct_object(key_node, deep=True), key_node.start_mark.line + 1
             if not isinstance(key, str):
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} on line {line} is not a word")
-            if key in seen:
+            if key in keys:
                 raise yaml.constructor.ConstructorError(None, None, f"key '{key}' is doubled on line {line}")
-            seen.add(key)
+            keys.add(key)
         return super().construct_mapping(node, deep)
 
 
@@ -47,7 +47,7 @@ def describe(error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
 def _line(finding: ErrorDetails, model: type[BaseModel]) -> str:
     location = finding["loc"]
     where = _path(location)
-    kind, context, found = finding["type"], finding.get("ctx", {}), _short(finding["input"])
+    kind, context, value = finding["type"], finding.get("ctx", {}), _short(finding["input"])
     if kind == "extra_forbidden":
         return f"{where}: unknown key; allowed: {_allowed_keys(model, location[:-1])}"
     if kind == "missing":
@@ -56,14 +56,14 @@ def _line(finding: ErrorDetails, model: type[BaseModel]) -> str:
         prefix = f"{where}: " if where else ""
         return f"{prefix}{context['error']}"
     if kind == "literal_error":
-        return f"{where}: found {found}; allowed: {context['expected']}"
+        return f"{where}: found {value}; allowed: {context['expected']}"
     if kind in ("string_pattern_mismatch", "too_long"):
-        return f"{where}: found {found}; allowed: {_rule(kind, context)}"
-    return f"{where}: found {found}; {finding['msg'][0].lower()}{finding['msg'][1:]}"
+        return f"{where}: found {value}; allowed: {_rule(kind, context)}"
+    return f"{where}: found {value}; {finding['msg'][0].lower()}{finding['msg'][1:]}"
 
 
-def _short(found: Any) -> str:
-    text = repr(found)
+def _short(value: Any) -> str:
+    text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
@@ -100,13 +100,13 @@ def _model_in(annotation: Any) -> Any:
     if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
         return annotation
     for inner in typing.get_args(annotation):
-        found = _model_in(inner)
-        if isinstance(found, type) and issubclass(found, BaseModel):
-            return found
+        model = _model_in(inner)
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            return model
     return None
 
 
-class Frozen(BaseModel):
+class StrictModel(BaseModel):
     """A checked, immutable value that refuses unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -124,7 +124,7 @@ def action_spec(layout: Layout) -> specs.BoundedArray:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Row:
+class EpisodeRow:
     """A TimeStep, the action (D,) given at it (None with the last), and the sample it was made from."""
 
     timestep: dm_env.TimeStep
@@ -140,7 +140,7 @@ class RowBuilder:
         self._waiting: tuple[Sample, float, np.ndarray | None] | None = None
         self.rows = 0
 
-    def push(self, sample: Sample, marker: float = 0.0, action: np.ndarray | None = None) -> Row | None:
+    def push(self, sample: Sample, marker: float = 0.0, action: np.ndarray | None = None) -> EpisodeRow | None:
         """Take a sample and return the row of the one before it, if there is one.
 
         Args:
@@ -152,15 +152,15 @@ class RowBuilder:
         self._waiting = (sample, marker, action)
         return row
 
-    def end(self) -> Row | None:
+    def end(self) -> EpisodeRow | None:
         """Return the last row, which has no action; None before any full row."""
         return self._row(last=True) if self._waiting and self.rows else None
 
-    def _row(self, *, last: bool) -> Row:
+    def _row(self, *, last: bool) -> EpisodeRow:
         assert self._waiting is not None
         sample, marker, action = self._waiting
         step = timestep(self._observations.observation(sample.payloads, marker), first=self.rows == 0, last=last)
         self.rows += not last
         if action is None and not last:
             action = self._observations.action(sample.payloads, marker)
-        return Row(step, None if last else action, sample)
+        return EpisodeRow(step, None if last else action, sample)

@@ -1,4 +1,4 @@
-"""Another scene's pictures in place of a policy's own: one that needs its cameras must fail then."""
+"""Another scene's images in place of a policy's own: one that needs its cameras must fail then."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from typing import Any
 import numpy as np
 
 from vgil_ros.episodes.reader import EpisodeReader
-from vgil_ros.evaluation.plan import Plan
+from vgil_ros.evaluation.plan import EvaluationPlan
 from vgil_ros.evaluation.sources import ChunkSource
-from vgil_ros.robots.sim.demonstrations import Demonstrations, Generator
+from vgil_ros.robots.sim.demonstrations import DemonstrationConfig, Generator
 from vgil_ros.robots.sim.simulation import START_NS
 
 
-class OtherPictures:
+class SwappedImages:
     """A source that is shown a demonstration of another scene, moment for moment; the joints stay its own.
 
     Args:
-        source: what answers.
-        plan: `pictures_of_seed` says which scene.
+        source: what makes the chunks.
+        plan: `swap_images_from_seed` says which scene.
 
     Raises:
         VgilError: where the task has no operator to show it.
     """
 
-    def __init__(self, source: ChunkSource, plan: Plan) -> None:
-        assert plan.pictures_of_seed is not None
+    def __init__(self, source: ChunkSource, plan: EvaluationPlan) -> None:
+        assert plan.swap_images_from_seed is not None
         self._source = source
         self.horizon, self.action_dim, self.cameras = source.horizon, source.action_dim, source.cameras
-        self.past_ticks, self.inference_s = source.past_ticks, source.inference_s
-        self.takes_committed = source.takes_committed
+        self.obs_offsets, self.inference_s = source.obs_offsets, source.inference_s
+        self.supports_prefix = source.supports_prefix
         self._folder = tempfile.TemporaryDirectory(prefix="vgil_pictures_")
-        generator = Generator(Demonstrations(plan.robot_name, plan.task, plan.ticks))
+        generator = Generator(DemonstrationConfig(plan.robot_name, plan.task, plan.ticks))
         try:
-            path = generator.make(plan.pictures_of_seed, Path(self._folder.name)).path
+            path = generator.make(plan.swap_images_from_seed, Path(self._folder.name)).path
         finally:
             generator.close()
         assert path is not None
@@ -54,7 +54,7 @@ class OtherPictures:
         changed = {**observation, "images": self._at(seconds)}
         if "past" in observation:
             period = 1.0 / (self._episode.rate_hz or 1.0)
-            earlier = [self._at(seconds - ticks * period) for ticks in self.past_ticks]
+            earlier = [self._at(seconds - ticks * period) for ticks in self.obs_offsets]
             images = {name: np.stack([one[name] for one in earlier]) for name in self.cameras}
             changed["past"] = {**observation["past"], "images": images}
         return self._source.chunk(changed, seconds)

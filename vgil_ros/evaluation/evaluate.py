@@ -1,4 +1,4 @@
-"""How good a checkpoint is on a simulated task: rollouts from seeds, and a report of them."""
+"""Evaluation of a checkpoint on a simulated task: rollouts from seeds, and a report of them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from vgil_ros.core.contract import Contract
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import Layout
 from vgil_ros.evaluation.metrics import Rollout, percentiles, summarise
-from vgil_ros.evaluation.plan import USUAL_ROBOTS, Plan, settings
+from vgil_ros.evaluation.plan import USUAL_ROBOTS, EvaluationPlan, settings
 from vgil_ros.evaluation.sources import ChunkSource, PolicySource
-from vgil_ros.evaluation.stage import Played, Stage, actor_for, one_thread
-from vgil_ros.evaluation.videos import ContactSheet
+from vgil_ros.evaluation.stage import RolloutResult, RolloutSession, one_thread, pipeline_for
+from vgil_ros.evaluation.videos import ThumbnailSheet
 
-_stage: Stage | None = None  # a worker process has one
+_session: RolloutSession | None = None  # a worker process has one
 
 
-def play_all(plan: Plan, checkpoint: Path, videos: Path | None, workers: int) -> Iterator[Played]:
+def play_all(plan: EvaluationPlan, checkpoint: Path, videos: Path | None, workers: int) -> Iterator[RolloutResult]:
     """Yield the rollouts of a plan, by seed.
 
     Raises:
@@ -42,26 +42,26 @@ def play_all(plan: Plan, checkpoint: Path, videos: Path | None, workers: int) ->
         pool.shutdown(cancel_futures=True)
 
 
-def _begin(plan: Plan, checkpoint: Path, videos: Path | None) -> None:
-    global _stage
+def _begin(plan: EvaluationPlan, checkpoint: Path, videos: Path | None) -> None:
+    global _session
     torch.set_num_threads(1)
     contract, _ = load_contract(plan.robot_name)
     source = PolicySource(checkpoint, Layout(contract), plan.device, plan.task)
-    _stage = Stage(plan, contract, source, videos)
+    _session = RolloutSession(plan, contract, source, videos)
 
 
-def _play(seed: int) -> Played:
-    assert _stage is not None
-    return _stage.play(seed)
+def _play(seed: int) -> RolloutResult:
+    assert _session is not None
+    return _session.play(seed)
 
 
-__all__ = ["USUAL_ROBOTS", "Plan", "actor_for", "evaluate", "evaluate_source", "settings"]
+__all__ = ["USUAL_ROBOTS", "EvaluationPlan", "evaluate", "evaluate_source", "pipeline_for", "settings"]
 
 Progress = Callable[[Rollout], None]
 
 
 def evaluate(
-    plan: Plan,
+    plan: EvaluationPlan,
     checkpoint: Path,
     *,
     videos: Path | None = None,
@@ -73,7 +73,7 @@ def evaluate(
     Args:
         plan: what is evaluated.
         checkpoint: its folder.
-        videos: folder for a film of each rollout and `contact_sheet.png`.
+        videos: folder for a video of each rollout and `thumbnail_sheet.png`.
         workers: processes; the report does not depend on it.
         progress: called after each rollout.
 
@@ -83,19 +83,19 @@ def evaluate(
     contract, _ = load_contract(plan.robot_name)
     with one_thread():
         source = PolicySource(checkpoint, Layout(contract), plan.device, plan.task)
-    facts = {"policy": source.config.type, "fingerprint": source.config.fingerprint}
+    identity = {"policy": source.config.type, "fingerprint": source.config.fingerprint}
     if workers == 1:
-        return facts | evaluate_source(plan, contract, source, videos=videos, progress=progress)
+        return identity | evaluate_source(plan, contract, source, videos=videos, progress=progress)
     began = time.perf_counter()
-    stage = Stage(plan, contract, source)  # what is wrong is said here, not by a broken pool
-    max_reward = stage.max_reward
-    stage.close()
-    played = play_all(plan, checkpoint, videos, workers)
-    return facts | _report(plan, played, max_reward, videos, progress, began)
+    session = RolloutSession(plan, contract, source)  # what is wrong is said here, not by a broken pool
+    max_reward = session.max_reward
+    session.close()
+    results = play_all(plan, checkpoint, videos, workers)
+    return identity | _report(plan, results, max_reward, videos, progress, began)
 
 
 def evaluate_source(
-    plan: Plan,
+    plan: EvaluationPlan,
     contract: Contract,
     source: ChunkSource,
     *,
@@ -104,27 +104,32 @@ def evaluate_source(
 ) -> dict[str, Any]:
     """As `evaluate`, for any source of chunks, in this process."""
     began = time.perf_counter()
-    stage = Stage(plan, contract, source, videos)
+    session = RolloutSession(plan, contract, source, videos)
     try:
-        played = (stage.play(seed) for seed in plan.seeds)
-        return _report(plan, played, stage.max_reward, videos, progress, began)
+        results = (session.play(seed) for seed in plan.seeds)
+        return _report(plan, results, session.max_reward, videos, progress, began)
     finally:
-        stage.close()
+        session.close()
 
 
 def _report(
-    plan: Plan, found: Iterable[Played], max_reward: float, videos: Path | None, progress: Progress, began: float
+    plan: EvaluationPlan,
+    results: Iterable[RolloutResult],
+    max_reward: float,
+    videos: Path | None,
+    progress: Progress,
+    began: float,
 ) -> dict[str, Any]:
-    sheet = ContactSheet()
+    sheet = ThumbnailSheet()
     rollouts: list[Rollout] = []
     seconds: list[float] = []
-    for played in found:
-        rollouts.append(played.rollout)
-        seconds += played.inference_s
+    for result in results:
+        rollouts.append(result.rollout)
+        seconds += result.inference_s
         if videos is not None:
-            sheet.add(played.rollout, played.stills)
-        progress(played.rollout)
+            sheet.add(result.rollout, result.thumbnails)
+        progress(result.rollout)
     if videos is not None:
-        sheet.save(videos / "contact_sheet.png")
+        sheet.save(videos / "thumbnail_sheet.png")
     machine = {"inference_ms": percentiles([s * 1e3 for s in seconds]), "seconds": time.perf_counter() - began}
     return settings(plan) | summarise(rollouts, max_reward) | {"machine": machine}

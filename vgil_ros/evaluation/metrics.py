@@ -1,4 +1,4 @@
-"""What rollouts say of a policy: how often it succeeds, how sure that is, how fast, how smoothly, at what cost."""
+"""Metrics of rollouts: how often a policy succeeds, how sure that is, how fast, how smoothly, at what cost."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Rollout:
         highest_reward: of any tick.
         steps: ticks with a command.
         steps_to_success: ticks until the task was done for the first time, None where it never was.
-        jumps: of the commands, see `core.acting.Actor.jumps`.
-        interventions: by the name of the safety limit, ticks.
+        smoothness: of the commands, see `ActionPipeline.smoothness`.
+        safety_events: by the name of the safety limit, ticks.
         ages_ms: of each chunk's observation when the chunk could first be played, simulated time.
         missed: ticks for which there was no complete observation.
-        late: chunks that came too late to join on without a fade, counted in the mode `real_time`.
+        late: chunks that came too late to join on without a fade, counted in the mode `rtc`.
     """
 
     seed: int
@@ -36,8 +36,8 @@ class Rollout:
     highest_reward: float
     steps: int
     steps_to_success: int | None
-    jumps: Mapping[str, float] = field(default_factory=dict)
-    interventions: Mapping[str, int] = field(default_factory=dict)
+    smoothness: Mapping[str, float] = field(default_factory=dict)
+    safety_events: Mapping[str, int] = field(default_factory=dict)
     ages_ms: tuple[float, ...] = ()
     missed: int = 0
     late: int = 0
@@ -75,10 +75,10 @@ def summarise(rollouts: Sequence[Rollout], max_reward: float) -> dict[str, Any]:
     done = [r for r in rollouts if r.success]
     highest = [r.highest_reward for r in rollouts]
     steps = [r.steps_to_success for r in done if r.steps_to_success is not None]
-    interventions: Counter[str] = Counter()
+    safety_events: Counter[str] = Counter()
     for rollout in rollouts:
-        interventions.update(rollout.interventions)
-    jumps = [r.jumps for r in rollouts if r.jumps]
+        safety_events.update(rollout.safety_events)
+    smoothness = [r.smoothness for r in rollouts if r.smoothness]
     return {
         "episodes": len(rollouts),
         "successes": len(done),
@@ -91,10 +91,10 @@ def summarise(rollouts: Sequence[Rollout], max_reward: float) -> dict[str, Any]:
             "slowest": max(steps, default=None),
         },
         "observation_age_ms": percentiles([age for r in rollouts for age in r.ages_ms]),
-        "interventions": dict(sorted(interventions.items())),
-        "jumps": {
-            "p99": float(np.median([j["p99"] for j in jumps])) if jumps else None,
-            "max": max((j["max"] for j in jumps), default=None),
+        "safety_events": dict(sorted(safety_events.items())),
+        "smoothness": {
+            "p99": float(np.median([j["p99"] for j in smoothness])) if smoothness else None,
+            "max": max((j["max"] for j in smoothness), default=None),
         },
         "missed_ticks": sum(r.missed for r in rollouts),
         "late_chunks": sum(r.late for r in rollouts),
@@ -105,6 +105,6 @@ def summarise(rollouts: Sequence[Rollout], max_reward: float) -> dict[str, Any]:
 def _row(rollout: Rollout) -> dict[str, Any]:
     row = asdict(rollout)
     row["return"] = row.pop("ret")
-    row["interventions"] = dict(sorted(row["interventions"].items()))
+    row["safety_events"] = dict(sorted(row["safety_events"].items()))
     row["observation_age_ms"] = percentiles(row.pop("ages_ms"))
     return row

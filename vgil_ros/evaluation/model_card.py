@@ -10,7 +10,7 @@ from vgil_ros.policies.config import PolicyConfig
 
 
 @dataclass(frozen=True)
-class CardFacts:
+class CardContent:
     """Everything a card tells; what is None or empty is not told.
 
     Attributes:
@@ -36,31 +36,31 @@ class CardFacts:
     notes: tuple[str, ...] = ()
 
 
-def card(facts: CardFacts) -> str:
+def model_card(content: CardContent) -> str:
     """Return the card's text."""
-    parts = [f"# {facts.name}", "\n".join(_identity(facts))]
-    if facts.reports:
-        parts += ["## What it scored", _scores(facts)]
-    if facts.commands:
-        parts += ["## How it was made", "```\n" + "\n".join(facts.commands) + "\n```"]
-    return "\n\n".join([*parts, *facts.notes]) + "\n"
+    parts = [f"# {content.name}", "\n".join(_identity(content))]
+    if content.reports:
+        parts += ["## What it scored", _scores(content)]
+    if content.commands:
+        parts += ["## How it was made", "```\n" + "\n".join(content.commands) + "\n```"]
+    return "\n\n".join([*parts, *content.notes]) + "\n"
 
 
-def _identity(facts: CardFacts) -> list[str]:
-    config = facts.config
+def _identity(content: CardContent) -> list[str]:
+    config = content.config
     cameras = ", ".join(c.name if c.height is None else f"{c.name} {c.height}x{c.width}" for c in config.cameras)
     rows = [
-        ("policy", f"{config.type}, {facts.parameters / 1e6:.2f} M parameters"),
-        ("size", f"{facts.megabytes:.1f} MB, weights in {config.weights}"),
+        ("policy", f"{config.type}, {content.parameters / 1e6:.2f} M parameters"),
+        ("size", f"{content.megabytes:.1f} MB, weights in {config.weights}"),
         ("sees", f"{cameras}; {config.state_dim} joint values"),
         (
             "answers",
             f"chunks of {config.chunk_size} actions of {config.action_dim} values at {config.rate_hz or 0:g} Hz",
         ),
-        ("data", facts.data + (f" (fingerprint {config.fingerprint})" if config.fingerprint else "")),
+        ("data", content.data + (f" (fingerprint {config.fingerprint})" if config.fingerprint else "")),
     ]
-    if facts.settings is not None:
-        rows.append(("training", _training(facts.settings, facts.hours)))
+    if content.settings is not None:
+        rows.append(("training", _training(content.settings, content.hours)))
     lines = [f"| {key} | {value.strip()} |" for key, value in rows if value.strip()]
     return ["| | |", "| --- | --- |", *lines]
 
@@ -73,12 +73,12 @@ def _training(settings: Mapping[str, Any], hours: float | None) -> str:
     return words if hours is None else f"{words}, {hours:.1f} h"
 
 
-def _scores(facts: CardFacts) -> str:
+def _scores(content: CardContent) -> str:
     lines = [
         "| how | success | 95 % interval | return | ticks to success, median | command |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for report in facts.reports:
+    for report in content.reports:
         low, high = report["success_interval_95"]
         median = report["steps_to_success"]["median"]
         cells = [
@@ -87,7 +87,7 @@ def _scores(facts: CardFacts) -> str:
             f"{low:.0%} to {high:.0%}",
             f"{report['average_return']:.0f}",
             "never" if median is None else f"{median:.0f}",
-            f"`{command(facts.name, report)}`",
+            f"`{command(content.name, report)}`",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -96,8 +96,8 @@ def _scores(facts: CardFacts) -> str:
 def _how(report: Mapping[str, Any]) -> str:
     last = report["seed"] + report["episodes"] - 1
     words = f"{'through the real nodes' if report['over_ros'] else 'simulated time'}, {report['execution']}"
-    if report["pictures_of_seed"] is not None:
-        words += ", **with another scene's pictures**"
+    if report["swap_images_from_seed"] is not None:
+        words += ", **with another scene's images**"
     return f"{words}, seeds {report['seed']} to {last}"
 
 
@@ -108,9 +108,13 @@ def command(checkpoint: str, report: Mapping[str, Any]) -> str:
         f"vgil eval --checkpoint {checkpoint} --task {report['task']}",
         f"--episodes {report['episodes']} --seed {report['seed']}",
         f"--execution {report['execution']}",
-        *([f"--query-every {report['query_every']}"] if report["query_every"] else []),
+        *([f"--inference-period {report['inference_period']}"] if report["inference_period"] else []),
         *([] if coefficient is None else [f"--ensemble-coefficient {coefficient:g}"]),
-        *([f"--pictures-of-seed {report['pictures_of_seed']}"] if report["pictures_of_seed"] is not None else []),
+        *(
+            [f"--swap-images-from-seed {report['swap_images_from_seed']}"]
+            if report["swap_images_from_seed"] is not None
+            else []
+        ),
         *(["--over-ros"] if report["over_ros"] else []),
     ]
     return " ".join(parts)

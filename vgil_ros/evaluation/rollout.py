@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from vgil_ros.core.control.loop import ControlLoop
-from vgil_ros.core.control.pipeline import Actor
+from vgil_ros.core.control.pipeline import ActionPipeline
 from vgil_ros.core.control.policy_input import PolicyInput
 from vgil_ros.core.control.requests import InferenceResult
 from vgil_ros.core.sync import Sample
 from vgil_ros.core.timesteps import ObservationBuilder
-from vgil_ros.episodes.pictures import to_rgb
+from vgil_ros.episodes.image_codec import to_rgb
 from vgil_ros.evaluation.metrics import Rollout
 from vgil_ros.evaluation.sources import ChunkSource
 from vgil_ros.robots.sim.demonstrations import BEGIN_STEPS
@@ -31,24 +31,24 @@ class RolloutRunner:
 
     Args:
         world: without an operator.
-        actor: plays the chunks.
+        pipeline: plays the chunks.
         source: makes them.
         latency_s: simulated time of one inference.
         episode_len: ticks with a command.
-        watch: called at each tick with the tick's number and the world, for films.
+        watch: called at each tick with the tick's number and the world, for videos.
     """
 
     def __init__(
         self,
         world: SimWorld,
-        actor: Actor,
+        pipeline: ActionPipeline,
         source: ChunkSource,
         *,
         latency_s: float,
         episode_len: int,
         watch: Callable[[int, SimWorld], None] | None = None,
     ) -> None:
-        self.world, self.actor, self.source = world, actor, source
+        self.world, self.pipeline, self.source = world, pipeline, source
         self.episode_len = episode_len
         self._latency_ns = round(latency_s * 1e9)
         self._watch = watch
@@ -56,14 +56,14 @@ class RolloutRunner:
 
     def run(self, seed: int) -> Rollout:
         """One rollout of the scene of a seed."""
-        world, actor = self.world, self.actor
+        world, pipeline = self.world, self.pipeline
         world.reset(seed)
         self.source.reset(seed)
-        counts = actor.safety.counts.copy()
+        counts = pipeline.safety.counts.copy()
         for _ in range(int(world.rng.integers(*BEGIN_STEPS, endpoint=True))):
             world.advance()
         self._begin()
-        while len(self._rewards) < self.episode_len and not actor.ended and world.seconds < self._deadline_s():
+        while len(self._rewards) < self.episode_len and not pipeline.ended and world.seconds < self._deadline_s():
             self._turn()
             self._turns += 1
             while world.now_ns < self._loop.ticks.stamp_ns(self._turns):
@@ -76,18 +76,19 @@ class RolloutRunner:
             highest_reward=max(rewards, default=0.0),
             steps=len(rewards),
             steps_to_success=self._done_at,
-            jumps=actor.jumps(),
-            interventions=dict(actor.safety.counts - counts),
+            smoothness=pipeline.smoothness(),
+            safety_events=dict(pipeline.safety.counts - counts),
             ages_ms=tuple(self._ages_ms),
             missed=self._missed,
-            late=actor.late,
+            late=pipeline.late,
         )
 
     def _deadline_s(self) -> float:
         return float("inf") if self._loop.answered else PATIENCE_S
 
     def _begin(self) -> None:
-        self._loop = ControlLoop(self.world.sync, self.actor, self.source.past_ticks)  # a reset makes a new world.sync
+        # a reset makes a new world.sync
+        self._loop = ControlLoop(self.world.sync, self.pipeline, self.source.obs_offsets)
         self._loop.begin(self.world.now_ns)
         self._turns = 0
         self._coming: tuple[InferenceResult, int, int] | None = None  # from which turn and time on it is there
@@ -99,12 +100,12 @@ class RolloutRunner:
     def _turn(self) -> None:
         """One turn of the control loop: observations and answers in, a command out, a request."""
         world, loop = self.world, self._loop
-        for found in world.ticks():
-            if isinstance(found, Sample):
-                loop.observe(found)
+        for tick in world.ticks():
+            if isinstance(tick, Sample):
+                loop.observe(tick)
             else:
                 self._missed += 1
-        self._hear()
+        self._poll()
         outcome = loop.step(world.now_ns)
         if outcome is not None:
             if self._watch is not None:
@@ -114,9 +115,9 @@ class RolloutRunner:
             self._rewards.append(float(world.robot.reward()))
             if self._done_at is None and world.robot.success():
                 self._done_at = len(self._rewards)
-        self._ask()
+        self._submit()
 
-    def _hear(self) -> None:
+    def _poll(self) -> None:
         if self._coming is None:
             return
         answer, turn, ready_ns = self._coming
@@ -126,7 +127,7 @@ class RolloutRunner:
         self._loop.accept(answer)
         self._ages_ms.append((self._turns - self._made_for) * 1e3 / self.world.contract.rate_hz)
 
-    def _ask(self) -> None:
+    def _submit(self) -> None:
         now = self.world.now_ns
         request = self._loop.request(now)
         if request is None:
@@ -138,4 +139,4 @@ class RolloutRunner:
 
 def _pixels(shot: Any) -> np.ndarray:
     """An image payload of the simulated world, (H, W, 3) uint8 RGB."""
-    return to_rgb(shot.picture())
+    return to_rgb(shot.image())

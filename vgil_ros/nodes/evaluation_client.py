@@ -19,14 +19,14 @@ import numpy as np
 from vgil_ros.assets import load_contract
 from vgil_ros.core.contract import Contract
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.execution import check_mode, measure_jumps
+from vgil_ros.core.execution import check_mode, measure_smoothness
 from vgil_ros.core.layout import Layout
-from vgil_ros.episodes.movie import write_movie
 from vgil_ros.episodes.naming import episodes_in
 from vgil_ros.episodes.reader import EpisodeReader
-from vgil_ros.evaluation.evaluate import Plan, settings
+from vgil_ros.episodes.video import write_video
+from vgil_ros.evaluation.evaluate import EvaluationPlan, settings
 from vgil_ros.evaluation.metrics import Rollout, summarise
-from vgil_ros.evaluation.videos import THUMBS, ContactSheet
+from vgil_ros.evaluation.videos import THUMBS, ThumbnailSheet
 from vgil_ros.policies.compatibility import load_for_robot
 from vgil_ros.robots.sim.tasks import task_class
 
@@ -40,7 +40,7 @@ LATENCY = re.compile(r"p50 ([\d.]+), p99 ([\d.]+)")
 
 
 def evaluate_over_ros(
-    plan: Plan, checkpoint: Path, *, videos: Path | None = None, progress: Callable[[Rollout], None]
+    plan: EvaluationPlan, checkpoint: Path, *, videos: Path | None = None, progress: Callable[[Rollout], None]
 ) -> dict[str, Any]:
     """Run a checkpoint through the real nodes; the report is that of `training.evaluation.evaluate`.
 
@@ -49,19 +49,19 @@ def evaluate_over_ros(
     Raises:
         VgilError: where the checkpoint does not fit, or the nodes do not come up or end early, with their last words.
     """
-    for name in ("query_every", "ensemble_coefficient"):
+    for name in ("inference_period", "ensemble_coefficient"):
         if getattr(plan, name) is not None:
             option = "--" + name.replace("_", "-")
             raise VgilError(f"{option} cannot be handed on by the launch file; allowed: without it, or without ROS")
-    if plan.pictures_of_seed is not None:
-        raise VgilError("--pictures-of-seed cannot be handed on to the nodes; allowed: without it, or without ROS")
+    if plan.swap_images_from_seed is not None:
+        raise VgilError("--swap-images-from-seed cannot be handed on to the nodes; allowed: without it, or without ROS")
     contract, _ = load_contract(plan.robot_name)
     policy = load_for_robot(checkpoint, Layout(contract))
-    check_mode(plan.mode, policy.config.type, policy.takes_committed)
+    check_mode(plan.mode, policy.config.type, policy.supports_prefix)
     began = time.perf_counter()
     if videos is not None:
         videos.mkdir(parents=True, exist_ok=True)
-    sheet, max_reward = ContactSheet(), task_class(plan.task).max_reward
+    sheet, max_reward = ThumbnailSheet(), task_class(plan.task).max_reward
     rollouts = []
     environment = {"ROS_DOMAIN_ID": DOMAIN, "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"} | dict(os.environ)
     with (
@@ -73,22 +73,22 @@ def evaluate_over_ros(
             path = launch.rollout(watcher, seed)
             rollouts.append(_measure(path, seed, watcher, max_reward, Layout(contract).joints))
             if videos is not None:
-                _film(path, rollouts[-1], videos, sheet)
+                _write_video(path, rollouts[-1], videos, sheet)
             progress(rollouts[-1])
         latency = LATENCY.search(watcher.value("latency [ms]"))
     if videos is not None:
-        sheet.save(videos / "contact_sheet.png")
+        sheet.save(videos / "thumbnail_sheet.png")
     inference = dict(zip(("p50", "p99"), map(float, latency.groups()), strict=True)) if latency else {}
     machine = {"inference_ms": {"p50": None, "p99": None} | inference, "seconds": time.perf_counter() - began}
-    facts = {"policy": policy.config.type, "fingerprint": policy.config.fingerprint}
-    said = settings(plan) | {"latency_ms": None}  # what it takes, see `machine`
-    return facts | said | summarise(rollouts, max_reward) | {"machine": machine}
+    identity = {"policy": policy.config.type, "fingerprint": policy.config.fingerprint}
+    options = settings(plan) | {"latency_ms": None}  # what it takes, see `machine`
+    return identity | options | summarise(rollouts, max_reward) | {"machine": machine}
 
 
 class _Launch:
     """policy.launch.py with the simulator, as a process group of its own."""
 
-    def __init__(self, plan: Plan, checkpoint: Path, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(self, plan: EvaluationPlan, checkpoint: Path, folder: Path, environment: dict[str, str]) -> None:
         self._folder, self._plan = folder, plan
         self._contract: Contract = load_contract(plan.robot_name)[0]
         arguments = {
@@ -136,10 +136,10 @@ class _Launch:
             ended = self._process.poll() is not None
             if ended or time.monotonic() > end:
                 why = f"the launch ended with exit code {self._process.returncode}" if ended else f"in {seconds:.0f} s"
-                raise VgilError(f"{complaint}: {why}; its last words:\n{self._last_words()}")
+                raise VgilError(f"{complaint}: {why}; its last words:\n{self._last_lines()}")
             time.sleep(0.05)
 
-    def _last_words(self) -> str:
+    def _last_lines(self) -> str:
         self._log.seek(0)
         return "".join(self._log.readlines()[-15:])
 
@@ -204,14 +204,14 @@ class _Watcher:
         """A value of the policy's last status; "" before the first."""
         return self._values.get(key, "")
 
-    def interventions(self) -> dict[str, int]:
-        """Interventions since the rollout began, by name."""
+    def safety_events(self) -> dict[str, int]:
+        """Safety events since the rollout began, by name."""
         now = self._counts()
-        found = {name: count - self._counts_before.get(name, 0) for name, count in sorted(now.items())}
-        return {name: count for name, count in found.items() if count > 0}
+        counts = {name: count - self._counts_before.get(name, 0) for name, count in sorted(now.items())}
+        return {name: count for name, count in counts.items() if count > 0}
 
     def _counts(self) -> dict[str, int]:
-        return {name: int(count) for name, count in PAIR.findall(self.value("interventions"))}
+        return {name: int(count) for name, count in PAIR.findall(self.value("safety_events"))}
 
     def begin(self, seed: int) -> bool:
         """Try to start a rollout of a seed's scene."""
@@ -221,8 +221,8 @@ class _Watcher:
         ready = self._sim.services_are_ready() and self._start.service_is_ready()
         if not ready or self.value("state") != "idle":
             return False
-        answer = self._result(self._sim.set_parameters([Parameter("seed", value=seed)]))
-        if answer is None or not answer.results[0].successful:
+        result = self._result(self._sim.set_parameters([Parameter("seed", value=seed)]))
+        if result is None or not result.results[0].successful:
             return False
         self._counts_before, self.rewards = self._counts(), []
         started = self._result(self._start.call_async(Trigger.Request()))
@@ -251,7 +251,7 @@ def _measure(path: Path, seed: int, watcher: _Watcher, max_reward: float, joints
     rewards = [reward for at, reward in list(watcher.rewards) if int(stamps[0]) <= at]
     rewards = rewards[: len(actions)]
     done_at = next((step for step, reward in enumerate(rewards, 1) if reward >= max_reward), None)
-    jumps = measure_jumps(actions[:, :joints])
+    smoothness = measure_smoothness(actions[:, :joints])
     return Rollout(
         seed=seed,
         success=success,
@@ -259,13 +259,16 @@ def _measure(path: Path, seed: int, watcher: _Watcher, max_reward: float, joints
         highest_reward=max(rewards, default=0.0),
         steps=len(actions),
         steps_to_success=done_at,
-        jumps={"max": float(jumps.bend_max.max()), "p99": float(jumps.bend_p99.max())},
-        interventions=watcher.interventions(),
+        smoothness={
+            "max": float(smoothness.second_difference_max.max()),
+            "p99": float(smoothness.second_difference_p99.max()),
+        },
+        safety_events=watcher.safety_events(),
     )
 
 
-def _film(path: Path, rollout: Rollout, videos: Path, sheet: ContactSheet) -> None:
+def _write_video(path: Path, rollout: Rollout, videos: Path, sheet: ThumbnailSheet) -> None:
     with EpisodeReader(path) as episode:
-        write_movie(episode, videos / f"seed_{rollout.seed}.mp4")
+        write_video(episode, videos / f"seed_{rollout.seed}.mp4")
         rows = np.linspace(0, episode.rows - 1, THUMBS).round().astype(int).tolist()
         sheet.add(rollout, [episode.image(episode.camera_names[0], row) for row in rows])

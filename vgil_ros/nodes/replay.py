@@ -9,13 +9,13 @@ from tqdm import tqdm
 
 from vgil_ros.assets import load_contract
 from vgil_ros.core.control.loop import ControlLoop
-from vgil_ros.core.control.pipeline import make_direct_actor
+from vgil_ros.core.control.pipeline import make_direct_pipeline
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.safety import Command, Outcome
 from vgil_ros.core.streams import policy_streams
 from vgil_ros.core.sync import Sample, Synchronizer
-from vgil_ros.core.sync.patience import Patience
+from vgil_ros.core.sync.stall_grace import StallGrace
 from vgil_ros.episodes.reader import read_episode
 from vgil_ros.nodes.base.node import VgilNode, run
 from vgil_ros.nodes.inference.setup import acting_options
@@ -39,14 +39,14 @@ class Replay(VgilNode):
         self.streams = policy_streams(self.contract, cameras=())
         self.sync = Synchronizer(self.streams, self.contract.sync, self.contract.rate_hz)
         self.inputs = StreamInputs(self, self.contract, self.sync)
-        actor = make_direct_actor(acting_options(self), self.layout, self.streams)
-        self.loop = ControlLoop(self.sync, actor)
-        self._patience = Patience(round(period * 1e9))
+        pipeline = make_direct_pipeline(acting_options(self), self.layout, self.streams)
+        self.loop = ControlLoop(self.sync, pipeline)
+        self._stall_grace = StallGrace(round(period * 1e9))
         self.commands = RobotCommands(self, self.layout, period)
         self._row = 0
         self._started = False
         self._bar = tqdm(total=len(self.actions), desc=path.name, unit=" ticks", disable=None, leave=False)
-        self.every(period, self._step)
+        self.control_timer(period, self._step)
 
     def _read(self, path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         """The episode's actions (T, J) and base velocities (T, 2), held against the robot."""
@@ -83,9 +83,9 @@ class Replay(VgilNode):
         outcome = self.loop.send(Command(self.actions[row], self._base_at(row)), now)
         self._send(outcome)
         if outcome.holding or outcome.command is None:
-            self.trouble("holding", "holding: " + "; ".join(i.reason for i in outcome.interventions))
+            self.warn_once("holding", "holding: " + "; ".join(i.reason for i in outcome.safety_events))
             return
-        self.recovered("holding")
+        self.clear("holding")
         first = np.clip(self.actions[0], self.layout.lower, self.layout.upper)
         if self._row == 0 and np.abs(outcome.command.positions - first).max() > START:
             return  # still on the way to the first action
@@ -93,7 +93,7 @@ class Replay(VgilNode):
         self._bar.update(1)
         if self._row >= len(self.actions):
             self.get_logger().info(
-                f"replayed {len(self.actions)} ticks; interventions: {dict(self.loop.pipeline.safety.counts)}"
+                f"replayed {len(self.actions)} ticks; safety events: {dict(self.loop.pipeline.safety.counts)}"
             )
             self.finish(0)
 
@@ -104,17 +104,17 @@ class Replay(VgilNode):
 
     def _start(self, now: int) -> bool:
         """Begin once every stream comes and the commands would be heard."""
-        missing = self.inputs.missing(now) + (() if self.dry_run else self.commands.unheard())
+        missing = self.inputs.missing(now) + (() if self.dry_run else self.commands.missing_subscribers())
         if missing:
-            self.trouble("waiting", f"waiting for: {'; '.join(missing)}")
+            self.warn_once("waiting", f"waiting for: {'; '.join(missing)}")
             return False
-        self.recovered("waiting")
+        self.clear("waiting")
         self._started = True
         self.loop.begin(now)
         return True
 
     def _observe(self, now: int) -> None:
-        by = self._patience.time(now)
+        by = self._stall_grace.time(now)
         while (found := self.sync.sample(by)) is not None:
             if isinstance(found, Sample):
                 self.loop.observe(found)

@@ -18,7 +18,7 @@ RATE_TOLERANCE = 0.01  # of the rate: 50 and 49.9 Hz are the same
 
 
 @dataclass(frozen=True)
-class RobotFacts:
+class RobotProfile:
     """What a policy must agree with.
 
     Attributes:
@@ -38,14 +38,14 @@ class RobotFacts:
     rate_hz: float
 
 
-def facts_of(layout: Layout) -> RobotFacts:
+def profile_of(layout: Layout) -> RobotProfile:
     """What a robot's contract says of it."""
     contract, names, dim = layout.contract, layout.joint_names, layout.dim
     with_base = dim + 2 if contract.base else None
-    return RobotFacts(contract.name, picture_sizes(layout), names, dim, dim, with_base, contract.rate_hz)
+    return RobotProfile(contract.name, camera_sizes(layout), names, dim, dim, with_base, contract.rate_hz)
 
 
-def picture_sizes(layout: Layout) -> dict[str, tuple[int, int]]:
+def camera_sizes(layout: Layout) -> dict[str, tuple[int, int]]:
     """(height, width) of a robot's cameras, but for depth."""
     return {camera.name: (camera.height, camera.width) for camera in layout.contract.cameras if camera.type != "depth"}
 
@@ -65,20 +65,20 @@ def load_for_robot(checkpoint: str | Path, layout: Layout) -> Policy:
 
 def compare_with_robot(policy: Policy, layout: Layout) -> list[str]:
     """Name every mismatch between a policy and a robot: shapes, names, rate, and the range of its training data."""
-    wrong = compare_with_contract(policy.config, facts_of(layout))
+    wrong = compare_with_contract(policy.config, profile_of(layout))
     return wrong + compare_with_limits(policy, layout.lower, layout.upper, layout.joint_names[: layout.joints])
 
 
-def compare_with_contract(config: PolicyConfig, facts: RobotFacts) -> list[str]:
+def compare_with_contract(config: PolicyConfig, robot: RobotProfile) -> list[str]:
     """Name every mismatch; an empty list means that the policy fits.
 
-    What a checkpoint does not know (picture sizes, joints, rate) cannot mismatch; `unknowns` lists it.
+    What a checkpoint does not know (image sizes, joints, rate) cannot mismatch; `unchecked_fields` lists it.
     Cameras of the robot that the policy does not use are no mismatch.
     """
-    return [*_cameras(config, facts), *_joints(config, facts), *_dims(config, facts), *_rate(config, facts)]
+    return [*_cameras(config, robot), *_joints(config, robot), *_dims(config, robot), *_rate(config, robot)]
 
 
-def unknowns(config: PolicyConfig) -> list[str]:
+def unchecked_fields(config: PolicyConfig) -> list[str]:
     """Say what the checkpoint does not tell, and `compare_with_contract` could therefore not check."""
     words = [f"size of camera {camera.name}" for camera in config.cameras if camera.height is None]
     words += [] if config.joint_names else ["joint names and their order"]
@@ -105,9 +105,9 @@ def compare_with_limits(policy: Policy, lower: np.ndarray, upper: np.ndarray, na
     words = []
     for index, name in enumerate(names):
         if low[index] < lower[index] - slack[index] or high[index] > upper[index] + slack[index]:
-            found = f"{low[index]:.3g}" if low[index] == high[index] else f"{low[index]:.3g}..{high[index]:.3g}"
+            trained = f"{low[index]:.3g}" if low[index] == high[index] else f"{low[index]:.3g}..{high[index]:.3g}"
             limits = f"{lower[index]:.3g}..{upper[index]:.3g} rad"
-            words.append(f"joint {name}: trained around {found}, the robot's limits are {limits}")
+            words.append(f"joint {name}: trained around {trained}, the robot's limits are {limits}")
         elif spread[index] > upper[index] - lower[index]:
             words.append(
                 f"joint {name}: trained with a spread of {spread[index]:.3g}, the robot's whole range is "
@@ -116,54 +116,54 @@ def compare_with_limits(policy: Policy, lower: np.ndarray, upper: np.ndarray, na
     return words
 
 
-def _cameras(config: PolicyConfig, facts: RobotFacts) -> list[str]:
+def _cameras(config: PolicyConfig, robot: RobotProfile) -> list[str]:
     words = []
     for camera in config.cameras:
-        size = facts.cameras.get(camera.name)
+        size = robot.cameras.get(camera.name)
         if size is None:
-            words.append(f"camera {camera.name}: not on robot {facts.name}, which has {list(facts.cameras)}")
+            words.append(f"camera {camera.name}: not on robot {robot.name}, which has {list(robot.cameras)}")
         elif camera.height is not None and (camera.height, camera.width) != size:
             words.append(
-                f"camera {camera.name}: the policy takes {camera.height}x{camera.width} pictures, "
-                f"robot {facts.name} gives {size[0]}x{size[1]}"
+                f"camera {camera.name}: the policy takes {camera.height}x{camera.width} images, "
+                f"robot {robot.name} gives {size[0]}x{size[1]}"
             )
     return words
 
 
-def _joints(config: PolicyConfig, facts: RobotFacts) -> list[str]:
-    ours, robots = config.joint_names, facts.joint_names
+def _joints(config: PolicyConfig, robot: RobotProfile) -> list[str]:
+    ours, robots = config.joint_names, robot.joint_names
     if not ours or ours == robots:
         return []
     missing = [name for name in ours if name not in robots]
     unknown = [name for name in robots if name not in ours]
     words = []
     if missing:
-        words.append(f"joints: robot {facts.name} lacks {', '.join(missing)}")
+        words.append(f"joints: robot {robot.name} lacks {', '.join(missing)}")
     if unknown:
         words.append(f"joints: the policy does not know {', '.join(unknown)}")
     if not words:
         first = next(i for i, pair in enumerate(zip(ours, robots, strict=True)) if pair[0] != pair[1])
         words.append(
             f"joints: same names, other order: at place {first} the policy has {ours[first]}, "
-            f"robot {facts.name} has {robots[first]}"
+            f"robot {robot.name} has {robots[first]}"
         )
     return words
 
 
-def _dims(config: PolicyConfig, facts: RobotFacts) -> list[str]:
+def _dims(config: PolicyConfig, robot: RobotProfile) -> list[str]:
     words = []
-    if config.state_dim != facts.state_dim:
-        words.append(f"qpos: the policy takes {config.state_dim} values, robot {facts.name} has {facts.state_dim}")
-    allowed = [facts.action_dim]
-    if facts.action_dim_with_base is not None:
-        allowed.append(facts.action_dim_with_base)
+    if config.state_dim != robot.state_dim:
+        words.append(f"qpos: the policy takes {config.state_dim} values, robot {robot.name} has {robot.state_dim}")
+    allowed = [robot.action_dim]
+    if robot.action_dim_with_base is not None:
+        allowed.append(robot.action_dim_with_base)
     if config.action_dim not in allowed:
         takes = " or ".join(f"{dim} {kind}" for dim, kind in zip(allowed, ("without base", "with base"), strict=False))
-        words.append(f"action: the policy gives {config.action_dim} values, robot {facts.name} takes {takes}")
+        words.append(f"action: the policy gives {config.action_dim} values, robot {robot.name} takes {takes}")
     return words
 
 
-def _rate(config: PolicyConfig, facts: RobotFacts) -> list[str]:
-    if config.rate_hz is None or abs(config.rate_hz - facts.rate_hz) <= RATE_TOLERANCE * facts.rate_hz:
+def _rate(config: PolicyConfig, robot: RobotProfile) -> list[str]:
+    if config.rate_hz is None or abs(config.rate_hz - robot.rate_hz) <= RATE_TOLERANCE * robot.rate_hz:
         return []
-    return [f"rate: the policy was trained at {config.rate_hz:g} Hz, robot {facts.name} runs at {facts.rate_hz:g} Hz"]
+    return [f"rate: the policy was trained at {config.rate_hz:g} Hz, robot {robot.name} runs at {robot.rate_hz:g} Hz"]

@@ -20,14 +20,14 @@ from vgil_ros.policies.optical_flow import FlowField
 from vgil_ros.policies.registry import policy_class
 from vgil_ros.training.config import ScheduleConfig, TrainConfig, validation_words
 from vgil_ros.training.data.dataset import EpisodeDataset, SampleSpec
-from vgil_ros.training.data.episode_stats import EpisodeFacts, make_normalizer, merge_all
+from vgil_ros.training.data.episode_stats import EpisodeStats, make_normalizer, merge_all
 from vgil_ros.training.data.flow_cache import FlowCache, make_flow_cache
-from vgil_ros.training.data.image_cache import DecodedPictures, available_memory
+from vgil_ros.training.data.image_cache import DecodedImages, available_memory
 from vgil_ros.training.data.sampling import Sampling, split_episodes
 from vgil_ros.training.data.scan import check_same, choose_cameras, fingerprint, scan_folder
 from vgil_ros.training.errors import TrainingError
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 GIB = 1 << 30
 DERIVED = ("state_dim", "action_dim", "cameras", "joint_names", "rate_hz", "fingerprint", "software", "source")
 
@@ -36,7 +36,7 @@ DERIVED = ("state_dim", "action_dim", "cameras", "joint_names", "rate_hz", "fing
 class TrainingData:
     """Episodes split for training and validation, how the first are sampled, and the policy that fits them."""
 
-    facts: tuple[EpisodeFacts, ...]
+    stats: tuple[EpisodeStats, ...]
     cameras: tuple[str, ...]
     policy: PolicyConfig
     train: EpisodeDataset
@@ -45,31 +45,31 @@ class TrainingData:
     fingerprint: str
 
 
-def load_data(config: TrainConfig, say: Say, *, progress: bool = False) -> TrainingData:
+def load_data(config: TrainConfig, log: Log, *, progress: bool = False) -> TrainingData:
     """Scan the folders and split them.
 
     Raises:
         TrainingError: an empty folder, a broken episode, episodes that do not agree, settings that the policy refuses.
     """
-    facts: list[EpisodeFacts] = []
+    stats: list[EpisodeStats] = []
     folders: list[int] = []
     for number, folder in enumerate(config.data.folders):
-        found = scan_folder(
+        in_folder = scan_folder(
             folder.path.expanduser(),
             skip_bad=config.data.skip_bad,
-            say=say,
+            log=log,
             progress=lambda paths: tqdm(paths, "scan", unit="episode", delay=2, leave=False, disable=not progress),
         )
-        facts += found
-        folders += [number] * len(found)
-    cameras = choose_cameras(facts, config.data.cameras)
-    check_same(facts, cameras, base=config.data.base_action)
+        stats += in_folder
+        folders += [number] * len(in_folder)
+    cameras = choose_cameras(stats, config.data.cameras)
+    check_same(stats, cameras, base=config.data.base_action)
     train, validation = split_episodes(folders, config.data.validation, config.seed)
-    mark = fingerprint(facts, cameras, base=config.data.base_action)
-    policy = _policy_config(config, facts, cameras, mark)
-    spec = SampleSpec(cameras, policy.chunk_size, base=config.data.base_action, past_ticks=policy.past_ticks)
-    chosen = [facts[i] for i in train]
-    flows = _flows(config, policy, facts, say, progress=progress)
+    mark = fingerprint(stats, cameras, base=config.data.base_action)
+    policy = _policy_config(config, stats, cameras, mark)
+    spec = SampleSpec(cameras, policy.chunk_size, base=config.data.base_action, obs_offsets=policy.obs_offsets)
+    chosen = [stats[i] for i in train]
+    flows = _flows(config, policy, stats, log, progress=progress)
     data = EpisodeDataset(chosen, spec, _decoded(config, chosen, cameras), flows)
     groups = [
         np.concatenate([np.array([], int), *(data.rows_of(i) for i, own in enumerate(train) if folders[own] == number)])
@@ -77,24 +77,24 @@ def load_data(config: TrainConfig, say: Say, *, progress: bool = False) -> Train
     ]
     weights = [folder.weight for folder in config.data.folders if folder.weight is not None]
     return TrainingData(
-        facts=tuple(facts),
+        stats=tuple(stats),
         cameras=cameras,
         policy=policy,
         train=data,
-        validation=EpisodeDataset([facts[i] for i in validation], spec, None, flows),
+        validation=EpisodeDataset([stats[i] for i in validation], spec, None, flows),
         sampling=Sampling(groups, weights or None, config.seed),
         fingerprint=mark,
     )
 
 
-def _decoded(config: TrainConfig, episodes: list[EpisodeFacts], cameras: tuple[str, ...]) -> DecodedPictures:
+def _decoded(config: TrainConfig, episodes: list[EpisodeStats], cameras: tuple[str, ...]) -> DecodedImages:
     fellows = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     limit = min(config.data.decoded_gib * GIB, available_memory() / 2 / fellows)
-    return DecodedPictures(episodes, cameras, int(limit))
+    return DecodedImages(episodes, cameras, int(limit))
 
 
 def _flows(
-    config: TrainConfig, policy: PolicyConfig, episodes: list[EpisodeFacts], say: Say, *, progress: bool
+    config: TrainConfig, policy: PolicyConfig, episodes: list[EpisodeStats], log: Log, *, progress: bool
 ) -> FlowCache | None:
     """Optical flow of all episodes, where the policy takes it and there is room to keep it."""
     if policy.optical_flow is None or config.data.flow_cache_gib == 0:
@@ -104,10 +104,10 @@ def _flows(
     return make_flow_cache(
         episodes,
         policy.camera_names,
-        policy.past_ticks,
+        policy.obs_offsets,
         field.to(config.device),
         limit=int(config.data.flow_cache_gib * GIB),
-        say=say,
+        log=log,
         progress=progress,
     )
 
@@ -119,7 +119,7 @@ def _fill_flow(module: nn.Module, config: TrainConfig) -> None:
             part.fill(config.flow_weights)
 
 
-def make_policy(config: TrainConfig, data: TrainingData, say: Say) -> Policy:
+def make_policy(config: TrainConfig, data: TrainingData, log: Log) -> Policy:
     """Build the policy that fits the data, with its normaliser set.
 
     Raises:
@@ -127,27 +127,25 @@ def make_policy(config: TrainConfig, data: TrainingData, say: Say) -> Policy:
     """
     torch.manual_seed(config.seed)
     policy = policy_class(data.policy.type)(data.policy)
-    facts = data.facts
-    action = merge_all(one.action for one in facts)
+    stats = data.stats
+    action = merge_all(one.action for one in stats)
     if config.data.base_action:
-        action = action.join(merge_all(one.base for one in facts if one.base is not None))
-    pictures = {name: merge_all(one.cameras[name].pixels for one in facts) for name in data.cameras}
+        action = action.join(merge_all(one.base for one in stats if one.base is not None))
+    images = {name: merge_all(one.cameras[name].pixels for one in stats) for name in data.cameras}
     policy.set_normalizer(
-        make_normalizer(
-            policy.config.normalization, merge_all(one.qpos for one in facts), action, pictures, data.cameras
-        )
+        make_normalizer(policy.config.normalization, merge_all(one.qpos for one in stats), action, images, data.cameras)
     )
-    _fill_backbones(policy, config, say)
+    _fill_backbones(policy, config, log)
     _fill_flow(policy, config)
     return policy
 
 
-def _policy_config(config: TrainConfig, facts: list[EpisodeFacts], cameras: tuple[str, ...], mark: str) -> PolicyConfig:
+def _policy_config(config: TrainConfig, stats: list[EpisodeStats], cameras: tuple[str, ...], mark: str) -> PolicyConfig:
     kind = policy_class(str(config.policy.get("type"))).config_class
     given = sorted(set(config.policy) & set(DERIVED))
     if given:
         raise TrainingError(f"policy: {', '.join(given)} come from the data; leave them out")
-    first = facts[0]
+    first = stats[0]
     sizes = tuple(
         CameraSpec(name=name, height=first.cameras[name].height, width=first.cameras[name].width) for name in cameras
     )
@@ -155,8 +153,8 @@ def _policy_config(config: TrainConfig, facts: list[EpisodeFacts], cameras: tupl
         "state_dim": len(first.qpos.mean),
         "action_dim": len(first.action.mean) + (2 if config.data.base_action else 0),
         "cameras": sizes,
-        "joint_names": next((one.joint_names for one in facts if one.joint_names), ()),
-        "rate_hz": next((one.rate_hz for one in facts if one.rate_hz), None),
+        "joint_names": next((one.joint_names for one in stats if one.joint_names), ()),
+        "rate_hz": next((one.rate_hz for one in stats if one.rate_hz), None),
         "fingerprint": mark,
     }
     try:
@@ -173,11 +171,11 @@ def _backbones(policy: Policy) -> list[nn.Module]:
     return [part for part in policy.modules() if isinstance(part, (ResNetBackbone, MobileNetBackbone, SmallBackbone))]
 
 
-def _fill_backbones(policy: Policy, config: TrainConfig, say: Say) -> None:
+def _fill_backbones(policy: Policy, config: TrainConfig, log: Log) -> None:
     name, norm = getattr(policy.config, "backbone", None), getattr(policy.config, "backbone_norm", None)
     if config.backbone_weights is None:
         if norm == "frozen":
-            say("note: the backbone's frozen batch norm does nothing without backbone_weights; consider group norm")
+            log("note: the backbone's frozen batch norm does nothing without backbone_weights; consider group norm")
         return
     if name is None:
         raise TrainingError(f"backbone_weights: policy type {policy.config.type!r} has no such backbone")

@@ -44,7 +44,7 @@ class Reflow:
     def __call__(self, batch: Batch) -> Batch:
         """Add "noise", "endpoint" (B, H, padded_dim) and "time" (B,), drawn by torch's own generator.
 
-        The teacher sees the pictures that the student sees, in float32, through the code that runs on the robot.
+        The teacher sees the images that the student sees, in float32, through the code that runs on the robot.
         """
         config, device = self.teacher.config, self.teacher.device
         shape = (len(batch["qpos"]), config.chunk_size, config.padded_dim)
@@ -76,10 +76,10 @@ def load_teacher(settings: DistillationConfig) -> FlowMatchingPolicy:
     return teacher
 
 
-def student_settings(config: TrainConfig, teacher: FlowMatchingPolicy, say: Callable[[str], None]) -> TrainConfig:
+def student_settings(config: TrainConfig, teacher: FlowMatchingPolicy, log: Callable[[str], None]) -> TrainConfig:
     """Give the configuration of a student: its sizes and cameras are the teacher's, `FREE` is its own.
 
-    Where the configuration says otherwise of a size, `say` tells that it gave way.
+    Where the configuration says otherwise of a size, `log` tells that it gave way.
     """
     assert config.distillation is not None
     name, ours = config.distillation.teacher.name, teacher.config
@@ -87,7 +87,7 @@ def student_settings(config: TrainConfig, teacher: FlowMatchingPolicy, say: Call
     wanted = config.policy
     gone = [f"{k} {sizes[k]} (not {v})" for k, v in wanted.items() if k in sizes and v != sizes[k]]
     if gone:
-        say(f"note: from the teacher: {', '.join(gone)}")
+        log(f"note: from the teacher: {', '.join(gone)}")
     note = TeacherNote(name=name, weights=fingerprint_of(teacher), steps=ours.steps, solver=ours.solver)
     unknown = {k: v for k, v in wanted.items() if k not in sizes}  # its own, and what will be refused
     policy = {**sizes, **unknown, "teachers": [*ours.teachers, note]}
@@ -105,9 +105,9 @@ def make_student(teacher: FlowMatchingPolicy, config: PolicyConfig) -> FlowMatch
         TrainingError: the episodes are of another robot than the teacher's.
     """
     for key in DATA:
-        found, allowed = getattr(config, key), getattr(teacher.config, key)
-        if found != allowed:
-            raise TrainingError(f"{key}: the episodes have {found}, the teacher was trained with {allowed}")
+        value, allowed = getattr(config, key), getattr(teacher.config, key)
+        if value != allowed:
+            raise TrainingError(f"{key}: the episodes have {value}, the teacher was trained with {allowed}")
     assert isinstance(config, FlowMatchingConfig)
     student = FlowMatchingPolicy(config)
     student.load_state_dict(teacher.state_dict())
@@ -147,10 +147,10 @@ class PairCache:
         note = folder / NOTE
         self._wanted = _describe(dataset, reflow, draws)
         if note.exists():
-            found = json.loads(note.read_text(encoding="utf-8"))
-            wrong = [key for key in self._wanted if found.get(key) != self._wanted[key]]
+            stored = json.loads(note.read_text(encoding="utf-8"))
+            wrong = [key for key in self._wanted if stored.get(key) != self._wanted[key]]
             if wrong:
-                words = ", ".join(f"{key} {found.get(key)} (not {self._wanted[key]})" for key in wrong)
+                words = ", ".join(f"{key} {stored.get(key)} (not {self._wanted[key]})" for key in wrong)
                 raise TrainingError(
                     f"{folder}: holds pairs of something else: {words}; take another distillation.cache"
                 )

@@ -11,7 +11,7 @@ from torch import Tensor
 from vgil_ros.training.distributed import Engine
 
 
-class Window:
+class LossMeter:
     """Sums losses on the device, so that nothing waits for it until a line is logged."""
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Window:
         self._sums = {k: torch.tensor(v, dtype=torch.float64, device=device) for k, v in state["sums"].items()}
 
 
-class Clock:
+class DataTimer:
     """How long the loop waited for data, against all its time."""
 
     def __init__(self) -> None:

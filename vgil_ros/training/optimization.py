@@ -15,7 +15,7 @@ from vgil_ros.training.config import EmaConfig, TrainConfig
 from vgil_ros.training.data.augmentation import Augmentation
 from vgil_ros.training.data.dataset import Batch
 from vgil_ros.training.distributed import Engine, autocast, short_attention
-from vgil_ros.training.meters import Window
+from vgil_ros.training.meters import LossMeter
 
 
 class Ema:
@@ -54,13 +54,13 @@ class LossModule(nn.Module):
         return out.loss, out.parts
 
 
-class Learner:
+class TrainStep:
     """A policy with all that changes its weights.
 
     Attributes:
         policy: the one that learns.
         ema: its running mean, None where that is off.
-        window: the losses since they were last taken.
+        meter: the losses since they were last taken.
     """
 
     def __init__(
@@ -72,10 +72,10 @@ class Learner:
         self._optimizer = make_optimizer(policy, config)
         self.ema = Ema(policy, config.ema) if config.ema.enabled else None
         self._augment = Augmentation(config.augmentation, config.seed)
-        self.window = Window()
+        self.meter = LossMeter()
 
     @property
-    def shown(self) -> Policy:
+    def eval_policy(self) -> Policy:
         """The policy that is validated and saved: the running mean where it is on."""
         return self.ema.policy if self.ema is not None else self.policy
 
@@ -105,7 +105,7 @@ class Learner:
         self._optimizer.step()
         if self.ema is not None:
             self.ema.update(self.policy, step)
-        self.window.add({**parts, "loss": loss})
+        self.meter.add({**parts, "loss": loss})
         return norm
 
     def state(self) -> dict[str, Any]:
@@ -122,4 +122,4 @@ class Learner:
         if self.ema is not None:
             self.ema.policy.load_state_dict(state["ema"])
         self._optimizer.load_state_dict(state["optimizer"])
-        self.window.restore(state["window"], self._engine.device)
+        self.meter.restore(state["window"], self._engine.device)

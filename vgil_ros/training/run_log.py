@@ -1,4 +1,4 @@
-"""Where a run's numbers go: the log file, curves, TensorBoard, wandb, and the bar."""
+"""Log of a run's numbers: the log file, curves, TensorBoard, wandb, and the bar."""
 
 from __future__ import annotations
 
@@ -177,17 +177,17 @@ class RunLog:
         for service in self._services:
             service(record)
         if record.get("loss") is not None:
-            shown = {f"{record['kind']} loss": f"{record['loss']:.4f}"}
+            postfix = {f"{record['kind']} loss": f"{record['loss']:.4f}"}
             if record.get("data_wait") is not None:
-                shown["waits for data"] = f"{record['data_wait']:.0%}"
-            self._bar.set_postfix(shown)
+                postfix["waits for data"] = f"{record['data_wait']:.0%}"
+            self._bar.set_postfix(postfix)
 
     def draw(self) -> None:
         """Draw the curves anew."""
         if self._first:
             draw_curves(read_log(self._out / LOG), self._out / CURVES)
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """Print a line above the bar."""
         if self._first:
             tqdm.write(text)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from vgil_ros.core.contract import parse_contract
 from vgil_ros.core.control.loop import ControlLoop
-from vgil_ros.core.control.pipeline import ActingOptions, ChunkSize, make_actor, make_direct_actor
+from vgil_ros.core.control.pipeline import ChunkSize, ExecutionOptions, make_action_pipeline, make_direct_pipeline
 from vgil_ros.core.control.requests import InferenceError, InferenceRequest, InferenceResult
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.safety import Command, Outcome
@@ -43,10 +43,12 @@ SILENCE, AGE = 200 * MS, 200 * MS
 VELOCITY = 2.0 * PERIOD / 1e9  # a joint's way in a tick, at its limit
 
 
-def make_loop(mode: str = "async", past_ticks: tuple[int, ...] = ()) -> ControlLoop:
+def make_loop(mode: str = "async", obs_offsets: tuple[int, ...] = ()) -> ControlLoop:
     sync = Synchronizer(STREAMS, LAYOUT.contract.sync, LAYOUT.contract.rate_hz)
-    options = ActingOptions(mode, silence_ns=SILENCE, age_ns=AGE, soft_start=1.0)
-    return ControlLoop(sync, make_actor(options, LAYOUT, STREAMS, ChunkSize(HORIZON, LAYOUT.dim, HORIZON)), past_ticks)
+    options = ExecutionOptions(mode, silence_ns=SILENCE, age_ns=AGE, soft_start=1.0)
+    return ControlLoop(
+        sync, make_action_pipeline(options, LAYOUT, STREAMS, ChunkSize(HORIZON, LAYOUT.dim, HORIZON)), obs_offsets
+    )
 
 
 @dataclass
@@ -289,14 +291,14 @@ def test_what_is_old_holds_and_is_named(what: str) -> None:
         if driver.requests:
             driver.loop.accept(result(driver.requests[-1]))
         assert outcome is not None
-        named = "; ".join(one.reason for one in outcome.interventions if one.name == "stale")
+        named = "; ".join(one.reason for one in outcome.safety_events if one.name == "stale")
         assert driver.now - seen <= AGE + 2 * PERIOD
     assert "cam" in named
     assert ("observation" in named) == (what == "silent") or driver.now - seen > AGE
 
 
 def test_a_request_carries_what_was_observed_before_it_in_this_episode() -> None:
-    driver = Driver(make_loop(past_ticks=(2, 1)))
+    driver = Driver(make_loop(obs_offsets=(2, 1)))
     driver.begin()
     pasts = []
     for _ in range(5):
@@ -317,8 +319,8 @@ def test_a_request_carries_what_was_observed_before_it_in_this_episode() -> None
 def test_commands_from_elsewhere_hold_once_their_caller_is_silent(pauses: list[int]) -> None:
     """`heard` is the caller's sign of life: between two of them the last command stays, for as long as is allowed."""
     sync = Synchronizer(STREAMS, LAYOUT.contract.sync, LAYOUT.contract.rate_hz)
-    options = ActingOptions(silence_ns=SILENCE, age_ns=AGE, soft_start=1.0)
-    driver = Driver(ControlLoop(sync, make_direct_actor(options, LAYOUT, STREAMS)))
+    options = ExecutionOptions(silence_ns=SILENCE, age_ns=AGE, soft_start=1.0)
+    driver = Driver(ControlLoop(sync, make_direct_pipeline(options, LAYOUT, STREAMS)))
     driver.begin()
     while driver.loop.latest is None:
         assert driver.turn() is None, "no chunk ever comes"

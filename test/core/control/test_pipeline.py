@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 
 from vgil_ros.core.contract import parse_contract
 from vgil_ros.core.control.pipeline import (
-    JUMPS_OVER,
-    ActingOptions,
-    Actor,
+    SMOOTHNESS_OVER,
+    ActionPipeline,
     ChunkSize,
+    ExecutionOptions,
     joint_limits,
-    make_actor,
+    make_action_pipeline,
     safety_for,
 )
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.execution import make_executor
 from vgil_ros.core.layout import Layout
-from vgil_ros.core.safety import Context
-from vgil_ros.core.session import Command, Session, State
+from vgil_ros.core.safety import SafetyContext
+from vgil_ros.core.session import Session, SessionCommand, SessionState
 from vgil_ros.core.streams import policy_streams
 
 PERIOD, HORIZON = 0.02, 8
@@ -43,10 +43,10 @@ BASE = "base: {odom: {topic: /odom}, command: {topic: /cmd_vel}, limits: {linear
 MARKER = "end_marker: {rows: 3}\n"
 
 
-def actor(extra: str = "", dim: int | None = None, mode: str = "open_loop") -> Actor:
+def pipeline(extra: str = "", dim: int | None = None, mode: str = "open_loop") -> ActionPipeline:
     layout = Layout(parse_contract(TEXT + extra, "test"))
     width = dim or layout.dim
-    return Actor(
+    return ActionPipeline(
         layout,
         make_executor(mode, HORIZON, width),
         safety_for(layout, {"cam": 10**8}, max_silence_ns=10**8, soft_start=1.0),
@@ -54,21 +54,21 @@ def actor(extra: str = "", dim: int | None = None, mode: str = "open_loop") -> A
     )
 
 
-def at(tick: int, **changes: Any) -> Context:
+def at(tick: int, **changes: Any) -> SafetyContext:
     now = tick * 20_000_000
     given = {"measured": np.array([0.0, 0.5]), "stream_ages_ns": {"cam": 0}, "last_policy_ns": now, **changes}
-    return Context(tick=tick, now_ns=now, period_s=PERIOD, **given)
+    return SafetyContext(tick=tick, now_ns=now, period_s=PERIOD, **given)
 
 
-def made(horizon: int, play_ticks: int, options: ActingOptions) -> Actor:
+def made(horizon: int, n_action_steps: int, options: ExecutionOptions) -> ActionPipeline:
     layout = Layout(parse_contract(TEXT, "test"))
     streams = policy_streams(layout.contract, cameras=())
-    return make_actor(options, layout, streams, ChunkSize(horizon, layout.dim, play_ticks))
+    return make_action_pipeline(options, layout, streams, ChunkSize(horizon, layout.dim, n_action_steps))
 
 
 @pytest.mark.parametrize(("coefficient", "expected"), [(None, 0.4975), (0.0, 0.5), (2.0, 0.1192), (-2.0, 0.8808)])
 def test_the_ensemble_weighs_by_its_coefficient(coefficient: float | None, expected: float) -> None:
-    executor = made(HORIZON, HORIZON, ActingOptions(ensemble_coefficient=coefficient)).executor
+    executor = made(HORIZON, HORIZON, ExecutionOptions(ensemble_coefficient=coefficient)).executor
     executor.add_chunk(0, np.zeros((HORIZON, 2)))
     executor.add_chunk(1, np.ones((HORIZON, 2)))
     action = executor.action(1)
@@ -77,26 +77,26 @@ def test_the_ensemble_weighs_by_its_coefficient(coefficient: float | None, expec
 
 
 @pytest.mark.parametrize(
-    ("horizon", "play_ticks", "options", "expected"),
+    ("horizon", "n_action_steps", "options", "expected"),
     [
-        (30, 30, ActingOptions("open_loop"), 20),  # 200 ms are 10 ticks
-        (30, 8, ActingOptions("open_loop"), 8),
-        (30, 30, ActingOptions("open_loop", silence_ns=400_000_000), 10),
-        (8, 8, ActingOptions("open_loop"), 1),
-        (30, 30, ActingOptions("open_loop", query_every=25), 25),
+        (30, 30, ExecutionOptions("open_loop"), 20),  # 200 ms are 10 ticks
+        (30, 8, ExecutionOptions("open_loop"), 8),
+        (30, 30, ExecutionOptions("open_loop", silence_ns=400_000_000), 10),
+        (8, 8, ExecutionOptions("open_loop"), 1),
+        (30, 30, ExecutionOptions("open_loop", inference_period=25), 25),
     ],
 )
 def test_an_open_loop_asks_while_its_chunk_lasts(
-    horizon: int, play_ticks: int, options: ActingOptions, expected: int
+    horizon: int, n_action_steps: int, options: ExecutionOptions, expected: int
 ) -> None:
-    executor = made(horizon, play_ticks, options).executor
+    executor = made(horizon, n_action_steps, options).executor
     executor.add_chunk(0, np.zeros((horizon, 2)))
     assert [executor.wants_inference(tick) for tick in (expected - 1, expected)] == [False, True]
 
 
 def test_an_option_of_another_mode_is_refused() -> None:
     with pytest.raises(VgilError, match=r"execution async: unknown option coefficient; allowed are"):
-        made(30, 30, ActingOptions("async", ensemble_coefficient=0.1))
+        made(30, 30, ExecutionOptions("async", ensemble_coefficient=0.1))
 
 
 def test_limits_of_a_gripper_are_in_its_normalised_units() -> None:
@@ -109,7 +109,7 @@ def test_limits_of_a_gripper_are_in_its_normalised_units() -> None:
 
 @given(st.lists(st.floats(-3, 3, width=32), min_size=HORIZON, max_size=HORIZON), st.integers(0, 5))
 def test_whatever_a_chunk_says_commands_keep_the_limits(values: list[float], late: int) -> None:
-    one = actor()
+    one = pipeline()
     one.executor.add_chunk(0, np.stack([values, values], axis=1))
     before = np.array([0.0, 0.5])
     for tick in range(late, HORIZON + 3):
@@ -126,7 +126,7 @@ def test_whatever_a_chunk_says_commands_keep_the_limits(values: list[float], lat
 
 
 def test_a_new_episode_begins_where_the_robot_is_measured() -> None:
-    one = actor()
+    one = pipeline()
     one.executor.add_chunk(0, np.full((HORIZON, 2), 0.5))
     for tick in range(HORIZON):
         one.act(at(tick))
@@ -139,7 +139,7 @@ def test_a_new_episode_begins_where_the_robot_is_measured() -> None:
 
 
 def test_the_base_is_driven_where_the_policy_gives_it_and_rests_otherwise_and_in_holds() -> None:
-    with_base = actor(BASE, dim=4)
+    with_base = pipeline(BASE, dim=4)
     chunk = np.zeros((HORIZON, 4))
     chunk[:, :2], chunk[:, 2:] = [0.0, 0.5], [0.2, -5.0]
     with_base.executor.add_chunk(0, chunk)
@@ -152,7 +152,7 @@ def test_the_base_is_driven_where_the_policy_gives_it_and_rests_otherwise_and_in
     assert held.command is not None
     assert held.command.base is not None
     assert not held.command.base.any()
-    without = actor(BASE, dim=2)
+    without = pipeline(BASE, dim=2)
     without.executor.add_chunk(0, chunk[:, :2])
     rest = without.act(at(0)).command
     assert rest is not None
@@ -161,7 +161,7 @@ def test_the_base_is_driven_where_the_policy_gives_it_and_rests_otherwise_and_in
 
 
 def test_the_end_marker_ends_after_as_many_rows_in_a_row_and_moves_no_joint() -> None:
-    one = actor(MARKER)
+    one = pipeline(MARKER)
     marks = [1, 1, 0, 0.4, 0.6, 0.7, 0.8, 1]
     chunk = np.tile([0.0, 0.5, 0.0], (HORIZON, 1))
     chunk[:, 2] = marks
@@ -180,38 +180,38 @@ def test_the_end_marker_ends_after_as_many_rows_in_a_row_and_moves_no_joint() ->
 @pytest.mark.parametrize(("extra", "dim", "allowed"), [("", 4, "[2]"), (BASE, 3, "[2, 4]"), (MARKER, 2, "[3]")])
 def test_actions_of_another_size_are_refused(extra: str, dim: int, allowed: str) -> None:
     with pytest.raises(VgilError, match=f"have {dim} values; allowed for this robot: ".replace("[", r"\[")) as error:
-        actor(extra, dim=dim)
+        pipeline(extra, dim=dim)
     assert allowed in str(error.value)
 
 
-def test_jumps_are_measured_over_the_last_commands_and_memory_stays_flat() -> None:
-    one = actor()
-    assert one.jumps() == {}
+def test_differences_are_measured_over_the_last_commands_and_memory_stays_flat() -> None:
+    one = pipeline()
+    assert one.smoothness() == {}
     for tick in range(4):
         one.send(None, at(tick))
-    assert one.jumps() == {"max": 0.0, "p99": 0.0}
-    assert one.sent.maxlen == JUMPS_OVER
+    assert one.smoothness() == {"max": 0.0, "p99": 0.0}
+    assert one.sent.maxlen == SMOOTHNESS_OVER
 
 
-@pytest.mark.parametrize("state", [State.PREPARING, State.WAITING, State.PAUSE])
-def test_a_session_that_stands_down_begins_nothing_by_itself(state: State) -> None:
+@pytest.mark.parametrize("state", [SessionState.PREPARING, SessionState.WAITING, SessionState.PAUSE])
+def test_a_session_that_stands_down_begins_nothing_by_itself(state: SessionState) -> None:
     session = Session(autostart=True)
     session.advance(0, ("cam",))
-    if state is not State.PREPARING:
+    if state is not SessionState.PREPARING:
         session.prepared()
-    if state is State.PAUSE:
+    if state is SessionState.PAUSE:
         session.advance(0, ())
         session.sampled()
         session.sampled()
-        session.command(Command.STOP)
+        session.command(SessionCommand.STOP)
         session.closed(0, saved=True)
     assert session.state is state
     assert session.beginning
     session.stand_down()
     for now in range(5):
         assert session.advance(now * 10**9, ()) == ()
-    assert session.state is State.IDLE
-    assert session.command(Command.START).ok
+    assert session.state is SessionState.IDLE
+    assert session.command(SessionCommand.START).ok
 
 
 def test_a_session_that_stands_down_while_it_records_is_idle_once_that_is_closed() -> None:
@@ -219,10 +219,10 @@ def test_a_session_that_stands_down_while_it_records_is_idle_once_that_is_closed
     session.advance(0, ())
     session.prepared()
     session.advance(0, ())
-    assert session.state is State.RECORDING
+    assert session.state is SessionState.RECORDING
     session.stand_down()
-    assert session.state is State.RECORDING
-    session.command(Command.STOP)
+    assert session.state is SessionState.RECORDING
+    session.command(SessionCommand.STOP)
     session.closed(0, saved=False)
-    assert session.state is State.IDLE
+    assert session.state is SessionState.IDLE
     assert session.advance(10**9, ()) == ()

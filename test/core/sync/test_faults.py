@@ -87,7 +87,7 @@ def test_doubled_stamp_keeps_the_first() -> None:
     assert sync.push("cam0", START, "first") is None
     fault = sync.push("cam0", START, "second")
     assert fault is not None
-    assert fault.kind == "doubled"
+    assert fault.kind == "duplicate"
     assert sync._rings["cam0"].payloads == ["first"]
 
 

@@ -30,14 +30,14 @@ def card(
     note: Annotated[Optional[list[str]], typer.Option(help="a paragraph more; several times for several")] = None,  # noqa: UP045
 ) -> None:
     """Write a checkpoint's card: what it is, how it was made, what it scored."""
-    from vgil_ros.evaluation.model_card import CardFacts
-    from vgil_ros.evaluation.model_card import card as text
+    from vgil_ros.evaluation.model_card import CardContent
+    from vgil_ros.evaluation.model_card import model_card as text
     from vgil_ros.policies import describe_checkpoint
 
     folder = checkpoint_path(checkpoint)
     info = describe_checkpoint(folder)
     settings, logged = _training(run) if run else (None, None)
-    facts = CardFacts(
+    content = CardContent(
         name=folder.resolve().name,
         config=info.config,
         parameters=info.parameters,
@@ -49,7 +49,7 @@ def card(
         reports=tuple(_read(path) for path in report or ()),
         notes=tuple(note or ()),
     )
-    (folder / "README.md").write_text(text(facts), encoding="utf-8")
+    (folder / "README.md").write_text(text(content), encoding="utf-8")
     typer.echo(f"{folder / 'README.md'}")
 
 
@@ -73,9 +73,9 @@ def _total(seconds: list[float]) -> float:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        report = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise VgilError(f"--report {path}: cannot be read ({error})") from error
-    if not isinstance(found, dict) or "success_interval_95" not in found:
+    if not isinstance(report, dict) or "success_interval_95" not in report:
         raise VgilError(f"--report {path}: is no report of vgil eval --json")
-    return found
+    return report

@@ -14,7 +14,7 @@ from vgil_ros.core.errors import VgilError
 
 if TYPE_CHECKING:
     from vgil_ros.policies import PolicyConfig
-    from vgil_ros.policies.checkpoint import Storage
+    from vgil_ros.policies.checkpoint import WeightDtype
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(card)
@@ -35,14 +35,14 @@ def show(checkpoint: Checkpoint, json: JsonFile = None) -> None:
     """Say what a checkpoint is."""
     _need_torch()
     from vgil_ros.policies import describe_checkpoint
-    from vgil_ros.policies.compatibility import unknowns
+    from vgil_ros.policies.compatibility import unchecked_fields
 
     info = describe_checkpoint(checkpoint)
     report = info.config.model_dump(mode="json") | {"parameters": info.parameters, "bytes": info.weight_bytes}
     for line in _lines(info.config):
         typer.echo(line)
     typer.echo(f"weights     {info.parameters / 1e6:.2f} M parameters, {info.weight_bytes / 1e6:.1f} MB")
-    for word in unknowns(info.config):
+    for word in unchecked_fields(info.config):
         typer.echo(f"unknown     {word}")
     write_json(json, report)
 
@@ -70,7 +70,7 @@ def import_(
     heads: Annotated[int, typer.Option(help="attention heads of an ACT .ckpt")] = 8,
     horizon: Annotated[int | None, typer.Option(min=1, help="actions that act-plus-plus's diffusion predicts")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML that a .ckpt of Diffusion Policy was trained with")] = None,
-    robot: Annotated[str, typer.Option(help="take joint names, rate and picture sizes from this contract")] = "",
+    robot: Annotated[str, typer.Option(help="take joint names, rate and image sizes from this contract")] = "",
     json: JsonFile = None,
 ) -> None:
     """Make a checkpoint folder from another project's checkpoint. No pickle is ever executed."""
@@ -79,7 +79,7 @@ def import_(
 
     named = [name.strip() for name in cameras.split(",") if name.strip()] or None
     extra = _from_robot(robot, named, source.is_dir()) if robot else {}
-    if config is not None:  # it tells the sizes of the pictures
+    if config is not None:  # it tells the sizes of the images
         extra.pop("image_sizes", None)
     report = import_checkpoint(
         source, out, stats=stats, cameras=named, heads=heads, horizon=horizon, config=config, **extra
@@ -99,11 +99,11 @@ def _from_robot(robot: str, cameras: list[str] | None, folder: bool) -> dict[str
     from vgil_ros.core.layout import Layout
 
     layout = Layout(load_contract(robot)[0])
-    facts: dict[str, Any] = {"joint_names": layout.joint_names, "rate_hz": layout.contract.rate_hz}
+    known: dict[str, Any] = {"joint_names": layout.joint_names, "rate_hz": layout.contract.rate_hz}
     if not folder:
         sizes = {camera.name: (camera.height, camera.width) for camera in layout.contract.cameras}
-        facts["image_sizes"] = {name: sizes[name] for name in cameras or () if name in sizes}
-    return facts
+        known["image_sizes"] = {name: sizes[name] for name in cameras or () if name in sizes}
+    return known
 
 
 @app.command()
@@ -115,11 +115,11 @@ def compact(
     """Store a checkpoint in half the bytes. It is float32 again once loaded, rounded; its normaliser is not touched."""
     _need_torch()
     from vgil_ros.policies import describe_checkpoint, load_policy
-    from vgil_ros.policies.checkpoint import DTYPES, save_policy
+    from vgil_ros.policies.checkpoint import WEIGHT_DTYPES, save_policy
 
-    if dtype not in DTYPES:
-        raise VgilError(f"--dtype is '{dtype}'; allowed: {', '.join(DTYPES)}")
-    save_policy(load_policy(checkpoint), out, storage=cast("Storage", dtype))
+    if dtype not in WEIGHT_DTYPES:
+        raise VgilError(f"--dtype is '{dtype}'; allowed: {', '.join(WEIGHT_DTYPES)}")
+    save_policy(load_policy(checkpoint), out, weight_dtype=cast("WeightDtype", dtype))
     before, after = describe_checkpoint(checkpoint), describe_checkpoint(out)
     typer.echo(f"{out}: {after.weight_bytes / 1e6:.1f} MB in {dtype} (it was {before.weight_bytes / 1e6:.1f} MB)")
 
@@ -135,14 +135,14 @@ def check(
     from vgil_ros.assets import load_contract
     from vgil_ros.core.layout import Layout
     from vgil_ros.policies import load_policy
-    from vgil_ros.policies.compatibility import compare_with_robot, unknowns
+    from vgil_ros.policies.compatibility import compare_with_robot, unchecked_fields
 
     layout = Layout(load_contract(robot)[0])
     policy = load_policy(checkpoint)
     wrong = compare_with_robot(policy, layout)
     for line in wrong:
         typer.echo(f"mismatch: {line}")
-    for word in unknowns(policy.config):
+    for word in unchecked_fields(policy.config):
         typer.echo(f"not checked, the checkpoint does not tell: {word}")
     if not wrong:
         typer.echo(f"{checkpoint} fits robot '{layout.contract.name}'")

@@ -45,9 +45,9 @@ def compare_checkpoints(teacher: Path, student: Path, episodes: Path, *, rows: i
     """
     policies = [_load(path) for path in (teacher, student)]
     observations = _observations(policies[0].config, episodes, rows)
-    found = compare(policies[0], policies[1], observations, seed)
+    comparison = compare(policies[0], policies[1], observations, seed)
     return CompareReport(
-        tuple(_lines(found, policies[0].config)), _values(found, policies[0].config), bool(found.first)
+        tuple(_lines(comparison, policies[0].config)), _values(comparison, policies[0].config), bool(comparison.first)
     )
 
 
@@ -83,41 +83,45 @@ def _rows_of(config: PolicyConfig, path: Path, count: int) -> dict[str, Any]:
         }
 
 
-def _lines(found: Comparison, config: PolicyConfig) -> list[str]:
+def _lines(comparison: Comparison, config: PolicyConfig) -> list[str]:
     lines = []
     for stage in STAGES:
-        here = [fault for fault in found.faults if fault.stage == stage]
+        here = [fault for fault in comparison.faults if fault.stage == stage]
         words = "; ".join(f"{fault.who}: {fault.words}" for fault in here) or "as it should be"
         lines.append(f"{TITLES[stage]:18}  {words}")
-    for name, value in found.straightness.items():
+    for name, value in comparison.straightness.items():
         lines.append(f"{'straightness':18}  {name} {'unknown' if value is None else f'{value:.4f}'} (0: straight)")
-    if found.l1_per_joint is not None:
-        scale = "" if found.l1_of_noise is None else f"; other noise changes the teacher's by {found.l1_of_noise:.4f}"
-        lines.append(f"{'actions':18}  mean L1 between them {found.l1_per_joint.mean():.4f}{scale}")
-        lines += [f"  {name}  {l1:.4f}" for name, l1 in _by_joint(found, config).items()]
-    lines += [f"{'differs':18}  {note}" for note in found.notes]
-    if found.first is None:
+    if comparison.l1_per_joint is not None:
+        scale = (
+            ""
+            if comparison.l1_of_noise is None
+            else f"; other noise changes the teacher's by {comparison.l1_of_noise:.4f}"
+        )
+        lines.append(f"{'actions':18}  mean L1 between them {comparison.l1_per_joint.mean():.4f}{scale}")
+        lines += [f"  {name}  {l1:.4f}" for name, l1 in _by_joint(comparison, config).items()]
+    lines += [f"{'differs':18}  {note}" for note in comparison.notes]
+    if comparison.first is None:
         lines.append("nothing is wrong on the way: what is left between them is what the student has not learned")
     else:
-        lines.append(f"first fault: {TITLES[found.first.stage]}, {found.first.who}: {found.first.words}")
+        lines.append(f"first fault: {TITLES[comparison.first.stage]}, {comparison.first.who}: {comparison.first.words}")
     return lines
 
 
-def _by_joint(found: Comparison, config: PolicyConfig) -> dict[str, float]:
-    if found.l1_per_joint is None:
+def _by_joint(comparison: Comparison, config: PolicyConfig) -> dict[str, float]:
+    if comparison.l1_per_joint is None:
         return {}
-    count = len(found.l1_per_joint)
+    count = len(comparison.l1_per_joint)
     names = config.joint_names if len(config.joint_names) == count else [f"joint {i}" for i in range(count)]
-    return dict(zip(names, found.l1_per_joint.tolist(), strict=True))
+    return dict(zip(names, comparison.l1_per_joint.tolist(), strict=True))
 
 
-def _values(found: Comparison, config: PolicyConfig) -> dict[str, Any]:
+def _values(comparison: Comparison, config: PolicyConfig) -> dict[str, Any]:
     return {
-        "first": None if found.first is None else asdict(found.first),
-        "faults": [asdict(fault) for fault in found.faults],
+        "first": None if comparison.first is None else asdict(comparison.first),
+        "faults": [asdict(fault) for fault in comparison.faults],
         "stages": list(STAGES),
-        "notes": list(found.notes),
-        "straightness": found.straightness,
-        "l1_per_joint": _by_joint(found, config),
-        "l1_of_noise": found.l1_of_noise,
+        "notes": list(comparison.notes),
+        "straightness": comparison.straightness,
+        "l1_per_joint": _by_joint(comparison, config),
+        "l1_of_noise": comparison.l1_of_noise,
     }

@@ -88,25 +88,27 @@ def _actions(config: PolicyConfig, episode: EpisodeReader, path: Path) -> np.nda
     missing = [name for name in config.camera_names if name not in episode.camera_names]
     if missing:
         raise VgilError(f"{path}: camera {missing} is not in it; found {list(episode.camera_names)}")
-    for what, found, needed in (
+    for what, width, needed in (
         ("action", actions.shape[1], config.action_dim),
         ("qpos", episode.qpos.shape[1], config.state_dim),
     ):
-        if found != needed:
-            raise VgilError(f"{path}: {found} {what} dims; the policy needs {needed}")
+        if width != needed:
+            raise VgilError(f"{path}: {width} {what} dims; the policy needs {needed}")
     return actions
 
 
 def _observation(config: PolicyConfig, episode: EpisodeReader, row: int) -> dict[str, Any]:
     """A row as the policy would have seen it, with its past."""
 
-    def seen(row: int) -> dict[str, Any]:
+    def frame(row: int) -> dict[str, Any]:
         images = {name: episode.image(name, row) for name in config.camera_names}
         return {"qpos": np.asarray(episode.qpos[row], np.float32), "images": images}
 
     period_ns = round(1e9 / episode.rate_hz) if episode.rate_hz else None
-    found = past_rows(row, config.past_ticks, episode.stamp_ns, period_ns)
-    return with_task(with_past(seen(row), [None if one is None else seen(one) for one in found]), episode.task or "")
+    earlier = past_rows(row, config.obs_offsets, episode.stamp_ns, period_ns)
+    return with_task(
+        with_past(frame(row), [None if one is None else frame(one) for one in earlier]), episode.task or ""
+    )
 
 
 def _lines(metrics: ReplayMetrics, seconds: list[float]) -> list[str]:

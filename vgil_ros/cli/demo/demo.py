@@ -16,7 +16,7 @@ import typer
 
 from vgil_ros import __version__
 from vgil_ros.assets import checkpoint_path
-from vgil_ros.cli.demo.record import Take, arguments, examine, record
+from vgil_ros.cli.demo.record import Demonstration, arguments, examine, record
 from vgil_ros.cli.demo.report import DemoReport, Recorded, render
 from vgil_ros.core.errors import VgilError
 
@@ -24,7 +24,7 @@ NEEDS = {
     "rclpy": "ROS 2: source your ROS 2, or pip install 'vgil_ros[ros]'",
     "mujoco": "the simulator: pip install 'vgil_ros[sim]'",
     "matplotlib": "plots: pip install 'vgil_ros[plot]'",
-    "av": "movies: pip install 'vgil_ros[plot]'",
+    "av": "videos: pip install 'vgil_ros[plot]'",
     "torch": "policies: pip install 'vgil_ros[policy]'",
 }
 SHIPPED = "sim_pick_place_act"
@@ -32,7 +32,7 @@ STEPS = 3
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="folder for episodes, films and the report")] = Path("demo_data"),
+    out: Annotated[Path, typer.Option(help="folder for episodes, videos and the report")] = Path("demo_data"),
     checkpoint: Annotated[str, typer.Option(help="the policy: a folder, or a name in models/")] = SHIPPED,
     rollouts: Annotated[int, typer.Option(min=1, help="of the policy")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="seed of the policy's first scene")] = 20_000,
@@ -47,19 +47,21 @@ def demo(
         raise VgilError("the demo needs what is not installed here:\n" + "\n".join(f"  - {line}" for line in missing))
     policy = _policy(checkpoint)
     seconds: dict[str, float] = {}
-    takes = _takes(quick)
+    demonstrations = _demonstrations(quick)
     with _step(1, "record: scripted operators move the masters of simulated robots", "record", seconds):
-        files = [path for take in takes for path in record(take, out / take.task)]
-    with _step(2, "check and plot what was recorded", "check, plot, film", seconds):
+        files = [path for demonstration in demonstrations for path in record(demonstration, out / demonstration.task)]
+    with _step(2, "check and plot what was recorded", "check, plot, video", seconds):
         recorded = [examine(path, out) for path in files]
     with _step(3, f"{checkpoint} acts, {rollouts} times", "run the policy", seconds):
-        found = _act(policy, rollouts, seed, out / "rollouts")
+        evaluation = _act(policy, rollouts, seed, out / "rollouts")
     report = out / "report.html"
-    report.write_text(render(_report(checkpoint, policy, recorded, found, seconds, out, takes)), encoding="utf-8")
-    _tell(found, report)
+    report.write_text(
+        render(_report(checkpoint, policy, recorded, evaluation, seconds, out, demonstrations)), encoding="utf-8"
+    )
+    _tell(evaluation, report)
     complaints = [f"{e.name} is bad" for e in recorded if not e.ok]
-    complaints += ["not every episode was recorded"] if len(files) < sum(t.episodes for t in takes) else []
-    complaints += [] if found["successes"] else ["no rollout did the task"]
+    complaints += ["not every episode was recorded"] if len(files) < sum(t.episodes for t in demonstrations) else []
+    complaints += [] if evaluation["successes"] else ["no rollout did the task"]
     if complaints:
         typer.echo(f"error: {'; '.join(complaints)}; see above", err=True)
         raise typer.Exit(1)
@@ -77,10 +79,10 @@ def _policy(checkpoint: str) -> Path:
     return folder
 
 
-def _takes(quick: bool) -> tuple[Take, ...]:
+def _demonstrations(quick: bool) -> tuple[Demonstration, ...]:
     if quick:
-        return (Take("sim_single", "pick_place", 1, 150, 0),)
-    return Take("sim_single", "pick_place", 2, 400, 0), Take("sim_aloha", "transfer_cube", 1, 500, 0)
+        return (Demonstration("sim_single", "pick_place", 1, 150, 0),)
+    return Demonstration("sim_single", "pick_place", 2, 400, 0), Demonstration("sim_aloha", "transfer_cube", 1, 500, 0)
 
 
 @contextmanager
@@ -91,8 +93,8 @@ def _step(number: int, words: str, name: str, seconds: dict[str, float]) -> Iter
     seconds[name] = time.perf_counter() - began
 
 
-def _act(policy: Path, rollouts: int, seed: int, films: Path) -> dict[str, Any]:
-    from vgil_ros.evaluation.plan import Plan
+def _act(policy: Path, rollouts: int, seed: int, videos: Path) -> dict[str, Any]:
+    from vgil_ros.evaluation.plan import EvaluationPlan
     from vgil_ros.nodes.evaluation_client import evaluate_over_ros
 
     def tell(rollout: Any) -> None:
@@ -100,28 +102,30 @@ def _act(policy: Path, rollouts: int, seed: int, films: Path) -> dict[str, Any]:
         typer.echo(f"scene {rollout.seed}: {done}, return {rollout.ret:.0f}")
 
     typer.echo("the nodes come up: sim, policy")
-    plan = Plan("pick_place", episodes=rollouts, seed=seed)
-    return evaluate_over_ros(plan, policy, videos=films, progress=tell)
+    plan = EvaluationPlan("pick_place", episodes=rollouts, seed=seed)
+    return evaluate_over_ros(plan, policy, videos=videos, progress=tell)
 
 
 def _report(
     checkpoint: str,
     policy: Path,
     recorded: list[Recorded],
-    found: dict[str, Any],
+    evaluation: dict[str, Any],
     seconds: dict[str, float],
     out: Path,
-    takes: tuple[Take, ...],
+    demonstrations: tuple[Demonstration, ...],
 ) -> DemoReport:
-    take, first = takes[0], out / f"{recorded[0].name}.hdf5" if recorded else out
-    launch = f"vgil launch record.launch.py {' '.join(arguments(take, out / take.task))}".replace(f"{Path.cwd()}/", "")
+    demonstration, first = demonstrations[0], out / f"{recorded[0].name}.hdf5" if recorded else out
+    launch = f"vgil launch record.launch.py {' '.join(arguments(demonstration, out / demonstration.task))}".replace(
+        f"{Path.cwd()}/", ""
+    )
     commands = (
         ("Record", launch),
-        ("Check them, look at one", f"vgil episodes check {out / take.task}\nvgil episodes show {first}"),
-        ("Measure the policy", f"vgil eval --checkpoint {checkpoint} --episodes 100 --seed {found['seed']}"),
+        ("Check them, look at one", f"vgil episodes check {out / demonstration.task}\nvgil episodes show {first}"),
+        ("Measure the policy", f"vgil eval --checkpoint {checkpoint} --episodes 100 --seed {evaluation['seed']}"),
         (
             "Watch it run in RViz",
-            f"vgil launch policy.launch.py sim:=true robot:={found['robot']} task:={found['task']}"
+            f"vgil launch policy.launch.py sim:=true robot:={evaluation['robot']} task:={evaluation['task']}"
             f" checkpoint:={checkpoint} autostart:=true rviz:=true",
         ),
         ("Train it again from nothing", "make train-demo"),
@@ -137,19 +141,19 @@ def _report(
         recorded=tuple(recorded),
         checkpoint=checkpoint,
         megabytes=(policy / "model.safetensors").stat().st_size / 1e6,
-        evaluation=found,
-        films="rollouts",
+        evaluation=evaluation,
+        videos="rollouts",
         commands=commands,
         seconds=seconds,
     )
 
 
-def _tell(found: dict[str, Any], report: Path) -> None:
-    low, high = found["success_interval_95"]
+def _tell(evaluation: dict[str, Any], report: Path) -> None:
+    low, high = evaluation["success_interval_95"]
     typer.secho("\nThe policy", bold=True)
     typer.echo(
-        f"  success in {found['successes']} of {found['episodes']} rollouts (95 % interval {low:.0%} to {high:.0%}),"
-        f" average return {found['average_return']:.0f}"
+        f"  success in {evaluation['successes']} of {evaluation['episodes']} rollouts"
+        f" (95 % interval {low:.0%} to {high:.0%}), average return {evaluation['average_return']:.0f}"
     )
-    typer.secho("\nThe report: pictures, films, figures, and what to do next", bold=True)
+    typer.secho("\nThe report: images, videos, figures, and what to do next", bold=True)
     typer.echo(f"  {report.absolute().as_uri()}")

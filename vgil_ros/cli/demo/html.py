@@ -71,7 +71,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Html:
     return element("div", element("table", element("thead", top), element("tbody", *lines)), class_="scroll")
 
 
-def facts(pairs: Iterable[tuple[str, str]]) -> Html:
+def figure_boxes(pairs: Iterable[tuple[str, str]]) -> Html:
     """Figures in boxes: (figure, what it is)."""
     boxes = [element("div", element("b", figure), element("span", words), class_="fact") for figure, words in pairs]
     return element("div", *boxes, class_="facts")
@@ -82,16 +82,16 @@ def mark(good: bool, yes: str, no: str) -> Html:
     return element("span", f"\N{CHECK MARK} {yes}" if good else f"\N{BALLOT X} {no}", class_="good" if good else "bad")
 
 
-def picture(source: str, caption: str) -> Html:
-    """A picture with its caption."""
-    shown = element("a", element("img", src=source, alt=caption), href=source)
-    return element("figure", shown, element("figcaption", caption))
+def image(source: str, caption: str) -> Html:
+    """An image with its caption."""
+    link = element("a", element("img", src=source, alt=caption), href=source)
+    return element("figure", link, element("figcaption", caption))
 
 
-def film(source: str, caption: str) -> Html:
-    """A film with controls and its caption."""
-    shown = element("video", src=source, controls=True, muted=True, loop=True, playsinline=True, preload="metadata")
-    return element("figure", shown, element("figcaption", caption))
+def video(source: str, caption: str) -> Html:
+    """A video with controls and its caption."""
+    player = element("video", src=source, controls=True, muted=True, loop=True, playsinline=True, preload="metadata")
+    return element("figure", player, element("figcaption", caption))
 
 
 def page(title: str, *body: str | None) -> str:

@@ -20,7 +20,7 @@ DOMAIN = "77"  # away from robots on the default domain 0, unless the user has c
 
 
 @dataclass(frozen=True)
-class Take:
+class Demonstration:
     """Episodes of one task to be recorded: of which robot, how many, of how many ticks, from which scene on."""
 
     robot: str
@@ -30,14 +30,21 @@ class Take:
     seed: int
 
 
-def record(take: Take, folder: Path) -> list[Path]:
+def record(demonstration: Demonstration, folder: Path) -> list[Path]:
     """Record episodes into a folder and return the new files.
 
     Raises:
         VgilError: where the launch ends with an error.
     """
     before = set(episodes_in(folder)) if folder.is_dir() else set()
-    command = [sys.executable, "-m", "vgil_ros.cli.main", "launch", "record.launch.py", *arguments(take, folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "vgil_ros.cli.main",
+        "launch",
+        "record.launch.py",
+        *arguments(demonstration, folder),
+    ]
     environment = {"ROS_DOMAIN_ID": DOMAIN, "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"} | dict(os.environ)
     code = subprocess.run(command, env=environment, check=False).returncode
     if code != 0:
@@ -45,16 +52,16 @@ def record(take: Take, folder: Path) -> list[Path]:
     return [path for path in episodes_in(folder) if path not in before]
 
 
-def arguments(take: Take, folder: Path) -> list[str]:
+def arguments(demonstration: Demonstration, folder: Path) -> list[str]:
     """The launch arguments that record it."""
     given = {
         "sim": "true",
         "sim_time": "true",
-        "robot": take.robot,
-        "task": take.task,
-        "seed": str(take.seed),
-        "num_episodes": str(take.episodes),
-        "episode_len": str(take.ticks),
+        "robot": demonstration.robot,
+        "task": demonstration.task,
+        "seed": str(demonstration.seed),
+        "num_episodes": str(demonstration.episodes),
+        "episode_len": str(demonstration.ticks),
         "autostart": "true",
         "dataset_dir": str(folder.absolute()),
     }
@@ -62,14 +69,14 @@ def arguments(take: Take, folder: Path) -> list[str]:
 
 
 def examine(path: Path, root: Path) -> Recorded:
-    """Check an episode, and write its plot and movie beside it.
+    """Check an episode, and write its plot and video beside it.
 
     Args:
         path: the file.
         root: the report's folder; paths in the result start there.
     """
-    from vgil_ros.episodes.movie import write_movie
     from vgil_ros.episodes.plot import plot_episode
+    from vgil_ros.episodes.video import write_video
 
     report = check_episode(path)
     findings = tuple(str(finding) for finding in report.findings if finding.severity != "info")
@@ -80,8 +87,8 @@ def examine(path: Path, root: Path) -> Recorded:
             typer.echo(f"  {finding}")
         typer.echo(f"  {'passed' if report.ok else 'BAD'}")
         plot = plot_episode(episode, path.with_suffix(".png"))
-        movie = write_movie(episode, path.with_suffix(".mp4"))
-        typer.echo(f"  {plot.name}, {movie.name}")
+        video = write_video(episode, path.with_suffix(".mp4"))
+        typer.echo(f"  {plot.name}, {video.name}")
         return Recorded(
             name=path.relative_to(root).with_suffix("").as_posix(),
             robot=episode.robot or "unknown",
@@ -92,5 +99,5 @@ def examine(path: Path, root: Path) -> Recorded:
             ok=report.ok,
             findings=findings,
             plot=plot.relative_to(root).as_posix(),
-            movie=movie.relative_to(root).as_posix(),
+            video=video.relative_to(root).as_posix(),
         )

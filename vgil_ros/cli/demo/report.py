@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vgil_ros.cli.demo.html import Html, element, facts, film, mark, page, picture, table
+from vgil_ros.cli.demo.html import Html, element, figure_boxes, image, mark, page, table, video
 
 SUCCESS = {True: "done", False: "not done", None: "not known"}
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """An episode that was recorded and checked; `plot` and `movie` lie at these paths beside the report."""
+    """An episode that was recorded and checked; `plot` and `video` lie at these paths beside the report."""
 
     name: str
     robot: str
@@ -24,7 +24,7 @@ class Recorded:
     ok: bool
     findings: tuple[str, ...]
     plot: str
-    movie: str
+    video: str
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class DemoReport:
         recorded: the episodes.
         checkpoint: the policy's name or folder; megabytes: of its weights.
         evaluation: as `cli.eval_over_ros.evaluate_over_ros` returns it.
-        films: folder of the rollouts' films and contact sheet, beside the report.
+        videos: folder of the rollouts' videos and thumbnail sheet, beside the report.
         commands: what would do the same by hand: (words, command).
         seconds: how long each step took, by its name.
     """
@@ -48,18 +48,18 @@ class DemoReport:
     checkpoint: str
     megabytes: float
     evaluation: Mapping[str, Any]
-    films: str
+    videos: str
     commands: tuple[tuple[str, str], ...]
     seconds: Mapping[str, float]
 
 
 def render(report: DemoReport) -> str:
     """Return the page."""
-    found, good = report.evaluation, sum(episode.ok for episode in report.recorded)
+    evaluation, good = report.evaluation, sum(episode.ok for episode in report.recorded)
     figures = [
-        (f"{found['successes']} of {found['episodes']}", "rollouts of the policy did the task"),
-        (f"{found['average_return']:.0f}", "average return"),
-        (_ms(found["machine"]["inference_ms"]["p50"]), "for the policy's answer, median"),
+        (f"{evaluation['successes']} of {evaluation['episodes']}", "rollouts of the policy did the task"),
+        (f"{evaluation['average_return']:.0f}", "average return"),
+        (_ms(evaluation["machine"]["inference_ms"]["p50"]), "for the policy's inference, median"),
         (f"{good} of {len(report.recorded)}", "recorded episodes passed the check"),
         (f"{sum(report.seconds.values()):.0f} s", "for everything on this page"),
     ]
@@ -67,7 +67,7 @@ def render(report: DemoReport) -> str:
         "vgil_ros: the demo's report",
         element("h1", "From demonstration to autonomy, on a simulated robot"),
         element("p", f"{report.created} · {report.software} · {report.machine}", class_="dim"),
-        facts(figures),
+        figure_boxes(figures),
         *_policy(report),
         *_recorded(report),
         *_next(report),
@@ -75,15 +75,15 @@ def render(report: DemoReport) -> str:
 
 
 def _policy(report: DemoReport) -> list[Html]:
-    found = report.evaluation
-    low, high = found["success_interval_95"]
-    rows = [_rollout(row) for row in found["rollouts"]]
-    films = [film(f"{report.films}/seed_{row['seed']}.mp4", _caption(row)) for row in found["rollouts"]]
+    evaluation = report.evaluation
+    low, high = evaluation["success_interval_95"]
+    rows = [_rollout(row) for row in evaluation["rollouts"]]
+    videos = [video(f"{report.videos}/seed_{row['seed']}.mp4", _caption(row)) for row in evaluation["rollouts"]]
     words = (
-        f"The checkpoint {report.checkpoint} ({found['policy']}, {report.megabytes:.1f} MB) sees {found['robot']}'s "
-        f"cameras and joints and does the task {found['task']} in scenes that it was not trained on, through the "
-        f"nodes sim and policy over DDS; chunks are played by {found['execution']}. With so few rollouts the "
-        f"success rate lies between {low:.0%} and {high:.0%} (95 %)."
+        f"The checkpoint {report.checkpoint} ({evaluation['policy']}, {report.megabytes:.1f} MB) sees the cameras "
+        f"and joints of {evaluation['robot']} and does the task {evaluation['task']} in scenes that it was not "
+        f"trained on, through the nodes sim and policy over DDS; chunks are played by {evaluation['execution']}. With "
+        f"so few rollouts the success rate lies between {low:.0%} and {high:.0%} (95 %)."
     )
     head = ("scene", "task", "return", "highest reward", "first done", "safety stepped in")
     return [
@@ -91,13 +91,13 @@ def _policy(report: DemoReport) -> list[Html]:
         element("p", words),
         table(head, rows),
         element("h2", "What it did"),
-        element("div", *(element("div", one, class_="card") for one in films), class_="grid"),
-        picture(f"{report.films}/contact_sheet.png", "from beginning to end, a row for each rollout"),
+        element("div", *(element("div", one, class_="card") for one in videos), class_="grid"),
+        image(f"{report.videos}/thumbnail_sheet.png", "from beginning to end, a row for each rollout"),
     ]
 
 
 def _rollout(row: Mapping[str, Any]) -> list[str]:
-    done_at, held = row["steps_to_success"], row["interventions"]
+    done_at, held = row["steps_to_success"], row["safety_events"]
     return [
         str(row["seed"]),
         mark(row["success"], "done", "not done"),
@@ -136,8 +136,8 @@ def _episode(episode: Recorded) -> Html:
         "div",
         element("h3", f"{episode.name}: {episode.task} on {episode.robot}"),
         *findings,
-        film(episode.movie, "its cameras, side by side"),
-        picture(episode.plot, "cameras; joints after their actions; how far samples were from their tick"),
+        video(episode.video, "its cameras, side by side"),
+        image(episode.plot, "cameras; joints after their actions; how far samples were from their tick"),
         class_="card",
     )
 

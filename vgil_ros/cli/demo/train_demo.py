@@ -20,7 +20,7 @@ NAME, ROBOT, TASK = "sim_pick_place_act", "sim_single", "pick_place"
 FIRST_SHOWN = 100_000  # the demonstrations are of the scenes from here on
 FIRST_UNSEEN = 20_000
 EPISODES, GENERATED = "episodes", "generated.json"
-OTHER_PICTURES = 10  # rollouts with another scene's pictures
+SWAPPED_IMAGES = 10  # rollouts with another scene's images
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def plan(
     )
     unseen = ("eval", "--checkpoint", str(out), "--task", TASK, "--seed", str(FIRST_UNSEEN))
     several = ("--workers", str(workers))
-    reports = [work / "eval.json", work / "eval_other_pictures.json"]
+    reports = [work / "eval.json", work / "eval_swapped_images.json"]
     measure = [
         Step(
             f"measure it on {rollouts} scenes that it has not seen",
@@ -116,8 +116,8 @@ def plan(
             reports[0],
         ),
         Step(
-            "and shown the pictures of another scene, with which it should fail",
-            (*unseen, "--episodes", str(min(rollouts, OTHER_PICTURES)), "--pictures-of-seed", "1", *several,
+            "and shown the images of another scene, with which it should fail",
+            (*unseen, "--episodes", str(min(rollouts, SWAPPED_IMAGES)), "--swap-images-from-seed", "1", *several,
              "--json", str(reports[1])),
             reports[1],
         ),

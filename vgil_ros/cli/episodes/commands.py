@@ -61,18 +61,18 @@ def _write_json(path: Path | None, value: Any) -> None:
 
 def _files(paths: list[Path]) -> list[Path]:
     """Return the episodes that are meant; a folder means those in it."""
-    found: list[Path] = []
+    files: list[Path] = []
     for path in paths:
         if path.is_dir():
             inside = naming.episodes_in(path)
             if not inside:
                 raise EpisodeError(f"{path}: no episode in this folder")
-            found += inside
+            files += inside
         elif path.is_file():
-            found.append(path)
+            files.append(path)
         else:
             raise EpisodeError(f"{path}: no such file or folder")
-    return found
+    return files
 
 
 def _layout(name: str | None) -> Any:
@@ -114,9 +114,9 @@ def _cells(line: Line) -> list[str]:
 def show(file: Path, layout: LayoutName = None, out: Json = None) -> None:
     """Show what an episode says of itself: attributes, cameras, datasets, ranges of joints."""
     with _wrong_use(), EpisodeReader(file, layout=_layout(layout)) as episode:
-        told = describe(episode)
-        _write_json(out, told)
-    for key, value in told.items():
+        description = describe(episode)
+        _write_json(out, description)
+    for key, value in description.items():
         if isinstance(value, dict):
             typer.echo(f"{key}:")
             for name, inner in value.items():
@@ -194,20 +194,20 @@ def _parts(path: Path) -> list[Path]:
 def plot(
     file: Path,
     out: Annotated[Optional[Path], typer.Option("--out", help="Folder for the files; the episode's own.")] = None,  # noqa: UP045
-    movie: Annotated[bool, typer.Option(help="Also make the MP4 of the cameras.")] = True,
+    video: Annotated[bool, typer.Option(help="Also make the MP4 of the cameras.")] = True,
     layout: LayoutName = None,
 ) -> None:
-    """Draw an episode: a PNG of pictures, joints and skew, and an MP4 of the cameras side by side."""
-    from vgil_ros.episodes.movie import write_movie
+    """Draw an episode: a PNG of images, joints and skew, and an MP4 of the cameras side by side."""
     from vgil_ros.episodes.plot import plot_episode
+    from vgil_ros.episodes.video import write_video
 
     with _wrong_use(), EpisodeReader(file, layout=_layout(layout)) as episode:
         folder = out or file.parent
         try:
             folder.mkdir(parents=True, exist_ok=True)
             typer.echo(plot_episode(episode, folder / f"{file.stem}.png"))
-            if movie and episode.camera_names:
-                typer.echo(write_movie(episode, folder / f"{file.stem}.mp4", progress=_bar("movie")))
+            if video and episode.camera_names:
+                typer.echo(write_video(episode, folder / f"{file.stem}.mp4", progress=_bar("video")))
         except OSError as error:
             raise EpisodeError(f"{folder}: cannot be written ({error})") from error
 

@@ -28,24 +28,24 @@ def generate(
     json: JsonFile = None,
 ) -> None:
     """Generate demonstrations of a simulated task as fast as the machine goes, in the recorder's format."""
-    from vgil_ros.robots.sim.demonstrations import Demonstrations  # MuJoCo: only this command needs it
+    from vgil_ros.robots.sim.demonstrations import DemonstrationConfig  # MuJoCo: only this command needs it
     from vgil_ros.robots.sim.generate import generate as generate_all
 
     if image_format not in ("jpeg", "raw"):
         raise VgilError(f"--image-format is '{image_format}'; allowed: jpeg, raw")
-    wanted = Demonstrations(robot, task, episode_len, cast(Literal["jpeg", "raw"], image_format))
+    wanted = DemonstrationConfig(robot, task, episode_len, cast(Literal["jpeg", "raw"], image_format))
     began, done = time.perf_counter(), []
     with tqdm(total=episodes, desc=f"{robot} {task}", unit="episode", disable=None) as bar:
-        for found in generate_all(
+        for made in generate_all(
             wanted, out, episodes=episodes, seed=seed, workers=workers, only_successes=only_successes
         ):
-            done.append(found)
-            bar.update(found.path is not None)
+            done.append(made)
+            bar.update(made.path is not None)
             bar.set_postfix_str(f"{sum(f.success for f in done)} of {len(done)} done well")
-    kept = [found for found in done if found.path is not None]
+    kept = [made for made in done if made.path is not None]
     minutes = (time.perf_counter() - began) / 60
     typer.echo(
         f"{len(kept)} episodes in {out} ({sum(f.rows for f in kept)} rows, {sum(f.success for f in kept)} successes,"
         f" seeds {seed} to {done[-1].seed}) in {minutes:.1f} min: {len(done) / minutes:.0f} a minute"
     )
-    write_json(json, {"episodes": [vars(found) for found in kept], "attempts": len(done), "minutes": minutes})
+    write_json(json, {"episodes": [vars(made) for made in kept], "attempts": len(done), "minutes": minutes})

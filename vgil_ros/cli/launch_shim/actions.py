@@ -87,9 +87,9 @@ class DeclareLaunchArgument(LaunchDescriptionEntity):
             context.launch_configurations.setdefault(self.name, self.default_value)
         if self.name not in context.launch_configurations:
             raise VgilError(f"launch argument '{self.name}' is missing: {self.description}; give {self.name}:=VALUE")
-        found = context.launch_configurations[self.name]
-        if self.choices and found not in self.choices:
-            raise VgilError(f"launch argument '{self.name}' is '{found}'; allowed: {list(self.choices)}")
+        value = context.launch_configurations[self.name]
+        if self.choices and value not in self.choices:
+            raise VgilError(f"launch argument '{self.name}' is '{value}'; allowed: {list(self.choices)}")
         return ()
 
 
@@ -207,10 +207,10 @@ def _command(package: str, executable: str) -> list[str]:
         path = Path(prefix, "lib", package, executable)
         if prefix and os.access(path, os.X_OK):
             return [str(path)]
-    found = shutil.which(executable)
-    if found is None:
+    program = shutil.which(executable)
+    if program is None:
         raise VgilError(f"executable '{executable}' of package '{package}' was not found; is the package installed?")
-    return [found]
+    return [program]
 
 
 class OnProcessExit:

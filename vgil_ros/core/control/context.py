@@ -10,7 +10,7 @@ import numpy as np
 
 from vgil_ros.core.control.pipeline import OBSERVATION
 from vgil_ros.core.layout import POSITION, Layout
-from vgil_ros.core.safety import Context
+from vgil_ros.core.safety import SafetyContext
 from vgil_ros.core.sync import Synchronizer
 
 
@@ -36,7 +36,7 @@ def safety_context(
     last_policy_ns: int | None,
     estop: bool = False,
     measure: bool = True,
-) -> Context:
+) -> SafetyContext:
     """Build the context of a tick.
 
     Args:
@@ -51,7 +51,7 @@ def safety_context(
     """
     ages = sync.ages(now_ns)
     ages[OBSERVATION] = None if observation_ns is None else now_ns - observation_ns
-    return Context(
+    return SafetyContext(
         tick=tick,
         now_ns=now_ns,
         period_s=1.0 / layout.contract.rate_hz,

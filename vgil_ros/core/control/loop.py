@@ -18,11 +18,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vgil_ros.core.control.context import safety_context
-from vgil_ros.core.control.pipeline import Actor
-from vgil_ros.core.control.requests import Answer, InferenceError, InferenceRequest
+from vgil_ros.core.control.pipeline import ActionPipeline
+from vgil_ros.core.control.requests import InferenceError, InferenceReply, InferenceRequest
 from vgil_ros.core.control.ticks import TickCounter
 from vgil_ros.core.history import History
-from vgil_ros.core.safety import Command, Context, Outcome
+from vgil_ros.core.safety import Command, Outcome, SafetyContext
 from vgil_ros.core.sync import Sample, Synchronizer
 
 
@@ -32,7 +32,7 @@ class ControlLoop:
     Args:
         sync: the robot's streams. The driver pushes and samples; the loop starts its ticks and reads its ages.
         pipeline: plays chunks and judges commands.
-        past_ticks: distances in ticks to the past observations that a request carries.
+        obs_offsets: distances in ticks to the past observations that a request carries.
 
     Attributes:
         ticks: the tick numbers of this episode.
@@ -40,15 +40,15 @@ class ControlLoop:
         latest: the newest observation of this episode; None before any.
         answered: a first chunk has come.
         estop: set by the driver; holds, whatever is asked for.
-        refusal: why the last request had no chunk; None once one is answered.
+        rejection: why the last request had no chunk; None once one is answered.
         failure: why nothing will be answered any more; None while that is not so.
     """
 
-    def __init__(self, sync: Synchronizer, pipeline: Actor, past_ticks: Sequence[int] = ()) -> None:
+    def __init__(self, sync: Synchronizer, pipeline: ActionPipeline, obs_offsets: Sequence[int] = ()) -> None:
         self.sync, self.pipeline = sync, pipeline
         self.layout = pipeline.layout
         self.estop = False
-        self._history: History[Sample] = History(past_ticks, self.layout.contract.period_ns)
+        self._history: History[Sample] = History(obs_offsets, self.layout.contract.period_ns)
         self._serial = 0
         self._forget(0)
 
@@ -57,7 +57,7 @@ class ControlLoop:
         self.tick = 0
         self.latest: Sample | None = None
         self.answered = False
-        self.refusal: str | None = None
+        self.rejection: str | None = None
         self.failure: str | None = None
         self._open: InferenceRequest | None = None
         self._asked_tick = -1
@@ -87,23 +87,23 @@ class ControlLoop:
         if made_for <= self._asked_tick:
             return None
         self._serial, self._asked_tick = self._serial + 1, made_for
-        past, prefix = self._history.past(sample.stamp_ns), self.pipeline.committed(made_for)
+        past, prefix = self._history.past(sample.stamp_ns), self.pipeline.prefix(made_for)
         self._open = InferenceRequest(self._serial, made_for, sample, past, prefix)
         if self._silent_since_ns is None:
             self._silent_since_ns = now_ns
         return self._open
 
-    def accept(self, answer: Answer) -> bool:
+    def accept(self, result: InferenceReply) -> bool:
         """Take what came of a request; False where it is not that of the open one, and changes nothing."""
         request = self._open
-        if request is None or answer.serial != request.serial:
+        if request is None or result.serial != request.serial:
             return False
         self._open = None
-        if isinstance(answer, InferenceError):  # it is silent since the first request that was refused
-            self.refusal = answer.reason
+        if isinstance(result, InferenceError):  # it is silent since the first request that was refused
+            self.rejection = result.reason
             return True
-        self.pipeline.executor.add_chunk(request.tick, answer.chunk)
-        self.refusal = self._silent_since_ns = None
+        self.pipeline.executor.add_chunk(request.tick, result.chunk)
+        self.rejection = self._silent_since_ns = None
         self.answered = True
         return True
 
@@ -132,7 +132,7 @@ class ControlLoop:
         """Hold beside the loop's turns, as an e-stop or the end of an episode does."""
         return self.pipeline.send(None, self._context(self.ticks.nearest(now_ns), now_ns))
 
-    def _context(self, tick: int, now_ns: int) -> Context:
+    def _context(self, tick: int, now_ns: int) -> SafetyContext:
         return safety_context(
             self.sync,
             self.layout,

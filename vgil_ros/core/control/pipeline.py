@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.execution import ChunkExecutor, Committed, executor_class, make_executor, measure_jumps
+from vgil_ros.core.execution import ChunkExecutor, Prefix, executor_class, make_executor, measure_smoothness
 from vgil_ros.core.layout import Layout
-from vgil_ros.core.safety import Command, Context, JointLimits, Outcome, SafetyPipeline, standard_limits
+from vgil_ros.core.safety import Command, JointLimits, Outcome, SafetyContext, SafetyPipeline, standard_limits
 from vgil_ros.core.streams import StreamSpec
 
-JUMPS_OVER = 15_000  # ticks: the jump metric looks back over so many commands, so that memory stays flat
+SMOOTHNESS_OVER = 15_000  # ticks: the smoothness metric looks back over so many commands, so that memory stays flat
 OBSERVATION = "observation"  # beside the streams' names: the newest complete tick
 MARKER = 0.5  # an end marker above this, for as many ticks as the contract has rows, ends the episode
 
@@ -79,7 +79,7 @@ class NoChunks(ChunkExecutor):
 
 
 @dataclass
-class Actor:
+class ActionPipeline:
     """Plays chunks through an executor and the safety limits.
 
     Attributes:
@@ -87,14 +87,14 @@ class Actor:
         executor: plays chunks (H, A); `NoChunks` where commands come from elsewhere and only `send` is called.
         safety: judges every command.
         action_dim: A: the joints, the end marker where there is one, and with two more the base's velocity.
-        sent: the last commands (J,) of the running episode, for the jump metric.
+        sent: the last commands (J,) of the running episode, for the smoothness metric.
     """
 
     layout: Layout
     executor: ChunkExecutor
     safety: SafetyPipeline
     action_dim: int
-    sent: deque[np.ndarray] = field(default_factory=lambda: deque(maxlen=JUMPS_OVER))
+    sent: deque[np.ndarray] = field(default_factory=lambda: deque(maxlen=SMOOTHNESS_OVER))
 
     def __post_init__(self) -> None:
         allowed = [self.layout.dim] + ([self.layout.dim + 2] if self.layout.contract.base else [])
@@ -110,21 +110,21 @@ class Actor:
         self.sent.clear()
         self._marked, self.ended = 0, False
 
-    def act(self, context: Context) -> Outcome:
+    def act(self, context: SafetyContext) -> Outcome:
         """Return what to send at a tick; a Hold where nothing can be trusted."""
         action = self.executor.action(context.tick)
         return self.send(None if action is None else self._command(action), context)
 
-    def committed(self, tick: int) -> Committed | None:
-        """What the question about a tick's observation must carry; None in all modes but `real_time`."""
-        return self.executor.committed(tick)
+    def prefix(self, tick: int) -> Prefix | None:
+        """The prefix that the request about a tick's observation must carry; None in all modes but `rtc`."""
+        return self.executor.prefix(tick)
 
     @property
     def late(self) -> int:
-        """Chunks of this episode that came too late to join on without a fade, counted in `real_time`."""
+        """Chunks of this episode that came too late to join on without a fade, counted in `rtc`."""
         return self.executor.late
 
-    def send(self, command: Command | None, context: Context) -> Outcome:
+    def send(self, command: Command | None, context: SafetyContext) -> Outcome:
         """Judge a command (None holds) and remember what is sent."""
         outcome = self.safety.step(command, context)
         if outcome.command is not None:
@@ -139,21 +139,21 @@ class Actor:
         base = action[-2:] if self.action_dim > self.layout.dim else None
         return Command(action[:joints], base)
 
-    def jumps(self) -> dict[str, float]:
-        """Largest and 99th-percentile jump of a joint between commands, the steady motion taken off (`bend`)."""
+    def smoothness(self) -> dict[str, float]:
+        """Largest and 99th-percentile second difference of a joint's commands, by joint the worst."""
         if len(self.sent) < 3:
             return {}
-        found = measure_jumps(np.stack(self.sent))
-        return {"max": float(found.bend_max.max()), "p99": float(found.bend_p99.max())}
+        measured = measure_smoothness(np.stack(self.sent))
+        return {"max": float(measured.second_difference_max.max()), "p99": float(measured.second_difference_p99.max())}
 
 
 @dataclass(frozen=True)
-class ActingOptions:
+class ExecutionOptions:
     """How commands are made and when they are refused. The defaults are those of every driver of the control loop.
 
     Attributes:
         execution: the mode (`core.execution.EXECUTORS`).
-        query_every: ticks between questions; None is the mode's usual.
+        inference_period: ticks between requests; None is the mode's usual.
         ensemble_coefficient: m of `temporal_ensemble`; None is its usual.
         silence_ns: how long the policy, or whoever else asks for commands, may be silent.
         age_ns: how old a stream, or the observation behind a command, may be.
@@ -161,7 +161,7 @@ class ActingOptions:
     """
 
     execution: str = "temporal_ensemble"
-    query_every: int | None = None
+    inference_period: int | None = None
     ensemble_coefficient: float | None = None
     silence_ns: int = 200_000_000
     age_ns: int = 200_000_000
@@ -175,15 +175,17 @@ class ActingOptions:
 
 @dataclass(frozen=True)
 class ChunkSize:
-    """The chunks (horizon, action_dim) of a policy, which wants `play_ticks` rows of each to be played."""
+    """The chunks (horizon, action_dim) of a policy, which wants `n_action_steps` rows of each to be played."""
 
     horizon: int
     action_dim: int
-    play_ticks: int
+    n_action_steps: int
 
 
-def make_actor(options: ActingOptions, layout: Layout, streams: Sequence[StreamSpec], chunk: ChunkSize) -> Actor:
-    """The actor for a policy's chunks.
+def make_action_pipeline(
+    options: ExecutionOptions, layout: Layout, streams: Sequence[StreamSpec], chunk: ChunkSize
+) -> ActionPipeline:
+    """The pipeline for a policy's chunks.
 
     Raises:
         VgilError: for an unknown mode, or an option or a value that it does not take.
@@ -192,15 +194,15 @@ def make_actor(options: ActingOptions, layout: Layout, streams: Sequence[StreamS
     if options.ensemble_coefficient is not None:
         given["coefficient"] = options.ensemble_coefficient
     slack = math.ceil(options.silence_ns / 1e9 * layout.contract.rate_hz)
-    every = options.query_every
+    every = options.inference_period
     if every is None:
-        every = executor_class(options.execution).usual_query_every(chunk.horizon, chunk.play_ticks, slack)
+        every = executor_class(options.execution).default_inference_period(chunk.horizon, chunk.n_action_steps, slack)
     if every is not None:
-        given["query_every"] = every
+        given["inference_period"] = every
     executor = make_executor(options.execution, chunk.horizon, chunk.action_dim, **given)
-    return Actor(layout, executor, options.safety(layout, streams), chunk.action_dim)
+    return ActionPipeline(layout, executor, options.safety(layout, streams), chunk.action_dim)
 
 
-def make_direct_actor(options: ActingOptions, layout: Layout, streams: Sequence[StreamSpec]) -> Actor:
-    """The actor for commands that come one a tick from elsewhere: a caller's actions, an episode's."""
-    return Actor(layout, NoChunks(layout.dim), options.safety(layout, streams), layout.dim)
+def make_direct_pipeline(options: ExecutionOptions, layout: Layout, streams: Sequence[StreamSpec]) -> ActionPipeline:
+    """The pipeline for commands that come one a tick from elsewhere: a caller's actions, an episode's."""
+    return ActionPipeline(layout, NoChunks(layout.dim), options.safety(layout, streams), layout.dim)

@@ -9,7 +9,7 @@ import numpy as np
 
 from vgil_ros.core.control.requests import InferenceRequest
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.execution import with_committed
+from vgil_ros.core.execution import with_prefix
 from vgil_ros.core.history import with_past, with_task
 from vgil_ros.core.sync import Sample
 from vgil_ros.core.timesteps import ObservationBuilder
@@ -22,7 +22,7 @@ class PolicyInput:
         builder: of the driver's streams.
         cameras: those that the policy sees.
         decode: from an image stream's payload to pixels (H, W, 3) uint8 RGB.
-        task: told to a policy that takes a task; empty: the policy's own.
+        task: for a policy that takes a task; empty: the policy's own.
     """
 
     def __init__(
@@ -37,11 +37,11 @@ class PolicyInput:
         Raises:
             VgilError: an image does not decode; it names the camera.
         """
-        past = [None if sample is None else self._seen(sample) for sample in request.past]
-        now = with_past(self._seen(request.sample), past)
-        return with_committed(with_task(now, self._task), request.prefix)
+        past = [None if sample is None else self._frame(sample) for sample in request.past]
+        now = with_past(self._frame(request.sample), past)
+        return with_prefix(with_task(now, self._task), request.prefix)
 
-    def _seen(self, sample: Sample) -> dict[str, Any]:
+    def _frame(self, sample: Sample) -> dict[str, Any]:
         observation = self._builder.observation(sample.payloads)
         images: dict[str, np.ndarray] = {}
         for name in self._cameras:

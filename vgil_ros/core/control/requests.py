@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from vgil_ros.core.execution import Committed
+from vgil_ros.core.execution import Prefix
 from vgil_ros.core.sync import Sample
 
 
@@ -27,7 +27,7 @@ class InferenceRequest:
     tick: int
     sample: Sample
     past: tuple[Sample | None, ...] = ()
-    prefix: Committed | None = None
+    prefix: Prefix | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,4 +47,4 @@ class InferenceError:
     reason: str
 
 
-Answer: TypeAlias = InferenceResult | InferenceError
+InferenceReply: TypeAlias = InferenceResult | InferenceError

@@ -10,17 +10,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vgil_ros.core.execution.committed import Floats
 from vgil_ros.core.execution.executor import check_ticks
 from vgil_ros.core.execution.plan import PlanExecutor
+from vgil_ros.core.execution.prefix import Floats
 
 
 class Asynchronous(PlanExecutor):
     """ChunkExecutor that plays one plan and fades newer chunks into it."""
 
-    def __init__(self, horizon: int, dim: int, query_every: int = 1, blend: int = 5) -> None:
-        """`query_every`: ticks between the observations asked about, 1 to H; `blend`: ticks a fade takes, 0 to H."""
-        super().__init__(horizon, dim, query_every)
+    def __init__(self, horizon: int, dim: int, inference_period: int = 1, blend: int = 5) -> None:
+        """`inference_period`: ticks between requests, 1 to H; `blend`: ticks a fade takes, 0 to H."""
+        super().__init__(horizon, dim, inference_period)
         self._blend = check_ticks("blend", blend, 0, horizon)
 
     def reset(self) -> None:

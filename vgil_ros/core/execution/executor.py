@@ -1,4 +1,4 @@
-"""What every way of playing chunks has in common: predictions in, one action a tick out.
+"""The protocol of every way to play chunks: predictions in, one action a tick out.
 
 A chunk is what the policy predicts from the observation of tick q: row k is the action of tick q + k. Everything is
 indexed by tick, never by the count of calls, so a prediction may come late, twice, out of order or not at all.
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.execution.committed import Committed, Floats
+from vgil_ros.core.execution.prefix import Floats, Prefix
 
 
 class ChunkExecutor(ABC):
@@ -40,7 +40,7 @@ class ChunkExecutor(ABC):
 
     @abstractmethod
     def wants_inference(self, tick: int) -> bool:
-        """Whether the policy should be asked about this tick's observation (the caller sees to one question a time)."""
+        """Whether this tick's observation should be sent to the policy (the caller sees to one request at a time)."""
 
     @abstractmethod
     def coming(self, tick: int) -> Floats:
@@ -50,17 +50,17 @@ class ChunkExecutor(ABC):
     def reset(self) -> None:
         """Forget every prediction."""
 
-    def committed(self, made_for_tick: int) -> Committed | None:
-        """What the question about the observation of this tick must carry; None where nothing is settled."""
+    def prefix(self, made_for_tick: int) -> Prefix | None:
+        """What the request about the observation of this tick must carry; None where nothing is settled."""
         return None
 
     @classmethod
-    def usual_query_every(cls, horizon: int, play_ticks: int, slack_ticks: int) -> int | None:
-        """Ticks between questions where nobody says; None is the constructor's own default.
+    def default_inference_period(cls, horizon: int, n_action_steps: int, slack_ticks: int) -> int | None:
+        """Ticks between requests where nobody says; None is the constructor's own default.
 
         Args:
             horizon: H.
-            play_ticks: rows of a chunk that the policy wants to be played.
+            n_action_steps: rows of a chunk that the policy wants to be played.
             slack_ticks: how long an answer may take before the watchdog holds.
         """
         return None

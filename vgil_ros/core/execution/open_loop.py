@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from numpy.typing import ArrayLike
 
-from vgil_ros.core.execution.committed import Floats
 from vgil_ros.core.execution.plan import PlanExecutor
+from vgil_ros.core.execution.prefix import Floats
 
 
 class OpenLoop(PlanExecutor):
     """ChunkExecutor that plays the newest chunk as it is; one that comes late loses its first rows."""
 
-    def __init__(self, horizon: int, dim: int, query_every: int | None = None) -> None:
-        """`query_every`: ticks between questions, 1 to H; H by default."""
-        super().__init__(horizon, dim, horizon if query_every is None else query_every)
+    def __init__(self, horizon: int, dim: int, inference_period: int | None = None) -> None:
+        """`inference_period`: ticks between requests, 1 to H; H by default."""
+        super().__init__(horizon, dim, horizon if inference_period is None else inference_period)
 
     @classmethod
-    def usual_query_every(cls, horizon: int, play_ticks: int, slack_ticks: int) -> int | None:
+    def default_inference_period(cls, horizon: int, n_action_steps: int, slack_ticks: int) -> int | None:
         """Early enough that the chunk lasts until any answer that the watchdog lets pass."""
-        return max(1, min(play_ticks, horizon - slack_ticks))
+        return max(1, min(n_action_steps, horizon - slack_ticks))
 
     def add_chunk(self, made_for_tick: int, chunk: ArrayLike) -> bool:
         """Replace the chunk (H, D), unless this one is not newer."""

@@ -5,18 +5,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vgil_ros.core.execution.committed import Floats
 from vgil_ros.core.execution.executor import ChunkExecutor, check_sizes, check_ticks, own_chunk
+from vgil_ros.core.execution.prefix import Floats
 
 
 class PlanExecutor(ChunkExecutor):
     """Keeps the plan (K, D), the tick of its first row, and which prediction is the newest in it."""
 
-    def __init__(self, horizon: int, dim: int, query_every: int) -> None:
-        """`query_every`: ticks between questions, 1 to H."""
+    def __init__(self, horizon: int, dim: int, inference_period: int) -> None:
+        """`inference_period`: ticks between requests, 1 to H."""
         check_sizes(horizon, dim)
         self._horizon, self._dim = horizon, dim
-        self._query_every = check_ticks("query_every", query_every, 1, horizon)
+        self._inference_period = check_ticks("inference_period", inference_period, 1, horizon)
         self.reset()
 
     def reset(self) -> None:
@@ -26,8 +26,8 @@ class PlanExecutor(ChunkExecutor):
         self._plan = np.empty((0, self._dim))
 
     def wants_inference(self, tick: int) -> bool:
-        """When `query_every` ticks have passed since the tick of the newest prediction."""
-        return self._newest is None or tick - self._newest >= self._query_every
+        """When `inference_period` ticks have passed since the tick of the newest prediction."""
+        return self._newest is None or tick - self._newest >= self._inference_period
 
     def coming(self, tick: int) -> Floats:
         """The rest (K, D) of the plan."""

@@ -10,14 +10,14 @@ from vgil_ros.core.errors import VgilError
 from vgil_ros.core.execution.asynchronous import Asynchronous
 from vgil_ros.core.execution.executor import ChunkExecutor
 from vgil_ros.core.execution.open_loop import OpenLoop
-from vgil_ros.core.execution.real_time import RealTime
+from vgil_ros.core.execution.rtc import RealTimeChunking
 from vgil_ros.core.execution.temporal_ensemble import TemporalEnsemble
 
 EXECUTORS: dict[str, type[ChunkExecutor]] = {
     "temporal_ensemble": TemporalEnsemble,
     "open_loop": OpenLoop,
     "async": Asynchronous,
-    "real_time": RealTime,
+    "rtc": RealTimeChunking,
 }
 
 
@@ -32,16 +32,16 @@ def executor_class(mode: str) -> type[ChunkExecutor]:
     return EXECUTORS[mode]
 
 
-def check_mode(mode: str, policy: str, takes_committed: bool) -> None:
+def check_mode(mode: str, policy: str, supports_prefix: bool) -> None:
     """Refuse a mode that a policy (its type's name) cannot be played in.
 
     Raises:
-        VgilError: for an unknown mode, or one whose questions carry committed actions where the policy keeps to none.
+        VgilError: for an unknown mode, or one whose requests carry prefix actions where the policy keeps to none.
     """
-    if executor_class(mode).uses_prefix and not takes_committed:
+    if executor_class(mode).uses_prefix and not supports_prefix:
         others = ", ".join(name for name, kind in EXECUTORS.items() if not kind.uses_prefix)
         raise VgilError(
-            f"execution {mode}: a policy of type {policy} cannot keep to actions that are committed already; "
+            f"execution {mode}: a policy of type {policy} cannot keep to a prefix of settled actions; "
             f"allowed for it are {others}"
         )
 

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.execution.committed import Floats
 from vgil_ros.core.execution.executor import ChunkExecutor, check_sizes, check_ticks, own_chunk
+from vgil_ros.core.execution.prefix import Floats
 
 
 class TemporalEnsemble(ChunkExecutor):

@@ -1,4 +1,4 @@
-"""How far the follower lags its leader: action against qpos, joint by joint."""
+"""Check of the follower's lag behind its leader: action against qpos, joint by joint."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vgil_ros.episodes.checks import alignment, colour, frames, jpegs, lengths, numbers, stamps, states, sync
 from vgil_ros.episodes.checks.findings import SEVERITIES, Finding, Report
-from vgil_ros.episodes.checks.scan import Scan, scan_pictures
+from vgil_ros.episodes.checks.scan import Scan, scan_images
 from vgil_ros.episodes.errors import EpisodeError
 from vgil_ros.episodes.layouts import Layout
 from vgil_ros.episodes.reader import EpisodeReader
@@ -35,14 +35,14 @@ def check_episode(
     Args:
         path: the file; one that cannot be read at all is one error in the report.
         layout: where the caller knows it better than `layouts.detect`.
-        progress: wraps the rows whose pictures are read, such as `tqdm`.
+        progress: wraps the rows whose images are read, such as `tqdm`.
     """
     path = Path(path)
     try:
         with EpisodeReader(path, layout=layout) as episode:
-            scan = scan_pictures(episode, progress)
-            found = [finding for check in CHECKS for finding in check(episode, scan)]
+            scan = scan_images(episode, progress)
+            findings = [finding for check in CHECKS for finding in check(episode, scan)]
     except EpisodeError as error:
-        found = [Finding("error", "file", path.name, str(error).removeprefix(f"{path}: "))]
-    found.sort(key=lambda finding: SEVERITIES.index(finding.severity))
-    return Report(path, tuple(found))
+        findings = [Finding("error", "file", path.name, str(error).removeprefix(f"{path}: "))]
+    findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
+    return Report(path, tuple(findings))

@@ -1,4 +1,4 @@
-"""What a check has to say."""
+"""Findings of a check, and the report of a file."""
 
 from __future__ import annotations
 

@@ -31,11 +31,11 @@ def quick_check(path: Path, rows: int) -> None:
 
 def lengths(file: h5py.File) -> dict[str, int]:
     """Return T of every dataset that has rows, by its path."""
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
 
     def visit(name: str, item: object) -> None:
         if isinstance(item, h5py.Dataset) and not name.startswith("final_observation/"):
-            found[name] = item.shape[1] if name == "compress_len" else item.shape[0]
+            counts[name] = item.shape[1] if name == "compress_len" else item.shape[0]
 
     file.visititems(visit)
-    return found
+    return counts

@@ -1,4 +1,4 @@
-"""One pass over all pictures of an episode, for the checks that look at their bytes."""
+"""One pass over all images of an episode, for the checks that look at their bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vgil_ros.episodes.checks.quick_check import END, START
 from vgil_ros.episodes.errors import EpisodeError
 from vgil_ros.episodes.reader import EpisodeReader
 
-RAW_ROWS = 8  # a raw picture is read on every eighth row of pixels: a living sensor's noise shows on any of them
+RAW_ROWS = 8  # a raw image is read on every eighth row of pixels: a living sensor's noise shows on any of them
 
 
 @dataclass
@@ -20,7 +20,7 @@ class Scan:
     """What the pass saw, by camera.
 
     Attributes:
-        content: (T,) checksum of each picture.
+        content: (T,) checksum of each image.
         lengths: (T,) bytes of each JPEG without its padding; cameras with JPEG alone.
         broken: rows whose JPEG has no proper start or end, or that cannot be read.
     """
@@ -30,8 +30,8 @@ class Scan:
     broken: dict[str, list[int]] = field(default_factory=dict)
 
 
-def scan_pictures(episode: EpisodeReader, progress: Callable[[Iterable[int]], Iterable[int]] = iter) -> Scan:
-    """Read every picture once; memory holds one row at a time."""
+def scan_images(episode: EpisodeReader, progress: Callable[[Iterable[int]], Iterable[int]] = iter) -> Scan:
+    """Read every image once; memory holds one row at a time."""
     scan = Scan()
     colour, rows = episode.camera_names, episode.rows
     for name in (*colour, *episode.depth_names):

@@ -16,7 +16,7 @@ from vgil_ros.episodes import h5, naming
 from vgil_ros.episodes.checks.quick_check import END, START, quick_check
 from vgil_ros.episodes.errors import EpisodeError, WriteFailed
 from vgil_ros.episodes.recovery.broken_file import BrokenFile
-from vgil_ros.episodes.schema import DEPTHS, FINAL, IMAGES, write_jpeg, write_picture
+from vgil_ros.episodes.schema import DEPTHS, FINAL, IMAGES, write_image, write_jpeg
 
 ESSENTIAL = ("action", "observations/qpos")
 Progress = Callable[[Iterable[int]], Iterable[int]]
@@ -98,25 +98,25 @@ def _publish(copy: Path, source: Path) -> Path:
 def _copy(source: Path, broken: BrokenFile, copy: Path, progress: Progress) -> tuple[int, int, tuple[str, ...]]:
     try:
         file = h5py.File(broken, "r")
-        found, gone = _readable(file)
+        lengths, gone = _readable(file)
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         raise EpisodeError(f"{source}: nothing to recover, its structure cannot be read ({error})") from error
     with file, h5.create(copy) as out:
-        if missing := [name for name in ESSENTIAL if name not in found]:
+        if missing := [name for name in ESSENTIAL if name not in lengths]:
             raise EpisodeError(f"{source}: nothing to recover, it lacks {missing}, or they are damaged")
-        pictures = [name for name in found if name.startswith((f"{IMAGES}/", f"{DEPTHS}/"))]
-        small = {name: _small(file[name], broken) for name in found if name not in pictures}
+        images = [name for name in lengths if name.startswith((f"{IMAGES}/", f"{DEPTHS}/"))]
+        small = {name: _small(file[name], broken) for name in lengths if name not in images}
         lost = tuple(sorted(gone + [name for name, values in small.items() if values is None]))
         if unreadable := [name for name in ESSENTIAL if name in lost]:
             raise EpisodeError(f"{source}: nothing to recover, {unreadable} lie in the part that is missing")
         kept = {name: values for name, values in small.items() if values is not None}
-        rows = min([_length(name, v) for name, v in kept.items()] + [found[name] for name in pictures])
-        rows = _copy_pictures(file, out, pictures, rows, progress)
+        rows = min([_length(name, v) for name, v in kept.items()] + [lengths[name] for name in images])
+        rows = _copy_images(file, out, images, rows, progress)
         if rows == 0:
             raise EpisodeError(f"{source}: nothing to recover, it has no whole row")
         for name, values in kept.items():
             _create_small(out, name, file[name], values[:, :rows] if name == "compress_len" else values[:rows])
-        expected = min(found.values())  # a row without its action or stamp is none
+        expected = min(lengths.values())  # a row without its action or stamp is none
         _copy_end(file, out, complete=rows == expected and not lost and not broken.missing)
         out.attrs["repaired"] = f"{rows} of {expected} rows from {source.name}"
         return rows, expected, lost
@@ -124,7 +124,7 @@ def _copy(source: Path, broken: BrokenFile, copy: Path, progress: Progress) -> t
 
 def _readable(group: h5py.Group, at: str = "") -> tuple[dict[str, int], list[str]]:
     """Return T of every dataset that can be opened, by path, and the paths of what cannot."""
-    found: dict[str, int] = {}
+    lengths: dict[str, int] = {}
     gone: list[str] = []
     for name in group:
         path = f"{at}{name}"
@@ -133,14 +133,14 @@ def _readable(group: h5py.Group, at: str = "") -> tuple[dict[str, int], list[str
         try:
             item = group[name]
             if isinstance(item, h5py.Dataset):
-                found[path] = item.shape[1] if path == "compress_len" else item.shape[0]
+                lengths[path] = item.shape[1] if path == "compress_len" else item.shape[0]
             else:
                 inner, broken = _readable(item, f"{path}/")
-                found.update(inner)
+                lengths.update(inner)
                 gone += broken
         except (OSError, RuntimeError, ValueError, KeyError):
             gone.append(path)
-    return found, gone
+    return lengths, gone
 
 
 def _length(name: str, values: np.ndarray) -> int:
@@ -172,21 +172,21 @@ def _present(dataset: h5py.Dataset, values: np.ndarray, present: int) -> np.ndar
     return values[:rows] if axis == 0 else values[:, :rows]
 
 
-def _copy_pictures(file: h5py.File, out: h5py.File, names: list[str], rows: int, progress: Progress) -> int:
-    """Copy pictures row by row up to the first that is not whole; return the rows copied."""
-    targets = [_create_pictures(out, name, file[name]) for name in names]
+def _copy_images(file: h5py.File, out: h5py.File, names: list[str], rows: int, progress: Progress) -> int:
+    """Copy images row by row up to the first that is not whole; return the rows copied."""
+    targets = [_create_images(out, name, file[name]) for name in names]
     widths, done = [1] * len(names), 0
     for row in progress(range(rows)):
         data = [_whole(file[name], row) for name in names]
-        if any(picture is None for picture in data):
+        if any(image is None for image in data):
             break
-        for i, (target, picture) in enumerate(zip(targets, data, strict=True)):
-            if isinstance(picture, bytes):
-                widths[i] = max(widths[i], len(picture))
+        for i, (target, image) in enumerate(zip(targets, data, strict=True)):
+            if isinstance(image, bytes):
+                widths[i] = max(widths[i], len(image))
                 target.id.set_extent((row + 1, widths[i]))
-                write_jpeg(target, row, picture)
-            elif picture is not None:
-                write_picture(target, row, picture)
+                write_jpeg(target, row, image)
+            elif image is not None:
+                write_image(target, row, image)
         done = row + 1
     return done
 
@@ -202,7 +202,7 @@ def _whole(dataset: h5py.Dataset, row: int) -> bytes | np.ndarray | None:
     return jpeg if jpeg.startswith(START) and jpeg.endswith(END) else None
 
 
-def _create_pictures(out: h5py.File, name: str, like: h5py.Dataset) -> h5py.Dataset:
+def _create_images(out: h5py.File, name: str, like: h5py.Dataset) -> h5py.Dataset:
     if like.ndim == 2:
         chunks = like.chunks if like.chunks and like.chunks[0] == 1 else (1, 4096)
         made = out.create_dataset(name, (0, 0), np.uint8, maxshape=(None, None), chunks=chunks)

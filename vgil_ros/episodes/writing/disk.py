@@ -1,4 +1,4 @@
-"""How much room there is for an episode."""
+"""Free disk space for an episode."""
 
 from __future__ import annotations
 

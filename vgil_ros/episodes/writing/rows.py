@@ -37,9 +37,9 @@ def small_values(
     wanted.update({"effort": meta.dim} if meta.has_effort else {})
     wanted.update({"base_vel": 2} if meta.has_base_velocity else {})
     observation = step.observation
-    found = [key for key in STATE if key in observation]
-    if found != list(wanted):
-        raise EpisodeError(f"the observation has {found}; this episode has {list(wanted)}, from its first row on")
+    measured = [key for key in STATE if key in observation]
+    if measured != list(wanted):
+        raise EpisodeError(f"the observation has {measured}; this episode has {list(wanted)}, from its first row on")
     values: dict[str, Any] = {
         f"observations/{key}": _vector(key, observation[key], size) for key, size in wanted.items()
     }
@@ -67,32 +67,32 @@ def _vector(key: str, value: Any, size: int, dtype: type = np.float32) -> np.nda
     return out
 
 
-def pictures(cameras: tuple[CameraMeta, ...], found: Mapping[str, Any], what: str) -> list[Frame | np.ndarray]:
-    """Return one picture for each camera, in the meta's order.
+def images(cameras: tuple[CameraMeta, ...], given: Mapping[str, Any], what: str) -> list[Frame | np.ndarray]:
+    """Return one image for each camera, in the meta's order.
 
     Raises:
         EpisodeError: naming the camera that is missing, not expected, or of another size or encoding.
     """
     names = [camera.name for camera in cameras]
-    if set(found) != set(names):
-        raise EpisodeError(f"{what} are {sorted(found)}; this episode has {sorted(names)}, from its first row on")
+    if set(given) != set(names):
+        raise EpisodeError(f"{what} are {sorted(given)}; this episode has {sorted(names)}, from its first row on")
     for camera in cameras:
-        _check_picture(camera, found[camera.name])
-    return [found[name] for name in names]
+        _check_image(camera, given[camera.name])
+    return [given[name] for name in names]
 
 
-def _check_picture(camera: CameraMeta, picture: Frame | np.ndarray) -> None:
-    if isinstance(picture, Frame):
+def _check_image(camera: CameraMeta, image: Frame | np.ndarray) -> None:
+    if isinstance(image, Frame):
         try:
-            picture.check(camera.height, camera.width, _allowed(camera))
+            image.check(camera.height, camera.width, _allowed(camera))
         except Exception as error:
             raise EpisodeError(f"{camera.name}: {error}") from error
         return
     size = (camera.height, camera.width)
     shape, dtype = (size, np.uint16) if camera.storage is None else ((*size, 3), np.uint8)
-    if camera.storage == "passthrough" or picture.shape != shape or picture.dtype != dtype:
+    if camera.storage == "passthrough" or image.shape != shape or image.dtype != dtype:
         wanted = "a JPEG frame" if camera.storage == "passthrough" else f"{np.dtype(dtype)} {shape}"
-        raise EpisodeError(f"{camera.name}: picture is {picture.dtype} {picture.shape}; allowed: {wanted}")
+        raise EpisodeError(f"{camera.name}: image is {image.dtype} {image.shape}; allowed: {wanted}")
 
 
 def _allowed(camera: CameraMeta) -> tuple[str, ...]:

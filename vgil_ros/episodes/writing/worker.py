@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from vgil_ros.episodes.errors import DiskFull, WriteFailed
-from vgil_ros.episodes.schema import Row, RowFile
+from vgil_ros.episodes.schema import RowFile, RowSchema
 from vgil_ros.episodes.writing import disk
 
 FLUSH_EVERY_S = 0.25  # what a killed process loses, and the rows on their way; 2.5 ms of work each
@@ -23,7 +23,7 @@ FLUSHES_A_SYNC = 2  # to the disk: a computer that loses its power loses a littl
 class RowJob(Protocol):
     """A row that may still be in the making."""
 
-    def row(self) -> Row:
+    def row(self) -> RowSchema:
         """Wait for it."""
 
 

@@ -1,4 +1,4 @@
-"""What every node shares: one executor thread, clean ends, parameters, warnings that do not flood.
+"""The base of every node: one executor thread, clean ends, parameters, warnings that do not flood.
 
 The main thread waits for signals while one other thread spins the executor, so that Ctrl-C is answered at once and
 no callback ever runs beside another.
@@ -21,7 +21,7 @@ from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedE
 from rclpy.node import Node
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.nodes.base.scheduler import Periodics
+from vgil_ros.nodes.base.scheduler import DeadlineScheduler
 from vgil_ros.nodes.dds import profile as transport
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ ECHO_S = (
 )
 
 
-def make_executor(context: Context | None = None) -> Executor:
+def make_ros_executor(context: Context | None = None) -> Executor:
     """The events executor where rclpy has it (less than half the CPU), the single-threaded one elsewhere."""
     try:
         from rclpy.experimental import EventsExecutor
@@ -43,15 +43,16 @@ def make_executor(context: Context | None = None) -> Executor:
 
 
 class VgilNode(Node):
-    """A node that can end its own process, and says each trouble once."""
+    """A node that can end its own process, and warns of each condition once."""
 
     def __init__(self, name: str, **kwargs: Any) -> None:
         super().__init__(name, **kwargs)
         self.ended = threading.Event()
         self.exit_code = 0
-        self._troubles: dict[str, str] = {}
-        self._periodics = Periodics()
-        self._unsaid: list[tuple[str, bool]] | None = None  # a list while turns run: a line in the log takes 0.5 ms
+        self._active_warnings: dict[str, str] = {}
+        self._scheduler = DeadlineScheduler()
+        # a list while turns run: a line in the log takes 0.5 ms
+        self._pending_lines: list[tuple[str, bool]] | None = None
         self._simulated = bool(self.get_parameter("use_sim_time").value)
 
     def declare(self, name: str, default: T) -> T:
@@ -70,7 +71,7 @@ class VgilNode(Node):
         """The node's clock: /clock where use_sim_time is set, else the system's, read without the way through rclpy."""
         return int(self.get_clock().now().nanoseconds) if self._simulated else time.time_ns()
 
-    def every(self, period_s: float, callback: Callable[[], None]) -> None:
+    def control_timer(self, period_s: float, callback: Callable[[], None]) -> None:
         """Call back on absolute deadlines: by /clock where use_sim_time is set, else by a clock that nobody sets.
 
         On the system's clock a timer would stand still for as long as that is set back, and the robot with it. The
@@ -79,28 +80,28 @@ class VgilNode(Node):
         if self._simulated:
             self.create_timer(period_s, callback)
         else:
-            self._periodics.turn(period_s, callback)
+            self._scheduler.control_timer(period_s, callback)
 
-    def chore(self, period_s: float, callback: Callable[[], None]) -> None:
-        """Call back about so often, by a clock that nobody sets, in a moment when no turn of `every` is near."""
-        self._periodics.chore(period_s, callback)
+    def background_timer(self, period_s: float, callback: Callable[[], None]) -> None:
+        """Call back about so often, by a clock that nobody sets, while no control timer is near."""
+        self._scheduler.background_timer(period_s, callback)
 
     def spin_once(self, executor: Executor) -> None:
         """Wait for what comes next, a callback of ROS or a turn, and do it; at most `SPIN_S`."""
-        executor.spin_once(timeout_sec=self._periodics.wait_s(time.monotonic(), SPIN_S))
-        unsaid: list[tuple[str, bool]] = []
-        self._unsaid = unsaid
+        executor.spin_once(timeout_sec=self._scheduler.wait_s(time.monotonic(), SPIN_S))
+        pending: list[tuple[str, bool]] = []
+        self._pending_lines = pending
         try:
-            self._periodics.run(time.monotonic())
+            self._scheduler.run(time.monotonic())
         finally:
-            self._unsaid = None
-            for words, warns in unsaid:
-                self.say(words, warns=warns)
+            self._pending_lines = None
+            for words, warns in pending:
+                self.log(words, warns=warns)
 
-    def say(self, words: str, *, warns: bool = False) -> None:
-        """Log a line; one from within a turn of `every` comes right after the turn."""
-        if self._unsaid is not None:
-            self._unsaid.append((words, warns))
+    def log(self, words: str, *, warns: bool = False) -> None:
+        """Log a line; one from within a control timer comes right after it."""
+        if self._pending_lines is not None:
+            self._pending_lines.append((words, warns))
         elif warns:  # two lines: rclpy refuses a second severity from one
             self.get_logger().warning(words)
         else:
@@ -122,21 +123,21 @@ class VgilNode(Node):
     def on_shutdown(self) -> None:
         """Called once in the main thread, after the executor has stopped and before the node is destroyed."""
 
-    def trouble(self, key: str, message: str) -> None:
-        """Warn once for as long as the trouble `key` lasts, however often it is met."""
-        if key not in self._troubles:
-            self.say(message, warns=True)
-        self._troubles[key] = message
+    def warn_once(self, key: str, message: str) -> None:
+        """Warn once for as long as the condition `key` lasts, however often it is met."""
+        if key not in self._active_warnings:
+            self.log(message, warns=True)
+        self._active_warnings[key] = message
 
-    def recovered(self, key: str) -> None:
-        """Say that the trouble `key` is over, if there was one."""
-        if self._troubles.pop(key, None) is not None:
-            self.say(f"{key}: recovered")
+    def clear(self, key: str) -> None:
+        """Log that the condition `key` is over, if it was warned of."""
+        if self._active_warnings.pop(key, None) is not None:
+            self.log(f"{key}: recovered")
 
     @property
-    def troubles(self) -> tuple[str, ...]:
-        """Messages of the troubles that last."""
-        return tuple(self._troubles.values())
+    def active_warnings(self) -> tuple[str, ...]:
+        """Messages of the conditions that last."""
+        return tuple(self._active_warnings.values())
 
 
 class _Signals:
@@ -177,7 +178,7 @@ def run(factory: Callable[[], VgilNode]) -> None:
 
 
 def _prepare_transport() -> None:
-    """Where no launch file did it (`ros2 run`), choose the DDS profile that carries pictures."""
+    """Where no launch file did it (`ros2 run`), choose the DDS profile that carries images."""
     if transport.chosen(os.environ):
         return
     plan = transport.prepare(os.environ)
@@ -188,7 +189,7 @@ def _prepare_transport() -> None:
 
 def _run(factory: Callable[[], VgilNode], signals: _Signals) -> int:
     node = factory()
-    executor = make_executor()
+    executor = make_ros_executor()
     executor.add_node(node)
     stop = threading.Event()
     spinner = threading.Thread(target=_spin, args=(executor, node, stop), name="executor", daemon=True)

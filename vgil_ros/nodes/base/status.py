@@ -63,11 +63,11 @@ class SkewWindow:
 QUIET_S = 5.0  # between two lines about limits that step in
 
 
-class InterventionTeller:
-    """A hold is a trouble for as long as it lasts; of a command that was changed there is a line now and then.
+class SafetyEventLog:
+    """A hold is warned of for as long as it lasts; of a command that was changed there is a line now and then.
 
     Attributes:
-        reason: of the last intervention.
+        reason: of the last safety event.
     """
 
     def __init__(self, node: VgilNode) -> None:
@@ -75,14 +75,14 @@ class InterventionTeller:
         self._quiet_until = 0.0
         self.reason = "none"
 
-    def tell(self, outcome: Outcome) -> None:
-        """Say what stepped in at a tick."""
-        if outcome.interventions:
-            self.reason = "; ".join(f"{i.name}: {i.reason}" for i in outcome.interventions)
-        if outcome.interventions and outcome.holding:
-            self._node.trouble("holding", f"holding: {self.reason}")
+    def log(self, outcome: Outcome) -> None:
+        """Log what stepped in at a tick."""
+        if outcome.safety_events:
+            self.reason = "; ".join(f"{i.name}: {i.reason}" for i in outcome.safety_events)
+        if outcome.safety_events and outcome.holding:
+            self._node.warn_once("holding", f"holding: {self.reason}")
             return
-        self._node.recovered("holding")
-        if outcome.interventions and time.monotonic() > self._quiet_until:
+        self._node.clear("holding")
+        if outcome.safety_events and time.monotonic() > self._quiet_until:
             self._quiet_until = time.monotonic() + QUIET_S  # rclpy's own throttle looks at the stack at every call
-            self._node.say(f"limited: {self.reason}", warns=True)
+            self._node.log(f"limited: {self.reason}", warns=True)

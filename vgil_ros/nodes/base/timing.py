@@ -5,7 +5,7 @@ Lets a process with a control loop, and above all the loop's thread, run before 
 On a machine whose cores are all busy an ordinary thread wakes some milliseconds late, again and again; a real-time
 one, within 0.1 ms. It sleeps nearly all the time, and the kernel leaves the others 5 % whatever it does. But it also
 needs Python's global lock: a thread of its process that another process keeps from running, lock in hand, keeps the
-loop waiting too. So the whole process is favoured, not the loop alone.
+loop waiting too. So the whole process gets a higher priority, not the loop alone.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class Durations:
         middle, high = np.percentile(np.array(self._values) * 1e3, (50, 99))
         return float(middle), float(high)
 
-    def words(self) -> str:
+    def summary(self) -> str:
         """As text."""
-        found = self.percentiles()
-        return "none yet" if found is None else f"p50 {found[0]:.2f}, p99 {found[1]:.2f}"
+        figures = self.percentiles()
+        return "none yet" if figures is None else f"p50 {figures[0]:.2f}, p99 {figures[1]:.2f}"
 
     def mean(self) -> float | None:
         """Mean in seconds."""
@@ -71,7 +71,7 @@ REALTIME = 10  # SCHED_FIFO, 1..99: above everything ordinary, below the kernel'
 NICER = 10  # of the other threads; 40 steps from -20 to 19
 
 
-def favour() -> bool:
+def raise_priority() -> bool:
     """Make the calling thread, and those that it starts from now on, nicer off; return whether that was allowed."""
     thread = threading.get_native_id()
     try:
@@ -81,7 +81,7 @@ def favour() -> bool:
     return True
 
 
-def hurry() -> str | None:
+def set_realtime() -> str | None:
     """Make the calling thread a real-time one. Threads and processes that it starts do not inherit that.
 
     Returns:

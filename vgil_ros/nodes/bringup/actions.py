@@ -1,4 +1,4 @@
-"""What the launch files are made of: arguments, our nodes, the transport, and how a launch ends.
+"""Parts of the launch files: arguments, our nodes, the transport, and how a launch ends.
 
 It is written against the `launch` API. Where those packages are not installed, `vgil launch` puts
 `vgil_ros.cli.launch_shim` in their place.
@@ -107,15 +107,15 @@ def _follows(given: Mapping[str, str], name: str) -> dict[str, Any]:
     """Parameters that follow from a simulated robot: its clock, and its reset before each episode."""
     if not bringup_arguments.optional(given, "sim"):
         return {}
-    found: dict[str, Any] = {}
+    parameters: dict[str, Any] = {}
     if name in ("recorder", "policy"):
-        found |= {"reset_service": "/sim/reset", "success_topic": "/sim/success"}
+        parameters |= {"reset_service": "/sim/reset", "success_topic": "/sim/success"}
         if "reset_time" not in given or not given["reset_time"]:
-            found["reset_time"] = 0.5  # nobody has to tidy up a simulated scene
+            parameters["reset_time"] = 0.5  # nobody has to tidy up a simulated scene
     simulated = bringup_arguments.optional(given, "speed") not in (None, 1.0)
     if name != "sim" and (simulated or bringup_arguments.optional(given, "sim_time")):
-        found["use_sim_time"] = True
-    return found
+        parameters["use_sim_time"] = True
+    return parameters
 
 
 def _ended(event: Any, context: Any, name: str, main: bool) -> list[Any]:

@@ -35,15 +35,13 @@ ARGUMENTS = {
     "autostart": Argument(bool, "", "start without waiting for a key, a button or a service call"),
     "checkpoint": Argument(str, "", "the trained policy: a folder, or a name in models/"),
     "device": Argument(str, "", "where the policy runs: cpu, cuda, cuda:1, ..."),
-    "execution": Argument(str, "", "how chunks are played: temporal_ensemble, open_loop, async, real_time"),
+    "execution": Argument(str, "", "how chunks are played: temporal_ensemble, open_loop, async, rtc"),
     "dry_run": Argument(bool, "", "compute and show, send nothing to the robot"),
     "episode": Argument(str, "", "the episode file to play back"),
     "sim": Argument(bool, "false", "bring up the simulated robot too"),
     "seed": Argument(int, "", "seed of the simulated scene"),
     "speed": Argument(float, "", "simulated seconds per second; other than 1, all nodes follow /clock"),
-    "sim_time": Argument(
-        bool, "", "follow /clock at speed 1 too: a busy machine slows time down, and loses no picture"
-    ),
+    "sim_time": Argument(bool, "", "follow /clock at speed 1 too: a busy machine slows time down, and loses no image"),
     "operator": Argument(bool, "true", "the simulator's scripted operator moves the masters"),
     "teleop": Argument(bool, "", "start the teleop node too; empty: as `sim` says"),
     "rviz": Argument(bool, "false", "start the monitor node, and RViz where it is installed"),

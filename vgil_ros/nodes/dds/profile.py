@@ -1,6 +1,6 @@
-"""Which DDS profile the machine can carry, so that pictures are never lost in silence.
+"""Choice of the DDS profile that the machine can carry, so that images are never lost in silence.
 
-Stock Fast DDS moves a picture of 480x640 in pieces through a shared-memory segment of 512 KiB and drops what does not
+Stock Fast DDS moves an image of 480x640 in pieces through a shared-memory segment of 512 KiB and drops what does not
 fit. Our profiles (config/dds) make the segments large. Every process takes a whole segment of /dev/shm when it starts;
 where that fails, Fast DDS goes on without shared memory and says so in its own log alone. So the room is counted here,
 before anything starts.
@@ -20,7 +20,7 @@ SHM = Path("/dev/shm")
 RMEM_MAX = Path("/proc/sys/net/core/rmem_max")
 PROCESSES = 6  # simulator or drivers, teleop, recorder or policy, monitor, RViz, one tool
 OVERHEAD = 1.06  # what Fast DDS takes for a segment, over the segment's size
-UDP_BUFFER = 4 << 20  # bytes, as in fastdds_udp.xml: a picture from each of four cameras
+UDP_BUFFER = 4 << 20  # bytes, as in fastdds_udp.xml: an image from each of four cameras
 _VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 _FAST_DDS_2 = ("humble", "iron", "jazzy")  # they read the second variable; with it, Fast DDS 3 warns
 
@@ -44,7 +44,7 @@ UDP = Profile("fastdds_udp.xml", 0)
 
 
 @dataclass(frozen=True)
-class Plan:
+class TransportPlan:
     """What to do before the first process starts.
 
     Attributes:
@@ -68,7 +68,7 @@ def chosen(environment: Mapping[str, str]) -> str | None:
     return next((name for name in _VARIABLES if environment.get(name)), None)
 
 
-def prepare(environment: Mapping[str, str], *, folder: Path = SHM) -> Plan:
+def prepare(environment: Mapping[str, str], *, folder: Path = SHM) -> TransportPlan:
     """Remove segments without an owner, count the room, and choose a profile.
 
     Args:
@@ -77,17 +77,17 @@ def prepare(environment: Mapping[str, str], *, folder: Path = SHM) -> Plan:
     """
     rmw = environment.get("RMW_IMPLEMENTATION", "")
     if rmw and not rmw.startswith("rmw_fastrtps"):
-        return Plan(None, {}, (f"RMW_IMPLEMENTATION is {rmw}: no Fast DDS profile is set",))
+        return TransportPlan(None, {}, (f"RMW_IMPLEMENTATION is {rmw}: no Fast DDS profile is set",))
     messages = shm_segments.clean(folder)
     own = chosen(environment)
     if own is not None:
-        return Plan(None, {}, (*messages, f"{own} is set: {environment[own]} is left as it is"))
+        return TransportPlan(None, {}, (*messages, f"{own} is set: {environment[own]} is left as it is"))
     free = _free(folder)
     profile = choose(free)
     messages += _explain(profile, free, folder)
     variable = _VARIABLES[1] if environment.get("ROS_DISTRO") in _FAST_DDS_2 else _VARIABLES[0]
     path = share_dir() / "config" / "dds" / profile.file
-    return Plan(profile, {variable: str(path)}, tuple(messages))
+    return TransportPlan(profile, {variable: str(path)}, tuple(messages))
 
 
 def _free(folder: Path) -> int:
@@ -103,14 +103,14 @@ def _explain(profile: Profile, free: int, folder: Path) -> list[str]:
         return []
     wanted = f"{LARGE.needed >> 20} MiB are wanted"
     mend = "Mend: a larger one (docker run --shm-size=1g, or mount -o remount,size=1g /dev/shm)"
-    found = f"{folder} has {free >> 20} MiB free, {wanted}"
+    room = f"{folder} has {free >> 20} MiB free, {wanted}"
     if profile is SMALL:
-        return [f"{found}: segments of {SMALL.segment >> 20} MiB are used, enough for few or small cameras. {mend}"]
-    messages = [f"{found}: too little for shared memory, UDP is used. {mend}"]
+        return [f"{room}: segments of {SMALL.segment >> 20} MiB are used, enough for few or small cameras. {mend}"]
+    messages = [f"{room}: too little for shared memory, UDP is used. {mend}"]
     limit = _rmem_max()
     if limit is not None and limit < UDP_BUFFER:
         messages.append(
-            f"net.core.rmem_max is {limit}, {UDP_BUFFER} is wanted: pictures WILL be lost over UDP. "
+            f"net.core.rmem_max is {limit}, {UDP_BUFFER} is wanted: images WILL be lost over UDP. "
             f"Mend: sysctl -w net.core.rmem_max={UDP_BUFFER}, or the larger {folder}"
         )
     return messages

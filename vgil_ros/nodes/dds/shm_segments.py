@@ -45,7 +45,7 @@ def find(folder: Path, *, now: float | None = None) -> list[Segment]:
     """
     mapped = _mapped(folder)
     moment = time.time() if now is None else now
-    found = []
+    segments = []
     for path in sorted(folder.glob("fast*")) if folder.is_dir() else []:
         if not _SEGMENT.fullmatch(path.name):
             continue
@@ -55,8 +55,8 @@ def find(folder: Path, *, now: float | None = None) -> list[Segment]:
             continue
         young = moment - status.st_mtime < MIN_AGE_S
         alive = young or str(path) in mapped or _locked(path.with_name(path.name + "_el"))
-        found.append(Segment(path, status.st_blocks * 512, status.st_uid, alive))
-    return found
+        segments.append(Segment(path, status.st_blocks * 512, status.st_uid, alive))
+    return segments
 
 
 def clean(folder: Path, *, now: float | None = None) -> list[str]:
@@ -109,11 +109,11 @@ def _locked(lock: Path) -> bool:
 
 def _mapped(folder: Path) -> set[str]:
     """Paths in a folder that a process maps, as far as we may look."""
-    found = set()
+    paths = set()
     for maps in Path("/proc").glob("[0-9]*/maps"):
         try:
             text = maps.read_text(errors="replace")
         except OSError:  # it ended, or belongs to another user
             continue
-        found |= {line[line.index("/") :] for line in text.splitlines() if f" {folder}/fast" in line}
-    return found
+        paths |= {line[line.index("/") :] for line in text.splitlines() if f" {folder}/fast" in line}
+    return paths

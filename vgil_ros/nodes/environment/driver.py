@@ -15,14 +15,14 @@ from std_srvs.srv import Trigger
 
 from vgil_ros.core.contract import Contract
 from vgil_ros.core.control.loop import ControlLoop
-from vgil_ros.core.control.pipeline import ActingOptions, make_direct_actor
+from vgil_ros.core.control.pipeline import ExecutionOptions, make_direct_pipeline
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.safety import Command, Outcome
 from vgil_ros.core.streams import streams_of
 from vgil_ros.core.sync import Miss, Sample, Synchronizer
-from vgil_ros.core.sync.patience import Patience
-from vgil_ros.nodes.base.node import VgilNode, make_executor
+from vgil_ros.core.sync.stall_grace import StallGrace
+from vgil_ros.nodes.base.node import VgilNode, make_ros_executor
 from vgil_ros.nodes.environment.mailbox import Newest, Request, Topics, Turn
 from vgil_ros.nodes.messages.publishers import RobotCommands
 from vgil_ros.nodes.messages.subscriptions import StreamInputs
@@ -32,7 +32,7 @@ class Driver:
     """The node, its own rclpy context, and the thread that spins it. Methods are for the caller's thread."""
 
     def __init__(
-        self, contract: Contract, layout: Layout, topics: Topics, options: ActingOptions, domain_id: int | None
+        self, contract: Contract, layout: Layout, topics: Topics, options: ExecutionOptions, domain_id: int | None
     ) -> None:
         self._context = RosContext()
         signals = rclpy.signals.SignalHandlerOptions.NO
@@ -45,7 +45,7 @@ class Driver:
         self.streams, self.turns = self._node.streams, self._node.turns
         self._serial = 0
         self._stop = threading.Event()
-        self._executor = make_executor(self._context)
+        self._executor = make_ros_executor(self._context)
         self._executor.add_node(self._node)
         self._thread = threading.Thread(target=self._spin, name="environment", daemon=True)
         self._thread.start()
@@ -113,7 +113,7 @@ class DriverNode(VgilNode):
     """A turn each period: what was asked for is judged and sent, then ripe ticks are handed over."""
 
     def __init__(
-        self, context: RosContext, contract: Contract, layout: Layout, topics: Topics, options: ActingOptions
+        self, context: RosContext, contract: Contract, layout: Layout, topics: Topics, options: ExecutionOptions
     ) -> None:
         super().__init__("environment", context=context)
         self.period_s = 1.0 / contract.rate_hz
@@ -121,7 +121,7 @@ class DriverNode(VgilNode):
         self.sync = Synchronizer(self.streams, contract.sync, contract.rate_hz)
         self.inputs = StreamInputs(self, contract, self.sync)
         self.commands = RobotCommands(self, layout, self.period_s)
-        self.loop = ControlLoop(self.sync, make_direct_actor(options, layout, self.streams))
+        self.loop = ControlLoop(self.sync, make_direct_pipeline(options, layout, self.streams))
         self.requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
         self.turns = Newest()
         self.missing: tuple[str, ...] = ()
@@ -138,8 +138,8 @@ class DriverNode(VgilNode):
         # No sample from before a begin is near enough to the first tick.
         self._settle_ns = max(spec.tolerance_ns + spec.latency_ns for spec in self.streams)
         self.sync.start(self.inputs.now_ns())
-        self._patience = Patience(round(self.period_s * 1e9))
-        self.every(self.period_s, self._turn)
+        self._stall_grace = StallGrace(round(self.period_s * 1e9))
+        self.control_timer(self.period_s, self._turn)
         self.create_timer(0.2, self._look_around)
 
     def _on_reward(self, message: Float32) -> None:
@@ -159,9 +159,9 @@ class DriverNode(VgilNode):
             self._start(now, self._begin[1])
         if self._asked is not None:
             self._send(self._asked, now)
-        by = self._patience.time(now)
-        while (found := self.sync.sample(by)) is not None:
-            self._hand_over(found, now)
+        by = self._stall_grace.time(now)
+        while (tick := self.sync.sample(by)) is not None:
+            self._hand_over(tick, now)
 
     def _obey(self, request: Request, now: int) -> None:
         if request.begin:
@@ -177,17 +177,17 @@ class DriverNode(VgilNode):
         self._reward, self._success = 0.0, False
         self.loop.begin(now)
 
-    def _hand_over(self, found: Sample | Miss, now: int) -> None:
-        if isinstance(found, Sample):
+    def _hand_over(self, tick: Sample | Miss, now: int) -> None:
+        if isinstance(tick, Sample):
             self._begun = True
-            self.loop.observe(found)
+            self.loop.observe(tick)
         lost = ""
-        if isinstance(found, Miss):
+        if isinstance(tick, Miss):
             if not self._begun:  # nothing to go on from yet: begin a moment later
                 self.sync.start(now)
                 return
-            lost = "; ".join(map(self.inputs.explain, found.streams)) if found.action == "abort" else ""
-        self.turns.put(Turn(self._serial, found, self._reward, self._success, lost))
+            lost = "; ".join(map(self.inputs.explain, tick.streams)) if tick.action == "abort" else ""
+        self.turns.put(Turn(self._serial, tick, self._reward, self._success, lost))
 
     def rest(self) -> None:
         """Hold the arms where they are commanded, the base at rest; where nothing was sent yet, send nothing."""
@@ -196,16 +196,16 @@ class DriverNode(VgilNode):
         self._send(None, self.inputs.now_ns())
         self._asked = None
         self.commands.settle()
-        self.recovered("holding")
+        self.clear("holding")
 
     def _send(self, command: Command | None, now: int) -> None:
         """Judge a command (None holds), and publish it."""
         outcome = self.loop.hold(now) if command is None else self.loop.send(command, now)
         if command is not None and outcome.holding:
-            words = "; ".join(f"{i.name}: {i.reason}" for i in outcome.interventions)
-            self.trouble("holding", f"holding: {words}")
+            words = "; ".join(f"{i.name}: {i.reason}" for i in outcome.safety_events)
+            self.warn_once("holding", f"holding: {words}")
         else:
-            self.recovered("holding")
+            self.clear("holding")
         self._publish(outcome)
 
     def _publish(self, outcome: Outcome) -> None:

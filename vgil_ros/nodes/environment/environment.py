@@ -17,14 +17,14 @@ import dm_env
 import numpy as np
 
 from vgil_ros.assets import load_contract
-from vgil_ros.core.control.pipeline import ActingOptions
+from vgil_ros.core.control.pipeline import ExecutionOptions
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.frame import Frame
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.safety import Command
 from vgil_ros.core.sync import Sample
 from vgil_ros.core.timesteps import ObservationBuilder, action_spec, observation_spec
-from vgil_ros.episodes.pictures import to_millimetres, to_rgb
+from vgil_ros.episodes.image_codec import to_millimetres, to_rgb
 from vgil_ros.nodes.environment.driver import Driver
 from vgil_ros.nodes.environment.mailbox import Topics, Turn
 
@@ -34,7 +34,7 @@ STEP_TIMEOUT_S = 2.0  # a tick that does not come; a lost stream is told much ea
 class RosEnvironment(dm_env.Environment):
     """A robot, real or simulated, that is reached over its contract's topics.
 
-    Observations (float32, pictures read-only): `qpos` (D,) rad, grippers 0..1; `qvel` (D,) rad/s and `effort` (D,)
+    Observations (float32, images read-only): `qpos` (D,) rad, grippers 0..1; `qvel` (D,) rad/s and `effort` (D,)
     where the robot measures them; `images` {camera: (H, W, 3) uint8 RGB}; `depth` {camera: (H, W) uint16 mm};
     `base_vel` (2,) m/s, rad/s. Actions (D,) or, with a base, (D + 2,): targets in the units of `qpos`, then the base's
     velocity. An action beyond a limit is brought within it by `core.safety`, as a policy's would be.
@@ -51,9 +51,9 @@ class RosEnvironment(dm_env.Environment):
         reward_topic: str = "",
         success_topic: str = "",
         timeout_s: float = 10.0,
-        max_age_ms: float = ActingOptions.age_ns / 1e6,
-        watchdog_ms: float = ActingOptions.silence_ns / 1e6,
-        soft_start: float = ActingOptions.soft_start,
+        max_age_ms: float = ExecutionOptions.age_ns / 1e6,
+        watchdog_ms: float = ExecutionOptions.silence_ns / 1e6,
+        soft_start: float = ExecutionOptions.soft_start,
         domain_id: int | None = None,
     ) -> None:
         """Listen to the robot until every stream has come.
@@ -82,7 +82,7 @@ class RosEnvironment(dm_env.Environment):
         self._reset_service, self._timeout = reset_service, timeout_s
         self._action_spec = action_spec(self.layout)
         topics = Topics(reset_service, reward_topic, success_topic)
-        options = ActingOptions(
+        options = ExecutionOptions(
             silence_ns=round(watchdog_ms * 1e6), age_ns=round(max_age_ms * 1e6), soft_start=soft_start
         )
         self._driver: Driver | None = Driver(self.contract, self.layout, topics, options, domain_id)
@@ -94,8 +94,10 @@ class RosEnvironment(dm_env.Environment):
         except BaseException:
             self.close()
             raise
-        found = self._builder.observation(first.sample.payloads)
-        self._observation_spec = observation_spec(self.layout, velocity="qvel" in found, effort="effort" in found)
+        observation = self._builder.observation(first.sample.payloads)
+        self._observation_spec = observation_spec(
+            self.layout, velocity="qvel" in observation, effort="effort" in observation
+        )
 
     def reset(self) -> dm_env.TimeStep:
         """Hold the robot, have the scene reset, and return the first complete tick after it.
@@ -183,7 +185,7 @@ class RosEnvironment(dm_env.Environment):
                 turn = driver.turns.get(left)
                 if turn is None or turn.serial < serial:
                     continue
-                if isinstance(turn.found, Sample):
+                if isinstance(turn.tick, Sample):
                     return turn
                 if turn.lost:
                     raise VgilError(f"stream lost: {turn.lost}")
@@ -194,20 +196,24 @@ class RosEnvironment(dm_env.Environment):
             raise
 
     def _observe(self, sample: Sample) -> OrderedDict[str, Any]:
-        found = self._builder.observation(sample.payloads)
-        if "images" in found:
-            found["images"] = OrderedDict((name, _frozen(to_rgb(frame))) for name, frame in found["images"].items())
-        if "depth" in found:
-            found["depth"] = OrderedDict((name, _depth(frame)) for name, frame in found["depth"].items())
-        if list(found) != list(self._observation_spec):
-            raise VgilError(f"the robot now measures {list(found)}; at the start it was {list(self._observation_spec)}")
-        return found
+        observation = self._builder.observation(sample.payloads)
+        if "images" in observation:
+            observation["images"] = OrderedDict(
+                (name, _readonly(to_rgb(frame))) for name, frame in observation["images"].items()
+            )
+        if "depth" in observation:
+            observation["depth"] = OrderedDict((name, _depth(frame)) for name, frame in observation["depth"].items())
+        if list(observation) != list(self._observation_spec):
+            raise VgilError(
+                f"the robot now measures {list(observation)}; at the start it was {list(self._observation_spec)}"
+            )
+        return observation
 
 
 def _depth(frame: Frame) -> np.ndarray:
-    return _frozen(to_millimetres(frame).astype(np.uint16, copy=False))
+    return _readonly(to_millimetres(frame).astype(np.uint16, copy=False))
 
 
-def _frozen(pixels: np.ndarray) -> np.ndarray:
+def _readonly(pixels: np.ndarray) -> np.ndarray:
     pixels.flags.writeable = False
     return pixels

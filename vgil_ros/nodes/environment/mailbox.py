@@ -1,4 +1,4 @@
-"""What passes between the caller of `nodes.environment` and its ROS thread: requests in, turns out."""
+"""The mailbox between the caller of `nodes.environment` and its ROS thread: requests in, turns out."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Turn:
     """
 
     serial: int
-    found: Sample | Miss
+    tick: Sample | Miss
     reward: float
     success: bool
     lost: str = ""
@@ -35,8 +35,8 @@ class Turn:
     @property
     def sample(self) -> Sample:
         """The complete tick."""
-        assert isinstance(self.found, Sample)
-        return self.found
+        assert isinstance(self.tick, Sample)
+        return self.tick
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 
 import numpy as np
 
-from vgil_ros.core.control.requests import Answer, InferenceError, InferenceRequest, InferenceResult
+from vgil_ros.core.control.requests import InferenceError, InferenceReply, InferenceRequest, InferenceResult
 from vgil_ros.core.errors import VgilError
 
 
@@ -31,7 +31,7 @@ class InferenceWorker:
 
     def _begin(self) -> None:
         self._requests: SimpleQueue[InferenceRequest | Callable[[], None] | None] = SimpleQueue()
-        self._answers: SimpleQueue[Answer] = SimpleQueue()
+        self._results: SimpleQueue[InferenceReply] = SimpleQueue()
         self._open = False
         self.failure: str | None = None
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
@@ -54,15 +54,15 @@ class InferenceWorker:
         self._open = True
         self._requests.put(request)
 
-    def poll(self) -> list[Answer]:
+    def poll(self) -> list[InferenceReply]:
         """The answers that came since the last call."""
-        answers: list[Answer] = []
+        results: list[InferenceReply] = []
         try:
             while True:
-                answers.append(self._answers.get_nowait())
+                results.append(self._results.get_nowait())
                 self._open = False
         except Empty:
-            return answers
+            return results
 
     @property
     def busy(self) -> bool:
@@ -70,7 +70,7 @@ class InferenceWorker:
         return self._open
 
     def _run(self) -> None:
-        requests, answers = self._requests, self._answers
+        requests, results = self._requests, self._results
         try:
             while (item := requests.get()) is not None:
                 if not isinstance(item, InferenceRequest):
@@ -80,9 +80,9 @@ class InferenceWorker:
                 try:
                     chunk = self._infer(item)
                 except VgilError as error:
-                    answers.put(InferenceError(item.serial, str(error)))
+                    results.put(InferenceError(item.serial, str(error)))
                     continue
-                answers.put(InferenceResult(item.serial, chunk, time.perf_counter() - began))
+                results.put(InferenceResult(item.serial, chunk, time.perf_counter() - began))
         except BaseException as error:
             traceback.print_exc()
             self.failure = f"{type(error).__name__}: {error}"

@@ -1,8 +1,8 @@
-"""A view into serialised messages: what the recorder needs of them is read in place, pictures are never copied.
+"""A view into serialised messages: what the recorder needs of them is read in place, images are never copied.
 
 rclpy hands over the bytes of a `raw=True` subscription as the middleware received them: a four-byte encapsulation
 header, then plain CDR (OMG DDS-XTypes 7.4.1, version 1: a value is aligned to its size, counted from behind the
-header). Deserialising a 480x640 picture into a Python message costs a copy and 0.3 ms; this costs neither.
+header). Deserialising a 480x640 image into a Python message costs a copy and 0.3 ms; this costs neither.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class CdrReader:
     def __init__(self, data: bytes | memoryview) -> None:
         self.data = memoryview(data)
         if len(self.data) < 4 or self.data[0] != 0 or self.data[1] > 1:
-            found = bytes(self.data[:4]).hex()
-            raise CdrError(f"encapsulation '{found}' is unknown; allowed: plain CDR (0000 or 0001)")
+            header = bytes(self.data[:4]).hex()
+            raise CdrError(f"encapsulation '{header}' is unknown; allowed: plain CDR (0000 or 0001)")
         self.little = self.data[1] == 1
         self.at = 4
 
@@ -140,7 +140,7 @@ def read_compressed(data: bytes) -> tuple[int, Frame]:
     kind = reader.string()
     jpeg = reader.take(reader.u32()).toreadonly()
     if bytes(jpeg[:2]) != b"\xff\xd8":
-        raise CdrError(f"compressed picture of format '{kind}' is no JPEG; allowed: jpeg")
+        raise CdrError(f"compressed image of format '{kind}' is no JPEG; allowed: jpeg")
     height, width = jpeg_size(jpeg)
     return stamp, Frame(height, width, "jpeg", 0, jpeg)
 

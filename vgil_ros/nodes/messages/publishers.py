@@ -22,7 +22,7 @@ from vgil_ros.nodes.base.node import VgilNode
 from vgil_ros.nodes.messages.template import Template
 
 Encoded = list[tuple[Any, Any]]  # (publisher, message or the bytes of one)
-LAST_WORDS = 5  # holds sent as a process ends: one could be lost on its way
+FINAL_HOLDS = 5  # holds sent as a process ends: one could be lost on its way
 
 
 class RobotCommands:
@@ -44,11 +44,11 @@ class RobotCommands:
         self._base = self._publisher(Twist, base.command.topic) if base else None
         self._twist = Template(_twist, 2)
 
-    def unheard(self) -> tuple[str, ...]:
+    def missing_subscribers(self) -> tuple[str, ...]:
         """In words: command topics that nobody listens to yet. What is sent there is lost, and the next one a jump."""
         return tuple(f"nobody listens on {p.topic_name}" for p in self._publishers if not p.get_subscription_count())
 
-    def contested(self) -> tuple[str, ...]:
+    def competing_publishers(self) -> tuple[str, ...]:
         """In words: command topics on which somebody else publishes too."""
         topics = [publisher.topic_name for publisher in self._publishers]
         return tuple(f"somebody else commands {t} too" for t in topics if self._node.count_publishers(t) > 1)
@@ -88,7 +88,7 @@ class RobotCommands:
 
     def hold_and_end(self, hold: Callable[[], None]) -> None:
         """Send a hold each period for a few periods, and wait until it has arrived. Called before a process ends."""
-        for _ in range(LAST_WORDS):
+        for _ in range(FINAL_HOLDS):
             hold()
             time.sleep(self._period)
         self.settle()

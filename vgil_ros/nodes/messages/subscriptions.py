@@ -105,16 +105,16 @@ class StreamInputs:
             self._well(spec.name, now)
 
     def _well(self, stream: str, now_ns: int) -> None:
-        """A good message ends a trouble after a while: bad ones among good ones must not flood the log."""
+        """A good message clears a warning after a while: bad ones among good ones must not flood the log."""
         _, last_ns = self._refused.get(stream, ("", now_ns))
         if not 0 <= now_ns - last_ns <= QUIET_NS:
             del self._refused[stream]
-            self._node.recovered(stream)
+            self._node.clear(stream)
 
     def _refuse(self, stream: str, message: str) -> None:
         named = message if message.startswith(stream) else f"{stream}: {message}"
         self._refused[stream] = (named, self.now_ns())
-        self._node.trouble(stream, named)
+        self._node.warn_once(stream, named)
 
     def now_ns(self) -> int:
         """The node's clock, which follows /clock where use_sim_time is set."""
@@ -143,11 +143,11 @@ class StreamInputs:
             return f"{miss.stream}: {topic} is {', '.join(sorted(kinds))}; allowed: {self.types[miss.stream]}"
         return f"{miss.stream}: nothing received on {topic} (it has a publisher)"
 
-    def doubled(self) -> tuple[str, ...]:
+    def duplicate_publishers(self) -> tuple[str, ...]:
         """In words: topics with more than one publisher, whose messages would mix."""
-        found = []
+        topics = []
         for spec in self._sync.streams:
             count = self._node.count_publishers(spec.topic)
             if count > 1:
-                found.append(f"{spec.name}: {count} publishers on {spec.topic}; allowed: one")
-        return tuple(found)
+                topics.append(f"{spec.name}: {count} publishers on {spec.topic}; allowed: one")
+        return tuple(topics)

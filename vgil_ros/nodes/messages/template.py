@@ -35,8 +35,8 @@ class Template:
         marks = [MARKS * (k + 1) for k in range(count)]
         self._bytes = bytearray(serialize_message(make(marks, STAMP_MARK_NS)))
         self._order = "<" if self._bytes[1] & 1 else ">"
-        found = [self._find(struct.pack(f"{self._order}d", mark)) for mark in marks]
-        self._runs = [(at, struct.Struct(f"{self._order}{size}d")) for at, size in _runs(found)]
+        places = [self._find(struct.pack(f"{self._order}d", mark)) for mark in marks]
+        self._runs = [(at, struct.Struct(f"{self._order}{size}d")) for at, size in _runs(places)]
         mark = struct.pack(f"{self._order}iI", *divmod(STAMP_MARK_NS, SECOND))
         self._stamp = struct.Struct(f"{self._order}iI")
         self._stamp_at = self._find(mark) if mark in self._bytes else None

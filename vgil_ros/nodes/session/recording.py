@@ -17,7 +17,7 @@ from vgil_ros.core.layout import Layout
 from vgil_ros.core.safety import Command
 from vgil_ros.core.streams import StreamSpec
 from vgil_ros.core.sync import Sample
-from vgil_ros.core.timesteps import ObservationBuilder, Row, RowBuilder
+from vgil_ros.core.timesteps import EpisodeRow, ObservationBuilder, RowBuilder
 from vgil_ros.episodes.errors import Overrun
 from vgil_ros.episodes.meta import EpisodeMeta
 from vgil_ros.episodes.writer import EpisodeWriter
@@ -69,7 +69,7 @@ class EpisodeSink:
         if row is not None:
             self._append(row)
 
-    def _append(self, row: Row) -> None:
+    def _append(self, row: EpisodeRow) -> None:
         if self._writer is None:
             self._writer = self._make_writer(row)
         try:
@@ -84,7 +84,7 @@ class EpisodeSink:
             if row.action is None or self._writer.overruns > self.recording.contract.sync.max_hold:
                 raise
 
-    def _make_writer(self, row: Row) -> EpisodeWriter:
+    def _make_writer(self, row: EpisodeRow) -> EpisodeWriter:
         r = self.recording
         meta = EpisodeMeta.from_contract(
             r.contract,
@@ -181,7 +181,7 @@ class RolloutSink:
         try:
             self._sink.push(sample, 0.0, action)
         except VgilError as error:
-            self._node.trouble("rollout", f"the rollout is recorded no further: {error}")
+            self._node.warn_once("rollout", f"the rollout is recorded no further: {error}")
 
     def close(self, success: bool | None) -> Future[Path | None]:
         """Save it; the future gives its file, None where nothing is recorded."""

@@ -32,7 +32,7 @@ class SceneReset:
             return False
         ready = self._client.service_is_ready()
         if not ready:
-            self._node.trouble("reset", f"waiting for the service {self._client.srv_name}")
+            self._node.warn_once("reset", f"waiting for the service {self._client.srv_name}")
         future = self._client.call_async(Trigger.Request()) if ready else Future()
         self._asked = (future, self._node.now_ns() + (TIMEOUT_NS if ready else ABSENT_NS))
         return True
@@ -47,7 +47,7 @@ class SceneReset:
             response: Any = future.result()
             if not response.success:
                 self._node.get_logger().error(f"{self._client.srv_name} refused: {response.message}")
-            self._node.recovered("reset")
+            self._node.clear("reset")
             return True
         if now > deadline:
             self.ask()

@@ -1,4 +1,4 @@
-"""What recorder and policy share: a session of episodes over synchronised streams, worked by services and time."""
+"""The base of recorder and policy: a session of episodes over synchronised streams, worked by services and time."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from std_srvs.srv import Trigger
 from vgil_ros.assets import load_contract
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import Layout
-from vgil_ros.core.session import Command, Effect, Reply, Session, State
+from vgil_ros.core.session import Effect, Reply, Session, SessionCommand, SessionState
 from vgil_ros.core.streams import StreamSpec, streams_of
 from vgil_ros.core.sync import Miss, Sample, Synchronizer
-from vgil_ros.core.sync.patience import Patience
+from vgil_ros.core.sync.stall_grace import StallGrace
 from vgil_ros.nodes.base import status
 from vgil_ros.nodes.base.node import VgilNode
 from vgil_ros.nodes.messages.subscriptions import StreamInputs
@@ -55,16 +55,16 @@ class SessionNode(VgilNode):
         self._waiting_for = ("", 0)  # what was said last, and when
         self.closing = EpisodeClosing(self)
         self._counts = True  # whether the episode at hand counts as one
-        self._hear_success(self.declare("success_topic", ""))
+        self._subscribe_success(self.declare("success_topic", ""))
         self.scene = SceneReset(self, self.declare("reset_service", ""))
         self._time_runs = False
         period_s = 1.0 / (rate_factor * self.contract.rate_hz)
-        self._patience = Patience(round(period_s * 1e9))
-        self.every(period_s, self.step)
-        self.chore(0.2, self._publish_status)
-        self.chore(0.5, self._look_around)
-        self._seen_ns = 0
-        self.chore(0.5, self._watch_clock)
+        self._stall_grace = StallGrace(round(period_s * 1e9))
+        self.control_timer(period_s, self.step)
+        self.background_timer(0.2, self._publish_status)
+        self.background_timer(0.5, self._look_around)
+        self._last_clock_ns = 0
+        self.background_timer(0.5, self._watch_clock)
 
     def choose_streams(self) -> tuple[StreamSpec, ...]:
         """The streams to synchronise: all of the robot's."""
@@ -75,7 +75,7 @@ class SessionNode(VgilNode):
         """An episode begins."""
 
     @abstractmethod
-    def take(self, found: Sample | Miss) -> None:
+    def take(self, tick: Sample | Miss) -> None:
         """A tick of a running episode."""
 
     @abstractmethod
@@ -114,24 +114,24 @@ class SessionNode(VgilNode):
             raise VgilError(f"parameter {name} is {value}; allowed: {low:g} to {high:g}")
         return value
 
-    def _hear_success(self, topic: str) -> None:
-        def hear(message: Bool) -> None:
+    def _subscribe_success(self, topic: str) -> None:
+        def callback(message: Bool) -> None:
             self.success = message.data
 
         if topic:
-            self.create_subscription(Bool, topic, hear, 10)
+            self.create_subscription(Bool, topic, callback, 10)
 
-    def serve(self, name: str, command: Command) -> None:
+    def serve(self, name: str, command: SessionCommand) -> None:
         """Offer a command as a service `/NODE/NAME` (std_srvs/Trigger)."""
 
-        def answer(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        def callback(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
             reply = self.command(command)
             response.success, response.message = reply.ok, reply.message
             return response
 
-        self.create_service(Trigger, f"/{self.get_name()}/{name}", answer)
+        self.create_service(Trigger, f"/{self.get_name()}/{name}", callback)
 
-    def command(self, command: Command) -> Reply:
+    def command(self, command: SessionCommand) -> Reply:
         """Take an operator's command, whichever way it came."""
         reply = self.session.command(command, self.not_ready())
         if reply.ok:  # two lines: rclpy refuses a second severity from one
@@ -148,13 +148,13 @@ class SessionNode(VgilNode):
     def interrupted(self) -> None:
         """Ctrl-C: end well, by saving or discarding as asked; a second one ends at once."""
         self._interrupts += 1
-        if self.session.state is State.DONE or self._interrupts > 1:
+        if self.session.state is SessionState.DONE or self._interrupts > 1:
             self.finish()
 
     def _watch_clock(self) -> None:
         """Where /clock stands still no step is ever due, and one that was told to end would wait for it."""
-        before, self._seen_ns = self._seen_ns, self.now_ns()
-        if self._interrupts and before == self._seen_ns:
+        before, self._last_clock_ns = self._last_clock_ns, self.now_ns()
+        if self._interrupts and before == self._last_clock_ns:
             self.get_logger().info("quitting: the clock stands still")
             self.finish()
 
@@ -167,32 +167,32 @@ class SessionNode(VgilNode):
             self.sync.start(now)
             self._time_runs = True
         if self._interrupts and not self.session.quitting:
-            self.command(Command.QUIT)
-        by = self._patience.time(now)
-        while (found := self.sync.sample(by)) is not None:
-            if isinstance(found, Sample):
-                self.skew.add(found)
-            if self.session.state is State.RECORDING:
-                self.take(found)
+            self.command(SessionCommand.QUIT)
+        by = self._stall_grace.time(now)
+        while (tick := self.sync.sample(by)) is not None:
+            if isinstance(tick, Sample):
+                self.skew.add(tick)
+            if self.session.state is SessionState.RECORDING:
+                self.take(tick)
         self._watch_reset(now)
         self._watch_closing(now)
-        if self.session.state is not State.WAITING:
+        if self.session.state is not SessionState.WAITING:
             self._waiting_since = now
-        if self.session.state in (State.IDLE, State.PAUSE, State.WAITING):
+        if self.session.state in (SessionState.IDLE, SessionState.PAUSE, SessionState.WAITING):
             missing = self.not_ready()
             if missing and now - self._waiting_since > PATIENCE_NS:
                 self._say_waiting(f"waiting for: {'; '.join(missing)}", now)
             elif not missing:
-                self.recovered("waiting")
+                self.clear("waiting")
             self._do(self.session.advance(now, missing))
 
     def _say_waiting(self, words: str, now: int) -> None:
         """Warn of what is waited for, and again when that changes: a topic may turn out to be of another type."""
         shape = re.sub(r"\d+", "", words)  # ages and rates change all the time
         if shape != self._waiting_for[0] and not 0 <= now - self._waiting_for[1] < SAY_AGAIN_NS:
-            self._troubles.pop("waiting", None)
+            self._active_warnings.pop("waiting", None)
             self._waiting_for = (shape, now)
-        self.trouble("waiting", words)
+        self.warn_once("waiting", words)
 
     def abort(self) -> None:
         """End an episode that cannot go on; it is kept but does not count."""
@@ -221,7 +221,7 @@ class SessionNode(VgilNode):
 
     def _watch_reset(self, now: int) -> None:
         if self.scene.answered(now):
-            self.sync.start(now, fresh_ns=now + self.contract.period_ns)  # a picture of the old scene may be on its way
+            self.sync.start(now, fresh_ns=now + self.contract.period_ns)  # an image of the old scene may be on its way
             self.session.prepared()
 
     def _close(self, *, keep: bool) -> None:
@@ -232,21 +232,21 @@ class SessionNode(VgilNode):
             return
         saved = self.closing.take(self.success)
         self._do(self.session.closed(now, saved=saved and self._counts))
-        if self.session.state is State.PAUSE and self.session.pause_ns:
+        if self.session.state is SessionState.PAUSE and self.session.pause_ns:
             self.get_logger().info(f"next episode in {self.session.pause_ns / 1e9:.0f} s: reset the scene")
 
     def _look_around(self) -> None:
-        if doubled := self.inputs.doubled():
-            self.trouble("publishers", "; ".join(doubled))
+        if duplicate_publishers := self.inputs.duplicate_publishers():
+            self.warn_once("publishers", "; ".join(duplicate_publishers))
         else:
-            self.recovered("publishers")
+            self.clear("publishers")
 
     def _publish_status(self) -> None:
         now = self.now_ns()
-        waits = self.session.state in (State.IDLE, State.PAUSE, State.WAITING)
+        waits = self.session.state in (SessionState.IDLE, SessionState.PAUSE, SessionState.WAITING)
         missing = self.inputs.missing(now)
         hindered = self.not_ready() if waits else ()  # what `start` would answer
-        troubles = [words for key, words in self._troubles.items() if not (hindered and key == "waiting")]
+        active_warnings = [words for key, words in self._active_warnings.items() if not (hindered and key == "waiting")]
         values: dict[str, object] = {
             "state": self.session.state.value,
             "robot": self.contract.name,
@@ -257,13 +257,13 @@ class SessionNode(VgilNode):
         values |= self.figures()
         values |= {f"rate {s.name} [Hz]": f"{self.inputs.rate(s.name, now):.0f}" for s in self.streams}
         values |= self.skew.figures()
-        named = dict.fromkeys((*missing, *hindered, *troubles))
-        words = "; ".join(named) or self.session.words(now)
+        named = dict.fromkeys((*missing, *hindered, *active_warnings))
+        words = "; ".join(named) or self.session.summary(now)
         level = status.ERROR if missing else status.WARN if named else status.OK
         self.status.publish(level, words, values)
 
     def on_shutdown(self) -> None:
         """An episode is closed before the process ends, also where it was told twice to end, or a callback failed."""
-        if self.session.state is State.RECORDING:
+        if self.session.state is SessionState.RECORDING:
             self._close(keep=self.session.save_on_quit)
         self.closing.wait()

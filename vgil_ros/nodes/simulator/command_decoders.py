@@ -78,16 +78,16 @@ def _interbotix(arm: Arm) -> list[CommandInput]:
     columns = [arm.joints.index(joint) for joint in group]
 
     def take_group(message: Any, held: np.ndarray) -> np.ndarray:
-        found = held.copy()
-        found[columns] = _read(arm, group, message.cmd, group)
-        return found
+        position = held.copy()
+        position[columns] = _read(arm, group, message.cmd, group)
+        return position
 
     def take_single(message: Any, held: np.ndarray) -> np.ndarray:
         if message.name not in arm.joints:
             raise CommandMessageError(f"{arm.name}/command: joint '{message.name}'; allowed: {list(arm.joints)}")
-        found = held.copy()
-        found[arm.joints.index(message.name)] = _read(arm, [message.name], [message.cmd], (message.name,))[0]
-        return found
+        position = held.copy()
+        position[arm.joints.index(message.name)] = _read(arm, [message.name], [message.cmd], (message.name,))[0]
+        return position
 
     sibling = arm.command.topic.rsplit("/", 1)[0] + "/joint_single"
     return [

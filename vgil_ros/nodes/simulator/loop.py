@@ -1,4 +1,4 @@
-"""The simulator's two clocks: the loop that keeps to deadlines, and the thread that makes the pictures."""
+"""The simulator's two clocks: the loop that keeps to deadlines, and the thread that makes the images."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ class Pacer:
 
 
 class CameraThread:
-    """Makes pictures of snapshots of the world, beside the physics.
+    """Makes images of snapshots of the world, beside the physics.
 
     Args:
         robot: whose cameras these are.
-        publish: called in this thread with camera name, picture (H, W, 3) uint8 RGB and stamp (ns).
-        lossless: `submit` waits until the last snapshot's pictures are published; otherwise that one is replaced.
+        publish: called in this thread with camera name, image (H, W, 3) uint8 RGB and stamp (ns).
+        lossless: `submit` waits until the last snapshot's images are published; otherwise that one is replaced.
 
     Raises:
         GraphicsError: where the machine has no usable OpenGL.
@@ -73,7 +73,7 @@ class CameraThread:
         self._cameras: Sequence[str] = [camera.name for camera in robot.contract.cameras]
         self._waiting, self._drawing = (mujoco.MjData(robot.model) for _ in range(2))
         self._stamp: int | None = None
-        self._busy = False  # pictures of the last snapshot are not all published yet
+        self._busy = False  # images of the last snapshot are not all published yet
         self._change = threading.Condition()
         self._error: BaseException | None = None
         self._ready = threading.Event()
@@ -86,7 +86,7 @@ class CameraThread:
             raise self._error
 
     def submit(self, data: Any, stamp: int) -> None:
-        """Ask for pictures of `data`, which is copied.
+        """Ask for images of `data`, which is copied.
 
         Raises:
             Exception: what ended the thread, if something has.

@@ -1,4 +1,4 @@
-"""What a policy is about to do, for RViz and plots: the coming actions, and the grippers' path through them."""
+"""Publisher of the coming actions, and of the grippers' path through them, for RViz and plots."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from visualization_msgs.msg import Marker, MarkerArray
 
 from vgil_ros.core.contract import Arm
-from vgil_ros.core.control.pipeline import Actor
+from vgil_ros.core.control.pipeline import ActionPipeline
 from vgil_ros.core.layout import Layout
 from vgil_ros.nodes.base.node import VgilNode
 from vgil_ros.robots.arm_model import ArmModel
@@ -25,19 +25,19 @@ COLORS = ((1.0, 0.55, 0.1, 0.9), (0.2, 0.6, 1.0, 0.9))
 class ChunkView:
     """Publishes /policy/action_chunk and /policy/markers five times a second, while somebody listens."""
 
-    def __init__(self, node: VgilNode, layout: Layout, actor: Actor, period_s: float) -> None:
-        self._node, self._layout, self._actor, self._period = node, layout, actor, period_s
+    def __init__(self, node: VgilNode, layout: Layout, pipeline: ActionPipeline, period_s: float) -> None:
+        self._node, self._layout, self._pipeline, self._period = node, layout, pipeline, period_s
         self._chunk = node.create_publisher(JointTrajectory, "/policy/action_chunk", 2)
         self._markers = node.create_publisher(MarkerArray, "/policy/markers", 2)
         self._models = [_model(arm.arm) for arm in layout.arms]
         self.tick: int | None = None  # the next tick, None while nothing is being played
         self.stamp_ns = 0  # its time
-        node.chore(0.2, self._publish)
+        node.background_timer(0.2, self._publish)
 
     def _publish(self) -> None:
         if self.tick is None or not (self._chunk.get_subscription_count() or self._markers.get_subscription_count()):
             return
-        coming = self._actor.executor.coming(self.tick)
+        coming = self._pipeline.executor.coming(self.tick)
         if len(coming) == 0:
             return
         if self._chunk.get_subscription_count():
@@ -58,7 +58,7 @@ class ChunkView:
 
     def _paths(self, coming: np.ndarray) -> list[Marker]:
         commands = [self._layout.commands(action) for action in coming[::EVERY]]
-        found = []
+        markers = []
         for i, (arm, model) in enumerate(zip(self._layout.arms, self._models, strict=True)):
             if model is None:
                 continue
@@ -70,8 +70,8 @@ class ChunkView:
             marker.color.r, marker.color.g, marker.color.b, marker.color.a = COLORS[i % len(COLORS)]
             tips = [model.kinematics.forward(model.named(command[i]))[TIP][:3, 3] for command in commands]
             marker.points = [Point(x=float(x), y=float(y), z=float(z)) for x, y, z in tips]
-            found.append(marker)
-        return found
+            markers.append(marker)
+        return markers
 
 
 def _model(arm: Arm) -> ArmModel | None:

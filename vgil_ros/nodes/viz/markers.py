@@ -35,13 +35,13 @@ def arm_links(model: ArmModel, positions: Mapping[str, float], *, fresh: bool) -
         fresh: False draws the arm faintly, because its state is old or was never heard.
     """
     alpha = 1.0 if fresh else 0.25
-    found = []
+    markers = []
     for i, (visual, xyz, quat_xyzw) in enumerate(model.link_poses(positions)):
         marker = _marker(model.arm.name, i, _KINDS[visual.kind], xyz, visual.rgba[:3], visual.rgba[3] * alpha)
         marker.pose.orientation = Quaternion(**dict(zip("xyzw", quat_xyzw.tolist(), strict=True)))
         marker.scale = Vector3(**dict(zip("xyz", _scale(visual), strict=True)))
-        found.append(marker)
-    return found
+        markers.append(marker)
+    return markers
 
 
 def arm_text(arm: Arm, positions: Mapping[str, float], *, fresh: bool) -> Marker:

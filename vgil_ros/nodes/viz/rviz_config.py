@@ -1,4 +1,4 @@
-"""RViz' configuration: the one in config/rviz, with the pictures of the robot at hand."""
+"""RViz' configuration: the one in config/rviz, with the images of the robot at hand."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _IMAGE = "rviz_default_plugins/Image"
 
 
 def template() -> Path:
-    """The configuration that comes with the package; its pictures are those of `sim_aloha`."""
+    """The configuration that comes with the package; its images are those of `sim_aloha`."""
     return share_dir() / "config" / "rviz" / "vgil.rviz"
 
 
@@ -40,14 +40,14 @@ def config_for(contract: Contract, text: str) -> dict[str, Any]:
     config: dict[str, Any] = yaml.safe_load(text)
     displays = config["Visualization Manager"]["Displays"]
     pattern = next(display for display in displays if display["Class"] == _IMAGE)
-    pictures = []
+    images = []
     for camera in contract.cameras:
         display = deepcopy(pattern)
         display["Name"] = camera.name
         display["Topic"]["Value"] = camera.topic
-        pictures.append(display)
+        images.append(display)
     rest = [display for display in displays if display["Class"] != _IMAGE]
-    config["Visualization Manager"]["Displays"] = rest + pictures
+    config["Visualization Manager"]["Displays"] = rest + images
     return config
 
 

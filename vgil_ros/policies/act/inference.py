@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vgil_ros.policies.base import FastPath
+from vgil_ros.policies.base import InferenceModule
 from vgil_ros.policies.inference.backbone import FastImages
 from vgil_ros.policies.inference.onednn import FusedLinear, attend
 from vgil_ros.policies.nn.backbones import grid_size
@@ -160,7 +160,7 @@ if TYPE_CHECKING:
 Size = tuple[int, int]
 
 
-class ActFastPath(FastPath):
+class ActInferenceModule(InferenceModule):
     """Folded weights and kept constants of an ACT policy, on the policy's device. Later changes to it are not seen.
 
     Left out: the CVAE encoder (the latent is zero) and the padding head. Folded: scaling of pixels, state and actions,
@@ -187,15 +187,15 @@ class ActFastPath(FastPath):
         self._parts: dict[tuple[Size, ...], tuple[FastEncoder, FastDecoder]] = {}
 
     def __call__(self, qpos: Tensor, images: list[Tensor]) -> Tensor:
-        """See `FastPath`."""
+        """See `InferenceModule`."""
         encoder, decoder = self._stack(tuple((int(i.shape[0]), int(i.shape[1])) for i in images))
         state = torch.addmv(self._state_bias, self._state_weight, qpos)[None].to(self._dtype)
-        tokens = torch.cat([self._latent, state, *self._shown(images)])
+        tokens = torch.cat([self._latent, state, *self._image_tokens(images)])
         out = decoder(encoder(tokens)).to(torch.float32)
         return torch.addmm(self._head_bias, out, self._head_weight.t())
 
-    def _shown(self, images: list[Tensor]) -> list[Tensor]:
-        """Pictures (H, W, 3) -> tokens (h * w, D) of each camera."""
+    def _image_tokens(self, images: list[Tensor]) -> list[Tensor]:
+        """Images (H, W, 3) -> tokens (h * w, D) of each camera."""
         return self._images(images)
 
     def tune(self, qpos: Tensor, images: list[Tensor]) -> None:
@@ -204,7 +204,7 @@ class ActFastPath(FastPath):
             self._images.tune(images)
 
     def _stack(self, sizes: tuple[Size, ...]) -> tuple[FastEncoder, FastDecoder]:
-        """Encoder and decoder with the positions for these picture sizes; they are built once."""
+        """Encoder and decoder with the positions for these image sizes; they are built once."""
         if sizes not in self._parts:
             model, device = self._model, self._latent.device
             pos = [model.token_pos.weight]

@@ -55,7 +55,7 @@ class ActOutput:
 
 
 class ActModel(nn.Module):
-    """Picture features of every camera, a latent and the state go into the encoder; queries read out the actions."""
+    """Image features of every camera, a latent and the state go into the encoder; queries read out the actions."""
 
     def __init__(self, config: ActConfig) -> None:
         super().__init__()

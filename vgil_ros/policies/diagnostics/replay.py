@@ -1,4 +1,5 @@
-"""How well a policy's chunks match a recorded episode. NumPy alone; who reads and predicts is given from outside."""
+"""Comparison of a policy's chunks with a recorded episode. NumPy alone; who reads and predicts is given from
+outside."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ class ReplayMetrics:
         l1_constant: what always saying the episode's median action would score; a policy that saw its own training
             robot is far below.
         predictions: how many chunks were compared.
-        suspicion: a question for the user where the numbers look wrong, else None.
+        suspicion: a hint for the user where the numbers look wrong, else None.
     """
 
     names: tuple[str, ...]
@@ -123,15 +124,15 @@ def diagnose(predict: Predict, observations: Sequence[Observation], actions: Seq
         return float(np.mean(errors))
 
     straight = score(lambda observation: observation)
-    found = [Hypothesis("red and blue swapped", score(_swap_colours), straight)]
+    hypotheses = [Hypothesis("red and blue swapped", score(_swap_colours), straight)]
     names = list(observations[0]["images"])
     for order in itertools.islice(itertools.permutations(names), 1, MAX_ORDERS):
         shapes = [observations[0]["images"][name].shape for name in names]
         if shapes != [observations[0]["images"][name].shape for name in order]:
             continue
         label = ", ".join(f"{name} <- {other}" for name, other in zip(names, order, strict=True) if name != other)
-        found.append(Hypothesis(f"cameras: {label}", score(_reorder(names, order)), straight))
-    return sorted(found, key=lambda hypothesis: hypothesis.l1)
+        hypotheses.append(Hypothesis(f"cameras: {label}", score(_reorder(names, order)), straight))
+    return sorted(hypotheses, key=lambda hypothesis: hypothesis.l1)
 
 
 def _check(chunks: np.ndarray, starts: Sequence[int], actions: np.ndarray, names: Sequence[str]) -> None:
@@ -171,7 +172,7 @@ def _reorder(names: Sequence[str], order: Sequence[str]) -> Callable[[Observatio
 def _alter_images(
     observation: Observation, change: Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 ) -> Observation:
-    """Change the pictures of an observation and those of its past alike."""
+    """Change the images of an observation and those of its past alike."""
     out = {**observation, "images": change(observation["images"])}
     if "past" in observation:
         out["past"] = {**observation["past"], "images": change(observation["past"]["images"])}

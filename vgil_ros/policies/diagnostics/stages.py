@@ -1,4 +1,4 @@
-"""What one side of a comparison does otherwise than its own description says, and the two otherwise than each other.
+"""Faults of one side of a comparison against its own description, and of the two against each other.
 
 From noise to actions: whether what a policy asked of its field, and what came out, is what the solver promises.
 
@@ -96,13 +96,13 @@ def _same_way(trace: Trace, asked: Sequence[tuple[float, Tensor]]) -> bool:
     return all(close(call.x, x) for call, (_, x) in zip(trace.calls, asked, strict=True))
 
 
-def _alike(found: Sequence[float], promised: Sequence[float]) -> bool:
-    return len(found) == len(promised) and all(abs(a - b) < 1e-4 for a, b in zip(found, promised, strict=True))
+def _alike(times: Sequence[float], promised: Sequence[float]) -> bool:
+    return len(times) == len(promised) and all(abs(a - b) < 1e-4 for a, b in zip(times, promised, strict=True))
 
 
 def _list(times: Sequence[float]) -> str:
-    shown = [f"{t:.3g}" for t in times[:4]]
-    return ", ".join(shown) + (f", ... {times[-1]:.3g} ({len(times)})" if len(times) > 4 else "")
+    first = [f"{t:.3g}" for t in times[:4]]
+    return ", ".join(first) + (f", ... {times[-1]:.3g} ({len(times)})" if len(times) > 4 else "")
 
 
 STAGES = ("mode", "noise", "images", "normalizer", "padding", "time_grid", "direction", "sign")
@@ -132,41 +132,41 @@ class Side:
 
 def faults_of(side: Side) -> Faults:
     """Hold one policy against its own description: {stage: words}, for stages at fault alone."""
-    found: Faults = {}
-    _note(found, "mode", _mode(side))
+    faults: Faults = {}
+    _note(faults, "mode", _mode(side))
     for one in side.passes:
-        _note(found, "noise", _given_noise(one))
-    _note(found, "noise", _drawn_noise(side.drawn))
+        _note(faults, "noise", _given_noise(one))
+    _note(faults, "noise", _drawn_noise(side.drawn))
     for one in side.passes:
-        _note(found, "images", _images(side.policy, one))
+        _note(faults, "images", _images(side.policy, one))
         for stage, words in _state(side.policy, one).items():
-            _note(found, stage, words)
+            _note(faults, stage, words)
         if one.trace.state is None:
-            _note(found, "normalizer", f"nothing reached the network: {one.trace.error}")
+            _note(faults, "normalizer", f"nothing reached the network: {one.trace.error}")
             continue
         steps = faults_of_steps(side.policy, one.trace)
         for stage, words in (steps or faults_after(side.policy, one.trace)).items():
-            if "noise" not in found or one.trace.error is None:  # a field that fails on wrong noise fails for that
-                _note(found, stage, words)
-    return found
+            if "noise" not in faults or one.trace.error is None:  # a field that fails on wrong noise fails for that
+                _note(faults, stage, words)
+    return faults
 
 
 def faults_of_pair(teacher: Side, student: Side) -> Faults:
     """Hold two policies against each other, of which each may do what its own description says."""
-    found: Faults = {}
+    faults: Faults = {}
     for ours, theirs in zip(teacher.passes, student.passes, strict=True):
         for index, (one, other) in enumerate(zip(ours.trace.images, theirs.trace.images, strict=False)):
             if not close(one, other):
                 name = teacher.policy.config.camera_names[index]
-                _note(found, "images", f"{name}: the teacher sees {spans(one)}, the student {spans(other)}")
-    _note(found, "normalizer", _statistics(teacher.policy, student.policy))
-    _note(found, "sign", _mirrored(teacher, student))
-    return found
+                _note(faults, "images", f"{name}: the teacher sees {spans(one)}, the student {spans(other)}")
+    _note(faults, "normalizer", _statistics(teacher.policy, student.policy))
+    _note(faults, "sign", _mirrored(teacher, student))
+    return faults
 
 
-def _note(found: Faults, stage: str, words: str | None) -> None:
+def _note(faults: Faults, stage: str, words: str | None) -> None:
     if words is not None:
-        found.setdefault(stage, words)
+        faults.setdefault(stage, words)
 
 
 def _mode(side: Side) -> str | None:
@@ -215,40 +215,40 @@ def _images(policy: FlowMatchingPolicy, one: Pass) -> str | None:
         return None
     names = policy.config.camera_names
     if len(one.trace.images) != len(names):
-        return f"the network sees {len(one.trace.images)} pictures, promised are {len(names)}"
-    for index, (name, found) in enumerate(zip(names, one.trace.images, strict=True)):
+        return f"the network sees {len(one.trace.images)} images, promised are {len(names)}"
+    for index, (name, image) in enumerate(zip(names, one.trace.images, strict=True)):
         raw = to_tensor(one.observation["images"][name], policy.device)
         promised = policy.normalizer.normalize_images(raw, index)
-        if found.shape != promised.shape:
-            return f"{name}: shape {tuple(found.shape)}, promised {tuple(promised.shape)}"
-        if not close(found, promised):
+        if image.shape != promised.shape:
+            return f"{name}: shape {tuple(image.shape)}, promised {tuple(promised.shape)}"
+        if not close(image, promised):
             centred = promised - promised.mean(dim=(0, 2, 3), keepdim=True)
-            gain = float((found * centred).sum() / centred.square().sum().clamp(min=1e-12))
-            return f"{name}: the network sees {spans(found)}, promised {spans(promised)}: contrast {gain:.3g} of it"
+            gain = float((image * centred).sum() / centred.square().sum().clamp(min=1e-12))
+            return f"{name}: the network sees {spans(image)}, promised {spans(promised)}: contrast {gain:.3g} of it"
     return None
 
 
 def _state(policy: FlowMatchingPolicy, one: Pass) -> Faults:
-    """What the network was told of the joints."""
-    found, config = one.trace.state, policy.config
-    if found is None:
+    """The joints as the network got them."""
+    state, config = one.trace.state, policy.config
+    if state is None:
         return {}
-    if found.shape[-1] != config.padded_dim:
-        return {"padding": f"the state is {found.shape[-1]} wide, promised {config.padded_dim}"}
-    if bool(found[:, config.state_dim :].any()):
+    if state.shape[-1] != config.padded_dim:
+        return {"padding": f"the state is {state.shape[-1]} wide, promised {config.padded_dim}"}
+    if bool(state[:, config.state_dim :].any()):
         return {"padding": f"the state holds values behind its {config.state_dim} joints, promised are zeros"}
     qpos = to_tensor(one.observation["qpos"], policy.device).to(torch.float32)
     normalise = policy.normalizer.qpos
-    promised, found = normalise(qpos), found[:, : config.state_dim]
-    wrong = [j for j in range(config.state_dim) if not close(found[:, j], promised[:, j])]
+    promised, state = normalise(qpos), state[:, : config.state_dim]
+    wrong = [j for j in range(config.state_dim) if not close(state[:, j], promised[:, j])]
     if not wrong:
         return {}
     for mirror in (normalise(-qpos), -promised):
-        if close(found[:, wrong], mirror[:, wrong]):
+        if close(state[:, wrong], mirror[:, wrong]):
             return {"sign": f"state of {joints(config, wrong)} is turned round on its way in"}
-    words = f"state of {joints(config, wrong)} is off by up to {far(found, promised):.2g}"
+    words = f"state of {joints(config, wrong)} is off by up to {far(state, promised):.2g}"
     for name, other in (("not normalised", qpos), ("normalised twice", normalise(promised))):
-        if close(found, other):
+        if close(state, other):
             words = f"the state is {name}"
     return {"normalizer": words}
 
@@ -282,5 +282,5 @@ def _mirrored(teacher: Side, student: Side) -> str | None:
 
 
 def _where(mask: Tensor) -> list[int]:
-    found: Iterable[int] = torch.nonzero(mask).flatten().tolist()
-    return list(found)
+    places: Iterable[int] = torch.nonzero(mask).flatten().tolist()
+    return list(places)

@@ -1,4 +1,4 @@
-"""How straight a policy's paths are: a straight one can be walked in a single step."""
+"""Straightness of a policy's paths: a straight one can be walked in a single step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 FINE_STEPS = 20
 
 
-def bend(velocities: Sequence[Tensor], start: Tensor, end: Tensor) -> float:
+def path_straightness(velocities: Sequence[Tensor], start: Tensor, end: Tensor) -> float:
     """Mean over the path of |v - (x1 - x0)|^2, divided by the mean of |x1 - x0|^2 (Liu et al. 2022, section 2.2).
 
     Args:
@@ -29,22 +29,23 @@ def bend(velocities: Sequence[Tensor], start: Tensor, end: Tensor) -> float:
 
 @torch.no_grad()
 def straightness(policy: FlowMatchingPolicy, observations: Sequence[Mapping[str, Any]], seed: int = 0) -> float | None:
-    """Give `bend` on a fine grid, whatever the policy's own steps; the mean over observations, None where it fails."""
-    found: list[float] = []
+    """Give `path_straightness` on a fine grid, whatever the policy's own steps; the mean over observations, None where
+    it fails."""
+    values: list[float] = []
     for number, observation in enumerate(observations):
         batch, config = len(observation["qpos"]), policy.config
         generator = torch.Generator().manual_seed(seed + number)
         noise = torch.randn(batch, config.chunk_size, config.padded_dim, generator=generator).to(policy.device)
-        seen: list[Tensor] = []
+        velocities: list[Tensor] = []
         try:
             field = policy.velocity(policy.encode(observation))
 
-            def noted(x: Tensor, t: Tensor, field: Any = field, seen: list[Tensor] = seen) -> Tensor:
-                seen.append(field(x, t).to(torch.float32))
-                return seen[-1]
+            def noted(x: Tensor, t: Tensor, field: Any = field, velocities: list[Tensor] = velocities) -> Tensor:
+                velocities.append(field(x, t).to(torch.float32))
+                return velocities[-1]
 
             end = integrate(noted, noise, FINE_STEPS)
         except Exception:  # a faulty policy: the comparison says what is wrong with it
             return None
-        found.append(bend(seen, noise, end))
-    return sum(found) / len(found)
+        values.append(path_straightness(velocities, noise, end))
+    return sum(values) / len(values)

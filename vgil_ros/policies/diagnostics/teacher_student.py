@@ -1,4 +1,4 @@
-"""Where do a teacher and its student part? Both are run on the same observations and the same noise, and each is held
+"""Comparison of a teacher and its student. Both are run on the same observations and the same noise, and each is held
 against what its own description promises and against the other, stage by stage in the order in which things happen.
 """
 
@@ -70,13 +70,13 @@ def compare(
         raise PolicyError("observations: found none, allowed is one or more")
     sides = {name: _side(name, policy, observations, seed) for name, policy in _named(teacher, student)}
     ours, theirs = sides["teacher"], sides["student"]
-    found = [Fault(stage, name, words) for name, side in sides.items() for stage, words in faults_of(side).items()]
+    faults = [Fault(stage, name, words) for name, side in sides.items() for stage, words in faults_of(side).items()]
     for stage, words in faults_of_pair(ours, theirs).items():
-        if not any(fault.stage == stage for fault in found):
-            found.append(Fault(stage, "both", words))
-    found.sort(key=lambda fault: STAGES.index(fault.stage))
+        if not any(fault.stage == stage for fault in faults):
+            faults.append(Fault(stage, "both", words))
+    faults.sort(key=lambda fault: STAGES.index(fault.stage))
     return Comparison(
-        faults=tuple(found),
+        faults=tuple(faults),
         notes=_notes(teacher, student),
         straightness={name: straightness(policy, observations, seed) for name, policy in _named(teacher, student)},
         l1_per_joint=_l1(ours, theirs),
@@ -129,7 +129,7 @@ def _l1(ours: Side, theirs: Side) -> np.ndarray | None:
 
 def _l1_of_noise(teacher: FlowMatchingPolicy, observations: Sequence[Mapping[str, Any]], ours: Side) -> float | None:
     first, other = ours.passes[0], make_noise(teacher, len(observations[0]["qpos"]), -1)
-    found = trace(teacher, first.observation, other).chunk
-    if found is None or first.trace.chunk is None:
+    chunk = trace(teacher, first.observation, other).chunk
+    if chunk is None or first.trace.chunk is None:
         return None
-    return float((found - first.trace.chunk).abs().mean())
+    return float((chunk - first.trace.chunk).abs().mean())

@@ -1,4 +1,4 @@
-"""What a flow matching policy does with an observation, seen from outside.
+"""Trace of what a flow matching policy does with an observation, taken from outside.
 
 Probes hang on the network itself: whatever a policy, a subclass of it or a checkpoint does differently on the way there
 or back shows in what the network is asked and in the chunk that comes out. Nothing is taken from flags.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Call:
-    """One question to the velocity field: x (B, H, padded_dim) and t (B,), as they came, and its answer, float32."""
+    """One call of the velocity field: x (B, H, padded_dim) and t (B,), as they came, and its answer, float32."""
 
     x: Tensor
     t: Tensor
@@ -56,32 +56,32 @@ def trace(policy: FlowMatchingPolicy, observation: Mapping[str, Any], noise: Ten
 
     An error within the pass is kept, not raised: how far it came tells where to look.
     """
-    seen = Trace()
+    record = Trace()
     given = observation if noise is None else {**observation, "noise": noise}
-    with _probes(policy, seen):
+    with _probes(policy, record):
         try:
-            seen.chunk = policy.predict_chunk(given).clone()
+            record.chunk = policy.predict_chunk(given).clone()
         except Exception as error:  # whatever a faulty policy raises is what is looked for
-            seen.error = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-    return seen
+            record.error = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    return record
 
 
 @contextmanager
-def _probes(policy: FlowMatchingPolicy, seen: Trace) -> Iterator[None]:
+def _probes(policy: FlowMatchingPolicy, record: Trace) -> Iterator[None]:
     def enters_prefix(_: nn.Module, arguments: tuple[Any, ...]) -> None:
-        seen.state = arguments[0].clone()
-        seen.images = [image.clone() for image in arguments[1]]
+        record.state = arguments[0].clone()
+        record.images = [image.clone() for image in arguments[1]]
 
     def enters_field(_: nn.Module, arguments: tuple[Any, ...]) -> None:
-        seen.calls.append(Call(arguments[0].clone(), arguments[1].clone()))
+        record.calls.append(Call(arguments[0].clone(), arguments[1].clone()))
 
     def leaves_field(_: nn.Module, __: tuple[Any, ...], out: Tensor) -> None:
-        seen.calls[-1].velocity = out.to(torch.float32).clone()
+        record.calls[-1].velocity = out.to(torch.float32).clone()
 
     def runs(name: str, module: nn.Module) -> Any:
         def note(*_: Any) -> None:
-            if module.training and name not in seen.training:
-                seen.training.append(name)
+            if module.training and name not in record.training:
+                record.training.append(name)
 
         return module.register_forward_pre_hook(note)
 

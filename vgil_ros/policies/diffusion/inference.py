@@ -1,7 +1,7 @@
 """Diffusion for inference on one observation: the same numbers as `predict_chunk`, with nothing scaled twice.
 
 Shapes are static and nothing waits for the device, so that on CUDA encoders and all steps lie in one graph. What
-changes from call to call besides state and pictures (noise, the past) comes in through buffers.
+changes from call to call besides state and images (noise, the past) comes in through buffers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vgil_ros.policies.base import FastPath
+from vgil_ros.policies.base import InferenceModule
 from vgil_ros.policies.diffusion.model import crop
 from vgil_ros.policies.diffusion.trajectory import known_back
 from vgil_ros.policies.errors import PolicyError
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from vgil_ros.policies.diffusion.policy import DiffusionPolicy
 
 
-class DiffusionFastPath(FastPath):
+class DiffusionInferenceModule(InferenceModule):
     """Backbones with the scaling of pixels folded in, on the policy's device. Later changes to them are not seen.
 
-    Where pictures are resized they are scaled first, and the plain backbones run.
+    Where images are resized they are scaled first, and the plain backbones run.
     """
 
     def __init__(self, policy: DiffusionPolicy, dtype: torch.dtype) -> None:
@@ -48,7 +48,7 @@ class DiffusionFastPath(FastPath):
         self._place = torch.full((config.n_obs_steps,), config.first, device=device)  # of each step among what is there
 
     def load(self, observation: Mapping[str, Any]) -> None:
-        """Noise and the past; see `FastPath.load`."""
+        """Noise and the past; see `InferenceModule.load`."""
         policy, config = self._policy, self._policy.config
         given = {"noise": np.asarray(observation["noise"])[None]} if "noise" in observation else {}
         noise, fresh = policy.noise_for(given, 1)
@@ -68,18 +68,18 @@ class DiffusionFastPath(FastPath):
         past = prepare_past(config, {"qpos": np.asarray(observation["qpos"])[None], "past": batched}, policy.device)
         assert past is not None
         self._qpos.copy_(past.qpos[0])
-        for index, (name, pictures) in enumerate(zip(config.camera_names, past.images, strict=True)):
+        for index, (name, images) in enumerate(zip(config.camera_names, past.images, strict=True)):
             now = np.shape(observation["images"][name])
-            if tuple(pictures.shape[2:]) != now:
-                raise PolicyError(f"past image of {name}: found shape {tuple(pictures.shape[2:])}, allowed is {now}")
-            self._before(index, now).copy_(pictures[0])
+            if tuple(images.shape[2:]) != now:
+                raise PolicyError(f"past image of {name}: found shape {tuple(images.shape[2:])}, allowed is {now}")
+            self._before(index, now).copy_(images[0])
         return int((~known_back(torch.as_tensor(np.asarray(given["known"]))[None])).sum())
 
     def __call__(self, qpos: Tensor, images: list[Tensor]) -> Tensor:
-        """See `FastPath`."""
+        """See `InferenceModule`."""
         policy = self._policy
         with torch.autocast(qpos.device.type, self._dtype, enabled=self._dtype != torch.float32):
-            parts = [policy.normalizer.qpos(self._seen(self._qpos, qpos))]
+            parts = [policy.normalizer.qpos(self._with_past(self._qpos, qpos))]
             for index, image in enumerate(images):
                 parts.append(self._feature(self._frames(index, image), index))
             network = policy.network(torch.cat(parts, dim=-1).flatten()[None])
@@ -107,20 +107,20 @@ class DiffusionFastPath(FastPath):
         return list(frames)
 
     def _frames(self, camera: int, image: Tensor) -> Tensor:
-        return self._seen(self._before(camera, tuple(image.shape)), image)
+        return self._with_past(self._before(camera, tuple(image.shape)), image)
 
-    def _seen(self, before: Tensor, now: Tensor) -> Tensor:
+    def _with_past(self, before: Tensor, now: Tensor) -> Tensor:
         """(N, ...) and (...) -> (N + 1, ...), the oldest known in the place of older ones."""
         return torch.cat([before, now[None]]).index_select(0, self._place)
 
     def _before(self, camera: int, shape: tuple[int, ...]) -> Tensor:
-        """The buffer of a camera's past pictures, for pictures of that shape."""
-        found = self._images.get(camera)
-        if found is None or tuple(found.shape[1:]) != shape:
+        """The buffer of a camera's past images, for images of that shape."""
+        buffer = self._images.get(camera)
+        if buffer is None or tuple(buffer.shape[1:]) != shape:
             lead = self._policy.config.first
-            found = torch.zeros(lead, *shape, dtype=torch.uint8, device=self._policy.device)
-            self._images[camera] = found
-        return found
+            buffer = torch.zeros(lead, *shape, dtype=torch.uint8, device=self._policy.device)
+            self._images[camera] = buffer
+        return buffer
 
 
 def _one(value: Any) -> Any:

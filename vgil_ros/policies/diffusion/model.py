@@ -1,4 +1,4 @@
-"""The networks of a diffusion policy, all in normalised units but for the pictures, which come as they are."""
+"""The networks of a diffusion policy, all in normalised units but for the images, which come as they are."""
 
 from __future__ import annotations
 
@@ -56,20 +56,20 @@ class ImageEncoder(nn.Module):
         return out.relu() if self._relu else out
 
 
-def crop(pictures: Tensor, size: Size, places: Tensor | None) -> Tensor:
-    """Cut pictures (B, ..., H, W) to `size`.
+def crop(images: Tensor, size: Size, places: Tensor | None) -> Tensor:
+    """Cut images (B, ..., H, W) to `size`.
 
     Args:
         places: (B, 2) int64, upper left corner of each sample; None: from the middle of all.
     """
     height, width = size
     if places is None:
-        top, left = (round((have - want) / 2) for have, want in zip(pictures.shape[-2:], size, strict=True))
-        return pictures[..., top : top + height, left : left + width]
+        top, left = (round((have - want) / 2) for have, want in zip(images.shape[-2:], size, strict=True))
+        return images[..., top : top + height, left : left + width]
     return torch.stack(
         [
-            picture[..., top : top + height, left : left + width]
-            for picture, (top, left) in zip(pictures, places.tolist(), strict=True)
+            image[..., top : top + height, left : left + width]
+            for image, (top, left) in zip(images, places.tolist(), strict=True)
         ]
     )
 
@@ -79,10 +79,10 @@ def random_places(count: int, have: Size, want: Size) -> Tensor:
     return torch.stack([torch.randint(0, have[axis] - want[axis] + 1, (count,)) for axis in (0, 1)], dim=1)
 
 
-def resize(pictures: Tensor, size: Size, antialias: bool) -> Tensor:
+def resize(images: Tensor, size: Size, antialias: bool) -> Tensor:
     """(B, T, 3, H, W) float -> (B, T, 3, *size), bilinear."""
-    flat = F.interpolate(pictures.flatten(0, 1), size, mode="bilinear", align_corners=False, antialias=antialias)
-    return flat.unflatten(0, pictures.shape[:2])
+    flat = F.interpolate(images.flatten(0, 1), size, mode="bilinear", align_corners=False, antialias=antialias)
+    return flat.unflatten(0, images.shape[:2])
 
 
 def _axis(count: int, like: Tensor) -> Tensor:
@@ -98,49 +98,49 @@ class DiffusionModel(nn.Module):
         self.config = config
         copies = min(1, len(config.cameras)) if config.shared_encoder else len(config.cameras)
         self.encoders = nn.ModuleList(ImageEncoder(config) for _ in range(copies))
-        seen = sum(self.encoder_of(index).dim for index in range(len(config.cameras)))
-        self.condition_dim = config.n_obs_steps * (config.state_dim + seen)
+        image_dim = sum(self.encoder_of(index).dim for index in range(len(config.cameras)))
+        self.condition_dim = config.n_obs_steps * (config.state_dim + image_dim)
         self.unet = UNet(config, self.condition_dim)
 
     def encoder_of(self, camera: int) -> ImageEncoder:
         """Give the encoder of camera number `camera`."""
-        found = self.encoders[0 if self.config.shared_encoder else camera]
-        assert isinstance(found, ImageEncoder)
-        return found
+        encoder = self.encoders[0 if self.config.shared_encoder else camera]
+        assert isinstance(encoder, ImageEncoder)
+        return encoder
 
-    def condition(self, qpos: Tensor, pictures: list[Tensor], normalizer: Normalizer) -> Tensor:
-        """Give what the U-Net is told of the observations, (B, condition_dim): step by step state, then cameras.
+    def condition(self, qpos: Tensor, images: list[Tensor], normalizer: Normalizer) -> Tensor:
+        """Give the U-Net's condition, made of the observations, (B, condition_dim): step by step state, then cameras.
 
         Args:
-            qpos: (B, T, D) normalised, oldest first; pictures: (B, T, H, W, 3) uint8 for each camera.
+            qpos: (B, T, D) normalised, oldest first; images: (B, T, H, W, 3) uint8 for each camera.
         """
         parts = [qpos]
-        for index, seen in enumerate(pictures):
-            scaled = self.scaled(seen, normalizer, index)
+        for index, frames in enumerate(images):
+            scaled = self.scaled(frames, normalizer, index)
             feature = self.encoder_of(index)(scaled.flatten(0, 1))
-            parts.append(feature.unflatten(0, seen.shape[:2]))
+            parts.append(feature.unflatten(0, frames.shape[:2]))
         return torch.cat(parts, dim=-1).flatten(1)
 
-    def scaled(self, pictures: Tensor, normalizer: Normalizer, camera: int) -> Tensor:
+    def scaled(self, images: Tensor, normalizer: Normalizer, camera: int) -> Tensor:
         """(B, T, H, W, 3) uint8 -> (B, T, 3, h, w) as the backbone takes them.
 
-        What is cropped away need not be scaled; where a resize comes first, it works on scaled pictures, as elsewhere.
+        What is cropped away need not be scaled; where a resize comes first, it works on scaled images, as elsewhere.
         """
         config = self.config
         if config.resize is None or not config.resize_first:
-            pictures = self._crop(pictures.movedim(-1, 2)).movedim(2, -1)
-        scaled = normalizer.normalize_images(pictures.flatten(0, 1), camera).unflatten(0, pictures.shape[:2])
+            images = self._crop(images.movedim(-1, 2)).movedim(2, -1)
+        scaled = normalizer.normalize_images(images.flatten(0, 1), camera).unflatten(0, images.shape[:2])
         if config.resize is None:
             return scaled
         scaled = resize(scaled, config.resize, config.resize_antialias)
         return self._crop(scaled) if config.resize_first else scaled
 
-    def _crop(self, pictures: Tensor) -> Tensor:
+    def _crop(self, images: Tensor) -> Tensor:
         """(B, T, 3, H, W) -> (B, T, 3, h, w): at random while training, or else from the middle."""
         config = self.config
         if config.crop is None:
-            return pictures
+            return images
         places = None
         if self.training and config.random_crop:
-            places = random_places(len(pictures), (pictures.shape[-2], pictures.shape[-1]), config.crop)
-        return crop(pictures, config.crop, places)
+            places = random_places(len(images), (images.shape[-2], images.shape[-1]), config.crop)
+        return crop(images, config.crop, places)

@@ -1,4 +1,4 @@
-"""How much noise there is at each step, and how a step takes it away: as `diffusers` says, laid out as plain numbers.
+"""The noise schedule, and the step that takes noise away: as `diffusers` says, laid out as plain numbers.
 
 One step of DDIM (Song et al. 2021, arXiv 2010.02502, equation 12 with eta 0) and of DDPM (Ho et al. 2020, arXiv
 2006.11239, equation 7) is linear in the noisy actions x, the network's output m and fresh noise z:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from vgil_ros.policies.act.inference import ActFastPath
+from vgil_ros.policies.act.inference import ActInferenceModule
 from vgil_ros.policies.flow_act.model import resized
 from vgil_ros.policies.nn.backbones import grid_size
 from vgil_ros.policies.observation import batched, check_vector, prepare, prepare_past
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vgil_ros.policies.flow_act.policy import FlowActPolicy
 
 
-class FlowActFastPath(ActFastPath):
+class FlowActInferenceModule(ActInferenceModule):
     """ACT's folded weights; each camera's tokens are fused with its flow. Where no past is known, flow is zero."""
 
     def __init__(self, policy: FlowActPolicy, dtype: torch.dtype) -> None:
@@ -30,30 +30,30 @@ class FlowActFastPath(ActFastPath):
         self._policy = policy
         self._inside = policy.config.flow_method == "raft_small"
         self._known = torch.zeros(1, device=policy.device)
-        self._buffers: dict[int, Tensor] = {}  # of each camera: the previous picture, or the flow
+        self._buffers: dict[int, Tensor] = {}  # of each camera: the previous image, or the flow
 
     def load(self, observation: Mapping[str, Any]) -> None:
-        """The past; see `FastPath.load`."""
+        """The past; see `InferenceModule.load`."""
         policy, one = self._policy, batched(observation)
         device = torch.device("cpu") if self._inside else policy.device
-        _, pictures = prepare(policy.config, one, device)
+        _, images = prepare(policy.config, one, device)
         if not self._inside:
-            for index, flow in enumerate(policy.flows(one, pictures)):
-                self._buffer(index, pictures[index][0]).copy_(flow[0])
+            for index, flow in enumerate(policy.flows(one, images)):
+                self._buffer(index, images[index][0]).copy_(flow[0])
             return
         past = prepare_past(policy.config, one, device)
         if past is None:
             self._known.zero_()
             return
-        for index, (picture, before) in enumerate(zip(pictures, past.images, strict=True)):
-            check_vector("past image", tuple(before.shape[2:]), tuple(picture.shape[1:]))
-            self._buffer(index, picture[0]).copy_(before[0, 0])
+        for index, (image, before) in enumerate(zip(images, past.images, strict=True)):
+            check_vector("past image", tuple(before.shape[2:]), tuple(image.shape[1:]))
+            self._buffer(index, image[0]).copy_(before[0, 0])
         self._known.copy_(past.known[0])
 
-    def _shown(self, images: list[Tensor]) -> list[Tensor]:
+    def _image_tokens(self, images: list[Tensor]) -> list[Tensor]:
         model, limit = self._policy.model, self._policy.config.max_flow
         fused = []
-        for index, (image, tokens) in enumerate(zip(images, super()._shown(images), strict=True)):
+        for index, (image, tokens) in enumerate(zip(images, super()._image_tokens(images), strict=True)):
             grid = grid_size(int(image.shape[0]), int(image.shape[1]))
             feature = tokens.t().reshape(1, -1, *grid)
             flow = self._flow(index, image).div(limit).clamp(-1, 1)
@@ -67,11 +67,11 @@ class FlowActFastPath(ActFastPath):
         kept = self._buffer(camera, image)[None]
         if not self._inside:
             return kept
-        found: Tensor = self._policy.flow(kept, image[None])
-        return found * self._known
+        flow: Tensor = self._policy.flow(kept, image[None])
+        return flow * self._known
 
     def _buffer(self, camera: int, image: Tensor) -> Tensor:
-        """What is kept for a camera: its previous picture (H, W, 3) uint8, or its flow (2, h, w) float32."""
+        """What is kept for a camera: its previous image (H, W, 3) uint8, or its flow (2, h, w) float32."""
         if camera not in self._buffers:
             device = self._policy.device
             if self._inside:

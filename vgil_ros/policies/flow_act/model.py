@@ -1,4 +1,4 @@
-"""ACT's network with flow beside every picture, all in normalised units."""
+"""ACT's network with flow beside every image, all in normalised units."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class ChannelAttention(nn.Module):
 
 
 class Gate(nn.Module):
-    """alpha x picture + (1 - alpha) x flow, alpha from both at each place and channel."""
+    """alpha x image + (1 - alpha) x flow, alpha from both at each place and channel."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ def resized(feature: Tensor, grid: tuple[int, int]) -> Tensor:
 class FlowActModel(ActModel):
     """ACT, where each camera's feature map is fused with that of its flow before it becomes tokens.
 
-    The fused map takes the picture's positions: flow has none of its own, so none can be missing. One flow backbone
+    The fused map takes the image's positions: flow has none of its own, so none can be missing. One flow backbone
     serves all cameras: motion looks alike to all of them.
     """
 

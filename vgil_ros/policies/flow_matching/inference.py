@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vgil_ros.policies.act.inference import FastEncoder
-from vgil_ros.policies.base import FastPath
+from vgil_ros.policies.base import InferenceModule
 from vgil_ros.policies.flow_matching.config import FlowMatchingConfig
 from vgil_ros.policies.flow_matching.flow import Velocity, integrate
 from vgil_ros.policies.flow_matching.model import GIVEN, ActionLayer, VelocityField
@@ -27,7 +27,7 @@ from vgil_ros.policies.nn.backbones import grid_size
 
 
 @dataclass(frozen=True)
-class Told:
+class Modulation:
     """What one layer makes of one time, (D,) each: scale and shift are a layer norm's weight and bias."""
 
     scale1: Tensor
@@ -48,13 +48,15 @@ class FastLayer:
         self._activation = layer.activation
         self._linear1, self._linear2 = _linear(layer.linear1, dtype, relu=self._relu), _linear(layer.linear2, dtype)
 
-    def __call__(self, x: Tensor, told: Told, keys: Tensor, values: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, modulation: Modulation, keys: Tensor, values: Tensor) -> Tensor:
         """x (H, D); keys, values (S, D) of the prefix -> (H, D)."""
-        q, k, v = self._qkv(F.layer_norm(x, x.shape[-1:], told.scale1, told.shift1, self._eps)).chunk(3, dim=1)
-        found = attend(q, torch.cat([keys, k]), torch.cat([values, v]), self._heads)
-        x = torch.addcmul(x, told.gate1, self._out(found))
-        h = self._linear1(F.layer_norm(x, x.shape[-1:], told.scale2, told.shift2, self._eps))
-        return torch.addcmul(x, told.gate2, self._linear2(h if self._relu else self._activation(h)))
+        q, k, v = self._qkv(F.layer_norm(x, x.shape[-1:], modulation.scale1, modulation.shift1, self._eps)).chunk(
+            3, dim=1
+        )
+        attended = attend(q, torch.cat([keys, k]), torch.cat([values, v]), self._heads)
+        x = torch.addcmul(x, modulation.gate1, self._out(attended))
+        h = self._linear1(F.layer_norm(x, x.shape[-1:], modulation.scale2, modulation.shift2, self._eps))
+        return torch.addcmul(x, modulation.gate2, self._linear2(h if self._relu else self._activation(h)))
 
 
 class FastField:
@@ -67,7 +69,7 @@ class FastField:
         self._place = field.place.weight.detach().to(dtype)
         self._norm = (field.norm.weight.detach().to(dtype), field.norm.bias.detach().to(dtype), field.norm.eps)
         self._head = _linear(field.action_out, dtype)
-        self._told = [_told(field, t, dtype) for t in _times(config, field.place.weight.device)]
+        self._modulations = [_modulation(field, t, dtype) for t in _times(config, field.place.weight.device)]
 
     def given(self, key_value: Tensor) -> Velocity:
         """Give the field of one observation, to be asked once at each of the solver's times in their order.
@@ -77,12 +79,12 @@ class FastField:
         """
         kept = key_value.chunk(2 * len(self._layers), dim=1)
         keys, values = kept[: len(self._layers)], kept[len(self._layers) :]
-        coming = iter(self._told)
+        coming = iter(self._modulations)
 
         def velocity(x: Tensor, _: Tensor) -> Tensor:
             h = self._in(x[0].to(self._dtype), self._place)
-            for layer, told, key, value in zip(self._layers, next(coming), keys, values, strict=True):
-                h = layer(h, told, key, value)
+            for layer, modulation, key, value in zip(self._layers, next(coming), keys, values, strict=True):
+                h = layer(h, modulation, key, value)
             weight, bias, eps = self._norm
             return self._head(F.layer_norm(h, h.shape[-1:], weight, bias, eps))[None].to(torch.float32)
 
@@ -101,13 +103,13 @@ def _times(config: FlowMatchingConfig, device: torch.device) -> list[Tensor]:
     return asked
 
 
-def _told(field: VelocityField, t: Tensor, dtype: torch.dtype) -> list[Told]:
+def _modulation(field: VelocityField, t: Tensor, dtype: torch.dtype) -> list[Modulation]:
     """For each layer."""
-    found = []
-    for given in field.told(t):
+    layers = []
+    for given in field.modulation(t):
         shift1, scale1, gate1, shift2, scale2, gate2 = (part.to(dtype) for part in given[0, 0].chunk(GIVEN))
-        found.append(Told(1 + scale1, shift1, 1 + gate1, 1 + scale2, shift2, 1 + gate2))
-    return found
+        layers.append(Modulation(1 + scale1, shift1, 1 + gate1, 1 + scale2, shift2, 1 + gate2))
+    return layers
 
 
 def _linear(layer: nn.Linear, dtype: torch.dtype, relu: bool = False) -> FusedLinear:
@@ -121,7 +123,7 @@ if TYPE_CHECKING:
 Size = tuple[int, int]
 
 
-class FlowFastPath(FastPath):
+class FlowInferenceModule(InferenceModule):
     """Folded weights and kept constants, on the policy's device. Later changes to its weights are not seen."""
 
     def __init__(self, policy: FlowMatchingPolicy, dtype: torch.dtype) -> None:
@@ -144,11 +146,11 @@ class FlowFastPath(FastPath):
         self._task = None if task is None else FusedLinear(task.weight.to(dtype), _bias(task).to(dtype))
         self._field = FastField(policy.model.field, config, dtype)
         self._noise = torch.zeros(1, config.chunk_size, config.padded_dim, device=policy.device)
-        self._told = torch.zeros(1, max(1, config.task_dim), device=policy.device, dtype=dtype)
+        self._task_embedding = torch.zeros(1, max(1, config.task_dim), device=policy.device, dtype=dtype)
         self._parts: dict[tuple[Size, ...], tuple[FastEncoder, FusedLinear, Tensor]] = {}
 
     def load(self, observation: Mapping[str, Any]) -> None:
-        """Noise and task; see `FastPath.load`."""
+        """Noise and task; see `InferenceModule.load`."""
         policy = self._policy
         given = {"noise": np.asarray(observation["noise"])[None]} if "noise" in observation else {}
         self._noise.copy_(policy.noise_for(given, 1))
@@ -157,17 +159,17 @@ class FlowFastPath(FastPath):
         named = {key: observation[key] for key in ("task", "task_embedding") if key in observation}
         if "task_embedding" in named:
             named["task_embedding"] = np.asarray(named["task_embedding"])[None]
-        found = task_embedding(policy.config, named, 1, policy.device)
-        assert found is not None
-        self._told.copy_(found)
+        embedding = task_embedding(policy.config, named, 1, policy.device)
+        assert embedding is not None
+        self._task_embedding.copy_(embedding)
 
     def __call__(self, qpos: Tensor, images: list[Tensor]) -> Tensor:
-        """See `FastPath`."""
+        """See `InferenceModule`."""
         config = self._policy.config
         encoder, key_value, shift = self._stack(tuple((int(i.shape[0]), int(i.shape[1])) for i in images))
         tokens = [torch.addmv(self._state_bias, self._state_weight, qpos)[None].to(self._dtype)]
         if self._task is not None:
-            tokens.append(self._task(self._told))
+            tokens.append(self._task(self._task_embedding))
         if self._images is not None:
             tokens += self._images(images)
         field = self._field.given(key_value(encoder(torch.cat(tokens)), shift))
@@ -180,7 +182,7 @@ class FlowFastPath(FastPath):
             self._images.tune(images)
 
     def _stack(self, sizes: tuple[Size, ...]) -> tuple[FastEncoder, FusedLinear, Tensor]:
-        """For these picture sizes, built once: the encoder, keys and values of all layers, and the positions' share."""
+        """For these image sizes, built once: the encoder, keys and values of all layers, and the positions' share."""
         if sizes not in self._parts:
             prefix, dtype = self._prefix, self._dtype
             pos = [prefix.token_pos.weight]

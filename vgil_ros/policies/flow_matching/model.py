@@ -69,8 +69,8 @@ class ActionLayer(nn.Module):
         q, k, v = split_heads(self.qkv(self.norm1(x) * (1 + scale1) + shift1), self.heads, 3)
         k, v = torch.cat([keys, k], dim=2), torch.cat([values, v], dim=2)
         mask = None if is_pad is None else F.pad(~is_pad, (keys.shape[2], 0), value=True)[:, None, None]
-        found = F.scaled_dot_product_attention(q, k, v, mask, self.drop if self.training else 0.0)
-        x = x + (1 + gate1) * self.dropout(self.out(found.transpose(1, 2).flatten(2)))
+        attended = F.scaled_dot_product_attention(q, k, v, mask, self.drop if self.training else 0.0)
+        x = x + (1 + gate1) * self.dropout(self.out(attended.transpose(1, 2).flatten(2)))
         hidden = self.activation(self.linear1(self.norm2(x) * (1 + scale2) + shift2))
         return x + (1 + gate2) * self.dropout(self.linear2(self.dropout(hidden)))
 
@@ -88,7 +88,7 @@ class Prefix(NamedTuple):
 
 
 class PrefixEncoder(nn.Module):
-    """State, pictures and task -> keys and values. Nothing in it depends on time or noise."""
+    """State, images and task -> keys and values. Nothing in it depends on time or noise."""
 
     def __init__(self, config: FlowMatchingConfig) -> None:
         super().__init__()
@@ -164,17 +164,17 @@ class VelocityField(nn.Module):
 
         `is_pad` (B, H) bool, in training: actions beyond an episode's end, which the others do not look at.
         """
-        return self.at(x, self.told(t), prefix, is_pad)
+        return self.at(x, self.modulation(t), prefix, is_pad)
 
-    def told(self, t: Tensor) -> tuple[Tensor, ...]:
-        """What each layer is told of the times t (B,): (B, 1, 6 D)."""
+    def modulation(self, t: Tensor) -> tuple[Tensor, ...]:
+        """Modulation of each layer by the times t (B,): (B, 1, 6 D)."""
         wave = F.silu(self.time(t))
         return tuple(layer.modulation(wave)[:, None] for layer in self.layers)  # type: ignore[operator]
 
-    def at(self, x: Tensor, told: tuple[Tensor, ...], prefix: Prefix, is_pad: Tensor | None = None) -> Tensor:
-        """As `forward`, with what `told` gives of the time."""
+    def at(self, x: Tensor, modulation: tuple[Tensor, ...], prefix: Prefix, is_pad: Tensor | None = None) -> Tensor:
+        """As `forward`, with the `modulation` by the time."""
         h = self.action_in(x) + self.place.weight
-        for layer, given, keys, values in zip(self.layers, told, prefix.keys, prefix.values, strict=True):
+        for layer, given, keys, values in zip(self.layers, modulation, prefix.keys, prefix.values, strict=True):
             h = layer(h, given, keys, values, is_pad)
         out: Tensor = self.action_out(self.norm(h))
         return out

@@ -1,4 +1,4 @@
-"""Which task an observation or a batch belongs to, as a vector.
+"""The task of an observation or a batch, as a vector.
 
 A task's text as a vector, without a language model: hashed words and pairs of words.
 

@@ -35,16 +35,16 @@ _ACT_RULES = {
 }
 
 
-def import_act_folder(folder: LerobotFolder, facts: dict[str, object]) -> Imported:
+def import_act_folder(folder: LerobotFolder, robot: dict[str, object]) -> Imported:
     """Make an ACT policy.
 
     Args:
-        facts: what a folder does not tell and the caller does, as configuration values.
+        robot: what a folder does not tell and the caller does, as configuration values.
 
     Raises:
         CheckpointError: options that are not supported, anything missing, unknown or mismatched.
     """
-    config = make_config(ActConfig, {**_act_sizes(folder), **facts}, folder.where)
+    config = make_config(ActConfig, {**_act_sizes(folder), **robot}, folder.where)
     weights, dropped = _rename_act(folder.state, folder.where)
     policy = fill_policy(ActPolicy(config), weights, folder.normalizer, folder.where)
     return Imported(policy, folder.source_format, tuple(dropped), ())
@@ -119,16 +119,16 @@ _DIFFUSION_SETTINGS = {
 }
 
 
-def import_diffusion_folder(folder: LerobotFolder, facts: dict[str, object]) -> Imported:
+def import_diffusion_folder(folder: LerobotFolder, robot: dict[str, object]) -> Imported:
     """Make a diffusion policy.
 
     Args:
-        facts: what a folder does not tell and the caller does, as configuration values.
+        robot: what a folder does not tell and the caller does, as configuration values.
 
     Raises:
         CheckpointError: options that are not supported, anything missing, unknown or mismatched.
     """
-    config = make_config(DiffusionConfig, {**_diffusion_sizes(folder), **facts}, folder.where)
+    config = make_config(DiffusionConfig, {**_diffusion_sizes(folder), **robot}, folder.where)
     weights, dropped = _rename_diffusion(folder.state, config, folder.where)
     policy = fill_policy(DiffusionPolicy(config), weights, folder.normalizer, folder.where)
     return Imported(policy, folder.source_format, tuple(dropped), ())

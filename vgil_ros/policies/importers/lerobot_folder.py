@@ -1,4 +1,4 @@
-"""What the folders of all LeRobot's policies have in common: features, files, and how they are scaled."""
+"""Checkpoint folders of LeRobot, whatever the policy: features, files, and how they are scaled."""
 
 from __future__ import annotations
 
@@ -67,14 +67,14 @@ def make_normalizer(scaling: Scaling, cameras: list[str], state_dim: int, action
     """
     qpos = _vector(scaling.inputs, STATE, scaling.modes[STATE], state_dim, where)
     action = _vector(scaling.outputs, ACTION, scaling.modes[ACTION], action_dim, where)
-    pictures = [_image(scaling, name, where) for name in cameras]
+    images = [_image(scaling, name, where) for name in cameras]
     spec = Normalization(
         qpos=VectorNormalization.model_validate({"mode": _mode(scaling.modes[STATE]), "eps": scaling.eps}),
         action=VectorNormalization.model_validate({"mode": _mode(scaling.modes[ACTION]), "eps": scaling.eps}),
         # eps is in the std already where the mode has one
         images=ImageNormalization(mode="mean_std"),
     )
-    mean, std = (np.stack(values) for values in zip(*pictures, strict=True))
+    mean, std = (np.stack(values) for values in zip(*images, strict=True))
     return Normalizer.from_statistics(spec, qpos, action, len(cameras), mean, std)
 
 
@@ -109,10 +109,10 @@ def _known_kinds(mode: str, feature: str, where: str) -> tuple[str, ...]:
 
 
 def _values(stats: Stats, feature: str, kind: str, dim: int, where: str) -> np.ndarray:
-    found = stats.get(feature, {})
-    if kind not in found:
-        raise CheckpointError(f"{where}: statistic {feature}.{kind} is missing, found {sorted(found)}")
-    value = np.asarray(found[kind], np.float32)
+    statistics = stats.get(feature, {})
+    if kind not in statistics:
+        raise CheckpointError(f"{where}: statistic {feature}.{kind} is missing, found {sorted(statistics)}")
+    value = np.asarray(statistics[kind], np.float32)
     if value.size != dim or max(value.shape, default=1) != dim:
         raise CheckpointError(f"{where}: statistic {feature}.{kind} has shape {value.shape}, {dim} values are needed")
     if not np.isfinite(value).all():
@@ -227,12 +227,12 @@ def _features(values: dict[str, Any], where: str) -> Features:
         modes = {name: str(mapping.get(feature["type"], "missing")) for name, feature in table.items()}
     else:
         shapes = {k: tuple(v) for k, v in {**values.get("input_shapes", {}), **values.get("output_shapes", {})}.items()}
-        said = {**values.get("input_normalization_modes", {}), **values.get("output_normalization_modes", {})}
-        modes = {name: str(said.get(name, "missing")).upper() for name in shapes}
+        named_modes = {**values.get("input_normalization_modes", {}), **values.get("output_normalization_modes", {})}
+        modes = {name: str(named_modes.get(name, "missing")).upper() for name in shapes}
     cameras = {name: _camera(name, shape, where) for name, shape in shapes.items() if _is_camera(name)}
     unknown = [name for name in shapes if name not in (*cameras, STATE, ACTION)]
     if unknown:
-        raise CheckpointError(f"{where}: features {unknown} are not supported, allowed are pictures, state and action")
+        raise CheckpointError(f"{where}: features {unknown} are not supported, allowed are images, state and action")
     for name in (STATE, ACTION):
         if name not in shapes or len(shapes[name]) != 1:
             raise CheckpointError(f"{where}: feature {name} (D,) is missing, found {shapes}")

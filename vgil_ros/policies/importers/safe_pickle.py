@@ -24,14 +24,14 @@ def load_numpy_pickle(path: str | Path) -> dict[str, np.ndarray]:
     """
     try:
         with Path(path).open("rb") as file:
-            found = _NumpyUnpickler(file, str(path)).load()
+            content = _NumpyUnpickler(file, str(path)).load()
     except CheckpointError:
         raise
     except Exception as error:  # a broken pickle raises nearly any kind of error
         raise CheckpointError(f"{path} cannot be read as pickled statistics: {error}") from error
-    if not isinstance(found, dict):
-        raise CheckpointError(f"{path}: found a {type(found).__name__}, allowed is a dict of NumPy arrays")
-    return {_name(path, key): _numeric(path, key, value) for key, value in found.items()}
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: found a {type(content).__name__}, allowed is a dict of NumPy arrays")
+    return {_name(path, key): _numeric(path, key, value) for key, value in content.items()}
 
 
 class _NumpyUnpickler(pickle.Unpickler):
@@ -129,13 +129,13 @@ def read_statistics(
     missing = [name for name in missing if name not in statistics]
     if missing:
         raise CheckpointError(f"{path}: missing {', '.join(missing)}, found {sorted(statistics)}")
-    found = {
+    arrays = {
         name: {kind: np.atleast_1d(statistics[f"{name}_{kind}"]) for kind in kinds} for name, kinds in wanted.items()
     }
-    for name, kinds in found.items():
+    for name, kinds in arrays.items():
         for kind, value in kinds.items():
             if value.shape != (dims[name],):
                 raise CheckpointError(
                     f"statistics: {name}_{kind} has shape {value.shape}, the weights need {(dims[name],)}"
                 )
-    return found
+    return arrays

@@ -1,4 +1,4 @@
-"""A backbone for inference: uint8 pictures in, features out; frozen batch norm and pixel scaling folded away."""
+"""A backbone for inference: uint8 images in, features out; frozen batch norm and pixel scaling folded away."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from vgil_ros.policies.nn.backbones import MobileNetBackbone, ResNetBackbone, Sm
 from vgil_ros.policies.normalizer import Normalizer
 
 Step = Callable[[Tensor], Tensor]
-Key = tuple[int, int, int]  # how many pictures, their height and width
+Key = tuple[int, int, int]  # how many images, their height and width
 
 
 class FastBackbone:
-    """One backbone for pictures that are all scaled by the same mean and std, (3,) each, for pixels in [0, 1].
+    """One backbone for images that are all scaled by the same mean and std, (3,) each, for pixels in [0, 1].
 
     (p / 255 - mean) / std and the batch norm after the first convolution are both affine, so they go into its weights.
-    The zeros that the convolution pads with stand for scaled pixels: raw pictures are padded with 255 * mean instead.
+    The zeros that the convolution pads with stand for scaled pixels: raw images are padded with 255 * mean instead.
     """
 
     def __init__(self, backbone: nn.Module, mean: Tensor, std: Tensor, dtype: torch.dtype) -> None:
@@ -42,24 +42,24 @@ class FastBackbone:
         self._stem = FusedConv(scaled.to(dtype), folded.to(dtype), int(first.stride[0]), 0, relu)
         self._rest = rest
         self._buffers: dict[Key, Tensor] = {}
-        self._apart: dict[Key, int] = {}  # how many steps after the stem are done for each picture by itself
+        self._apart: dict[Key, int] = {}  # how many steps after the stem are done for each image by itself
 
-    def __call__(self, pictures: list[Tensor]) -> Tensor:
-        """Pictures of one size, (H, W, 3) uint8 each -> (N, C, h, w) channels-last."""
-        apart = self._apart.get(_key(pictures), 0)
+    def __call__(self, images: list[Tensor]) -> Tensor:
+        """Images of one size, (H, W, 3) uint8 each -> (N, C, h, w) channels-last."""
+        apart = self._apart.get(_key(images), 0)
         if not apart:
-            return _walk(self._first(pictures), self._rest)
-        parts = [_walk(self._first([picture]), self._rest[:apart]) for picture in pictures]
+            return _walk(self._first(images), self._rest)
+        parts = [_walk(self._first([image]), self._rest[:apart]) for image in images]
         return _walk(torch.cat(parts), self._rest[apart:])
 
-    def tune(self, pictures: list[Tensor]) -> None:
-        """Measure how to compute for as many pictures of their size; until then all go through together.
+    def tune(self, images: list[Tensor]) -> None:
+        """Measure how to compute for as many images of their size; until then all go through together.
 
-        One by one they suit small caches, but not the last stage, where the weights are larger than the pictures.
+        One by one they suit small caches, but not the last stage, where the weights are larger than the images.
         """
-        key = _key(pictures)
+        key = _key(images)
         best = {0: float("inf")}
-        if len(pictures) > 1:
+        if len(images) > 1:
             stages = [
                 index for index, step in enumerate(self._rest) if isinstance(step, _Residual) and step.begins_stage
             ]
@@ -67,25 +67,25 @@ class FastBackbone:
         for turn in range(TURNS if len(best) > 1 else 0):  # in turns, so that a busy machine disturbs all alike
             for self._apart[key] in best:
                 begun = time.perf_counter()
-                self(pictures)
+                self(images)
                 if turn:
                     best[self._apart[key]] = min(best[self._apart[key]], time.perf_counter() - begun)
         self._apart[key] = apart = min(best, key=lambda steps: best[steps])
         if apart:
-            _tune(self._first(pictures[:1]), self._rest[:apart])
-            parts = [_walk(self._first([picture]), self._rest[:apart]) for picture in pictures]
+            _tune(self._first(images[:1]), self._rest[:apart])
+            parts = [_walk(self._first([image]), self._rest[:apart]) for image in images]
             _tune(torch.cat(parts), self._rest[apart:])
         else:
-            _tune(self._first(pictures), self._rest)
+            _tune(self._first(images), self._rest)
 
-    def _first(self, pictures: list[Tensor]) -> Tensor:
-        height, width = pictures[0].shape[:2]
-        key = _key(pictures)
+    def _first(self, images: list[Tensor]) -> Tensor:
+        height, width = images[0].shape[:2]
+        key = _key(images)
         if key not in self._buffers:
             self._buffers[key] = self._padded(*key)
         buffer, m = self._buffers[key], self._margin
-        for index, picture in enumerate(pictures):
-            buffer[index, m : m + height, m : m + width].copy_(picture)
+        for index, image in enumerate(images):
+            buffer[index, m : m + height, m : m + width].copy_(image)
         return self._stem(buffer.permute(0, 3, 1, 2))
 
     def _padded(self, count: int, height: int, width: int) -> Tensor:
@@ -95,8 +95,8 @@ class FastBackbone:
         return border.expand(count, height + 2 * m, width + 2 * m, 3).contiguous()
 
 
-def _key(pictures: list[Tensor]) -> Key:
-    return (len(pictures), int(pictures[0].shape[0]), int(pictures[0].shape[1]))
+def _key(images: list[Tensor]) -> Key:
+    return (len(images), int(images[0].shape[0]), int(images[0].shape[1]))
 
 
 def _walk(x: Tensor, steps: list[Step]) -> Tensor:
@@ -228,7 +228,7 @@ class FastImages:
             self._backbones[self._backbone_of[owner]].tune([images[camera] for camera in cameras])
 
     def _groups(self, images: list[Tensor]) -> list[tuple[int, list[int]]]:
-        """(owner, cameras) of those that go through together: pictures alike in size and scaling."""
+        """(owner, cameras) of those that go through together: images alike in size and scaling."""
         groups: dict[tuple[int, ...], list[int]] = {}
         for camera, image in enumerate(images):
             groups.setdefault((self._owners[camera], *image.shape[:2]), []).append(camera)

@@ -60,7 +60,7 @@ class Staging:
                 device.copy_(host, non_blocking=True)
 
 
-def picture_sizes(config: PolicyConfig, observation: Mapping[str, Any]) -> tuple[tuple[int, int], ...]:
+def image_sizes(config: PolicyConfig, observation: Mapping[str, Any]) -> tuple[tuple[int, int], ...]:
     """(height, width) of each camera in the policy's order, from an observation without batch axis."""
     check_parts(observation)
     check_cameras(config, observation["images"])

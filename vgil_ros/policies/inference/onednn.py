@@ -103,9 +103,9 @@ def _kernels_agree(dtype: torch.dtype) -> bool:
     def random(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator).to(dtype)
 
-    def close(found: Tensor, wanted: Tensor) -> bool:
+    def close(ours: Tensor, wanted: Tensor) -> bool:
         tolerance = 1e-4 if dtype == torch.float32 else 0.1
-        return torch.allclose(found, wanted, rtol=tolerance, atol=tolerance)
+        return torch.allclose(ours, wanted, rtol=tolerance, atol=tolerance)
 
     x, weight, bias, other = random(5, 16), random(8, 16), random(8), random(5, 8)
     packed = torch.ops.mkldnn._reorder_linear_weight(weight, 5)
@@ -114,14 +114,14 @@ def _kernels_agree(dtype: torch.dtype) -> bool:
     expected = F.linear(x, weight, bias)
     agree = close(added, expected + other) and close(relu, expected.relu())
     agree = agree and close(multiply(x, weight.t().contiguous()) + bias, expected)
-    picture = random(1, 16, 6, 6).contiguous(memory_format=torch.channels_last)
+    image = random(1, 16, 6, 6).contiguous(memory_format=torch.channels_last)
     kernel = random(8, 16, 3, 3).contiguous(memory_format=torch.channels_last)
     sizes = [1, 1], [1, 1], [1, 1], 1
     packed = torch.ops.mkldnn._reorder_convolution_weight(kernel, *sizes, [1, 16, 6, 6])
-    expected = F.conv2d(picture, kernel, bias, 1, 1)
-    relu = torch.ops.mkldnn._convolution_pointwise(picture, packed, bias, *sizes, "relu", [], "")
+    expected = F.conv2d(image, kernel, bias, 1, 1)
+    relu = torch.ops.mkldnn._convolution_pointwise(image, packed, bias, *sizes, "relu", [], "")
     added = torch.ops.mkldnn._convolution_pointwise_.binary(
-        expected.clone(), picture, packed, bias, *sizes, "add", 1.0, "relu", [], None
+        expected.clone(), image, packed, bias, *sizes, "add", 1.0, "relu", [], None
     )
     agree = agree and close(relu, expected.relu())
     return agree and close(added, (2 * expected).relu())

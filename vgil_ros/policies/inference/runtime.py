@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vgil_ros.policies.base import FastPath, Policy
+from vgil_ros.policies.base import InferenceModule, Policy
 from vgil_ros.policies.errors import PolicyError
-from vgil_ros.policies.inference.buffers import RecordedPass, Staging, picture_sizes
-from vgil_ros.policies.observation import batched, check_parts, example_committed
+from vgil_ros.policies.inference.buffers import RecordedPass, Staging, image_sizes
+from vgil_ros.policies.observation import batched, check_parts, example_prefix
 
 Precision = Literal["fp32", "bf16", "fp16"]
-DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+PRECISION_DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class InferenceRuntime:
 
     The weights are taken over when it is made: training the policy further does not change it. In float32, TF32 is off,
     so that the result stays within rounding of the plain policy. Lower precisions say in `report` what they cost.
-    A policy without a fast path is run as it is, in inference mode and under autocast.
+    A policy without an inference module is run as it is, in inference mode and under autocast.
     """
 
     def __init__(
@@ -56,8 +56,8 @@ class InferenceRuntime:
         Raises:
             PolicyError: the precision or device is unknown or absent, or the policy's normaliser is not set.
         """
-        if precision not in DTYPES:
-            raise PolicyError(f"precision {precision!r} is unknown, allowed are {sorted(DTYPES)}")
+        if precision not in PRECISION_DTYPES:
+            raise PolicyError(f"precision {precision!r} is unknown, allowed are {sorted(PRECISION_DTYPES)}")
         self.device = _checked_device(device)
         if precision == "fp16" and self.device.type == "cpu":
             raise PolicyError("precision 'fp16' needs a GPU, on a CPU allowed are ['bf16', 'fp32']")
@@ -66,7 +66,7 @@ class InferenceRuntime:
         self.report: PrecisionReport | None = None
         policy.require_normalizer()
         self._policy = policy.to(self.device).eval()
-        self._fast: FastPath | None = self._policy.make_fast_path(DTYPES[precision])
+        self._module: InferenceModule | None = self._policy.make_inference_module(PRECISION_DTYPES[precision])
         self._staging: Staging | None = None
         self._sizes: tuple[tuple[int, int], ...] = ()
         self._recorded: RecordedPass | None = None
@@ -80,19 +80,19 @@ class InferenceRuntime:
             observation: like those to come; made up from the configuration where left out.
 
         Raises:
-            PolicyError: no observation given and the configuration does not know the picture sizes; or the result is
+            PolicyError: no observation given and the configuration does not know the image sizes; or the result is
                 not finite in this precision.
         """
         example = observation if observation is not None else self._policy.example_observation()
         with self._lock, torch.inference_mode(), _exact_float32():
             self._prepare(example)
             self._policy.reset()  # the same noise for both, where there is noise
-            found = self._run(example)
+            chunk = self._run(example)
             self._policy.reset()
             expected = self._plain(example)
-        if self._policy.takes_committed:  # the first such answer on the robot must not come late
-            self._agree({**example, "committed": example_committed(self._policy.config)})
-        difference = np.abs(found - expected)
+        if self._policy.supports_prefix:  # the first such result on the robot must not come late
+            self._agree({**example, "prefix": example_prefix(self._policy.config)})
+        difference = np.abs(chunk - expected)
         self.report = PrecisionReport(self.precision, float(difference.max()), float(difference.mean()))
         if not np.isfinite(difference).all():
             raise PolicyError(
@@ -105,23 +105,23 @@ class InferenceRuntime:
 
         Args:
             observation: {"qpos": (D,) float32, "images": {camera: (H, W, 3) uint8 RGB}}, without a batch axis; and what
-                else the policy takes, such as "past" (see `core.history.with_past`) or "committed" (see `committed`).
+                else the policy takes, such as "past" (see `core.history.with_past`) or "prefix" (see `prepare_prefix`).
 
         Raises:
             PolicyError: cameras, shapes, sizes or dtypes differ from those warmed up for; or actions are committed that
                 the policy would not keep.
         """
-        if "committed" in observation:
+        if "prefix" in observation:
             return self._agree(observation)
         with self._lock, torch.inference_mode(), _exact_float32():
-            if self._fast is not None and self._staging is None:
+            if self._module is not None and self._staging is None:
                 self._prepare(observation)
             return self._run(observation)
 
     @property
-    def takes_committed(self) -> bool:
-        """Whether an observation may hold "committed"."""
-        return self._policy.takes_committed
+    def supports_prefix(self) -> bool:
+        """Whether an observation may hold "prefix"."""
+        return self._policy.supports_prefix
 
     def reset(self, seed: int | None = None) -> None:
         """Tell the policy that a new episode begins; see `Policy.reset`."""
@@ -129,21 +129,21 @@ class InferenceRuntime:
             self._policy.reset(seed)
 
     def _prepare(self, example: Mapping[str, Any]) -> None:
-        """Make everything of a fast path that depends on the picture sizes."""
-        if self._fast is None:
+        """Make everything of an inference module that depends on the image sizes."""
+        if self._module is None:
             return
-        self._sizes = picture_sizes(self._policy.config, example)
+        self._sizes = image_sizes(self._policy.config, example)
         self._staging = Staging(self._policy.config, self._sizes, self.device)
         self._staging.load(example)
         if self._stream is None and not self._repeatable:
-            self._fast.tune(self._staging.qpos, self._staging.images)
+            self._module.tune(self._staging.qpos, self._staging.images)
         if self._stream is not None:
             torch.cuda.synchronize(self.device)
-            self._recorded = RecordedPass(self._compute(self._fast, self._staging), self._stream)
+            self._recorded = RecordedPass(self._compute(self._module, self._staging), self._stream)
 
     def _run(self, observation: Mapping[str, Any]) -> np.ndarray:
-        if self._fast is None:
-            with torch.autocast(self.device.type, DTYPES[self.precision], enabled=self.precision != "fp32"):
+        if self._module is None:
+            with torch.autocast(self.device.type, PRECISION_DTYPES[self.precision], enabled=self.precision != "fp32"):
                 return self._plain(observation)
         staging = self._staging
         assert staging is not None
@@ -152,15 +152,15 @@ class InferenceRuntime:
             stream = torch.cuda.stream(self._stream)
         with stream:
             staging.load(observation)
-            self._fast.load(observation)
-        out = self._recorded() if self._recorded is not None else self._compute(self._fast, staging)()
+            self._module.load(observation)
+        out = self._recorded() if self._recorded is not None else self._compute(self._module, staging)()
         return np.array(out.numpy(), dtype=np.float32)  # a copy: buffers are used again
 
     def _agree(self, observation: Mapping[str, Any]) -> np.ndarray:
-        """A chunk that agrees with committed actions. It takes gradients, so no inference mode and no recorded pass."""
-        if not self._policy.takes_committed:
-            raise PolicyError(f"policy type {self._policy.config.type!r} does not keep committed actions")
-        autocast = torch.autocast(self.device.type, DTYPES[self.precision], enabled=self.precision != "fp32")
+        """A chunk that agrees with a prefix. It takes gradients, so no inference mode and no recorded pass."""
+        if not self._policy.supports_prefix:
+            raise PolicyError(f"policy type {self._policy.config.type!r} does not keep prefix actions")
+        autocast = torch.autocast(self.device.type, PRECISION_DTYPES[self.precision], enabled=self.precision != "fp32")
         with self._lock, torch.no_grad(), _exact_float32(), autocast:
             return self._plain(observation)
 
@@ -170,11 +170,11 @@ class InferenceRuntime:
         return self._policy.predict_chunk(one)[0].float().cpu().numpy()
 
     @staticmethod
-    def _compute(fast: FastPath, staging: Staging) -> Callable[[], Tensor]:
+    def _compute(fast: InferenceModule, staging: Staging) -> Callable[[], Tensor]:
         return lambda: fast(staging.qpos, staging.images)
 
 
-def leave_a_core() -> None:
+def limit_torch_threads() -> None:
     """Use one CPU thread fewer than there are cores, so that a control loop and drivers beside it keep their pace.
 
     Threads of one operation wait for each other by turning: where another process takes their core away, a

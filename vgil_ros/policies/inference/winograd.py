@@ -25,8 +25,8 @@ SIZES = [0, 0], [1, 1], [1, 1], SIDE * SIDE  # padding, stride, dilation, groups
 class WinogradConv:
     """y = relu(conv(x) + b [+ other]), 3x3 with padding 1 and stride 1, float32, channels-last.
 
-    Channels in and out must be multiples of 16. `together` pictures go through the products at once: many where the
-    weights are large, few where the pictures are.
+    Channels in and out must be multiples of 16. `together` images go through the products at once: many where the
+    weights are large, few where the images are.
     """
 
     def __init__(self, kernel: tuple[Tensor, Tensor], shape: Sequence[int], together: int) -> None:
@@ -62,10 +62,10 @@ class WinogradConv:
                 self._put_together(products[index], out[first + index], other is not None)
         return out.permute(0, 3, 1, 2)
 
-    def _take_apart(self, picture: Tensor, tiles: Tensor) -> None:
-        """tiles = B^T d B: picture (H, W, C) -> (rows, columns, 6, 6, C)."""
+    def _take_apart(self, image: Tensor, tiles: Tensor) -> None:
+        """tiles = B^T d B: image (H, W, C) -> (rows, columns, 6, 6, C)."""
         height, width = self._size
-        self._padded[1 : 1 + height, 1 : 1 + width] = picture
+        self._padded[1 : 1 + height, 1 : 1 + width] = image
         _into(_windows(self._padded, 0), self._half_in.unbind(0), self._spare_in.unbind(0))
         along = tiles.permute(3, 2, 0, 1, 4).unbind(0)
         _into(_windows(self._half_in, 2), along, self._spare.unbind(0))

@@ -2,12 +2,12 @@
 
 A small image backbone of our own, for policies that are trained from nothing on a CPU: (B, 3, H, W) -> (B, C, h, w).
 
-Stride 32 as the larger ones have it, 0.4 million weights. The first convolution takes a quarter of the picture's size
+Stride 32 as the larger ones have it, 0.4 million weights. The first convolution takes a quarter of the image's size
 in one step, which is where larger networks spend most of their time.
 
 A policy without pretrained weights learns *where* things are last of all: attention that is still even hands on the
-mean of a picture, in which a small thing is lost. Two additions make that quick: hundreds of steps, not thousands.
-Every stage is told where in the picture it looks (two more channels, x and y; Liu et al. 2018, "CoordConv"), and the
+mean of an image, in which a small thing is lost. Two additions make that quick: hundreds of steps, not thousands.
+Every stage is told where in the image it looks (two more channels, x and y; Liu et al. 2018, "CoordConv"), and the
 places of `KEYPOINTS` learnt features (spatial softmax; Finn et al. 2016) are added to every cell of the result.
 """
 
@@ -169,7 +169,7 @@ def build_backbone(name: BackboneName, norm: BackboneNorm) -> nn.Module:
 
 
 def grid_size(height: int, width: int) -> tuple[int, int]:
-    """(h, w) of the feature map for a picture of that size."""
+    """(h, w) of the feature map for an image of that size."""
     return -(-height // STRIDE), -(-width // STRIDE)
 
 
@@ -202,13 +202,13 @@ def _read_state(name: BackboneName, file: str | Path | None) -> dict[str, torch.
         return state
     weights = torchvision.models.get_model_weights(name).DEFAULT
     try:
-        found: dict[str, torch.Tensor] = weights.get_state_dict(progress=False, check_hash=True)
+        pretrained: dict[str, torch.Tensor] = weights.get_state_dict(progress=False, check_hash=True)
     except Exception as error:  # urllib, ssl and file errors alike
         raise PolicyError(
             f"pretrained weights of {name} cannot be downloaded ({error}): fetch {weights.url} elsewhere and give the "
             "file, or train without them with group norm"
         ) from error
-    return found
+    return pretrained
 
 
 def _group_norm(channels: int) -> nn.GroupNorm:

@@ -1,4 +1,4 @@
-"""Where a generated chunk begins: noise that can be drawn again."""
+"""Noise that a generated chunk begins from, and that can be drawn again."""
 
 from __future__ import annotations
 

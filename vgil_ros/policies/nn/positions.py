@@ -1,4 +1,4 @@
-"""Position embeddings: of picture features in two axes, of sequences in one."""
+"""Position embeddings: of image features in two axes, of sequences in one."""
 
 from __future__ import annotations
 

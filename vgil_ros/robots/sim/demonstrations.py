@@ -1,7 +1,7 @@
 """Demonstrations of a simulated robot without ROS, as fast as the machine goes, in the files that the recorder writes.
 
-The scripted operator moves the masters, the puppets follow by teleop's law (`core.follow`), and the samples come out of
-the same synchroniser into the same rows and the same writer.
+The scripted operator moves the masters, the puppets follow by teleop's law (`core.leader_follower`), and the samples
+come out of the same synchroniser into the same rows and the same writer.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy as np
 from vgil_ros.assets import load_contract
 from vgil_ros.core.contract import Contract
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.follow import Follower
 from vgil_ros.core.layout import POSITION, ArmLayout, Layout
+from vgil_ros.core.leader_follower import FollowerController
 from vgil_ros.core.session import Effect, Session
 from vgil_ros.core.sync import Miss, Sample
-from vgil_ros.core.timesteps import ObservationBuilder, Row, RowBuilder
+from vgil_ros.core.timesteps import EpisodeRow, ObservationBuilder, RowBuilder
 from vgil_ros.episodes.meta import DEFAULT_QUALITY, EpisodeMeta
 from vgil_ros.episodes.writer import EpisodeWriter
 from vgil_ros.robots.sim.simulation import JOINT_RATE, SimWorld, drawn
@@ -31,7 +31,7 @@ BEGIN_STEPS = (4, 12)  # a recorder begins as long after a reset: when a fresh s
 
 
 @dataclass(frozen=True)
-class Demonstrations:
+class DemonstrationConfig:
     """What is the same for all episodes.
 
     Attributes:
@@ -54,7 +54,7 @@ class Demonstrations:
 
 
 @dataclass(frozen=True)
-class Generated:
+class GeneratedEpisode:
     """One episode: its seed, its file (None where it was not kept), whether the task was done, rows, time taken (s)."""
 
     seed: int
@@ -70,32 +70,32 @@ class Teleoperation:
     def __init__(self, world: SimWorld) -> None:
         self._world = world
         self._arms = [(arm, _follower(world.layout, arm)) for arm in world.layout.arms]
-        self._heard: dict[str, np.ndarray] = {}
-        self._heard_ns = 0
+        self._last_states: dict[str, np.ndarray] = {}
+        self._last_states_ns = 0
 
     def step(self) -> None:
         """Call it after each of the world's steps."""
         world = self._world
-        if self._heard and world.count % TELEOP_STEPS == 0:
+        if self._last_states and world.count % TELEOP_STEPS == 0:
             for arm, follower in self._arms:
                 self._lead(arm, follower)
-        self._heard, self._heard_ns = dict(world.states), world.now_ns
+        self._last_states, self._last_states_ns = dict(world.states), world.now_ns
 
-    def _lead(self, arm: ArmLayout, follower: Follower) -> None:
+    def _lead(self, arm: ArmLayout, follower: FollowerController) -> None:
         name = arm.arm.name
-        master = arm.master.normalise(self._heard[f"{name}/master"][POSITION])
-        puppet = arm.state.normalise(self._heard[f"{name}/puppet"][POSITION])
-        stamp = self._heard_ns
+        master = arm.master.normalise(self._last_states[f"{name}/master"][POSITION])
+        puppet = arm.state.normalise(self._last_states[f"{name}/puppet"][POSITION])
+        stamp = self._last_states_ns
         target = follower.step(self._world.now_ns, TELEOP_STEPS / JOINT_RATE, (master, stamp), (puppet, stamp))
         if target is not None:
             self._world.command_arm(name, arm.command.restore(target))
 
 
-def _follower(layout: Layout, arm: ArmLayout) -> Follower:
+def _follower(layout: Layout, arm: ArmLayout) -> FollowerController:
     part, velocity = arm.columns, layout.limit("velocity")
     assert velocity is not None
     gripper = None if arm.gripper_column is None else arm.gripper_column - part.start
-    return Follower(layout.lower[part], layout.upper[part], velocity[part], gripper=gripper)
+    return FollowerController(layout.lower[part], layout.upper[part], velocity[part], gripper=gripper)
 
 
 class Generator:
@@ -105,17 +105,17 @@ class Generator:
         VgilError: where the robot cannot be simulated or has an arm without master, or the task has no operator.
     """
 
-    def __init__(self, wanted: Demonstrations) -> None:
+    def __init__(self, wanted: DemonstrationConfig) -> None:
         self.wanted = wanted
         contract, self._text = load_contract(wanted.robot)
         _need_masters(contract)
         self.world = SimWorld(contract, wanted.task, operator=True)
 
-    def make(self, seed: int, folder: Path, *, only_success: bool = False) -> Generated:
+    def make(self, seed: int, folder: Path, *, only_success: bool = False) -> GeneratedEpisode:
         """Write one episode into a folder, under its next free number.
 
         Args:
-            seed: of scene, hand and noise.
+            seed: of scene, operator and noise.
             folder: made where it is missing.
             only_success: drop it where the task is not done at its end.
 
@@ -124,18 +124,18 @@ class Generator:
                 narrow for the simulated cameras).
         """
         began = time.perf_counter()
-        take = _Take(self, folder, seed)
+        recording = _DemonstrationRecording(self, folder, seed)
         try:
-            take.run()
+            recording.run()
             success = self.world.robot.success()
-            path = take.save(success) if success or not only_success else None
+            path = recording.save(success) if success or not only_success else None
         except BaseException:
-            take.drop()
+            recording.drop()
             raise
-        take.drop()
-        return Generated(seed, path, success, take.rows, time.perf_counter() - began)
+        recording.drop()
+        return GeneratedEpisode(seed, path, success, recording.rows, time.perf_counter() - began)
 
-    def meta(self, row: Row) -> EpisodeMeta:
+    def meta(self, row: EpisodeRow) -> EpisodeMeta:
         """The episode's meta, by its first row."""
         wanted = self.wanted
         return EpisodeMeta.from_contract(
@@ -149,7 +149,7 @@ class Generator:
         )
 
     def close(self) -> None:
-        """Free the pictures' context."""
+        """Free the images' context."""
         self.world.close()
 
 
@@ -159,7 +159,7 @@ def _need_masters(contract: Contract) -> None:
         raise VgilError(f"robot '{contract.name}': arm {without} has no master; a demonstration needs one each")
 
 
-class _Take:
+class _DemonstrationRecording:
     """One episode in the making."""
 
     def __init__(self, generator: Generator, folder: Path, seed: int) -> None:
@@ -187,24 +187,24 @@ class _Take:
             if world.count == begin:
                 session.advance(world.now_ns, ())
                 world.sync.start(world.now_ns)
-            for found in world.ticks():
-                if not full and self._take(found):
+            for tick in world.ticks():
+                if not full and self._take(tick):
                     full = Effect.SAVE in session.sampled()
 
-    def _take(self, found: Sample | Miss) -> bool:
+    def _take(self, tick: Sample | Miss) -> bool:
         """Take a sample into the episode; False where the tick was left out."""
-        if isinstance(found, Miss):
-            if found.action != "drop":
-                raise VgilError(f"seed {self._seed}: tick {found.tick} of the episode is incomplete: {found}")
+        if isinstance(tick, Miss):
+            if tick.action != "drop":
+                raise VgilError(f"seed {self._seed}: tick {tick.tick} of the episode is incomplete: {tick}")
             self.dropped += 1
             return False
-        sample = Sample(found.tick, found.stamp_ns, drawn(found.payloads), found.skew_ns, found.flags)
+        sample = Sample(tick.tick, tick.stamp_ns, drawn(tick.payloads), tick.skew_ns, tick.flags)
         row = self._builder.push(sample, self._session.marker())
         if row is not None:
             self._append(row)
         return True
 
-    def _append(self, row: Row) -> None:
+    def _append(self, row: EpisodeRow) -> None:
         if self._writer is None:
             self._writer = EpisodeWriter(self._folder, self._generator.meta(row))
         while row.action is not None and self._writer.full:

@@ -16,7 +16,7 @@ from pathlib import Path
 from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes import naming
 from vgil_ros.episodes.errors import WriteFailed
-from vgil_ros.robots.sim.demonstrations import Demonstrations, Generated, Generator
+from vgil_ros.robots.sim.demonstrations import DemonstrationConfig, GeneratedEpisode, Generator
 
 TRIES = 5  # with `only_successes`: attempts to one episode wanted, before it is given up
 
@@ -24,8 +24,8 @@ _generator: Generator | None = None  # a worker process has one
 
 
 def generate(
-    wanted: Demonstrations, out: Path, *, episodes: int, seed: int, workers: int = 1, only_successes: bool = False
-) -> Iterator[Generated]:
+    wanted: DemonstrationConfig, out: Path, *, episodes: int, seed: int, workers: int = 1, only_successes: bool = False
+) -> Iterator[GeneratedEpisode]:
     """Write demonstrations into a folder, after those that are there, and yield each as it is done.
 
     Seeds rise by one from `seed`. What lies in the folder afterwards does not depend on the number of workers.
@@ -45,11 +45,13 @@ def generate(
         raise VgilError(f"episodes {episodes}, workers {workers}, seed {seed}; allowed: from 1, from 1, from 0")
     kept = 0
     with _scratch(out) as scratch, _results(wanted, scratch, seed, workers, only_successes) as results:
-        for attempt, found in enumerate(results, 1):
-            if found.path is not None:
+        for attempt, episode in enumerate(results, 1):
+            if episode.path is not None:
                 kept += 1
-                found = replace(found, path=naming.publish_free(found.path, naming.next_free(out / "episode_0.hdf5")))
-            yield found
+                episode = replace(
+                    episode, path=naming.publish_free(episode.path, naming.next_free(out / "episode_0.hdf5"))
+                )
+            yield episode
             if kept == episodes:
                 return
             if attempt >= TRIES * episodes:
@@ -74,8 +76,8 @@ def _scratch(out: Path) -> Iterator[Path]:
 
 @contextmanager
 def _results(
-    wanted: Demonstrations, scratch: Path, seed: int, workers: int, only_success: bool
-) -> Iterator[Iterator[Generated]]:
+    wanted: DemonstrationConfig, scratch: Path, seed: int, workers: int, only_success: bool
+) -> Iterator[Iterator[GeneratedEpisode]]:
     """An endless row of episodes by seed."""
     seeds = itertools.count(seed)
     if workers == 1:
@@ -96,19 +98,19 @@ def _results(
 
 def _in_order(
     pool: ProcessPoolExecutor, seeds: Iterator[int], scratch: Path, ahead: int, only_success: bool
-) -> Iterator[Generated]:
-    waiting: deque[Future[Generated]] = deque()
+) -> Iterator[GeneratedEpisode]:
+    waiting: deque[Future[GeneratedEpisode]] = deque()
     while True:
         while len(waiting) < ahead:
             waiting.append(pool.submit(_make, seed := next(seeds), scratch / str(seed), only_success))
         yield waiting.popleft().result()
 
 
-def _begin(wanted: Demonstrations) -> None:
+def _begin(wanted: DemonstrationConfig) -> None:
     global _generator
     _generator = Generator(wanted)
 
 
-def _make(seed: int, folder: Path, only_success: bool) -> Generated:
+def _make(seed: int, folder: Path, only_success: bool) -> GeneratedEpisode:
     assert _generator is not None
     return _generator.make(seed, folder, only_success=only_success)

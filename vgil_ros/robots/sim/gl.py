@@ -37,7 +37,7 @@ def _load_triton_first() -> None:
 
 
 def make_context(width: int, height: int) -> Any:
-    """Return a MuJoCo GLContext for off-screen pictures up to this size; it belongs to the calling thread.
+    """Return a MuJoCo GLContext for off-screen images up to this size; it belongs to the calling thread.
 
     Raises:
         GraphicsError: where the machine has no usable OpenGL; it says what to install.

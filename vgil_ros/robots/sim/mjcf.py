@@ -63,7 +63,7 @@ def _physics(spec: Any) -> None:
     option.impratio = 10.0
     spec.visual.map.znear = 0.005
     spec.visual.map.zfar = 10.0
-    spec.visual.quality.offsamples = 0  # smoothed edges cost three times the picture
+    spec.visual.quality.offsamples = 0  # smoothed edges cost three times the image
     spec.visual.quality.shadowsize = 4096
     spec.stat.extent = 1.5
 

@@ -1,6 +1,6 @@
 """A simulated robot and its sensors in simulated time alone: what node `sim` publishes, by ticks.
 
-The timing is the node's: joints at 200 Hz, pictures at 30 Hz on that grid, a command acts from the next step on. What
+The timing is the node's: joints at 200 Hz, images at 30 Hz on that grid, a command acts from the next step on. What
 is left out is the transport: a sample arrives when it is stamped.
 """
 
@@ -41,20 +41,20 @@ class Snapshot:
     def rgb(self, camera: str) -> np.ndarray:
         """(H, W, 3) uint8 RGB, read-only; the same for every caller."""
         if camera not in self._drawn:
-            picture = np.ascontiguousarray(self.renderer.render(self.data, camera))
-            picture.setflags(write=False)
-            self._drawn[camera] = picture
+            image = np.ascontiguousarray(self.renderer.render(self.data, camera))
+            image.setflags(write=False)
+            self._drawn[camera] = image
         return self._drawn[camera]
 
 
 @dataclass(frozen=True, eq=False)
-class Shot:
-    """One camera's part of a snapshot: the payload of an image stream."""
+class LazyImage:
+    """One camera's part of a snapshot, drawn when it is asked for: the payload of an image stream."""
 
     snapshot: Snapshot
     camera: str
 
-    def picture(self) -> Frame | np.ndarray:
+    def image(self) -> Frame | np.ndarray:
         """What the camera's driver sends: pixels (H, W, 3) uint8 RGB, or a JPEG frame where the contract says so."""
         pixels = self.snapshot.rgb(self.camera)
         return _jpeg(pixels) if self.snapshot.cameras[self.camera].type == "compressed" else pixels
@@ -69,8 +69,8 @@ def _jpeg(pixels: np.ndarray) -> Frame:
 
 
 def drawn(payloads: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The payloads of a sample with its shots as pictures."""
-    return tuple(p.picture() if isinstance(p, Shot) else p for p in payloads)
+    """The payloads of a sample with its lazy images drawn."""
+    return tuple(p.image() if isinstance(p, LazyImage) else p for p in payloads)
 
 
 class SimWorld:
@@ -101,7 +101,7 @@ class SimWorld:
         self.reset(0)
 
     def reset(self, seed: int) -> None:
-        """Begin an episode. All that is drawn (scene, hand, noise, the cameras' phase) follows from the seed."""
+        """Begin an episode. All that is drawn (scene, operator, noise, the cameras' phase) follows from the seed."""
         self.robot.reset(seed)
         if self.operator is not None:
             self.operator.reset(seed)
@@ -149,50 +149,51 @@ class SimWorld:
             self.states[name] = payload
             self.sync.push(name, self.now_ns, payload)
         if self.contract.base is not None:
-            found = self.robot.odometry()
-            self.sync.push("base", self.now_ns, np.array([found.linear, found.angular]))
+            odometry = self.robot.odometry()
+            self.sync.push("base", self.now_ns, np.array([odometry.linear, odometry.angular]))
         if self._images and _falls(self.count + self._phase):
-            self._shoot()
+            self._capture()
 
     def ticks(self) -> list[Sample | Miss]:
         """The ticks that have become complete, or have waited too long."""
-        found = []
+        complete = []
         while (tick := self.sync.sample(self.now_ns)) is not None:
-            found.append(tick)
-        return found
+            complete.append(tick)
+        return complete
 
     def _joints(self) -> dict[str, np.ndarray]:
         masters = self._lead()
-        found = {}
+        payloads = {}
         for arm in self.contract.arms:
             puppet, master = self._readers[arm.name]
             state = self.robot.joint_states(arm.name)
-            found[puppet.stream] = puppet.read(state.names, state.position, state.velocity, state.effort)
+            payloads[puppet.stream] = puppet.read(state.names, state.position, state.velocity, state.effort)
             if master is not None:
                 position = masters[arm.name]
                 velocity = (position - self._masters.get(arm.name, position)) * JOINT_RATE
-                found[master.stream] = master.read(arm.joints, position, velocity)
+                payloads[master.stream] = master.read(arm.joints, position, velocity)
         self._masters = masters
-        return found
+        return payloads
 
     def _lead(self) -> dict[str, np.ndarray]:
         if self.operator is None:
             return {}
         return self.operator.home() if self.robot.time < REST_S else self.operator.masters()
 
-    def _shoot(self) -> None:
+    def _capture(self) -> None:
         data = mujoco.MjData(self.robot.model)
         mujoco.mj_copyData(data, self.robot.model, self.robot.data)
         snapshot = Snapshot(data, self._cameras, self._renderer)
         for name in self._images:
-            self.sync.push(name, self.now_ns, Shot(snapshot, name))
+            self.sync.push(name, self.now_ns, LazyImage(snapshot, name))
 
     def draw(self, camera: str, height: int, width: int) -> np.ndarray:
-        """What a camera sees now, (H, W, 3) uint8 RGB, without noise: for films. No size above the largest camera's."""
+        """What a camera sees now, (H, W, 3) uint8 RGB, without noise: for videos. No size above the largest
+        camera's."""
         return self._renderer.draw(self.robot.data, camera, height, width)
 
     def close(self) -> None:
-        """Free the pictures' context, in the thread that made it."""
+        """Free the images' context, in the thread that made it."""
         self._renderer.close()
         self.robot.close()
 
@@ -202,5 +203,5 @@ def _readers(arm: Arm, operator: bool) -> tuple[JointReader, JointReader | None]
 
 
 def _falls(count: int) -> bool:
-    """Whether a picture falls into a step."""
+    """Whether an image falls into a step."""
     return int(count * CAMERA_RATE / JOINT_RATE + 1e-9) > int((count - 1) * CAMERA_RATE / JOINT_RATE + 1e-9)

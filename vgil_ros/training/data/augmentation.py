@@ -1,4 +1,4 @@
-"""Random changes of pictures on the device: crop, rotation, brightness, contrast, saturation.
+"""Random changes of images on the device: crop, rotation, brightness, contrast, saturation.
 
 As act-plus-plus does it, but: all is one resampling; rotated corners show the nearest pixels in place of black, which
 no camera shows; colours change in a fixed order. One draw holds for all cameras and frames of a sample.
@@ -13,17 +13,17 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
-from vgil_ros.core.config import Frozen
+from vgil_ros.core.config import StrictModel
 from vgil_ros.training.data.dataset import Batch
 
 GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
-class AugmentationConfig(Frozen):
-    """How far pictures are changed; 0 (for `crop` 1) leaves a change out.
+class AugmentationConfig(StrictModel):
+    """How far images are changed; 0 (for `crop` 1) leaves a change out.
 
     Attributes:
-        crop: side of the random crop against the picture's, which is then resized to the picture's size.
+        crop: side of the random crop against the image's, which is then resized to the image's size.
         rotation_deg: largest rotation to either side.
         brightness, contrast, saturation: largest change of the factor 1.
     """
@@ -37,13 +37,13 @@ class AugmentationConfig(Frozen):
 
 
 class Augmentation:
-    """Changes a batch's pictures by what seed, step and a sample's place in the global batch give."""
+    """Changes a batch's images by what seed, step and a sample's place in the global batch give."""
 
     def __init__(self, config: AugmentationConfig, seed: int) -> None:
         self.config, self._seed = config, seed
 
     def __call__(self, batch: Batch, step: int, first: int, total: int) -> Batch:
-        """Give the batch of a step, its pictures changed.
+        """Give the batch of a step, its images changed.
 
         Args:
             first: place of the batch's first sample in the global batch of `total` samples.
@@ -52,7 +52,7 @@ class Augmentation:
             return batch
         draws = self.draw(step, total)[first : first + len(batch["qpos"])].to(batch["qpos"].device)
         changed = dict(batch)
-        changed["images"] = {name: self.change(pictures, draws) for name, pictures in batch["images"].items()}
+        changed["images"] = {name: self.change(images, draws) for name, images in batch["images"].items()}
         if "past" in batch:
             parts = {"images": self._change_past, "flow": self._change_flows}
             past = {key: change(batch["past"][key], draws) for key, change in parts.items() if key in batch["past"]}
@@ -60,11 +60,11 @@ class Augmentation:
         return changed
 
     def _change_past(self, images: Batch, draws: Tensor) -> Batch:
-        """Change pictures (B, N, H, W, 3) of each camera, all of a sample as its present: what stood still stays so."""
+        """Change images (B, N, H, W, 3) of each camera, all of a sample as its present: what stood still stays so."""
         changed = {}
-        for name, pictures in images.items():
-            each = draws.repeat_interleave(pictures.shape[1], dim=0)
-            changed[name] = self.change(pictures.flatten(0, 1), each).unflatten(0, pictures.shape[:2])
+        for name, frames in images.items():
+            each = draws.repeat_interleave(frames.shape[1], dim=0)
+            changed[name] = self.change(frames.flatten(0, 1), each).unflatten(0, frames.shape[:2])
         return changed
 
     def _change_flows(self, flows: Batch, draws: Tensor) -> Batch:
@@ -75,7 +75,7 @@ class Augmentation:
         return changed
 
     def change_flow(self, flow: Tensor, draws: Tensor) -> Tensor:
-        """Change flow (B, h, w, 2) px as it would be between pictures changed by the same draws.
+        """Change flow (B, h, w, 2) px as it would be between images changed by the same draws.
 
         A crop that is magnified magnifies motion, a rotation turns it; colours do not matter to it.
         """
@@ -93,9 +93,9 @@ class Augmentation:
         generator = torch.Generator().manual_seed((self._seed * 1_000_003 + step) % (1 << 63))
         return torch.rand(count, 6, generator=generator) * 2 - 1
 
-    def change(self, pictures: Tensor, draws: Tensor) -> Tensor:
-        """Change pictures (B, H, W, 3) uint8 by draws (B, 6), each sample by its own; the same shape comes back."""
-        values = pictures.permute(0, 3, 1, 2).float()
+    def change(self, images: Tensor, draws: Tensor) -> Tensor:
+        """Change images (B, H, W, 3) uint8 by draws (B, 6), each sample by its own; the same shape comes back."""
+        values = images.permute(0, 3, 1, 2).float()
         if self.config.crop < 1 or self.config.rotation_deg > 0:
             values = self._move(values, draws)
         values = self._colour(values, draws)
@@ -106,7 +106,7 @@ class Augmentation:
         side, angle = self.config.crop, draws[:, 2] * math.radians(self.config.rotation_deg)
         cos, sin = angle.cos() * side, angle.sin() * side
         shift = draws[:, :2] * (1 - side)
-        # grid_sample's axes both run from -1 to 1: a rotation among them must know the picture's proportions
+        # grid_sample's axes both run from -1 to 1: a rotation among them must know the image's proportions
         rows = [
             torch.stack([cos, -sin * height / width, shift[:, 0]], dim=1),
             torch.stack([sin * width / height, cos, shift[:, 1]], dim=1),

@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.history import past_rows
-from vgil_ros.training.data.episode_stats import EpisodeFacts
+from vgil_ros.training.data.episode_stats import EpisodeStats
 from vgil_ros.training.data.flow_cache import FlowCache
-from vgil_ros.training.data.image_cache import DecodedPictures, Handles, read_picture
+from vgil_ros.training.data.image_cache import DecodedImages, EpisodeFileCache, read_image
 from vgil_ros.training.errors import TrainingError
 
 Batch = dict[str, Any]
@@ -30,13 +30,13 @@ class SampleSpec:
         cameras: in the policy's order.
         chunk_size: actions from a row on (H).
         base: whether the base's two velocities join the action.
-        past_ticks: what of the past comes along; see `PolicyConfig.past_ticks`.
+        obs_offsets: what of the past comes along; see `PolicyConfig.obs_offsets`.
     """
 
     cameras: tuple[str, ...]
     chunk_size: int
     base: bool = False
-    past_ticks: tuple[int, ...] = ()
+    obs_offsets: tuple[int, ...] = ()
 
 
 class EpisodeDataset(Dataset):
@@ -44,7 +44,7 @@ class EpisodeDataset(Dataset):
 
     A batch is {"qpos": (B, D) float32, "images": {camera: (B, H, W, 3) uint8 RGB}, "action": (B, chunk, A) float32 in
     robot units, "is_pad": (B, chunk) bool, "task": list of B texts, "index": (B,) rows of this set}, and with
-    `past_ticks` (N) "past": {"qpos": (B, N, D), "images": {camera: (B, N, H, W, 3)}, "action": (B, N, A), "known":
+    `obs_offsets` (N) "past": {"qpos": (B, N, D), "images": {camera: (B, N, H, W, 3)}, "action": (B, N, A), "known":
     (B, N) bool}: rows of the same episode, found by their stamps as a robot finds them; where there is none, the row
     itself, not known. With `flows`, "past" holds "flow": {camera: (B, N, h, w, 2) float16 px} in place of the images.
     Actions beyond the end repeat the last one and are marked in `is_pad`.
@@ -52,15 +52,15 @@ class EpisodeDataset(Dataset):
 
     def __init__(
         self,
-        episodes: Sequence[EpisodeFacts],
+        episodes: Sequence[EpisodeStats],
         spec: SampleSpec,
-        decoded: DecodedPictures | None = None,
+        decoded: DecodedImages | None = None,
         flows: FlowCache | None = None,
     ) -> None:
         """Take episodes that agree with each other (`dataset_check`)."""
         self.episodes, self.spec = tuple(episodes), spec
         self.ends = np.cumsum([episode.rows for episode in episodes])
-        self._handles = Handles([episode.path for episode in episodes], base=spec.base)
+        self._episode_files = EpisodeFileCache([episode.path for episode in episodes], base=spec.base)
         self._decoded, self._flows = decoded, flows
 
     def __len__(self) -> int:
@@ -93,7 +93,7 @@ class EpisodeDataset(Dataset):
         """Give the samples of `indices` as one batch; see the class.
 
         Raises:
-            EpisodeError, TrainingError: a file or picture cannot be read.
+            EpisodeError, TrainingError: a file or image cannot be read.
         """
         batch = self._allocate(len(indices))
         views = _views(batch)
@@ -106,22 +106,22 @@ class EpisodeDataset(Dataset):
     def _allocate(self, count: int) -> Batch:
         spec, first = self.spec, self.episodes[0]
         width = len(first.action.mean) + (2 if spec.base else 0)
-        pictures = {name: (first.cameras[name].height, first.cameras[name].width, 3) for name in spec.cameras}
+        images = {name: (first.cameras[name].height, first.cameras[name].width, 3) for name in spec.cameras}
         batch: Batch = {
             "qpos": _empty((count, len(first.qpos.mean)), torch.float32),
             "action": _empty((count, spec.chunk_size, width), torch.float32),
             "is_pad": _empty((count, spec.chunk_size), torch.bool),
         }
-        batch["images"] = {name: _empty((count, *shape), torch.uint8) for name, shape in pictures.items()}
-        if spec.past_ticks:
-            lead = (count, len(spec.past_ticks))
+        batch["images"] = {name: _empty((count, *shape), torch.uint8) for name, shape in images.items()}
+        if spec.obs_offsets:
+            lead = (count, len(spec.obs_offsets))
             batch["past"] = {
                 "qpos": _empty((*lead, len(first.qpos.mean)), torch.float32),
                 "action": _empty((*lead, width), torch.float32),
                 "known": _empty(lead, torch.bool),
             }
             if self._flows is None:
-                past = {name: _empty((*lead, *shape), torch.uint8) for name, shape in pictures.items()}
+                past = {name: _empty((*lead, *shape), torch.uint8) for name, shape in images.items()}
                 batch["past"]["images"] = past
             else:
                 sizes = {name: self._flows.size(first.path, name) for name in spec.cameras}
@@ -129,34 +129,34 @@ class EpisodeDataset(Dataset):
         return batch
 
     def _fill(self, views: Batch, place: int, number: int, row: int) -> None:
-        episode = self._handles.get(number)
+        episode = self._episode_files.get(number)
         views["qpos"][place] = episode.qpos[row]
         rows = np.arange(row, row + self.spec.chunk_size)
         last = self.episodes[number].rows - 1
         views["action"][place] = episode.action[np.minimum(rows, last)]
         views["is_pad"][place] = rows > last
         for name in self.spec.cameras:
-            self._picture(number, name, row, views["images"][name][place])
-        for n, found in enumerate(past_rows(row, self.spec.past_ticks, episode.stamp_ns, episode.period_ns)):
-            past, source = views["past"], row if found is None else found
-            past["known"][place, n] = found is not None
+            self._image(number, name, row, views["images"][name][place])
+        for n, past_row in enumerate(past_rows(row, self.spec.obs_offsets, episode.stamp_ns, episode.period_ns)):
+            past, source = views["past"], row if past_row is None else past_row
+            past["known"][place, n] = past_row is not None
             past["qpos"][place, n], past["action"][place, n] = episode.qpos[source], episode.action[source]
             for name in self.spec.cameras if self._flows is None else ():
-                self._picture(number, name, source, past["images"][name][place, n])
+                self._image(number, name, source, past["images"][name][place, n])
         if self._flows is not None:
             for name in self.spec.cameras:
                 self._flows.read(self.episodes[number].path, name, row, views["past"]["flow"][name][place])
 
-    def _picture(self, number: int, camera: str, row: int, out: np.ndarray) -> None:
+    def _image(self, number: int, camera: str, row: int, out: np.ndarray) -> None:
         if self._decoded is not None and self._decoded.load((number, camera), row, out):
             return
-        read_picture(self._handles.get(number).reader, camera, row, out)
+        read_image(self._episode_files.get(number).reader, camera, row, out)
         if self._decoded is not None:
             self._decoded.keep((number, camera), row, out)
 
     def close(self) -> None:
         """Close the files that this process has open."""
-        self._handles.close()
+        self._episode_files.close()
 
 
 def map_tensors(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:

@@ -1,4 +1,4 @@
-"""What training must know of an episode before it reads from it, gathered in one pass over its small arrays."""
+"""Statistics that training needs of an episode before it reads from it, gathered in one pass over its small arrays."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vgil_ros.core.config import Frozen
+from vgil_ros.core.config import StrictModel
 from vgil_ros.episodes import layouts
 from vgil_ros.episodes.reader import IMAGES, EpisodeReader
 from vgil_ros.policies.config import Normalization
@@ -17,7 +17,7 @@ from vgil_ros.policies.normalizer import STD_FLOOR, Normalizer
 from vgil_ros.training.errors import TrainingError
 
 
-class Moments(Frozen):
+class Moments(StrictModel):
     """Count, mean, sum of squared differences from it, and range, of rows (N, D)."""
 
     count: int
@@ -83,12 +83,12 @@ def merge_all(parts: Iterable[Moments]) -> Moments:
 
 
 def make_normalizer(
-    spec: Normalization, qpos: Moments, action: Moments, pictures: Mapping[str, Moments], cameras: tuple[str, ...]
+    spec: Normalization, qpos: Moments, action: Moments, images: Mapping[str, Moments], cameras: tuple[str, ...]
 ) -> Normalizer:
     """Make a policy's normaliser.
 
     Args:
-        pictures: of pixels in [0, 1], (3,) for each camera.
+        images: of pixels in [0, 1], (3,) for each camera.
         cameras: in the policy's order.
 
     Raises:
@@ -96,16 +96,16 @@ def make_normalizer(
     """
     mean = std = None
     if spec.images.mode == "mean_std":
-        mean = np.stack([pictures[name].mean for name in cameras])
-        std = np.stack([np.maximum(pictures[name].std, STD_FLOOR) for name in cameras])
+        mean = np.stack([images[name].mean for name in cameras])
+        std = np.stack([np.maximum(images[name].std, STD_FLOOR) for name in cameras])
     return Normalizer.from_statistics(spec, qpos.statistics(), action.statistics(), len(cameras), mean, std)
 
 
-SAMPLED = 8  # pictures of each camera that are decoded for the statistics
+SAMPLED = 8  # images of each camera that are decoded for the statistics
 
 
-class CameraFacts(Frozen):
-    """A camera's pictures: size in pixels, whether stored as JPEG, and moments of (N, 3) pixels in [0, 1]."""
+class CameraStats(StrictModel):
+    """A camera's images: size in pixels, whether stored as JPEG, and moments of (N, 3) pixels in [0, 1]."""
 
     height: int
     width: int
@@ -113,13 +113,13 @@ class CameraFacts(Frozen):
     pixels: Moments
 
 
-class EpisodeFacts(Frozen):
+class EpisodeStats(StrictModel):
     """One episode.
 
     Attributes:
         rows: T. qpos, action: moments of (T, D) and of the aligned (T, A). base: of the aligned (T, 2), or None.
         cameras: in the file's order.
-        digest: of the layout, the numbers and the sampled pictures.
+        digest: of the layout, the numbers and the sampled images.
     """
 
     path: Path
@@ -127,19 +127,19 @@ class EpisodeFacts(Frozen):
     qpos: Moments
     action: Moments
     base: Moments | None
-    cameras: dict[str, CameraFacts]
+    cameras: dict[str, CameraStats]
     rate_hz: float | None
     joint_names: tuple[str, ...] | None
     task: str | None
     digest: str
 
 
-def read_facts(path: Path) -> EpisodeFacts:
-    """Read an episode's facts.
+def read_episode_stats(path: Path) -> EpisodeStats:
+    """Read an episode's statistics.
 
     Raises:
         EpisodeError: it cannot be read.
-        TrainingError: it has no row, values that are not finite, or fewer pictures than rows.
+        TrainingError: it has no row, values that are not finite, or fewer images than rows.
     """
     with EpisodeReader(path) as episode:
         digest = hashlib.sha256(f"{episode.layout} {episode.action_alignment}".encode())
@@ -150,7 +150,7 @@ def read_facts(path: Path) -> EpisodeFacts:
             check_rows(path, name, values)
             digest.update(np.ascontiguousarray(values, np.float32).tobytes())
         cameras = {name: _camera(episode, name, digest) for name in episode.camera_names}
-        return EpisodeFacts(
+        return EpisodeStats(
             path=path,
             rows=episode.rows,
             qpos=Moments.of(arrays["qpos"]),
@@ -194,18 +194,18 @@ def check_rows(path: Path, name: str, values: np.ndarray) -> None:
         )
 
 
-def _camera(episode: EpisodeReader, name: str, digest: hashlib._Hash) -> CameraFacts:
+def _camera(episode: EpisodeReader, name: str, digest: hashlib._Hash) -> CameraStats:
     count = len(episode.file[f"{IMAGES}/{name}"])
     if count < episode.rows:
-        raise TrainingError(f"{episode.path}: {name} has {count} pictures for {episode.rows} rows")
+        raise TrainingError(f"{episode.path}: {name} has {count} images for {episode.rows} rows")
     chosen = np.unique(np.linspace(0, episode.rows - 1, SAMPLED).astype(int))
-    pictures = [episode.image(name, int(row)) for row in chosen]
-    shape = pictures[0].shape
-    for row, picture in zip(chosen, pictures, strict=True):
-        if picture.shape != shape or picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
+    images = [episode.image(name, int(row)) for row in chosen]
+    shape = images[0].shape
+    for row, image in zip(chosen, images, strict=True):
+        if image.shape != shape or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise TrainingError(
-                f"{episode.path}: {name} row {row} is {picture.dtype} {picture.shape}; allowed: uint8 {shape[:2]} x 3"
+                f"{episode.path}: {name} row {row} is {image.dtype} {image.shape}; allowed: uint8 {shape[:2]} x 3"
             )
-        digest.update(picture[::8].tobytes())
-    pixels = np.concatenate([picture.reshape(-1, 3)[::7] for picture in pictures]) / 255.0
-    return CameraFacts(height=shape[0], width=shape[1], jpeg=episode.is_jpeg(name), pixels=Moments.of(pixels))
+        digest.update(image[::8].tobytes())
+    pixels = np.concatenate([image.reshape(-1, 3)[::7] for image in images]) / 255.0
+    return CameraStats(height=shape[0], width=shape[1], jpeg=episode.is_jpeg(name), pixels=Moments.of(pixels))

@@ -1,7 +1,7 @@
 """Optical flow of recorded episodes: computed once, kept on disk, read by the workers that load.
 
-What is kept is the flow of the pictures as they were recorded. Augmentation then moves and turns it with them
-(`augmentation`), which costs next to nothing; flow of augmented pictures would have to be computed anew at every step.
+What is kept is the flow of the images as they were recorded. Augmentation then moves and turns it with them
+(`augmentation`), which costs next to nothing; flow of augmented images would have to be computed anew at every step.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tqdm import tqdm
 from vgil_ros.core.history import past_rows
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.policies.optical_flow import FlowField, field_size
-from vgil_ros.training.data.episode_stats import EpisodeFacts
+from vgil_ros.training.data.episode_stats import EpisodeStats
 from vgil_ros.training.data.image_cache import period_of
 from vgil_ros.training.data.scan import cache_dir
 
@@ -37,8 +37,8 @@ Key = tuple[Path, str]  # (episode, camera)
 class FlowCache:
     """Flow by episode, camera and row: (N, h, w, 2) float16 px for each, one for each of the policy's past ticks."""
 
-    def __init__(self, files: Mapping[Key, Path], past_ticks: tuple[int, ...]) -> None:
-        self._files, self.past_ticks = dict(files), past_ticks
+    def __init__(self, files: Mapping[Key, Path], obs_offsets: tuple[int, ...]) -> None:
+        self._files, self.obs_offsets = dict(files), obs_offsets
         self._open: dict[Key, np.ndarray] = {}
 
     def size(self, episode: Path, camera: str) -> tuple[int, int]:
@@ -57,18 +57,18 @@ class FlowCache:
 
 
 def flow_dir() -> Path:
-    """Where flow is kept: beside the facts of episodes."""
+    """Where flow is kept: beside the statistics of episodes."""
     return cache_dir().parent / "flow"
 
 
 def make_flow_cache(
-    episodes: Sequence[EpisodeFacts],
+    episodes: Sequence[EpisodeStats],
     cameras: Sequence[str],
-    past_ticks: tuple[int, ...],
+    obs_offsets: tuple[int, ...],
     field: FlowField,
     *,
     limit: int,
-    say: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
     progress: bool = False,
 ) -> FlowCache | None:
     """Compute what is not kept yet, and give the whole; several processes may do so at once and share the work.
@@ -76,37 +76,37 @@ def make_flow_cache(
     Args:
         field: computes the flow, on its device.
         limit: bytes; with more than that, or a disk without room for it, None is given and nothing kept: flow is then
-            computed in every step, from the augmented pictures.
+            computed in every step, from the augmented images.
 
     Raises:
-        EpisodeError: a picture cannot be read.
+        EpisodeError: an image cannot be read.
     """
     folder, mark = flow_dir(), field.fingerprint()
-    files = {(e.path, c): folder / f"{_name(e, c, past_ticks, mark)}.npy" for e in episodes for c in cameras}
+    files = {(e.path, c): folder / f"{_name(e, c, obs_offsets, mark)}.npy" for e in episodes for c in cameras}
     todo = [(e, c) for e in episodes for c in cameras if not files[e.path, c].is_file()]
-    if reason := _too_much(episodes, cameras, todo, len(past_ticks), field.settings.shrink, limit):
-        say(f"note: flow is not kept but computed in every step: {reason}")
+    if reason := _too_much(episodes, cameras, todo, len(obs_offsets), field.settings.shrink, limit):
+        log(f"note: flow is not kept but computed in every step: {reason}")
         return None
     turn = os.getpid() % max(len(todo), 1)  # processes begin in different places
-    bar = tqdm(todo[turn:] + todo[:turn], "flow", unit="film", delay=2, leave=False, disable=not progress)
+    bar = tqdm(todo[turn:] + todo[:turn], "flow", unit="video", delay=2, leave=False, disable=not progress)
     for episode, camera in bar:
         if not files[episode.path, camera].is_file():
-            _write(files[episode.path, camera], compute_flow(episode, camera, past_ticks, field))
-    return FlowCache(files, past_ticks)
+            _write(files[episode.path, camera], compute_flow(episode, camera, obs_offsets, field))
+    return FlowCache(files, obs_offsets)
 
 
 @torch.no_grad()
-def compute_flow(facts: EpisodeFacts, camera: str, past_ticks: tuple[int, ...], field: FlowField) -> np.ndarray:
+def compute_flow(stats: EpisodeStats, camera: str, obs_offsets: tuple[int, ...], field: FlowField) -> np.ndarray:
     """(T, N, h, w, 2) float16 px of one camera of an episode."""
-    size = field_size(facts.cameras[camera].height, facts.cameras[camera].width, field.settings.shrink)
-    out = np.zeros((facts.rows, len(past_ticks), *size, 2), np.float16)
-    with EpisodeReader(facts.path) as episode:
-        look = lru_cache(max(past_ticks) + PAIRS + 2)(lambda row: episode.image(camera, row))
+    size = field_size(stats.cameras[camera].height, stats.cameras[camera].width, field.settings.shrink)
+    out = np.zeros((stats.rows, len(obs_offsets), *size, 2), np.float16)
+    with EpisodeReader(stats.path) as episode:
+        look = lru_cache(max(obs_offsets) + PAIRS + 2)(lambda row: episode.image(camera, row))
         period, stamps = period_of(episode.rate_hz), episode.stamp_ns
         pairs = [
             (row, place, before)
-            for row in range(facts.rows)
-            for place, before in enumerate(past_rows(row, past_ticks, stamps, period))
+            for row in range(stats.rows)
+            for place, before in enumerate(past_rows(row, obs_offsets, stamps, period))
             if before is not None
         ]
         for first in range(0, len(pairs), PAIRS):
@@ -120,26 +120,26 @@ def compute_flow(facts: EpisodeFacts, camera: str, past_ticks: tuple[int, ...], 
     return out
 
 
-def _name(episode: EpisodeFacts, camera: str, past_ticks: tuple[int, ...], mark: str) -> str:
+def _name(episode: EpisodeStats, camera: str, obs_offsets: tuple[int, ...], mark: str) -> str:
     """Of everything that the flow depends on: the file, the camera, the distance, the method."""
     stat = episode.path.stat()
-    parts = [VERSION, episode.digest, stat.st_size, stat.st_mtime_ns, camera, past_ticks, mark]
+    parts = [VERSION, episode.digest, stat.st_size, stat.st_mtime_ns, camera, obs_offsets, mark]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:40]
 
 
 def _too_much(
-    episodes: Sequence[EpisodeFacts],
+    episodes: Sequence[EpisodeStats],
     cameras: Sequence[str],
-    todo: Sequence[tuple[EpisodeFacts, str]],
+    todo: Sequence[tuple[EpisodeStats, str]],
     past: int,
     shrink: int,
     limit: int,
 ) -> str | None:
     """Why the cache cannot be, or None."""
 
-    def needs(episode: EpisodeFacts, camera: str) -> int:
-        facts = episode.cameras[camera]
-        height, width = field_size(facts.height, facts.width, shrink)
+    def needs(episode: EpisodeStats, camera: str) -> int:
+        stats = episode.cameras[camera]
+        height, width = field_size(stats.height, stats.width, shrink)
         return episode.rows * past * height * width * BYTES
 
     whole = sum(needs(episode, camera) for episode in episodes for camera in cameras)

@@ -1,4 +1,4 @@
-"""Pictures for a batch: read straight into its memory, each JPEG decoded once where memory allows."""
+"""Images for a batch: read straight into its memory, each JPEG decoded once where memory allows."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ import numpy as np
 
 from vgil_ros.episodes.errors import EpisodeError
 from vgil_ros.episodes.reader import IMAGES, EpisodeReader
-from vgil_ros.training.data.episode_stats import EpisodeFacts, aligned_actions, check_rows
+from vgil_ros.training.data.episode_stats import EpisodeStats, aligned_actions, check_rows
 from vgil_ros.training.errors import TrainingError
 
 Key = tuple[int, str]  # (episode's place in the data set, camera)
 
 
-class DecodedPictures:
+class DecodedImages:
     """Decoded JPEGs, shared by the workers that are forked after it is made.
 
-    Memory is anonymous: it is only taken as pictures come, and gone with the processes, however they end. Once it is
-    given out, further pictures are decoded each time.
+    Memory is anonymous: it is only taken as images come, and gone with the processes, however they end. Once it is
+    given out, further images are decoded each time.
     """
 
-    def __init__(self, episodes: Sequence[EpisodeFacts], cameras: Sequence[str], limit: int) -> None:
-        """Plan which pictures will be kept; `limit` in bytes."""
+    def __init__(self, episodes: Sequence[EpisodeStats], cameras: Sequence[str], limit: int) -> None:
+        """Plan which images will be kept; `limit` in bytes."""
         self._starts: dict[Key, tuple[int, int, int]] = {}  # -> place of the first byte, of the first mark, rows kept
         room, place, marks = limit, 0, 0
         for number, episode in enumerate(episodes):
             for camera in cameras:
-                facts = episode.cameras[camera]
-                size = facts.height * facts.width * 3
-                rows = min(episode.rows, (room - place) // size) if facts.jpeg else 0
+                stats = episode.cameras[camera]
+                size = stats.height * stats.width * 3
+                rows = min(episode.rows, (room - place) // size) if stats.jpeg else 0
                 if rows > 0:
                     self._starts[number, camera] = place, marks, rows
                     place, marks = place + rows * size, marks + rows
@@ -44,7 +44,7 @@ class DecodedPictures:
         self._known = np.frombuffer(mmap.mmap(-1, max(marks, 1)), np.uint8)
 
     def load(self, key: Key, row: int, out: np.ndarray) -> bool:
-        """Copy a picture into `out` (H, W, 3), if it is known."""
+        """Copy an image into `out` (H, W, 3), if it is known."""
         start = self._starts.get(key)
         if start is None or row >= start[2] or not self._known[start[1] + row]:
             return False
@@ -52,13 +52,13 @@ class DecodedPictures:
         np.copyto(out, self._pixels[place : place + out.size].reshape(out.shape))
         return True
 
-    def keep(self, key: Key, row: int, picture: np.ndarray) -> None:
-        """Keep a picture, if it has a place. Two workers may write the same one at once: it is the same bytes."""
+    def keep(self, key: Key, row: int, image: np.ndarray) -> None:
+        """Keep an image, if it has a place. Two workers may write the same one at once: it is the same bytes."""
         start = self._starts.get(key)
         if start is None or row >= start[2]:
             return
-        place = start[0] + row * picture.size
-        self._pixels[place : place + picture.size] = picture.ravel()
+        place = start[0] + row * image.size
+        self._pixels[place : place + image.size] = image.ravel()
         self._known[start[1] + row] = 1  # after the pixels: a reader that sees it sees them
 
 
@@ -70,8 +70,8 @@ def available_memory() -> int:
     return 0
 
 
-def read_picture(episode: EpisodeReader, camera: str, row: int, out: np.ndarray) -> None:
-    """Read a picture into `out`, (H, W, 3) uint8.
+def read_image(episode: EpisodeReader, camera: str, row: int, out: np.ndarray) -> None:
+    """Read an image into `out`, (H, W, 3) uint8.
 
     Raises:
         EpisodeError: it cannot be read or decoded.
@@ -83,10 +83,10 @@ def read_picture(episode: EpisodeReader, camera: str, row: int, out: np.ndarray)
         except (OSError, RuntimeError, TypeError, ValueError) as error:
             raise EpisodeError(f"{episode.path}: {camera} row {row} cannot be read ({error})") from error
         return
-    picture = episode.image(camera, row)
-    if picture.shape != out.shape:
-        raise TrainingError(f"{episode.path}: {camera} row {row} is {picture.shape}; the others are {out.shape}")
-    np.copyto(out, picture)
+    image = episode.image(camera, row)
+    if image.shape != out.shape:
+        raise TrainingError(f"{episode.path}: {camera} row {row} is {image.shape}; the others are {out.shape}")
+    np.copyto(out, image)
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def period_of(rate_hz: float | None) -> int | None:
     return round(1e9 / rate_hz) if rate_hz else None
 
 
-class Handles:
+class EpisodeFileCache:
     """Opens each episode once in each process and keeps it open as long as the process' limit on files allows."""
 
     def __init__(self, paths: Sequence[Path], *, base: bool) -> None:
@@ -128,13 +128,13 @@ class Handles:
         """
         if self._process != os.getpid():  # a fork: HDF5's handles are the parent's, and not closed here
             self._parents, self._open, self._process = self._open, OrderedDict(), os.getpid()
-        found = self._open.get(number)
-        if found is None:
-            found = self._open[number] = self._read(self._paths[number])
+        episode = self._open.get(number)
+        if episode is None:
+            episode = self._open[number] = self._read(self._paths[number])
             if len(self._open) > self._limit:
                 self._open.popitem(last=False)[1].reader.close()
         self._open.move_to_end(number)
-        return found
+        return episode
 
     def _read(self, path: Path) -> OpenEpisode:
         reader = EpisodeReader(path)

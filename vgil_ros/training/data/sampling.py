@@ -1,4 +1,4 @@
-"""Which rows are in which batch: a function of the seed and the step alone, so that a resumed run needs no state."""
+"""Sampling of the rows of each batch: a function of seed and step alone, so that a resumed run needs no state."""
 
 from __future__ import annotations
 

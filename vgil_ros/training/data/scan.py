@@ -1,4 +1,4 @@
-"""Folders of episodes -> checked facts, remembered from run to run."""
+"""Folders of episodes -> checked statistics, cached from run to run."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from pydantic import ValidationError
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes import naming
-from vgil_ros.training.data.episode_stats import EpisodeFacts, read_facts
+from vgil_ros.training.data.episode_stats import EpisodeStats, read_episode_stats
 from vgil_ros.training.errors import TrainingError
 
-VERSION = 1  # of the remembered facts; raise it when what they hold changes
+VERSION = 1  # of the cached statistics; raise it when what they hold changes
 Progress = Callable[[Iterable[Path]], Iterable[Path]]
 
 
 def cache_dir() -> Path:
-    """Where facts are remembered: `$XDG_CACHE_HOME/vgil_ros/episodes`."""
+    """Where statistics are cached: `$XDG_CACHE_HOME/vgil_ros/episodes`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vgil_ros" / "episodes"
 
 
@@ -31,10 +31,10 @@ def scan_folder(
     folder: Path,
     *,
     skip_bad: bool = False,
-    say: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
     progress: Progress = iter,
-) -> list[EpisodeFacts]:
-    """Return the facts of every episode of a folder (or of one file), in order.
+) -> list[EpisodeStats]:
+    """Return the statistics of every episode of a folder (or of one file), in order.
 
     A file whose size and time of change are those of the last scan is not read again.
 
@@ -45,25 +45,25 @@ def scan_folder(
         TrainingError: no folder, no episode in it, none that is good, or a bad one without `skip_bad`.
     """
     paths = _paths(folder)
-    memory = _Memory(folder)
-    found: list[EpisodeFacts] = []
+    cache = ScanCache(folder)
+    stats: list[EpisodeStats] = []
     bad: list[str] = []
     for path in progress(paths):
         try:
-            found.append(memory.recall(path) or memory.keep(path, read_facts(path)))
+            stats.append(cache.recall(path) or cache.keep(path, read_episode_stats(path)))
         except VgilError as error:
             bad.append(str(error))
-    memory.save()
+    cache.save()
     for words in bad:
-        say(f"bad episode: {words}" + ("; skipped" if skip_bad else ""))
+        log(f"bad episode: {words}" + ("; skipped" if skip_bad else ""))
     if bad and not skip_bad:
         raise TrainingError(
             f"{folder}: {len(bad)} of {len(paths)} episodes cannot be trained from: {'; '.join(bad[:3])}"
             f"{' ...' if len(bad) > 3 else ''}; mend or remove them, or train without them with --skip-bad"
         )
-    if not found:
+    if not stats:
         raise TrainingError(f"{folder}: none of {len(paths)} episodes can be trained from: {bad[0]}")
-    return found
+    return stats
 
 
 def _paths(folder: Path) -> list[Path]:
@@ -79,8 +79,8 @@ def _paths(folder: Path) -> list[Path]:
     return paths
 
 
-class _Memory:
-    """Facts of a folder's files on disk, by size and time of change. A cache: where it cannot be kept, all is read."""
+class ScanCache:
+    """Statistics of a folder's files on disk, by size and time of change. Where it cannot be kept, all is read."""
 
     def __init__(self, folder: Path) -> None:
         name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:24]
@@ -91,21 +91,21 @@ class _Memory:
             kept = json.loads(self._file.read_text(encoding="utf-8"))
             self._entries = kept["episodes"] if kept.get("version") == VERSION else {}
 
-    def recall(self, path: Path) -> EpisodeFacts | None:
-        """Give the facts of an unchanged file, or None."""
+    def recall(self, path: Path) -> EpisodeStats | None:
+        """Give the statistics of an unchanged file, or None."""
         entry = self._entries.get(path.name)
         if entry is None or entry["state"] != _state(path):
             return None
         try:
-            return EpisodeFacts.model_validate({**entry["facts"], "path": path})
+            return EpisodeStats.model_validate({**entry["facts"], "path": path})
         except ValidationError:
             return None
 
-    def keep(self, path: Path, facts: EpisodeFacts) -> EpisodeFacts:
-        """Remember the facts of a file, and give them back."""
-        self._entries[path.name] = {"state": _state(path), "facts": facts.model_dump(mode="json")}
+    def keep(self, path: Path, stats: EpisodeStats) -> EpisodeStats:
+        """Remember the statistics of a file, and give them back."""
+        self._entries[path.name] = {"state": _state(path), "facts": stats.model_dump(mode="json")}
         self._changed = True
-        return facts
+        return stats
 
     def save(self) -> None:
         """Write what is new."""
@@ -126,16 +126,16 @@ def _state(path: Path) -> list[int]:
     return []
 
 
-def choose_cameras(facts: Sequence[EpisodeFacts], wanted: Sequence[str] | None) -> tuple[str, ...]:
+def choose_cameras(stats: Sequence[EpisodeStats], wanted: Sequence[str] | None) -> tuple[str, ...]:
     """Return the policy's cameras: those wanted, or all of the first episode.
 
     Raises:
         TrainingError: an episode lacks one, or there is none at all.
     """
-    cameras = tuple(wanted) if wanted is not None else tuple(facts[0].cameras)
+    cameras = tuple(wanted) if wanted is not None else tuple(stats[0].cameras)
     if not cameras:
-        raise TrainingError(f"{facts[0].path}: has no camera")
-    for one in facts:
+        raise TrainingError(f"{stats[0].path}: has no camera")
+    for one in stats:
         missing = [name for name in cameras if name not in one.cameras]
         if missing:
             raise TrainingError(
@@ -145,10 +145,10 @@ def choose_cameras(facts: Sequence[EpisodeFacts], wanted: Sequence[str] | None) 
     return cameras
 
 
-def check_same(facts: Sequence[EpisodeFacts], cameras: Sequence[str], *, base: bool) -> None:
-    """Raise TrainingError unless dims, picture sizes, rates and joint names are the same in all episodes."""
-    first = facts[0]
-    for one in facts:
+def check_same(stats: Sequence[EpisodeStats], cameras: Sequence[str], *, base: bool) -> None:
+    """Raise TrainingError unless dims, image sizes, rates and joint names are the same in all episodes."""
+    first = stats[0]
+    for one in stats:
         if base and one.base is None:
             raise TrainingError(f"{one.path}: has no base_action; train without data.base_action")
         for what, ours, theirs in (
@@ -166,11 +166,11 @@ def check_same(facts: Sequence[EpisodeFacts], cameras: Sequence[str], *, base: b
                 )
 
 
-def fingerprint(facts: Sequence[EpisodeFacts], cameras: Sequence[str], *, base: bool) -> str:
+def fingerprint(stats: Sequence[EpisodeStats], cameras: Sequence[str], *, base: bool) -> str:
     """Of the data itself: the same for the same episodes wherever they lie, in whatever order."""
-    text = "\n".join([*sorted(one.digest for one in facts), *cameras, str(base)])
+    text = "\n".join([*sorted(one.digest for one in stats), *cameras, str(base)])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _size(facts: EpisodeFacts, camera: str) -> tuple[int, int]:
-    return facts.cameras[camera].height, facts.cameras[camera].width
+def _size(stats: EpisodeStats, camera: str) -> tuple[int, int]:
+    return stats.cameras[camera].height, stats.cameras[camera].width

@@ -1,4 +1,4 @@
-"""Tells a stream that freezes: new stamps, the same content."""
+"""Detector of a stuck sensor: new stamps, the same content."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import deque
 RUNS = 8  # frozen runs that are remembered; a tick that waits looks back over the last ones only
 
 
-class FrozenDetector:
+class StuckSensorDetector:
     """Remembers since which stamp a stream's content is the same.
 
     A run that was long enough is remembered after it ends: what is said of a stamp must not depend on how many samples
@@ -30,7 +30,7 @@ class FrozenDetector:
             self._ended.append((self._since_ns, self._until_ns))
         self._content, self._since_ns, self._until_ns = content, stamp_ns, stamp_ns
 
-    def frozen_for(self, stamp_ns: int) -> int | None:
+    def stuck_for(self, stamp_ns: int) -> int | None:
         """How long (ns) the content has been the same at a sample's stamp, None while that is short enough."""
         if not self._ended and stamp_ns - self._since_ns < self.limit_ns:
             return None

@@ -1,4 +1,4 @@
-"""The test's own node: calls services, hears topics."""
+"""The tests' client: a node that calls services and collects messages."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from std_srvs.srv import Trigger
 from support.process import PATIENCE
 
 
-class Ear:
+class Client:
     """A node on a domain, spun in a thread of its own."""
 
     def __init__(self, domain: int) -> None:
         self.context = Context()
         rclpy.init(context=self.context, domain_id=domain)
-        self.node = Node("ear", context=self.context, use_global_arguments=False)
+        self.node = Node("client", context=self.context, use_global_arguments=False)
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self.node)
         self._stop = threading.Event()
@@ -47,15 +47,15 @@ class Ear:
         assert done.wait(PATIENCE), f"no answer from {name}"
         return future.result()
 
-    def hear(self, kind: type, topic: str) -> list[tuple[float, Any]]:
+    def collect(self, kind: type, topic: str) -> list[tuple[float, Any]]:
         """Return a list that fills with (time.monotonic of arrival, message)."""
-        heard: list[tuple[float, Any]] = []
-        self.node.create_subscription(kind, topic, lambda m: heard.append((time.monotonic(), m)), 100)
-        return heard
+        messages: list[tuple[float, Any]] = []
+        self.node.create_subscription(kind, topic, lambda m: messages.append((time.monotonic(), m)), 100)
+        return messages
 
     def status(self, topic: str = "/recorder/status") -> list[tuple[float, DiagnosticStatus]]:
         """Statuses, as they come."""
-        return self.hear(DiagnosticStatus, topic)
+        return self.collect(DiagnosticStatus, topic)
 
     def close(self) -> None:
         """End it."""

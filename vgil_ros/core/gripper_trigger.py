@@ -1,4 +1,4 @@
-"""Commands given by the hands that hold the masters: closing all grippers."""
+"""The gripper trigger: a command that the operator gives by closing all master grippers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ OPEN, CLOSED = 0.6, 0.25
 HOLD_NS = 300_000_000
 
 
-class GripperGesture:
+class GripperTrigger:
     """Fires once when all master grippers, having been open, are closed and stay so for 0.3 s.
 
     Widths are normalised: 0 closed, 1 open.
@@ -19,11 +19,11 @@ class GripperGesture:
         self._since: int | None = None
 
     def reset(self) -> None:
-        """Forget that the grippers were open: what they did meanwhile was no gesture."""
+        """Forget that the grippers were open: what they did meanwhile triggers nothing."""
         self._armed, self._since = False, None
 
     def update(self, now_ns: int, widths: np.ndarray) -> bool:
-        """Take the grippers' widths (G,); True at the moment the gesture is complete."""
+        """Take the grippers' widths (G,); True at the moment the trigger fires."""
         if widths.size == 0:
             return False
         if (widths > OPEN).all():

@@ -1,4 +1,4 @@
-"""How a puppet follows its master: aligned gently first, then within limits, and not at all on a stale master.
+"""The law by which a puppet follows its master: aligned gently first, then within limits, never on a stale one.
 
 The rule is ALOHA's: the puppet must not jump to where the master happens to be ("opening ceremony").
 """
@@ -9,7 +9,7 @@ from enum import Enum
 
 import numpy as np
 
-from vgil_ros.core.gestures import GripperGesture
+from vgil_ros.core.gripper_trigger import GripperTrigger
 
 ALIGN_SPEED = 0.25  # share of the velocity limits while aligning
 ALIGNED = 0.05  # rad (or share of the gripper's travel): near enough to follow
@@ -25,7 +25,7 @@ class Phase(str, Enum):
     FOLLOWING = "following"
 
 
-class Follower:
+class FollowerController:
     """One arm's law. All arrays are (J,), in units of the action (rad; grippers 0..1).
 
     Args:
@@ -33,7 +33,7 @@ class Follower:
         velocity: velocity limits, a second.
         gripper: the gripper's index among the joints, or None.
         stale_ns: age of a state from which on the puppet holds.
-        on_gesture: wait for the master's gripper to be closed before moving.
+        wait_for_trigger: wait for the master's gripper to be closed before moving.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Follower:
         *,
         gripper: int | None = None,
         stale_ns: int = 200_000_000,
-        on_gesture: bool = False,
+        wait_for_trigger: bool = False,
     ) -> None:
         self.lower, self.upper, self.velocity = lower.copy(), upper.copy(), velocity
         self.gripper = gripper
@@ -52,7 +52,7 @@ class Follower:
             self.lower[gripper], self.upper[gripper] = max(lower[gripper], 0.0), min(upper[gripper], 1.0)
         self.stale_ns = stale_ns
         self.phase = Phase.WAITING
-        self._gesture = GripperGesture() if on_gesture and gripper is not None else None
+        self._trigger = GripperTrigger() if wait_for_trigger and gripper is not None else None
         self._target: np.ndarray | None = None
 
     def step(
@@ -76,11 +76,11 @@ class Follower:
         if self.phase is Phase.WAITING:
             self._resume(goal, puppet[0])
         if self.phase is Phase.READY:
-            assert self._gesture is not None
+            assert self._trigger is not None
             assert self.gripper is not None
-            if not self._gesture.update(now_ns, master[0][self.gripper : self.gripper + 1]):
+            if not self._trigger.update(now_ns, master[0][self.gripper : self.gripper + 1]):
                 return None
-            self._gesture, self.phase = None, Phase.ALIGNING
+            self._trigger, self.phase = None, Phase.ALIGNING
         assert self._target is not None
         speed = self.velocity * (ALIGN_SPEED if self.phase is Phase.ALIGNING else 1.0)
         self._target = self._target + np.clip(goal - self._target, -speed * dt, speed * dt)
@@ -92,7 +92,7 @@ class Follower:
         """Begin from where the puppet is: gently when that is far from the master."""
         self._target = np.clip(measured, self.lower, self.upper)
         far = np.abs(goal - self._target).max() > REALIGN
-        self.phase = Phase.READY if self._gesture else Phase.ALIGNING if far else Phase.FOLLOWING
+        self.phase = Phase.READY if self._trigger else Phase.ALIGNING if far else Phase.FOLLOWING
 
     def _stale(self, now_ns: int, stamp_ns: int) -> bool:
         return now_ns - stamp_ns > self.stale_ns

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.safety.types import Floats, frozen
+from vgil_ros.core.safety.types import Floats, readonly
 
 SLACK = 1e-9  # what rounding may add: less than this beyond a limit is taken off without a word
 
@@ -34,9 +34,11 @@ class JointLimits:
         names: Sequence[str] | None = None,
     ) -> JointLimits:
         """From anything array-like; joints without names are called joint_0, joint_1, ..."""
-        low = frozen(lower)
+        low = readonly(lower)
         named = tuple(names) if names is not None else tuple(f"joint_{index}" for index in range(low.size))
-        return cls(low, frozen(upper), frozen(velocity), None if acceleration is None else frozen(acceleration), named)
+        return cls(
+            low, readonly(upper), readonly(velocity), None if acceleration is None else readonly(acceleration), named
+        )
 
     def __post_init__(self) -> None:
         given = {"lower": self.lower, "upper": self.upper, "velocity": self.velocity}

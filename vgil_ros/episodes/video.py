@@ -17,7 +17,7 @@ USUAL_RATE = 50.0  # the peers' robots'; for layouts that store none
 LARGEST = 1920  # pixels in width
 
 
-def write_movie(
+def write_video(
     episode: EpisodeReader, out: Path, *, progress: Callable[[Iterable[int]], Iterable[int]] = iter
 ) -> Path:
     """Write the colour cameras, in their order from left to right, at the episode's rate.
@@ -29,9 +29,9 @@ def write_movie(
     try:
         import av
     except ImportError as error:
-        raise VgilError("movies need PyAV: pip install 'vgil_ros[plot]'") from error
+        raise VgilError("videos need PyAV: pip install 'vgil_ros[plot]'") from error
     if not episode.camera_names or not episode.rows:
-        raise EpisodeError(f"{episode.path}: has no pictures to make a movie of")
+        raise EpisodeError(f"{episode.path}: has no images to make a video of")
     rate = Fraction(episode.rate_hz or USUAL_RATE).limit_denominator(1000)
     height, widths = _sizes(episode)
     with av.open(str(out), "w", options={"movflags": "+faststart"}) as container:
@@ -39,8 +39,8 @@ def write_movie(
         stream.width, stream.height, stream.pix_fmt = sum(widths), height, "yuv420p"
         stream.options = {"crf": "23", "preset": "veryfast"}
         for row in progress(range(episode.rows)):
-            picture = _side_by_side(episode, row, height, widths)
-            for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
+            image = _side_by_side(episode, row, height, widths)
+            for packet in stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")):
                 container.mux(packet)
         for packet in stream.encode():
             container.mux(packet)
@@ -57,6 +57,6 @@ def _sizes(episode: EpisodeReader) -> tuple[int, list[int]]:
 
 
 def _side_by_side(episode: EpisodeReader, row: int, height: int, widths: list[int]) -> np.ndarray:
-    pictures = (episode.image(name, row) for name in episode.camera_names)
-    resized = [cv2.resize(p, (w, height), interpolation=cv2.INTER_AREA) for p, w in zip(pictures, widths, strict=True)]
+    images = (episode.image(name, row) for name in episode.camera_names)
+    resized = [cv2.resize(p, (w, height), interpolation=cv2.INTER_AREA) for p, w in zip(images, widths, strict=True)]
     return np.ascontiguousarray(np.hstack(resized))

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from typing import Any
 
 
-class Ring:
+class StreamBuffer:
     """Samples by rising stamp. The oldest go when it is full or when `forget` says so."""
 
     def __init__(self, capacity: int) -> None:

@@ -1,12 +1,12 @@
 """Real-time chunking: the next chunk is made to agree with what will have been played before it comes.
 
-A question about tick q is answered some ticks later, when the plan's actions of those ticks have been played. The
-question therefore carries the plan (`committed`): its first d rows have to come out as they are, d being the longest
-of the last few delays and one tick more; the rest up to the plan's end counts less and less. An answer within d ticks
+The result of a request about tick q comes some ticks later, when the plan's actions of those ticks have been played.
+The request therefore carries the plan (`prefix`): its first d rows have to come out as they are, d being the longest
+of the last few delays and one tick more; the rest up to the plan's end counts less and less. A result within d ticks
 then takes over as it is, without a jump and without a fade. One that comes later meets rows that were not settled: it
 is faded in as `async` does, and counted in `late`.
 
-Only a policy that keeps committed actions can be played like this (`Policy.takes_committed`). Source: Black, Galliker
+Only a policy that keeps a prefix can be played like this (`Policy.supports_prefix`). Source: Black, Galliker
 and Levine, "Real-Time Execution of Action Chunking Flow Policies" (arXiv:2506.07339), algorithm 1.
 """
 
@@ -18,15 +18,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vgil_ros.core.execution.asynchronous import fade
-from vgil_ros.core.execution.committed import Committed, Floats, agreement
 from vgil_ros.core.execution.executor import check_ticks
 from vgil_ros.core.execution.plan import PlanExecutor
+from vgil_ros.core.execution.prefix import Floats, Prefix, prefix_weights
 
 REMEMBERED = 10  # delays
 
 
-class RealTime(PlanExecutor):
-    """ChunkExecutor that plays one plan and says with each question which of its rows are settled.
+class RealTimeChunking(PlanExecutor):
+    """ChunkExecutor that plays one plan and gives each request the rows of it that are settled.
 
     Attributes:
         late: chunks since the reset that came after their settled rows had ended.
@@ -34,10 +34,9 @@ class RealTime(PlanExecutor):
 
     uses_prefix = True
 
-    def __init__(self, horizon: int, dim: int, query_every: int = 1, blend: int = 5) -> None:
-        """`query_every`: ticks between the observations asked about, 1 to H; `blend`: ticks a late chunk's fade takes,
-        0 to H."""
-        super().__init__(horizon, dim, query_every)
+    def __init__(self, horizon: int, dim: int, inference_period: int = 1, blend: int = 5) -> None:
+        """`inference_period`: ticks between requests, 1 to H; `blend`: ticks a late chunk's fade takes, 0 to H."""
+        super().__init__(horizon, dim, inference_period)
         self._blend = check_ticks("blend", blend, 0, horizon)
 
     def reset(self) -> None:
@@ -52,11 +51,11 @@ class RealTime(PlanExecutor):
 
     @property
     def delay(self) -> int:
-        """Ticks d between the tick asked about and the answer, with one to spare."""
+        """Ticks d between a request's tick and the tick its result came in, with one to spare."""
         return min(max(self._delays, default=0) + 1, self._horizon)
 
-    def committed(self, made_for_tick: int) -> Committed | None:
-        """What the question about the observation of this tick must carry; None where no plan covers it.
+    def prefix(self, made_for_tick: int) -> Prefix | None:
+        """The prefix that the request about the observation of this tick must carry; None where no plan covers it.
 
         Rows whose ticks have come already are settled whatever the delay was so far.
         """
@@ -67,7 +66,7 @@ class RealTime(PlanExecutor):
         delay = min(max(self.delay, due), len(left))
         self._settled[made_for_tick] = made_for_tick + delay
         action = left[np.minimum(np.arange(self._horizon), len(left) - 1)]
-        return Committed(action, agreement(self._horizon, delay, len(left)))
+        return Prefix(action, prefix_weights(self._horizon, delay, len(left)))
 
     def add_chunk(self, made_for_tick: int, chunk: ArrayLike) -> bool:
         """Play a chunk (H, D) from now on, unless one made for this tick or a newer one is played already."""
@@ -94,7 +93,7 @@ class RealTime(PlanExecutor):
         return rows[0]
 
     def wants_inference(self, tick: int) -> bool:
-        """When `query_every` ticks have passed since the tick of the newest prediction."""
+        """When `inference_period` ticks have passed since the tick of the newest prediction."""
         self._see(tick)
         return super().wants_inference(tick)
 
@@ -110,7 +109,7 @@ class RealTime(PlanExecutor):
         self._now = tick if self._now is None else max(self._now, tick)
 
     def _take_over(self, made_for: int, begin: int, own: Floats, late: bool) -> None:
-        """The new plan: ticks before `begin` as they were played, which the next question may reach back to."""
+        """The new plan: ticks before `begin` as they were played, which the next request may reach back to."""
         before = self.coming(made_for)[: begin - made_for]
         last = begin - 1 - self._start
         if late and 0 <= last < len(self._plan):  # something is being played that the chunk need not agree with

@@ -1,4 +1,4 @@
-"""Pictures to bytes and back.
+"""Images to bytes and back.
 
 Colour: arrays are RGB. An RGB array is handed to `imencode`, which takes it for BGR, so that `imdecode` returns RGB:
 the convention of ALOHA's compressed episodes (`jpeg_order` "bgr"). A camera's own JPEG is an ordinary one ("rgb").
@@ -25,25 +25,25 @@ _TO_RGB = {
 }
 
 
-def to_rgb(picture: Frame | np.ndarray) -> np.ndarray:
-    """Return a picture as (H, W, 3) uint8 RGB.
+def to_rgb(image: Frame | np.ndarray) -> np.ndarray:
+    """Return an image as (H, W, 3) uint8 RGB.
 
     Raises:
         VgilError: for an encoding that is not one of colour, or a JPEG that does not decode.
     """
-    if isinstance(picture, np.ndarray):
-        return picture
-    if picture.encoding == "jpeg":
-        return decode(np.frombuffer(picture.data, np.uint8), "rgb")
-    if picture.encoding not in COLOR_ENCODINGS:
-        raise VgilError(f"encoding is '{picture.encoding}'; allowed: {[*COLOR_ENCODINGS, 'jpeg']}")
-    pixels = picture.array()
-    return pixels if picture.encoding == "rgb8" else cv2.cvtColor(pixels, _TO_RGB[picture.encoding])
+    if isinstance(image, np.ndarray):
+        return image
+    if image.encoding == "jpeg":
+        return decode(np.frombuffer(image.data, np.uint8), "rgb")
+    if image.encoding not in COLOR_ENCODINGS:
+        raise VgilError(f"encoding is '{image.encoding}'; allowed: {[*COLOR_ENCODINGS, 'jpeg']}")
+    pixels = image.array()
+    return pixels if image.encoding == "rgb8" else cv2.cvtColor(pixels, _TO_RGB[image.encoding])
 
 
-def to_millimetres(picture: Frame | np.ndarray) -> np.ndarray:
-    """Return a depth picture as (H, W) uint16 mm; what a 32FC1 frame does not know (NaN, inf) or lies beyond is 0."""
-    pixels = picture if isinstance(picture, np.ndarray) else picture.array()
+def to_millimetres(image: Frame | np.ndarray) -> np.ndarray:
+    """Return a depth image as (H, W) uint16 mm; what a 32FC1 frame does not know (NaN, inf) or lies beyond is 0."""
+    pixels = image if isinstance(image, np.ndarray) else image.array()
     if pixels.dtype == np.uint16:
         return pixels
     millimetres = np.rint(pixels.astype(np.float32) * 1000.0)
@@ -51,15 +51,15 @@ def to_millimetres(picture: Frame | np.ndarray) -> np.ndarray:
     return np.where(known, millimetres, 0).astype(np.uint16)
 
 
-def encode(picture: Frame | np.ndarray, quality: int) -> bytes:
-    """Return a picture as JPEG in the peers' order ("bgr").
+def encode(image: Frame | np.ndarray, quality: int) -> bytes:
+    """Return an image as JPEG in the peers' order ("bgr").
 
     A grey frame stays grey: its JPEG decodes to three equal channels and costs a third.
     """
-    pixels = picture.array() if isinstance(picture, Frame) and picture.encoding == "mono8" else to_rgb(picture)
+    pixels = image.array() if isinstance(image, Frame) and image.encoding == "mono8" else to_rgb(image)
     done, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
-        raise VgilError(f"a picture of shape {pixels.shape} could not be encoded as JPEG")
+        raise VgilError(f"an image of shape {pixels.shape} could not be encoded as JPEG")
     return data.tobytes()
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vgil_ros.core.follow import ALIGN_SPEED, REALIGN, Follower, Phase
+from vgil_ros.core.leader_follower import ALIGN_SPEED, REALIGN, FollowerController, Phase
 
 LOWER, UPPER = np.array([-2.0, -1.0, 0.0]), np.array([2.0, 1.0, 1.0])
 VELOCITY = np.array([2.0, 1.0, 4.0])
@@ -18,8 +18,8 @@ poses = st.tuples(st.floats(-4, 4), st.floats(-4, 4), st.floats(-1, 2)).map(np.a
 steps = st.lists(st.tuples(poses, st.integers(0, 60), poses, st.integers(0, 60)), min_size=1, max_size=60)
 
 
-def follower(*, on_gesture: bool = False) -> Follower:
-    return Follower(LOWER, UPPER, VELOCITY, gripper=2, on_gesture=on_gesture, stale_ns=STALE_NS)
+def follower(*, wait_for_trigger: bool = False) -> FollowerController:
+    return FollowerController(LOWER, UPPER, VELOCITY, gripper=2, wait_for_trigger=wait_for_trigger, stale_ns=STALE_NS)
 
 
 @given(steps)
@@ -67,7 +67,7 @@ def _reached_in_one(goal: np.ndarray, start: np.ndarray) -> bool:
 
 @given(steps)
 def test_without_the_gesture_nothing_moves(rows: list) -> None:
-    law = follower(on_gesture=True)
+    law = follower(wait_for_trigger=True)
     for i, (master, _, puppet, _) in enumerate(rows):
         now = 10**12 + i * STEP_NS
         held_open = np.array([*master[:2], 0.9])
@@ -76,7 +76,7 @@ def test_without_the_gesture_nothing_moves(rows: list) -> None:
 
 
 def test_the_gesture_starts_the_alignment_once_and_a_pause_needs_no_second_one() -> None:
-    law, puppet = follower(on_gesture=True), np.array([1.0, 0.0, 1.0])
+    law, puppet = follower(wait_for_trigger=True), np.array([1.0, 0.0, 1.0])
 
     def step(i: int, gripper: float, age_ns: int = 0) -> np.ndarray | None:
         now = 10**12 + i * STEP_NS
@@ -104,7 +104,7 @@ def test_a_gripper_measured_beyond_its_range_is_not_sent_beyond_it() -> None:
     """Joint limits may be wider than the gripper's range: -0.25 .. 1.25 of its travel here."""
     wider = np.array([0.0, 0.0, 0.25])
     for measured, end in ((1.2, 1.0), (-0.2, 0.0)):
-        law = Follower(LOWER - wider, UPPER + wider, VELOCITY, gripper=2, stale_ns=STALE_NS)
+        law = FollowerController(LOWER - wider, UPPER + wider, VELOCITY, gripper=2, stale_ns=STALE_NS)
         now, pose = 10**12, np.array([0.0, 0.0, measured])
         for i in range(20):
             target = law.step(now + i * STEP_NS, DT, (pose, now + i * STEP_NS), (pose, now + i * STEP_NS))

@@ -1,4 +1,4 @@
-"""What a question to the policy says about actions that are settled before its answer can come."""
+"""The prefix of a request: actions that are settled before its result can come."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Committed:
+class Prefix:
     """The plan being played, row by row beside the chunk that is asked for.
 
     Attributes:
         action: (H, D) in the units of the chunk; what stands in a row of weight 0 does not matter.
-        weight: (H,) 1: will have been played when the answer comes, and has to come out as it is; between 1 and 0:
+        weight: (H,) 1: will have been played when the result comes, and has to come out as it is; between 1 and 0:
             agree the less the later; 0: free.
     """
 
@@ -26,16 +26,16 @@ class Committed:
     weight: Floats
 
     def as_observation(self) -> dict[str, np.ndarray]:
-        """The observation's part "committed": action (H, D) float32, weight (H,) float32."""
+        """The observation's part "prefix": action (H, D) float32, weight (H,) float32."""
         return {"action": self.action.astype(np.float32), "weight": self.weight.astype(np.float32)}
 
 
-def with_committed(observation: Mapping[str, Any], committed: Committed | None) -> dict[str, Any]:
-    """Give an observation together with what is settled, under "committed"; as it is where nothing is."""
-    return dict(observation) if committed is None else {**observation, "committed": committed.as_observation()}
+def with_prefix(observation: Mapping[str, Any], prefix: Prefix | None) -> dict[str, Any]:
+    """Give an observation together with what is settled, under "prefix"; as it is where nothing is."""
+    return dict(observation) if prefix is None else {**observation, "prefix": prefix.as_observation()}
 
 
-def agreement(horizon: int, delay: int, overlap: int) -> Floats:
+def prefix_weights(horizon: int, delay: int, overlap: int) -> Floats:
     """Weights (H,): 1 for the first `delay` rows, then falling to 0 at row `overlap`, where the old plan ends.
 
     With c = (overlap - i) / (overlap - delay + 1) row i weighs c (e^c - 1) / (e - 1): Black, Galliker and Levine,

@@ -1,4 +1,4 @@
-"""Hears every command to a robot: `python -m support.listener CONTRACT.yaml` prints one JSON line a message.
+"""Hears every command to a robot: `python -m support.command_listener CONTRACT.yaml` prints one JSON line a message.
 
 {"at": time.monotonic of its arrival, "stamp": header's stamp in ns or 0, "topic": ..., "values": [...]}. Values are
 joint positions in the contract's order and the robot's units, or the base's m/s and rad/s.
@@ -21,7 +21,7 @@ from sensor_msgs.msg import JointState
 from vgil_ros.assets import load_contract
 
 
-def hear(topic: str, values: Callable[[Any], list[float]]) -> Callable[[Any], None]:
+def printer(topic: str, values: Callable[[Any], list[float]]) -> Callable[[Any], None]:
     """A callback that prints a message."""
 
     def callback(message: Any) -> None:
@@ -48,12 +48,12 @@ def main() -> None:
     """Listen until standard input ends the process."""
     contract, _ = load_contract(sys.argv[1])
     rclpy.init()
-    node = Node("listener")
+    node = Node("command_listener")
     for arm in contract.arms:
-        node.create_subscription(JointState, arm.command.topic, hear(arm.command.topic, positions(arm.joints)), 1000)
+        node.create_subscription(JointState, arm.command.topic, printer(arm.command.topic, positions(arm.joints)), 1000)
     if contract.base:
         topic = contract.base.command.topic
-        node.create_subscription(Twist, topic, hear(topic, lambda m: [m.linear.x, m.angular.z]), 1000)
+        node.create_subscription(Twist, topic, printer(topic, lambda m: [m.linear.x, m.angular.z]), 1000)
     print("listening", flush=True)
     executor = SingleThreadedExecutor()
     executor.add_node(node)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.safety.joints import JointLimits
-from vgil_ros.core.safety.types import Changed, Command, Context, Floats, Pass, Verdict
+from vgil_ros.core.safety.joint_limits import JointLimits
+from vgil_ros.core.safety.types import Changed, Command, Floats, Pass, SafetyContext, Verdict
 
 
-class FirstStepLimit:
+class SoftStartLimit:
     """Checks the first action after a start or a hold; one that is too far off is approached slowly.
 
     Too far is more than a joint could do in `largest_step_s` at its velocity limit. The way there is straight in joint
@@ -17,13 +17,13 @@ class FirstStepLimit:
     in, not for the first one for ever: the policy sees the robot move and may change its mind.
     """
 
-    name = "first_step"
+    name = "soft_start"
 
     def __init__(self, limits: JointLimits, fraction: float = 0.2, largest_step_s: float = 0.05) -> None:
         if not 0.0 < fraction <= 1.0:
-            raise VgilError(f"first step: found fraction {fraction}, it must be above 0 and at most 1")
+            raise VgilError(f"soft start: found fraction {fraction}, it must be above 0 and at most 1")
         if not largest_step_s > 0.0:
-            raise VgilError(f"first step: found largest_step_s {largest_step_s}, it must be above 0")
+            raise VgilError(f"soft start: found largest_step_s {largest_step_s}, it must be above 0")
         self._limits = limits
         self._slow = limits.velocity * fraction
         self._largest = limits.velocity * largest_step_s
@@ -33,7 +33,7 @@ class FirstStepLimit:
         """The next action is a first one again."""
         self._following = False
 
-    def apply(self, command: Command, context: Context) -> Verdict:
+    def apply(self, command: Command, context: SafetyContext) -> Verdict:
         """Pass, or Changed while on the way."""
         if context.holding:
             self._following = False

@@ -1,4 +1,4 @@
-"""Every command that a listener heard, and the laws that each one must keep."""
+"""Log of every command that a listener received, and the laws that each one must keep."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from support.ear import until as wait_until
+from support.client import until as wait_until
 from support.process import Process
 from support.stall import StallGauge
 from vgil_ros.assets import load_contract
@@ -17,7 +17,7 @@ SLACK = 1e-6
 
 
 @dataclass(frozen=True)
-class Heard:
+class LoggedCommand:
     """One message: arrival (time.monotonic), header's stamp (ns, 0 without), topic, values."""
 
     at: float
@@ -35,18 +35,18 @@ class Commands:
         self.starts: list[float] = []
 
     @property
-    def all(self) -> list[Heard]:
+    def all(self) -> list[LoggedCommand]:
         """Every message so far."""
         found = []
         for line in list(self._listener.lines):
             if line.text.startswith("{"):
                 read = json.loads(line.text)
-                found.append(Heard(read["at"], read["stamp"], read["topic"], np.array(read["values"])))
+                found.append(LoggedCommand(read["at"], read["stamp"], read["topic"], np.array(read["values"])))
         return found
 
-    def on(self, topic: str, since: float = 0.0, until: float = np.inf) -> list[Heard]:
+    def on(self, topic: str, since: float = 0.0, until: float = np.inf) -> list[LoggedCommand]:
         """The messages on a topic in a span of time."""
-        return [heard for heard in self.all if heard.topic == topic and since <= heard.at <= until]
+        return [entry for entry in self.all if entry.topic == topic and since <= entry.at <= until]
 
     def check(self, measured: dict[str, list[float]]) -> int:
         """Hold every message against the contract; return how many there are.
@@ -62,15 +62,15 @@ class Commands:
             low, high, fastest = (np.array(v) for v in (arm.limits.lower, arm.limits.upper, arm.limits.velocity))
             reach = fastest / self.contract.rate_hz + SLACK
             before, starts = np.array(measured[arm.name]), sorted(self.starts)
-            for heard in self.on(arm.command.topic):
-                while starts and heard.at > starts[0]:
+            for entry in self.on(arm.command.topic):
+                while starts and entry.at > starts[0]:
                     before = np.array(measured[arm.name])
                     del starts[0]
-                assert np.isfinite(heard.values).all(), heard
-                assert (heard.values >= low - SLACK).all(), (heard, low)
-                assert (heard.values <= high + SLACK).all(), (heard, high)
-                assert (np.abs(heard.values - before) <= reach).all(), (heard, before)
-                before = heard.values
+                assert np.isfinite(entry.values).all(), entry
+                assert (entry.values >= low - SLACK).all(), (entry, low)
+                assert (entry.values <= high + SLACK).all(), (entry, high)
+                assert (np.abs(entry.values - before) <= reach).all(), (entry, before)
+                before = entry.values
                 count += 1
         return count + self._check_base()
 
@@ -79,15 +79,15 @@ class Commands:
         if base is None:
             return 0
         most = np.array([base.limits.linear, base.limits.angular]) + SLACK
-        heard = self.on(base.command.topic)
-        for message in heard:
+        entry = self.on(base.command.topic)
+        for message in entry:
             assert (np.abs(message.values) <= most).all(), message
-        return len(heard)
+        return len(entry)
 
     def wait_for_rest(self, count: int = 1) -> None:
         """Wait until the last so many commands to the base are zero: what a node said last is read after its end."""
         topic = self.contract.base.command.topic
-        wait_until(lambda: not any(heard.values.any() for heard in self.on(topic)[-count:]), "the base is at rest")
+        wait_until(lambda: not any(entry.values.any() for entry in self.on(topic)[-count:]), "the base is at rest")
 
     def moved(self, since: float, until: float = np.inf) -> bool:
         """Whether any arm was sent anywhere else in a span of time."""
@@ -110,11 +110,11 @@ class Commands:
     def check_still(self, since: float, until: float = np.inf) -> None:
         """Between two times every position is the same, the base at rest, and the node goes on saying so."""
         for arm in self.contract.arms:
-            heard = self.on(arm.command.topic, since, until)
-            assert len(heard) > 2, f"{len(heard)} commands to {arm.name}"
-            for message in heard:
-                late = f"{(message.at - since) * 1e3:.0f} ms after it must be still: {message}, first {heard[0]}"
-                assert np.abs(message.values - heard[0].values).max() <= SLACK, late
+            entry = self.on(arm.command.topic, since, until)
+            assert len(entry) > 2, f"{len(entry)} commands to {arm.name}"
+            for message in entry:
+                late = f"{(message.at - since) * 1e3:.0f} ms after it must be still: {message}, first {entry[0]}"
+                assert np.abs(message.values - entry[0].values).max() <= SLACK, late
         if self.contract.base:
             for message in self.on(self.contract.base.command.topic, since, until):
                 assert not message.values.any(), message

@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.execution import Committed, RealTime, agreement, check_mode, make_executor, measure_jumps
+from vgil_ros.core.execution import (
+    Prefix,
+    RealTimeChunking,
+    check_mode,
+    make_executor,
+    measure_smoothness,
+    prefix_weights,
+)
 
 STEP = 0.01  # the largest motion of a chunk from row to row
 
@@ -19,18 +26,18 @@ STEP = 0.01  # the largest motion of a chunk from row to row
 class Asked:
     made_for: int
     arrives: int
-    committed: Committed | None
+    prefix: Prefix | None
     chunk: np.ndarray
 
 
-def obedient(horizon: int, committed: Committed | None, random: np.random.Generator) -> np.ndarray:
+def obedient(horizon: int, prefix: Prefix | None, random: np.random.Generator) -> np.ndarray:
     """A chunk (H, 1) that keeps what is settled and walks on from there; anywhere if nothing is settled."""
     walk = np.cumsum(random.uniform(-STEP, STEP, (horizon, 1)), axis=0) + random.normal()
-    if committed is None:
+    if prefix is None:
         return walk
-    count = int(np.sum(committed.weight == 1.0))
-    walk += committed.action[count - 1] - walk[count - 1]
-    walk[:count] = committed.action[:count]
+    count = int(np.sum(prefix.weight == 1.0))
+    walk += prefix.action[count - 1] - walk[count - 1]
+    walk[:count] = prefix.action[:count]
     return walk
 
 
@@ -41,7 +48,7 @@ class Run:
     asked: list[Asked]
 
 
-def play(executor: RealTime, horizon: int, latencies: list[int], seed: int, lag: int = 0) -> Run:
+def play(executor: RealTimeChunking, horizon: int, latencies: list[int], seed: int, lag: int = 0) -> Run:
     """The control loop: answers, a question when none is open, a command. Latency in ticks, one for each question."""
     random = np.random.default_rng(seed)
     waiting: Asked | None = None
@@ -53,9 +60,9 @@ def play(executor: RealTime, horizon: int, latencies: list[int], seed: int, lag:
             waiting = None
         if waiting is None and executor.wants_inference(tick):
             made_for = tick - lag
-            committed = executor.committed(made_for)
-            chunk = obedient(horizon, committed, random)
-            waiting = Asked(made_for, tick + latencies[len(run.asked)], committed, chunk)
+            prefix = executor.prefix(made_for)
+            chunk = obedient(horizon, prefix, random)
+            waiting = Asked(made_for, tick + latencies[len(run.asked)], prefix, chunk)
             run.asked.append(waiting)
         action = executor.action(tick)
         if run.commands or action is not None:
@@ -75,7 +82,7 @@ def play(executor: RealTime, horizon: int, latencies: list[int], seed: int, lag:
 )
 def test_no_latency_makes_a_jump(latencies: list[int], lag: int, every: int, seed: int) -> None:
     """In time: no step beyond the chunks' own. Late: only as much as a fade spreads."""
-    run = play(RealTime(40, 1, every, blend=5), 40, latencies, seed, lag)
+    run = play(RealTimeChunking(40, 1, every, blend=5), 40, latencies, seed, lag)
     jump = np.abs(np.diff(run.commands)).max(initial=0.0)
     if not run.late:
         assert jump <= STEP + 1e-12
@@ -88,29 +95,29 @@ def test_no_latency_makes_a_jump(latencies: list[int], lag: int, every: int, see
 def test_a_latency_that_stays_is_never_late(latency: int, jitter: int, seed: int) -> None:
     """One tick to spare is in the estimate."""
     latencies = [latency + jitter * (index % 2) for index in range(20)]
-    run = play(RealTime(40, 1), 40, latencies, seed)
+    run = play(RealTimeChunking(40, 1), 40, latencies, seed)
     assert run.late == 0
-    assert measure_jumps(np.reshape(run.commands, (-1, 1))).step_max[0] <= STEP + 1e-12
+    assert measure_smoothness(np.reshape(run.commands, (-1, 1))).first_difference_max[0] <= STEP + 1e-12
 
 
 @settings(deadline=None)
 @given(latencies=st.lists(st.integers(1, 8), min_size=3, max_size=20), seed=st.integers(0, 2**32 - 1))
 def test_what_is_settled_is_what_is_played(latencies: list[int], seed: int) -> None:
-    executor = RealTime(40, 1)
+    executor = RealTimeChunking(40, 1)
     run = play(executor, 40, latencies, seed)
     first = run.asked[0].arrives  # the tick of the first command
     for asked in run.asked[:-1]:
-        if asked.committed is None:
+        if asked.prefix is None:
             continue
-        for row in np.flatnonzero(asked.committed.weight == 1.0):
+        for row in np.flatnonzero(asked.prefix.weight == 1.0):
             place = asked.made_for + int(row) - first
             if place < len(run.commands) and asked.made_for + row < asked.arrives:
-                assert run.commands[place] == asked.committed.action[row, 0]
+                assert run.commands[place] == asked.prefix.action[row, 0]
 
 
 @given(horizon=st.integers(1, 60), delay=st.integers(0, 60), overlap=st.integers(0, 60))
 def test_weights_fall_from_one_to_zero(horizon: int, delay: int, overlap: int) -> None:
-    weight = agreement(horizon, delay, min(overlap, horizon))
+    weight = prefix_weights(horizon, delay, min(overlap, horizon))
     assert weight.shape == (horizon,)
     assert (np.diff(weight) <= 0).all()
     settled, end = min(delay, overlap, horizon), min(overlap, horizon)
@@ -121,13 +128,13 @@ def test_weights_fall_from_one_to_zero(horizon: int, delay: int, overlap: int) -
 
 
 def test_weights_are_the_papers() -> None:
-    weight = agreement(horizon=8, delay=2, overlap=6)
+    weight = prefix_weights(horizon=8, delay=2, overlap=6)
     rest = np.array([4, 3, 2, 1]) / 5
     np.testing.assert_allclose(weight, [1, 1, *(rest * (np.exp(rest) - 1) / (np.e - 1)), 0, 0])
 
 
 def test_the_delay_is_the_longest_of_the_last_ten_and_one_more() -> None:
-    executor = RealTime(30, 1)
+    executor = RealTimeChunking(30, 1)
     seen: list[int] = []
     for number, latency in enumerate([9] + [3] * 12):
         tick = number * 10
@@ -140,14 +147,14 @@ def test_the_delay_is_the_longest_of_the_last_ten_and_one_more() -> None:
 
 
 def test_a_late_chunk_is_faded_in_and_counted() -> None:
-    executor = RealTime(20, 1, blend=3)
+    executor = RealTimeChunking(20, 1, blend=3)
     executor.add_chunk(0, np.zeros((20, 1)))
     for tick in range(4):
         executor.wants_inference(tick)
         executor.action(tick)
-    committed = executor.committed(4)
-    assert committed is not None
-    settled = int(np.sum(committed.weight == 1.0))
+    prefix = executor.prefix(4)
+    assert prefix is not None
+    settled = int(np.sum(prefix.weight == 1.0))
     assert settled == 1
     chunk = np.full((20, 1), 4.0)
     chunk[:settled] = 0.0
@@ -159,36 +166,36 @@ def test_a_late_chunk_is_faded_in_and_counted() -> None:
     assert executor.delay == 5, "and the next question knows"
 
 
-def test_a_question_reaches_back_to_what_was_played() -> None:
+def test_a_request_reaches_back_to_what_was_played() -> None:
     """The newest observation may be some ticks old; what was played since is settled whatever the delay."""
-    executor = RealTime(10, 1)
+    executor = RealTimeChunking(10, 1)
     executor.add_chunk(0, np.arange(10.0)[:, None])
     for tick in range(5):
         executor.wants_inference(tick)
         executor.action(tick)
     executor.wants_inference(5)
-    committed = executor.committed(3)
-    assert committed is not None
-    np.testing.assert_array_equal(committed.action[:7, 0], np.arange(3.0, 10.0))
-    np.testing.assert_array_equal(committed.weight == 1.0, [True] * 3 + [False] * 7)
-    np.testing.assert_array_equal(committed.weight[7:], 0.0)
-    sent = committed.as_observation()
+    prefix = executor.prefix(3)
+    assert prefix is not None
+    np.testing.assert_array_equal(prefix.action[:7, 0], np.arange(3.0, 10.0))
+    np.testing.assert_array_equal(prefix.weight == 1.0, [True] * 3 + [False] * 7)
+    np.testing.assert_array_equal(prefix.weight[7:], 0.0)
+    sent = prefix.as_observation()
     assert sent["action"].shape == (10, 1)
     assert sent["weight"].shape == (10,)
     assert all(value.dtype == np.float32 for value in sent.values())
 
 
 def test_nothing_is_settled_without_a_plan() -> None:
-    executor = RealTime(6, 2)
-    assert executor.committed(0) is None
+    executor = RealTimeChunking(6, 2)
+    assert executor.prefix(0) is None
     executor.add_chunk(0, np.zeros((6, 2)))
-    assert executor.committed(6) is None
+    assert executor.prefix(6) is None
     executor.add_chunk(1, np.full((6, 2), np.nan))
-    assert executor.committed(2) is None, "what is no number cannot be agreed with; safety stops it"
+    assert executor.prefix(2) is None, "what is no number cannot be agreed with; safety stops it"
 
 
 def test_an_answer_that_has_ended_is_refused_and_its_delay_remembered() -> None:
-    executor = RealTime(4, 1, blend=2)
+    executor = RealTimeChunking(4, 1, blend=2)
     executor.add_chunk(0, np.zeros((4, 1)))
     for tick in range(10):
         executor.wants_inference(tick)
@@ -203,21 +210,21 @@ def test_an_answer_that_has_ended_is_refused_and_its_delay_remembered() -> None:
 
 
 def test_a_policy_that_cannot_keep_to_it_is_refused() -> None:
-    check_mode("real_time", "flow_matching", True)
+    check_mode("rtc", "flow_matching", True)
     check_mode("async", "act", False)
-    with pytest.raises(VgilError, match=r"real_time: a policy of type act cannot keep .* temporal_ensemble, open_loop"):
-        check_mode("real_time", "act", False)
-    with pytest.raises(VgilError, match="real_time: unknown option fast; allowed are query_every, blend"):
-        make_executor("real_time", 4, 1, fast=True)
+    with pytest.raises(VgilError, match=r"rtc: a policy of type act cannot keep .* temporal_ensemble, open_loop"):
+        check_mode("rtc", "act", False)
+    with pytest.raises(VgilError, match="rtc: unknown option fast; allowed are inference_period, blend"):
+        make_executor("rtc", 4, 1, fast=True)
 
 
 def test_a_caller_that_asks_nothing_while_it_waits_is_understood() -> None:
     """The clock stands still for the executor until the first chunk has come."""
-    executor = RealTime(30, 1)
+    executor = RealTimeChunking(30, 1)
     executor.wants_inference(0)
     executor.add_chunk(0, np.zeros((30, 1)))
     executor.wants_inference(10)
     assert executor.delay == 11
-    committed = executor.committed(10)
-    assert committed is not None
-    assert int(np.sum(committed.weight == 1.0)) == 11
+    prefix = executor.prefix(10)
+    assert prefix is not None
+    assert int(np.sum(prefix.weight == 1.0)) == 11
