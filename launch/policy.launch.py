@@ -1,7 +1,7 @@
 """Run a trained policy; with `sim:=true` on the simulated robot. `dry_run:=true` computes and shows, sends nothing."""
 
 from launch import LaunchDescription
-from vgil_ros.nodes.bringup import declare, main_node, monitoring, prepare, side_node
+from vgil_ros.nodes.bringup.actions import declare, main_node, monitoring, prepare, side_node
 
 POLICY = ("robot", "task", "checkpoint", "device", "execution", "autostart", "dry_run")
 ROLLOUTS = ("dataset_dir", "num_episodes", "episode_len", "reset_time")

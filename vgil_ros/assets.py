@@ -1,4 +1,4 @@
-"""Where the package's own files lie (config, launch, models), and contracts by name or path.
+"""The package's own files (config, launch, models), and contracts by name or path.
 
 They are found the same way in a source checkout, a colcon install and a pip install.
 """

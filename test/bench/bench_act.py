@@ -1,4 +1,4 @@
-"""ACT, 4 cameras 480x640: from uint8 pictures to a NumPy chunk, beside a straightforward implementation.
+"""ACT, 4 cameras 480x640: from uint8 images to a NumPy chunk, beside a straightforward implementation.
 
 Run it as a script (`--json FILE`, `--device cuda`) or with pytest, where it is marked `bench`. The two take turns, so
 that a busy machine disturbs both alike; the ratio is that of the medians.
@@ -26,7 +26,7 @@ from original_act import OriginalAct
 
 from vgil_ros.policies import load_policy
 from vgil_ros.policies.importers import import_checkpoint
-from vgil_ros.policies.runtime import InferenceRuntime
+from vgil_ros.policies.inference.runtime import InferenceRuntime
 
 CAMERAS = ("cam_high", "cam_low", "cam_left_wrist", "cam_right_wrist")
 SIZE = (480, 640)

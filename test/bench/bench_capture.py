@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from capture_load import CAMERA_HZ, CAMERAS, contract
 from frame_code import read_number
 
-from vgil_ros.nodes import transport
+from vgil_ros.nodes.dds import profile as transport
 
 HERE = Path(__file__).parent
 TICKS = os.sysconf("SC_CLK_TCK")

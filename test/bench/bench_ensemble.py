@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from vgil_ros.core.execution import TemporalEnsemble
-from vgil_ros.core.safety import Command, Context, JointLimits, SafetyPipeline, standard_limits
+from vgil_ros.core.safety import Command, JointLimits, SafetyContext, SafetyPipeline, standard_limits
 
 TICKS, HORIZON, DIM, PERIOD = 400, 100, 14, 0.02
 ROUNDS = 5
@@ -101,7 +101,7 @@ def safety(commands: np.ndarray) -> np.ndarray:
 
     def step(tick: int) -> None:
         now = tick * 20 * MS
-        context = Context(tick, now, PERIOD, here, ages, now)
+        context = SafetyContext(tick, now, PERIOD, here, ages, now)
         pipeline.step(Command(commands[tick, :DIM], commands[tick, DIM:]), context)
 
     return timed(step, len(commands))[1]

@@ -25,16 +25,15 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from vgil_ros.training.dataset import EpisodeDataset, SampleSpec
-from vgil_ros.training.dataset_loader import Loader
-from vgil_ros.training.dataset_pictures import DecodedPictures
-from vgil_ros.training.dataset_scan import scan_folder
+from vgil_ros.training.data.dataset import EpisodeDataset, Loader, SampleSpec
+from vgil_ros.training.data.image_cache import DecodedImages
+from vgil_ros.training.data.scan import scan_folder
 
 CAMERAS, DIM, CHUNK, BATCH = ("cam_high", "cam_low", "cam_left_wrist", "cam_right_wrist"), 14, 100, 8
 
 
 def write(folder: Path, episodes: int, rows: int, size: tuple[int, int], *, jpeg: bool) -> None:
-    """Write episodes in ALOHA's or act-plus-plus' layout, of pictures about as hard as a room."""
+    """Write episodes in ALOHA's or act-plus-plus' layout, of images about as hard as a room."""
     random = np.random.default_rng(0)
     base = sum(
         w * cv2.GaussianBlur(random.standard_normal((*size, 3)).astype(np.float32), (0, 0), s) * s
@@ -48,13 +47,13 @@ def write(folder: Path, episodes: int, rows: int, size: tuple[int, int], *, jpeg
             for name in ("observations/qpos", "observations/qvel", "action"):
                 file[name] = random.standard_normal((rows, DIM)).astype(np.float32)
             for c, name in enumerate(CAMERAS):
-                pictures = [np.roll(scene, 7 * t + 31 * c + 101 * number, axis=1) for t in range(rows)]
+                images = [np.roll(scene, 7 * t + 31 * c + 101 * number, axis=1) for t in range(rows)]
                 if jpeg:
-                    coded = [cv2.imencode(".jpg", p, [cv2.IMWRITE_JPEG_QUALITY, 50])[1].ravel() for p in pictures]
+                    coded = [cv2.imencode(".jpg", p, [cv2.IMWRITE_JPEG_QUALITY, 50])[1].ravel() for p in images]
                     width = max(map(len, coded))
                     data = np.stack([np.pad(one, (0, width - len(one))) for one in coded])
                 else:
-                    data = np.stack(pictures)
+                    data = np.stack(images)
                 file.create_dataset(f"observations/images/{name}", data=data, chunks=(1, *data.shape[1:]))
 
 
@@ -80,8 +79,8 @@ class PeerDataset(Dataset):
         padded[: len(action)] = action
         is_pad = np.zeros(shape[0])
         is_pad[len(action) :] = 1
-        pictures = torch.einsum("k h w c -> k c h w", torch.from_numpy(np.stack(images))) / 255.0
-        return pictures, torch.from_numpy(qpos) / 1.0, torch.from_numpy(padded) / 1.0, torch.from_numpy(is_pad).bool()
+        frames = torch.einsum("k h w c -> k c h w", torch.from_numpy(np.stack(images))) / 255.0
+        return frames, torch.from_numpy(qpos) / 1.0, torch.from_numpy(padded) / 1.0, torch.from_numpy(is_pad).bool()
 
 
 class Epochs:
@@ -117,13 +116,13 @@ def measure(folder: Path, rows: int, workers: int, epochs: int) -> dict[str, flo
 
     The two take turns, epoch by epoch, so that a machine's moods meet both.
     """
-    facts = scan_folder(folder)
-    total = rows * len(facts)
+    stats = scan_folder(folder)
+    total = rows * len(stats)
     kept = {"persistent_workers": True} if workers else {}
     peer = DataLoader(
-        PeerDataset([one.path for one in facts], rows), batch_sampler=Epochs(total), num_workers=workers, **kept
+        PeerDataset([one.path for one in stats], rows), batch_sampler=Epochs(total), num_workers=workers, **kept
     )
-    data = EpisodeDataset(facts, SampleSpec(CAMERAS, CHUNK), DecodedPictures(facts, CAMERAS, 8 << 30))
+    data = EpisodeDataset(stats, SampleSpec(CAMERAS, CHUNK), DecodedImages(stats, CAMERAS, 8 << 30))
     ours = Loader(data, Epochs(total), workers, torch.device("cpu"))
     costs = np.array([(cost_of(peer), cost_of(ours)) for _ in range(epochs)])  # (epochs, 2, seconds and CPU seconds)
     theirs, mine = costs[:, 0], costs[:, 1]

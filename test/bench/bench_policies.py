@@ -89,9 +89,9 @@ def measure(checkpoint: Path, episodes: Path) -> dict[str, Any]:
     import torch
 
     from vgil_ros.policies import load_policy
-    from vgil_ros.policies.runtime import InferenceRuntime
-    from vgil_ros.training.dataset import EpisodeDataset, SampleSpec
-    from vgil_ros.training.dataset_facts import read_facts
+    from vgil_ros.policies.inference.runtime import InferenceRuntime
+    from vgil_ros.training.data.dataset import EpisodeDataset, SampleSpec
+    from vgil_ros.training.data.episode_stats import read_episode_stats
 
     policy = load_policy(checkpoint)
     config = policy.config
@@ -104,9 +104,9 @@ def measure(checkpoint: Path, episodes: Path) -> dict[str, Any]:
         runtime(example)
         taken.append(time.perf_counter() - begun)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    facts = [read_facts(path) for path in sorted(episodes.glob("episode_*.hdf5"))]
-    spec = SampleSpec(config.camera_names, config.chunk_size, past_ticks=config.past_ticks)
-    data = EpisodeDataset(facts, spec)
+    stats = [read_episode_stats(path) for path in sorted(episodes.glob("episode_*.hdf5"))]
+    spec = SampleSpec(config.camera_names, config.chunk_size, obs_offsets=config.obs_offsets)
+    data = EpisodeDataset(stats, spec)
     rows = np.linspace(0, len(data) - 1, ROWS).astype(int)
     errors, count = 0.0, 0
     with torch.inference_mode():

@@ -1,8 +1,8 @@
 """Real-time chunking against plain chunk switching and fading: jumps between commands with late inference.
 
-python test/bench/bench_rtc.py [--latency 200] [--seeds 3] [--train STEPS] [--picture PNG] [--json FILE]
+python test/bench/bench_rtc.py [--latency 200] [--seeds 3] [--train STEPS] [--image PNG] [--json FILE]
 
-Rollouts of a made-up task that goes either of two ways (test/training_eval/two_ways.py) on the simulated robot at
+Rollouts of a made-up task that goes either of two ways (test/evaluation/two_ways.py) on the simulated robot at
 50 Hz, asked about whenever no inference is under way; inference takes simulated time. The networks are the exact ones
 of the task's distribution, or with --train small ones trained for so many steps. All modes get the same seeds.
 """
@@ -18,40 +18,40 @@ from typing import Any
 import numpy as np
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "training_eval"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
 from two_ways import (
     PLAIN,
-    REAL_TIME,
+    RTC,
     WAIST,
-    Answers,
+    FixedResults,
     PerfectDiffusion,
     PerfectFlow,
-    Played,
+    RolloutResult,
     diffusion,
     flow_matching,
     play,
     train,
 )
 
-MODES = (PLAIN, "async", REAL_TIME)
+MODES = (PLAIN, "async", RTC)
 
 
-def figures(played: list[Played]) -> dict[str, float]:
+def figures(results: list[RolloutResult]) -> dict[str, float]:
     """The largest over all rollouts, rad."""
     return {
-        "largest_step": round(max(one.step for one in played), 4),
-        "largest_bend_sent": round(max(one.bend for one in played), 4),
-        "late_chunks": sum(one.rollout.late for one in played),
-        "velocity_limited_ticks": sum(one.rollout.interventions.get("velocity", 0) for one in played),
+        "largest_step": round(max(one.step for one in results), 4),
+        "largest_bend_sent": round(max(one.second_difference for one in results), 4),
+        "late_chunks": sum(one.rollout.late for one in results),
+        "velocity_limited_ticks": sum(one.rollout.safety_events.get("velocity", 0) for one in results),
     }
 
 
-def draw(path: Path, rows: dict[str, dict[str, list[Played]]], latency_ms: float) -> None:
+def draw(path: Path, rows: dict[str, dict[str, list[RolloutResult]]], latency_ms: float) -> None:
     """The waist's commands over time, a column for each mode, a row for each kind of policy."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    titles = {PLAIN: "plain switching", "async": "async (fade over 5 ticks)", REAL_TIME: "real_time"}
+    titles = {PLAIN: "plain switching", "async": "async (fade over 5 ticks)", RTC: "rtc"}
     figure = Figure(figsize=(10, 2.4 * len(rows)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = np.asarray(figure.subplots(len(rows), len(MODES), sharex=True, sharey=True)).reshape(len(rows), -1)
@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=200.0, help="ms of simulated time")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--train", type=int, default=0, help="steps; 0: the exact networks")
-    parser.add_argument("--picture", type=Path)
+    parser.add_argument("--image", type=Path)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -82,17 +82,17 @@ def main() -> None:
         policies = {"flow": train(flow_matching(), given.train), "diffusion": train(diffusion(), given.train)}
     else:
         policies = {"flow": PerfectFlow(), "diffusion": PerfectDiffusion()}
-    rows: dict[str, dict[str, list[Played]]] = {}
+    rows: dict[str, dict[str, list[RolloutResult]]] = {}
     report: dict[str, Any] = {"latency_ms": given.latency, "seeds": given.seeds, "trained_steps": given.train}
     for name, policy in policies.items():
-        rows[name] = {mode: play(Answers(policy), mode, range(given.seeds), given.latency) for mode in MODES}
-        report[name] = {mode: figures(played) for mode, played in rows[name].items()}
+        rows[name] = {mode: play(FixedResults(policy), mode, range(given.seeds), given.latency) for mode in MODES}
+        report[name] = {mode: figures(results) for mode, results in rows[name].items()}
         for mode, found in report[name].items():
             print(f"{name:10} {mode:10} " + ", ".join(f"{key} {value}" for key, value in found.items()), flush=True)
-        ratio = report[name][REAL_TIME]["largest_step"] / report[name][PLAIN]["largest_step"]
+        ratio = report[name][RTC]["largest_step"] / report[name][PLAIN]["largest_step"]
         print(f"{name:10} largest step, real_time over plain switching: {ratio:.3f}", flush=True)
-    if given.picture:
-        draw(given.picture, rows, given.latency)
+    if given.image:
+        draw(given.image, rows, given.latency)
     if given.json:
         given.json.write_text(json.dumps(report, indent=2) + "\n")
 

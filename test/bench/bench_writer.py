@@ -23,14 +23,14 @@ SIZE, CAMERAS, RATE = (480, 640), 4, 50
 
 
 def scenes(count: int = 32) -> list[np.ndarray]:
-    """Pictures with detail on every scale, about as hard for JPEG as a room."""
+    """Images with detail on every scale, about as hard for JPEG as a room."""
     rng = np.random.RandomState(0)
     base = np.zeros((*SIZE, 3), np.float32)
     for sigma, weight in ((40, 1.0), (10, 0.4), (3, 0.15), (1, 0.05)):
         noise = cv2.GaussianBlur(rng.standard_normal(base.shape).astype(np.float32), (0, 0), sigma)
         base += weight * noise / noise.std()
-    picture = cv2.normalize(base, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
-    return [np.roll(picture, 7 * i, axis=1) for i in range(count)]
+    image = cv2.normalize(base, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+    return [np.roll(image, 7 * i, axis=1) for i in range(count)]
 
 
 def record(folder: Path, seconds: float, camera_hz: float) -> dict[str, float]:
@@ -38,7 +38,7 @@ def record(folder: Path, seconds: float, camera_hz: float) -> dict[str, float]:
     names = [f"cam{i}" for i in range(CAMERAS)]
     cameras = tuple(CameraMeta(name, *SIZE) for name in names)
     meta = EpisodeMeta("bench", "", RATE, tuple(names), tuple(f"j{i}" for i in range(14)), cameras)
-    pictures = [memoryview(p.tobytes()) for p in scenes()]
+    frames = [memoryview(p.tobytes()) for p in scenes()]
     rows, overruns, worst = round(seconds * RATE), 0, 0.0
     writer = EpisodeWriter(folder, meta)
     cpu, start = time.process_time(), time.monotonic()
@@ -48,7 +48,7 @@ def record(folder: Path, seconds: float, camera_hz: float) -> dict[str, float]:
         for c, name in enumerate(names):
             number = int(t * camera_hz / RATE)
             if frames.get(name, (-1, None))[0] != number:
-                data = pictures[(number + 5 * c) % len(pictures)]
+                data = frames[(number + 5 * c) % len(frames)]
                 frames[name] = (number, Frame(*SIZE, "rgb8", SIZE[1] * 3, data))
             images[name] = frames[name][1]
         step = dm_env.TimeStep(dm_env.StepType.MID if t else dm_env.StepType.FIRST, None, None, {})

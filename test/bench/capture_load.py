@@ -30,7 +30,7 @@ from frame_code import scenes, write_number
 SIZE, CAMERAS, CAMERA_HZ, JOINT_HZ = (480, 640), 4, 50, 200
 JOINTS = ["waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate", "gripper"]
 JOINT_TOPICS = [f"/{kind}_{side}/joint_states" for side in ("left", "right") for kind in ("puppet", "master")]
-PICTURES = 50
+IMAGES = 50
 STAMP_AT = 4  # behind the encapsulation header
 MARK = 1234.5
 
@@ -65,15 +65,15 @@ def contract(method: str) -> str:
 class CameraLoad:
     """One camera: ready-made messages, patched and sent."""
 
-    def __init__(self, node: Node, index: int, pictures: list[np.ndarray]) -> None:
+    def __init__(self, node: Node, index: int, images: list[np.ndarray]) -> None:
         self._publisher = node.create_publisher(Image, camera_topic(index), QoSProfile(depth=10))
         self._messages = []
-        for picture in pictures:
-            data = array.array("B", picture.tobytes())
+        for image in images:
+            data = array.array("B", image.tobytes())
             message = Image(height=SIZE[0], width=SIZE[1], encoding="bgr8", step=3 * SIZE[1], data=data)
             message.header.frame_id = f"cam_{index}"
             raw = bytearray(serialize_message(message))
-            pixels = np.frombuffer(raw, np.uint8)[-picture.size :].reshape(picture.shape)
+            pixels = np.frombuffer(raw, np.uint8)[-image.size :].reshape(image.shape)
             self._messages.append((raw, pixels))
         self.sent = 0
 
@@ -109,8 +109,8 @@ def publish(seconds: float) -> dict[str, object]:
         signal.signal(number, lambda *_: ended.append(1))
     rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
     node = Node("capture_load")
-    pictures = scenes(SIZE, PICTURES)
-    cameras = [CameraLoad(node, i, pictures[i * 5 :] + pictures[: i * 5]) for i in range(CAMERAS)]
+    images = scenes(SIZE, IMAGES)
+    cameras = [CameraLoad(node, i, images[i * 5 :] + images[: i * 5]) for i in range(CAMERAS)]
     joints = [JointLoad(node, topic) for topic in JOINT_TOPICS]
     print("ready", flush=True)
     start, origin, worst, late = time.monotonic(), time.time_ns(), 0.0, 0

@@ -16,9 +16,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "policies"))
 
 from flow_toy import DIM, PADDED, toy_policy, train_toy
 
+from vgil_ros.policies.diagnostics.straightness import straightness
 from vgil_ros.policies.flow_matching import FlowMatchingPolicy
-from vgil_ros.policies.flow_matching.solver import integrate, time_grid
-from vgil_ros.policies.flow_matching.straightness import straightness
+from vgil_ros.policies.flow_matching.flow import integrate, time_grid
 from vgil_ros.training.distillation import Reflow, make_student
 
 matplotlib.use("Agg")

@@ -1,7 +1,7 @@
-"""Pictures that carry their number, so that every frame that is lost on the way is counted.
+"""Images that carry their number, so that every frame that is lost on the way is counted.
 
 The number stands at the top left as black and white blocks of 16x16 pixels, with its complement in the row below: it
-survives JPEG, and a picture that was torn or mixed with another does not read.
+survives JPEG, and an image that was torn or mixed with another does not read.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ HEIGHT, WIDTH = 2 * BLOCK, BITS * BLOCK
 
 
 def write_number(pixels: np.ndarray, number: int) -> None:
-    """Write a number (0 to 2^20 - 1) into a picture (H, W, 3) uint8, in place."""
+    """Write a number (0 to 2^20 - 1) into an image (H, W, 3) uint8, in place."""
     bits = ((number >> np.arange(BITS)) & 1).astype(np.uint8) * 255
     line = np.repeat(bits, BLOCK)[None, :, None]
     pixels[:BLOCK, :WIDTH] = line
@@ -34,7 +34,7 @@ def read_number(jpeg: np.ndarray) -> int | None:
 
 
 def scenes(size: tuple[int, int], count: int, noise: float = 3.0) -> list[np.ndarray]:
-    """Return pictures (H, W, 3) uint8 with detail on every scale and a sensor's noise, as hard for JPEG as a room."""
+    """Return images (H, W, 3) uint8 with detail on every scale and a sensor's noise, as hard for JPEG as a room."""
     rng = np.random.default_rng(0)
     base = np.zeros((*size, 3), np.float32)
     for sigma, weight in ((40, 1.0), (10, 0.4), (3, 0.15), (1, 0.05)):

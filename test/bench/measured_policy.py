@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import time
 
-from vgil_ros.core.session import State
+from vgil_ros.core.session import SessionState
+from vgil_ros.nodes.base.node import run
 from vgil_ros.nodes.policy import PolicyNode
-from vgil_ros.nodes.runtime import run
 
 
 class MeasuredPolicy(PolicyNode):
@@ -20,12 +20,12 @@ class MeasuredPolicy(PolicyNode):
     def step(self) -> None:
         wall, cpu = time.perf_counter(), time.thread_time()
         super().step()
-        if self.session.state is State.RECORDING and self._engaged:
+        if self.session.state is SessionState.RECORDING and self._engaged:
             self.turns.append((wall, time.perf_counter() - wall, time.thread_time() - cpu))
 
     def on_shutdown(self) -> None:
         super().on_shutdown()
-        found = {"turns": self.turns, "inference": list(self.questions.latency._values)}
+        found = {"turns": self.turns, "inference": list(self.inference.latency._values)}
         print("turns " + json.dumps(found), flush=True)
 
 

@@ -128,8 +128,8 @@ class OriginalAct(nn.Module):
         return m.action_head(hs)
 
     def act(self, qpos: np.ndarray, images: list[np.ndarray], stats: dict[str, np.ndarray], device: str) -> np.ndarray:
-        """From uint8 pictures to a chunk (H, A), with the steps of the original's evaluation loop."""
-        stacked = np.stack([picture.transpose(2, 0, 1) for picture in images], axis=0)
+        """From uint8 images to a chunk (H, A), with the steps of the original's evaluation loop."""
+        stacked = np.stack([frame.transpose(2, 0, 1) for frame in images], axis=0)
         image = torch.from_numpy(stacked / 255.0).float().to(device).unsqueeze(0)
         state: Any = (qpos - stats["qpos_mean"]) / stats["qpos_std"]
         chunk = self(torch.from_numpy(state).float().to(device).unsqueeze(0), image)

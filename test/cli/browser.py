@@ -75,12 +75,12 @@ def look(page: Path, *, seconds: float = 120.0) -> Found:
     return found
 
 
-def console_of_file(page: Path, picture: Path, *, seconds: float = 60.0) -> list[str]:
-    """Open a page as a file, as a double click does, take its picture, and return the lines on its console."""
+def console_of_file(page: Path, image: Path, *, seconds: float = 60.0) -> list[str]:
+    """Open a page as a file, as a double click does, take its image, and return the lines on its console."""
     with tempfile.TemporaryDirectory(prefix="vgil_browser_", ignore_cleanup_errors=True) as profile:
-        command = [*_command(profile), "--window-size=1200,2400", f"--screenshot={picture}", page.absolute().as_uri()]
+        command = [*_command(profile), "--window-size=1200,2400", f"--screenshot={image}", page.absolute().as_uri()]
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
-    assert picture.is_file(), done.stderr[-3000:]
+    assert image.is_file(), done.stderr[-3000:]
     return CONSOLE.findall(done.stderr)
 
 
@@ -139,7 +139,7 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(PROBE.encode())
             return
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a browser may take a part of a film only
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a browser may take a part of a video only
             super().do_GET()
 
     def do_POST(self) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction
 
 from launch import LaunchDescription
-from vgil_ros.nodes.bringup import supervised
+from vgil_ros.nodes.bringup.actions import supervised
 
 NODE = Path(__file__).with_name("standin_node.py")
 

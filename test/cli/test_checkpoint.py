@@ -24,7 +24,7 @@ from support import checkpoints, contracts  # noqa: E402
 from vgil_ros.cli.main import main  # noqa: E402
 from vgil_ros.episodes import CameraMeta, EpisodeMeta, EpisodeWriter  # noqa: E402
 from vgil_ros.policies import load_policy  # noqa: E402
-from vgil_ros.policies.runtime import InferenceRuntime  # noqa: E402
+from vgil_ros.policies.inference.runtime import InferenceRuntime  # noqa: E402
 
 ROWS = 40
 
@@ -65,7 +65,7 @@ def checkpoint(robot: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return checkpoints.make(robot, tmp_path_factory.mktemp("checkpoint") / "good", chunk_size=1, spread=1.0)
 
 
-def picture(row: int, camera: int) -> np.ndarray:
+def image(row: int, camera: int) -> np.ndarray:
     """One colour, another at every row, and some noise."""
     random = np.random.default_rng(10 * row + camera)
     colour = random.integers(0, 226, 3)
@@ -93,7 +93,7 @@ def episode(
     writer = EpisodeWriter(folder, meta, min_free_bytes=0)
     qpos = np.zeros(3, np.float32)
     for row in range(ROWS + 1):
-        seen = [picture(row, 0), picture(row, 1)]
+        seen = [image(row, 0), image(row, 1)]
         action = predict({"qpos": qpos, "images": {"cam_a": seen[0], "cam_b": seen[1]}})[0]
         stored = [np.ascontiguousarray(p[..., ::-1]) if swapped else p for p in seen]
         observation = OrderedDict(qpos=qpos, images=OrderedDict(zip(names, stored, strict=True)))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from vgil_ros.cli.checkpoint import app
+from vgil_ros.cli.checkpoint.commands import app
 from vgil_ros.episodes.reader import read_episode
 from vgil_ros.policies import Normalizer
 from vgil_ros.policies.flow_matching import FlowMatchingConfig, FlowMatchingPolicy

@@ -20,8 +20,8 @@ from support import checkpoints
 from support.domains import free_domain
 
 from vgil_ros.assets import checkpoint_path
-from vgil_ros.cli.demo import SHIPPED
-from vgil_ros.episodes.check import check_episode
+from vgil_ros.cli.demo.demo import SHIPPED
+from vgil_ros.episodes.checks.check import check_episode
 
 
 @pytest.mark.slow

@@ -16,10 +16,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from browser import browser, console_of_file, look
 
-from vgil_ros.cli.demo_report import DemoReport, Recorded, render
-from vgil_ros.cli.html import element, table
-from vgil_ros.training.statistics_of_rollouts import Rollout, summarise
-from vgil_ros.training.videos import ContactSheet, Film
+from vgil_ros.cli.demo.html import element, table
+from vgil_ros.cli.demo.report import DemoReport, Recorded, render
+from vgil_ros.evaluation.metrics import Rollout, summarise
+from vgil_ros.evaluation.videos import ThumbnailSheet, VideoWriter
 
 needs_browser = pytest.mark.skipif(
     browser() is None, reason="no Chromium or Chrome here (apt-get install chromium); the report is not looked at"
@@ -31,19 +31,19 @@ ROLLOUTS = (
 
 
 def moving(count: int) -> list[np.ndarray]:
-    """Pictures (120, 160, 3) of a ball that rolls."""
-    pictures = []
+    """Images (120, 160, 3) of a ball that rolls."""
+    images = []
     for n in range(count):
-        picture = np.full((120, 160, 3), 60, np.uint8)
-        cv2.circle(picture, (10 + 4 * n, 60), 8, (240, 120, 40), -1)
-        pictures.append(picture)
-    return pictures
+        image = np.full((120, 160, 3), 60, np.uint8)
+        cv2.circle(image, (10 + 4 * n, 60), 8, (240, 120, 40), -1)
+        images.append(image)
+    return images
 
 
-def film(path: Path) -> None:
-    with Film(path, 25.0) as made:
-        for picture in moving(30):
-            made.add([picture])
+def video(path: Path) -> None:
+    with VideoWriter(path, 25.0) as made:
+        for image in moving(30):
+            made.add([image])
 
 
 @pytest.fixture
@@ -51,12 +51,12 @@ def report(tmp_path: Path) -> DemoReport:
     """A report with all that it links to, beside it."""
     (tmp_path / "pick_place").mkdir()
     (tmp_path / "rollouts").mkdir()
-    sheet = ContactSheet()
+    sheet = ThumbnailSheet()
     for rollout in ROLLOUTS:
-        film(tmp_path / "rollouts" / f"seed_{rollout.seed}.mp4")
+        video(tmp_path / "rollouts" / f"seed_{rollout.seed}.mp4")
         sheet.add(rollout, moving(30))
-    sheet.save(tmp_path / "rollouts" / "contact_sheet.png")
-    film(tmp_path / "pick_place" / "episode_0.mp4")
+    sheet.save(tmp_path / "rollouts" / "thumbnail_sheet.png")
+    video(tmp_path / "pick_place" / "episode_0.mp4")
     cv2.imwrite(str(tmp_path / "pick_place" / "episode_0.png"), moving(1)[0])
     evaluation = summarise(ROLLOUTS, 4.0) | {
         "policy": "act", "task": "pick_place", "robot": "sim_single", "seed": 20000, "execution": "temporal_ensemble",
@@ -73,7 +73,7 @@ def report(tmp_path: Path) -> DemoReport:
         checkpoint="sim_pick_place_act",
         megabytes=4.25,
         evaluation=evaluation,
-        films="rollouts",
+        videos="rollouts",
         commands=(("Record", "vgil launch <this> & that"),),
         seconds={"record": 20.0, "run the policy": 30.5},
     )  # fmt: skip
@@ -118,23 +118,23 @@ def test_a_browser_shows_it_without_an_error(report: DemoReport, tmp_path: Path)
         assert 1.0 < video["seconds"] < 1.4
         assert video["at"] > 0, "it plays"
     assert found.page["overflow"] <= 0, "no scrolling sideways"
-    picture = tmp_path / "shown.png"
-    assert console_of_file(tmp_path / "report.html", picture) == []
-    shown = cv2.imread(str(picture))
+    screenshot = tmp_path / "shown.png"
+    assert console_of_file(tmp_path / "report.html", screenshot) == []
+    shown = cv2.imread(str(screenshot))
     assert shown.std() > 10, "not an empty page"
 
 
 @needs_browser
 def test_the_browser_test_sees_what_is_wrong(report: DemoReport, tmp_path: Path) -> None:
     (tmp_path / "rollouts" / "seed_20000.mp4").write_bytes(b"no film")
-    (tmp_path / "rollouts" / "contact_sheet.png").unlink()
+    (tmp_path / "rollouts" / "thumbnail_sheet.png").unlink()
     page = render(replace(report)).replace("</body>", "<script>console.error('broken');</script></body>")
     (tmp_path / "report.html").write_text(page, encoding="utf-8")
     found = look(tmp_path / "report.html")
     assert any("broken" in line for line in found.console)
-    assert any("contact_sheet.png" in line for line in found.missing)
+    assert any("thumbnail_sheet.png" in line for line in found.missing)
     assert [video["src"] for video in found.page["videos"] if video["error"]] == ["rollouts/seed_20000.mp4"]
-    assert [image["src"] for image in found.page["images"] if not image["width"]] == ["rollouts/contact_sheet.png"]
+    assert [image["src"] for image in found.page["images"] if not image["width"]] == ["rollouts/thumbnail_sheet.png"]
 
 
 def test_without_the_policy_it_says_so_in_words(tmp_path: Path) -> None:

@@ -16,10 +16,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "nodes"))
 
 from support import checkpoints
 
-from vgil_ros.cli.train_demo import plan
+from vgil_ros.cli.demo.train_demo import plan
+from vgil_ros.evaluation.metrics import Rollout, summarise
+from vgil_ros.evaluation.plan import EvaluationPlan, settings
 from vgil_ros.policies import load_policy
-from vgil_ros.training.evaluation_plan import Plan, settings
-from vgil_ros.training.statistics_of_rollouts import Rollout, summarise
 
 CONFIG = """
 policy: {type: act, chunk_size: 5, hidden_dim: 16, heads: 2, feedforward_dim: 16, encoder_layers: 1, cvae_layers: 0,
@@ -40,7 +40,7 @@ def vgil(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
 def report(checkpoint: str, successes: int, **changes: Any) -> dict[str, Any]:
     """As `vgil eval --json` writes it."""
     over_ros = changes.pop("over_ros", False)
-    wanted = Plan("pick_place", episodes=10, seed=500, **changes)
+    wanted = EvaluationPlan("pick_place", episodes=10, seed=500, **changes)
     rollouts = [Rollout(seed, n < successes, 100.0, 4.0, 400, 250) for n, seed in enumerate(wanted.seeds)]
     return {"checkpoint": checkpoint, "over_ros": over_ros} | settings(wanted) | summarise(rollouts, 4.0)
 
@@ -51,7 +51,7 @@ def test_a_card_tells_what_was_measured_and_how(tmp_path: Path) -> None:
     for name, made in {
         "plain": report("mine", 9),
         "ros": report("mine", 8, over_ros=True, execution="async"),
-        "other": report("mine", 1, pictures_of_seed=7),
+        "other": report("mine", 1, swap_images_from_seed=7),
     }.items():
         files += ["--report", tmp_path / f"{name}.json"]
         files[-1].write_text(json.dumps(made))
@@ -67,8 +67,8 @@ def test_a_card_tells_what_was_measured_and_how(tmp_path: Path) -> None:
     for words in (
         "| 9 of 10 | 60% to 98% | 100 | 250 | `vgil eval --checkpoint mine --task pick_place --episodes 10 --seed 500",
         "| through the real nodes, async, seeds 500 to 509 | 8 of 10 |",
-        "another scene's pictures**, seeds 500 to 509 | 1 of 10 |",
-        "--pictures-of-seed 7`",
+        "another scene's images**, seeds 500 to 509 | 1 of 10 |",
+        "--swap-images-from-seed 7`",
         "--over-ros`",
         "100 steps of 8 samples, seed 3, bf16 on cpu, 1.5 h",
         "3 episodes",

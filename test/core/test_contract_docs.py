@@ -1,4 +1,4 @@
-"""docs/contract.md says what is so: its example parses, its errors are real, every key is there."""
+"""docs/reference/contract.md says what is so: its example parses, its errors are real, every key is there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vgil_ros.core.errors import ContractError
 from vgil_ros.core.frame import Frame, FrameError
 from vgil_ros.core.layout import JointError, JointReader
 
-DOC = (Path(__file__).parents[2] / "docs" / "contract.md").read_text(encoding="utf-8")
+DOC = (Path(__file__).parents[2] / "docs" / "reference" / "contract.md").read_text(encoding="utf-8")
 EXAMPLE = re.search(r"```yaml\n(.*?)```", DOC, re.DOTALL).group(1)  # type: ignore[union-attr]
 SHOWN = [line for line in DOC.splitlines() if line.startswith("my_arm.yaml: ")]
 EDITS = [
@@ -50,10 +50,10 @@ def test_the_running_robots_errors_are_what_is_said() -> None:
         JointReader("left/puppet", ("shoulder", "elbow", "wrist", "gripper")).read(
             ["shoulder", "elbow", "wrist", "finger"], [0.0] * 4
         )
-    with pytest.raises(FrameError) as picture:
+    with pytest.raises(FrameError) as image:
         Frame(720, 1280, "rgb8", 3840, memoryview(b"")).check(480, 640, ("rgb8",))
     assert str(joint.value) in DOC
-    assert f"cam_high: {picture.value}" in DOC
+    assert f"cam_high: {image.value}" in DOC
 
 
 def keys_of(model: type[BaseModel]) -> set[str]:

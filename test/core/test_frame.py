@@ -1,4 +1,4 @@
-"""Pictures as they come: padding, sizes, encodings, and the checksum that finds frozen cameras."""
+"""Images as they come: padding, sizes, encodings, and the checksum that finds frozen cameras."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vgil_ros.core.frame import COLOR_ENCODINGS, DEPTH_ENCODINGS, RAW_ENCODINGS,
 
 
 def frame(pixels: np.ndarray, encoding: str, padding: int = 0) -> Frame:
-    """A picture whose rows end in bytes that are no pixels."""
+    """An image whose rows end in bytes that are no pixels."""
     height, width = pixels.shape[:2]
     rows = pixels.reshape(height, -1).view(np.uint8)
     padded = np.full((height, rows.shape[1] + padding), 0xAB, np.uint8)
@@ -44,7 +44,7 @@ def test_pixels_come_out_whatever_the_padding(encoding: str, height: int, width:
     assert not array.flags.writeable
 
 
-def test_a_picture_is_looked_at_not_copied() -> None:
+def test_an_image_is_looked_at_not_copied() -> None:
     data = bytearray(4 * 5 * 3)
     array = Frame(4, 5, "rgb8", 15, memoryview(data)).array()
     data[0] = 7
@@ -56,8 +56,8 @@ def test_a_picture_is_looked_at_not_copied() -> None:
 @pytest.mark.parametrize(
     ("made", "words"),
     [
-        (Frame(8, 9, "rgb8", 30, memoryview(bytes(240))), "picture is 8x9; the contract says 8x10"),
-        (Frame(10, 8, "rgb8", 24, memoryview(bytes(240))), "picture is 10x8; the contract says 8x10"),
+        (Frame(8, 9, "rgb8", 30, memoryview(bytes(240))), "image is 8x9; the contract says 8x10"),
+        (Frame(10, 8, "rgb8", 24, memoryview(bytes(240))), "image is 10x8; the contract says 8x10"),
         (Frame(8, 10, "yuv422", 20, memoryview(bytes(160))), "encoding is 'yuv422'; allowed: ['rgb8', 'bgr8'"),
         (Frame(8, 10, "jpeg", 0, memoryview(b"\xff\xd8")), "encoding is 'jpeg'; allowed: ['rgb8'"),
         (Frame(8, 10, "16UC1", 20, memoryview(bytes(160))), "encoding is '16UC1'; allowed: ['rgb8'"),

@@ -45,7 +45,7 @@ def test_what_is_found_is_what_a_look_at_every_stamp_finds(stamps: list[int], ti
 
 
 @given(TICKS, st.integers(1, 60))
-def test_memory_is_flat_and_a_question_may_be_some_ticks_old(ticks: tuple[int, ...], count: int) -> None:
+def test_memory_is_flat_and_a_request_may_be_some_ticks_old(ticks: tuple[int, ...], count: int) -> None:
     history: History[int] = History(ticks, PERIOD)
     for t in range(count):
         history.push(t * PERIOD, t)

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from vgil_ros.core.session import Command, Effect, Session, State
+from vgil_ros.core.session import Effect, Session, SessionCommand, SessionState
 
 SECOND = 1_000_000_000
-commands = st.sampled_from(Command)
+commands = st.sampled_from(SessionCommand)
 
 
 class Sessions(RuleBasedStateMachine):
@@ -77,7 +77,7 @@ class Sessions(RuleBasedStateMachine):
             assert rows == [0.0] * (len(rows) - marked) + [1.0] * marked
 
     @rule(command=commands, missing=st.booleans())
-    def command(self, command: Command, missing: bool) -> None:
+    def command(self, command: SessionCommand, missing: bool) -> None:
         state = self.session.state
         reply = self.session.command(command, ("cam: silent",) if missing else ())
         assert reply.message
@@ -85,7 +85,7 @@ class Sessions(RuleBasedStateMachine):
             assert reply.effects == ()
             assert self.session.state is state
         if Effect.DISCARD in reply.effects and self.session.samples > 1:
-            assert command in (Command.DISCARD, Command.REDO) or not self.session.save_on_quit
+            assert command in (SessionCommand.DISCARD, SessionCommand.REDO) or not self.session.save_on_quit
         if not self.finished:
             self.take(reply.effects)
 
@@ -129,20 +129,20 @@ class Sessions(RuleBasedStateMachine):
         if not hasattr(self, "session"):
             return
         state = self.session.state
-        assert (state is State.RECORDING) == self.open
-        assert (state is State.SAVING) == (self.closing is not None)
-        assert (state is State.DONE) == self.finished
+        assert (state is SessionState.RECORDING) == self.open
+        assert (state is SessionState.SAVING) == (self.closing is not None)
+        assert (state is SessionState.DONE) == self.finished
         assert self.session.saved == self.saved
         wanted = self.session.num_episodes
         if wanted and self.saved >= wanted:
             assert self.finished
-        assert self.session.words(self.now)
+        assert self.session.summary(self.now)
 
     def teardown(self) -> None:
         """Quitting ends a session from wherever it stands, in as many samples as an end marker has rows and one."""
         if not hasattr(self, "session") or self.finished:
             return
-        self.take(self.session.command(Command.QUIT).effects)
+        self.take(self.session.command(SessionCommand.QUIT).effects)
         for _ in range(self.session.marker_rows + 2):
             if self.open:
                 self.markers.append(self.session.marker())
@@ -159,7 +159,7 @@ TestSessions = Sessions.TestCase
 def recording(**changes: object) -> Session:
     """A session in the middle of things."""
     session = Session(**changes)  # type: ignore[arg-type]
-    assert session.command(Command.START).effects == (Effect.RESET,)
+    assert session.command(SessionCommand.START).effects == (Effect.RESET,)
     session.prepared()
     assert session.advance(0, ()) == (Effect.OPEN,)
     return session
@@ -180,7 +180,7 @@ def test_a_stop_is_followed_by_the_rows_of_the_end_marker(marker_rows: int, samp
     for _ in range(samples):
         markers.append(session.marker())
         assert session.sampled() == ()
-    effects = session.command(Command.STOP).effects
+    effects = session.command(SessionCommand.STOP).effects
     while not effects:
         markers.append(session.marker())
         effects = session.sampled()
@@ -191,10 +191,10 @@ def test_a_stop_is_followed_by_the_rows_of_the_end_marker(marker_rows: int, samp
 def test_a_stop_twice_does_not_end_later_than_one() -> None:
     session = recording(marker_rows=5)
     session.sampled()
-    session.command(Command.STOP)
+    session.command(SessionCommand.STOP)
     for _ in range(3):
         session.sampled()
-    session.command(Command.STOP)
+    session.command(SessionCommand.STOP)
     assert [session.sampled() for _ in range(3)] == [(), (), (Effect.SAVE,)]
 
 
@@ -203,7 +203,7 @@ def test_quitting_saves_or_discards_as_asked(save_on_quit: bool) -> None:
     session = recording(save_on_quit=save_on_quit)
     session.sampled()
     session.sampled()
-    effects = session.command(Command.QUIT).effects
+    effects = session.command(SessionCommand.QUIT).effects
     assert effects == ((Effect.SAVE,) if save_on_quit else (Effect.DISCARD,))
     assert session.closed(0, saved=save_on_quit) == (Effect.FINISH,)
 
@@ -211,7 +211,7 @@ def test_quitting_saves_or_discards_as_asked(save_on_quit: bool) -> None:
 def test_an_episode_that_is_done_again_keeps_its_number_and_needs_no_second_start() -> None:
     session = recording()
     session.sampled()
-    assert session.command(Command.REDO).effects == (Effect.DISCARD,)
+    assert session.command(SessionCommand.REDO).effects == (Effect.DISCARD,)
     assert session.closed(0, saved=False) == ()
     assert session.advance(0, ()) == (Effect.RESET,)
     session.prepared()
@@ -220,7 +220,7 @@ def test_an_episode_that_is_done_again_keeps_its_number_and_needs_no_second_star
 
 
 def test_nothing_starts_while_a_stream_is_missing_and_the_answer_names_it() -> None:
-    reply = Session().command(Command.START, ("cam_high: nothing received", "left/puppet: silent"))
+    reply = Session().command(SessionCommand.START, ("cam_high: nothing received", "left/puppet: silent"))
     assert not reply.ok
     assert reply.message == "not started: cam_high: nothing received; left/puppet: silent"
 
@@ -231,5 +231,5 @@ def test_a_pause_between_episodes_lasts_as_long_as_asked_or_until_start() -> Non
     assert session.sampled() == (Effect.SAVE,)
     assert session.closed(0, saved=True) == ()
     assert session.advance(2 * SECOND, ()) == ()
-    assert "in 1 s" in session.words(2 * SECOND)
-    assert session.command(Command.START).effects == (Effect.RESET,)
+    assert "in 1 s" in session.summary(2 * SECOND)
+    assert session.command(SessionCommand.START).effects == (Effect.RESET,)

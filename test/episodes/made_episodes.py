@@ -1,4 +1,4 @@
-"""Made-up episodes for the tests: smooth pictures whose channels differ, and joints that move."""
+"""Made-up episodes for the tests: smooth images whose channels differ, and joints that move."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ STREAMS = ("arm/puppet", "arm/master", "cam_b", "cam_a")
 START_NS, PERIOD_NS = 1_700_000_000_000_000_000, 20_000_000
 
 
-def picture(t: int, size: tuple[int, int] = (48, 64), shift: int = 0) -> np.ndarray:
-    """A smooth RGB picture (H, W, 3) that changes with t and whose channels differ."""
+def image(t: int, size: tuple[int, int] = (48, 64), shift: int = 0) -> np.ndarray:
+    """A smooth RGB image (H, W, 3) that changes with t and whose channels differ."""
     y, x = np.mgrid[: size[0], : size[1]]
     wave = 0.5 + 0.5 * np.sin(x / 9.0 + y / 7.0 + 0.3 * t + shift)
     return (wave[..., None] * np.array([250.0, 150.0, 60.0])).astype(np.uint8)
 
 
 def frame(pixels: np.ndarray, encoding: str) -> Frame:
-    """The picture as a camera would send it; rows are padded by 5 bytes where they are raw."""
+    """The image as a camera would send it; rows are padded by 5 bytes where they are raw."""
     if encoding == "jpeg":
         data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
         return Frame(*pixels.shape[:2], "jpeg", 0, memoryview(data))
@@ -61,7 +61,7 @@ def observation(t: int, m: EpisodeMeta, encoding: str | None = None) -> OrderedD
         out["effort"] = out["qpos"] * 2
     out["images"] = OrderedDict()
     for i, camera in enumerate(m.cameras):
-        pixels = picture(t, (camera.height, camera.width), i)
+        pixels = image(t, (camera.height, camera.width), i)
         out["images"][camera.name] = pixels if encoding is None else frame(pixels, encoding)
     if m.depths:
         out["depth"] = OrderedDict((c.name, np.full((c.height, c.width), 500 + t, np.uint16)) for c in m.depths)

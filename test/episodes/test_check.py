@@ -9,9 +9,9 @@ import pytest
 
 from vgil_ros.core.streams import Flag
 from vgil_ros.episodes import EpisodeWriter
-from vgil_ros.episodes.check import check_episode
 from vgil_ros.episodes.checks.alignment import lag
-from vgil_ros.episodes.findings import spans
+from vgil_ros.episodes.checks.check import check_episode
+from vgil_ros.episodes.checks.findings import spans
 
 ROWS = 150
 
@@ -55,7 +55,7 @@ def test_dead_joint(episode):
     assert finding.severity == "error"
 
 
-def test_frozen_picture(episode):
+def test_frozen_image(episode):
     with h5py.File(episode, "r+") as file:
         data, lengths = file["observations/images/cam_a"], file["compress_len"]
         data[50:100], lengths[1, 50:100] = data[50], lengths[1, 50]

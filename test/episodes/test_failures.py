@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from vgil_ros.episodes import CameraMeta, DiskFull, EpisodeError, EpisodeWriter, Overrun, WriteFailed, read_episode
-from vgil_ros.episodes.check import check_episode
-from vgil_ros.episodes.disk import MIB
-from vgil_ros.episodes.repair import repair
+from vgil_ros.episodes.checks.check import check_episode
+from vgil_ros.episodes.recovery.repair import repair
+from vgil_ros.episodes.writing.disk import MIB
 
 BIG = (CameraMeta("cam_b", 240, 320, "raw"), CameraMeta("cam_a", 240, 320, "raw"))
 
@@ -63,12 +63,12 @@ def test_disk_that_fills_leaves_a_whole_episode(small_disk):
     with read_episode(path) as episode:
         assert episode.rows > 3
         assert "2 MiB" in episode.attrs["stopped"] or "less than" in episode.attrs["stopped"]
-        np.testing.assert_array_equal(episode.image("cam_a", episode.rows - 1)[:3], demo_picture(episode.rows - 1)[:3])
+        np.testing.assert_array_equal(episode.image("cam_a", episode.rows - 1)[:3], demo_image(episode.rows - 1)[:3])
     assert check_episode(path).ok
 
 
-def demo_picture(t):
-    return demo.picture(t, (240, 320), 1)
+def demo_image(t):
+    return demo.image(t, (240, 320), 1)
 
 
 def test_disk_that_is_full_at_once_leaves_a_part_that_is_repaired(small_disk, tmp_path):
@@ -210,12 +210,12 @@ def test_without_hard_links(tmp_path, monkeypatch):
 
 def test_overrun_names_the_row_and_keeps_the_rest(tmp_path, monkeypatch):
     gate = threading.Event()
-    monkeypatch.setattr("vgil_ros.episodes.pictures.encode", lambda *_: gate.wait(20) and b"\xff\xd8\xff\xd9")
+    monkeypatch.setattr("vgil_ros.episodes.image_codec.encode", lambda *_: gate.wait(20) and b"\xff\xd8\xff\xd9")
     writer = EpisodeWriter(tmp_path, demo.meta(), min_free_bytes=0, queue_bytes=1)
     threading.Timer(15, gate.set).start()
     for t in range(8):
         demo.add(writer, t)
-    threading.Event().wait(0.2)  # the writer takes one, and waits for its pictures
+    threading.Event().wait(0.2)  # the writer takes one, and waits for its images
     demo.add(writer, 8)
     with pytest.raises(Overrun, match=r"episode_0\.hdf5\.part: row 9 was not taken, 8 rows wait already"):
         demo.add(writer, 9)
@@ -253,9 +253,9 @@ def test_wrong_sync_is_named(tmp_path, changes, reason):
         (lambda o: o.pop("qvel"), r"has \['qpos'\]; this episode has \['qpos', 'qvel'\]"),
         (lambda o: o.update(qpos=np.zeros(2)), r"qpos has shape \(2,\); allowed: \(3,\)"),
         (lambda o: o["images"].pop("cam_a"), r"images are \['cam_b'\]; this episode has \['cam_a', 'cam_b'\]"),
-        (lambda o: o["images"].update(cam_a=np.zeros((9, 9, 3), np.uint8)), r"cam_a: picture is uint8 \(9, 9, 3\)"),
-        (lambda o: o["images"].update(cam_a=demo.frame(demo.picture(0, (32, 32)), "rgb8")), "cam_a: picture is 32x32"),
-        (lambda o: o["images"].update(cam_a=demo.frame(demo.picture(0), "jpeg")), "cam_a: encoding is 'jpeg'"),
+        (lambda o: o["images"].update(cam_a=np.zeros((9, 9, 3), np.uint8)), r"cam_a: image is uint8 \(9, 9, 3\)"),
+        (lambda o: o["images"].update(cam_a=demo.frame(demo.image(0, (32, 32)), "rgb8")), "cam_a: image is 32x32"),
+        (lambda o: o["images"].update(cam_a=demo.frame(demo.image(0), "jpeg")), "cam_a: encoding is 'jpeg'"),
     ],
 )
 def test_wrong_observation_is_named_and_nothing_of_it_is_kept(tmp_path, change, reason):

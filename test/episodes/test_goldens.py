@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from vgil_ros.episodes import EpisodeError, read_episode
-from vgil_ros.episodes.check import check_episode
+from vgil_ros.episodes.checks.check import check_episode
 
 GOLDEN = Path(__file__).parent / "golden"
 _spec = importlib.util.spec_from_file_location("make_episodes", GOLDEN / "make_episodes.py")
@@ -53,10 +53,10 @@ def test_values_colours_and_missing_parts(name):
         assert (episode.rate_hz, episode.task, episode.stamp_ns, episode.flags) == (None, None, None, None)
         for camera in cameras:
             for row in range(make.T):
-                _same_picture(episode.image(camera, row), wanted["images"][camera][row], jpeg)
+                _same_image(episode.image(camera, row), wanted["images"][camera][row], jpeg)
 
 
-def _same_picture(found, wanted, jpeg):
+def _same_image(found, wanted, jpeg):
     assert found.shape == wanted.shape
     assert found.dtype == np.uint8
     if not jpeg:

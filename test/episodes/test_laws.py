@@ -1,4 +1,4 @@
-"""Whatever goes in comes out: any number of rows, joints, cameras, picture sizes and repeated frames."""
+"""Whatever goes in comes out: any number of rows, joints, cameras, image sizes and repeated frames."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vgil_ros.episodes import CameraMeta, EpisodeMeta, EpisodeWriter, read_episode
-from vgil_ros.episodes.check import check_episode
+from vgil_ros.episodes.checks.check import check_episode
 
 SIZES = st.tuples(st.integers(8, 40), st.integers(8, 40))
 
@@ -44,7 +44,7 @@ def test_round_trip(case):
             seen = {"qpos": numbers[t, 0]}
             seen.update({"qvel": numbers[t, 1]} if meta.has_velocity else {})
             seen.update({"effort": numbers[t, 2]} if meta.has_effort else {})
-            seen["images"] = {name: pictures[min(t, rows - 1) // hold] for name, pictures in frames.items()}
+            seen["images"] = {name: images[min(t, rows - 1) // hold] for name, images in frames.items()}
             last, row = t == rows, min(t, rows - 1)
             kind = dm_env.StepType.LAST if last else dm_env.StepType.MID if t else dm_env.StepType.FIRST
             writer.append(

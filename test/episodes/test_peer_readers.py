@@ -12,7 +12,7 @@ ROWS = 9
 
 
 def act_reader(path, cameras, t):
-    """As ACT's dataset reads one sample: raw pictures, action shifted by a row unless `sim`."""
+    """As ACT's dataset reads one sample: raw images, action shifted by a row unless `sim`."""
     with h5py.File(path, "r") as root:
         is_sim = root.attrs["sim"]
         length = root["/action"].shape[0]
@@ -42,8 +42,8 @@ def test_raw(tmp_path, t):
     np.testing.assert_array_equal(qpos, wanted["qpos"])
     np.testing.assert_array_equal(qvel, wanted["qvel"])
     np.testing.assert_array_equal(action[0], demo.action(t, m))
-    for name, picture in images.items():
-        np.testing.assert_array_equal(picture, wanted["images"][name])
+    for name, image in images.items():
+        np.testing.assert_array_equal(image, wanted["images"][name])
 
 
 @pytest.mark.parametrize("t", [0, 4, ROWS - 1])
@@ -54,9 +54,9 @@ def test_jpeg(tmp_path, t):
     wanted = demo.observation(t, m)
     np.testing.assert_array_equal(qpos, wanted["qpos"])
     np.testing.assert_array_equal(action[0], demo.action(t, m))
-    for name, picture in images.items():
-        assert np.abs(picture.astype(int) - wanted["images"][name]).mean() < 3
-        assert np.abs(picture[..., ::-1].astype(int) - wanted["images"][name]).mean() > 20
+    for name, image in images.items():
+        assert np.abs(image.astype(int) - wanted["images"][name]).mean() < 3
+        assert np.abs(image[..., ::-1].astype(int) - wanted["images"][name]).mean() > 20
 
 
 def test_lengths_are_the_jpegs_own_in_the_order_of_the_cameras(tmp_path):

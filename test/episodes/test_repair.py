@@ -16,9 +16,9 @@ import pytest
 from support.stall import StallGauge
 
 from vgil_ros.episodes import EpisodeError, EpisodeWriter, read_episode
-from vgil_ros.episodes.broken_file import lookup3
-from vgil_ros.episodes.check import check_episode
-from vgil_ros.episodes.repair import repair
+from vgil_ros.episodes.checks.check import check_episode
+from vgil_ros.episodes.recovery.broken_file import lookup3
+from vgil_ros.episodes.recovery.repair import repair
 
 HERE = Path(__file__).parent
 
@@ -93,7 +93,7 @@ def test_a_number_that_was_taken_meanwhile_is_left_alone(tmp_path):
 
 @pytest.mark.parametrize("share", [0.55, 0.7])
 def test_a_cut_part_gives_whole_rows_or_none_and_is_kept(tmp_path, share):
-    """HDF5 moves the index of a growing picture towards the end: where it is cut off, so are all pictures."""
+    """HDF5 moves the index of a growing image towards the end: where it is cut off, so are all images."""
     _killed(tmp_path, 2.0)
     part = tmp_path / "episode_0.hdf5.part"
     os.truncate(part, int(part.stat().st_size * share))
@@ -115,7 +115,7 @@ def test_a_cut_part_gives_whole_rows_or_none_and_is_kept(tmp_path, share):
 
 
 def test_what_lies_behind_the_cut_is_not_made_up(tmp_path):
-    """Small arrays of a short episode may lie behind its pictures; then nothing is made up for them."""
+    """Small arrays of a short episode may lie behind its images; then nothing is made up for them."""
     path = demo.write(tmp_path, demo.meta(), 40)
     os.truncate(path, int(path.stat().st_size * 0.5))
     before = _digest(path)

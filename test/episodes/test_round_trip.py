@@ -59,7 +59,7 @@ def _same(step, wanted, exact):
 def test_every_encoding_is_stored_as_rgb(tmp_path, encoding, storage):
     m = demo.meta(storage=storage)
     with read_episode(demo.write(tmp_path, m, 2, encoding=encoding)) as episode:
-        wanted = demo.picture(1, shift=0).astype(float)
+        wanted = demo.image(1, shift=0).astype(float)
         if encoding == "mono8":
             wanted = np.repeat((wanted @ [0.299, 0.587, 0.114])[..., None], 3, -1)
         assert np.abs(episode.image("cam_b", 1) - wanted).mean() < 4

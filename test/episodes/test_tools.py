@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from vgil_ros.cli.episodes import app
+from vgil_ros.cli.episodes.commands import app
 from vgil_ros.episodes import read_episode
-from vgil_ros.episodes.check import check_episode
+from vgil_ros.episodes.checks.check import check_episode
 
 GOLDEN = Path(__file__).parent / "golden"
 ROWS = 30
@@ -93,14 +93,14 @@ def test_plot(folder, tmp_path):
     assert len(frames) == ROWS
     assert frames[0].shape == (48, 128, 3)  # cam_b left of cam_a
     for t in (0, ROWS - 1):
-        wanted = np.hstack([demo.picture(t), demo.picture(t, shift=1)])
+        wanted = np.hstack([demo.image(t), demo.image(t, shift=1)])
         assert np.abs(frames[t].astype(int) - wanted).mean() < 12
 
 
 @pytest.mark.parametrize("name", ["vgil_single_arm", "mobile_aloha"])
 def test_plot_of_peers_layouts(tmp_path, name):
     pytest.importorskip("matplotlib")
-    assert run("plot", GOLDEN / f"{name}.hdf5", "--out", tmp_path, "--no-movie")[0] == 0
+    assert run("plot", GOLDEN / f"{name}.hdf5", "--out", tmp_path, "--no-video")[0] == 0
     assert (tmp_path / f"{name}.png").stat().st_size > 10_000
 
 

@@ -18,7 +18,7 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Header
 
 from vgil_ros.core.frame import RAW_ENCODINGS, FrameError
-from vgil_ros.nodes.cdr import CdrError, read_compressed, read_image, read_joint_state
+from vgil_ros.nodes.messages.cdr import CdrError, read_compressed, read_image, read_joint_state
 
 words = st.text(st.characters(codec="utf-8", exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
 headers = st.builds(
@@ -84,7 +84,7 @@ def test_images_are_read_as_rclpy_reads_them(message: Image) -> None:
 
 
 @given(images())
-def test_a_picture_lies_in_the_messages_own_bytes(message: Image) -> None:
+def test_an_image_lies_in_the_messages_own_bytes(message: Image) -> None:
     data = serialize_message(message)
     _, frame = read_image(data)
     assert frame.data.obj is data

@@ -21,12 +21,12 @@ pytest.importorskip("mujoco")
 from geometry_msgs.msg import Twist  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 from support.bench import Bench  # noqa: E402
-from support.ear import until  # noqa: E402
+from support.client import until  # noqa: E402
 from support.process import Process  # noqa: E402
 
 from vgil_ros.assets import contract_path  # noqa: E402
 from vgil_ros.core.errors import VgilError  # noqa: E402
-from vgil_ros.nodes.environment import RosEnvironment  # noqa: E402
+from vgil_ros.nodes.environment.environment import RosEnvironment  # noqa: E402
 
 LENGTH = 12
 
@@ -112,14 +112,14 @@ def test_the_length_truncates_and_the_next_step_resets(single: Bench) -> None:
 
 
 def test_commands_stay_within_the_limits(single: Bench) -> None:
-    heard = single.ear.hear(JointState, "/puppet/command")
+    messages = single.client.printer(JointState, "/puppet/command")
     with make(single, episode_len=400) as environment:
         spec = environment.action_spec()
         environment.reset()
         for i in range(40):
             environment.step(spec.maximum if i // 10 % 2 else spec.minimum)
-    until(lambda: len(heard) >= 30, "commands")
-    commands = np.array([message.position for _, message in heard])
+    until(lambda: len(messages) >= 30, "commands")
+    commands = np.array([message.position for _, message in messages])
     limits = environment.contract.arms[0].limits
     steps = np.abs(np.diff(commands, axis=0)) * environment.contract.rate_hz
     assert (steps <= np.array(limits.velocity) * 1.001).all()
@@ -162,27 +162,27 @@ def test_a_robot_that_dies_is_named_and_the_base_is_stopped(tmp_path: Path) -> N
     robot = tmp_path / "moving.yaml"
     robot.write_text(yaml.safe_dump(contract))
     with simulated(str(robot)) as (bench, sim):
-        heard = bench.ear.hear(Twist, "/cmd_vel")
+        messages = bench.client.printer(Twist, "/cmd_vel")
         with make(bench, str(robot), episode_len=400) as environment:
             action = np.concatenate([environment.reset().observation["qpos"], [0.2, 0.0]])
-            drive(environment, action, heard)
-        until(lambda: heard[-1][1].linear.x == 0.0, "a base at rest after close")
+            drive(environment, action, messages)
+        until(lambda: messages[-1][1].linear.x == 0.0, "a base at rest after close")
         with make(bench, str(robot), episode_len=400) as environment:
             environment.reset()
-            drive(environment, action, heard)
+            drive(environment, action, messages)
             sim.popen.kill()
             with pytest.raises(VgilError, match=r"stream lost: .*arm/puppet"):
                 follow(environment, action, 200)
-            until(lambda: heard[-1][1].linear.x == 0.0, "a base at rest after the streams were lost")
+            until(lambda: messages[-1][1].linear.x == 0.0, "a base at rest after the streams were lost")
 
 
-def drive(environment: RosEnvironment, action: np.ndarray, heard: list[tuple[float, Any]]) -> None:
+def drive(environment: RosEnvironment, action: np.ndarray, messages: list[tuple[float, Any]]) -> None:
     """Step until the base was told to go."""
     for _ in range(150):
         step = environment.step(action)
-        if heard and heard[-1][1].linear.x == pytest.approx(action[-2]):
+        if messages and messages[-1][1].linear.x == pytest.approx(action[-2]):
             break
-    assert heard[-1][1].linear.x == pytest.approx(action[-2])
+    assert messages[-1][1].linear.x == pytest.approx(action[-2])
     assert step.observation["base_vel"].shape == (2,)
 
 
@@ -196,12 +196,12 @@ def test_a_silent_caller_holds_the_robot(single: Bench) -> None:
     with make(single, episode_len=400) as environment:
         environment.reset()
         goal = environment.action_spec().maximum
-        heard = single.ear.hear(JointState, "/puppet/command")
+        messages = single.client.printer(JointState, "/puppet/command")
         environment.step(goal)
 
         def rests() -> bool:
-            last = [message.position for _, message in heard[-10:]]
-            return len(heard) > 30 and float(np.ptp(np.array(last), axis=0).max()) < 1e-9
+            last = [message.position for _, message in messages[-10:]]
+            return len(messages) > 30 and float(np.ptp(np.array(last), axis=0).max()) < 1e-9
 
         until(rests, "a robot that is held")
-        assert (np.array(heard[-1][1].position) < np.array(environment.contract.arms[0].limits.upper)).any()
+        assert (np.array(messages[-1][1].position) < np.array(environment.contract.arms[0].limits.upper)).any()

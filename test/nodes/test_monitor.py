@@ -22,7 +22,8 @@ from support.domains import own_domain
 from visualization_msgs.msg import Marker, MarkerArray
 
 from vgil_ros.assets import load_contract, robot_names
-from vgil_ros.nodes import markers, rviz
+from vgil_ros.nodes.viz import markers
+from vgil_ros.nodes.viz import rviz_config as rviz
 from vgil_ros.robots.arm_model import ArmModel
 
 DOMAIN = own_domain()
@@ -46,7 +47,7 @@ class Watcher:
         command = [sys.executable, "-m", "vgil_ros.nodes", name, *(["--ros-args", *options] if options else [])]
         self.processes.append(subprocess.Popen(command, env={**os.environ, "ROS_DOMAIN_ID": str(DOMAIN)}))
 
-    def hear(self, kind: Any, topic: str) -> None:
+    def collect(self, kind: Any, topic: str) -> None:
         self.node.create_subscription(kind, topic, lambda message: self.last.update({topic: message}), 10)
 
     def wait(self, condition: Callable[[], object], *, meanwhile: Callable[[], object] = lambda: None) -> None:
@@ -82,8 +83,8 @@ def of(array: MarkerArray | None, space: str) -> list[Marker]:
 
 def test_links_follow_the_joint_states_and_states_stand_as_text(watcher):
     contract, _ = load_contract("sim_aloha")
-    watcher.hear(MarkerArray, "/monitor/markers")
-    watcher.hear(DiagnosticArray, "/diagnostics")
+    watcher.printer(MarkerArray, "/monitor/markers")
+    watcher.printer(DiagnosticArray, "/diagnostics")
     states = watcher.node.create_publisher(JointState, contract.arms[0].puppet.topic, 10)
     status = watcher.node.create_publisher(DiagnosticStatus, "/recorder/status", 10)
     watcher.start("monitor")
@@ -124,7 +125,7 @@ def test_links_follow_the_joint_states_and_states_stand_as_text(watcher):
 def test_an_arm_without_a_urdf_is_text(watcher, tmp_path):
     text = load_contract("sim_single")[1].replace("urdf: vx300s.urdf", "")
     (tmp_path / "bare.yaml").write_text(text)
-    watcher.hear(MarkerArray, "/monitor/markers")
+    watcher.printer(MarkerArray, "/monitor/markers")
     watcher.start("monitor", robot=tmp_path / "bare.yaml")
     watcher.wait(lambda: of(watcher.last.get("/monitor/markers"), "arm"))
     shown = of(watcher.last["/monitor/markers"], "arm")
@@ -134,7 +135,7 @@ def test_an_arm_without_a_urdf_is_text(watcher, tmp_path):
 
 def test_a_joint_that_is_missing_is_named(watcher):
     contract, _ = load_contract("sim_single")
-    watcher.hear(DiagnosticStatus, "/monitor/status")
+    watcher.printer(DiagnosticStatus, "/monitor/status")
     states = watcher.node.create_publisher(JointState, contract.arms[0].puppet.topic, 10)
     watcher.start("monitor", robot="sim_single")
     wrong = JointState(name=["waist"], position=[0.0])
@@ -177,8 +178,8 @@ def test_each_robot_gets_its_own_cameras_and_stock_displays(robot):
     path.unlink()
     path.parent.rmdir()
     shown = displays(config)
-    pictures = [topic for topic, kind in shown.items() if kind == "rviz_default_plugins/Image"]
-    assert pictures == [camera.topic for camera in contract.cameras]
+    images = [topic for topic, kind in shown.items() if kind == "rviz_default_plugins/Image"]
+    assert images == [camera.topic for camera in contract.cameras]
     classes = {display["Class"] for display in config["Visualization Manager"]["Displays"]}
     assert classes <= {f"rviz_default_plugins/{name}" for name in ("Grid", "MarkerArray", "Image")}
 

@@ -1,4 +1,4 @@
-"""Turns and chores by a clock that is an argument; the priority of a control loop's thread."""
+"""Control and background timers by a clock that is an argument; the priority of a control loop's thread."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vgil_ros.nodes import priority
-from vgil_ros.nodes.periodic import Periodics
+from vgil_ros.nodes.base import timing as priority
+from vgil_ros.nodes.base.scheduler import DeadlineScheduler
 
 PERIOD = 0.02
 TINY = 1e-9  # no clock is read at the very moment
@@ -31,10 +31,10 @@ class Clock:
 
         return callback
 
-    def spin(self, periodics: Periodics, late: list[float]) -> None:
+    def spin(self, scheduler: DeadlineScheduler, late: list[float]) -> None:
         for more in late:
-            self.now += periodics.wait_s(self.now, 0.1) + more + TINY
-            periodics.run(self.now)
+            self.now += scheduler.wait_s(self.now, 0.1) + more + TINY
+            scheduler.run(self.now)
 
     def times(self, name: str) -> list[float]:
         return [at for found, at in self.log if found == name]
@@ -42,26 +42,26 @@ class Clock:
 
 @given(st.lists(st.floats(0.0, 0.09), min_size=2, max_size=60), st.floats(0.0, 0.05))
 def test_a_late_turn_moves_no_deadline_and_missed_ones_are_left_out(late: list[float], takes: float) -> None:
-    clock, periodics = Clock(), Periodics()
-    periodics.turn(PERIOD, clock.does("turn", takes))
+    clock, scheduler = Clock(), DeadlineScheduler()
+    scheduler.control_timer(PERIOD, clock.does("turn", takes))
     for more in late:
-        wait = periodics.wait_s(clock.now, 0.1)
+        wait = scheduler.wait_s(clock.now, 0.1)
         assert wait <= PERIOD
         due = (clock.now + wait - 100.0) / PERIOD
         if wait > 0.0:
             assert due == pytest.approx(round(due), abs=1e-5), "off its grid"
         before = len(clock.log)
         clock.now += wait + more + TINY
-        periodics.run(clock.now)
+        scheduler.run(clock.now)
         assert len(clock.log) == before + 1, "one turn, however many deadlines have passed"
 
 
-def test_chores_come_right_after_a_turn_one_at_a_time() -> None:
-    clock, periodics = Clock(), Periodics()
-    periodics.turn(PERIOD, clock.does("turn"))
-    periodics.chore(0.1, clock.does("status"))
-    periodics.chore(0.1, clock.does("view"))
-    clock.spin(periodics, [0.0] * 100)
+def test_background_timers_come_right_after_a_turn_one_at_a_time() -> None:
+    clock, scheduler = Clock(), DeadlineScheduler()
+    scheduler.control_timer(PERIOD, clock.does("turn"))
+    scheduler.background_timer(0.1, clock.does("status"))
+    scheduler.background_timer(0.1, clock.does("view"))
+    clock.spin(scheduler, [0.0] * 100)
     names = [name for name, _ in clock.log]
     assert all(names[k - 1] == "turn" for k, name in enumerate(names) if name != "turn")
     for name in ("status", "view"):
@@ -69,39 +69,39 @@ def test_chores_come_right_after_a_turn_one_at_a_time() -> None:
     assert not set(clock.times("status")) & set(clock.times("view"))
 
 
-def test_a_chore_that_is_long_due_waits_for_no_more_than_its_turn() -> None:
-    clock, periodics = Clock(), Periodics()
-    periodics.turn(PERIOD, clock.does("turn"))
+def test_a_background_timer_that_is_long_due_waits_for_no_more_than_its_turn() -> None:
+    clock, scheduler = Clock(), DeadlineScheduler()
+    scheduler.control_timer(PERIOD, clock.does("turn"))
     for name in "abcde":
-        periodics.chore(PERIOD, clock.does(name))
-    clock.spin(periodics, [0.0] * 51)
+        scheduler.background_timer(PERIOD, clock.does(name))
+    clock.spin(scheduler, [0.0] * 51)
     assert all(9 <= len(clock.times(name)) <= 11 for name in "abcde"), "none is forgotten for another"
 
 
-def test_chores_without_turns_come_when_they_are_due() -> None:
-    clock, periodics = Clock(), Periodics()
-    periodics.chore(0.03, clock.does("a"))
-    periodics.chore(0.05, clock.does("b"))
-    clock.spin(periodics, [0.0] * 16)
+def test_background_timers_without_turns_come_when_they_are_due() -> None:
+    clock, scheduler = Clock(), DeadlineScheduler()
+    scheduler.background_timer(0.03, clock.does("a"))
+    scheduler.background_timer(0.05, clock.does("b"))
+    clock.spin(scheduler, [0.0] * 16)
     assert clock.times("a") == pytest.approx([100.03 + 0.03 * k for k in range(len(clock.times("a")))])
     assert clock.times("b") == pytest.approx([100.05 + 0.05 * k for k in range(len(clock.times("b")))])
 
 
 def test_nothing_to_do_waits_as_long_as_it_may() -> None:
-    assert Periodics().wait_s(5.0, 0.1) == pytest.approx(0.1)
+    assert DeadlineScheduler().wait_s(5.0, 0.1) == pytest.approx(0.1)
 
 
 def test_a_callback_that_raises_is_not_called_again_at_once() -> None:
-    periodics = Periodics()
+    scheduler = DeadlineScheduler()
 
     def fail() -> None:
         raise RuntimeError("no")
 
-    periodics.turn(PERIOD, fail)
-    periodics.wait_s(0.0, 1.0)
+    scheduler.control_timer(PERIOD, fail)
+    scheduler.wait_s(0.0, 1.0)
     with pytest.raises(RuntimeError):
-        periodics.run(0.021)
-    assert periodics.wait_s(0.021, 1.0) == pytest.approx(0.019)
+        scheduler.run(0.021)
+    assert scheduler.wait_s(0.021, 1.0) == pytest.approx(0.019)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="no such scheduler here")
@@ -112,7 +112,7 @@ def test_a_thread_in_real_time_passes_it_on_to_nobody() -> None:
         return os.sched_getscheduler(threading.get_native_id()) & ~os.SCHED_RESET_ON_FORK
 
     def loop() -> None:
-        why = priority.hurry()
+        why = priority.set_realtime()
         child = threading.Thread(target=lambda: found.append(scheduler()))
         found.extend([why, scheduler()])
         child.start()
@@ -132,7 +132,7 @@ def test_favoured_threads_are_nicer_off_or_as_before() -> None:
 
     def loop() -> None:
         before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-        found.extend([priority.favour(), before, os.getpriority(os.PRIO_PROCESS, threading.get_native_id())])
+        found.extend([priority.raise_priority(), before, os.getpriority(os.PRIO_PROCESS, threading.get_native_id())])
 
     thread = threading.Thread(target=loop)
     thread.start()

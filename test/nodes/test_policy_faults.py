@@ -12,7 +12,7 @@ pytest.importorskip("rclpy")
 pytest.importorskip("torch")
 
 from support import contracts
-from support.ear import until
+from support.client import until
 from support.policy_rig import PolicyBench, PolicyRig, checkpoint_for, robot
 
 HOLD_S = 0.25
@@ -47,7 +47,7 @@ def held(rig: PolicyRig, fault: float, since: int, *reasons: str) -> None:
     assert rig.commands.moved(fault - 2.0, fault), "it moved before"
     for reason in reasons:
         rig.policy.expect(reason, since=since)
-        until(lambda reason=reason: rig.status and reason in rig.words(), f"'{reason}' in {rig.words()}")
+        until(lambda reason=reason: rig.status and reason in rig.summary(), f"'{reason}' in {rig.summary()}")
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_actions_beyond_every_limit_stay_within_them_and_are_named(running: Poli
     since = running.policy.mark()
     running.mode(mode)
     running.policy.expect("limited: .*left/waist.* beyond the joint limits", since=since)
-    until(lambda: "position" in running.value("interventions"), "interventions are counted")
+    until(lambda: "position" in running.value("safety_events"), "safety events are counted")
     time.sleep(2.0)
     assert running.check() > 0
     if mode == "beyond":  # it has arrived at the limit, slowly enough, and stays there

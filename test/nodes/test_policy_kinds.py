@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from support import checkpoints, contracts
-from support.ear import until
+from support.client import until
 from support.policy_rig import PolicyBench, PolicyRig, robot
 
 PERIOD_NS = 20_000_000
@@ -37,24 +37,24 @@ def begun(rig: PolicyRig) -> list[int]:
     return [int(line.text.removeprefix("begun ")) for line in rig.policy.lines if line.text.startswith("begun ")]
 
 
-def check_past(questions: list[dict[str, Any]], ticks: tuple[int, ...], began: int) -> int:
-    """Hold the past of each question against its stamps and the pictures seen before; count those that were known.
+def check_past(requests: list[dict[str, Any]], ticks: tuple[int, ...], began: int) -> int:
+    """Hold the past of each question against its stamps and the images seen before; count those that were known.
 
     Where the last episode's answer is still awaited, the first question of one is asked late, and has a past.
     """
-    pictures = {question["stamp"]: question["picture"] for question in questions}
+    images = {request["stamp"]: request["image"] for request in requests}
     known = 0
-    for question in questions:
-        assert question["known"] == [stamp is not None for stamp in question["past"]]
-        assert len(question["past"]) == len(ticks)
-        for stamp, distance, picture in zip(question["past"], ticks, question["past_pictures"], strict=True):
+    for request in requests:
+        assert request["known"] == [stamp is not None for stamp in request["past"]]
+        assert len(request["past"]) == len(ticks)
+        for stamp, distance, image in zip(request["past"], ticks, request["past_pictures"], strict=True):
             if stamp is None:
-                assert picture == question["picture"], "what is not known is a copy of the present"
+                assert image == request["image"], "what is not known is a copy of the present"
                 continue
             known += 1
-            assert abs(question["stamp"] - distance * PERIOD_NS - stamp) <= PERIOD_NS // 2
+            assert abs(request["stamp"] - distance * PERIOD_NS - stamp) <= PERIOD_NS // 2
             assert stamp >= began, "nothing of the episode before"
-            assert picture == pictures.get(stamp, picture)
+            assert image == images.get(stamp, image)
     return known
 
 
@@ -62,8 +62,8 @@ def check_past(questions: list[dict[str, Any]], ticks: tuple[int, ...], began: i
     ("kind", "execution", "ticks"),
     [
         ("flow_act", "temporal_ensemble", (5,)),
-        ("flow_matching", "real_time", ()),
-        ("diffusion", "real_time", (2, 1)),
+        ("flow_matching", "rtc", ()),
+        ("diffusion", "rtc", (2, 1)),
     ],
 )
 def test_each_kind_drives_the_robot(bench: PolicyBench, kind: str, execution: str, ticks: tuple[int, ...]) -> None:
@@ -80,14 +80,14 @@ def test_each_kind_drives_the_robot(bench: PolicyBench, kind: str, execution: st
     rig.policy.expect("episode 1 begins", since=since)
     until(lambda: len(shown(rig, since)) > 30, "questions after the reset")
     rig.stop()
-    questions = shown(rig)
+    requests = shown(rig)
     first, second = begun(rig)
-    before = [question for question in questions if question["stamp"] < second]
-    after = [question for question in questions if question["stamp"] >= second]
+    before = [request for request in requests if request["stamp"] < second]
+    after = [request for request in requests if request["stamp"] >= second]
     for episode, began in ((before, first), (after, second)):
         assert episode[0]["stamp"] >= began
         known = check_past(episode, ticks, began)
         assert known >= len(ticks) * (len(episode) - max(ticks, default=0)) // 2
-    assert {question["task"] for question in questions} == {TASK}
-    settled = max(question["settled"] for question in questions)
-    assert (settled > 0) == (execution == "real_time")
+    assert {request["task"] for request in requests} == {TASK}
+    settled = max(request["settled"] for request in requests)
+    assert (settled > 0) == (execution == "rtc")

@@ -14,7 +14,7 @@ pytest.importorskip("rclpy")
 pytest.importorskip("torch")
 
 from support import contracts
-from support.ear import until
+from support.client import until
 from support.policy_rig import PolicyBench, PolicyRig, checkpoint_for, robot
 from trajectory_msgs.msg import JointTrajectory
 from visualization_msgs.msg import MarkerArray
@@ -66,13 +66,13 @@ def test_an_error_in_the_control_loop_ends_the_process_with_a_hold(bench: Policy
 
 def test_a_dry_run_shows_everything_and_sends_nothing(bench: PolicyBench) -> None:
     rig = rig_on(bench, dry_run=True, dataset_dir=bench.episodes)
-    shown = bench.ear.hear(JointTrajectory, "/policy/action_chunk")
+    shown = bench.client.printer(JointTrajectory, "/policy/action_chunk")
     rig.idle()
     assert rig.call("start").success
     until(lambda: len(shown) > 4 and rig.value("state") == "running", "chunks")
     assert rig.value("dry run") == "True"
     time.sleep(0.5)
-    for key in ("rate [Hz]", "latency [ms]", "tick [ms]", "jitter [ms]", "skew cam_a [ms]", "interventions"):
+    for key in ("rate [Hz]", "latency [ms]", "tick [ms]", "jitter [ms]", "skew cam_a [ms]", "safety_events"):
         assert rig.value(key) not in ("", "none yet"), f"{key}: {rig.status}"
     until(lambda: 45 < float(rig.value("rate [Hz]")) < 55, "50 Hz")
     rig.stop()
@@ -85,10 +85,10 @@ def test_a_dry_run_shows_everything_and_sends_nothing(bench: PolicyBench) -> Non
 
 
 def test_the_chunk_shown_begins_with_the_next_command(bench: PolicyBench) -> None:
-    rig = rig_on(bench, base=False, execution="open_loop", query_every=19)
-    shown = bench.ear.hear(JointTrajectory, "/policy/action_chunk")
+    rig = rig_on(bench, base=False, execution="open_loop", inference_period=19)
+    shown = bench.client.printer(JointTrajectory, "/policy/action_chunk")
     rig.run()
-    until(lambda: rig.value("interventions") in ("none", "first_step"), "following")
+    until(lambda: rig.value("safety_events") in ("none", "soft_start"), "following")
     time.sleep(2.0)
     rig.stop()
     sent = rig.commands.on(TOPIC)
@@ -122,7 +122,7 @@ def test_markers_show_the_grippers_path_of_an_arm_with_a_model(bench: PolicyBenc
         "urdf": "vx300s.urdf",
     }
     contract = contracts.write(robot(base=False, arms=[arm]), bench.folder / "robot.yaml")
-    shown = bench.ear.hear(MarkerArray, "/policy/markers")
+    shown = bench.client.printer(MarkerArray, "/policy/markers")
     checkpoint = checkpoint_for(bench, contract)
     rig = PolicyRig(bench, contract, checkpoint, odd=True)
     rig.run()
@@ -137,16 +137,16 @@ def test_the_status_says_what_start_would_answer(bench: PolicyBench) -> None:
     contract = contracts.write(robot(base=False), bench.folder / "robot.yaml")
     bench.robot(contract).expect("^ready")
     bench.module("vgil_ros.nodes.policy", {"robot": contract, "checkpoint": checkpoint_for(bench, contract)})
-    statuses = bench.ear.status("/policy/status")
-    unheard = f"nobody listens on {TOPIC}"
-    until(lambda: statuses and unheard in statuses[-1][1].message, "the status says so")
+    statuses = bench.client.status("/policy/status")
+    missing_subscribers = f"nobody listens on {TOPIC}"
+    until(lambda: statuses and missing_subscribers in statuses[-1][1].message, "the status says so")
     assert statuses[-1][1].level != b"\x00"
-    answer = bench.ear.call("/policy/start")
+    answer = bench.client.call("/policy/start")
     assert not answer.success
-    assert unheard in answer.message
+    assert missing_subscribers in answer.message
     bench.listen(contract)
     until(lambda: statuses[-1][1].level == b"\x00", "the status is well")
-    assert bench.ear.call("/policy/start").success
+    assert bench.client.call("/policy/start").success
 
 
 @pytest.mark.parametrize("execution", ["temporal_ensemble", "open_loop", "async"])

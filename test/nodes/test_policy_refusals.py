@@ -15,7 +15,7 @@ pytest.importorskip("torch")
 import torch
 from safetensors.torch import load_file, save_file
 from support import checkpoints, contracts
-from support.heard import Commands
+from support.command_log import Commands
 from support.policy_rig import STANDS, PolicyBench, robot
 
 
@@ -67,7 +67,7 @@ def test_every_mismatch_is_named_at_once(stand: Stand, tmp_path: Path) -> None:
     words = stand.refused(bad)
     for part in (
         "does not fit robot 'small'",
-        "camera cam_a: the policy takes 96x64 pictures, robot small gives 48x64",
+        "camera cam_a: the policy takes 96x64 images, robot small gives 48x64",
         "camera cam_z: not on robot small, which has ['cam_a']",
         "same names, other order: at place 0 the policy has left/elbow",
         "action: the policy gives 4 values, robot small takes 3 without base or 5 with base",
@@ -117,12 +117,12 @@ def test_a_spoilt_checkpoint_is_refused(stand: Stand, tmp_path: Path, how: str) 
     ("parameters", "reason"),
     [
         ({"execution": "wish"}, "execution: found 'wish', allowed are temporal_ensemble, open_loop, async"),
-        ({"execution": "real_time"}, "execution real_time: a policy of type act cannot keep to actions"),
+        ({"execution": "rtc"}, "execution rtc: a policy of type act cannot keep to actions"),
         ({"device": "toaster"}, "device 'toaster' is unknown"),
         ({"device": "cuda"}, "torch finds no CUDA device here"),
         ({"precision": "fp8"}, r"precision 'fp8' is unknown"),
-        ({"execution": "open_loop", "query_every": 50}, "query_every: found 50, allowed are 1 to 20 ticks"),
-        ({"query_every": 5}, "unknown option query_every"),
+        ({"execution": "open_loop", "inference_period": 50}, "inference_period: found 50, allowed are 1 to 20 ticks"),
+        ({"inference_period": 5}, "unknown option inference_period"),
         ({"max_age_ms": 0.0}, "max age of .* is 0 ns"),
         ({"watchdog_ms": -1.0}, "watchdog: max silence"),
         ({"soft_start": 2.0}, "found fraction 2.0"),

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.bench import Bench
+from support.client import until
 from support.contracts import camera, sync
-from support.ear import until
 from support.rig import TRIES, Rig
 from support.signals import position
 
@@ -47,7 +47,7 @@ def _well_again(request: pytest.FixtureRequest) -> Iterator[None]:
     rig = request.getfixturevalue("rig")
     for stream in rig.robot_streams:
         rig.robot.tell(f"{stream} well")
-    rig.bench.ear.call("/recorder/discard")  # where a test failed in the middle of an episode
+    rig.bench.client.call("/recorder/discard")  # where a test failed in the middle of an episode
 
 
 def check_truth(file: Path, rows: int) -> str:
@@ -75,11 +75,11 @@ FAULTS = [
     ("cam_a delay 0.4", r"cam_a: (silent|late), nearest sample \d+ ms old"),
     ("cam_a freeze", r"cam_a: frozen, the same content for \d+ ms"),
     ("cam_b freeze", r"cam_b: frozen"),
-    ("cam_a size 24x64", r"cam_a: picture is 24x64; the contract says 48x64"),
-    ("cam_b size 48x32", r"cam_b: picture is 48x32; the contract says 48x64"),
+    ("cam_a size 24x64", r"cam_a: image is 24x64; the contract says 48x64"),
+    ("cam_b size 48x32", r"cam_b: image is 48x32; the contract says 48x64"),
     ("cam_a encoding yuv422", r"cam_a: encoding is 'yuv422'; allowed: \['rgb8'"),
     ("cam_a encoding rgba8", r"cam_a: \d+ bytes, 192 a row; too few for 48x64 rgba8"),
-    ("cam_b encoding png", r"cam_b: compressed picture of format 'png' is no JPEG; allowed: jpeg"),
+    ("cam_b encoding png", r"cam_b: compressed image of format 'png' is no JPEG; allowed: jpeg"),
     ("cam_a zero", r"cam_a: header.stamp is zero"),
     ("cam_a old 5", r"cam_a: stamped 5\.\d+ s before its arrival"),
     ("cam_a old -5", r"cam_a: stamped 5\.\d+ s ahead of its arrival"),
@@ -104,7 +104,7 @@ def test_a_fault_is_named_within_a_second_and_the_rows_before_it_are_kept(rig: R
         line = rig.recorder.expect(words, since=since)
         assert line.at - told.at < SOON + rig.bench.gauge.stood(told.at, line.at)
         why = check_truth(rig.saved(since), 8)
-        until(lambda: rig.value("state") == "idle" and f"{stream}: " in rig.words(), "the status names the stream")
+        until(lambda: rig.value("state") == "idle" and f"{stream}: " in rig.summary(), "the status names the stream")
         rig.robot.tell(f"{stream} well")
         rig.ready()
         if why.startswith(f"{stream}: ") or not rig.stalled(began):
@@ -169,14 +169,14 @@ def test_a_second_publisher_is_named_and_recording_goes_on(patient: Rig) -> None
     told = rig.robot.tell("left/puppet double")
     line = rig.recorder.expect("left/puppet: 2 publishers on /puppet/joint_states; allowed: one", since=since)
     assert line.at - told.at < SOON + rig.bench.gauge.stood(told.at, line.at)
-    until(lambda: "2 publishers" in rig.words(), "the status says so too")
+    until(lambda: "2 publishers" in rig.summary(), "the status says so too")
     rig.command("stop")
     assert check_truth(rig.saved(since), 5) == ""
 
 
 def test_a_dead_stream_keeps_an_episode_from_starting(rig: Rig) -> None:
     rig.robot.tell("cam_b stop")
-    until(lambda: "cam_b: silent" in rig.words(), "the status names it")
-    answer = rig.bench.ear.call("/recorder/start")
+    until(lambda: "cam_b: silent" in rig.summary(), "the status names it")
+    answer = rig.bench.client.call("/recorder/start")
     assert not answer.success
     assert "cam_b: silent" in answer.message

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from support.bench import Bench
-from support.ear import until
+from support.client import until
 from support.rig import Rig
 
 from vgil_ros.episodes import EpisodeReader
@@ -32,7 +32,7 @@ def _idle(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if "rig" in request.fixturenames:
         rig = request.getfixturevalue("rig")
-        rig.bench.ear.call("/recorder/discard")
+        rig.bench.client.call("/recorder/discard")
         until(lambda: rig.value("state") == "idle", "idle")
 
 
@@ -42,7 +42,7 @@ def names(rig: Rig) -> list[str]:
 
 def test_services_answer_what_they_did_or_why_not(rig: Rig) -> None:
     rig.ready()
-    call = rig.bench.ear.call
+    call = rig.bench.client.call
     for name in ("stop", "discard", "redo"):
         answer = call(f"/recorder/{name}")
         assert not answer.success
@@ -127,7 +127,7 @@ def test_closing_the_grippers_starts_and_lets_go_of_nothing(rig: Rig) -> None:
 
 
 def test_the_status_tells_state_rows_rates_skew_and_disk(rig: Rig) -> None:
-    everything = rig.bench.ear.hear(DiagnosticArray, "/diagnostics")
+    everything = rig.bench.client.printer(DiagnosticArray, "/diagnostics")
     rig.record(10)
     until(lambda: rig.value("skew cam_a [ms]"), "skew")
     status = rig.status

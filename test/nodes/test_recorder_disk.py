@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 from support.bench import Bench
+from support.client import until
 from support.contracts import camera, small_robot, write
-from support.ear import until
 from support.rig import Rig
 from support.stall import StallGauge
 
 from vgil_ros.episodes import EpisodeError, EpisodeReader
-from vgil_ros.episodes.repair import repair
+from vgil_ros.episodes.recovery.repair import repair
 
 KILLS = 20
 
@@ -99,7 +99,7 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def recovered(folder: Path, began_ns: int) -> tuple[Path | None, int]:
+def repaired(folder: Path, began_ns: int) -> tuple[Path | None, int]:
     """Repair what a killed recorder left; return the file, and the stamp of its last row (the start without any)."""
     for part in folder.glob("*.part"):
         try:
@@ -137,7 +137,7 @@ def test_killed_at_any_moment_it_loses_a_second_at_most(bench: Bench) -> None:
         time.sleep(shuffled.uniform(0.1, 2.5))
         killed_ns, killed = time.time_ns(), time.monotonic()
         recorder.kill()
-        file, last_ns = recovered(bench.episodes, began_ns)
+        file, last_ns = repaired(bench.episodes, began_ns)
         lost.append((killed_ns - last_ns) / 1e9)
         beyond.append(lost[-1] - gauge.stood(killed - lost[-1], killed))
         assert {path: digest(path) for path in saved} == saved

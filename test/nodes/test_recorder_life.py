@@ -151,11 +151,11 @@ def test_a_jpeg_of_a_camera_is_passed_through_and_keeps_its_colours(bench: Bench
         assert episode.jpeg_order("cam_a") == "bgr"
         assert episode.jpeg_order("cam_b") == "rgb"
         for name in ("cam_a", "cam_b"):
-            for picture in (*(episode.image(name, row) for row in range(10)), episode.final_image(name)):
-                check_colours(picture)
+            for image in (*(episode.image(name, row) for row in range(10)), episode.final_image(name)):
+                check_colours(image)
 
 
-def test_raw_pictures_are_stored_as_they_came(bench: Bench) -> None:
+def test_raw_images_are_stored_as_they_came(bench: Bench) -> None:
     contract = bench.contract()
     bench.robot(contract)
     recorder = bench.recorder(contract, episode_len=10, num_episodes=1, autostart=True, image_format="raw")
@@ -163,15 +163,15 @@ def test_raw_pictures_are_stored_as_they_came(bench: Bench) -> None:
     with EpisodeReader(bench.episodes / "episode_0.hdf5") as episode:
         assert not episode.is_jpeg("cam_a")
         for row in range(10):
-            picture = episode.image("cam_a", row)
-            check_colours(picture)
-            assert (picture[:, :32, 2] < 30).all()  # noise alone: nothing was compressed
+            image = episode.image("cam_a", row)
+            check_colours(image)
+            assert (image[:, :32, 2] < 30).all()  # noise alone: nothing was compressed
 
 
-def check_colours(picture: np.ndarray) -> None:
+def check_colours(image: np.ndarray) -> None:
     """Left red, right blue."""
-    assert picture.shape == (HEIGHT, WIDTH, 3)
-    left, right = picture[:, :24].mean((0, 1)), picture[:, 40:].mean((0, 1))
+    assert image.shape == (HEIGHT, WIDTH, 3)
+    left, right = image[:, :24].mean((0, 1)), image[:, 40:].mean((0, 1))
     assert left[0] > 150 > 60 > left[2]
     assert right[2] > 150 > 60 > right[0]
 

@@ -4,66 +4,24 @@ from __future__ import annotations
 
 import signal
 import time
-from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 
-import dm_env
 import numpy as np
 import pytest
 
 pytest.importorskip("rclpy")
 
 from support import contracts
-from support.ear import until
-from support.heard import Commands
+from support.client import until
+from support.command_log import Commands
+from support.episodes import episode
 from support.policy_rig import STANDS, PolicyBench, robot
 
-from vgil_ros.assets import load_contract
 from vgil_ros.core.layout import Layout
-from vgil_ros.core.streams import streams_of
-from vgil_ros.episodes import CameraMeta, EpisodeMeta, EpisodeWriter
 
 TOPIC = "/puppet/command"
 ROWS = 60
-TICK_NS = 20_000_000
-
-
-def episode(contract: Path, folder: Path, actions: np.ndarray, base: np.ndarray) -> Path:
-    """An episode of a robot with these actions (T, D) in units of the action, and the base's velocity (T, 2)."""
-    robot_, text = load_contract(str(contract))
-    layout, streams = Layout(robot_), streams_of(robot_, masters=False)
-    meta = EpisodeMeta(
-        robot=robot_.name,
-        contract=text,
-        rate_hz=robot_.rate_hz,
-        streams=tuple(s.name for s in streams),
-        joint_names=layout.joint_names,
-        cameras=(CameraMeta("cam_a", 48, 64, "jpeg"),),
-        has_velocity=False,
-        has_base=True,
-        has_base_velocity=True,
-        task="test",
-    )
-    picture = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
-    writer = EpisodeWriter(folder, meta, min_free_bytes=0)
-    for t in range(len(actions) + 1):
-        row = min(t, len(actions) - 1)
-        seen = OrderedDict(
-            qpos=actions[row].astype(np.float32),
-            images=OrderedDict(cam_a=picture),
-            base_vel=base[row].astype(np.float32),
-        )
-        step = dm_env.restart(seen) if t == 0 else dm_env.transition(0.0, seen)
-        last = t == len(actions)
-        writer.append(
-            dm_env.termination(0.0, seen) if last else step,
-            None if last else actions[row].astype(np.float32),
-            stamp_ns=10**18 + t * TICK_NS,
-            skew_ns=np.zeros(len(streams), np.int64),
-            flags=np.zeros(len(streams), np.uint8),
-        )
-    return writer.close(None)
 
 
 class Stage:
@@ -105,7 +63,7 @@ def test_it_goes_slowly_to_the_first_action_replays_and_holds_at_the_end(stage: 
     assert node.output.count("replayed") == 1
     stage.commands.wait_for_rest(4)
     assert stage.check() > 2 * ROWS
-    sent = np.array([heard.values for heard in stage.commands.on(TOPIC)])
+    sent = np.array([messages.values for messages in stage.commands.on(TOPIC)])
     wanted = np.array([Layout(stage.commands.contract).commands(a)[0] for a in stage.actions])
     end = len(sent) - np.argmax(np.abs(sent[::-1] - wanted[-1]).max(axis=1) > 1e-5) + 1  # first row at the end
     np.testing.assert_allclose(sent[end - ROWS : end][5:], wanted[5:], atol=1e-5)
@@ -114,7 +72,7 @@ def test_it_goes_slowly_to_the_first_action_replays_and_holds_at_the_end(stage: 
     way = np.abs(np.diff(sent, axis=0))[far & (np.arange(len(far)) < end - ROWS)] * 50
     assert way.max() <= 0.2 * 2.0 + 1e-6, "a fifth of the velocity limit on the way to the first action"
     base = stage.commands.on("/cmd_vel")
-    driving = [heard for heard in base if heard.values.any()]
+    driving = [messages for messages in base if messages.values.any()]
     assert ROWS - 3 <= len(driving) <= ROWS
     np.testing.assert_allclose(driving[0].values, [0.2, -0.1], atol=1e-6)
 
@@ -124,13 +82,13 @@ def test_a_first_action_beyond_the_limits_is_reached_at_the_limit(stage: Stage) 
     node = stage.replay(stage.file("episodes", actions=actions))
     assert node.wait() == 0, node.output
     assert stage.check() > ROWS
-    assert max(heard.values[0] for heard in stage.commands.on(TOPIC)) == pytest.approx(2.0)
+    assert max(messages.values[0] for messages in stage.commands.on(TOPIC)) == pytest.approx(2.0)
 
 
 def test_a_stream_that_stops_holds_and_ctrl_c_ends_it_at_rest(stage: Stage) -> None:
     slowly = {"actions": np.repeat(stage.actions, 6, axis=0), "base": np.repeat(stage.base, 6, axis=0)}
     node = stage.replay(stage.file("episodes", **slowly))
-    until(lambda: any(heard.values.any() for heard in stage.commands.on("/cmd_vel")), "it replays")
+    until(lambda: any(messages.values.any() for messages in stage.commands.on("/cmd_vel")), "it replays")
     failed = stage.robot.tell("left/puppet stop").at
     node.expect("holding: left/puppet is .* old")
     assert stage.commands.check_holds(failed + 0.25, 0.25)

@@ -134,10 +134,10 @@ def test_publishes_all_streams_with_stamps_of_now(start: Callable[..., Sim]) -> 
         assert (steps > 0).all()
         assert np.median(steps) == pytest.approx(0.01, abs=0.002)
     for camera in contract.cameras:
-        picture = sim.got[camera.topic][-1]
-        assert (picture.height, picture.width, picture.encoding, picture.step) == (240, 320, "rgb8", 960)
-        assert len(picture.data) == 240 * 960
-        assert np.frombuffer(picture.data, np.uint8).std() > 20
+        image = sim.got[camera.topic][-1]
+        assert (image.height, image.width, image.encoding, image.step) == (240, 320, "rgb8", 960)
+        assert len(image.data) == 240 * 960
+        assert np.frombuffer(image.data, np.uint8).std() > 20
         assert sim.got[camera.topic][-1].data != sim.got[camera.topic][-2].data
     assert sim.got["/sim/reward"][-1].data == 0.0
     assert sim.end() == 0

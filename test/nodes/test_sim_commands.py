@@ -15,7 +15,7 @@ from trajectory_msgs.msg import JointTrajectory
 from vgil_ros.assets import load_contract
 from vgil_ros.core.contract import Arm, CommandTopic
 from vgil_ros.core.errors import VgilError
-from vgil_ros.nodes.sim_commands import inputs_of
+from vgil_ros.nodes.simulator.command_decoders import inputs_of
 
 HELD = np.arange(7.0)
 

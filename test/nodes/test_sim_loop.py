@@ -11,8 +11,8 @@ pytest.importorskip("rclpy")
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vgil_ros.nodes import sim_loop
-from vgil_ros.nodes.sim_loop import LATE_S, START_NS, Pacer
+from vgil_ros.nodes.simulator import loop as sim_loop
+from vgil_ros.nodes.simulator.loop import LATE_S, START_NS, Pacer
 
 WALL = 1_700_000_000.0
 

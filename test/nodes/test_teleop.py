@@ -14,12 +14,12 @@ from geometry_msgs.msg import Twist
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 from support.bench import Bench, FakeRobot
+from support.client import until
 from support.contracts import ARM
-from support.ear import until
 from support.process import Process
 from trajectory_msgs.msg import JointTrajectory
 
-from vgil_ros.core.follow import ALIGN_SPEED
+from vgil_ros.core.leader_follower import ALIGN_SPEED
 
 VELOCITY = np.array(ARM["limits"]["velocity"])  # type: ignore[index]
 BASE = {
@@ -37,9 +37,9 @@ class Rig:
         arm["command"]["type"] = command  # type: ignore[index]
         contract = bench.contract(arms=[arm], cameras=[], base=BASE)
         self.bench = bench
-        self.commands = bench.ear.hear(kind, "/puppet/command")
-        self.base = bench.ear.hear(Twist, "/cmd_vel")
-        self.twist = bench.ear.node.create_publisher(Twist, "/teleop/cmd_vel", 10)
+        self.commands = bench.client.printer(kind, "/puppet/command")
+        self.base = bench.client.printer(Twist, "/cmd_vel")
+        self.twist = bench.client.node.create_publisher(Twist, "/teleop/cmd_vel", 10)
         self.robot: FakeRobot = bench.robot(contract)
         self.robot.expect("ready")
         self.robot.tell("left/puppet at 0.0,0.0,0.1")
@@ -54,7 +54,7 @@ class Rig:
     def listening(self) -> None:
         """Wait until both ends of the base's topics know of each other."""
         until(lambda: self.twist.get_subscription_count(), "teleop listens")
-        until(lambda: self.bench.ear.node.count_publishers("/cmd_vel"), "teleop speaks")
+        until(lambda: self.bench.client.node.count_publishers("/cmd_vel"), "teleop speaks")
 
     def last(self) -> np.ndarray:
         """The last command, once there is one."""

@@ -16,8 +16,8 @@ from sensor_msgs.msg import JointState  # noqa: E402
 from std_msgs.msg import Float64MultiArray, String  # noqa: E402
 
 from vgil_ros.core.errors import VgilError  # noqa: E402
-from vgil_ros.nodes import commands  # noqa: E402
-from vgil_ros.nodes.template import Template  # noqa: E402
+from vgil_ros.nodes.messages import publishers as commands  # noqa: E402
+from vgil_ros.nodes.messages.template import Template  # noqa: E402
 
 NAMES = ["waist", "shoulder", "a", "gripper_of_odd_length"]
 

@@ -15,7 +15,8 @@ import pytest
 from support.domains import own_domain
 
 from vgil_ros.assets import share_dir
-from vgil_ros.nodes import shm_segments, transport
+from vgil_ros.nodes.dds import profile as transport
+from vgil_ros.nodes.dds import shm_segments
 
 DDS = share_dir() / "config" / "dds"
 DOMAIN = str(own_domain())
@@ -34,7 +35,7 @@ from rclpy.qos import qos_profile_sensor_data as qos
 from sensor_msgs.msg import Image
 rclpy.init()
 node = rclpy.create_node(sys.argv[1] + "r")
-picture = Image(height=480, width=640, step=1920, encoding="rgb8", data=bytes(480 * 640 * 3))
+image = Image(height=480, width=640, step=1920, encoding="rgb8", data=bytes(480 * 640 * 3))
 if sys.argv[1] == "publish":
     out = [node.create_publisher(Image, f"/cam_{i}", qos) for i in range(4)]
     end = time.monotonic() + 20
@@ -42,9 +43,9 @@ if sys.argv[1] == "publish":
         time.sleep(0.05)
     time.sleep(1)
     for k in range(30):
-        picture.header.frame_id = str(k)
+        image.header.frame_id = str(k)
         for each in out:
-            each.publish(picture)
+            each.publish(image)
         time.sleep(0.05)
     time.sleep(1)
 else:
@@ -189,8 +190,8 @@ def test_another_middleware_gets_no_profile(tmp_path):
 
 @needs_mounts
 @pytest.mark.parametrize(("size", "profile"), [(512, transport.LARGE), (64, transport.SMALL)])
-def test_pictures_of_four_cameras_arrive_through_the_profile(tmp_path, size, profile):
-    """All of 30 bursts of four pictures, best effort, and Fast DDS has nothing to complain of."""
+def test_images_of_four_cameras_arrive_through_the_profile(tmp_path, size, profile):
+    """All of 30 bursts of four images, best effort, and Fast DDS has nothing to complain of."""
     (tmp_path / "exchange.py").write_text(EXCHANGE)
     run = f"{sys.executable} {tmp_path}/exchange.py"
     environment = {**os.environ, "ROS_DOMAIN_ID": DOMAIN, "FASTDDS_DEFAULT_PROFILES_FILE": str(DDS / profile.file)}

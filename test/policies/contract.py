@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from vgil_ros.policies import CheckpointError, Normalizer, Policy, PolicyError, load_policy
 from vgil_ros.policies.checkpoint import CONFIG_FILE, WEIGHTS_FILE
-from vgil_ros.policies.runtime import InferenceRuntime
+from vgil_ros.policies.inference.runtime import InferenceRuntime
 
 ROWS = 40
 
@@ -57,12 +57,12 @@ class PolicyContract:
             for camera in policy.config.cameras
         }
         out = {"qpos": random.normal(size=(batch, policy.config.state_dim)).astype(np.float32), "images": images}
-        if policy.config.past_ticks:
-            out["past"] = self.past(out, len(policy.config.past_ticks))
+        if policy.config.obs_offsets:
+            out["past"] = self.past(out, len(policy.config.obs_offsets))
         return out
 
     def past(self, observation: dict[str, Any], count: int, known: bool = True) -> dict[str, Any]:
-        """A past (N = count) in which the robot was elsewhere and every picture had been further to the left."""
+        """A past (N = count) in which the robot was elsewhere and every image had been further to the left."""
         frames = range(count, 0, -1)  # oldest first
         return {
             "qpos": np.stack([observation["qpos"] - 0.01 * n for n in frames], axis=1),
@@ -118,7 +118,7 @@ class PolicyContract:
 
     def test_an_unknown_past_is_no_past_and_the_same_model(self, policy: Policy) -> None:
         """At the first tick or after a gap: whatever lies in the past's memory then, the chunk is the same."""
-        count = len(policy.config.past_ticks)
+        count = len(policy.config.obs_offsets)
         observation = self.observation(policy)
         with_it = self.predict(policy, observation)
         without = {key: value for key, value in observation.items() if key != "past"}
@@ -137,7 +137,7 @@ class PolicyContract:
         torch.testing.assert_close(mixed[1], alone[1], atol=1e-4, rtol=1e-4)
 
     def test_a_wrong_past_is_refused_in_words(self, policy: Policy) -> None:
-        if not policy.config.past_ticks:
+        if not policy.config.obs_offsets:
             return
         observation = self.observation(policy)
         past = observation["past"]
@@ -299,7 +299,7 @@ class PolicyContract:
                         raise ImportError(name + " is absent")
             sys.meta_path.insert(0, Absent())
             from vgil_ros.policies import load_policy
-            from vgil_ros.policies.runtime import InferenceRuntime
+            from vgil_ros.policies.inference.runtime import InferenceRuntime
             import vgil_ros.policies.importers
             load_policy({str(folder)!r})
             print("loaded")

@@ -57,7 +57,7 @@ def act_plus_plus() -> DiffusionPolicy:
 
 
 def unet(policy: DiffusionPolicy, prefix: str) -> State:
-    """The U-Net under the names of Diffusion Policy and robomimic, told pictures first, then the state."""
+    """The U-Net under the names of Diffusion Policy and robomimic, told images first, then the state."""
     out = {}
     for key, value in policy.model.unet.state_dict().items():
         name, _, kind = key.rpartition(".")

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from vgil_ros.policies import Policy, PolicyError
 from vgil_ros.policies.act import ActConfig, ActPolicy
-from vgil_ros.policies.act.cvae import kl_divergence
-from vgil_ros.policies.backbones import build_backbone, load_pretrained
-from vgil_ros.policies.positions import sine_grid, sine_table
+from vgil_ros.policies.act.model import kl_divergence
+from vgil_ros.policies.nn.backbones import build_backbone, load_pretrained
+from vgil_ros.policies.nn.positions import sine_grid, sine_table
 
 
 def small(**changes: Any) -> ActConfig:

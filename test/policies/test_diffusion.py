@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from vgil_ros.policies import Policy, PolicyError
 from vgil_ros.policies.diffusion import DiffusionConfig, DiffusionPolicy
-from vgil_ros.policies.diffusion.encoder import SpatialSoftmax, crop, random_places
-from vgil_ros.policies.runtime import InferenceRuntime
+from vgil_ros.policies.diffusion.model import SpatialSoftmax, crop, random_places
+from vgil_ros.policies.inference.runtime import InferenceRuntime
 
 
 def small(**changes: Any) -> DiffusionConfig:
@@ -38,7 +38,7 @@ class DiffusionContract(PolicyContract):
     def batch(self, policy: Policy, batch: int = 2) -> dict[str, Any]:
         """Training looks at the actions of the past, too."""
         out = super().batch(policy, batch)
-        shape = (batch, len(policy.config.past_ticks), policy.config.action_dim)
+        shape = (batch, len(policy.config.obs_offsets), policy.config.action_dim)
         out["past"]["action"] = np.random.default_rng(3).normal(size=shape).astype(np.float32)
         return out
 
@@ -91,7 +91,7 @@ def predict(policy: DiffusionPolicy, observation: dict[str, Any]) -> torch.Tenso
 def test_the_chunk_begins_now_and_is_all_that_can_be_played() -> None:
     """Row 0 is the action of the present tick: place n_obs_steps - 1 of the horizon."""
     policy = made(n_obs_steps=3, horizon=8)
-    assert (policy.config.chunk_size, policy.config.past_ticks, policy.config.first) == (6, (2, 1), 2)
+    assert (policy.config.chunk_size, policy.config.obs_offsets, policy.config.first) == (6, (2, 1), 2)
     observation = CONTRACT.observation(policy)
     noise = torch.randn(2, 8, 5)
     with torch.no_grad():
@@ -149,7 +149,7 @@ def test_actions_stay_within_the_data() -> None:
     assert (chunk <= scale.max + 1e-4).all()
 
 
-def test_committed_actions_come_out_and_the_rest_goes_on_from_them() -> None:
+def test_prefix_actions_come_out_and_the_rest_goes_on_from_them() -> None:
     policy = made()
     observation = CONTRACT.observation(policy)
     free = predict(policy, observation)
@@ -159,7 +159,7 @@ def test_committed_actions_come_out_and_the_rest_goes_on_from_them() -> None:
     def told(rows: int) -> torch.Tensor:
         policy.reset()
         weight[:, :rows] = 1.0
-        return predict(policy, {**observation, "committed": {"action": action, "weight": weight}})
+        return predict(policy, {**observation, "prefix": {"action": action, "weight": weight}})
 
     torch.testing.assert_close(told(0), free, atol=1e-4, rtol=1e-4)
     chunk = told(3)
@@ -188,9 +188,9 @@ def test_crops_reach_every_corner() -> None:
     torch.manual_seed(0)
     places = random_places(400, (10, 12), (8, 9))
     assert {tuple(place) for place in places.tolist()} == {(top, left) for top in range(3) for left in range(4)}
-    picture = torch.arange(120).view(1, 1, 10, 12)
-    assert crop(picture, (8, 9), torch.tensor([[2, 3]]))[0, 0, 0, 0] == 2 * 12 + 3
-    assert crop(picture, (8, 9), None)[0, 0, 0, 0] == 1 * 12 + round(1.5)
+    image = torch.arange(120).view(1, 1, 10, 12)
+    assert crop(image, (8, 9), torch.tensor([[2, 3]]))[0, 0, 0, 0] == 2 * 12 + 3
+    assert crop(image, (8, 9), None)[0, 0, 0, 0] == 1 * 12 + round(1.5)
 
 
 @pytest.mark.parametrize("norm", ["group", "frozen"])
@@ -219,7 +219,7 @@ def test_spatial_softmax_finds_the_bright_spot() -> None:
     torch.testing.assert_close(pool(feature), torch.tensor([[0.5, -0.5], [0.0, 0.0]]))
 
 
-def test_the_fast_path_keeps_nothing_of_the_call_before() -> None:
+def test_the_inference_module_keeps_nothing_of_the_call_before() -> None:
     """With a past, with half of one, without one, and back: each chunk is the plain policy's."""
     policy = made(n_obs_steps=3, scheduler="DDPM", inference_steps=3)
     first = CONTRACT.observation(policy, 1)
@@ -251,8 +251,8 @@ def test_the_fast_path_keeps_nothing_of_the_call_before() -> None:
         ({"down_dims": [32, 60]}, r"\[60\] are not divisible by n_groups"),
         ({"kernel_size": 4}, "is even"),
         ({"normalization": {"action": {"mode": "mean_std"}}}, "'min_max' is"),
-        ({"crop": [70, 88]}, "larger than the picture of camera 'top'"),
-        ({"resize": [40, 40], "crop": [30, 48]}, "larger than the picture"),
+        ({"crop": [70, 88]}, "larger than the image of camera 'top'"),
+        ({"resize": [40, 40], "crop": [30, 48]}, "larger than the image"),
         ({"surprise": 1}, "Extra inputs"),
     ],
 )

@@ -24,9 +24,9 @@ def config(**changes: Any) -> DiffusionConfig:
     return DiffusionConfig.model_validate({**values, **steps, **changes})
 
 
-def observed(rows: np.ndarray, past_ticks: tuple[int, ...] = (1,)) -> dict[str, Any]:
+def observed(rows: np.ndarray, obs_offsets: tuple[int, ...] = (1,)) -> dict[str, Any]:
     """What a data set gives of the one episode; the row itself stands where there was none before it."""
-    before = rows[:, None] - np.array(past_ticks, int)
+    before = rows[:, None] - np.array(obs_offsets, int)
     known = before >= 0
     source = np.where(known, before, rows[:, None])
     past = {"qpos": QPOS[source], "images": {}, "known": known, "action": ACTION[source]}
@@ -36,7 +36,7 @@ def observed(rows: np.ndarray, past_ticks: tuple[int, ...] = (1,)) -> dict[str, 
 def batch(rows: np.ndarray, one: DiffusionConfig) -> dict[str, Any]:
     ahead = rows[:, None] + np.arange(one.chunk_size)
     return {
-        **observed(rows, one.past_ticks),
+        **observed(rows, one.obs_offsets),
         "action": ACTION[np.minimum(ahead, ROWS - 1)],
         "is_pad": ahead >= ROWS,
     }

@@ -10,8 +10,7 @@ import torch
 
 from vgil_ros.policies import PolicyError
 from vgil_ros.policies.diffusion.config import DiffusionConfig
-from vgil_ros.policies.diffusion.sampler import sample
-from vgil_ros.policies.diffusion.schedule import make_schedule, make_scheduler
+from vgil_ros.policies.diffusion.schedule import make_schedule, make_scheduler, sample
 
 SHAPE = (2, 8, 3)
 

@@ -8,11 +8,9 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vgil_ros.policies import tuned_conv
-from vgil_ros.policies.act.fast_attention import attend, attend_by_head
-from vgil_ros.policies.kernels import fused_cpu_kernels
-from vgil_ros.policies.tuned_conv import TunedConv
-from vgil_ros.policies.winograd import WinogradConv, transform_kernel
+from vgil_ros.policies.inference import winograd as tuned_conv
+from vgil_ros.policies.inference.onednn import attend, attend_by_head, fused_cpu_kernels
+from vgil_ros.policies.inference.winograd import TunedConv, WinogradConv, transform_kernel
 
 needs_onednn = pytest.mark.skipif(not fused_cpu_kernels(torch.float32), reason="needs oneDNN's fused kernels")
 
@@ -53,7 +51,7 @@ def test_winograd_equals_direct(
         _, weight, bias, _ = example(seed, 1, channels, out, 1, 1)
         count = together * rounds
         conv = WinogradConv(transform_kernel(weight, bias), (count, channels, height, width), together)
-        for again in range(2):  # buffers are used again: nothing of the last picture may be left
+        for again in range(2):  # buffers are used again: nothing of the last image may be left
             x, _, _, other = example(seed + again, count, channels, out, height, width)
             kept = x.clone()
             found = conv(x, other.clone(memory_format=torch.preserve_format) if add else None)

@@ -47,7 +47,7 @@ class TestConcat(PolicyContract):
 
 
 class TestGateOnOtherSizes(PolicyContract):
-    """Nothing of the published sizes: odd pictures, learned positions, a backbone each, full flow, a wider action."""
+    """Nothing of the published sizes: odd images, learned positions, a backbone each, full flow, a wider action."""
 
     def make_policy(self) -> Policy:
         cameras = [{"name": "top", "height": 50, "width": 70}, {"name": "wrist", "height": 40, "width": 72}]
@@ -62,11 +62,11 @@ def textured(random: np.random.Generator, height: int = 48, width: int = 64) -> 
 
 
 def moved(count: int, seed: int, shift: int = 3) -> dict[str, Any]:
-    """A batch in which only the picture before tells the action: all rows show the same now, and came from a side."""
+    """A batch in which only the image before tells the action: all rows show the same now, and came from a side."""
     random = np.random.default_rng(seed)
     signs = random.permutation(np.repeat([-1, 1], count // 2))
     now = {name: textured(np.random.default_rng(i)) for i, name in enumerate(("top", "wrist"))}
-    images = {name: np.repeat(picture[None], count, 0) for name, picture in now.items()}
+    images = {name: np.repeat(image[None], count, 0) for name, image in now.items()}
     before = {name: np.stack([np.roll(p, -shift * s, axis=1) for s in signs])[:, None] for name, p in now.items()}
     return {
         "qpos": np.zeros((count, 3), np.float32),
@@ -111,21 +111,21 @@ def test_what_only_motion_tells_cannot_be_learned_without_flow() -> None:
 # ---- faults of the field, one test each
 
 
-def test_both_pictures_of_a_pair_are_treated_alike() -> None:
-    """Fault: the previous picture was not normalised as the current one. The same picture twice is no motion, however
-    pictures are normalised; and pictures reach the method as the camera gave them."""
+def test_both_images_of_a_pair_are_treated_alike() -> None:
+    """Fault: the previous image was not normalised as the current one. The same image twice is no motion, however
+    images are normalised; and images reach the method as the camera gave them."""
     for images in ("imagenet", "min_max", "unit"):
         config = tiny(normalization={"images": {"mode": images}}, cameras=SAME_SIZE)
         policy = fitted(FlowActPolicy(config)).eval()
         observation = moved(2, 0)
         observation["past"]["images"] = {name: p[:, None].copy() for name, p in observation["images"].items()}
-        pictures = [torch.from_numpy(observation["images"][name]) for name in ("top", "wrist")]
-        assert all(not flow.any() for flow in policy.flows(observation, pictures))
+        frames = [torch.from_numpy(observation["images"][name]) for name in ("top", "wrist")]
+        assert all(not flow.any() for flow in policy.flows(observation, frames))
         seen: list[torch.Tensor] = []
         policy.flow.method.register_forward_pre_hook(lambda _, pair, seen=seen: seen.extend(pair))
-        policy.flows(observation, pictures)
+        policy.flows(observation, frames)
         assert all(one.dtype == torch.uint8 for one in seen)
-        assert torch.equal(seen[0], pictures[0])
+        assert torch.equal(seen[0], frames[0])
 
 
 def test_the_last_batch_is_not_the_past() -> None:
@@ -169,7 +169,7 @@ def test_no_shape_is_written_into_the_code(batch: int, changes: dict[str, Any]) 
 
 
 @pytest.mark.parametrize("positions", ["sine", "learned"])
-def test_positions_are_the_pictures_with_and_without_flow(positions: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_positions_are_the_images_with_and_without_flow(positions: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fault: without flow its position was missing and the average over positions failed."""
     policy = fitted(FlowActPolicy(tiny(positions=positions))).eval()
     found: list[torch.Tensor] = []
@@ -180,12 +180,12 @@ def test_positions_are_the_pictures_with_and_without_flow(positions: str, monkey
         policy.predict_chunk(observation)
         policy.predict_chunk({key: value for key, value in observation.items() if key != "past"})
     assert torch.equal(found[0], found[1])
-    pictures = [torch.zeros(1, 3, 64, 96), torch.zeros(1, 3, 48, 64)]
-    assert torch.equal(found[0], policy.model.encode_images(pictures)[1])
+    images = [torch.zeros(1, 3, 64, 96), torch.zeros(1, 3, 48, 64)]
+    assert torch.equal(found[0], policy.model.encode_images(images)[1])
 
 
 def test_without_a_past_it_is_the_same_model_with_zero_flow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fault: without a previous picture, the model silently became another: the flow's layers were left out."""
+    """Fault: without a previous image, the model silently became another: the flow's layers were left out."""
     policy = fitted(FlowActPolicy(tiny())).eval()
     runs: list[torch.Tensor] = []
     policy.model.flow_backbone.register_forward_pre_hook(lambda _, flow: runs.append(flow[0]))
@@ -275,8 +275,8 @@ def test_flow_takes_no_gradient_and_does_not_depend_on_threads() -> None:
 def test_flow_that_is_given_is_taken_as_if_computed() -> None:
     policy = fitted(FlowActPolicy(tiny())).eval()
     observation = TestConcat().observation(policy)
-    pictures = [torch.from_numpy(observation["images"][name]) for name in ("top", "wrist")]
-    flows = policy.flows(observation, pictures)
+    images = [torch.from_numpy(observation["images"][name]) for name in ("top", "wrist")]
+    flows = policy.flows(observation, images)
     assert all(flow.abs().max() > 1 for flow in flows)
     stored = {
         name: flow.permute(0, 2, 3, 1)[:, None].half().numpy()
@@ -294,10 +294,10 @@ def test_flow_that_is_given_is_taken_as_if_computed() -> None:
 
 
 def test_the_gap_is_a_time(tmp_path: Path) -> None:
-    assert tiny().past_ticks == (5,)
-    assert tiny(rate_hz=30.0).past_ticks == (3,)
-    assert tiny(rate_hz=5.0, flow_gap_s=0.01).past_ticks == (1,)
-    assert tiny(rate_hz=None, flow_gap_ticks=2).past_ticks == (2,)
+    assert tiny().obs_offsets == (5,)
+    assert tiny(rate_hz=30.0).obs_offsets == (3,)
+    assert tiny(rate_hz=5.0, flow_gap_s=0.01).obs_offsets == (1,)
+    assert tiny(rate_hz=None, flow_gap_ticks=2).obs_offsets == (2,)
     with pytest.raises(ValidationError, match="give flow_gap_ticks"):
         tiny(rate_hz=None)
     with pytest.raises(ValidationError, match="flow_channels"):

@@ -13,10 +13,10 @@ from test_flow_matching import look, small
 from torch import Tensor
 
 from vgil_ros.policies import PolicyError
+from vgil_ros.policies.diagnostics.teacher_student import Comparison, compare
 from vgil_ros.policies.flow_matching import FlowMatchingPolicy
-from vgil_ros.policies.flow_matching.compare import Comparison, compare
+from vgil_ros.policies.flow_matching.flow import time_grid
 from vgil_ros.policies.flow_matching.model import Prefix
-from vgil_ros.policies.flow_matching.solver import time_grid
 
 
 class TrainMode(FlowMatchingPolicy):

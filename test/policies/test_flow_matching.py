@@ -14,8 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from vgil_ros.policies import Policy, PolicyError
 from vgil_ros.policies.flow_matching import FlowMatchingConfig, FlowMatchingPolicy
-from vgil_ros.policies.flow_matching.task_text import embed_text
-from vgil_ros.policies.runtime import InferenceRuntime
+from vgil_ros.policies.flow_matching.task import embed_text
+from vgil_ros.policies.inference.runtime import InferenceRuntime
 
 
 def small(**changes: Any) -> FlowMatchingConfig:
@@ -216,7 +216,7 @@ def test_the_runtime_gives_what_the_policy_gives(changes: dict[str, Any]) -> Non
         np.testing.assert_allclose(runtime({**one, "noise": noise, "task": "lift"}), expected, atol=1e-4)
 
 
-def test_committed_actions_come_out_as_they_are() -> None:
+def test_prefix_actions_come_out_as_they_are() -> None:
     policy = made()
     runtime = InferenceRuntime(policy, repeatable=True)
     runtime.warm_up()
@@ -227,7 +227,7 @@ def test_committed_actions_come_out_as_they_are() -> None:
     runtime.reset()
     free = runtime(one)
     runtime.reset()
-    kept = runtime({**one, "committed": {"action": action, "weight": weight}})
+    kept = runtime({**one, "prefix": {"action": action, "weight": weight}})
     np.testing.assert_array_equal(kept[:2], action[:2])
     assert np.isfinite(kept).all()
     assert not np.allclose(kept[2], free[2], atol=1e-4), "what follows agrees with them"
@@ -296,7 +296,7 @@ class _NoLooking(TorchDispatchMode):
 def test_the_fast_loop_can_be_recorded(solver: str) -> None:
     """No value is looked at, and the same buffers give the same result: what a CUDA graph needs."""
     policy = made(solver=solver, task_dim=4, task="lift")
-    fast = policy.make_fast_path(torch.float32)
+    fast = policy.make_inference_module(torch.float32)
     example = policy.example_observation()
     qpos, images = torch.from_numpy(example["qpos"]), [torch.from_numpy(image) for image in example["images"].values()]
     with torch.inference_mode():

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 
 from vgil_ros.policies import PolicyError
-from vgil_ros.policies.flow_matching.path import draw_times, on_path, path_velocity
-from vgil_ros.policies.flow_matching.solver import EVALUATIONS, integrate, time_grid
-from vgil_ros.policies.noise import NoiseSource
+from vgil_ros.policies.flow_matching.flow import EVALUATIONS, draw_times, integrate, on_path, path_velocity, time_grid
+from vgil_ros.policies.nn.noise import NoiseSource
 
 STEPS = (1, 2, 4, 10, 50)
 

@@ -99,7 +99,7 @@ def drop(key: str) -> Any:
         (drop("model.backbones.0.0.body.bn1.running_var"), r"missing: backbones\.0\.bn1\.running_var"),
         (lambda s: {**s, "model.flow_proj.weight": torch.zeros(1)}, r"unknown keys flow_proj\.weight"),
         (lambda s: {**s, "optimizer": torch.zeros(1)}, "unknown keys optimizer"),
-        (lambda s: {**s, "model.depth_backbones.0.conv1.weight": torch.zeros(1)}, "depth pictures are not supported"),
+        (lambda s: {**s, "model.depth_backbones.0.conv1.weight": torch.zeros(1)}, "depth images are not supported"),
         (lambda s: {**s, "model.latent_out_proj.weight": torch.zeros(64, 64)}, "VQ latent is not supported"),
         (lambda s: {**s, "model.action_head.bias": torch.zeros(3)}, r"action_head\.bias has shape \(3,\)"),
         (drop("model.backbones.0.0.body.layer4.1.conv1.weight"), "backbone with blocks"),

@@ -59,7 +59,7 @@ def test_act_plus_plus(tmp_path: Path, ema: bool, sized: bool) -> None:
     )
     assert ("of 160 x 320" in report.assumed[1]) == (not sized)
     agree(ours, theirs, 1)
-    # its own way with pictures: in [0, 1], the middle 95 %, back to the camera's size
+    # its own way with images: in [0, 1], the middle 95 %, back to the camera's size
     image = observation(theirs, 1)["images"]["cam_high"]
     pixels = torch.from_numpy(image).permute(0, 3, 1, 2) / 255
     expected = V.resize(pixels[..., 4:156, 8:312], [160, 320], antialias=True)
@@ -192,7 +192,7 @@ def test_diffusion_policys_own(tmp_path: Path) -> None:
     assert "qpos is gripper, robot" in report.assumed
     assert (ours.config.n_action_steps, ours.config.chunk_size) == (4, 7)
     agree(ours, theirs, 2)
-    # its own way with pictures: to [-1, 1], resized, cropped, then ImageNet's mean and std as if they were in [0, 1]
+    # its own way with images: to [-1, 1], resized, cropped, then ImageNet's mean and std as if they were in [0, 1]
     image = observation(theirs, 2)["images"]["camera_0"]
     pixels = torch.from_numpy(image).permute(0, 3, 1, 2) / 255 * 2 - 1
     small = torch.nn.functional.interpolate(pixels, (40, 52), mode="bilinear", align_corners=False)

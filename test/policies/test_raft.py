@@ -1,4 +1,4 @@
-"""RAFT-small as a method: frozen, both pictures alike, any size, never with random weights, which travel along."""
+"""RAFT-small as a method: frozen, both images alike, any size, never with random weights, which travel along."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from torchvision.models.optical_flow import raft_small
 
 from vgil_ros.policies import PolicyError, load_policy
 from vgil_ros.policies.flow_act import FlowActPolicy
+from vgil_ros.policies.inference.runtime import InferenceRuntime
 from vgil_ros.policies.optical_flow import FlowField, FlowSettings
 from vgil_ros.policies.optical_flow.raft import RaftSmall, cached_weights
-from vgil_ros.policies.runtime import InferenceRuntime
 
 
 @pytest.fixture(scope="module")
@@ -31,17 +31,17 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("size", [(48, 64), (129, 50)])
-def test_any_size_and_both_pictures_alike(weights: Path, size: tuple[int, int]) -> None:
+def test_any_size_and_both_images_alike(weights: Path, size: tuple[int, int]) -> None:
     method = RaftSmall()
     method.fill(weights)
     height, width = size
-    picture = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, height, width, 3), dtype=np.uint8))
+    image = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, height, width, 3), dtype=np.uint8))
     seen: list[torch.Tensor] = []
     method.net.feature_encoder.register_forward_pre_hook(lambda _, given: seen.extend(given[0].chunk(2)))
-    flow = method(picture, picture)
+    flow = method(image, image)
     assert flow.shape == (1, 2, height, width)
     assert not flow.requires_grad
-    assert torch.equal(seen[0], seen[1]), "the same picture twice is the same input twice"
+    assert torch.equal(seen[0], seen[1]), "the same image twice is the same input twice"
     assert -1 <= float(seen[0].min()) < -0.9
     assert 0.9 < float(seen[0].max()) <= 1
     assert all(side % 8 == 0 and side >= 128 for side in seen[0].shape[2:])
@@ -51,10 +51,10 @@ def test_it_is_torchvisions_own_flow(weights: Path) -> None:
     method = RaftSmall()
     method.fill(weights)
     random = np.random.default_rng(0)
-    pictures = [torch.from_numpy(random.integers(0, 256, (2, 128, 136, 3), dtype=np.uint8)) for _ in range(2)]
+    images = [torch.from_numpy(random.integers(0, 256, (2, 128, 136, 3), dtype=np.uint8)) for _ in range(2)]
     with torch.no_grad():
-        wanted = method.net(*(one.permute(0, 3, 1, 2) / 127.5 - 1 for one in pictures))[-1]
-    found = method(*pictures)
+        wanted = method.net(*(one.permute(0, 3, 1, 2) / 127.5 - 1 for one in images))[-1]
+    found = method(*images)
     assert wanted.abs().max() > 0.1
     torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
 
@@ -68,10 +68,10 @@ class _AsAGraph(TorchDispatchMode):
 
 
 def test_flow_and_network_can_be_recorded_together(weights: Path) -> None:
-    """No value is looked at, nothing is made on another device than the pictures', and the past comes by buffers."""
+    """No value is looked at, nothing is made on another device than the images', and the past comes by buffers."""
     policy = fitted(FlowActPolicy(tiny(flow_method="raft_small", cameras=SAME_SIZE[:1]))).eval()
     policy.flow.fill(str(weights))
-    fast = policy.make_fast_path(torch.float32)
+    fast = policy.make_inference_module(torch.float32)
     batched = test_flow_act.TestConcat().observation(policy, 1)
     seen = mapped(batched, lambda array: array[0])
     without = {key: value for key, value in seen.items() if key != "past"}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vgil_ros.policies import PolicyError
-from vgil_ros.policies.replay import diagnose, replay, replay_metrics
+from vgil_ros.policies.diagnostics.replay import diagnose, replay, replay_metrics
 
 RANDOM = np.random.default_rng(0)
 

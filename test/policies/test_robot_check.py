@@ -10,10 +10,10 @@ import pytest
 
 from vgil_ros.policies import Normalization, Normalizer
 from vgil_ros.policies.act import ActConfig, ActPolicy
-from vgil_ros.policies.robot_check import RobotFacts, compare_with_contract, compare_with_limits, unknowns
+from vgil_ros.policies.compatibility import RobotProfile, compare_with_contract, compare_with_limits, unchecked_fields
 
 JOINTS = ("left/waist", "left/elbow", "left/gripper")
-ROBOT = RobotFacts(
+ROBOT = RobotProfile(
     name="aloha",
     cameras={"cam_high": (480, 640), "cam_low": (480, 640)},
     joint_names=JOINTS,
@@ -53,7 +53,7 @@ def test_what_fits_gives_no_words(changes: dict[str, Any]) -> None:
         ({"cameras": [{"name": "top"}]}, ["camera top: not on robot aloha, which has ['cam_high', 'cam_low']"]),
         (
             {"cameras": [{"name": "cam_low", "height": 240, "width": 320}]},
-            ["camera cam_low: the policy takes 240x320 pictures, robot aloha gives 480x640"],
+            ["camera cam_low: the policy takes 240x320 images, robot aloha gives 480x640"],
         ),
         (
             {"joint_names": ("left/elbow", "left/waist", "left/gripper")},
@@ -78,9 +78,9 @@ def test_a_robot_without_a_base_takes_no_base() -> None:
 
 
 def test_what_is_not_known_is_said() -> None:
-    assert unknowns(config()) == []
+    assert unchecked_fields(config()) == []
     blank = config(cameras=[{"name": "cam_high"}], joint_names=(), rate_hz=None)
-    assert unknowns(blank) == ["size of camera cam_high", "joint names and their order", "rate"]
+    assert unchecked_fields(blank) == ["size of camera cam_high", "joint names and their order", "rate"]
 
 
 @pytest.mark.parametrize("mode", ["mean_std", "min_max", "unit", "identity"])

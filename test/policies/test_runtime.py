@@ -11,10 +11,11 @@ import torch
 from contract import fitted
 from test_act import small
 
-from vgil_ros.policies import Normalization, Normalizer, Policy, PolicyError, kernels
+from vgil_ros.policies import Normalization, Normalizer, Policy, PolicyError
 from vgil_ros.policies.act import ActPolicy
-from vgil_ros.policies.base import FastPath
-from vgil_ros.policies.runtime import InferenceRuntime
+from vgil_ros.policies.base import InferenceModule
+from vgil_ros.policies.inference import onednn as kernels
+from vgil_ros.policies.inference.runtime import InferenceRuntime
 
 SHAPES: dict[str, dict[str, Any]] = {
     "published": {},
@@ -98,7 +99,7 @@ def test_fast_equals_plain(name: str, fused: bool, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("apart", [0, 1, 7, 9])
-def test_pictures_scaled_apart(apart: int) -> None:
+def test_images_scaled_apart(apart: int) -> None:
     """Statistics that differ between cameras, as LeRobot has them, cannot be folded into one stem."""
     spec = Normalization.model_validate({"images": {"mode": "mean_std", "eps": 1e-8}})
     policy = ActPolicy(small(normalization=spec, cameras=[{"name": n, "height": 64, "width": 64} for n in "abc"]))
@@ -109,14 +110,14 @@ def test_pictures_scaled_apart(apart: int) -> None:
     policy.set_normalizer(Normalizer.from_statistics(spec, stats, stats, 3, mean, std))
     runtime = InferenceRuntime(policy)
     runtime.warm_up()
-    for backbone in runtime._fast._images._backbones:  # type: ignore[union-attr]
-        backbone._apart = dict.fromkeys(backbone._apart, apart)  # steps that each picture goes by itself
+    for backbone in runtime._module._images._backbones:  # type: ignore[union-attr]
+        backbone._apart = dict.fromkeys(backbone._apart, apart)  # steps that each image goes by itself
     observation = observed(policy, 1)
     np.testing.assert_allclose(runtime(observation), plain(policy, observation), atol=1e-4)
 
 
-def test_black_and_white_pictures_are_exact_at_the_borders() -> None:
-    """The folded stem pads with the mean colour; zeros there would show most on uniform pictures."""
+def test_black_and_white_images_are_exact_at_the_borders() -> None:
+    """The folded stem pads with the mean colour; zeros there would show most on uniform images."""
     policy = seeded()
     runtime = InferenceRuntime(policy)
     runtime.warm_up()
@@ -208,7 +209,7 @@ def test_what_cannot_run_is_refused_before_it_runs() -> None:
         InferenceRuntime(sizeless).warm_up()
 
 
-def test_unknown_picture_sizes_are_taken_from_the_first_observation() -> None:
+def test_unknown_image_sizes_are_taken_from_the_first_observation() -> None:
     policy = seeded(cameras=[{"name": "top"}])
     observation = {"qpos": np.zeros(5, np.float32), "images": {"top": np.zeros((64, 64, 3), np.uint8)}}
     np.testing.assert_allclose(InferenceRuntime(policy)(observation), plain(policy, observation), atol=1e-4)
@@ -217,11 +218,11 @@ def test_unknown_picture_sizes_are_taken_from_the_first_observation() -> None:
 class Slow(ActPolicy):
     """A policy without a fast path."""
 
-    def make_fast_path(self, dtype: torch.dtype) -> FastPath | None:  # type: ignore[override]
+    def make_inference_module(self, dtype: torch.dtype) -> InferenceModule | None:  # type: ignore[override]
         return None
 
 
-def test_a_policy_without_a_fast_path_runs_too() -> None:
+def test_a_policy_without_an_inference_module_runs_too() -> None:
     torch.manual_seed(0)
     policy = fitted(Slow(small())).eval()
     runtime = InferenceRuntime(policy)

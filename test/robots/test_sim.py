@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import mujoco
 import numpy as np
 import pytest
@@ -95,11 +98,11 @@ def test_a_seed_fixes_everything(name: str, task: str) -> None:
         return robot.data.qpos.copy(), robot.render("cam_high")
 
     one, other = SimRobot(contract(name), task), SimRobot(contract(name), task, 9)
-    (first, picture), (again, same), (second, changed) = trace(one, 3), trace(other, 3), trace(one, 4)
+    (first, image), (again, same), (second, changed) = trace(one, 3), trace(other, 3), trace(one, 4)
     np.testing.assert_array_equal(first, again)
-    np.testing.assert_array_equal(picture, same)
+    np.testing.assert_array_equal(image, same)
     assert np.abs(first - second).max() > 0.01
-    assert np.abs(picture.astype(int) - changed).max() > 50
+    assert np.abs(image.astype(int) - changed).max() > 50
     one.close()
     other.close()
 
@@ -117,7 +120,7 @@ def test_things_lie_within_reach_and_apart_whatever_the_seed() -> None:
     assert np.ptp(places, axis=0) == pytest.approx([0.16, 0.30], abs=0.02)
 
 
-def test_pictures_have_the_contracts_size_and_living_noise() -> None:
+def test_images_have_the_contracts_size_and_living_noise() -> None:
     robot = SimRobot(contract("sim_aloha"), "transfer_cube")
     for camera in robot.contract.cameras:
         first, second = robot.render(camera.name), robot.render(camera.name)
@@ -137,7 +140,7 @@ def test_cameras_see_the_cube() -> None:
     red = robot.render("cam_high").astype(int)
     seen = np.argwhere((red[..., 0] > 120) & (red[..., 1] < 70) & (red[..., 2] < 70))
     assert len(seen) > 60
-    assert seen[:, 1].mean() > 160  # the right arm's half of the picture
+    assert seen[:, 1].mean() > 160  # the right arm's half of the image
     robot.close()
 
 
@@ -206,10 +209,25 @@ def test_a_machine_without_opengl_is_told_what_to_install(monkeypatch: pytest.Mo
         SimRobot(contract(), "pick_place").render("cam_high")
 
 
+AFTER_DRAWING = """
+from vgil_ros.robots.sim import gl
+context = gl.make_context(64, 64)
+import torchvision, triton
+print("loaded")
+"""
+
+
+def test_torch_can_still_be_loaded_once_something_was_drawn() -> None:
+    """Mesa and Triton each bring an LLVM; in the wrong order they end the process (see gl.py)."""
+    pytest.importorskip("triton")
+    done = subprocess.run([sys.executable, "-c", AFTER_DRAWING], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "loaded\n"), done.stderr
+
+
 def test_photograph_is_for_people() -> None:
-    picture = SimRobot(contract(), "pick_place").photograph(60, 80)
-    assert picture.shape == (60, 80, 3)
-    assert picture.std() > 20
+    image = SimRobot(contract(), "pick_place").photograph(60, 80)
+    assert image.shape == (60, 80, 3)
+    assert image.std() > 20
 
 
 @pytest.mark.parametrize("name", ["sim_single", "sim_aloha"])

@@ -21,7 +21,7 @@ from vgil_ros.training.trainer import Trainer
 
 
 def _train(tree: dict):
-    return Trainer(parse_config(tree, "test"), progress=False, say=lambda _: None).run()
+    return Trainer(parse_config(tree, "test"), progress=False, log=lambda _: None).run()
 
 
 def _refused(tree: dict, words: str) -> None:
@@ -41,7 +41,7 @@ def test_broken_episode_is_named_and_skipped_only_when_asked(tree, episodes: Pat
     _refused(tree(episodes), r"1 of 3 episodes cannot.*episode_1\.hdf5.*--skip-bad")
     said: list[str] = []
     config = parse_config(tree(episodes, data__skip_bad=True, steps=1), "test")
-    result = Trainer(config, progress=False, say=said.append).run()
+    result = Trainer(config, progress=False, log=said.append).run()
     assert result.steps == 1
     assert any("episode_1.hdf5" in text and "skipped" in text for text in said)
 
@@ -57,7 +57,7 @@ def test_mixed_dims(tree, episodes: Path) -> None:
     _refused(tree(episodes), r"dims of qpos are mixed: .*episode_0\.hdf5 has 3, .*episode_3\.hdf5 has 4")
 
 
-def test_mixed_picture_sizes(tree, episodes: Path) -> None:
+def test_mixed_image_sizes(tree, episodes: Path) -> None:
     demo.write(episodes, demo.meta(cameras=(CameraMeta("cam_b", 48, 64), CameraMeta("cam_a", 32, 64))), 5)
     _refused(tree(episodes), r"size of cam_a are mixed.*\(48, 64\).*episode_3\.hdf5 has \(32, 64\)")
 
@@ -68,7 +68,7 @@ def test_missing_camera(tree, episodes: Path) -> None:
     _refused(tree(episodes, data__cameras=["cam_z"]), r"episode_0\.hdf5: lacks camera cam_z")
 
 
-def test_picture_that_breaks_later_is_named_from_a_worker(tree, episodes: Path) -> None:
+def test_image_that_breaks_later_is_named_from_a_worker(tree, episodes: Path) -> None:
     with h5py.File(episodes / "episode_2.hdf5", "r+") as file:
         images = file["observations/images/cam_a"]
         for row in (2, 3, 5):  # not among those the scan looks at
@@ -108,7 +108,7 @@ def test_a_disk_that_takes_no_more_is_said_and_what_was_saved_is_whole(tree, epi
     """The kernel refuses to let a file grow, which needs no disk of the test's own: as a full quota does."""
     from vgil_ros.policies import load_policy
 
-    trainer = Trainer(parse_config(tree(episodes, checkpoint__keep=0), "test"), progress=False, say=lambda _: None)
+    trainer = Trainer(parse_config(tree(episodes, checkpoint__keep=0), "test"), progress=False, log=lambda _: None)
     kept = trainer._checkpoints
     save, usual = {"policy": kept.save, "state": kept.save_state}[part], resource.getrlimit(resource.RLIMIT_FSIZE)
 
@@ -127,7 +127,7 @@ def test_a_disk_that_takes_no_more_is_said_and_what_was_saved_is_whole(tree, epi
         trainer.run()
     assert not list(kept.out.glob("*.part"))
     load_policy(kept.out / "last")
-    assert Trainer(trainer.config, resume=True, progress=False, say=lambda _: None).step == 2
+    assert Trainer(trainer.config, resume=True, progress=False, log=lambda _: None).step == 2
 
 
 def test_disk_that_fills_leaves_whole_checkpoints(tree, episodes: Path, small_disk: Path, tmp_path: Path) -> None:

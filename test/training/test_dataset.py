@@ -13,14 +13,11 @@ from vgil_ros.episodes import EpisodeWriter
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.policies.config import Normalization
 from vgil_ros.policies.normalizer import Normalizer
-from vgil_ros.training import dataset_scan
-from vgil_ros.training.dataset import EpisodeDataset, SampleSpec
-from vgil_ros.training.dataset_check import fingerprint
-from vgil_ros.training.dataset_facts import read_facts
-from vgil_ros.training.dataset_loader import Loader
-from vgil_ros.training.dataset_pictures import DecodedPictures
-from vgil_ros.training.dataset_scan import scan_folder
-from vgil_ros.training.statistics import Moments, make_normalizer, merge_all
+from vgil_ros.training.data import scan as dataset_scan
+from vgil_ros.training.data.dataset import EpisodeDataset, Loader, SampleSpec
+from vgil_ros.training.data.episode_stats import Moments, make_normalizer, merge_all, read_episode_stats
+from vgil_ros.training.data.image_cache import DecodedImages
+from vgil_ros.training.data.scan import fingerprint, scan_folder
 
 GOLDEN = Path(__file__).parents[1] / "episodes" / "golden"
 LAYOUTS = sorted(path.stem for path in GOLDEN.glob("*.hdf5"))
@@ -29,12 +26,12 @@ CHUNK = 4
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_samples_are_the_readers_rows(layout: str) -> None:
-    facts = read_facts(GOLDEN / f"{layout}.hdf5")
-    cameras = tuple(facts.cameras)
-    data = EpisodeDataset([facts], SampleSpec(cameras, CHUNK, past_ticks=(2, 1)))
+    stats = read_episode_stats(GOLDEN / f"{layout}.hdf5")
+    cameras = tuple(stats.cameras)
+    data = EpisodeDataset([stats], SampleSpec(cameras, CHUNK, obs_offsets=(2, 1)))
     batch = data.batch(range(len(data)))
     past = batch["past"]
-    with EpisodeReader(facts.path) as episode:
+    with EpisodeReader(stats.path) as episode:
         action = episode.aligned_action()
         np.testing.assert_allclose(batch["qpos"], episode.qpos, rtol=1e-6)
         for t in range(episode.rows):
@@ -61,15 +58,15 @@ def test_the_past_is_the_same_episodes_and_ends_at_a_gap(tmp_path: Path) -> None
             stamp = made_episodes.START_NS + (t + late) * made_episodes.PERIOD_NS + 1_000_000 * (t % 2)
             made_episodes.add(writer, t, last=t == rows, stamp_ns=stamp)
         writer.close()
-    facts = scan_folder(tmp_path)
-    data = EpisodeDataset(facts, SampleSpec(("cam_a",), CHUNK, past_ticks=(2, 1)))
+    stats = scan_folder(tmp_path)
+    data = EpisodeDataset(stats, SampleSpec(("cam_a",), CHUNK, obs_offsets=(2, 1)))
     known = {0: [0, 0], 1: [0, 1], 2: [1, 1], 3: [0, 0], 4: [0, 1], 5: [1, 1]}
     order = np.random.default_rng(0).permutation(len(data)).tolist()
     batch = data.batch(order)
     for place, index in enumerate(order):
         number, row = data.locate(index)
         assert batch["past"]["known"][place].tolist() == [bool(k) for k in known[row]]
-        with EpisodeReader(facts[number].path) as episode:
+        with EpisodeReader(stats[number].path) as episode:
             for n, ticks in enumerate((2, 1)):
                 source = row - ticks if known[row][n] else row
                 assert np.array_equal(batch["past"]["images"]["cam_a"][place, n], episode.image("cam_a", source))
@@ -77,17 +74,17 @@ def test_the_past_is_the_same_episodes_and_ends_at_a_gap(tmp_path: Path) -> None
 
 
 def test_base_joins_the_action_with_its_shift() -> None:
-    facts = read_facts(GOLDEN / "mobile_aloha.hdf5")
-    batch = EpisodeDataset([facts], SampleSpec(tuple(facts.cameras), 2, base=True)).batch([3])
-    with EpisodeReader(facts.path) as episode:
+    stats = read_episode_stats(GOLDEN / "mobile_aloha.hdf5")
+    batch = EpisodeDataset([stats], SampleSpec(tuple(stats.cameras), 2, base=True)).batch([3])
+    with EpisodeReader(stats.path) as episode:
         wanted = np.concatenate([episode.action, episode.base_action], axis=1)[2:4]  # read after the observation
     np.testing.assert_allclose(batch["action"][0], wanted, rtol=1e-6)
 
 
 def test_chunks_do_not_run_into_the_next_episode(episodes: Path) -> None:
-    facts = scan_folder(episodes)
-    assert [one.rows for one in facts] == [7, 9, 11]
-    data = EpisodeDataset(facts, SampleSpec(tuple(facts[0].cameras), 20))
+    stats = scan_folder(episodes)
+    assert [one.rows for one in stats] == [7, 9, 11]
+    data = EpisodeDataset(stats, SampleSpec(tuple(stats[0].cameras), 20))
     assert [data.locate(i) for i in (0, 6, 7, 15, 16, 26)] == [(0, 0), (0, 6), (1, 0), (1, 8), (2, 0), (2, 10)]
     batch = data.batch([5, 7])
     assert (~batch["is_pad"]).sum(1).tolist() == [2, 9]
@@ -95,11 +92,11 @@ def test_chunks_do_not_run_into_the_next_episode(episodes: Path) -> None:
 
 
 def test_a_jpeg_is_decoded_once(episodes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    facts = scan_folder(episodes)
-    cameras = tuple(facts[0].cameras)
-    plain = EpisodeDataset(facts, SampleSpec(cameras, CHUNK)).batch(range(27))
+    stats = scan_folder(episodes)
+    cameras = tuple(stats[0].cameras)
+    plain = EpisodeDataset(stats, SampleSpec(cameras, CHUNK)).batch(range(27))
     size = 48 * 64 * 3
-    data = EpisodeDataset(facts, SampleSpec(cameras, CHUNK), DecodedPictures(facts, cameras, 30 * size))
+    data = EpisodeDataset(stats, SampleSpec(cameras, CHUNK), DecodedImages(stats, cameras, 30 * size))
     counted = []
     image = EpisodeReader.image
     monkeypatch.setattr(EpisodeReader, "image", lambda self, *a: counted.append(a) or image(self, *a))
@@ -112,12 +109,12 @@ def test_a_jpeg_is_decoded_once(episodes: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_workers_share_what_is_decoded_and_give_the_same(episodes: Path) -> None:
-    facts = scan_folder(episodes)
-    cameras = tuple(facts[0].cameras)
+    stats = scan_folder(episodes)
+    cameras = tuple(stats[0].cameras)
     order = [[0, 8], [26, 3], [0, 26], [11, 12]]
-    decoded = DecodedPictures(facts, cameras, 1 << 20)
-    data = EpisodeDataset(facts, SampleSpec(cameras, CHUNK), decoded)
-    plain = EpisodeDataset(facts, SampleSpec(cameras, CHUNK))
+    decoded = DecodedImages(stats, cameras, 1 << 20)
+    data = EpisodeDataset(stats, SampleSpec(cameras, CHUNK), decoded)
+    plain = EpisodeDataset(stats, SampleSpec(cameras, CHUNK))
     for indices, batch in zip(order, Loader(data, order, 2, torch.device("cpu")), strict=True):
         wanted = plain.batch(indices)
         assert torch.equal(batch["action"], wanted["action"])
@@ -128,16 +125,16 @@ def test_workers_share_what_is_decoded_and_give_the_same(episodes: Path) -> None
 
 
 def test_statistics_are_those_of_all_rows(episodes: Path) -> None:
-    facts = scan_folder(episodes)
+    stats = scan_folder(episodes)
     arrays = []
-    for path in (one.path for one in facts):
+    for path in (one.path for one in stats):
         with EpisodeReader(path) as episode:
             arrays.append((episode.qpos, episode.aligned_action()))
     qpos, action = (np.concatenate(parts) for parts in zip(*arrays, strict=True))
     for mode in ("mean_std", "min_max"):
         spec = Normalization(qpos={"mode": mode}, action={"mode": mode})
         wanted = Normalizer.fit(spec, qpos, action, 1).state_dict()
-        found = make_normalizer(spec, merge_all(f.qpos for f in facts), merge_all(f.action for f in facts), {}, ("a",))
+        found = make_normalizer(spec, merge_all(f.qpos for f in stats), merge_all(f.action for f in stats), {}, ("a",))
         for key, value in found.state_dict().items():
             torch.testing.assert_close(value, wanted[key], rtol=1e-5, atol=1e-6)
 
@@ -153,7 +150,7 @@ def test_merged_moments_are_those_of_the_whole() -> None:
 def test_facts_are_remembered_until_the_file_changes(episodes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = scan_folder(episodes)
     read: list[Path] = []
-    monkeypatch.setattr(dataset_scan, "read_facts", lambda path: read.append(path) or read_facts(path))
+    monkeypatch.setattr(dataset_scan, "read_facts", lambda path: read.append(path) or read_episode_stats(path))
     assert scan_folder(episodes) == first
     assert read == []
     changed = first[1].path
@@ -165,10 +162,10 @@ def test_facts_are_remembered_until_the_file_changes(episodes: Path, monkeypatch
 
 
 def test_fingerprint_is_the_datas(episodes: Path, tmp_path: Path) -> None:
-    facts = scan_folder(episodes)
-    cameras = tuple(facts[0].cameras)
+    stats = scan_folder(episodes)
+    cameras = tuple(stats[0].cameras)
     moved = episodes.rename(tmp_path / "moved")
     again = scan_folder(moved)
-    assert fingerprint(facts, cameras, base=False) == fingerprint(again[::-1], cameras, base=False)
-    assert fingerprint(facts, cameras, base=False) != fingerprint(facts[:2], cameras, base=False)
-    assert fingerprint(facts, cameras, base=False) != fingerprint(facts, cameras[:1], base=False)
+    assert fingerprint(stats, cameras, base=False) == fingerprint(again[::-1], cameras, base=False)
+    assert fingerprint(stats, cameras, base=False) != fingerprint(stats[:2], cameras, base=False)
+    assert fingerprint(stats, cameras, base=False) != fingerprint(stats, cameras[:1], base=False)

@@ -18,14 +18,13 @@ from flow_toy import toy_batch, toy_chunks, toy_policy, train_toy
 
 from vgil_ros.cli.train import train
 from vgil_ros.policies import load_policy
+from vgil_ros.policies.diagnostics.straightness import straightness
 from vgil_ros.policies.flow_matching import FlowMatchingConfig, FlowMatchingPolicy
-from vgil_ros.policies.flow_matching.straightness import straightness
+from vgil_ros.training.build import load_data, make_policy
 from vgil_ros.training.config import parse_config
-from vgil_ros.training.distillation import Reflow, fingerprint_of, make_student
-from vgil_ros.training.distillation_cache import PairCache
+from vgil_ros.training.distillation import PairCache, Reflow, fingerprint_of, make_student
 from vgil_ros.training.errors import TrainingError
 from vgil_ros.training.trainer import Trainer
-from vgil_ros.training.trainer_setup import load_data, make_policy
 
 TINY_FLOW = {
     "type": "flow_matching", "chunk_size": 4, "hidden_dim": 32, "heads": 4, "feedforward_dim": 64, "encoder_layers": 1,
@@ -99,7 +98,7 @@ def test_the_student_learns_the_straight_line() -> None:
 
 def _train(tree: dict[str, Any]) -> tuple[FlowMatchingPolicy, list[str]]:
     said: list[str] = []
-    Trainer(parse_config(tree, "test"), progress=False, say=said.append).run()
+    Trainer(parse_config(tree, "test"), progress=False, log=said.append).run()
     policy = load_policy(Path(tree["out"]) / "last")
     assert isinstance(policy, FlowMatchingPolicy)
     return policy, said
@@ -130,7 +129,7 @@ def test_a_chain_through_the_trainer(tree, episodes: Path, tmp_path: Path) -> No
     assert [(note.name, note.steps) for note in one.config.teachers] == [("last", 10), ("last", 4)]
     assert one.config.teachers[1].weights == fingerprint_of(policies[1])
     assert torch.equal(one.normalizer.action.mean, policies[0].normalizer.action.mean)
-    resumed = Trainer(parse_config(made, "test"), resume=True, progress=False, say=lambda _: None)
+    resumed = Trainer(parse_config(made, "test"), resume=True, progress=False, log=lambda _: None)
     assert resumed.step == 1
     assert len(resumed.data.policy.teachers) == 2
 
@@ -162,7 +161,7 @@ def test_kept_pairs_are_those_of_the_moment(tree, episodes: Path, tmp_path: Path
             "teacher": str(tmp_path / "teacher" / "last"), "cache": str(tmp_path / "pairs"), "draws": 2, **settings
         }  # fmt: skip
         made["augmentation"] = {"enabled": False}
-        return Trainer(parse_config(made, "test"), progress=False, say=lambda _: None)
+        return Trainer(parse_config(made, "test"), progress=False, log=lambda _: None)
 
     trainer = student("first")
     pairs, reflow = trainer._teach, trainer._reflow

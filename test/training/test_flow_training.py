@@ -1,4 +1,4 @@
-"""Flow in training: the same as on a robot for the same rows, kept on disk, moved with the pictures."""
+"""Flow in training: the same as on a robot for the same rows, kept on disk, moved with the images."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from vgil_ros.episodes import EpisodeWriter
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.policies import PolicyError
 from vgil_ros.policies.flow_act import FlowActPolicy
+from vgil_ros.policies.inference.runtime import InferenceRuntime
 from vgil_ros.policies.optical_flow import FlowField, FlowSettings
-from vgil_ros.policies.runtime import InferenceRuntime
-from vgil_ros.training.augmentation import Augmentation, AugmentationConfig
+from vgil_ros.training.build import load_data, make_policy
 from vgil_ros.training.config import load_config, parse_config
-from vgil_ros.training.dataset import EpisodeDataset, SampleSpec
-from vgil_ros.training.dataset_scan import scan_folder
+from vgil_ros.training.data.augmentation import Augmentation, AugmentationConfig
+from vgil_ros.training.data.dataset import EpisodeDataset, SampleSpec
+from vgil_ros.training.data.flow_cache import flow_dir, make_flow_cache
+from vgil_ros.training.data.scan import scan_folder
 from vgil_ros.training.errors import TrainingError
-from vgil_ros.training.flow_cache import flow_dir, make_flow_cache
 from vgil_ros.training.trainer import Trainer
-from vgil_ros.training.trainer_setup import load_data, make_policy
 
 CAMERAS = ("cam_b", "cam_a")
 PERIOD = made_episodes.PERIOD_NS
@@ -48,20 +48,20 @@ def gaps(tmp_path: Path) -> Path:
 
 def test_run_time_flow_is_training_time_flow(gaps: Path, tree: Callable[..., dict]) -> None:
     """A robot that sees the recorded rows, by their stamps, computes the very flow that training was shown, whether
-    from the pictures or from the cache, and gives the same chunk."""
+    from the images or from the cache, and gives the same chunk."""
     config = parse_config(tree(gaps, **{f"policy__{key}": value for key, value in FLOW.items()}), "test")
     data = load_data(config, print)
     policy = make_policy(config, data, print).eval()
     assert isinstance(policy, FlowActPolicy)
     runtime = InferenceRuntime(policy)
-    facts = scan_folder(gaps)
-    spec = SampleSpec(CAMERAS, 4, past_ticks=policy.config.past_ticks)
+    stats = scan_folder(gaps)
+    spec = SampleSpec(CAMERAS, 4, obs_offsets=policy.config.obs_offsets)
     field = FlowField(policy.config.optical_flow)
-    cache = make_flow_cache(facts, CAMERAS, spec.past_ticks, field, limit=1 << 30)
-    sets = [EpisodeDataset(facts, spec), EpisodeDataset(facts, spec, None, cache)]
+    cache = make_flow_cache(stats, CAMERAS, spec.obs_offsets, field, limit=1 << 30)
+    sets = [EpisodeDataset(stats, spec), EpisodeDataset(stats, spec, None, cache)]
     unknown = []
-    for number, one in enumerate(facts):
-        history: History[dict] = History(policy.config.past_ticks, PERIOD)  # an episode begins: nothing is known
+    for number, one in enumerate(stats):
+        history: History[dict] = History(policy.config.obs_offsets, PERIOD)  # an episode begins: nothing is known
         with EpisodeReader(one.path) as episode:
             for row, stamp in enumerate(episode.stamp_ns):
                 images = {name: episode.image(name, row) for name in CAMERAS}
@@ -76,13 +76,13 @@ def test_run_time_flow_is_training_time_flow(gaps: Path, tree: Callable[..., dic
                     "images": {n: i[None] for n, i in past["images"].items()},
                     "known": past["known"][None],
                 }
-                pictures = [torch.from_numpy(images[name])[None] for name in CAMERAS]
-                flows = policy.flows(batched, pictures)
+                frames = [torch.from_numpy(images[name])[None] for name in CAMERAS]
+                flows = policy.flows(batched, frames)
                 unknown.append(not past["known"][0])
                 assert all(bool(flow.any()) == past["known"][0] for flow in flows)
                 for dataset in sets:
                     sample = dataset[int(dataset.rows_of(number)[row])]
-                    for flow, trained in zip(flows, policy.flows(sample, pictures), strict=True):
+                    for flow, trained in zip(flows, policy.flows(sample, frames), strict=True):
                         assert torch.equal(flow, trained)
                     with torch.no_grad():
                         np.testing.assert_allclose(policy.predict_chunk(sample)[0].numpy(), chunk, atol=1e-5)
@@ -91,15 +91,15 @@ def test_run_time_flow_is_training_time_flow(gaps: Path, tree: Callable[..., dic
 
 
 def test_flow_is_computed_once_and_anew_where_something_changed(gaps: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    facts = scan_folder(gaps)
+    stats = scan_folder(gaps)
     calls: list[int] = []
     forward = FlowField.forward
     monkeypatch.setattr(FlowField, "forward", lambda self, a, b: calls.append(len(a)) or forward(self, a, b))
 
-    def pairs(past_ticks: tuple[int, ...] = (1,), cameras: tuple[str, ...] = CAMERAS, **settings: float) -> int:
+    def pairs(obs_offsets: tuple[int, ...] = (1,), cameras: tuple[str, ...] = CAMERAS, **settings: float) -> int:
         calls.clear()
         field = FlowField(FlowSettings.model_validate(settings))
-        assert make_flow_cache(scan_folder(gaps), cameras, past_ticks, field, limit=1 << 30) is not None
+        assert make_flow_cache(scan_folder(gaps), cameras, obs_offsets, field, limit=1 << 30) is not None
         return sum(calls)
 
     assert pairs() == 2 * (11 + 7)
@@ -107,7 +107,7 @@ def test_flow_is_computed_once_and_anew_where_something_changed(gaps: Path, monk
     assert pairs(cameras=("cam_a",)) == 0
     assert pairs((2,)) == 2 * (10 + 5)
     assert pairs(max_flow=10.0) == 2 * (11 + 7)
-    changed = facts[0].path
+    changed = stats[0].path
     data = changed.read_bytes()
     changed.unlink()
     changed.write_bytes(data)
@@ -118,15 +118,15 @@ def test_flow_is_computed_once_and_anew_where_something_changed(gaps: Path, monk
 def test_without_room_nothing_is_kept_and_it_is_said(gaps: Path) -> None:
     said: list[str] = []
     field = FlowField(FlowSettings())
-    assert make_flow_cache(scan_folder(gaps), CAMERAS, (1,), field, limit=1000, say=said.append) is None
+    assert make_flow_cache(scan_folder(gaps), CAMERAS, (1,), field, limit=1000, log=said.append) is None
     assert "computed in every step" in said[0]
     assert not flow_dir().exists() or not list(flow_dir().iterdir())
 
 
 @pytest.mark.parametrize("crop", [1.0, 0.9])
 @pytest.mark.parametrize("side", [-1.0, 1.0])
-def test_kept_flow_is_augmented_as_its_pictures_are(crop: float, side: float) -> None:
-    """Flow of changed pictures, and changed flow of pictures as they were: the same up to the search's own error."""
+def test_kept_flow_is_augmented_as_its_images_are(crop: float, side: float) -> None:
+    """Flow of changed images, and changed flow of images as they were: the same up to the search's own error."""
     config = AugmentationConfig(crop=crop, rotation_deg=20, brightness=0.2, contrast=0.2, saturation=0.2)
     augment = Augmentation(config, 0)
     random = np.random.default_rng(0)
@@ -172,7 +172,7 @@ def test_the_configurations_are_valid(name: str, episodes: Path, tmp_path: Path)
     values = {"data.folders": [str(episodes)], "out": str(tmp_path / "run")}
     data = load_data(load_config(name, ["data.flow_cache_gib=0", "data.decoded_gib=0"], values), print)
     assert data.policy.type == "flow_act"
-    assert data.policy.past_ticks == (5,), "0.1 s at 50 Hz"
+    assert data.policy.obs_offsets == (5,), "0.1 s at 50 Hz"
 
 
 def test_an_unknown_rate_asks_for_ticks(tree: Callable[..., dict]) -> None:

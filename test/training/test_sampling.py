@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vgil_ros.training.augmentation import Augmentation, AugmentationConfig
-from vgil_ros.training.sampling import ProcessBatches, Sampling, split_episodes
+from vgil_ros.training.data.augmentation import Augmentation, AugmentationConfig
+from vgil_ros.training.data.sampling import ProcessBatches, Sampling, split_episodes
 
 
 @settings(max_examples=30, deadline=None)
@@ -58,12 +58,12 @@ def test_split_is_by_episode_and_empties_no_folder(folders: list[int], fraction:
 
 
 def _batch(count: int = 6) -> dict:
-    pictures = torch.randint(0, 256, (count, 48, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    images = torch.randint(0, 256, (count, 48, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     past = torch.randint(0, 256, (count, 2, 48, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
     known = torch.ones(count, 2, dtype=torch.bool)
     return {
         "qpos": torch.zeros(count, 2),
-        "images": {"a": pictures, "b": pictures},
+        "images": {"a": images, "b": images},
         "past": {"qpos": torch.zeros(count, 2, 2), "images": {"a": past}, "known": known},
     }
 
@@ -101,19 +101,19 @@ def test_nothing_asked_changes_nothing() -> None:
 def test_rotation_keeps_proportions() -> None:
     """By 90 degrees, a mark right of the middle comes above or below it, as many pixels away."""
     config = AugmentationConfig(crop=1, rotation_deg=90, brightness=0, contrast=0, saturation=0)
-    picture = torch.zeros(1, 41, 81, 3, dtype=torch.uint8)
-    picture[0, 20, 50] = 255
+    image = torch.zeros(1, 41, 81, 3, dtype=torch.uint8)
+    image[0, 20, 50] = 255
     draws = torch.zeros(1, 6)
     draws[0, 2] = 1.0
-    out = Augmentation(config, 0).change(picture, draws)[0, ..., 0]
+    out = Augmentation(config, 0).change(image, draws)[0, ..., 0]
     assert out.argmax().item() in (10 * 81 + 40, 30 * 81 + 40)
 
 
 def test_crop_moves_and_magnifies() -> None:
     config = AugmentationConfig(crop=0.5, rotation_deg=0, brightness=0, contrast=0, saturation=0)
-    picture = torch.arange(64, dtype=torch.uint8).view(1, 1, 64, 1).expand(1, 48, 64, 3)
+    image = torch.arange(64, dtype=torch.uint8).view(1, 1, 64, 1).expand(1, 48, 64, 3)
     draws = torch.zeros(1, 6)
     draws[0, 0] = 1.0  # the right half
-    out = Augmentation(config, 0).change(picture, draws)[0, 24, :, 0]
+    out = Augmentation(config, 0).change(image, draws)[0, 24, :, 0]
     assert 31 <= out[0] <= 33
     assert out[-1] == 63

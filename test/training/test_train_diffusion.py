@@ -19,17 +19,17 @@ SMALL = {
 
 def test_the_running_mean_is_saved_and_plays(tree, episodes: Path) -> None:
     values = tree(episodes, policy=dict(SMALL), ema__enabled=True, precision="bf16")
-    trainer = Trainer(parse_config(values, "test"), progress=False, say=lambda _: None)
+    trainer = Trainer(parse_config(values, "test"), progress=False, log=lambda _: None)
     result = trainer.run()
     saved = load_policy(Path(values["out"]) / "last")
     assert isinstance(saved, DiffusionPolicy)
     assert result.loss is not None
-    assert trainer.learner.ema is not None
-    mean, trained = trainer.learner.ema.policy.state_dict(), trainer.policy.state_dict()
+    assert trainer.train_step.ema is not None
+    mean, trained = trainer.train_step.ema.policy.state_dict(), trainer.policy.state_dict()
     for key, value in saved.state_dict().items():
         assert torch.equal(value, mean[key]), key
     assert any(not torch.equal(mean[key], trained[key]) for key in mean)
-    assert (saved.config.chunk_size, saved.config.past_ticks) == (6, (2, 1))
+    assert (saved.config.chunk_size, saved.config.obs_offsets) == (6, (2, 1))
     batch = trainer.data.train.batch([0, 5])
     assert batch["past"]["action"].shape == (2, 2, saved.config.action_dim)
     with torch.no_grad():

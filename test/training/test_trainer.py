@@ -18,12 +18,12 @@ import yaml
 
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.policies import load_policy
+from vgil_ros.training.build import rate_factor
 from vgil_ros.training.config import ScheduleConfig, parse_config
-from vgil_ros.training.dataset import EpisodeDataset, SampleSpec
-from vgil_ros.training.dataset_facts import read_facts
-from vgil_ros.training.logging_jsonl import JsonLines, read_log
+from vgil_ros.training.data.dataset import EpisodeDataset, SampleSpec
+from vgil_ros.training.data.episode_stats import read_episode_stats
+from vgil_ros.training.run_log import JsonLines, read_log
 from vgil_ros.training.trainer import Trainer
-from vgil_ros.training.trainer_setup import rate_factor
 
 GOLDEN = Path(__file__).parents[1] / "episodes" / "golden"
 LAYOUTS = sorted(path.stem for path in GOLDEN.glob("*.hdf5"))
@@ -40,7 +40,7 @@ PLAIN = {"policy__dropout": 0.0, "policy__cvae_layers": 0}  # nothing random wit
 
 
 def _run(tree: dict, **more) -> list[dict]:
-    Trainer(parse_config(tree, "test"), progress=False, say=lambda _: None, **more).run()
+    Trainer(parse_config(tree, "test"), progress=False, log=lambda _: None, **more).run()
     return read_log(Path(tree["out"]) / "log.jsonl")
 
 
@@ -100,18 +100,18 @@ def test_two_processes_give_the_loss_of_one(tree, episodes: Path, tmp_path: Path
 def test_every_layout_trains(layout: str, tree, tmp_path: Path) -> None:
     log = _run(tree(GOLDEN / f"{layout}.hdf5", steps=2))
     assert list(_curve(log)) == [1, 2]
-    facts = read_facts(GOLDEN / f"{layout}.hdf5")
+    stats = read_episode_stats(GOLDEN / f"{layout}.hdf5")
     policy = load_policy(tmp_path / "run" / "last")
-    assert policy.config.camera_names == tuple(facts.cameras)
+    assert policy.config.camera_names == tuple(stats.cameras)
     assert policy.config.fingerprint is not None
-    with EpisodeReader(facts.path) as episode:
-        images = {name: episode.image(name, 0)[None] for name in facts.cameras}
+    with EpisodeReader(stats.path) as episode:
+        images = {name: episode.image(name, 0)[None] for name in stats.cameras}
         chunk = policy.predict_chunk({"qpos": episode.qpos[:1].astype(np.float32), "images": images})
-    assert chunk.shape == (1, 4, len(facts.action.mean))
+    assert chunk.shape == (1, 4, len(stats.action.mean))
 
 
 def test_a_golden_episode_is_learnt_by_heart(tree, tmp_path: Path) -> None:
-    """From the pictures alone would be harder; the L1 is of the saved policy, in normalised units."""
+    """From the images alone would be harder; the L1 is of the saved policy, in normalised units."""
     path = GOLDEN / "aloha.hdf5"
     changes = {
         "steps": 400,
@@ -123,7 +123,7 @@ def test_a_golden_episode_is_learnt_by_heart(tree, tmp_path: Path) -> None:
     }
     _run(tree(path, augmentation__enabled=False, ema__decay=0.9, data__cameras=["cam_high"], **changes))
     policy = load_policy(tmp_path / "run" / "last")
-    batch = EpisodeDataset([read_facts(path)], SampleSpec(("cam_high",), 4)).batch(range(6))
+    batch = EpisodeDataset([read_episode_stats(path)], SampleSpec(("cam_high",), 4)).batch(range(6))
     with torch.no_grad():
         found = policy.normalizer.action(policy.predict_chunk(batch))
     wrong = (found - policy.normalizer.action(batch["action"])).abs()[~batch["is_pad"]].mean()

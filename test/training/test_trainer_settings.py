@@ -17,26 +17,25 @@ from torch import nn
 
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.policies import load_policy
-from vgil_ros.training import dataset_handles
+from vgil_ros.training.build import load_data
 from vgil_ros.training.config import parse_config
-from vgil_ros.training.dataset_handles import Handles
-from vgil_ros.training.dataset_scan import scan_folder
-from vgil_ros.training.ema import Ema
+from vgil_ros.training.data import image_cache as dataset_handles
+from vgil_ros.training.data.image_cache import EpisodeFileCache
+from vgil_ros.training.data.scan import scan_folder
 from vgil_ros.training.errors import TrainingError
-from vgil_ros.training.logging_curves import draw_curves
-from vgil_ros.training.logging_jsonl import read_log
+from vgil_ros.training.optimization import Ema
+from vgil_ros.training.run_log import draw_curves, read_log
 from vgil_ros.training.trainer import Trainer
-from vgil_ros.training.trainer_setup import load_data
 
 Tree = Callable[..., dict]
 
 
 def _trainer(tree: dict, *, progress: bool = False) -> Trainer:
-    return Trainer(parse_config(tree, "test"), progress=progress, say=lambda _: None)
+    return Trainer(parse_config(tree, "test"), progress=progress, log=lambda _: None)
 
 
 @pytest.mark.parametrize("enabled", [True, False])
-def test_pictures_are_changed_in_training_alone(tree: Tree, episodes: Path, enabled: bool) -> None:
+def test_images_are_changed_in_training_alone(tree: Tree, episodes: Path, enabled: bool) -> None:
     trainer = _trainer(tree(episodes, steps=1, augmentation__enabled=enabled, ema__enabled=False))
     seen: list[tuple[bool, dict[str, Any]]] = []
     loss = trainer.policy.compute_loss
@@ -121,15 +120,15 @@ def test_each_file_is_opened_once_and_no_more_than_allowed(episodes: Path, monke
 
     monkeypatch.setattr(dataset_handles, "EpisodeReader", Counted)
     monkeypatch.setattr(dataset_handles.resource, "getrlimit", lambda _: (0, 0))
-    handles = Handles([one.path for one in scan_folder(episodes)] * 4, base=False)
+    files = EpisodeFileCache([one.path for one in scan_folder(episodes)] * 4, base=False)
     for number in [*range(8), *range(8)]:
-        handles.get(number)
+        files.get(number)
     assert len(opened) == 8
-    handles.get(8)
+    files.get(8)
     assert [bool(one.file) for one in opened] == [False] + [True] * 8, "the one that was not used for longest"
-    handles.get(0)
+    files.get(0)
     assert len(opened) == 10
-    handles.close()
+    files.close()
     assert not any(bool(one.file) for one in opened)
 
 
@@ -182,8 +181,8 @@ def test_curves_show_every_kind_of_record(tmp_path: Path) -> None:
     colours = []
     for records in ([], train, train + more[:1], train + more):
         assert draw_curves(records, tmp_path / "curves.png")
-        picture = cv2.imread(str(tmp_path / "curves.png")).reshape(-1, 3).astype(int)
-        colours.append(int((np.ptp(picture, axis=1) > 40).sum()))  # coloured pixels: lines and dots
+        image = cv2.imread(str(tmp_path / "curves.png")).reshape(-1, 3).astype(int)
+        colours.append(int((np.ptp(image, axis=1) > 40).sum()))  # coloured pixels: lines and dots
     assert colours[0] == 0
     assert colours == sorted(set(colours)), "each record adds something to see"
     assert not list(tmp_path.glob("*.part*"))

@@ -22,14 +22,14 @@ def evaluate(
     seed: Annotated[int, typer.Option(min=0, help="seed of the first scene; the next ones follow")] = 0,
     execution: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="temporal_ensemble, open_loop, async or real_time; the policy node's usual one if left out"),
+        typer.Option(help="temporal_ensemble, open_loop, async or rtc; the policy node's usual one if left out"),
     ] = None,
     over_ros: Annotated[bool, typer.Option("--over-ros", help="through the real nodes instead")] = False,
     robot: Annotated[Optional[str], typer.Option(help="a contract; the task's usual robot if left out")] = None,  # noqa: UP045
     latency_ms: Annotated[
         float, typer.Option(min=0, help="simulated time of an inference; over ROS it takes what it takes")
     ] = 20.0,
-    query_every: Annotated[Optional[int], typer.Option(min=1, help="ticks between questions")] = None,  # noqa: UP045
+    inference_period: Annotated[Optional[int], typer.Option(min=1, help="ticks between requests")] = None,  # noqa: UP045
     ensemble_coefficient: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(help="temporal_ensemble: above 0 the oldest prediction weighs most, below 0 the newest"),
@@ -37,27 +37,27 @@ def evaluate(
     episode_len: Annotated[Optional[int], typer.Option(min=1, help="ticks; the task's usual if left out")] = None,  # noqa: UP045
     device: Annotated[str, typer.Option(help="where the policy runs")] = "cpu",
     workers: Annotated[int, typer.Option(min=1, help="processes; the result does not depend on it")] = 1,
-    pictures_of_seed: Annotated[
+    swap_images_from_seed: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(min=0, help="show it the pictures of this scene instead: one that needs its cameras fails"),
+        typer.Option(min=0, help="show it the images of this scene instead: one that needs its cameras fails"),
     ] = None,
-    videos: Annotated[Optional[Path], typer.Option(help="folder for films and a contact sheet")] = None,  # noqa: UP045
+    videos: Annotated[Optional[Path], typer.Option(help="folder for videos and a thumbnail sheet")] = None,  # noqa: UP045
     json: JsonFile = None,
 ) -> None:
     """Run a checkpoint on the simulated robot and say how often it succeeds, how fast and how smoothly."""
-    from vgil_ros.training import evaluation  # torch and MuJoCo: only this command needs both
+    from vgil_ros.evaluation import evaluate as evaluation  # torch and MuJoCo: only this command needs both
 
-    plan = evaluation.Plan(
+    plan = evaluation.EvaluationPlan(
         task,
         robot,
         episodes,
         seed,
         execution,
-        query_every,
+        inference_period,
         latency_ms,
         episode_len=episode_len,
         device=device,
-        pictures_of_seed=pictures_of_seed,
+        swap_images_from_seed=swap_images_from_seed,
         ensemble_coefficient=ensemble_coefficient,
     )
     if over_ros and workers > 1:
@@ -71,35 +71,35 @@ def evaluate(
             bar.set_postfix_str(f"{sum(done)} of {len(done)} succeeded")
 
         if over_ros:
-            from vgil_ros.cli.eval_over_ros import evaluate_over_ros
+            from vgil_ros.nodes.evaluation_client import evaluate_over_ros
 
             report = evaluate_over_ros(plan, checkpoint, videos=videos, progress=progress)
         else:
             report = evaluation.evaluate(plan, checkpoint, videos=videos, workers=workers, progress=progress)
     report = {"checkpoint": str(checkpoint), "over_ros": over_ros} | report
-    typer.echo(words(report))
+    typer.echo(summary(report))
     if videos is not None:
-        typer.echo(f"films and contact sheet: {videos}")
+        typer.echo(f"videos and thumbnail sheet: {videos}")
     write_json(json, report)
 
 
-def words(report: dict[str, Any]) -> str:
+def summary(report: dict[str, Any]) -> str:
     """The report as a few lines."""
     low, high = report["success_interval_95"]
-    steps, jumps, machine = report["steps_to_success"], report["jumps"], report["machine"]
-    interventions = ", ".join(f"{name} {count}" for name, count in report["interventions"].items()) or "none"
-    other = report["pictures_of_seed"]
+    steps, smoothness, machine = report["steps_to_success"], report["smoothness"], report["machine"]
+    safety_events = ", ".join(f"{name} {count}" for name, count in report["safety_events"].items()) or "none"
+    other = report["swap_images_from_seed"]
     lines = [
         f"success           {report['successes']} of {report['episodes']} ({report['success_rate']:.0%},"
         f" 95 % interval {low:.0%} to {high:.0%})",
-        *([] if other is None else [f"pictures          those of scene {other}"]),
+        *([] if other is None else [f"images            those of scene {other}"]),
         f"average return    {report['average_return']:.1f}",
         "reward reached    " + ", ".join(f">= {r}: {n}" for r, n in report["highest_reward_at_least"].items()),
         f"steps to success  median {_number(steps['median'])}, slowest {_number(steps['slowest'])}",
         f"latency [ms]      {_pair(machine['inference_ms'])} measured;"
         f" an observation was {_pair(report['observation_age_ms'])} old when its chunk came",
-        f"jumps             p99 {_number(jumps['p99'])}, largest {_number(jumps['max'])}",
-        f"interventions     {interventions}",
+        f"smoothness        p99 {_number(smoothness['p99'])}, largest {_number(smoothness['max'])}",
+        f"safety events     {safety_events}",
     ]
     return "\n".join(lines)
 
@@ -108,5 +108,5 @@ def _number(value: float | None) -> str:
     return "none" if value is None else f"{value:.4g}"
 
 
-def _pair(found: dict[str, float | None]) -> str:
-    return f"p50 {_number(found['p50'])}, p99 {_number(found['p99'])}"
+def _pair(percentiles: dict[str, float | None]) -> str:
+    return f"p50 {_number(percentiles['p50'])}, p99 {_number(percentiles['p99'])}"

@@ -80,13 +80,13 @@ def parse_arguments(arguments: list[str]) -> dict[str, str]:
     Raises:
         VgilError: for one that is not `key:=value`.
     """
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for argument in arguments:
         key, sign, text = argument.partition(":=")
         if not sign or not key:
             raise VgilError(f"launch argument '{argument}' was not understood; allowed: key:=value")
-        found[key] = text
-    return found
+        values[key] = text
+    return values
 
 
 def describe(path: Path, declared: list[Any]) -> str:

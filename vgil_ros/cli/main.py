@@ -8,13 +8,15 @@ from typing import Annotated
 import typer
 
 from vgil_ros import __version__
-from vgil_ros.cli import checkpoint, demo, episodes
+from vgil_ros.cli.checkpoint import commands as checkpoint
+from vgil_ros.cli.demo import demo
+from vgil_ros.cli.demo.train_demo import train_demo
+from vgil_ros.cli.episodes import commands as episodes
+from vgil_ros.cli.episodes.generate import generate
+from vgil_ros.cli.episodes.replay import replay
 from vgil_ros.cli.eval import evaluate
-from vgil_ros.cli.generate import generate
 from vgil_ros.cli.launch import launch
-from vgil_ros.cli.replay import replay
 from vgil_ros.cli.train import train
-from vgil_ros.cli.train_demo import train_demo
 from vgil_ros.core.errors import VgilError
 
 app = typer.Typer(

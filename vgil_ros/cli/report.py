@@ -1,4 +1,4 @@
-"""What every command that reports has in common: `--json FILE`."""
+"""The option `--json FILE` of every command that reports."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def train(
         settings = _resumed(resume, config or policy, given, overrides or [])
     else:
         settings = _fresh(config or policy or ("flow_matching" if teacher else None), given, overrides or [])
-    trainer = Trainer(settings, resume=resume is not None, evaluate=_rollouts(settings), say=typer.echo)
+    trainer = Trainer(settings, resume=resume is not None, evaluate=_rollouts(settings), log=typer.echo)
     try:
         result = trainer.run()
     finally:
@@ -109,9 +109,9 @@ def _rollouts(settings: TrainConfig) -> Evaluate | None:
     wanted = settings.evaluation
     if wanted.task is None:
         return None
-    from vgil_ros.training.evaluation import Plan, evaluate
+    from vgil_ros.evaluation.evaluate import EvaluationPlan, evaluate
 
-    plan = Plan(task=wanted.task, episodes=wanted.episodes, seed=wanted.seed, device=settings.device)
+    plan = EvaluationPlan(task=wanted.task, episodes=wanted.episodes, seed=wanted.seed, device=settings.device)
 
     def run(checkpoint: Path) -> Mapping[str, float]:
         report = evaluate(plan, checkpoint)

@@ -12,6 +12,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from vgil_ros.core.config import describe, parse_yaml
 from vgil_ros.core.contract_rules import (
     Count,
     Floats,
@@ -20,34 +21,33 @@ from vgil_ros.core.contract_rules import (
     Range,
     TopicName,
     Vector3,
-    no_doubles,
+    no_duplicates,
     no_shared_topics,
     two_values,
 )
-from vgil_ros.core.contract_text import describe, parse_yaml
 from vgil_ros.core.errors import ContractError
 
 
-class Model(BaseModel):
+class StrictModel(BaseModel):
     """Frozen, and strict about what it is given."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class TopicRef(Model):
+class TopicRef(StrictModel):
     """A topic whose message type is fixed by its place in the contract."""
 
     topic: TopicName
 
 
-class CommandTopic(Model):
+class CommandTopic(StrictModel):
     """Where an arm takes its commands, and as which message."""
 
     topic: TopicName
     type: Literal["joint_state", "float64_multi_array", "joint_trajectory", "interbotix_group"]
 
 
-class Limits(Model):
+class Limits(StrictModel):
     """Limits of an arm's joints, in the order of `joints`: rad, rad/s, rad/s^2 (metres for sliding joints)."""
 
     lower: Floats
@@ -67,7 +67,7 @@ class Limits(Model):
         return self
 
 
-class GripperFeedback(Model):
+class GripperFeedback(StrictModel):
     """A joint that measures the gripper better than the commanded one (Interbotix: the finger's travel)."""
 
     joint: str
@@ -79,7 +79,7 @@ class GripperFeedback(Model):
         return two_values(value)
 
 
-class Gripper(Model):
+class Gripper(StrictModel):
     """The gripper's joint and its ranges (closed, open); qpos and action hold it as 0..1 (closed..open)."""
 
     joint: str
@@ -93,14 +93,14 @@ class Gripper(Model):
         return two_values(value)
 
 
-class Mount(Model):
+class Mount(StrictModel):
     """Where an arm's base stands in the fixed frame: metres, and roll-pitch-yaw in rad."""
 
     xyz: Vector3 = (0.0, 0.0, 0.0)
     rpy: Vector3 = (0.0, 0.0, 0.0)
 
 
-class Arm(Model):
+class Arm(StrictModel):
     """A puppet arm, the master that leads it, and how the puppet is commanded."""
 
     name: Name
@@ -122,7 +122,7 @@ class Arm(Model):
     @model_validator(mode="after")
     def _consistent(self) -> Arm:
         count = len(self.joints)
-        no_doubles("joints", self.joints)
+        no_duplicates("joints", self.joints)
         vectors = {f"limits.{k}": getattr(self.limits, k) for k in ("lower", "upper", "velocity", "acceleration")}
         for key, values in {**vectors, "home": self.home}.items():
             if values is not None and len(values) != count:
@@ -154,8 +154,8 @@ class Arm(Model):
             )
 
 
-class Camera(Model):
-    """A camera's topic, picture size in pixels, and how far from a tick its frame may be."""
+class Camera(StrictModel):
+    """A camera's topic, image size in pixels, and how far from a tick its frame may be."""
 
     name: Name
     topic: TopicName
@@ -166,14 +166,14 @@ class Camera(Model):
     tolerance_ms: Number | None = Field(default=None, gt=0)
 
 
-class BaseLimits(Model):
+class BaseLimits(StrictModel):
     """Largest speed of the base: m/s and rad/s."""
 
     linear: Number = Field(gt=0)
     angular: Number = Field(gt=0)
 
 
-class Base(Model):
+class Base(StrictModel):
     """A mobile base: measured by nav_msgs/Odometry, commanded by geometry_msgs/Twist."""
 
     odom: TopicRef
@@ -182,7 +182,7 @@ class Base(Model):
     latency_ms: Number = Field(default=0.0, ge=0, le=5000)
 
 
-class Sync(Model):
+class Sync(StrictModel):
     """How streams are brought to a tick, and what happens where one is missing (see `core.sync`)."""
 
     method: str = "clock"
@@ -193,7 +193,7 @@ class Sync(Model):
     frozen_ms: Number = Field(default=200.0, gt=0)
 
 
-class Joystick(Model):
+class Joystick(StrictModel):
     """sensor_msgs/Joy buttons (by index) that work the recorder."""
 
     topic: TopicName = "/joy"
@@ -202,13 +202,13 @@ class Joystick(Model):
     redo: Count | None = Field(default=None, ge=0)
 
 
-class EndMarker(Model):
+class EndMarker(StrictModel):
     """An extra last dimension: 0, and 1 on the `rows` last rows (VGIL's single-arm data)."""
 
     rows: Count = Field(default=5, ge=1)
 
 
-class Contract(Model):
+class Contract(StrictModel):
     """A whole robot. Arms, cameras and joints keep the order of the file: it is the order in qpos and action."""
 
     name: Name
@@ -227,8 +227,8 @@ class Contract(Model):
 
     @model_validator(mode="after")
     def _consistent(self) -> Contract:
-        no_doubles("arms", [arm.name for arm in self.arms])
-        no_doubles("cameras", [camera.name for camera in self.cameras])
+        no_duplicates("arms", [arm.name for arm in self.arms])
+        no_duplicates("cameras", [camera.name for camera in self.cameras])
         if self.base and "base" in [camera.name for camera in self.cameras]:
             raise ValueError("cameras: found the name 'base', which the base's stream has; allowed: any other")
         no_shared_topics(self._topics())

@@ -28,11 +28,11 @@ def two_values(value: Range) -> Range:
     return value
 
 
-def no_doubles(what: str, names: Sequence[str]) -> None:
+def no_duplicates(what: str, names: Sequence[str]) -> None:
     """Raise a ValueError that lists the names which stand there more than once."""
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if doubled:
-        raise ValueError(f"{what}: {doubled} stands there more than once; allowed: each name once")
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    if duplicates:
+        raise ValueError(f"{what}: {duplicates} stands there more than once; allowed: each name once")
 
 
 def no_shared_topics(topics: Iterable[tuple[str, str]]) -> None:

@@ -1,4 +1,4 @@
-"""One picture as it came from a camera: its bytes are owned once and only ever looked at."""
+"""One image as it came from a camera: its bytes are owned once and only ever looked at."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ DEPTH_ENCODINGS = ("16UC1", "mono16", "32FC1")
 
 
 class FrameError(VgilError):
-    """A picture whose size, encoding or length is not what it must be."""
+    """An image whose size, encoding or length is not what it must be."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """A picture in the encoding of its message.
+    """An image in the encoding of its message.
 
     Attributes:
         height, width: pixels.
@@ -46,7 +46,7 @@ class Frame:
     data: memoryview
 
     def check(self, height: int, width: int, allowed: tuple[str, ...]) -> None:
-        """Hold the picture against the contract.
+        """Hold the image against the contract.
 
         Raises:
             FrameError: for another encoding or size, or too few bytes.
@@ -54,7 +54,7 @@ class Frame:
         if self.encoding not in allowed:
             raise FrameError(f"encoding is '{self.encoding}'; allowed: {list(allowed)}")
         if (self.height, self.width) != (height, width):
-            raise FrameError(f"picture is {self.height}x{self.width}; the contract says {height}x{width}")
+            raise FrameError(f"image is {self.height}x{self.width}; the contract says {height}x{width}")
         if self.encoding != "jpeg":
             size, channels = RAW_ENCODINGS[self.encoding]
             if self.step < self.width * size * channels or len(self.data) < self.step * self.height:
@@ -63,7 +63,7 @@ class Frame:
                 )
 
     def array(self) -> np.ndarray:
-        """Return a raw picture, read-only: (H, W, C) or, of one channel, (H, W) uint8; (H, W) uint16 or float32.
+        """Return a raw image, read-only: (H, W, C) or, of one channel, (H, W) uint8; (H, W) uint16 or float32.
 
         A view where it can be one. Two- and four-byte pixels are taken as little-endian, as every driver sends them.
         """
@@ -80,7 +80,7 @@ class Frame:
     def fingerprint(self) -> int:
         """A checksum of the content that tells a frozen camera from a living one.
 
-        Raw pictures are read on every eighth row: a living sensor's noise shows on any of them.
+        Raw images are read on every eighth row: a living sensor's noise shows on any of them.
         """
         if self.encoding == "jpeg":
             return zlib.crc32(self.data)

@@ -1,4 +1,4 @@
-"""What was observed some ticks ago: found by stamp, never by the count of calls.
+"""Past observations, looked up by stamp and never by the count of calls.
 
 A late, doubled or missing tick makes the tick before last another distance away; what is asked for is a distance in
 time. Where nothing was observed near that time, the answer is None, never some other observation.
@@ -13,20 +13,20 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 Item = TypeVar("Item")
-SLACK_TICKS = 4  # that a question may be older than the newest observation
+SLACK_TICKS = 4  # that a request may be older than the newest observation
 
 
 class History(Generic[Item]):
     """The observations of the last ticks.
 
     Args:
-        past_ticks: the distances that will be asked for, oldest first; empty keeps nothing.
+        obs_offsets: the distances that will be asked for, oldest first; empty keeps nothing.
         period_ns: time from tick to tick.
     """
 
-    def __init__(self, past_ticks: Sequence[int], period_ns: int) -> None:
-        self.past_ticks, self.period_ns = tuple(past_ticks), period_ns
-        self._reach_ns = (max(self.past_ticks, default=0) + SLACK_TICKS + 1) * period_ns
+    def __init__(self, obs_offsets: Sequence[int], period_ns: int) -> None:
+        self.obs_offsets, self.period_ns = tuple(obs_offsets), period_ns
+        self._reach_ns = (max(self.obs_offsets, default=0) + SLACK_TICKS + 1) * period_ns
         self._stamps: list[int] = []
         self._items: list[Item] = []
 
@@ -36,7 +36,7 @@ class History(Generic[Item]):
 
     def push(self, stamp_ns: int, item: Item) -> None:
         """Keep an observation. One with a known stamp takes its place; a late one is put where it belongs."""
-        if not self.past_ticks:
+        if not self.obs_offsets:
             return
         place = bisect_left(self._stamps, stamp_ns)
         if place < len(self._stamps) and self._stamps[place] == stamp_ns:
@@ -48,9 +48,9 @@ class History(Generic[Item]):
         del self._stamps[:old], self._items[:old]
 
     def past(self, stamp_ns: int) -> tuple[Item | None, ...]:
-        """What was observed before `stamp_ns`, one for each of `past_ticks`, None where unknown."""
-        found = (nearest(self._stamps, stamp_ns, ticks, self.period_ns) for ticks in self.past_ticks)
-        return tuple(None if place is None else self._items[place] for place in found)
+        """What was observed before `stamp_ns`, one for each of `obs_offsets`, None where unknown."""
+        places = (nearest(self._stamps, stamp_ns, ticks, self.period_ns) for ticks in self.obs_offsets)
+        return tuple(None if place is None else self._items[place] for place in places)
 
     def reset(self) -> None:
         """Forget everything: a new episode begins."""
@@ -74,37 +74,37 @@ def nearest(stamps_ns: Sequence[int] | np.ndarray, stamp_ns: int, ticks: int, pe
 
 
 def past_rows(
-    row: int, past_ticks: Sequence[int], stamps_ns: np.ndarray | None, period_ns: int | None
+    row: int, obs_offsets: Sequence[int], stamps_ns: np.ndarray | None, period_ns: int | None
 ) -> tuple[int | None, ...]:
-    """Rows of a recorded episode that lie `past_ticks` before `row`, None where there is none.
+    """Rows of a recorded episode that lie `obs_offsets` before `row`, None where there is none.
 
     Args:
         stamps_ns: (T,) the rows' times; where a recording has none, or no rate, its rows are taken to be the ticks.
     """
     if stamps_ns is None or period_ns is None:
-        return tuple(row - ticks if ticks <= row else None for ticks in past_ticks)
+        return tuple(row - ticks if ticks <= row else None for ticks in obs_offsets)
     before, stamp = stamps_ns[:row], int(stamps_ns[row])
-    return tuple(nearest(before, stamp, ticks, period_ns) for ticks in past_ticks)
+    return tuple(nearest(before, stamp, ticks, period_ns) for ticks in obs_offsets)
 
 
-def with_past(observation: Mapping[str, Any], found: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
+def with_past(observation: Mapping[str, Any], earlier: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
     """Give an observation together with its past, under "past".
 
     Args:
         observation: {"qpos": (D,), "images": {camera: (H, W, 3)}, ...}, without batch axis.
-        found: what was observed before, as long as the policy's past_ticks (N); None where unknown.
+        earlier: what was observed before, as long as the policy's obs_offsets (N); None where unknown.
 
     Returns:
         The observation with "past": {"qpos": (N, D), "images": {camera: (N, H, W, 3)}, "known": (N,) bool}; what is
-        unknown is a copy of the present. With no `found`, the observation as it is.
+        unknown is a copy of the present. With no `earlier`, the observation as it is.
     """
-    if not found:
+    if not earlier:
         return dict(observation)
-    frames = [observation if one is None else one for one in found]
+    frames = [observation if one is None else one for one in earlier]
     past = {
         "qpos": np.stack([frame["qpos"] for frame in frames]),
         "images": {name: np.stack([frame["images"][name] for frame in frames]) for name in observation["images"]},
-        "known": np.array([one is not None for one in found]),
+        "known": np.array([one is not None for one in earlier]),
     }
     return {**observation, "past": past}
 

@@ -1,4 +1,4 @@
-"""Where each joint stands in qpos and action, and how messages become those numbers and back.
+"""Layout of qpos and action: the column of each joint, and messages to those numbers and back.
 
 Arms stand in the contract's order, joints in the arm's order, matched by name. A gripper's column is normalised to
 0..1 (closed..open): the state by the puppet's range, the action by the master's. An end marker, where the contract
@@ -69,9 +69,9 @@ class JointReader:
             missing = [joint for joint in dict.fromkeys(wanted[0] + wanted[1]) if joint not in names]
             if missing:
                 raise JointError(f"{self.stream}: joint {missing} is not in the message; found {list(names)}")
-            doubled = [joint for joint in dict.fromkeys(wanted[0] + wanted[1]) if names.count(joint) > 1]
-            if doubled:
-                raise JointError(f"{self.stream}: joint {doubled} is in the message more than once; allowed: once")
+            duplicates = [joint for joint in dict.fromkeys(wanted[0] + wanted[1]) if names.count(joint) > 1]
+            if duplicates:
+                raise JointError(f"{self.stream}: joint {duplicates} is in the message more than once; allowed: once")
             cached = (np.array([names.index(j) for j in wanted[0]]), np.array([names.index(j) for j in wanted[1]]))
             self._cache.clear()  # a driver keeps to one order; a strange one must not grow this
             self._cache[names] = cached

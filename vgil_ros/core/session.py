@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class State(str, Enum):
+class SessionState(str, Enum):
     """Where a session stands."""
 
     IDLE = "idle"
@@ -24,7 +24,7 @@ class State(str, Enum):
     DONE = "done"
 
 
-class Command(str, Enum):
+class SessionCommand(str, Enum):
     """What an operator can ask for."""
 
     START = "start"
@@ -82,7 +82,7 @@ class Session:
         self.pause_ns = pause_ns
         self.marker_rows = marker_rows
         self.save_on_quit = save_on_quit
-        self.state = State.IDLE
+        self.state = SessionState.IDLE
         self.saved = 0
         self.samples = 0
         self._end_at: int | None = None
@@ -90,30 +90,30 @@ class Session:
         self.quitting = False
         self._again = autostart
 
-    def command(self, command: Command, missing: Sequence[str] = ()) -> Reply:
+    def command(self, command: SessionCommand, missing: Sequence[str] = ()) -> Reply:
         """Take an operator's command; `missing` says in words which streams are not ready."""
-        if command is Command.TOGGLE:
-            command = Command.STOP if self.state is State.RECORDING else Command.START
+        if command is SessionCommand.TOGGLE:
+            command = SessionCommand.STOP if self.state is SessionState.RECORDING else SessionCommand.START
         return getattr(self, f"_{command.value}")(missing)
 
     def _start(self, missing: Sequence[str]) -> Reply:
-        if self.state not in (State.IDLE, State.PAUSE):
+        if self.state not in (SessionState.IDLE, SessionState.PAUSE):
             return Reply(False, f"not started: the session is {self.state.value}")
         if missing:
             return Reply(False, f"not started: {'; '.join(missing)}")
         return Reply(True, f"starting episode {self.saved + 1}", self._prepare())
 
     def _stop(self, missing: Sequence[str]) -> Reply:
-        if self.state is not State.RECORDING:
+        if self.state is not SessionState.RECORDING:
             return Reply(False, f"nothing to stop: the session is {self.state.value}")
         end = self.samples + (self.marker_rows + 1 if self.marker_rows else 0)
         self._end_at = end if self._end_at is None else min(end, self._end_at)
         return Reply(True, f"ending episode {self.saved + 1}", self._finish_if_full())
 
     def _discard(self, missing: Sequence[str]) -> Reply:
-        if self.state is not State.RECORDING:
+        if self.state is not SessionState.RECORDING:
             return Reply(False, f"nothing to discard: the session is {self.state.value}")
-        self.state, self._again = State.SAVING, False
+        self.state, self._again = SessionState.SAVING, False
         return Reply(True, "episode discarded", (Effect.DISCARD,))
 
     def _redo(self, missing: Sequence[str]) -> Reply:
@@ -123,34 +123,34 @@ class Session:
 
     def _quit(self, missing: Sequence[str]) -> Reply:
         self.quitting = True
-        if self.state is State.RECORDING and not self.save_on_quit:
-            self.state = State.SAVING
+        if self.state is SessionState.RECORDING and not self.save_on_quit:
+            self.state = SessionState.SAVING
             return Reply(True, "quitting, the episode is discarded", (Effect.DISCARD,))
-        if self.state is State.RECORDING:
+        if self.state is SessionState.RECORDING:
             return Reply(True, "quitting, the episode is saved first", self._stop(missing).effects)
-        if self.state is State.SAVING:
+        if self.state is SessionState.SAVING:
             return Reply(True, "quitting when the episode is saved")
         return Reply(True, "quitting", self._done())
 
     @property
     def beginning(self) -> bool:
         """Whether an episode is about to begin by itself, or waits for what it needs."""
-        return self.state in (State.PREPARING, State.WAITING, State.PAUSE)
+        return self.state in (SessionState.PREPARING, SessionState.WAITING, SessionState.PAUSE)
 
     def stand_down(self) -> None:
         """Nothing begins by itself any more, and what was about to begin does not."""
         self.autostart = self._again = False
         if self.beginning:
-            self.state = State.IDLE
+            self.state = SessionState.IDLE
 
     def advance(self, now_ns: int, missing: Sequence[str]) -> tuple[Effect, ...]:
         """Let time pass: begin by itself, end a pause, start once every stream is ready."""
-        if self.state is State.IDLE and self._again:
+        if self.state is SessionState.IDLE and self._again:
             return self._prepare()
-        if self.state is State.PAUSE and now_ns >= self._pause_until:
+        if self.state is SessionState.PAUSE and now_ns >= self._pause_until:
             return self._prepare()
-        if self.state is State.WAITING and not missing:
-            self.state, self.samples, self._end_at = State.RECORDING, 0, None
+        if self.state is SessionState.WAITING and not missing:
+            self.state, self.samples, self._end_at = SessionState.RECORDING, 0, None
             if self.episode_len:
                 self._end_at = self.episode_len + 1  # T actions take T+1 observations
             return (Effect.OPEN,)
@@ -158,8 +158,8 @@ class Session:
 
     def prepared(self) -> None:
         """The scene is reset."""
-        if self.state is State.PREPARING:
-            self.state = State.WAITING
+        if self.state is SessionState.PREPARING:
+            self.state = SessionState.WAITING
 
     def marker(self) -> float:
         """The end marker of the sample that comes next."""
@@ -174,9 +174,9 @@ class Session:
 
     def aborted(self) -> tuple[Effect, ...]:
         """The episode cannot go on; what was recorded is kept."""
-        if self.state is not State.RECORDING:
+        if self.state is not SessionState.RECORDING:
             return ()
-        self.state = State.SAVING
+        self.state = SessionState.SAVING
         return (Effect.SAVE,) if self.samples > 1 else (Effect.DISCARD,)
 
     def closed(self, now_ns: int, *, saved: bool) -> tuple[Effect, ...]:
@@ -185,30 +185,30 @@ class Session:
         if self.quitting or (self.num_episodes and self.saved >= self.num_episodes):
             return self._done()
         if self.autostart or self._again:
-            self.state, self._pause_until = State.PAUSE, now_ns + self.pause_ns
+            self.state, self._pause_until = SessionState.PAUSE, now_ns + self.pause_ns
             self._again = self.autostart
         else:
-            self.state = State.IDLE
+            self.state = SessionState.IDLE
         return ()
 
-    def words(self, now_ns: int) -> str:
+    def summary(self, now_ns: int) -> str:
         """Where the session stands, as one would say it."""
-        if self.state is State.RECORDING:
+        if self.state is SessionState.RECORDING:
             return f"episode {self.saved + 1}: {self.samples} ticks"
-        if self.state is State.PAUSE:
+        if self.state is SessionState.PAUSE:
             return f"reset the scene: next episode in {max(0, self._pause_until - now_ns) / 1e9:.0f} s"
         return f"{self.state.value}: {self.saved} episodes done"
 
     def _prepare(self) -> tuple[Effect, ...]:
-        self.state = State.PREPARING
+        self.state = SessionState.PREPARING
         return (Effect.RESET,)
 
     def _finish_if_full(self) -> tuple[Effect, ...]:
-        if self.state is State.RECORDING and self._end_at is not None and self.samples >= self._end_at:
-            self.state = State.SAVING
+        if self.state is SessionState.RECORDING and self._end_at is not None and self.samples >= self._end_at:
+            self.state = SessionState.SAVING
             return (Effect.SAVE,) if self.samples > 1 else (Effect.DISCARD,)
         return ()
 
     def _done(self) -> tuple[Effect, ...]:
-        self.state = State.DONE
+        self.state = SessionState.DONE
         return (Effect.FINISH,)

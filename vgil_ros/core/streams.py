@@ -43,7 +43,7 @@ class StreamSpec:
         topic: where it comes from.
         tolerance_ns: how far from a tick a sample may be.
         latency_ns: taken off each stamp.
-        frozen_ns: how long the same content may repeat under new stamps (pictures only).
+        frozen_ns: how long the same content may repeat under new stamps (images only).
     """
 
     name: str
@@ -66,22 +66,22 @@ def streams_of(contract: Contract, *, masters: bool = True) -> tuple[StreamSpec,
         masters: False leaves the masters out, as when a policy drives.
     """
     default = _ns(contract.sync.tolerance_ms)
-    found: list[StreamSpec] = []
+    streams: list[StreamSpec] = []
     for arm in contract.arms:
-        found.append(StreamSpec(f"{arm.name}/puppet", Kind.JOINTS, arm.puppet.topic, default))
+        streams.append(StreamSpec(f"{arm.name}/puppet", Kind.JOINTS, arm.puppet.topic, default))
         if masters and arm.master:
-            found.append(StreamSpec(f"{arm.name}/master", Kind.JOINTS, arm.master.topic, default))
+            streams.append(StreamSpec(f"{arm.name}/master", Kind.JOINTS, arm.master.topic, default))
     for camera in contract.cameras:
         tolerance = default if camera.tolerance_ms is None else _ns(camera.tolerance_ms)
         kind = Kind.DEPTH if camera.type == "depth" else Kind.IMAGE
         frozen = _ns(contract.sync.frozen_ms)
-        found.append(StreamSpec(camera.name, kind, camera.topic, tolerance, _ns(camera.latency_ms), frozen))
+        streams.append(StreamSpec(camera.name, kind, camera.topic, tolerance, _ns(camera.latency_ms), frozen))
     if contract.base:
-        found.append(StreamSpec("base", Kind.BASE, contract.base.odom.topic, default, _ns(contract.base.latency_ms)))
-    return tuple(found)
+        streams.append(StreamSpec("base", Kind.BASE, contract.base.odom.topic, default, _ns(contract.base.latency_ms)))
+    return tuple(streams)
 
 
 def policy_streams(contract: Contract, cameras: Collection[str]) -> tuple[StreamSpec, ...]:
     """What a policy is shown: the streams without masters, and of the cameras those that it uses."""
-    pictures = (Kind.IMAGE, Kind.DEPTH)
-    return tuple(s for s in streams_of(contract, masters=False) if s.kind not in pictures or s.name in cameras)
+    images = (Kind.IMAGE, Kind.DEPTH)
+    return tuple(s for s in streams_of(contract, masters=False) if s.kind not in images or s.name in cameras)

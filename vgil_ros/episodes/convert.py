@@ -9,11 +9,11 @@ from typing import Literal, get_args
 import h5py
 import numpy as np
 
-from vgil_ros.episodes import h5, naming, pictures
+from vgil_ros.episodes import h5, image_codec, naming
 from vgil_ros.episodes.errors import EpisodeError, WriteFailed
 from vgil_ros.episodes.meta import DEFAULT_QUALITY, CameraMeta, EpisodeMeta, Storage
 from vgil_ros.episodes.reader import EpisodeReader
-from vgil_ros.episodes.schema import Row, RowFile, columns, finish, write_jpeg, write_picture
+from vgil_ros.episodes.schema import RowFile, RowSchema, columns, finish, write_image, write_jpeg
 
 Target = Literal["vgil", "aloha", "mobile_aloha"]
 TARGETS: tuple[str, ...] = get_args(Target)
@@ -36,7 +36,7 @@ def convert(
     Args:
         episode: what to convert.
         out: the new file; it must not exist.
-        target: "vgil", "aloha" (raw pictures) or "mobile_aloha" (JPEG).
+        target: "vgil", "aloha" (raw images) or "mobile_aloha" (JPEG).
         rate_hz: for "vgil", where the episode does not store its rate.
         quality: of JPEGs that are encoded anew.
         progress: wraps the rows.
@@ -65,11 +65,11 @@ def convert(
     return out
 
 
-def _picture(episode: EpisodeReader, name: str, row: int, quality: int) -> bytes:
+def _image(episode: EpisodeReader, name: str, row: int, quality: int) -> bytes:
     """Return a JPEG in the peers' order."""
     if episode.is_jpeg(name) and episode.jpeg_order(name) == "bgr":
         return episode.jpeg(name, row).tobytes().rstrip(b"\0")
-    return pictures.encode(episode.image(name, row), quality)
+    return image_codec.encode(episode.image(name, row), quality)
 
 
 def _to_peer(episode: EpisodeReader, part: Path, compress: bool, quality: int, progress: Progress) -> None:
@@ -83,14 +83,14 @@ def _to_peer(episode: EpisodeReader, part: Path, compress: bool, quality: int, p
         file["action"] = episode.aligned_action()[:rows].astype(np.float32)
         if episode.base_action is not None:
             file["base_action"] = episode.base_action[:rows].astype(np.float32)
-        made = [_peer_pictures(file, episode, name, compress) for name in names]
+        made = [_peer_images(file, episode, name, compress) for name in names]
         lengths, longest = np.zeros((len(names), rows), np.float32), 1
         for row in progress(range(rows)):
             for i, (name, dataset) in enumerate(zip(names, made, strict=True)):
                 if not compress:
-                    write_picture(dataset, row, episode.image(name, row))
+                    write_image(dataset, row, episode.image(name, row))
                     continue
-                data = _picture(episode, name, row, quality)
+                data = _image(episode, name, row, quality)
                 lengths[i, row], longest = len(data), max(longest, len(data))
                 dataset.id.set_extent((row + 1, max(longest, dataset.shape[1])))
                 write_jpeg(dataset, row, data)
@@ -100,7 +100,7 @@ def _to_peer(episode: EpisodeReader, part: Path, compress: bool, quality: int, p
             file["compress_len"] = lengths
 
 
-def _peer_pictures(file: h5py.File, episode: EpisodeReader, name: str, compress: bool) -> h5py.Dataset:
+def _peer_images(file: h5py.File, episode: EpisodeReader, name: str, compress: bool) -> h5py.Dataset:
     group = file.require_group("observations/images")
     if compress:
         return group.create_dataset(name, (0, 0), np.uint8, maxshape=(None, None), chunks=(1, 4096))
@@ -116,9 +116,9 @@ def _to_vgil(episode: EpisodeReader, part: Path, rate_hz: float | None, quality:
     file = RowFile(part, meta)
     try:
         for row in progress(range(episode.rows)):
-            images = tuple(_picture(episode, name, row, quality) for name in episode.camera_names)
+            images = tuple(_image(episode, name, row, quality) for name in episode.camera_names)
             depths = tuple(episode.depth(name, row) for name in episode.depth_names)
-            file.append(Row(_values(episode, row, meta, rate), images, depths))
+            file.append(RowSchema(_values(episode, row, meta, rate), images, depths))
             if row % 100 == 99:
                 file.flush()
         file.close()
@@ -157,8 +157,8 @@ def _meta(episode: EpisodeReader, rate: float, quality: int) -> EpisodeMeta:
     )
 
 
-def _camera(name: str, picture: np.ndarray, storage: Storage | None) -> CameraMeta:
-    return CameraMeta(name, picture.shape[0], picture.shape[1], storage)
+def _camera(name: str, image: np.ndarray, storage: Storage | None) -> CameraMeta:
+    return CameraMeta(name, image.shape[0], image.shape[1], storage)
 
 
 def _values(episode: EpisodeReader, row: int, meta: EpisodeMeta, rate: float) -> dict[str, object]:

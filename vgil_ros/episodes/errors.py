@@ -1,4 +1,4 @@
-"""What can go wrong with an episode."""
+"""Errors of episodes."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def detect(file: h5py.File) -> Layout:
     - `format` says "vgil/...": ours.
     - JPEG rows: padded to one length over all cameras is Mobile ALOHA's, to each camera's own act-plus-plus'.
       Where there is one camera, or lengths happen to agree, both read the same.
-    - raw pictures with depth, or with a base action on a real robot: Cobot Magic.
+    - raw images with depth, or with a base action on a real robot: Cobot Magic.
     - qpos alone, as float64: VGIL's single arm.
     - `sim` is true: ACT's simulation; otherwise ALOHA.
     """
@@ -73,9 +73,9 @@ def aligned(action: np.ndarray, how: Alignment) -> np.ndarray:
 
 def camera_order(file: h5py.File) -> tuple[str, ...]:
     """Return the colour cameras: in the file's own order where it states one, else as the peers' tasks name them."""
-    found = list(file["observations"].get("images", {}))
+    names = list(file["observations"].get("images", {}))
     stated = [str(name) for name in file.attrs.get("camera_names", ())]
-    if sorted(stated) == sorted(found):
+    if sorted(stated) == sorted(names):
         return tuple(stated)
     place = {name: i for i, name in enumerate(USUAL_ORDER)}
-    return tuple(sorted(found, key=lambda name: (place.get(name, len(place)), name)))
+    return tuple(sorted(names, key=lambda name: (place.get(name, len(place)), name)))

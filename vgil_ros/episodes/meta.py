@@ -1,4 +1,4 @@
-"""What is known about an episode before its first row: fixed, so that every dataset can be made up front."""
+"""Metadata of an episode, known before its first row and fixed, so that every dataset can be made up front."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class CameraMeta:
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of an uncompressed picture."""
+        """Bytes of an uncompressed image."""
         return self.height * self.width * (2 if self.storage is None else 3)
 
 
@@ -53,7 +53,7 @@ class EpisodeMeta:
         has_velocity, has_effort, has_base_velocity: what the robot measures besides positions.
         has_base: whether there is a `/base_action`.
         task: what was shown, in the user's words.
-        quality: JPEG quality, 1..100, where pictures are encoded here.
+        quality: JPEG quality, 1..100, where images are encoded here.
     """
 
     robot: str
@@ -143,7 +143,7 @@ class EpisodeMeta:
         )
 
 
-def _storage(picture: Frame | np.ndarray, image_format: Storage) -> Storage:
-    if isinstance(picture, Frame) and picture.encoding == "jpeg":
+def _storage(image: Frame | np.ndarray, image_format: Storage) -> Storage:
+    if isinstance(image, Frame) and image.encoding == "jpeg":
         return "passthrough"
     return image_format

@@ -1,4 +1,4 @@
-"""One picture of an episode: what its cameras saw, how joints followed their actions, how far streams were off."""
+"""One image of an episode: what its cameras saw, how joints followed their actions, how far streams were off."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COLUMNS = 4  # panels of joints side by side
 
 
 def plot_episode(episode: EpisodeReader, out: Path) -> Path:
-    """Draw first, middle and last picture of each camera, qpos against action for each joint, and skew, as PNG.
+    """Draw first, middle and last image of each camera, qpos against action for each joint, and skew, as PNG.
 
     Raises:
         VgilError: where matplotlib is missing.
@@ -38,7 +38,7 @@ def plot_episode(episode: EpisodeReader, out: Path) -> Path:
     areas = iter(figure.subfigures(len(used), 1, height_ratios=used, squeeze=False).ravel())
     figure.suptitle(_title(episode), fontsize=12, fontweight="bold", x=0.01, ha="left")
     if cameras:
-        _pictures(episode, next(areas))
+        _images(episode, next(areas))
     _joints(episode, next(areas), joints)
     if episode.skew_ns is not None:
         _skew(episode, next(areas).subplots())
@@ -55,7 +55,7 @@ def _title(episode: EpisodeReader) -> str:
     return "  ·  ".join(str(part) for part in parts if part)
 
 
-def _pictures(episode: EpisodeReader, area: Any) -> None:
+def _images(episode: EpisodeReader, area: Any) -> None:
     rows = (0, episode.rows // 2, episode.rows - 1)
     panels = area.subplots(len(episode.camera_names), 3, squeeze=False)
     for line, name in zip(panels, episode.camera_names, strict=True):

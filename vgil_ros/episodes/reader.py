@@ -1,4 +1,4 @@
-"""Reading an episode of any layout: plain arrays, pictures row by row, and dm_env TimeSteps."""
+"""Reading an episode of any layout: plain arrays, images row by row, and dm_env TimeSteps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.episodes import h5, layouts, pictures
+from vgil_ros.episodes import h5, image_codec, layouts
 from vgil_ros.episodes.errors import EpisodeError
 from vgil_ros.episodes.layouts import Alignment, Layout
 
@@ -26,7 +26,7 @@ def read_episode(path: Path | str, *, layout: Layout | None = None) -> EpisodeRe
 
 
 class EpisodeReader:
-    """An open episode. Pictures are read and decoded when asked for; what a file lacks is None, never zeros.
+    """An open episode. Images are read and decoded when asked for; what a file lacks is None, never zeros.
 
     Attributes:
         path: the file.
@@ -163,50 +163,50 @@ class EpisodeReader:
         """Length in time, where the rate is known."""
         return self.rows / self.rate_hz if self.rate_hz else None
 
-    # ---- pictures
+    # ---- images
 
     def image(self, camera: str, row: int) -> np.ndarray:
-        """Return a picture (H, W, 3) uint8 RGB.
+        """Return an image (H, W, 3) uint8 RGB.
 
         Raises:
-            EpisodeError: for an unknown camera or row, or a picture that cannot be read or decoded.
+            EpisodeError: for an unknown camera or row, or an image that cannot be read or decoded.
         """
-        dataset = self._picture(IMAGES, camera, self.camera_names, row)
+        dataset = self._image(IMAGES, camera, self.camera_names, row)
         what = f"{camera} row {row}"
         return self._decode(self._guard(dataset.__getitem__, what, row), dataset, what)
 
     def depth(self, camera: str, row: int) -> np.ndarray:
-        """Return a depth picture (H, W) uint16 mm."""
-        dataset = self._picture(DEPTHS, camera, self.depth_names, row)
+        """Return a depth image (H, W) uint16 mm."""
+        dataset = self._image(DEPTHS, camera, self.depth_names, row)
         return self._guard(dataset.__getitem__, f"{camera} row {row}", row)
 
     def final_image(self, camera: str) -> np.ndarray:
-        """Return the picture (H, W, 3) uint8 RGB after the last action, where it is stored."""
+        """Return the image (H, W, 3) uint8 RGB after the last action, where it is stored."""
         name = f"{FINAL}/images/{camera}"
         if not self._has(name):
-            raise EpisodeError(f"{self.path}: has no final picture of '{camera}'")
+            raise EpisodeError(f"{self.path}: has no final image of '{camera}'")
         return self._decode(self._array(name), self.file[name], name)
 
     def is_jpeg(self, camera: str) -> bool:
-        """Whether a camera's pictures are stored as JPEG."""
+        """Whether a camera's images are stored as JPEG."""
         return self.file[f"{IMAGES}/{camera}"].ndim == 2
 
     def jpeg(self, camera: str, row: int) -> np.ndarray:
         """Return a JPEG as stored, (P,) uint8 with its padding."""
-        dataset = self._picture(IMAGES, camera, self.camera_names, row)
+        dataset = self._image(IMAGES, camera, self.camera_names, row)
         return self._guard(dataset.__getitem__, f"{camera} row {row}", row)
 
-    def jpeg_order(self, camera: str) -> pictures.JpegOrder:
+    def jpeg_order(self, camera: str) -> image_codec.JpegOrder:
         """Return the order in which a camera's JPEGs decode: the dataset's word, the file's, or the peers' habit."""
         return self._order(self.file[f"{IMAGES}/{camera}"])
 
-    def _order(self, dataset: h5py.Dataset) -> pictures.JpegOrder:
+    def _order(self, dataset: h5py.Dataset) -> image_codec.JpegOrder:
         for attrs in (dataset.attrs, self.attrs):
             if (order := attrs.get("jpeg_order")) in ("bgr", "rgb"):
                 return order
         return "bgr"
 
-    def _picture(self, group: str, camera: str, names: tuple[str, ...], row: int) -> h5py.Dataset:
+    def _image(self, group: str, camera: str, names: tuple[str, ...], row: int) -> h5py.Dataset:
         if camera not in names:
             raise EpisodeError(f"{self.path}: no camera '{camera}'; found {list(names)}")
         dataset = self.file[f"{group}/{camera}"]
@@ -218,7 +218,7 @@ class EpisodeReader:
         if data.ndim != 1:
             return data
         try:
-            return pictures.decode(data, self._order(dataset))
+            return image_codec.decode(data, self._order(dataset))
         except VgilError as error:
             raise EpisodeError(f"{self.path}: {what}: {error}") from error
 
@@ -249,7 +249,7 @@ class EpisodeReader:
             raise EpisodeError(f"{self.path}: {what} cannot be read, the file is damaged there ({error})") from error
 
     def close(self) -> None:
-        """Close the file; lazily decoded pictures can no longer be read."""
+        """Close the file; lazily decoded images can no longer be read."""
         self.file.close()
 
     def __enter__(self) -> EpisodeReader:

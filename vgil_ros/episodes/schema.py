@@ -26,7 +26,7 @@ STAMPS = "sync/stamp_ns"
 
 
 @dataclass(frozen=True)
-class Row:
+class RowSchema:
     """One row, ready for the file.
 
     Attributes:
@@ -67,7 +67,7 @@ def jpeg_chunk(camera: CameraMeta) -> int:
     """Bytes of a chunk of a JPEG dataset.
 
     A row's chunks beyond its JPEG are never written: padding costs no room and growing P rewrites nothing. What is
-    lost is half a chunk a row, about a twelfth of a usual picture, for some seven chunks each.
+    lost is half a chunk a row, about a twelfth of a usual image, for some seven chunks each.
     """
     return int(np.clip(camera.height * camera.width // 64 // 256 * 256, 512, 32768))
 
@@ -77,10 +77,10 @@ class RowFile:
 
     def __init__(self, path: Path, meta: EpisodeMeta) -> None:
         self.path, self.meta = path, meta
-        self.rows = 0  # with their pictures in the file
+        self.rows = 0  # with their images in the file
         self.held = 0
         self._columns = columns(meta)
-        self._pending: list[Row] = []
+        self._pending: list[RowSchema] = []
         self._widths = [0] * len(meta.cameras)
         self._compressed = any(camera.storage != "raw" for camera in meta.cameras)
         self._file = h5.create(path)
@@ -108,17 +108,17 @@ class RowFile:
                 "compress_len", (count, 0), np.float32, maxshape=(count, None), chunks=(count, ROWS_A_CHUNK)
             )
 
-    def append(self, row: Row) -> None:
-        """Write a row's pictures; its small arrays follow at the next flush."""
-        for i, picture in enumerate(row.images):
-            if isinstance(picture, bytes):
-                self._widths[i] = max(self._widths[i], len(picture))
+    def append(self, row: RowSchema) -> None:
+        """Write a row's images; its small arrays follow at the next flush."""
+        for i, image in enumerate(row.images):
+            if isinstance(image, bytes):
+                self._widths[i] = max(self._widths[i], len(image))
                 self._images[i].id.set_extent((self.rows + 1, self._widths[i]))
-                write_jpeg(self._images[i], self.rows, picture)
+                write_jpeg(self._images[i], self.rows, image)
             else:
-                write_picture(self._images[i], self.rows, picture)
-        for dataset, picture in zip(self._depths, row.depths, strict=True):
-            write_picture(dataset, self.rows, picture)
+                write_image(self._images[i], self.rows, image)
+        for dataset, image in zip(self._depths, row.depths, strict=True):
+            write_image(dataset, self.rows, image)
         self.rows += 1
         self.held += bool(np.any(np.asarray(row.values.get("sync/flags", 0)) & Flag.HELD))
         self._pending.append(row)
@@ -151,7 +151,7 @@ class RowFile:
             self._file.close()
 
 
-def finish(path: Path, attributes: dict[str, Any], final: Row | None, meta: EpisodeMeta) -> None:
+def finish(path: Path, attributes: dict[str, Any], final: RowSchema | None, meta: EpisodeMeta) -> None:
     """Add to a closed file what is known at its end: attributes, and the last observation under FINAL."""
     with h5.amend(path) as file:
         file.attrs.update(attributes)
@@ -164,11 +164,11 @@ def finish(path: Path, attributes: dict[str, Any], final: Row | None, meta: Epis
         for key in ("reward", "discount"):
             group.attrs[key] = np.float32(final.values[f"timesteps/{key}"])
         group.attrs["stamp_ns"] = np.int64(final.values[STAMPS])
-        for camera, picture in zip(meta.cameras, final.images, strict=True):
-            data = np.frombuffer(picture, np.uint8) if isinstance(picture, bytes) else picture
+        for camera, image in zip(meta.cameras, final.images, strict=True):
+            data = np.frombuffer(image, np.uint8) if isinstance(image, bytes) else image
             _mark(group.create_dataset(f"images/{camera.name}", data=data), camera)
-        for camera, picture in zip(meta.depths, final.depths, strict=True):
-            group[f"images_depth/{camera.name}"] = picture
+        for camera, image in zip(meta.depths, final.depths, strict=True):
+            group[f"images_depth/{camera.name}"] = image
 
 
 def write_jpeg(dataset: h5py.Dataset, row: int, data: bytes) -> None:
@@ -179,10 +179,10 @@ def write_jpeg(dataset: h5py.Dataset, row: int, data: bytes) -> None:
         dataset.id.write_direct_chunk((row, start), piece.ljust(width, b"\0"))
 
 
-def write_picture(dataset: h5py.Dataset, row: int, picture: np.ndarray) -> None:
-    """Write one raw picture, a chunk of its own, after the rows before it."""
+def write_image(dataset: h5py.Dataset, row: int, image: np.ndarray) -> None:
+    """Write one raw image, a chunk of its own, after the rows before it."""
     dataset.id.set_extent((row + 1, *dataset.shape[1:]))
-    dataset.id.write_direct_chunk((row,) + (0,) * picture.ndim, np.ascontiguousarray(picture, dataset.dtype))
+    dataset.id.write_direct_chunk((row,) + (0,) * image.ndim, np.ascontiguousarray(image, dataset.dtype))
 
 
 def _make_images(group: h5py.Group, camera: CameraMeta) -> h5py.Dataset:
@@ -202,7 +202,7 @@ def _mark(dataset: h5py.Dataset, camera: CameraMeta) -> None:
 
 
 def jpeg_order(camera: CameraMeta) -> str:
-    """Return "bgr" for what is encoded here, "rgb" for a camera's own JPEG (see `pictures`)."""
+    """Return "bgr" for what is encoded here, "rgb" for a camera's own JPEG (see `images`)."""
     return "rgb" if camera.storage == "passthrough" else "bgr"
 
 

@@ -107,11 +107,11 @@ def _range(values: np.ndarray, column: int) -> list[float] | None:
 
 
 def _datasets(episode: EpisodeReader) -> dict[str, str]:
-    found: dict[str, str] = {}
+    datasets: dict[str, str] = {}
     episode.file.visititems(
-        lambda name, x: found.update({name: f"{x.dtype}{x.shape}"}) if hasattr(x, "shape") else None
+        lambda name, x: datasets.update({name: f"{x.dtype}{x.shape}"}) if hasattr(x, "shape") else None
     )
-    return found
+    return datasets
 
 
 def _plain(value: Any) -> Any:

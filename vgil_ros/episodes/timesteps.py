@@ -1,4 +1,4 @@
-"""An episode's rows as dm_env TimeSteps, pictures decoded when they are looked at."""
+"""An episode's rows as dm_env TimeSteps, images decoded when they are looked at."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 FINAL = "final_observation"
 
 
-class LazyPictures(Mapping[str, np.ndarray]):
-    """Pictures of one moment by camera, read from the open file each time."""
+class LazyImages(Mapping[str, np.ndarray]):
+    """Images of one moment by camera, read from the open file each time."""
 
     def __init__(self, names: tuple[str, ...], read: Callable[[str], np.ndarray]) -> None:
         self._names, self._read = names, read
@@ -71,9 +71,9 @@ def _observation(episode: EpisodeReader, row: int) -> OrderedDict[str, Any]:
         if (values := getattr(episode, key)) is not None:
             out[key] = values[row]
     if episode.camera_names:
-        out["images"] = LazyPictures(episode.camera_names, lambda name: episode.image(name, row))
+        out["images"] = LazyImages(episode.camera_names, lambda name: episode.image(name, row))
     if episode.depth_names:
-        out["depth"] = LazyPictures(episode.depth_names, lambda name: episode.depth(name, row))
+        out["depth"] = LazyImages(episode.depth_names, lambda name: episode.depth(name, row))
     if episode.base_vel is not None:
         out["base_vel"] = episode.base_vel[row]
     return out
@@ -83,9 +83,9 @@ def _final(episode: EpisodeReader) -> OrderedDict[str, Any]:
     group = episode.file[FINAL]
     out: OrderedDict[str, Any] = OrderedDict((k, group[k][()]) for k in ("qpos", "qvel", "effort") if k in group)
     if episode.camera_names:
-        out["images"] = LazyPictures(episode.camera_names, episode.final_image)
+        out["images"] = LazyImages(episode.camera_names, episode.final_image)
     if episode.depth_names:
-        out["depth"] = LazyPictures(episode.depth_names, lambda name: group[f"images_depth/{name}"][()])
+        out["depth"] = LazyImages(episode.depth_names, lambda name: group[f"images_depth/{name}"][()])
     if "base_vel" in group:
         out["base_vel"] = group["base_vel"][()]
     return out

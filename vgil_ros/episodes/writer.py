@@ -16,28 +16,29 @@ from typing import Any
 import dm_env
 import numpy as np
 
-from vgil_ros.episodes import disk, naming, rows
-from vgil_ros.episodes.encoder import Encoder
+from vgil_ros.episodes import naming
+from vgil_ros.episodes.checks.quick_check import quick_check
 from vgil_ros.episodes.errors import EpisodeError, Overrun, WriteFailed
 from vgil_ros.episodes.meta import EpisodeMeta
-from vgil_ros.episodes.quick_check import quick_check
-from vgil_ros.episodes.schema import Row, RowFile, finish
-from vgil_ros.episodes.worker import Worker
+from vgil_ros.episodes.schema import RowFile, RowSchema, finish
+from vgil_ros.episodes.writing import disk, rows
+from vgil_ros.episodes.writing.encoder import Encoder
+from vgil_ros.episodes.writing.worker import Worker
 
 QUEUE_BYTES = 256 * disk.MIB
 
 
 @dataclass(frozen=True)
 class Job:
-    """A row on its way: its small arrays, and the futures of its pictures."""
+    """A row on its way: its small arrays, and the futures of its images."""
 
     values: dict[str, Any]
     images: tuple[Future, ...]
     depths: tuple[Future, ...]
 
-    def row(self) -> Row:
-        """Wait for the pictures and return the row."""
-        return Row(self.values, tuple(f.result() for f in self.images), tuple(f.result() for f in self.depths))
+    def row(self) -> RowSchema:
+        """Wait for the images and return the row."""
+        return RowSchema(self.values, tuple(f.result() for f in self.images), tuple(f.result() for f in self.depths))
 
 
 class EpisodeWriter:
@@ -132,8 +133,8 @@ class EpisodeWriter:
         values = rows.small_values(
             self.meta, timestep, action, stamp_ns=stamp_ns, skew_ns=skew_ns, flags=flags, base_action=base_action
         )
-        images = rows.pictures(self.meta.cameras, timestep.observation.get("images", {}), "images")
-        depths = rows.pictures(self.meta.depths, timestep.observation.get("depth", {}), "depth images")
+        images = rows.images(self.meta.cameras, timestep.observation.get("images", {}), "images")
+        depths = rows.images(self.meta.depths, timestep.observation.get("depth", {}), "depth images")
         if action is not None and self._worker.full():
             self.overruns += 1
             raise Overrun(

@@ -1,7 +1,7 @@
 """The monitor node: what RViz shows of a robot, as standard messages in one fixed frame.
 
 Publishes `/monitor/markers` (links of the arms; cameras, streams and the recorder's state as text) and, as any other
-node, its status on `/monitor/status` and `/diagnostics`. It listens to joint states and statuses, never to pictures.
+node, its status on `/monitor/status` and `/diagnostics`. It listens to joint states and statuses, never to images.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from vgil_ros.assets import load_contract
 from vgil_ros.core.contract import Arm
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import POSITION, puppet_reader
-from vgil_ros.nodes import cdr, markers
-from vgil_ros.nodes.inputs import sensor_qos
-from vgil_ros.nodes.runtime import VgilNode, run
-from vgil_ros.nodes.status import StatusPublisher
+from vgil_ros.nodes.base.node import VgilNode, run
+from vgil_ros.nodes.base.status import StatusPublisher
+from vgil_ros.nodes.messages import cdr
+from vgil_ros.nodes.messages.subscriptions import sensor_qos
+from vgil_ros.nodes.viz import markers
 from vgil_ros.robots.arm_model import ArmModel
 
 MARKERS = "/monitor/markers"
@@ -43,47 +44,47 @@ class Monitor(VgilNode):
         self._out = self.create_publisher(MarkerArray, MARKERS, 1)
         self._status_out = StatusPublisher(self, "/monitor/status", self.contract.name)
         for arm in self.contract.arms:
-            hear = partial(self._hear_joints, arm.name)
-            self.create_subscription(JointState, arm.puppet.topic, hear, sensor_qos(1), raw=True)
+            callback = partial(self._on_joints, arm.name)
+            self.create_subscription(JointState, arm.puppet.topic, callback, sensor_qos(1), raw=True)
         for name, topic in STATUSES.items():
-            self.create_subscription(DiagnosticStatus, topic, partial(self._hear_status, name), 10)
+            self.create_subscription(DiagnosticStatus, topic, partial(self._on_status, name), 10)
         self.create_timer(1.0 / rate, self._publish)
         self.create_timer(0.2, self._publish_status)
 
-    def _hear_joints(self, arm: str, data: bytes) -> None:
+    def _on_joints(self, arm: str, data: bytes) -> None:
         self._joints[arm] = (self._now(), data)  # decoded when it is drawn, ten times a second and not two hundred
 
-    def _hear_status(self, name: str, message: DiagnosticStatus) -> None:
+    def _on_status(self, name: str, message: DiagnosticStatus) -> None:
         self._statuses[name] = (self._now(), message)
 
     def _now(self) -> int:
         return self.now_ns()
 
-    def _fresh(self, heard: tuple[int, object] | None) -> bool:
-        return heard is not None and 0 <= self._now() - heard[0] <= STALE_NS
+    def _fresh(self, last: tuple[int, object] | None) -> bool:
+        return last is not None and 0 <= self._now() - last[0] <= STALE_NS
 
     def _publish(self) -> None:
-        found = []
+        links = []
         for arm in self.contract.arms:
             fresh, positions = self._fresh(self._joints.get(arm.name)), self._positions(arm)
             if arm.name in self._models:
-                found += markers.arm_links(self._models[arm.name], positions, fresh=fresh)
+                links += markers.arm_links(self._models[arm.name], positions, fresh=fresh)
             else:
-                found.append(markers.arm_text(arm, positions, fresh=fresh))
-        self._out.publish(MarkerArray(markers=[*found, *markers.panel(self._lines())]))
+                links.append(markers.arm_text(arm, positions, fresh=fresh))
+        self._out.publish(MarkerArray(markers=[*links, *markers.panel(self._lines())]))
 
     def _positions(self, arm: Arm) -> dict[str, float]:
         """Positions by joint name as last heard; none where the message does not fit, which is said once."""
-        heard = self._joints.get(arm.name)
-        if heard is None:
+        last = self._joints.get(arm.name)
+        if last is None:
             return {}
         try:
-            message = cdr.read_joint_state(heard[1])
+            message = cdr.read_joint_state(last[1])
             payload = self._readers[arm.name].read(message.names, message.position)
         except VgilError as error:
-            self.trouble(arm.name, str(error))
+            self.warn_once(arm.name, str(error))
             return {}
-        self.recovered(arm.name)
+        self.clear(arm.name)
         return dict(zip(arm.joints, payload[POSITION].tolist(), strict=True))
 
     def _lines(self) -> list[tuple[str, str, bytes]]:
@@ -97,20 +98,20 @@ class Monitor(VgilNode):
         return lines
 
     def _state(self, name: str) -> tuple[str, str, bytes]:
-        heard = self._statuses.get(name)
-        if heard is None or not self._fresh(heard):
+        last = self._statuses.get(name)
+        if last is None or not self._fresh(last):
             return name, f"{name}: nothing heard on {STATUSES[name]}", DiagnosticStatus.STALE
-        return name, f"{name}: {heard[1].message}", heard[1].level
+        return name, f"{name}: {last[1].message}", last[1].level
 
     def _figures(self) -> dict[str, str]:
         """Values of the statuses that are fresh, by key."""
-        fresh = [heard[1] for heard in self._statuses.values() if self._fresh(heard)]
+        fresh = [last[1] for last in self._statuses.values() if self._fresh(last)]
         return {item.key: item.value for status in fresh for item in status.values}
 
     def _publish_status(self) -> None:
         silent = [arm.name for arm in self.contract.arms if not self._fresh(self._joints.get(arm.name))]
-        words = f"no joint states from {silent}" if silent else "; ".join(self.troubles) or "drawing"
-        level = DiagnosticStatus.WARN if silent or self.troubles else DiagnosticStatus.OK
+        words = f"no joint states from {silent}" if silent else "; ".join(self.active_warnings) or "drawing"
+        level = DiagnosticStatus.WARN if silent or self.active_warnings else DiagnosticStatus.OK
         self._status_out.publish(level, words, {"robot": self.contract.name, "frame": markers.FRAME})
 
 

@@ -1,8 +1,8 @@
 """The policy node: observations in, a checkpoint's action chunks played safely, commands out.
 
-Each turn of the control loop, on the contract's rate: complete ticks from `core.sync`; the newest goes to the inference
-thread if that is free and the executor wants a chunk; `core.acting` plays what is there and judges the command; it is
-encoded for every topic, then published. The node itself decides nothing.
+It drives `core.control.ControlLoop` on the contract's rate: complete ticks from `core.sync` and answers of the
+inference thread go in, a judged command comes out, is encoded for every topic, then published. The node itself decides
+nothing.
 """
 
 from __future__ import annotations
@@ -17,27 +17,26 @@ from pathlib import Path
 import numpy as np
 from std_srvs.srv import SetBool
 
-from vgil_ros.core.history import History
-from vgil_ros.core.safety import Context, Outcome
-from vgil_ros.core.session import Command as Ask
-from vgil_ros.core.session import Reply, State
+from vgil_ros.core.control.loop import ControlLoop
+from vgil_ros.core.control.policy_input import PolicyInput
+from vgil_ros.core.control.requests import InferenceRequest, InferenceResult
+from vgil_ros.core.safety import Outcome
+from vgil_ros.core.session import Reply, SessionCommand, SessionState
 from vgil_ros.core.streams import StreamSpec, policy_streams, streams_of
 from vgil_ros.core.sync import Miss, Sample
 from vgil_ros.core.sync.types import Reason
 from vgil_ros.core.timesteps import ObservationBuilder
-from vgil_ros.nodes import priority
-from vgil_ros.nodes.chunk_view import ChunkView
-from vgil_ros.nodes.circumstances import Circumstances
-from vgil_ros.nodes.commands import RobotCommands
-from vgil_ros.nodes.inference import InferenceWorker
-from vgil_ros.nodes.interventions import InterventionTeller
-from vgil_ros.nodes.policy_input import PolicyInput
-from vgil_ros.nodes.policy_setup import actor_for, load_for
-from vgil_ros.nodes.questions import Question, Questions
-from vgil_ros.nodes.rollout_sink import RolloutSink
-from vgil_ros.nodes.runtime import run
-from vgil_ros.nodes.session_node import SessionNode
-from vgil_ros.nodes.timing import Deadlines, Durations, TickCounter
+from vgil_ros.episodes.image_codec import to_rgb
+from vgil_ros.nodes.base import timing as priority
+from vgil_ros.nodes.base.node import run
+from vgil_ros.nodes.base.status import SafetyEventLog
+from vgil_ros.nodes.base.timing import Deadlines, Durations
+from vgil_ros.nodes.inference.setup import load_for, pipeline_for
+from vgil_ros.nodes.inference.worker import InferenceWorker
+from vgil_ros.nodes.messages.publishers import RobotCommands
+from vgil_ros.nodes.session.recording import RolloutSink
+from vgil_ros.nodes.session.session import SessionNode
+from vgil_ros.nodes.viz.chunk_publisher import ChunkView
 
 RELEASE_TICKS = 25  # an episode's end is held for this long before the node lets go of the topics
 LATE_NS = 1_000_000_000  # a first chunk that takes longer is spoken of
@@ -47,37 +46,33 @@ class PolicyNode(SessionNode):
     """Drives a robot with a checkpoint (see `core.session` for how a session goes)."""
 
     def __init__(self) -> None:
-        priority.favour()
+        priority.raise_priority()
         super().__init__("policy")
         self.session.marker_rows = 0  # the policy gives the marker; a stop is a stop
         sys.setswitchinterval(0.0001)  # the inference thread must not keep the control loop waiting
         self.period_s = 1.0 / self.contract.rate_hz
         self.dry_run = self.declare("dry_run", False)
-        self.actor = actor_for(self, self.layout, self.config, self.streams)
+        self.pipeline = pipeline_for(self, self.layout, self.config, self.streams)
         self.commands = RobotCommands(self, self.layout, self.period_s)
         builder = ObservationBuilder(self.layout, self.streams)
-        self.input = PolicyInput(builder, self.config.camera_names, self.task)
+        self.input = PolicyInput(builder, self.config.camera_names, to_rgb, self.task)
         self.rollout = RolloutSink.of(self, self.contract, self.contract_text, self.streams, self.task, self.dry_run)
-        self.view = ChunkView(self, self.layout, self.actor, self.period_s)
-        self.worker: InferenceWorker[Question] = InferenceWorker(self.infer, self.runtime.reset)
-        history: History[Sample] = History(self.config.past_ticks, round(self.period_s * 1e9))
-        self.questions = Questions(self, self.actor, self.worker, history)
-        self.circumstances = Circumstances(self.layout, self.sync, self.actor.safety, self.worker)
-        self.interventions = InterventionTeller(self)
-        self.deadlines, self.tick_time = Deadlines(self.period_s), Durations(4000)
-        self.estop = False
+        self.view = ChunkView(self, self.layout, self.pipeline, self.period_s)
+        self.worker = InferenceWorker(self.infer, self.runtime.reset)
+        self.loop = ControlLoop(self.sync, self.pipeline, self.config.obs_offsets)
+        self.safety_events = SafetyEventLog(self)
+        self.deadlines, self.tick_time, self.latency = Deadlines(self.period_s), Durations(4000), Durations()
         self.outcome: Outcome | None = None
-        self.ticks = TickCounter(self.contract.rate_hz, self.now_ns())
         self._engaged = False  # the robot follows this node's commands: from the first one until it is let go of
         self._release = 0
-        for command in (Ask.START, Ask.STOP):
+        for command in (SessionCommand.START, SessionCommand.STOP):
             self.serve(command.value, command)
-        self.serve("reset", Ask.REDO)
+        self.serve("reset", SessionCommand.REDO)
         self.create_service(SetBool, "/policy/estop", self._on_estop)
         gc.collect()
         gc.freeze()  # what is here stays: no collection need look at it again
         gc.disable()  # none in the middle of a tick, nor in the inference thread: all stand still meanwhile
-        self.chore(1.0, self._collect)
+        self.background_timer(1.0, self._collect)
 
     @staticmethod
     def _collect() -> None:
@@ -85,7 +80,7 @@ class PolicyNode(SessionNode):
 
     def spinning(self) -> None:
         """Give the control loop's thread the machine's attention, as far as that is allowed."""
-        if (why := priority.hurry()) is not None:
+        if (why := priority.set_realtime()) is not None:
             self.get_logger().info(
                 f"no real-time priority for the control loop ({why}): ticks of a busy machine may be late"
             )
@@ -101,19 +96,19 @@ class PolicyNode(SessionNode):
         everything = streams_of(self.contract, masters=False)
         return everything if records else policy_streams(self.contract, self.config.camera_names)
 
-    def infer(self, question: Question) -> np.ndarray:
-        """In the inference thread: a sample's observation, with its past, through the policy, chunk (H, A)."""
-        return self.runtime(self.input.of(question))
+    def infer(self, request: InferenceRequest) -> np.ndarray:
+        """In the inference thread: a request's observation through the policy, chunk (H, A)."""
+        return self.runtime(self.input.observation(request))
 
     def not_ready(self) -> tuple[str, ...]:
         """Streams that are missing, commands that nobody would hear, and the e-stop."""
-        stops = ("the e-stop is set: release it with /policy/estop false",) if self.estop else ()
-        unheard = () if self.dry_run else self.commands.unheard()
-        return stops + unheard + super().not_ready()
+        stops = ("the e-stop is set: release it with /policy/estop false",) if self.loop.estop else ()
+        missing_subscribers = () if self.dry_run else self.commands.missing_subscribers()
+        return stops + missing_subscribers + super().not_ready()
 
-    def command(self, command: Ask) -> Reply:
+    def command(self, command: SessionCommand) -> Reply:
         """As in every session; and a stop also ends what is only about to begin."""
-        if command is Ask.STOP and self.session.beginning:
+        if command is SessionCommand.STOP and self.session.beginning:
             self.session.stand_down()
             self.get_logger().info("not starting")
             return Reply(True, "not starting")
@@ -121,81 +116,95 @@ class PolicyNode(SessionNode):
 
     def begin(self) -> None:
         """An episode begins: the ticks of synchroniser, chunks and commands are counted from now."""
-        self.ticks = TickCounter(self.contract.rate_hz, self.now_ns())
-        self.sync.start(self.ticks.origin_ns)
-        self.actor.reset()
-        self.questions.new_episode()
+        self.loop.begin(self.now_ns())
+        self.worker.new_episode()
         self.rollout.open()
         self._engaged, self._release = False, 0
         self.deadlines = Deadlines(self.period_s)
         mode = "dry run, nothing is sent" if self.dry_run else "the robot will move"
         self.get_logger().info(f"episode {self.session.saved + 1} begins: {mode}")
 
-    def take(self, found: Sample | Miss) -> None:
+    def take(self, tick: Sample | Miss) -> None:
         """A complete tick becomes the newest observation; a missing stream is named, and safety holds when it lasts."""
-        if isinstance(found, Miss):
-            if any(miss.reason is Reason.CLOCK for miss in found.streams):
-                self.get_logger().error(f"{found}: the ticks mean nothing any more, the episode ends")
+        if isinstance(tick, Miss):
+            if any(miss.reason is Reason.CLOCK for miss in tick.streams):
+                self.get_logger().error(f"{tick}: the ticks mean nothing any more, the episode ends")
                 self.abort()
                 return
-            words = "; ".join(self.inputs.explain(m) for m in found.streams)
-            self.trouble("observation", f"no observation: {words}")
+            words = "; ".join(self.inputs.explain(m) for m in tick.streams)
+            self.warn_once("observation", f"no observation: {words}")
             return
-        self.recovered("observation")
-        self.questions.observe(found)
-        self.rollout.observe(self.ticks.nearest(found.stamp_ns), found)
+        self.clear("observation")
+        self.rollout.observe(self.loop.observe(tick), tick)
 
     def step(self) -> None:
         """One turn of the control loop."""
         began = time.perf_counter()
-        running = self.session.state is State.RECORDING
+        running = self.session.state is SessionState.RECORDING
         if running:
             self.deadlines.turn(began)
         super().step()
-        if running and self.session.state is State.RECORDING:
+        if running and self.session.state is SessionState.RECORDING:
             self._control()
             self.tick_time.add(time.perf_counter() - began)
         elif self._engaged:
             self._hold()
             self._release -= 1
-            self._engaged = self._release > 0 or self.estop
-        if self.session.state is not State.RECORDING:
+            self._engaged = self._release > 0 or self.loop.estop
+        if self.session.state is not SessionState.RECORDING:
             self.view.tick = None
 
     def _hold(self) -> None:
-        now = self.now_ns()
-        self._send(self.actor.send(None, self._circumstances(self.ticks.nearest(now), now)))
+        self._send(self.loop.hold(self.now_ns()))
 
     def _control(self) -> None:
         now = self.now_ns()
-        tick = self.ticks.turn(now)
-        self.questions.hear()
-        self._play(tick, now)
-        if self.session.state is State.RECORDING:
+        self._hear()
+        self._play(now)
+        if self.session.state is SessionState.RECORDING and not self.worker.busy:
             # last: once awake, the inference thread takes its share of the processor's caches
-            self.questions.ask(tick, self.ticks, now)
+            request = self.loop.request(now)
+            if request is not None:
+                self.worker.submit(request)
 
-    def _play(self, tick: int, now: int) -> None:
+    def _hear(self) -> None:
+        """Take the inference thread's results, and warn of what is wrong with it."""
+        loop = self.loop
+        for result in self.worker.poll():
+            late = self.pipeline.late
+            if not loop.accept(result) or not isinstance(result, InferenceResult):
+                continue
+            self.latency.add(result.seconds)
+            if self.pipeline.late > late:
+                self.warn_once("late chunk", "a chunk came later than it was made for: it is faded in")
+            else:
+                self.clear("late chunk")
+        if loop.error is not None:
+            self.warn_once("no chunk", f"no chunk: {loop.error}")
+        else:
+            self.clear("no chunk")
+        if (why := self.worker.failure) is not None:
+            loop.fail(why)
+            self.warn_once("policy", f"the inference thread has died: {why}; start anew after a look at it")
+
+    def _play(self, now: int) -> None:
         """Send this tick's command, once there is a chunk."""
-        if not self.questions.answered:
-            if now - self.ticks.origin_ns > LATE_NS:
-                self.trouble("first chunk", "still waiting for the policy's first chunk; nothing moves before it")
+        loop = self.loop
+        outcome = loop.step(now)
+        if outcome is None:
+            if now - loop.ticks.origin_ns > LATE_NS:
+                self.warn_once("first chunk", "still waiting for the policy's first chunk; nothing moves before it")
             return
-        self.recovered("first chunk")
-        self.view.tick, self.view.stamp_ns = tick + 1, self.ticks.stamp_ns(tick + 1)
-        here = self._circumstances(tick, now)
-        outcome = self.actor.act(here) if self.worker.failure is None else self.actor.send(None, here)
+        self.clear("first chunk")
+        self.view.tick, self.view.stamp_ns = loop.tick + 1, loop.ticks.stamp_ns(loop.tick + 1)
         self._send(outcome)
-        self.interventions.tell(outcome)
+        self.safety_events.log(outcome)
         if outcome.command is not None:
-            self.rollout.acted(tick, outcome.command)
+            self.rollout.acted(loop.tick, outcome.command)
         self.sampled()
-        if self.actor.ended and self.session.state is State.RECORDING:
+        if self.pipeline.ended and self.session.state is SessionState.RECORDING:
             self.get_logger().info("the policy says that the task is done")
-            self.command(Ask.STOP)
-
-    def _circumstances(self, tick: int, now: int) -> Context:
-        return self.circumstances.at(tick, now, self.questions.latest, estop=self.estop)
+            self.command(SessionCommand.STOP)
 
     def _send(self, outcome: Outcome) -> None:
         self.outcome = outcome
@@ -206,35 +215,37 @@ class PolicyNode(SessionNode):
 
     def _look_around(self) -> None:
         super()._look_around()
-        if contested := self.commands.contested():
-            self.trouble("commands", "; ".join(contested))
+        if competing_publishers := self.commands.competing_publishers():
+            self.warn_once("commands", "; ".join(competing_publishers))
         else:
-            self.recovered("commands")
+            self.clear("commands")
 
     def _on_estop(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         """Set: hold at once and end the episode. Release: nothing moves until it is started again."""
-        self.estop = request.data
-        if not self.estop:
-            self.recovered("e-stop")
+        self.loop.estop = request.data
+        if not self.loop.estop:
+            self.clear("e-stop")
         else:
-            self.trouble("e-stop", "the e-stop is set")
+            self.warn_once("e-stop", "the e-stop is set")
             if self._engaged:
                 self._hold()
             self.session.stand_down()
-            if self.session.state is State.RECORDING:
-                self.command(Ask.STOP)
+            if self.session.state is SessionState.RECORDING:
+                self.command(SessionCommand.STOP)
         holds = "the robot holds" if self._engaged else "this node was not moving the robot"
         response.success = True
-        response.message = f"e-stop set, {holds}" if self.estop else "e-stop released; start again to move"
+        response.message = f"e-stop set, {holds}" if self.loop.estop else "e-stop released; start again to move"
         self.get_logger().warning(response.message)
         return response
 
     def save(self) -> Future[Path | None]:
         """The episode ends: hold, and keep its recording if there is one."""
         self._let_go()
-        jumps = self.actor.jumps()
-        if jumps:
-            self.get_logger().info(f"jumps between commands: p99 {jumps['p99']:.4f}, largest {jumps['max']:.4f}")
+        smoothness = self.pipeline.smoothness()
+        if smoothness:
+            self.get_logger().info(
+                f"second differences of the commands: p99 {smoothness['p99']:.4f}, largest {smoothness['max']:.4f}"
+            )
         return self.rollout.close(self.success)
 
     def discard(self) -> Future[None]:
@@ -246,29 +257,29 @@ class PolicyNode(SessionNode):
         """Hold for a while yet, and forget what was wrong in the episode."""
         self._release = RELEASE_TICKS if self._engaged else 0
         for key in ("observation", "holding", "policy", "first chunk", "late chunk", "no chunk"):
-            self.recovered(key)
+            self.clear(key)
 
     def _watch_closing(self, now: int) -> None:
         if self._release <= 0:
             super()._watch_closing(now)
 
     def figures(self) -> dict[str, object]:
-        """Timing and interventions."""
+        """Timing and safety events."""
         state = self.session.state.value
-        if self.session.state is State.RECORDING:
+        if self.session.state is SessionState.RECORDING:
             state = "holding" if self.outcome is not None and self.outcome.holding else "running"
-        counts: Mapping[str, int] = self.actor.safety.counts
+        counts: Mapping[str, int] = self.pipeline.safety.counts
         return {
-            "state": "e-stop" if self.estop else state,
+            "state": "e-stop" if self.loop.estop else state,
             "policy": self.config.type,
             "dry run": self.dry_run,
             "rate [Hz]": f"{self.deadlines.rate_hz:.1f}",
-            "latency [ms]": self.questions.latency.words(),
-            "tick [ms]": self.tick_time.words(),
-            "jitter [ms]": self.deadlines.jitter.words(),
-            "late chunks": self.actor.late,
-            "interventions": ", ".join(f"{name} {n}" for name, n in sorted(counts.items())) or "none",
-            "last intervention": self.interventions.reason,
+            "latency [ms]": self.latency.summary(),
+            "tick [ms]": self.tick_time.summary(),
+            "jitter [ms]": self.deadlines.jitter.summary(),
+            "late chunks": self.pipeline.late,
+            "safety_events": ", ".join(f"{name} {n}" for name, n in sorted(counts.items())) or "none",
+            "last_safety_event": self.safety_events.reason,
         }
 
     def on_shutdown(self) -> None:

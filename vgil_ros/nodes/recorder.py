@@ -16,19 +16,19 @@ from sensor_msgs.msg import Joy
 from tqdm import tqdm
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.gestures import GripperGesture
+from vgil_ros.core.gripper_trigger import GripperTrigger
 from vgil_ros.core.layout import POSITION
-from vgil_ros.core.session import Command, State
+from vgil_ros.core.session import SessionCommand, SessionState
 from vgil_ros.core.streams import Flag
 from vgil_ros.core.sync import Miss, Sample
 from vgil_ros.core.timesteps import ObservationBuilder
-from vgil_ros.nodes.episode_sink import EpisodeSink, Recording
-from vgil_ros.nodes.keys import Keys
-from vgil_ros.nodes.runtime import run
-from vgil_ros.nodes.session_node import SessionNode
+from vgil_ros.nodes.base.keyboard import Keys
+from vgil_ros.nodes.base.node import run
+from vgil_ros.nodes.session.recording import EpisodeSink, Recording
+from vgil_ros.nodes.session.session import SessionNode
 
 QUIET_NS = 1_000_000_000
-KEYS = {"s": Command.TOGGLE, "d": Command.DISCARD, "r": Command.REDO, "q": Command.QUIT}
+KEYS = {"s": SessionCommand.TOGGLE, "d": SessionCommand.DISCARD, "r": SessionCommand.REDO, "q": SessionCommand.QUIT}
 
 
 class Recorder(SessionNode):
@@ -37,12 +37,12 @@ class Recorder(SessionNode):
     def __init__(self) -> None:
         super().__init__("recorder", rate_factor=2)
         self.sink = EpisodeSink(self._recording(), ObservationBuilder(self.layout, self.streams))
-        self.gesture = GripperGesture() if self.declare("gripper_start", False) else None
+        self.trigger = GripperTrigger() if self.declare("gripper_start", False) else None
         self._aborted: str | None = None
-        self._last_seen: dict[str, int] = {}  # troubles that pass, and when they were met last
+        self._last_seen: dict[str, int] = {}  # conditions that pass, and when they were met last
         self._buttons: list[int] = []
         self._bar: tqdm | None = None
-        for command in (Command.START, Command.STOP, Command.DISCARD, Command.REDO):
+        for command in (SessionCommand.START, SessionCommand.STOP, SessionCommand.DISCARD, SessionCommand.REDO):
             self.serve(command.value, command)
         if self.contract.joystick:
             self.create_subscription(Joy, self.contract.joystick.topic, self._on_joy, 10)
@@ -70,7 +70,11 @@ class Recorder(SessionNode):
     def _on_joy(self, message: Joy) -> None:
         buttons = self.contract.joystick
         assert buttons is not None
-        pairs = ((buttons.start, Command.TOGGLE), (buttons.discard, Command.DISCARD), (buttons.redo, Command.REDO))
+        pairs = (
+            (buttons.start, SessionCommand.TOGGLE),
+            (buttons.discard, SessionCommand.DISCARD),
+            (buttons.redo, SessionCommand.REDO),
+        )
         before, self._buttons = self._buttons, list(message.buttons)
         for index, command in pairs:
             if index is None or index >= len(self._buttons):
@@ -79,11 +83,11 @@ class Recorder(SessionNode):
                 self.command(command)
 
     def step(self) -> None:
-        """Keys and gestures, then the session."""
+        """Keys and the gripper trigger, then the session."""
         for key in self.keys.pressed() if self.keys else ():
             if key in KEYS:
                 self.command(KEYS[key])
-        self._watch_gesture()
+        self._watch_trigger()
         super().step()
 
     def begin(self) -> None:
@@ -101,16 +105,16 @@ class Recorder(SessionNode):
         )
         self.get_logger().info(f"recording episode {self.session.saved + 1}")
 
-    def take(self, found: Sample | Miss) -> None:
+    def take(self, tick: Sample | Miss) -> None:
         """Write the tick, leave it out, or end the episode, as the synchroniser says."""
-        if isinstance(found, Miss):
-            self._missed(found)
+        if isinstance(tick, Miss):
+            self._missed(tick)
             return
-        self.recovered("beginning")
-        self._name_held(found)
+        self.clear("beginning")
+        self._name_held(tick)
         self._settle()
         try:
-            self.sink.push(found, self.session.marker())
+            self.sink.push(tick, self.session.marker())
         except VgilError as error:
             self._give_up(str(error))
             return
@@ -125,20 +129,20 @@ class Recorder(SessionNode):
             self._passing(f"{name} held", f"{name}: nothing within its tolerance, the last value is repeated")
 
     def _passing(self, key: str, message: str) -> None:
-        """A trouble that may come and go from tick to tick: it is over after a second without it."""
-        self.trouble(key, message)
+        """A condition that may come and go from tick to tick: it is over after a second without it."""
+        self.warn_once(key, message)
         self._last_seen[key] = self.now_ns()
 
     def _settle(self, quiet_ns: int = QUIET_NS) -> None:
         now = self.now_ns()
-        for key in [key for key, seen in self._last_seen.items() if now - seen >= quiet_ns]:
+        for key in [key for key, met_ns in self._last_seen.items() if now - met_ns >= quiet_ns]:
             del self._last_seen[key]
-            self.recovered(key)
+            self.clear(key)
 
     def _missed(self, miss: Miss) -> None:
         words = "; ".join(self.inputs.explain(m) for m in miss.streams)
         if self.session.samples == 0:  # nothing recorded yet: begin a moment later
-            self.trouble("beginning", f"waiting for the first complete tick: {words}")
+            self.warn_once("beginning", f"waiting for the first complete tick: {words}")
             self.sync.start(self.now_ns())
         elif miss.action == "drop":
             self.sink.dropped += 1
@@ -162,26 +166,26 @@ class Recorder(SessionNode):
         return self.sink.discard()
 
     def _tidy(self) -> None:
-        self.recovered("beginning")
+        self.clear("beginning")
         self._settle(quiet_ns=0)
         if self._bar is not None:
             self._bar.close()
             self._bar = None
 
-    def _watch_gesture(self) -> None:
-        if self.gesture is None:
+    def _watch_trigger(self) -> None:
+        if self.trigger is None:
             return
-        if self.session.state is not State.IDLE:
-            self.gesture.reset()  # hands that hold something when an episode ends must not start the next
+        if self.session.state is not SessionState.IDLE:
+            self.trigger.reset()  # grippers that hold something when an episode ends must not start the next
             return
         widths = []
         for arm in self.layout.arms:
-            ring = self.sync.rings[f"{arm.arm.name}/master"]
-            if arm.arm.gripper and ring.payloads:
+            newest = self.sync.newest(f"{arm.arm.name}/master") if arm.arm.gripper else None
+            if arm.arm.gripper and newest is not None:
                 column = arm.arm.joints.index(arm.arm.gripper.joint)
-                widths.append(arm.master.normalise(ring.payloads[-1][POSITION])[column])
-        if self.gesture.update(self.now_ns(), np.array(widths)):
-            self.command(Command.START)
+                widths.append(arm.master.normalise(newest[1][POSITION])[column])
+        if self.trigger.update(self.now_ns(), np.array(widths)):
+            self.command(SessionCommand.START)
 
     def figures(self) -> dict[str, object]:
         """Rows and disk."""

@@ -8,18 +8,20 @@ import numpy as np
 from tqdm import tqdm
 
 from vgil_ros.assets import load_contract
-from vgil_ros.core.acting import safety_for
+from vgil_ros.core.control.loop import ControlLoop
+from vgil_ros.core.control.pipeline import make_direct_pipeline
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.layout import POSITION, Layout
-from vgil_ros.core.safety import Command, Context, Outcome
-from vgil_ros.core.streams import Kind, policy_streams
-from vgil_ros.core.sync import Synchronizer
+from vgil_ros.core.layout import Layout
+from vgil_ros.core.safety import Command, Outcome
+from vgil_ros.core.streams import policy_streams
+from vgil_ros.core.sync import Sample, Synchronizer
+from vgil_ros.core.sync.stall_grace import StallGrace
 from vgil_ros.episodes.reader import read_episode
-from vgil_ros.nodes.commands import RobotCommands
-from vgil_ros.nodes.inputs import StreamInputs
-from vgil_ros.nodes.runtime import VgilNode, run
+from vgil_ros.nodes.base.node import VgilNode, run
+from vgil_ros.nodes.inference.setup import acting_options
+from vgil_ros.nodes.messages.publishers import RobotCommands
+from vgil_ros.nodes.messages.subscriptions import StreamInputs
 
-MAX_AGE_NS = 200_000_000
 START = 0.05  # rad: the replay begins once the robot is this near to the first action
 
 
@@ -37,14 +39,14 @@ class Replay(VgilNode):
         self.streams = policy_streams(self.contract, cameras=())
         self.sync = Synchronizer(self.streams, self.contract.sync, self.contract.rate_hz)
         self.inputs = StreamInputs(self, self.contract, self.sync)
-        ages = {spec.name: MAX_AGE_NS for spec in self.streams}
-        self.safety = safety_for(self.layout, ages, max_silence_ns=MAX_AGE_NS)
+        pipeline = make_direct_pipeline(acting_options(self), self.layout, self.streams)
+        self.loop = ControlLoop(self.sync, pipeline)
+        self._stall_grace = StallGrace(round(period * 1e9))
         self.commands = RobotCommands(self, self.layout, period)
         self._row = 0
-        self._tick = 0
         self._started = False
         self._bar = tqdm(total=len(self.actions), desc=path.name, unit=" ticks", disable=None, leave=False)
-        self.every(period, self._step)
+        self.control_timer(period, self._step)
 
     def _read(self, path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         """The episode's actions (T, J) and base velocities (T, 2), held against the robot."""
@@ -72,28 +74,27 @@ class Replay(VgilNode):
         if self.ended.is_set():
             return
         now = self.inputs.now_ns()
-        missing = self.inputs.missing(now)
-        missing += () if self._started or self.dry_run else self.commands.unheard()
-        if missing and not self._started:
-            self.trouble("waiting", f"waiting for: {'; '.join(missing)}")
+        if not self._started and not self._start(now):
             return
-        self.recovered("waiting")
-        self._started = True
+        self._observe(now)
+        if self.loop.latest is None:  # the first tick is complete a moment later
+            return
         row = min(self._row, len(self.actions) - 1)
-        outcome = self.safety.step(Command(self.actions[row], self._base_at(row)), self._circumstances(now))
+        outcome = self.loop.send(Command(self.actions[row], self._base_at(row)), now)
         self._send(outcome)
-        self._tick += 1
         if outcome.holding or outcome.command is None:
-            self.trouble("holding", "holding: " + "; ".join(i.reason for i in outcome.interventions))
+            self.warn_once("holding", "holding: " + "; ".join(i.reason for i in outcome.safety_events))
             return
-        self.recovered("holding")
+        self.clear("holding")
         first = np.clip(self.actions[0], self.layout.lower, self.layout.upper)
         if self._row == 0 and np.abs(outcome.command.positions - first).max() > START:
             return  # still on the way to the first action
         self._row += 1
         self._bar.update(1)
         if self._row >= len(self.actions):
-            self.get_logger().info(f"replayed {len(self.actions)} ticks; interventions: {dict(self.safety.counts)}")
+            self.get_logger().info(
+                f"replayed {len(self.actions)} ticks; safety events: {dict(self.loop.pipeline.safety.counts)}"
+            )
             self.finish(0)
 
     def _base_at(self, row: int) -> np.ndarray | None:
@@ -101,18 +102,22 @@ class Replay(VgilNode):
             return None
         return np.zeros(2) if self.base is None or self._row == 0 else self.base[row]
 
-    def _circumstances(self, now: int) -> Context:
-        rings = [self.sync.rings[s.name] for s in self.streams]
-        ages = {s.name: None if r.newest is None else now - r.newest for s, r in zip(self.streams, rings, strict=True)}
-        puppets = [r.payloads[-1] for s, r in zip(self.streams, rings, strict=True) if s.kind is Kind.JOINTS]
-        return Context(
-            tick=self._tick,
-            now_ns=now,
-            period_s=1.0 / self.contract.rate_hz,
-            measured=self.layout.state(puppets)[POSITION],
-            stream_ages_ns=ages,
-            last_policy_ns=now,  # the file answers at once
-        )
+    def _start(self, now: int) -> bool:
+        """Begin once every stream comes and the commands would be heard."""
+        missing = self.inputs.missing(now) + (() if self.dry_run else self.commands.missing_subscribers())
+        if missing:
+            self.warn_once("waiting", f"waiting for: {'; '.join(missing)}")
+            return False
+        self.clear("waiting")
+        self._started = True
+        self.loop.begin(now)
+        return True
+
+    def _observe(self, now: int) -> None:
+        by = self._stall_grace.time(now)
+        while (found := self.sync.sample(by)) is not None:
+            if isinstance(found, Sample):
+                self.loop.observe(found)
 
     def _send(self, outcome: Outcome) -> None:
         if outcome.command is not None and not self.dry_run:
@@ -125,7 +130,7 @@ class Replay(VgilNode):
             self.commands.hold_and_end(self._hold)
 
     def _hold(self) -> None:
-        self._send(self.safety.step(None, self._circumstances(self.inputs.now_ns())))
+        self._send(self.loop.hold(self.inputs.now_ns()))
 
 
 def main() -> None:

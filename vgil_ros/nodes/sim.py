@@ -21,9 +21,9 @@ from std_srvs.srv import Trigger
 from vgil_ros.assets import load_contract
 from vgil_ros.core.contract import Camera
 from vgil_ros.core.errors import VgilError
-from vgil_ros.nodes.runtime import VgilNode, run
-from vgil_ros.nodes.sim_commands import CommandInput, inputs_of
-from vgil_ros.nodes.sim_loop import CameraThread, Pacer
+from vgil_ros.nodes.base.node import VgilNode, run
+from vgil_ros.nodes.simulator.command_decoders import CommandInput, inputs_of
+from vgil_ros.nodes.simulator.loop import CameraThread, Pacer
 from vgil_ros.robots.operators import make_operator
 from vgil_ros.robots.sim.robot import SimRobot
 from vgil_ros.robots.sim.tasks import default_task
@@ -56,7 +56,7 @@ class SimNode(VgilNode):
         self._add_topics()
         self.set_parameters([Parameter("seed", value=seed + 1)])
         self._pacer = Pacer(self._rate, speed, simulated=self.declare("sim_time", False))
-        self._cameras = CameraThread(self.robot, self._publish_picture, lossless=not self._pacer.real_time)
+        self._cameras = CameraThread(self.robot, self._publish_image, lossless=not self._pacer.real_time)
         self._loop = threading.Thread(target=self._run_loop, name="physics", daemon=True)
         self._loop.start()
         self.get_logger().info(f"{contract.name}: task '{task}', seed {seed}, {'an' if leads else 'no'} operator")
@@ -77,10 +77,10 @@ class SimNode(VgilNode):
             for given in inputs_of(arm):
                 take = partial(self._on_command, arm.name, given)
                 self.create_subscription(given.type, given.topic, take, STATE_QOS)
-        self._picture_out: dict[str, tuple[Camera, Any]] = {}
+        self._image_out: dict[str, tuple[Camera, Any]] = {}
         for camera in contract.cameras:
-            publisher: Any = self.create_publisher(_picture_type(camera), camera.topic, IMAGE_QOS)
-            self._picture_out[camera.name] = (camera, publisher)
+            publisher: Any = self.create_publisher(_image_type(camera), camera.topic, IMAGE_QOS)
+            self._image_out[camera.name] = (camera, publisher)
         if contract.base:
             self._odometry_out = self.create_publisher(Odometry, contract.base.odom.topic, STATE_QOS)
             self.create_subscription(Twist, contract.base.command.topic, self._on_twist, STATE_QOS)
@@ -93,9 +93,9 @@ class SimNode(VgilNode):
         try:
             position = given.decode(message, self.robot.commanded(arm))
         except VgilError as error:
-            self.trouble(f"{arm}/command", f"command refused: {error}")
+            self.warn_once(f"{arm}/command", f"command refused: {error}")
             return
-        self.recovered(f"{arm}/command")
+        self.clear(f"{arm}/command")
         with self._lock:
             if self.robot.time >= self._rest:  # earlier ones were made for the scene before the reset
                 self.robot.command(arm, position)
@@ -105,9 +105,9 @@ class SimNode(VgilNode):
             with self._lock:
                 self.robot.drive(message.linear.x, message.angular.z)
         except VgilError as error:
-            self.trouble("base/command", f"command refused: {error}")
+            self.warn_once("base/command", f"command refused: {error}")
         else:
-            self.recovered("base/command")
+            self.clear("base/command")
 
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         seed = int(self.get_parameter("seed").value)
@@ -171,21 +171,21 @@ class SimNode(VgilNode):
         self._masters = masters
 
     def _publish_odometry(self, stamp: int) -> None:
-        found = self.robot.odometry()
+        odometry = self.robot.odometry()
         message = Odometry(child_frame_id="base_link")
         message.header.stamp, message.header.frame_id = _time(stamp), "odom"
-        message.pose.pose.position.x, message.pose.pose.position.y = found.x, found.y
+        message.pose.pose.position.x, message.pose.pose.position.y = odometry.x, odometry.y
         orientation = message.pose.pose.orientation
-        orientation.z, orientation.w = float(np.sin(found.yaw / 2)), float(np.cos(found.yaw / 2))
-        message.twist.twist.linear.x, message.twist.twist.angular.z = found.linear, found.angular
+        orientation.z, orientation.w = float(np.sin(odometry.yaw / 2)), float(np.cos(odometry.yaw / 2))
+        message.twist.twist.linear.x, message.twist.twist.angular.z = odometry.linear, odometry.angular
         self._odometry_out.publish(message)
 
-    def _publish_picture(self, camera: str, picture: np.ndarray, stamp: int) -> None:
+    def _publish_image(self, camera: str, image: np.ndarray, stamp: int) -> None:
         """Called in the cameras' thread."""
         if self.ended.is_set():
             return
-        spec, publisher = self._picture_out[camera]
-        message = _image(picture) if spec.type == "image" else _compressed(picture)
+        spec, publisher = self._image_out[camera]
+        message = _image(image) if spec.type == "image" else _compressed(image)
         message.header.stamp, message.header.frame_id = _time(stamp), camera
         publisher.publish(message)
 
@@ -193,14 +193,14 @@ class SimNode(VgilNode):
         """Say when the machine is too slow, and when it is no longer; called now and then."""
         lost, self._pacer.lost_s = self._pacer.lost_s, 0.0
         if lost > 0.5:
-            self.trouble("real time", f"this machine is too slow to simulate in real time: {lost:.1f} s were lost")
+            self.warn_once("real time", f"this machine is too slow to simulate in real time: {lost:.1f} s were lost")
         else:
-            self.recovered("real time")
+            self.clear("real time")
         skipped = self._cameras.skipped()
         if skipped > 0.2:
-            self.trouble("cameras", f"this machine is too slow for the cameras' rate: {skipped:.0%} were left out")
+            self.warn_once("cameras", f"this machine is too slow for the cameras' rate: {skipped:.0%} were left out")
         else:
-            self.recovered("cameras")
+            self.clear("cameras")
 
     def on_shutdown(self) -> None:
         """End both threads; nothing is published afterwards."""
@@ -228,23 +228,23 @@ def _joints(
     return message
 
 
-def _picture_type(camera: Camera) -> type:
-    found: type = CompressedImage if camera.type == "compressed" else Image
-    return found
+def _image_type(camera: Camera) -> type:
+    kind: type = CompressedImage if camera.type == "compressed" else Image
+    return kind
 
 
-def _image(picture: np.ndarray) -> Image:
-    height, width = picture.shape[:2]
+def _image(image: np.ndarray) -> Image:
+    height, width = image.shape[:2]
     data = array.array("B")
-    data.frombytes(np.ascontiguousarray(picture).data)  # the setter checks lists item by item
+    data.frombytes(np.ascontiguousarray(image).data)  # the setter checks lists item by item
     return Image(height=height, width=width, encoding="rgb8", step=3 * width, data=data)
 
 
-def _compressed(picture: np.ndarray) -> CompressedImage:
+def _compressed(image: np.ndarray) -> CompressedImage:
     import cv2
 
     data = array.array("B")
-    data.frombytes(cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]))[1].data)
+    data.frombytes(cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]))[1].data)
     return CompressedImage(format="rgb8; jpeg compressed bgr8", data=data)
 
 

@@ -1,4 +1,5 @@
-"""Teleoperation on topics: each puppet follows its master, the base follows a Twist. The law is `core.follow`."""
+"""Teleoperation on topics: each puppet follows its master, the base follows a Twist. The law is
+`core.leader_follower`."""
 
 from __future__ import annotations
 
@@ -10,17 +11,17 @@ from sensor_msgs.msg import JointState
 
 from vgil_ros.assets import load_contract
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.follow import Follower, Phase
 from vgil_ros.core.layout import POSITION, Affine, ArmLayout, JointReader, Layout, master_reader, puppet_reader
-from vgil_ros.nodes import cdr
-from vgil_ros.nodes.commands import RobotCommands
-from vgil_ros.nodes.inputs import QUIET_NS, sensor_qos
-from vgil_ros.nodes.runtime import VgilNode, run
+from vgil_ros.core.leader_follower import FollowerController, Phase
+from vgil_ros.nodes.base.node import VgilNode, run
+from vgil_ros.nodes.messages import cdr
+from vgil_ros.nodes.messages.publishers import RobotCommands
+from vgil_ros.nodes.messages.subscriptions import QUIET_NS, sensor_qos
 
 BASE_STALE_NS = 250_000_000
 
 
-class State:
+class TeleopState:
     """The last positions of one arm, in units of the action, and when they were measured."""
 
     def __init__(self, node: VgilNode, topic: str, reader: JointReader, units: Affine) -> None:
@@ -35,11 +36,11 @@ class State:
             message = cdr.read_joint_state(data)
             payload = self._reader.read(message.names, message.position)
         except VgilError as error:
-            self._node.trouble(self._reader.stream, str(error))
+            self._node.warn_once(self._reader.stream, str(error))
             self._bad_ns = arrived
             return
         if arrived - self._bad_ns > QUIET_NS:  # bad messages among good ones must not flood the log
-            self._node.recovered(self._reader.stream)
+            self._node.clear(self._reader.stream)
         # a clock that is ahead must not keep a dead arm fresh
         self.last = (self._units.normalise(payload[POSITION]), min(message.stamp_ns, arrived))
 
@@ -54,7 +55,7 @@ class Teleop(VgilNode):
         rate = self.declare("rate", 100.0)
         if not 1.0 <= rate <= 1000.0:
             raise VgilError(f"parameter rate is {rate}; allowed: 1 to 1000 Hz")
-        on_gesture = self.declare("wait_for_gripper", False)
+        wait_for_trigger = self.declare("wait_for_gripper", False)
         base_input = self.declare("base_input", "/teleop/cmd_vel")
         self.commands = RobotCommands(self, self.layout, 1.0 / rate)
         self.arms = [
@@ -63,9 +64,9 @@ class Teleop(VgilNode):
         if not self.arms:
             why = "its own driver follows the masters" if any(a.arm.master for a in self.layout.arms) else "no master"
             raise VgilError(f"robot '{self.contract.name}': {why}; teleop needs a puppet that it is to move")
-        self.followers = [self._follower(arm, on_gesture) for _, arm in self.arms]
+        self.followers = [self._follower(arm, wait_for_trigger) for _, arm in self.arms]
         self.masters = [self._master(arm) for _, arm in self.arms]
-        self.puppets = [State(self, a.arm.puppet.topic, puppet_reader(a.arm), a.state) for _, a in self.arms]
+        self.puppets = [TeleopState(self, a.arm.puppet.topic, puppet_reader(a.arm), a.state) for _, a in self.arms]
         self._phases: list[Phase | None] = [None] * len(self.arms)
         self._base: tuple[np.ndarray, int] | None = None
         if self.contract.base:
@@ -73,18 +74,22 @@ class Teleop(VgilNode):
         self._last_ns = self._now()
         self.create_timer(1.0 / rate, self._step)
 
-    def _follower(self, arm: ArmLayout, on_gesture: bool) -> Follower:
+    def _follower(self, arm: ArmLayout, wait_for_trigger: bool) -> FollowerController:
         part = arm.columns
         velocity = self.layout.limit("velocity")
         assert velocity is not None
         gripper = None if arm.gripper_column is None else arm.gripper_column - part.start
-        return Follower(
-            self.layout.lower[part], self.layout.upper[part], velocity[part], gripper=gripper, on_gesture=on_gesture
+        return FollowerController(
+            self.layout.lower[part],
+            self.layout.upper[part],
+            velocity[part],
+            gripper=gripper,
+            wait_for_trigger=wait_for_trigger,
         )
 
-    def _master(self, arm: ArmLayout) -> State:
+    def _master(self, arm: ArmLayout) -> TeleopState:
         assert arm.arm.master is not None
-        return State(self, arm.arm.master.topic, master_reader(arm.arm), arm.master)
+        return TeleopState(self, arm.arm.master.topic, master_reader(arm.arm), arm.master)
 
     def _now(self) -> int:
         return self.now_ns()
@@ -92,9 +97,9 @@ class Teleop(VgilNode):
     def _on_twist(self, message: Twist) -> None:
         wanted = np.array([message.linear.x, message.angular.z])
         if not np.isfinite(wanted).all():
-            self.trouble("base", f"base: velocity {wanted.tolist()} is not finite; not followed")
+            self.warn_once("base", f"base: velocity {wanted.tolist()} is not finite; not followed")
             return
-        self.recovered("base")
+        self.clear("base")
         self._base = (wanted, self._now())
 
     def _step(self) -> None:

@@ -26,7 +26,7 @@ class LossOutput:
     parts: dict[str, Tensor]
 
 
-class FastPath(ABC):
+class InferenceModule(ABC):
     """A policy laid out anew for inference alone: same numbers, nothing that training needs."""
 
     @abstractmethod
@@ -38,7 +38,7 @@ class FastPath(ABC):
         """
 
     def load(self, observation: Mapping[str, Any]) -> None:  # noqa: B027 - most need nothing else
-        """Bring what else a pass needs, such as noise, into buffers of the fast path.
+        """Bring what else a pass needs, such as noise, into buffers of the module.
 
         Called before every pass and outside of what CUDA records. `observation` has no batch axis and is checked.
         """
@@ -55,7 +55,7 @@ class Policy(nn.Module, ABC):
     """
 
     config_class: ClassVar[type[PolicyConfig]] = PolicyConfig
-    takes_committed: ClassVar[bool] = False  # whether `predict_chunk` keeps "committed" actions, see committed.py
+    supports_prefix: ClassVar[bool] = False  # whether `predict_chunk` keeps an action prefix, see `prepare_prefix`
 
     def __init__(self, config: PolicyConfig) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class Policy(nn.Module, ABC):
 
         Args:
             observation: {"qpos": (B, D) float32, "images": {camera: (B, H, W, 3) uint8 RGB}}, NumPy or torch. Where
-                the configuration has `past_ticks` (N), it may hold "past": {"qpos": (B, N, D), "images": {camera:
+                the configuration has `obs_offsets` (N), it may hold "past": {"qpos": (B, N, D), "images": {camera:
                 (B, N, H, W, 3)}, "known": (B, N) bool}; without it nothing of the past is known.
 
         Raises:
@@ -88,7 +88,7 @@ class Policy(nn.Module, ABC):
     def reset(self, seed: int | None = None) -> None:
         """Forget the past: a new episode begins. What is drawn in it follows from `seed`; None: from the usual one."""
 
-    def make_fast_path(self, dtype: torch.dtype) -> FastPath | None:
+    def make_inference_module(self, dtype: torch.dtype) -> InferenceModule | None:
         """Give a form of this policy for inference, computing in `dtype`, or None where there is none."""
         return None
 
@@ -141,11 +141,11 @@ class Policy(nn.Module, ABC):
             raise PolicyError(f"size of camera {', '.join(unknown)} is unknown: give an example observation")
         noise = np.random.default_rng(0)
 
-        def seen() -> dict[str, Any]:
+        def frame() -> dict[str, Any]:
             images = {
                 name: noise.integers(0, 256, (*shapes[name], 3), dtype=np.uint8) for name in self.config.camera_names
             }
             return {"qpos": np.zeros(self.config.state_dim, np.float32), "images": images}
 
-        told = {"task": "an example"} if self.config.needs_task else {}
-        return with_past({**seen(), **told}, [seen() for _ in self.config.past_ticks])
+        task = {"task": "an example"} if self.config.needs_task else {}
+        return with_past({**frame(), **task}, [frame() for _ in self.config.obs_offsets])

@@ -1,4 +1,9 @@
-"""The checkpoint folder: `policy.json` says what it is, `model.safetensors` holds weights and normaliser."""
+"""The checkpoint folder: `policy.json` says what it is, `model.safetensors` holds weights and normaliser.
+
+Weights on disk in half the bytes: parameters in bf16 or fp16, everything else as it is.
+
+Buffers (the normaliser's statistics, running means) keep their float32: they are few, and scale everything else.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +11,10 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from pydantic import ValidationError
@@ -20,7 +27,48 @@ from vgil_ros.policies.base import Policy
 from vgil_ros.policies.config import PolicyConfig
 from vgil_ros.policies.errors import CheckpointError
 from vgil_ros.policies.registry import policy_class
-from vgil_ros.policies.storage import Storage, narrow, widen
+
+WeightDtype = Literal["fp32", "bf16", "fp16"]
+WEIGHT_DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def cast_for_storage(
+    weights: Mapping[str, Tensor], parameters: Collection[str], weight_dtype: WeightDtype
+) -> dict[str, Tensor]:
+    """Give the tensors as they are stored; those not named in `parameters`, and not float32, stay as they are.
+
+    Raises:
+        CheckpointError: an unknown storage, or a value too large for it.
+    """
+    if weight_dtype not in WEIGHT_DTYPES:
+        raise CheckpointError(f"weights stored as {weight_dtype!r}; allowed: {sorted(WEIGHT_DTYPES)}")
+    kind = WEIGHT_DTYPES[weight_dtype]
+    out = {}
+    for key, value in weights.items():
+        out[key] = value.to(kind) if key in parameters and value.dtype == torch.float32 else value
+        if not bool(torch.isfinite(out[key]).all()) and bool(torch.isfinite(value).all()):
+            raise CheckpointError(
+                f"{key} goes up to {float(value.abs().max()):.3g}, which {weight_dtype} does not hold"
+            )
+    return out
+
+
+def cast_loaded(
+    stored: Mapping[str, Tensor], parameters: Collection[str], weight_dtype: WeightDtype
+) -> dict[str, Tensor]:
+    """Give stored tensors as the policy takes them. One of another dtype is left for the check."""
+    kind = WEIGHT_DTYPES[weight_dtype]
+    if kind == torch.float32:
+        return dict(stored)
+    out = {}
+    for key, value in stored.items():
+        declared = key in parameters and value.dtype == kind
+        undeclared = key in parameters and value.dtype == torch.float32
+        if undeclared:
+            raise CheckpointError(f"mismatched: {key} is {value.dtype}, allowed {kind}, as policy.json says")
+        out[key] = value.to(torch.float32) if declared else value
+    return out
+
 
 CONFIG_FILE = "policy.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -41,10 +89,10 @@ def software_name() -> str:
     return f"vgil_ros {getattr(vgil_ros, '__version__', 'unknown')}"
 
 
-def save_policy(policy: Policy, directory: str | Path, *, storage: Storage = "fp32") -> Path:
+def save_policy(policy: Policy, directory: str | Path, *, weight_dtype: WeightDtype = "fp32") -> Path:
     """Write `policy` to the folder `directory`; an older checkpoint there is replaced as a whole.
 
-    With `storage` bf16 or fp16 the parameters take half the bytes, rounded; loading gives them back as float32.
+    With `weight_dtype` bf16 or fp16 the parameters take half the bytes, rounded; loading gives them back as float32.
 
     Everything is written and flushed to a folder beside it, which is then renamed, so half a checkpoint never stands at
     `directory`. Killed between the two renames, the old one lies whole beside it as `.NAME.old.*/checkpoint`.
@@ -57,12 +105,12 @@ def save_policy(policy: Policy, directory: str | Path, *, storage: Storage = "fp
     policy.normalizer.check()
     weights = {key: value.detach().cpu().contiguous() for key, value in policy.state_dict().items()}
     _require_finite(weights, "cannot be saved")
-    weights = narrow(weights, dict(policy.named_parameters(remove_duplicate=False)), storage)
+    weights = cast_for_storage(weights, dict(policy.named_parameters(remove_duplicate=False)), weight_dtype)
     _require_replaceable(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        config = policy.config.model_copy(update={"software": software_name(), "weights": storage})
+        config = policy.config.model_copy(update={"software": software_name(), "weights": weight_dtype})
         (scratch / CONFIG_FILE).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
         save_file(weights, scratch / WEIGHTS_FILE)
         (scratch / WEIGHTS_FILE).chmod(0o644)  # safetensors keeps others from reading it
@@ -85,7 +133,7 @@ def load_policy(directory: str | Path, device: str | torch.device = "cpu") -> Po
     folder = Path(directory)
     config = read_config(folder)
     policy = policy_class(config.type)(config)
-    weights = widen(_read_weights(folder), dict(policy.named_parameters(remove_duplicate=False)), config.weights)
+    weights = cast_loaded(_read_weights(folder), dict(policy.named_parameters(remove_duplicate=False)), config.weights)
     check_keys(policy.state_dict(), weights, str(folder / WEIGHTS_FILE))
     _require_finite(weights, f"found in {folder / WEIGHTS_FILE}")
     policy.load_state_dict(weights)
@@ -118,11 +166,11 @@ def describe_checkpoint(directory: str | Path) -> CheckpointInfo:
     return CheckpointInfo(Path(directory), policy.config, count, (Path(directory) / WEIGHTS_FILE).stat().st_size)
 
 
-def check_keys(expected: dict[str, Tensor], found: dict[str, Tensor], where: str) -> None:
-    """Raise CheckpointError naming every key of `found` that is missing, unknown or mismatched against `expected`."""
-    faults = [f"missing: {key}" for key in expected if key not in found]
-    faults += [f"unknown: {key}" for key in found if key not in expected]
-    for key, value in found.items():
+def check_keys(expected: dict[str, Tensor], given: dict[str, Tensor], where: str) -> None:
+    """Raise CheckpointError naming every key of `given` that is missing, unknown or mismatched against `expected`."""
+    faults = [f"missing: {key}" for key in expected if key not in given]
+    faults += [f"unknown: {key}" for key in given if key not in expected]
+    for key, value in given.items():
         if key not in expected:
             continue
         ours = expected[key]

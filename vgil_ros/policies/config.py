@@ -1,4 +1,4 @@
-"""What `policy.json` says: the part that every policy type shares."""
+"""The part of `policy.json` that every policy type shares."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from vgil_ros.policies.frozen import Frozen
+from vgil_ros.core.config import StrictModel
 
 if TYPE_CHECKING:  # only for the type; it needs OpenCV
     from vgil_ros.policies.optical_flow import FlowSettings
@@ -15,7 +15,7 @@ VectorMode = Literal["mean_std", "min_max", "unit", "identity"]
 ImageMode = Literal["imagenet", "mean_std", "min_max", "unit"]
 
 
-class CameraSpec(Frozen):
+class CameraSpec(StrictModel):
     """One camera in the order in which the policy takes them; height and width in pixels, None where unknown."""
 
     name: str = Field(min_length=1)
@@ -29,7 +29,7 @@ class CameraSpec(Frozen):
         return self
 
 
-class VectorNormalization(Frozen):
+class VectorNormalization(StrictModel):
     """How `qpos` or `action` is scaled.
 
     `mean_std`: (x - mean) / (std + eps). `min_max`: to [-1, 1]. `unit`: to [0, 1]. `identity`: as it is.
@@ -40,7 +40,7 @@ class VectorNormalization(Frozen):
     eps: float = Field(default=0.0, ge=0.0)
 
 
-class ImageNormalization(Frozen):
+class ImageNormalization(StrictModel):
     """How pixels, first divided by 255, are scaled.
 
     `imagenet`: ImageNet's mean and std. `mean_std`: the data set's own. `min_max`: to [-1, 1]. `unit`: stay in [0, 1].
@@ -50,7 +50,7 @@ class ImageNormalization(Frozen):
     eps: float = Field(default=0.0, ge=0.0)
 
 
-class Normalization(Frozen):
+class Normalization(StrictModel):
     """Description of the normaliser; the numbers themselves lie with the weights."""
 
     qpos: VectorNormalization = VectorNormalization()
@@ -58,7 +58,7 @@ class Normalization(Frozen):
     images: ImageNormalization = ImageNormalization()
 
 
-class PolicyConfig(Frozen):
+class PolicyConfig(StrictModel):
     """Everything about a policy that is not a weight. Policy types add their own sizes in a subclass.
 
     Attributes:
@@ -90,9 +90,9 @@ class PolicyConfig(Frozen):
     @classmethod
     def _cameras_differ(cls, cameras: tuple[CameraSpec, ...]) -> tuple[CameraSpec, ...]:
         names = [camera.name for camera in cameras]
-        doubled = sorted({name for name in names if names.count(name) > 1})
-        if doubled:
-            raise ValueError(f"camera named twice: {', '.join(doubled)}")
+        duplicates = sorted({name for name in names if names.count(name) > 1})
+        if duplicates:
+            raise ValueError(f"camera named twice: {', '.join(duplicates)}")
         return cameras
 
     @model_validator(mode="after")
@@ -109,12 +109,12 @@ class PolicyConfig(Frozen):
         return tuple(camera.name for camera in self.cameras)
 
     @property
-    def play_ticks(self) -> int:
+    def action_steps(self) -> int:
         """Actions of a chunk to play in open loop before the next one is asked for, where nothing else is said."""
         return self.chunk_size
 
     @property
-    def past_ticks(self) -> tuple[int, ...]:
+    def obs_offsets(self) -> tuple[int, ...]:
         """How many ticks before now the policy also looks, oldest first; see `core.history`."""
         return ()
 
@@ -125,5 +125,5 @@ class PolicyConfig(Frozen):
 
     @property
     def optical_flow(self) -> FlowSettings | None:
-        """How the flow between past and present pictures is computed, where the policy takes it; None: it does not."""
+        """How the flow between past and present images is computed, where the policy takes it; None: it does not."""
         return None

@@ -131,7 +131,7 @@ class Normalizer(nn.Module):
         """Make a normaliser from data: qpos (N, D), action (N, A), in robot units, every row of every episode.
 
         std is clipped from below at 1e-2 as in ACT. So is the range in the ranged modes, kept around its middle.
-        Image mode `mean_std` needs statistics of pictures: use `from_statistics`.
+        Image mode `mean_std` needs statistics of images: use `from_statistics`.
         """
         return cls.from_statistics(spec, _statistics(qpos), _statistics(action), cameras)
 

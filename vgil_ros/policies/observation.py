@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from vgil_ros.policies.config import PolicyConfig
 from vgil_ros.policies.errors import PolicyError
+from vgil_ros.policies.normalizer import VectorNormalizer
 
 Array = np.ndarray | Tensor
 
@@ -49,7 +51,7 @@ def check_cameras(config: PolicyConfig, images: Mapping[str, Any]) -> None:
 
 
 def check_image(config: PolicyConfig, index: int, shape: tuple[int, ...], dtype: object, when: str = "") -> None:
-    """Raise PolicyError unless a picture (H, W, 3) of camera number `index` has the right shape and is uint8."""
+    """Raise PolicyError unless an image (H, W, 3) of camera number `index` has the right shape and is uint8."""
     camera = config.cameras[index]
     check_vector(f"{when}image of {camera.name}", shape, (camera.height, camera.width, 3))
     if str(dtype).removeprefix("torch.") != "uint8":
@@ -65,12 +67,12 @@ def prepare(config: PolicyConfig, observation: Mapping[str, Any], device: torch.
     check_parts(observation)
     qpos = to_tensor(observation["qpos"], device)
     check_vector("qpos", tuple(qpos.shape), (None, config.state_dim))
-    return qpos.to(torch.float32), _pictures(config, observation["images"], (len(qpos),), device)
+    return qpos.to(torch.float32), _images(config, observation["images"], (len(qpos),), device)
 
 
 @dataclass(frozen=True)
 class Past:
-    """What was observed `config.past_ticks` ago, oldest first; N of them.
+    """What was observed `config.obs_offsets` ago, oldest first; N of them.
 
     Attributes:
         qpos: (B, N, D) float32; images: one (B, N, H, W, 3) uint8 for each camera in the policy's order.
@@ -94,10 +96,10 @@ def prepare_past(config: PolicyConfig, observation: Mapping[str, Any], device: t
     missing = [key for key in ("qpos", "images", "known") if key not in past]
     if missing:
         raise PolicyError(f"past: {missing} missing, found {sorted(past)}")
-    shape = (len(observation["qpos"]), len(config.past_ticks))
+    shape = (len(observation["qpos"]), len(config.obs_offsets))
     qpos, known = to_tensor(past["qpos"], device), check_known(config, observation, device)
     check_vector("past qpos", tuple(qpos.shape), (*shape, config.state_dim))
-    return Past(qpos.to(torch.float32), _pictures(config, past["images"], shape, device, "past "), known)
+    return Past(qpos.to(torch.float32), _images(config, past["images"], shape, device, "past "), known)
 
 
 def check_known(config: PolicyConfig, observation: Mapping[str, Any], device: torch.device) -> Tensor:
@@ -107,24 +109,24 @@ def check_known(config: PolicyConfig, observation: Mapping[str, Any], device: to
         PolicyError: another shape or dtype.
     """
     known = to_tensor(observation["past"]["known"], device)
-    check_vector("past known", tuple(known.shape), (len(observation["qpos"]), len(config.past_ticks)))
+    check_vector("past known", tuple(known.shape), (len(observation["qpos"]), len(config.obs_offsets)))
     if known.dtype != torch.bool:
         raise PolicyError(f"past known: found dtype {known.dtype}, allowed is bool")
     return known
 
 
-def _pictures(
+def _images(
     config: PolicyConfig, images: Mapping[str, Array], lead: tuple[int, ...], device: torch.device, when: str = ""
 ) -> list[Tensor]:
-    """Check pictures (*lead, H, W, 3) of all cameras and bring them to the device, in the policy's order."""
+    """Check images (*lead, H, W, 3) of all cameras and bring them to the device, in the policy's order."""
     check_cameras(config, images)
-    pictures = []
+    checked = []
     for index, name in enumerate(config.camera_names):
-        picture = images[name]
-        check_vector(f"{when}image of {name}", tuple(picture.shape), (*lead, None, None, 3))
-        check_image(config, index, tuple(picture.shape[len(lead) :]), picture.dtype, when)
-        pictures.append(to_tensor(picture, device))
-    return pictures
+        image = images[name]
+        check_vector(f"{when}image of {name}", tuple(image.shape), (*lead, None, None, 3))
+        check_image(config, index, tuple(image.shape[len(lead) :]), image.dtype, when)
+        checked.append(to_tensor(image, device))
+    return checked
 
 
 def batched(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,3 +138,87 @@ def batched(values: Mapping[str, Any]) -> dict[str, Any]:
         else:
             out[key] = [value] if isinstance(value, str) else np.asarray(value)[None]
     return out
+
+
+PARTS = ("action", "weight")
+
+
+@dataclass(frozen=True)
+class PrefixTensors:
+    """Actions that a chunk has to agree with.
+
+    Attributes:
+        action: (B, H, A) float32. What stands in rows of weight 0 does not matter.
+        weight: (B, H, 1) float32. 1: comes out as it is; between 1 and 0: agree softly; 0: free.
+    """
+
+    action: Tensor
+    weight: Tensor
+
+    def __bool__(self) -> bool:
+        """Whether any row is to be kept."""
+        return bool((self.weight > 0.0).any())
+
+    @property
+    def fixed(self) -> Tensor:
+        """(B, H, 1) bool: the rows that come out as they are."""
+        return self.weight >= 1.0
+
+    def normalised(self, normalizer: VectorNormalizer) -> PrefixTensors:
+        """The same in the network's units: what `normalizer.inverse` takes back to these actions."""
+        offset, scale = normalizer.inverse_affine()
+        return replace(self, action=(self.action - offset) / scale)
+
+    def padded(self, horizon: int, width: int, first: int = 0) -> PrefixTensors:
+        """The same within the larger array (B, horizon, width) that a network works on.
+
+        Args:
+            horizon, width: its sizes; columns added hold zeros and are kept as the rest of their row is.
+            first: its row that is the chunk's first; rows before and behind the chunk are free.
+        """
+        rows, columns = self.action.shape[1:]
+        behind = horizon - first - rows
+        action = F.pad(self.action, (0, width - columns, first, behind))
+        return PrefixTensors(action, F.pad(self.weight, (0, 0, first, behind)))
+
+    def keep(self, chunk: Tensor) -> Tensor:
+        """The chunk (B, H, A) with the fixed rows to the last bit as they are."""
+        return torch.where(self.fixed, self.action, chunk)
+
+
+def prepare_prefix(config: PolicyConfig, observation: Mapping[str, Any], device: torch.device) -> PrefixTensors | None:
+    """Check the prefix of an observation whose present is checked; None where there is none.
+
+    Args:
+        observation: may hold "prefix": {"action": (B, H, A) float32 in robot units, "weight": (B, H) float32}.
+
+    Raises:
+        PolicyError: a part is missing or unknown, a shape does not fit, an action that counts is not finite, or a
+            weight lies outside of 0..1.
+    """
+    part = observation.get("prefix")
+    if part is None:
+        return None
+    if sorted(part) != sorted(PARTS):
+        raise PolicyError(f"prefix: found {sorted(part)}, allowed is exactly {sorted(PARTS)}")
+    action, weight = (to_tensor(part[name], device).to(torch.float32) for name in PARTS)
+    batch = len(observation["qpos"])
+    check_vector("prefix action", tuple(action.shape), (batch, config.chunk_size, config.action_dim))
+    check_vector("prefix weight", tuple(weight.shape), (batch, config.chunk_size))
+    if not bool(((weight >= 0.0) & (weight <= 1.0)).all()):
+        raise PolicyError(f"prefix weight: found {_span(weight)}, allowed is 0 to 1")
+    free = weight[..., None] == 0.0
+    if not bool((torch.isfinite(action) | free).all()):
+        raise PolicyError("prefix action: a row with a weight above 0 is not finite")
+    return PrefixTensors(action.masked_fill(free, 0.0), weight[..., None])
+
+
+def example_prefix(config: PolicyConfig) -> dict[str, np.ndarray]:
+    """A made-up part without batch axis, for warm-up: of zeros, half of them fixed."""
+    weight = np.zeros(config.chunk_size, np.float32)
+    weight[: (config.chunk_size + 1) // 2] = 1.0
+    return {"action": np.zeros((config.chunk_size, config.action_dim), np.float32), "weight": weight}
+
+
+def _span(weight: Tensor) -> str:
+    return f"{float(weight.min()):.3g} to {float(weight.max()):.3g}"

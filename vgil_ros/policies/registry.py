@@ -1,4 +1,4 @@
-"""Which class stands for which `type` in policy.json. A new policy adds one file and one line here."""
+"""Registry of policy classes by `type` in policy.json. A new policy adds one file and one line here."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ def policy_class(name: str) -> type[Policy]:
     if name not in POLICY_TYPES:
         raise PolicyError(f"policy type {name!r} is unknown, allowed are {sorted(POLICY_TYPES)}")
     module, _, attribute = POLICY_TYPES[name].partition(":")
-    found: type[Policy] = getattr(import_module(module), attribute)
-    return found
+    policy_type: type[Policy] = getattr(import_module(module), attribute)
+    return policy_type

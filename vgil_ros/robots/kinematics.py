@@ -47,12 +47,12 @@ class Kinematics:
     def link_poses(self, positions: Mapping[str, float]) -> list[tuple[Visual, np.ndarray, np.ndarray]]:
         """Return each visual with its xyz (3,) m and quat_xyzw (4,) in the fixed frame."""
         links = self.forward(positions)
-        found = []
+        poses = []
         for link in self.urdf.links.values():
             for visual in link.visuals:
                 where = links[link.name] @ visual.origin
-                found.append((visual, where[:3, 3].copy(), quat_xyzw(where[:3, :3])))
-        return found
+                poses.append((visual, where[:3, 3].copy(), quat_xyzw(where[:3, :3])))
+        return poses
 
     def jacobian(self, links: Mapping[str, np.ndarray], tip: str, joints: Sequence[str]) -> np.ndarray:
         """Return (6, J): velocity (m/s) and angular velocity (rad/s) of link `tip` per unit speed of each joint.
@@ -127,5 +127,5 @@ def _motion(joint: Joint, position: float) -> np.ndarray:
     return pose(rotation=rotation_about(joint.axis, position))
 
 
-def _error(found: np.ndarray, target: np.ndarray) -> np.ndarray:
-    return np.concatenate([target[:3, 3] - found[:3, 3], rotation_vector(target[:3, :3] @ found[:3, :3].T)])
+def _error(actual: np.ndarray, target: np.ndarray) -> np.ndarray:
+    return np.concatenate([target[:3, 3] - actual[:3, 3], rotation_vector(target[:3, :3] @ actual[:3, :3].T)])

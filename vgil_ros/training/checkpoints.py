@@ -1,4 +1,4 @@
-"""What a run leaves behind: `last`, `best` and `step_N` as policies, `resume.pt` to go on from. None is ever half."""
+"""Checkpoints of a run: `last`, `best` and `step_N` as policies, `resume.pt` to go on from. None is ever half."""
 
 from __future__ import annotations
 

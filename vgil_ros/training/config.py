@@ -1,4 +1,4 @@
-"""What a training is told: YAML, then `key=value` from the command line, checked as a whole before anything runs."""
+"""Configuration of a training: YAML, then `key=value` from the command line, checked as a whole before it runs."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from vgil_ros.assets import share_dir
-from vgil_ros.policies.frozen import Frozen
-from vgil_ros.training.augmentation import AugmentationConfig
+from vgil_ros.core.config import StrictModel
+from vgil_ros.training.data.augmentation import AugmentationConfig
 from vgil_ros.training.errors import TrainingError
 
 
-class FolderConfig(Frozen):
+class FolderConfig(StrictModel):
     """A folder of episodes (or one file) and its share of the samples; without weights, shares go by rows."""
 
     path: Path
     weight: float | None = Field(default=None, gt=0)
 
 
-class DataConfig(Frozen):
+class DataConfig(StrictModel):
     """Where the episodes are and what of them is used.
 
     Attributes:
@@ -57,7 +57,7 @@ class DataConfig(Frozen):
         return self
 
 
-class OptimizerConfig(Frozen):
+class OptimizerConfig(StrictModel):
     """AdamW; `backbone_lr` is the image backbones' own rate, None: `lr`."""
 
     lr: float = Field(default=1e-4, gt=0)
@@ -67,7 +67,7 @@ class OptimizerConfig(Frozen):
     clip_norm: float | None = Field(default=10.0, gt=0)
 
 
-class ScheduleConfig(Frozen):
+class ScheduleConfig(StrictModel):
     """Linear warm-up, then constant or half a cosine down to `final` (a share of the rate) at the last step."""
 
     kind: Literal["constant", "cosine"] = "cosine"
@@ -75,14 +75,14 @@ class ScheduleConfig(Frozen):
     final: float = Field(default=0.0, ge=0, le=1)
 
 
-class EmaConfig(Frozen):
+class EmaConfig(StrictModel):
     """A running mean of the weights, which is what is validated and saved; decay rises to its full value."""
 
     enabled: bool = True
     decay: float = Field(default=0.999, gt=0, lt=1)
 
 
-class CheckpointConfig(Frozen):
+class CheckpointConfig(StrictModel):
     """Every so many steps `last` is written, and the `keep` best by `metric` (`best` is the best of them)."""
 
     every: int = Field(default=1000, gt=0)
@@ -90,7 +90,7 @@ class CheckpointConfig(Frozen):
     metric: Literal["validation_loss", "success"] = "validation_loss"
 
 
-class DistillationConfig(Frozen):
+class DistillationConfig(StrictModel):
     """A teacher whose straight paths are learned, for policies that integrate; see `distillation`.
 
     Attributes:
@@ -104,7 +104,7 @@ class DistillationConfig(Frozen):
     draws: int = Field(default=4, gt=0)
 
 
-class EvaluationConfig(Frozen):
+class EvaluationConfig(StrictModel):
     """Rollouts on the simulated robot at each checkpoint, where `task` is given."""
 
     task: str | None = None
@@ -112,7 +112,7 @@ class EvaluationConfig(Frozen):
     seed: int = Field(default=1000, ge=0)
 
 
-class LogConfig(Frozen):
+class LogConfig(StrictModel):
     """`log.jsonl` and `curves.png` always; TensorBoard where installed; wandb where a project is named."""
 
     every: int = Field(default=50, gt=0)
@@ -120,7 +120,7 @@ class LogConfig(Frozen):
     wandb_project: str | None = None
 
 
-class TrainConfig(Frozen):
+class TrainConfig(StrictModel):
     """A training.
 
     Attributes:
@@ -159,9 +159,9 @@ class TrainConfig(Frozen):
         return self
 
     @model_validator(mode="after")
-    def _kept_pairs_are_of_plain_pictures(self) -> TrainConfig:
+    def _kept_pairs_are_of_plain_images(self) -> TrainConfig:
         if self.distillation is not None and self.distillation.cache is not None and self.augmentation.enabled:
-            raise ValueError("distillation.cache holds what the teacher makes of plain pictures: disable augmentation")
+            raise ValueError("distillation.cache holds what the teacher makes of plain images: disable augmentation")
         return self
 
 

@@ -7,8 +7,12 @@ with its teacher's weights and normaliser and says in policy.json where it came 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,12 +20,12 @@ from vgil_ros.policies import load_policy
 from vgil_ros.policies.base import Policy
 from vgil_ros.policies.config import PolicyConfig
 from vgil_ros.policies.flow_matching import FlowMatchingConfig, FlowMatchingPolicy, TeacherNote
-from vgil_ros.policies.flow_matching.path import draw_times
-from vgil_ros.policies.flow_matching.solver import time_grid
+from vgil_ros.policies.flow_matching.flow import draw_times, time_grid
+from vgil_ros.training.build import DERIVED
+from vgil_ros.training.checkpoints import need_room, writing
 from vgil_ros.training.config import DistillationConfig, TrainConfig
-from vgil_ros.training.dataset import Batch
+from vgil_ros.training.data.dataset import Batch, EpisodeDataset, map_tensors
 from vgil_ros.training.errors import TrainingError
-from vgil_ros.training.trainer_setup import DERIVED
 
 FREE = ("steps", "solver", "dropout", "seed")  # what a student may have otherwise than its teacher
 DATA = ("state_dim", "action_dim", "cameras", "joint_names", "rate_hz")
@@ -40,7 +44,7 @@ class Reflow:
     def __call__(self, batch: Batch) -> Batch:
         """Add "noise", "endpoint" (B, H, padded_dim) and "time" (B,), drawn by torch's own generator.
 
-        The teacher sees the pictures that the student sees, in float32, through the code that runs on the robot.
+        The teacher sees the images that the student sees, in float32, through the code that runs on the robot.
         """
         config, device = self.teacher.config, self.teacher.device
         shape = (len(batch["qpos"]), config.chunk_size, config.padded_dim)
@@ -72,10 +76,10 @@ def load_teacher(settings: DistillationConfig) -> FlowMatchingPolicy:
     return teacher
 
 
-def student_settings(config: TrainConfig, teacher: FlowMatchingPolicy, say: Callable[[str], None]) -> TrainConfig:
+def student_settings(config: TrainConfig, teacher: FlowMatchingPolicy, log: Callable[[str], None]) -> TrainConfig:
     """Give the configuration of a student: its sizes and cameras are the teacher's, `FREE` is its own.
 
-    Where the configuration says otherwise of a size, `say` tells that it gave way.
+    Where the configuration says otherwise of a size, `log` tells that it gave way.
     """
     assert config.distillation is not None
     name, ours = config.distillation.teacher.name, teacher.config
@@ -83,7 +87,7 @@ def student_settings(config: TrainConfig, teacher: FlowMatchingPolicy, say: Call
     wanted = config.policy
     gone = [f"{k} {sizes[k]} (not {v})" for k, v in wanted.items() if k in sizes and v != sizes[k]]
     if gone:
-        say(f"note: from the teacher: {', '.join(gone)}")
+        log(f"note: from the teacher: {', '.join(gone)}")
     note = TeacherNote(name=name, weights=fingerprint_of(teacher), steps=ours.steps, solver=ours.solver)
     unknown = {k: v for k, v in wanted.items() if k not in sizes}  # its own, and what will be refused
     policy = {**sizes, **unknown, "teachers": [*ours.teachers, note]}
@@ -101,9 +105,9 @@ def make_student(teacher: FlowMatchingPolicy, config: PolicyConfig) -> FlowMatch
         TrainingError: the episodes are of another robot than the teacher's.
     """
     for key in DATA:
-        found, allowed = getattr(config, key), getattr(teacher.config, key)
-        if found != allowed:
-            raise TrainingError(f"{key}: the episodes have {found}, the teacher was trained with {allowed}")
+        value, allowed = getattr(config, key), getattr(teacher.config, key)
+        if value != allowed:
+            raise TrainingError(f"{key}: the episodes have {value}, the teacher was trained with {allowed}")
     assert isinstance(config, FlowMatchingConfig)
     student = FlowMatchingPolicy(config)
     student.load_state_dict(teacher.state_dict())
@@ -118,3 +122,105 @@ def fingerprint_of(policy: Policy) -> str:
         digest.update(key.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:32]
+
+
+NOTE, ENDPOINTS = "pairs.json", "endpoints.npy"
+ROWS_AT_ONCE = 16
+Progress = Callable[[Iterable[range]], Iterable[range]]
+
+
+class PairCache:
+    """Pairs of noise and endpoint, `draws` of them for each row. Noise follows from row and draw and is not stored.
+
+    The folder names what it was made from: the teacher's weights, steps and solver, and the episodes. Pairs of another
+    teacher are refused, not overwritten.
+    """
+
+    def __init__(self, folder: Path, dataset: EpisodeDataset, reflow: Reflow, draws: int) -> None:
+        """Take an existing folder, or one to be made by `build`.
+
+        Raises:
+            TrainingError: the folder holds other pairs.
+        """
+        self.folder, self._dataset, self._reflow, self._draws = folder, dataset, reflow, draws
+        self._endpoints: np.ndarray | None = None
+        note = folder / NOTE
+        self._wanted = _describe(dataset, reflow, draws)
+        if note.exists():
+            stored = json.loads(note.read_text(encoding="utf-8"))
+            wrong = [key for key in self._wanted if stored.get(key) != self._wanted[key]]
+            if wrong:
+                words = ", ".join(f"{key} {stored.get(key)} (not {self._wanted[key]})" for key in wrong)
+                raise TrainingError(
+                    f"{folder}: holds pairs of something else: {words}; take another distillation.cache"
+                )
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing needs to be made: the note is written last."""
+        return (self.folder / NOTE).exists()
+
+    def build(self, progress: Progress = iter) -> None:
+        """Run the teacher over every row, in order.
+
+        Raises:
+            TrainingError: no room on the disk, or it cannot be written.
+        """
+        config, rows = self._reflow.teacher.config, len(self._dataset)
+        shape = (rows, self._draws, config.chunk_size, config.padded_dim)
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            need_room(self.folder, int(np.prod(shape)) * 4)
+            out = np.lib.format.open_memmap(self.folder / ENDPOINTS, mode="w+", dtype=np.float32, shape=shape)
+            for part in progress([range(i, min(i + ROWS_AT_ONCE, rows)) for i in range(0, rows, ROWS_AT_ONCE)]):
+                batch = _to(self._dataset.batch(list(part)), self._reflow.teacher.device)
+                for draw in range(self._draws):
+                    noise = self._noise((row, draw) for row in part).to(self._reflow.teacher.device)
+                    out[part.start : part.stop, draw] = self._reflow.endpoint(batch, noise).cpu().numpy()
+            out.flush()
+            (self.folder / NOTE).write_text(json.dumps(self._wanted, indent=2) + "\n", encoding="utf-8")
+
+    def __call__(self, batch: Batch) -> Batch:
+        """Add "noise", "endpoint" and "time" to a batch of the data set's rows; see `Reflow`."""
+        if self._endpoints is None:
+            self._endpoints = np.load(self.folder / ENDPOINTS, mmap_mode="r")
+        rows, device = batch["index"].tolist(), batch["qpos"].device
+        draws = torch.randint(self._draws, (len(rows),)).tolist()
+        noise = self._noise(zip(rows, draws, strict=True))
+        endpoint = torch.from_numpy(self._endpoints[rows, draws])
+        times = self._reflow.times(len(rows), device)
+        return {**batch, "noise": noise.to(device), "endpoint": endpoint.to(device), "time": times}
+
+    def _noise(self, places: Iterable[tuple[int, int]] | Iterator[tuple[int, int]]) -> Tensor:
+        """(B, H, padded_dim) float32, one for each (row, draw)."""
+        config = self._reflow.teacher.config
+        return torch.stack(
+            [
+                torch.randn(
+                    config.chunk_size,
+                    config.padded_dim,
+                    generator=torch.Generator().manual_seed(row * self._draws + draw),
+                    dtype=torch.float32,
+                )
+                for row, draw in places
+            ]
+        )
+
+
+def _describe(dataset: EpisodeDataset, reflow: Reflow, draws: int) -> dict[str, Any]:
+    """What pairs depend on."""
+    config = reflow.teacher.config
+    episodes = hashlib.sha256("\n".join(episode.digest for episode in dataset.episodes).encode())
+    return {
+        "teacher": fingerprint_of(reflow.teacher),
+        "steps": config.steps,
+        "solver": config.solver,
+        "episodes": episodes.hexdigest()[:32],
+        "cameras": list(config.camera_names),
+        "rows": len(dataset),
+        "draws": draws,
+    }
+
+
+def _to(batch: Batch, device: torch.device) -> Batch:
+    return map_tensors(batch, lambda tensor: tensor.to(device))

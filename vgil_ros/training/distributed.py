@@ -93,9 +93,9 @@ def make_engine(device: str) -> Engine:
     Raises:
         TrainingError: the device is not there, or Accelerate is missing where it is needed.
     """
-    found = checked_device(device)
+    checked = checked_device(device)
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return Alone(found)
+        return Alone(checked)
     try:
         accelerate = importlib.import_module("accelerate")  # only needed here
     except ImportError as error:
@@ -104,7 +104,7 @@ def make_engine(device: str) -> Engine:
         ) from error
     # not every weight has a share in the loss: ACT's padding head, for one
     unused = accelerate.DistributedDataParallelKwargs(find_unused_parameters=True)
-    return Together(accelerate.Accelerator(cpu=found.type == "cpu", mixed_precision="no", kwargs_handlers=[unused]))
+    return Together(accelerate.Accelerator(cpu=checked.type == "cpu", mixed_precision="no", kwargs_handlers=[unused]))
 
 
 def checked_device(name: str) -> torch.device:

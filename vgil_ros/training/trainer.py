@@ -1,6 +1,6 @@
 """The training loop, one for all policies.
 
-All that is random in a step follows from the seed and the step's number: which rows, how pictures are changed, and
+All that is random in a step follows from the seed and the step's number: which rows, how images are changed, and
 torch's own generators (dropout, noise), which are seeded anew at each step. So a run that was cut off and resumed
 computes what an unbroken one would, and nothing of a generator's state need be kept.
 """
@@ -18,20 +18,18 @@ import yaml
 from torch import Tensor
 from tqdm import tqdm
 
+from vgil_ros.training.build import load_data, make_policy
 from vgil_ros.training.checkpoints import RESUME, Checkpoints, need_room, writing
 from vgil_ros.training.config import DistillationConfig, TrainConfig
-from vgil_ros.training.dataset import Batch
-from vgil_ros.training.dataset_loader import Loader
-from vgil_ros.training.distillation import Reflow, load_teacher, make_student, student_settings
-from vgil_ros.training.distillation_cache import PairCache
+from vgil_ros.training.data.dataset import Batch, Loader
+from vgil_ros.training.data.sampling import ProcessBatches
+from vgil_ros.training.distillation import PairCache, Reflow, load_teacher, make_student, student_settings
 from vgil_ros.training.distributed import Engine, make_engine
 from vgil_ros.training.errors import TrainingError
-from vgil_ros.training.learner import Learner
-from vgil_ros.training.sampling import ProcessBatches
-from vgil_ros.training.trainer_log import RunLog
-from vgil_ros.training.trainer_setup import load_data, make_policy
-from vgil_ros.training.trainer_state import Clock
-from vgil_ros.training.trainer_validation import Validation
+from vgil_ros.training.meters import DataTimer
+from vgil_ros.training.optimization import TrainStep
+from vgil_ros.training.run_log import RunLog
+from vgil_ros.training.validation import Validation
 
 CONFIG = "config.yaml"
 Evaluate = Callable[[Path], Mapping[str, float]]
@@ -65,7 +63,7 @@ class Trainer:
         resume: bool = False,
         evaluate: Evaluate | None = None,
         progress: bool = True,
-        say: Callable[[str], None] = print,
+        log: Callable[[str], None] = print,
     ) -> None:
         """Check and load everything.
 
@@ -80,16 +78,16 @@ class Trainer:
         self.engine: Engine = make_engine(config.device)
         if config.batch_size % self.engine.processes:
             raise TrainingError(f"batch_size {config.batch_size} cannot be shared by {self.engine.processes} processes")
-        self._say, self._progress = (say, progress) if self.engine.rank == 0 else (_keep_quiet, False)
+        self._log, self._progress = (log, progress) if self.engine.rank == 0 else (_keep_quiet, False)
         _check_out(config.out, resume=resume)
         self._teach: Callable[[Batch], Batch] | None = None  # what a teacher adds to a batch
         self._reflow: Reflow | None = None  # the same, of the moment
         if config.distillation is None:
-            self.data = load_data(config, self._say, progress=self._progress)
-            self.policy = make_policy(config, self.data, self._say).to(self.engine.device)
+            self.data = load_data(config, self._log, progress=self._progress)
+            self.policy = make_policy(config, self.data, self._log).to(self.engine.device)
         else:
             self._take_teacher(config.distillation)
-        self.learner = Learner(self.policy, config, self.engine, self._teach)
+        self.train_step = TrainStep(self.policy, config, self.engine, self._teach)
         self._validation = Validation(self.data.validation, config, self.engine, self._reflow)
         self._evaluate = evaluate
         by_success = config.checkpoint.metric == "success"
@@ -101,8 +99,8 @@ class Trainer:
     def _take_teacher(self, settings: DistillationConfig) -> None:
         """Load the data as a teacher had them, its student, and what it teaches."""
         teacher = load_teacher(settings)
-        merged = student_settings(self.config, teacher, self._say)
-        self.data = load_data(merged, self._say, progress=self._progress)
+        merged = student_settings(self.config, teacher, self._log)
+        self.data = load_data(merged, self._log, progress=self._progress)
         student = make_student(teacher, self.data.policy)
         self.policy = student.to(self.engine.device)
         self._teach = self._reflow = Reflow(teacher.to(self.engine.device), student.config.steps)
@@ -125,25 +123,25 @@ class Trainer:
         if engine.rank == 0:
             self._prepare_out()
         engine.wait()
-        log = RunLog(config, self.step, first=engine.rank == 0, progress=self._progress)
-        clock, began, last = Clock(), self.step, None
+        run_log = RunLog(config, self.step, first=engine.rank == 0, progress=self._progress)
+        timer, began, last = DataTimer(), self.step, None
         try:
             batches = iter(self._loader())
             while self.step < config.steps:
                 since = time.perf_counter()
                 batch = next(batches)
-                clock.waited(since)
-                last = self._turn(batch, log, clock) or last
+                timer.waited(since)
+                last = self._turn(batch, run_log, timer) or last
         except KeyboardInterrupt:
-            log.say(f"stopped at step {self.step}; go on with: vgil train --resume {config.out}")
+            run_log.log(f"stopped at step {self.step}; go on with: vgil train --resume {config.out}")
             raise
         finally:
-            log.close()
+            run_log.close()
             self.data.train.close()
             self.data.validation.close()
-        rate = (self.step - began) * config.batch_size / max(clock.seconds, 1e-9)
+        rate = (self.step - began) * config.batch_size / max(timer.seconds, 1e-9)
         best = self._checkpoints.ranked[0][0] if self._checkpoints.ranked else None
-        return TrainResult(config.out, self.step, last, best, rate, clock.share, clock.seconds)
+        return TrainResult(config.out, self.step, last, best, rate, timer.share, timer.seconds)
 
     def close(self) -> None:
         """Part from the other processes."""
@@ -156,24 +154,24 @@ class Trainer:
         )
         return Loader(self.data.train, batches, config.data.workers, engine.device)
 
-    def _turn(self, batch: Batch, log: RunLog, clock: Clock) -> float | None:
+    def _turn(self, batch: Batch, run_log: RunLog, timer: DataTimer) -> float | None:
         """One step and what follows from its number; the mean loss where a line was logged."""
         config = self.config
-        norm = self.learner.learn(batch, self.step)
+        norm = self.train_step.learn(batch, self.step)
         self.step += 1
-        log.step()
+        run_log.step()
         ended, loss = self.step == config.steps, None
         if self.step % config.log.every == 0 or ended:
-            loss = self._log_step(log, norm, clock)
+            loss = self._log_step(run_log, norm, timer)
         if self.step % config.checkpoint.every == 0 or ended:
             with writing(config.out):
-                self._checkpoint(log)
+                self._checkpoint(run_log)
         return loss
 
-    def _log_step(self, log: RunLog, norm: Tensor, clock: Clock) -> float:
-        means = self.learner.window.take(self.engine)
-        seconds, share = clock.lap()
-        lr, lr_backbone = self.learner.rates
+    def _log_step(self, run_log: RunLog, norm: Tensor, timer: DataTimer) -> float:
+        means = self.train_step.meter.take(self.engine)
+        seconds, share = timer.lap()
+        lr, lr_backbone = self.train_step.rates
         record = {
             "kind": "train",
             "step": self.step,
@@ -184,10 +182,10 @@ class Trainer:
             "grad_norm": float(norm),
             "samples_per_s": self.config.log.every * self.config.batch_size / seconds,
             "data_wait": share,
-            "seconds": clock.seconds,
+            "seconds": timer.seconds,
         }
         with writing(self.config.out):
-            log.write(record)
+            run_log.write(record)
         if not all(torch.isfinite(torch.tensor(list(means.values())))):
             raise TrainingError(
                 f"step {self.step}: the loss is not finite ({means}); try a smaller optimizer.lr or precision fp32; "
@@ -195,30 +193,30 @@ class Trainer:
             )
         return means["loss"]
 
-    def _checkpoint(self, log: RunLog) -> None:
+    def _checkpoint(self, run_log: RunLog) -> None:
         """Validate, save, roll out, draw. Every process validates; the first one does the rest."""
-        losses = self._validation.run(self.learner.shown)
+        losses = self._validation.run(self.train_step.eval_policy)
         if losses:
-            log.write({"kind": "validation", "step": self.step, **losses})
-        window = self.learner.window.state(self.engine)
+            run_log.write({"kind": "validation", "step": self.step, **losses})
+        meter = self.train_step.meter.state(self.engine)
         if self.engine.rank == 0:
             value = losses.get("loss")
             if self._evaluate is not None:
-                self.learner.shown.save(self.config.out / "last")
+                self.train_step.eval_policy.save(self.config.out / "last")
                 scores = dict(self._evaluate(self.config.out / "last"))
-                log.write({"kind": "rollouts", "step": self.step, **scores})
+                run_log.write({"kind": "rollouts", "step": self.step, **scores})
                 value = scores["success"] if self.config.checkpoint.metric == "success" else value
-            self._checkpoints.save(self.learner.shown, self.step, value)
-            self._checkpoints.save_state(self._state(window))
-            log.draw()
+            self._checkpoints.save(self.train_step.eval_policy, self.step, value)
+            self._checkpoints.save_state(self._state(meter))
+            run_log.draw()
         self.engine.wait()
 
-    def _state(self, window: dict[str, Any]) -> dict[str, Any]:
+    def _state(self, meter: dict[str, Any]) -> dict[str, Any]:
         return {
             "step": self.step,
             "fingerprint": self.data.fingerprint,
-            **self.learner.state(),
-            "window": window,
+            **self.train_step.state(),
+            "window": meter,
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
@@ -227,7 +225,7 @@ class Trainer:
                 f"{self.config.out}: was trained from data with fingerprint {state['fingerprint']}, the folders now "
                 f"have {self.data.fingerprint}; a run goes on with the same episodes alone"
             )
-        self.learner.restore(state)
+        self.train_step.restore(state)
         self.step = state["step"]
 
     def _prepare_out(self) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.execution import EXECUTORS, Asynchronous, OpenLoop, make_executor, measure_jumps
+from vgil_ros.core.execution import EXECUTORS, Asynchronous, OpenLoop, make_executor, measure_smoothness
 
 DIM = 3
 
@@ -111,7 +111,7 @@ def test_async_a_plan_that_ends_within_the_fade_goes_on_at_its_last_row() -> Non
 
 
 def test_async_asks_by_the_age_of_the_newest_prediction() -> None:
-    executor = Asynchronous(10, 1, query_every=4)
+    executor = Asynchronous(10, 1, inference_period=4)
     assert executor.wants_inference(0)
     executor.add_chunk(0, np.zeros((10, 1)))
     assert [tick for tick in range(10) if executor.wants_inference(tick)] == [4, 5, 6, 7, 8, 9]
@@ -140,25 +140,25 @@ def test_every_executor_keeps_the_interface(mode: str) -> None:
 def test_an_unknown_mode_or_option_names_what_is_allowed() -> None:
     with pytest.raises(VgilError, match="'fast', allowed are temporal_ensemble, open_loop, async"):
         make_executor("fast", 5, DIM)
-    with pytest.raises(VgilError, match="open_loop: unknown option blend; allowed are query_every"):
+    with pytest.raises(VgilError, match="open_loop: unknown option blend; allowed are inference_period"):
         make_executor("open_loop", 5, DIM, blend=3)
-    with pytest.raises(VgilError, match="query_every: found 6, allowed are 1 to 5"):
-        make_executor("open_loop", 5, DIM, query_every=6)
+    with pytest.raises(VgilError, match="inference_period: found 6, allowed are 1 to 5"):
+        make_executor("open_loop", 5, DIM, inference_period=6)
     with pytest.raises(VgilError, match="horizon 0"):
         make_executor("async", 0, DIM)
 
 
-def test_jumps_of_a_ramp_with_one_step_in_it() -> None:
+def test_differences_of_a_ramp_with_one_step_in_it() -> None:
     ticks = np.arange(300, dtype=np.float64)
     commands = np.stack([0.01 * ticks, np.where(ticks < 150, 0.0, 1.0)], axis=1)
-    jumps = measure_jumps(commands)
-    np.testing.assert_allclose(jumps.step_max, [0.01, 1.0])
-    np.testing.assert_allclose(jumps.step_p99, [0.01, 0.0], atol=1e-12)
-    np.testing.assert_allclose(jumps.bend_max, [0.0, 1.0], atol=1e-12)
-    assert jumps.as_dict()["step_max"] == pytest.approx([0.01, 1.0])
+    smoothness = measure_smoothness(commands)
+    np.testing.assert_allclose(smoothness.first_difference_max, [0.01, 1.0])
+    np.testing.assert_allclose(smoothness.first_difference_p99, [0.01, 0.0], atol=1e-12)
+    np.testing.assert_allclose(smoothness.second_difference_max, [0.0, 1.0], atol=1e-12)
+    assert smoothness.as_dict()["first_difference_max"] == pytest.approx([0.01, 1.0])
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2])
-def test_jumps_of_too_few_commands_are_zero(rows: int) -> None:
-    jumps = measure_jumps(np.zeros((rows, DIM)))
-    assert all(len(values) == DIM and not any(values) for values in jumps.as_dict().values())
+def test_differences_of_too_few_commands_are_zero(rows: int) -> None:
+    smoothness = measure_smoothness(np.zeros((rows, DIM)))
+    assert all(len(values) == DIM and not any(values) for values in smoothness.as_dict().values())

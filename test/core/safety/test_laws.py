@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vgil_ros.core.safety import Command, Context, JointLimits, Outcome, SafetyPipeline, standard_limits
+from vgil_ros.core.safety import Command, JointLimits, Outcome, SafetyContext, SafetyPipeline, standard_limits
 from vgil_ros.core.safety.position import TOLERATED
 
 LOWER, UPPER = np.array([-1.5, 0.0, -0.2]), np.array([1.5, 1.0, 3.0])
@@ -68,7 +68,7 @@ def play(safety: SafetyPipeline, ticks: list[Tick], measured: np.ndarray, period
     outcomes = []
     for number, tick in enumerate(ticks):
         now = 10**9 + int(number * period * 1e9)
-        context = Context(
+        context = SafetyContext(
             tick=number,
             now_ns=now,
             period_s=period,
@@ -114,7 +114,7 @@ def test_it_holds_exactly_when_there_is_a_reason_and_says_it(ticks: list[Tick], 
     outcomes = play(safety, ticks, measured)
     total = 0
     for tick, outcome in zip(ticks, outcomes, strict=True):
-        names = {intervention.name for intervention in outcome.interventions}
+        names = {event.name for event in outcome.safety_events}
         expected = set()
         if tick.command is None:
             expected.add("no_action")
@@ -125,15 +125,15 @@ def test_it_holds_exactly_when_there_is_a_reason_and_says_it(ticks: list[Tick], 
         expected |= {"watchdog"} if tick.silent_ms == 201 else set()
         assert names & HOLDS == expected
         assert outcome.holding == bool(expected)
-        assert all(intervention.reason for intervention in outcome.interventions)
+        assert all(event.reason for event in outcome.safety_events)
         if outcome.holding:
             assert not outcome.command.base.any()
-        if not outcome.interventions:  # nothing said: nothing changed, but for a hair beyond a position limit
+        if not outcome.safety_events:  # nothing said: nothing changed, but for a hair beyond a position limit
             inside = np.clip(tick.command.positions, LOWER, UPPER)
             assert np.all(np.abs(inside - tick.command.positions) <= TOLERATED)
             np.testing.assert_allclose(outcome.command.positions, inside, rtol=0, atol=EPS)
             np.testing.assert_allclose(outcome.command.base, tick.command.base, rtol=0, atol=EPS)
-        total += len(outcome.interventions)
+        total += len(outcome.safety_events)
     assert safety.counts.total() == total
 
 
@@ -195,7 +195,7 @@ def test_a_motion_within_every_limit_passes_untouched(accelerated: bool, phase: 
     ease = np.minimum(seconds, 1.0) ** 2 * (3 - 2 * np.minimum(seconds, 1.0))
     commands = np.array([0.0, 0.5, 1.0]) + np.outer(swing * ease, [0.2, 0.1, 0.05])
     outcomes = play(pipeline(accelerated), [Tick(Command(row, np.zeros(2))) for row in commands], commands[0])
-    assert not any(outcome.interventions for outcome in outcomes)
+    assert not any(outcome.safety_events for outcome in outcomes)
     np.testing.assert_allclose(path(outcomes, commands[0])[1:], commands, rtol=0, atol=EPS)
 
 
@@ -212,8 +212,8 @@ def test_a_far_action_is_reached_slowly_and_not_overshot(accelerated: bool, seed
     assert np.all((positions >= low - past) & (positions <= high + past))
     speed = np.abs(np.diff(positions, axis=0)) / PERIOD
     for outcome, moved in zip(outcomes, speed, strict=True):
-        if "first_step" in {intervention.name for intervention in outcome.interventions}:
+        if "soft_start" in {event.name for event in outcome.safety_events}:
             assert np.all(moved <= 0.2 * VELOCITY + EPS)
             assert not outcome.command.base.any()
-    assert not outcomes[-1].interventions
+    assert not outcomes[-1].safety_events
     np.testing.assert_array_equal(outcomes[-1].command.base, [0.1, 0.1])

@@ -14,15 +14,15 @@ from vgil_ros.core.safety import (
     BaseLimit,
     Changed,
     Command,
-    Context,
     EstopLimit,
     FiniteLimit,
-    FirstStepLimit,
     Hold,
     JointLimits,
     Pass,
     PositionLimit,
+    SafetyContext,
     SafetyPipeline,
+    SoftStartLimit,
     StaleLimit,
     VelocityLimit,
     WatchdogLimit,
@@ -33,7 +33,7 @@ from vgil_ros.core.safety.acceleration import braking_velocity
 MS = 1_000_000
 JOINTS = JointLimits.of([-1, -1], [1, 1], [1, 2], names=("elbow", "wrist"))
 HOME = Command(np.zeros(2))
-NOW = Context(tick=7, now_ns=1000 * MS, period_s=0.02, last=HOME, velocity=np.zeros(2), last_policy_ns=1000 * MS)
+NOW = SafetyContext(tick=7, now_ns=1000 * MS, period_s=0.02, last=HOME, velocity=np.zeros(2), last_policy_ns=1000 * MS)
 
 
 def test_position_clips_and_names_the_joint() -> None:
@@ -53,11 +53,11 @@ def test_a_hair_beyond_a_limit_is_clipped_but_not_counted(span: float, tolerance
         before = safety.counts["position"]
         outcome = safety.step(Command(np.array([1.004, side * (span / 2 + beyond)])), NOW.within(measured=np.zeros(2)))
         np.testing.assert_array_equal(outcome.command.positions, [1.0, side * span / 2])
-        assert tuple(joint for said in outcome.interventions for joint in said.joints) == told
+        assert tuple(joint for said in outcome.safety_events for joint in said.joints) == told
         assert safety.counts["position"] - before == len(told)
 
 
-def test_velocity_is_per_joint_and_rounding_is_no_intervention() -> None:
+def test_velocity_is_per_joint_and_rounding_is_no_safety_event() -> None:
     limit = VelocityLimit(JOINTS)
     verdict = limit.apply(Command(np.array([0.03, 0.03])), NOW)
     assert isinstance(verdict, Changed)
@@ -107,7 +107,7 @@ def test_a_stream_that_never_came_is_stale() -> None:
 
 @pytest.mark.parametrize(
     ("answered_ms", "said"),
-    [(800, None), (1000, None), (799, "silent for 201 ms"), (1001, "in the future"), (None, "not answered yet")],
+    [(800, None), (1000, None), (799, "silent for 201 ms"), (1001, "in the future"), (None, "given no result yet")],
 )
 def test_watchdog(answered_ms: int | None, said: str | None) -> None:
     context = replace(NOW, last_policy_ns=None if answered_ms is None else answered_ms * MS)
@@ -125,7 +125,7 @@ def test_estop() -> None:
 
 
 def test_soft_start_is_straight_and_ends_near_the_action() -> None:
-    limit = FirstStepLimit(JOINTS, fraction=0.5, largest_step_s=0.1)
+    limit = SoftStartLimit(JOINTS, fraction=0.5, largest_step_s=0.1)
     verdict = limit.apply(Command(np.array([0.4, 0.2])), NOW)
     assert isinstance(verdict, Changed)
     assert verdict.joints == ("elbow",)  # 0.4 > 1 x 0.1; 0.2 is as far as the wrist may step
@@ -135,20 +135,20 @@ def test_soft_start_is_straight_and_ends_near_the_action() -> None:
     assert isinstance(limit.apply(Command(np.array([-1.0, -1.0])), near), Pass)  # following: the jump is velocity's
 
 
-def streaming(**changes: object) -> Context:
-    return Context(
+def streaming(**changes: object) -> SafetyContext:
+    return SafetyContext(
         **{"tick": 0, "now_ns": 0, "period_s": 0.02, "measured": np.zeros(2), "last_policy_ns": 0, **changes}
     )
 
 
 def test_after_a_hold_a_far_action_is_approached_slowly_and_a_near_one_at_once() -> None:
-    for away, expected in ((0.9, {"first_step"}), (0.01, set())):
+    for away, expected in ((0.9, {"soft_start"}), (0.01, set())):
         safety = SafetyPipeline(JOINTS, standard_limits(JOINTS, {}))
         safety.step(Command(np.zeros(2)), streaming())
         assert safety.step(None, streaming()).holding
         outcome = safety.step(Command(np.full(2, away)), streaming())
         assert not outcome.holding
-        assert {intervention.name for intervention in outcome.interventions} == expected
+        assert {event.name for event in outcome.safety_events} == expected
 
 
 def test_reset_begins_where_the_robot_is_and_keeps_the_counts() -> None:
@@ -170,14 +170,14 @@ def test_nothing_is_sent_while_it_is_not_known_where_the_robot_is(measured: list
     outcome = safety.step(HOME, streaming(measured=where))
     assert outcome.command is None
     assert outcome.holding
-    assert said in outcome.interventions[0].reason
+    assert said in outcome.safety_events[0].reason
     assert safety.step(HOME, streaming()).command is not None
 
 
 def test_every_reason_to_hold_is_told() -> None:
     safety = SafetyPipeline(JOINTS, standard_limits(JOINTS, {"cam": MS}))
     outcome = safety.step(None, streaming(estop=True, last_policy_ns=None))
-    assert [said.name for said in outcome.interventions] == ["no_action", "estop", "stale", "watchdog"]
+    assert [said.name for said in outcome.safety_events] == ["no_action", "estop", "stale", "watchdog"]
     assert safety.counts["stale"] == 1
 
 

@@ -13,7 +13,7 @@ STREAM = StreamSpec("cam", Kind.IMAGE, "/cam", 20 * MS)
 JOINTS = StreamSpec("arm/puppet", Kind.JOINTS, "/arm", 20 * MS)
 
 
-def test_pictures_of_the_old_scene_are_not_used_even_when_they_come_late() -> None:
+def test_images_of_the_old_scene_are_not_used_even_when_they_come_late() -> None:
     sync = Synchronizer((STREAM, JOINTS), Sync(), 50.0)
     reset = 1_000 * MS
     sync.push("cam", reset - 5 * MS, "old")

@@ -126,7 +126,7 @@ def test_linear_signals_are_exact_under_interpolation(trace: dict[str, list[Any]
 
 @given(trace=traces(SPECS))
 @settings(deadline=None, max_examples=40)
-def test_pictures_are_the_nearest_frame(trace: dict[str, list[Any]]) -> None:
+def test_images_are_the_nearest_frame(trace: dict[str, list[Any]]) -> None:
     sync = Synchronizer(SPECS, sync_settings(max_wait_ms=300.0), 50)
     for found in play(sync, [m for messages in trace.values() for m in messages], END):
         if not isinstance(found, Sample):
@@ -172,5 +172,5 @@ def test_memory_is_bounded(messages: int, sampled: bool) -> None:
         sync.push("arm0/puppet", stamp, line(stamp))
         if sampled:
             drain(sync, stamp)
-        assert len(sync.rings["cam0"]) <= 16  # 0.3 s of 100 Hz at most, whether ticks are taken or not
-        assert len(sync.rings["arm0/puppet"]) <= 32
+        assert len(sync._rings["cam0"]) <= 16  # 0.3 s of 100 Hz at most, whether ticks are taken or not
+        assert len(sync._rings["arm0/puppet"]) <= 32

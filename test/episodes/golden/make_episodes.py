@@ -18,8 +18,8 @@ ALOHA_CAMS = ["cam_high", "cam_low", "cam_left_wrist", "cam_right_wrist"]
 MOBILE_CAMS = ["cam_high", "cam_left_wrist", "cam_right_wrist"]
 
 
-def picture(rs: np.random.RandomState) -> np.ndarray:
-    """A smooth RGB picture (H, W, 3) uint8 whose channels differ, so that a swap shows."""
+def image(rs: np.random.RandomState) -> np.ndarray:
+    """A smooth RGB image (H, W, 3) uint8 whose channels differ, so that a swap shows."""
     im = cv2.GaussianBlur(rs.randint(0, 256, (H, W, 3)).astype(np.uint8), (0, 0), 6)
     im = cv2.normalize(im, None, 0, 255, cv2.NORM_MINMAX)
     return (im * np.array([1.0, 0.6, 0.3])).astype(np.uint8)
@@ -28,7 +28,7 @@ def picture(rs: np.random.RandomState) -> np.ndarray:
 def arrays(cams: list[str], dim: int = 14, base: bool = False) -> dict:
     rs = np.random.RandomState(SEED)
     out = {k: rs.standard_normal((T, dim)).astype(np.float32) for k in ("qpos", "qvel", "effort", "action")}
-    out["images"] = {c: np.stack([picture(rs) for _ in range(T)]) for c in cams}
+    out["images"] = {c: np.stack([image(rs) for _ in range(T)]) for c in cams}
     if base:
         out["base_action"] = rs.standard_normal((T, 2)).astype(np.float32)
     return out

@@ -1,1 +1,1 @@
-"""What the tests over real nodes share: domains, processes, a fake robot, and an ear on the wire."""
+"""What the tests over real nodes share: domains, processes, a fake robot, and a client on the wire."""

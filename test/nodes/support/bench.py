@@ -9,12 +9,12 @@ from types import TracebackType
 from typing import Any
 
 from support import contracts
+from support.client import Client
 from support.domains import free_domain
-from support.ear import Ear
 from support.process import Line, Process
 from support.stall import StallGauge
 from vgil_ros.assets import share_dir
-from vgil_ros.nodes import shm_segments
+from vgil_ros.nodes.dds import shm_segments
 
 
 class FakeRobot(Process):
@@ -34,7 +34,7 @@ class Bench:
         self.folder = folder
         self.episodes = folder / "episodes"
         self._stack = contextlib.ExitStack()
-        self._ear: Ear | None = None
+        self._client: Client | None = None
 
     def __enter__(self) -> Bench:
         self.domain = self._stack.enter_context(free_domain())
@@ -52,12 +52,12 @@ class Bench:
         return self
 
     @property
-    def ear(self) -> Ear:
+    def client(self) -> Client:
         """The test's own node, made when it is first asked for."""
-        if self._ear is None:
-            self._ear = Ear(self.domain)
-            self._stack.callback(self._ear.close)
-        return self._ear
+        if self._client is None:
+            self._client = Client(self.domain)
+            self._stack.callback(self._client.close)
+        return self._client
 
     def contract(self, **changes: Any) -> Path:
         """Write a small robot's contract."""

@@ -3,9 +3,9 @@
 It publishes what the contract says (joints at 100 Hz, cameras at 30 Hz) and obeys lines on standard input,
 `STREAM WHAT [VALUE]`, each answered by a line `done STREAM WHAT ...`:
 
-    stop | freeze | zero | double          no messages; the same picture; stamps of zero; a second publisher
+    stop | freeze | zero | double          no messages; the same image; stamps of zero; a second publisher
     delay S | jitter S | old S             sent later; stamps shaken by up to S; stamps S seconds old
-    size HxW | encoding E                  another picture
+    size HxW | encoding E                  another image
     drop J | rename J:K | reorder | nan J  another message of joints
     odd                                    every second message lacks a joint
     at P,P,...                             joints stand there
@@ -117,8 +117,8 @@ class Joints(Stream):
         return message
 
 
-class Pictures(Stream):
-    """Noise on a picture whose left half is red and whose right half is blue."""
+class Images(Stream):
+    """Noise on an image whose left half is red and whose right half is blue."""
 
     def __init__(self, node: Node, camera: Camera) -> None:
         kind = CompressedImage if camera.type == "compressed" else Image
@@ -179,7 +179,7 @@ class Robot:
             if arm.master:
                 self.streams[f"{arm.name}/master"] = Joints(self.node, arm.master.topic, arm, master=True)
         for camera in contract.cameras:
-            self.streams[camera.name] = Pictures(self.node, camera)
+            self.streams[camera.name] = Images(self.node, camera)
         if contract.base:
             self.streams["base"] = Odometer(self.node, contract.base.odom.topic)
         self.late: list[tuple[float, int, Any, Any]] = []

@@ -20,9 +20,9 @@ import time
 import numpy as np
 
 from vgil_ros.core.sync import Sample
+from vgil_ros.nodes.base.node import run
+from vgil_ros.nodes.inference.worker import InferenceRequest
 from vgil_ros.nodes.policy import PolicyNode
-from vgil_ros.nodes.questions import Question
-from vgil_ros.nodes.runtime import run
 
 AMPLITUDE, SPEED = 0.2, 2.0  # of the swing: rad, rad/s of its phase
 BASE = (0.2, -0.3)
@@ -48,11 +48,11 @@ class OddPolicy(PolicyNode):
             self.mode = mode
             print(f"done {line.strip()}", flush=True)
 
-    def infer(self, question: Question) -> np.ndarray:
+    def infer(self, request: InferenceRequest) -> np.ndarray:
         mode, value = self.mode, self.value
         if mode == "real":
-            return super().infer(question)
-        chunk = self._swing(question.sample)
+            return super().infer(request)
+        chunk = self._swing(request.sample)
         if mode == "slow":
             print(f"slow from {time.monotonic()}", flush=True)
             time.sleep(value)

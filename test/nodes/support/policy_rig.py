@@ -12,8 +12,8 @@ from std_srvs.srv import SetBool
 
 from support import checkpoints, contracts
 from support.bench import Bench
-from support.ear import until
-from support.heard import Commands
+from support.client import until
+from support.command_log import Commands
 from support.process import Line, Process
 
 STANDS = [0.0, 0.0, 0.06]  # home, where the fake robot stands, rad; commands do not move it
@@ -50,7 +50,7 @@ class PolicyBench(Bench):
 
     def listen(self, contract: Path) -> Commands:
         """Hear every command to a robot."""
-        listener = self.also(Process.python(["-m", "support.listener", str(contract)], self.environment))
+        listener = self.also(Process.python(["-m", "support.command_listener", str(contract)], self.environment))
         listener.expect("^listening")
         return Commands(listener, contract, self.gauge)
 
@@ -81,7 +81,7 @@ class PolicyRig:
         given = {"robot": contract, "checkpoint": checkpoint, **({"use_sim_time": True} if clock else {}), **parameters}
         usual = "support.odd_policy" if odd else "vgil_ros.nodes.policy"
         self.policy = bench.module(module or usual, given)
-        self.statuses = bench.ear.status("/policy/status")
+        self.statuses = bench.client.status("/policy/status")
 
     @property
     def status(self) -> DiagnosticStatus | None:
@@ -92,9 +92,9 @@ class PolicyRig:
         """A value of the last status; "" before the first."""
         return next((pair.value for pair in self.status.values if pair.key == key), "") if self.status else ""
 
-    def words(self) -> str:
+    def summary(self) -> str:
         """What the status says, with its reasons."""
-        return f"{self.status.message} | {self.value('last intervention')}" if self.status else "no status"
+        return f"{self.status.message} | {self.value('last_safety_event')}" if self.status else "no status"
 
     def mode(self, line: str) -> Line:
         """Tell the odd policy what to do; return when it has taken it."""
@@ -105,14 +105,14 @@ class PolicyRig:
     def call(self, name: str) -> Any:
         """Call /policy/NAME (Trigger)."""
         before = time.monotonic()
-        answer = self.bench.ear.call(f"/policy/{name}")
+        answer = self.bench.client.call(f"/policy/{name}")
         if name == "start" and answer.success:
             self.commands.starts.append(before)
         return answer
 
     def estop(self, pressed: bool) -> Any:
         """Press or release the e-stop."""
-        return self.bench.ear.call("/policy/estop", SetBool.Request(data=pressed), SetBool)
+        return self.bench.client.call("/policy/estop", SetBool.Request(data=pressed), SetBool)
 
     def idle(self) -> None:
         """Wait until the session stands still and every stream is there."""
@@ -123,7 +123,7 @@ class PolicyRig:
             fresh = bool(self.statuses) and self.statuses[-1][0] > since
             return fresh and self.status is not None and self.value("state") == "idle" and self.status.level == b"\x00"
 
-        until(ready, f"idle: {self.words()}")
+        until(ready, f"idle: {self.summary()}")
 
     def run(self) -> None:
         """Start an episode, and wait until the robot moves."""
@@ -135,11 +135,11 @@ class PolicyRig:
     def running(self) -> None:
         """Wait until commands move."""
         since = time.monotonic()
-        until(lambda: self.commands.moved(max(since, time.monotonic() - 0.3)), f"moving: {self.words()}")
+        until(lambda: self.commands.moved(max(since, time.monotonic() - 0.3)), f"moving: {self.summary()}")
 
     def stop(self) -> None:
         """End the episode, if there is one, and put everything right."""
-        self.bench.ear.call("/policy/stop")
+        self.bench.client.call("/policy/stop")
         self.idle()
 
     def check(self) -> int:

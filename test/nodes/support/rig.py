@@ -10,7 +10,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from support.bench import Bench
-from support.ear import until
+from support.client import until
 from support.process import Line
 from vgil_ros.assets import load_contract
 from vgil_ros.core.streams import streams_of
@@ -27,7 +27,7 @@ class Rig:
         self.robot_streams = tuple(spec.name for spec in streams_of(load_contract(str(contract))[0]))
         self.robot = bench.robot(contract, *robot)
         self.recorder = bench.recorder(contract, **parameters)
-        self.statuses = bench.ear.status()
+        self.statuses = bench.client.status()
         self.robot.expect("^ready")
 
     @property
@@ -46,15 +46,15 @@ class Rig:
         def well() -> bool:
             return any(at > called and s.level == DiagnosticStatus.OK for at, s in self.statuses[-2:])
 
-        until(well, f"all well: {self.words()}")
+        until(well, f"all well: {self.summary()}")
 
-    def words(self) -> str:
+    def summary(self) -> str:
         """What the status says, for messages."""
         return self.status.message if self.status else "no status yet"
 
     def command(self, name: str) -> str:
         """Call a service of the recorder, which must take it; return what it says."""
-        answer = self.bench.ear.call(f"/recorder/{name}")
+        answer = self.bench.client.call(f"/recorder/{name}")
         assert answer.success, answer.message
         return str(answer.message)
 
@@ -66,7 +66,7 @@ class Rig:
         for _ in range(TRIES):
             self.ready()
             since, began = self.recorder.mark(), time.monotonic()
-            answer = self.bench.ear.call("/recorder/start")
+            answer = self.bench.client.call("/recorder/start")
             why = answer.message if not answer.success else self._rows_or_early_end(rows, since)
             if not why:
                 return since

@@ -1,7 +1,7 @@
 """The policy node, which says what its policy is shown: `python -m support.telling_policy --ros-args ...`.
 
 One line for each question, `shown {...}` as JSON: stamps of the observation and of its past (null where unknown), check
-sums of their pictures, what the policy was told of its past, and how many actions were settled. One line for each
+sums of their images, what the policy was told of its past, and how many actions were settled. One line for each
 episode, `begun STAMP`: where its ticks are counted from.
 """
 
@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from vgil_ros.core.streams import StreamSpec
+from vgil_ros.nodes.base.node import run
+from vgil_ros.nodes.inference.worker import InferenceRequest
 from vgil_ros.nodes.policy import PolicyNode
-from vgil_ros.nodes.questions import Question
-from vgil_ros.nodes.runtime import run
 
 
 class Heard:
@@ -47,20 +47,20 @@ class TellingPolicy(PolicyNode):
         super().begin()
         print(f"begun {self.ticks.origin_ns}", flush=True)
 
-    def infer(self, question: Question) -> np.ndarray:
-        chunk = super().infer(question)
+    def infer(self, request: InferenceRequest) -> np.ndarray:
+        chunk = super().infer(request)
         seen = self.heard.observation
         past = seen.get("past", {"known": np.zeros(0, bool), "images": dict.fromkeys(seen["images"], ())})
         told = {
-            "stamp": question.sample.stamp_ns,
-            "picture": _sum(seen["images"]),
-            "past": [None if one is None else one.stamp_ns for one in question.past],
+            "stamp": request.sample.stamp_ns,
+            "image": _sum(seen["images"]),
+            "past": [None if one is None else one.stamp_ns for one in request.past],
             "known": past["known"].tolist(),
             "past_pictures": [
                 _sum({name: frames[n] for name, frames in past["images"].items()}) for n in range(len(past["known"]))
             ],
             "task": seen.get("task"),
-            "settled": int((seen["committed"]["weight"] == 1).sum()) if "committed" in seen else 0,
+            "settled": int((seen["prefix"]["weight"] == 1).sum()) if "prefix" in seen else 0,
         }
         print(f"shown {json.dumps(told)}", flush=True)
         return chunk

@@ -11,8 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from vgil_ros.cli.launch_shim import actions
-from vgil_ros.cli.launch_shim.context import LaunchContext
-from vgil_ros.cli.launch_shim.description import LaunchDescription, LaunchDescriptionEntity, ParameterValue
+from vgil_ros.cli.launch_shim.actions import LaunchContext, LaunchDescription, LaunchDescriptionEntity, ParameterValue
 
 _MODULES: dict[str, dict[str, Any]] = {
     "launch": {

@@ -6,13 +6,57 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vgil_ros.cli.launch_shim.context import LaunchContext
-from vgil_ros.cli.launch_shim.description import LaunchDescriptionEntity, ParameterValue
 from vgil_ros.core.errors import VgilError
+
+
+class LaunchContext:
+    """The arguments, the environment, and what is still to be started, of one launch.
+
+    Attributes:
+        launch_configurations: launch arguments, by name.
+        exit_handlers: what to do when a process ends.
+        to_start: processes that an action asked for and that do not run yet.
+        shutdown_reason: why the launch is ending; None while it is not.
+    """
+
+    def __init__(self, argv: list[str] | None = None) -> None:
+        self.argv = list(argv or [])
+        self.launch_configurations: dict[str, str] = {}
+        self.exit_handlers: list[OnProcessExit] = []
+        self.to_start: list[ExecuteProcess] = []
+        self.shutdown_reason: str | None = None
+        self._globals: dict[str, Any] = {}
+
+    @property
+    def environment(self) -> MutableMapping[str, str]:
+        """The environment that processes get: this process' own, as in `launch`."""
+        return os.environ
+
+    @property
+    def is_shutdown(self) -> bool:
+        """Whether the launch is ending."""
+        return self.shutdown_reason is not None
+
+    def extend_globals(self, values: dict[str, Any]) -> None:
+        """Keep values for as long as the launch runs."""
+        self._globals.update(values)
+
+    def get_locals_as_dict(self) -> dict[str, Any]:
+        """The values that `extend_globals` kept."""
+        return dict(self._globals)
+
+
+class LaunchDescriptionEntity:
+    """Something that can be part of a launch description."""
+
+    def execute(self, context: LaunchContext) -> Iterable[LaunchDescriptionEntity]:
+        """Do it, and return what is to be done next."""
+        raise NotImplementedError(type(self).__name__)
+
 
 Entities = Iterable[LaunchDescriptionEntity]
 
@@ -43,9 +87,9 @@ class DeclareLaunchArgument(LaunchDescriptionEntity):
             context.launch_configurations.setdefault(self.name, self.default_value)
         if self.name not in context.launch_configurations:
             raise VgilError(f"launch argument '{self.name}' is missing: {self.description}; give {self.name}:=VALUE")
-        found = context.launch_configurations[self.name]
-        if self.choices and found not in self.choices:
-            raise VgilError(f"launch argument '{self.name}' is '{found}'; allowed: {list(self.choices)}")
+        value = context.launch_configurations[self.name]
+        if self.choices and value not in self.choices:
+            raise VgilError(f"launch argument '{self.name}' is '{value}'; allowed: {list(self.choices)}")
         return ()
 
 
@@ -163,10 +207,10 @@ def _command(package: str, executable: str) -> list[str]:
         path = Path(prefix, "lib", package, executable)
         if prefix and os.access(path, os.X_OK):
             return [str(path)]
-    found = shutil.which(executable)
-    if found is None:
+    program = shutil.which(executable)
+    if program is None:
         raise VgilError(f"executable '{executable}' of package '{package}' was not found; is the package installed?")
-    return [found]
+    return [program]
 
 
 class OnProcessExit:
@@ -189,3 +233,30 @@ class RegisterEventHandler(LaunchDescriptionEntity):
         """Register it."""
         context.exit_handlers.append(self.event_handler)
         return ()
+
+
+class LaunchDescription(LaunchDescriptionEntity):
+    """A list of entities, executed in order."""
+
+    def __init__(self, initial_entities: Iterable[LaunchDescriptionEntity] | None = None) -> None:
+        self.entities = list(initial_entities or [])
+
+    def add_action(self, action: LaunchDescriptionEntity) -> None:
+        """Append an entity."""
+        self.entities.append(action)
+
+    def get_launch_arguments(self) -> list[DeclareLaunchArgument]:
+        """Return the arguments that it declares."""
+
+        return [entity for entity in self.entities if isinstance(entity, DeclareLaunchArgument)]
+
+    def execute(self, context: LaunchContext) -> Iterable[LaunchDescriptionEntity]:
+        """Return its entities."""
+        return self.entities
+
+
+class ParameterValue:
+    """A node parameter of a fixed type, so that the text "12" stays a text."""
+
+    def __init__(self, value: Any, *, value_type: type) -> None:
+        self.value = value_type(value)

@@ -6,8 +6,7 @@ import os
 import signal
 from dataclasses import dataclass
 
-from vgil_ros.cli.launch_shim.context import LaunchContext
-from vgil_ros.cli.launch_shim.description import LaunchDescriptionEntity
+from vgil_ros.cli.launch_shim.actions import LaunchContext, LaunchDescriptionEntity
 from vgil_ros.cli.launch_shim.process import Process
 from vgil_ros.core.errors import VgilError
 

@@ -10,31 +10,28 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vgil_ros.core.execution.executor import Floats, check_sizes, check_ticks, own_chunk
+from vgil_ros.core.execution.executor import check_ticks
+from vgil_ros.core.execution.plan import PlanExecutor
+from vgil_ros.core.execution.prefix import Floats
 
 
-class Asynchronous:
+class Asynchronous(PlanExecutor):
     """ChunkExecutor that plays one plan and fades newer chunks into it."""
 
-    def __init__(self, horizon: int, dim: int, query_every: int = 1, blend: int = 5) -> None:
-        """`query_every`: ticks between the observations asked about, 1 to H; `blend`: ticks a fade takes, 0 to H."""
-        check_sizes(horizon, dim)
-        self._horizon, self._dim = horizon, dim
-        self._query_every = check_ticks("query_every", query_every, 1, horizon)
+    def __init__(self, horizon: int, dim: int, inference_period: int = 1, blend: int = 5) -> None:
+        """`inference_period`: ticks between requests, 1 to H; `blend`: ticks a fade takes, 0 to H."""
+        super().__init__(horizon, dim, inference_period)
         self._blend = check_ticks("blend", blend, 0, horizon)
-        self.reset()
 
     def reset(self) -> None:
         """Forget the plan."""
-        self._newest: int | None = None
+        super().reset()
         self._asked: int | None = None  # the last tick that was played
-        self._start = 0  # the tick of the plan's first row
-        self._plan = np.empty((0, self._dim))
 
     def add_chunk(self, made_for_tick: int, chunk: ArrayLike) -> bool:
         """Fade a chunk (H, D) into the plan, unless one made for this tick or a newer one is in it already."""
-        own = own_chunk(chunk, self._horizon, self._dim)
-        if self._newest is not None and made_for_tick <= self._newest:
+        own = self._fresh(made_for_tick, chunk)
+        if own is None:
             return False
         begin = made_for_tick if self._asked is None else max(made_for_tick, self._asked)
         fresh = own[begin - made_for_tick :]
@@ -50,16 +47,6 @@ class Asynchronous:
         self._asked = tick if self._asked is None else max(self._asked, tick)
         rows = self.coming(tick)
         return rows[0] if len(rows) else None
-
-    def wants_inference(self, tick: int) -> bool:
-        """When `query_every` ticks have passed since the tick of the newest prediction."""
-        return self._newest is None or tick - self._newest >= self._query_every
-
-    def coming(self, tick: int) -> Floats:
-        """The rest (K, D) of the plan."""
-        if tick < self._start:
-            return np.empty((0, self._dim))
-        return self._plan[tick - self._start :].copy()
 
 
 def fade(plan: Floats, first: int, fresh: Floats, blend: int, *, played: bool = False) -> Floats:

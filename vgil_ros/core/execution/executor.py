@@ -1,4 +1,4 @@
-"""What every way of playing chunks has in common: predictions in, one action a tick out.
+"""The protocol of every way to play chunks: predictions in, one action a tick out.
 
 A chunk is what the policy predicts from the observation of tick q: row k is the action of tick q + k. Everything is
 indexed by tick, never by the count of calls, so a prediction may come late, twice, out of order or not at all.
@@ -6,19 +6,27 @@ indexed by tick, never by the count of calls, so a prediction may come late, twi
 
 from __future__ import annotations
 
-from typing import Protocol
+from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from vgil_ros.core.errors import VgilError
+from vgil_ros.core.execution.prefix import Floats, Prefix
 
-Floats = NDArray[np.float64]
 
+class ChunkExecutor(ABC):
+    """Turns chunks (H, D) into actions (D,), in the units of the chunk. Not thread-safe: one thread owns it.
 
-class ChunkExecutor(Protocol):
-    """Turns chunks (H, D) into actions (D,), in the units of the chunk. Not thread-safe: one thread owns it."""
+    Attributes:
+        late: chunks since the reset that came too late to join on without a fade; counted where a mode can tell.
+    """
 
+    uses_prefix: ClassVar[bool] = False  # whether requests carry what is settled, so that the policy must keep to it
+    late: int = 0
+
+    @abstractmethod
     def add_chunk(self, made_for_tick: int, chunk: ArrayLike) -> bool:
         """Take a chunk (H, D) predicted from the observation of `made_for_tick`.
 
@@ -26,17 +34,36 @@ class ChunkExecutor(Protocol):
         `made_for_tick`: ticks before the newest prediction may no longer be asked for.
         """
 
+    @abstractmethod
     def action(self, tick: int) -> Floats | None:
         """The action (D,) float64 of this tick, or None when no prediction covers it."""
 
+    @abstractmethod
     def wants_inference(self, tick: int) -> bool:
-        """Whether the policy should be asked about this tick's observation (the caller sees to one question a time)."""
+        """Whether this tick's observation should be sent to the policy (the caller sees to one request at a time)."""
 
+    @abstractmethod
     def coming(self, tick: int) -> Floats:
         """The actions (K, D) of ticks tick .. tick + K - 1 as known now; K = 0 when nothing covers `tick`."""
 
+    @abstractmethod
     def reset(self) -> None:
         """Forget every prediction."""
+
+    def prefix(self, made_for_tick: int) -> Prefix | None:
+        """What the request about the observation of this tick must carry; None where nothing is settled."""
+        return None
+
+    @classmethod
+    def default_inference_period(cls, horizon: int, n_action_steps: int, slack_ticks: int) -> int | None:
+        """Ticks between requests where nobody says; None is the constructor's own default.
+
+        Args:
+            horizon: H.
+            n_action_steps: rows of a chunk that the policy wants to be played.
+            slack_ticks: how long an answer may take before the watchdog holds.
+        """
+        return None
 
 
 def check_sizes(horizon: int, dim: int) -> None:

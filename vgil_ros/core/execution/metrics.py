@@ -1,4 +1,4 @@
-"""How much a sequence of commands jumps."""
+"""Smoothness of a sequence of commands: its first and second differences."""
 
 from __future__ import annotations
 
@@ -8,39 +8,48 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.execution.executor import Floats
+from vgil_ros.core.execution.prefix import Floats
 
 
 @dataclass(frozen=True, eq=False)
-class Jumps:
+class Smoothness:
     """The largest and the 99th percentile for each joint (D,), in the commands' unit.
 
-    `step` is |a_t - a_(t-1)|; `bend` is |a_t - 2 a_(t-1) + a_(t-2)|, what is left once steady motion is taken away.
+    The first difference is |a_t - a_(t-1)|, the second |a_t - 2 a_(t-1) + a_(t-2)|, which is left once steady motion is
+    taken away.
     """
 
-    step_max: Floats
-    step_p99: Floats
-    bend_max: Floats
-    bend_p99: Floats
+    first_difference_max: Floats
+    first_difference_p99: Floats
+    second_difference_max: Floats
+    second_difference_p99: Floats
 
     def as_dict(self) -> dict[str, list[float]]:
         """Plain lists, for a report."""
-        return {name: getattr(self, name).tolist() for name in ("step_max", "step_p99", "bend_max", "bend_p99")}
+        return {
+            name: getattr(self, name).tolist()
+            for name in (
+                "first_difference_max",
+                "first_difference_p99",
+                "second_difference_max",
+                "second_difference_p99",
+            )
+        }
 
 
-def measure_jumps(commands: ArrayLike) -> Jumps:
-    """Jumps of commands (T, D), one a tick. Too few rows for a difference count as zero; NaN stays NaN."""
+def measure_smoothness(commands: ArrayLike) -> Smoothness:
+    """Smoothness of commands (T, D), one a tick. Too few rows for a difference count as zero; NaN stays NaN."""
     values = np.asarray(commands, dtype=np.float64)
     if values.ndim != 2:
         raise VgilError(f"commands: found shape {values.shape}, expected (T, D)")
-    step = np.abs(np.diff(values, axis=0))
-    bend = np.abs(np.diff(values, n=2, axis=0))
-    return Jumps(_largest(step), _p99(step), _largest(bend), _p99(bend))
+    first = np.abs(np.diff(values, axis=0))
+    second = np.abs(np.diff(values, n=2, axis=0))
+    return Smoothness(_largest(first), _p99(first), _largest(second), _p99(second))
 
 
 def _largest(values: Floats) -> Floats:
-    found: Floats = values.max(axis=0, initial=0.0)
-    return found
+    largest: Floats = values.max(axis=0, initial=0.0)
+    return largest
 
 
 def _p99(values: Floats) -> Floats:

@@ -10,38 +10,45 @@ from vgil_ros.core.errors import VgilError
 from vgil_ros.core.execution.asynchronous import Asynchronous
 from vgil_ros.core.execution.executor import ChunkExecutor
 from vgil_ros.core.execution.open_loop import OpenLoop
-from vgil_ros.core.execution.real_time import RealTime
+from vgil_ros.core.execution.rtc import RealTimeChunking
 from vgil_ros.core.execution.temporal_ensemble import TemporalEnsemble
 
-REAL_TIME = "real_time"
-
-EXECUTORS: dict[str, Callable[..., ChunkExecutor]] = {
+EXECUTORS: dict[str, type[ChunkExecutor]] = {
     "temporal_ensemble": TemporalEnsemble,
     "open_loop": OpenLoop,
     "async": Asynchronous,
-    REAL_TIME: RealTime,
+    "rtc": RealTimeChunking,
 }
 
 
-def check_mode(mode: str, policy: str, takes_committed: bool) -> None:
+def executor_class(mode: str) -> type[ChunkExecutor]:
+    """The class of a mode.
+
+    Raises:
+        VgilError: for another mode than those in `EXECUTORS`.
+    """
+    if mode not in EXECUTORS:
+        raise VgilError(f"execution: found {mode!r}, allowed are {', '.join(EXECUTORS)}")
+    return EXECUTORS[mode]
+
+
+def check_mode(mode: str, policy: str, supports_prefix: bool) -> None:
     """Refuse a mode that a policy (its type's name) cannot be played in.
 
     Raises:
-        VgilError: for `real_time` where the policy does not keep committed actions.
+        VgilError: for an unknown mode, or one whose requests carry prefix actions where the policy keeps to none.
     """
-    if mode == REAL_TIME and not takes_committed:
-        others = ", ".join(name for name in EXECUTORS if name != REAL_TIME)
+    if executor_class(mode).uses_prefix and not supports_prefix:
+        others = ", ".join(name for name, kind in EXECUTORS.items() if not kind.uses_prefix)
         raise VgilError(
-            f"execution {mode}: a policy of type {policy} cannot keep to actions that are committed already; "
+            f"execution {mode}: a policy of type {policy} cannot keep to a prefix of settled actions; "
             f"allowed for it are {others}"
         )
 
 
 def make_executor(mode: str, horizon: int, dim: int, **options: Any) -> ChunkExecutor:
     """The executor for chunks (horizon, dim). `options` are the mode's own; VgilError for another mode or option."""
-    if mode not in EXECUTORS:
-        raise VgilError(f"execution: found {mode!r}, allowed are {', '.join(EXECUTORS)}")
-    make = EXECUTORS[mode]
+    make: Callable[..., ChunkExecutor] = executor_class(mode)
     allowed = [name for name in inspect.signature(make).parameters if name not in ("horizon", "dim")]
     unknown = sorted(set(options) - set(allowed))
     if unknown:

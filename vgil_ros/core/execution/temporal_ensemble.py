@@ -21,10 +21,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.execution.executor import Floats, check_sizes, check_ticks, own_chunk
+from vgil_ros.core.execution.executor import ChunkExecutor, check_sizes, check_ticks, own_chunk
+from vgil_ros.core.execution.prefix import Floats
 
 
-class TemporalEnsemble:
+class TemporalEnsemble(ChunkExecutor):
     """ChunkExecutor that averages all predictions of a tick. Memory (reorder + 2) x H x D numbers, whatever T is."""
 
     def __init__(self, horizon: int, dim: int, coefficient: float = 0.01, reorder: int = 16) -> None:

@@ -4,19 +4,19 @@ from vgil_ros.core.safety.acceleration import AccelerationLimit
 from vgil_ros.core.safety.base import BaseLimit
 from vgil_ros.core.safety.estop import EstopLimit
 from vgil_ros.core.safety.finite import FiniteLimit
-from vgil_ros.core.safety.first_step import FirstStepLimit
-from vgil_ros.core.safety.joints import JointLimits
+from vgil_ros.core.safety.joint_limits import JointLimits
 from vgil_ros.core.safety.pipeline import SafetyPipeline, standard_limits
 from vgil_ros.core.safety.position import PositionLimit
+from vgil_ros.core.safety.soft_start import SoftStartLimit
 from vgil_ros.core.safety.stale import StaleLimit
 from vgil_ros.core.safety.types import (
     Changed,
     Command,
-    Context,
     Hold,
-    Intervention,
     Outcome,
     Pass,
+    SafetyContext,
+    SafetyEvent,
     SafetyLimit,
     Verdict,
 )
@@ -28,18 +28,18 @@ __all__ = [
     "BaseLimit",
     "Changed",
     "Command",
-    "Context",
     "EstopLimit",
     "FiniteLimit",
-    "FirstStepLimit",
     "Hold",
-    "Intervention",
     "JointLimits",
     "Outcome",
     "Pass",
     "PositionLimit",
+    "SafetyContext",
+    "SafetyEvent",
     "SafetyLimit",
     "SafetyPipeline",
+    "SoftStartLimit",
     "StaleLimit",
     "VelocityLimit",
     "Verdict",

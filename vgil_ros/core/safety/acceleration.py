@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from vgil_ros.core.safety.joints import SLACK, JointLimits
-from vgil_ros.core.safety.types import Changed, Command, Context, Floats, Pass, Verdict
+from vgil_ros.core.safety.joint_limits import SLACK, JointLimits
+from vgil_ros.core.safety.types import Changed, Command, Floats, Pass, SafetyContext, Verdict
 
 
 def braking_velocity(distance: Floats, acceleration: Floats, period_s: float) -> Floats:
@@ -42,7 +42,7 @@ class AccelerationLimit:
         """Forget the target of the tick before."""
         self._target: Floats | None = None
 
-    def apply(self, command: Command, context: Context) -> Verdict:
+    def apply(self, command: Command, context: SafetyContext) -> Verdict:
         """Pass or Changed. While holding: slow down to a stop."""
         last, velocity = context.standing()
         period, change = context.period_s, self._acceleration * context.period_s

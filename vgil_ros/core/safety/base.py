@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.safety.joints import SLACK
-from vgil_ros.core.safety.types import Changed, Command, Context, Pass, Verdict
+from vgil_ros.core.safety.joint_limits import SLACK
+from vgil_ros.core.safety.types import Changed, Command, Pass, SafetyContext, Verdict
 
 
 class BaseLimit:
@@ -25,7 +25,7 @@ class BaseLimit:
     def reset(self) -> None:
         """Nothing is remembered."""
 
-    def apply(self, command: Command, context: Context) -> Verdict:
+    def apply(self, command: Command, context: SafetyContext) -> Verdict:
         """Pass or Changed."""
         if command.base is None:
             return Pass(command)

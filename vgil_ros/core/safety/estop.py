@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vgil_ros.core.safety.types import Command, Context, Hold, Pass, Verdict
+from vgil_ros.core.safety.types import Command, Hold, Pass, SafetyContext, Verdict
 
 
 class EstopLimit:
@@ -13,6 +13,6 @@ class EstopLimit:
     def reset(self) -> None:
         """Nothing is remembered: whether it is pressed is in the context."""
 
-    def apply(self, command: Command, context: Context) -> Verdict:
+    def apply(self, command: Command, context: SafetyContext) -> Verdict:
         """Pass or Hold."""
         return Hold("e-stop is pressed") if context.estop else Pass(command)

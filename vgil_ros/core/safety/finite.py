@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from vgil_ros.core.safety.joints import JointLimits
-from vgil_ros.core.safety.types import Command, Context, Hold, Pass, Verdict
+from vgil_ros.core.safety.joint_limits import JointLimits
+from vgil_ros.core.safety.types import Command, Hold, Pass, SafetyContext, Verdict
 
 
 class FiniteLimit:
@@ -21,7 +21,7 @@ class FiniteLimit:
     def reset(self) -> None:
         """Nothing is remembered."""
 
-    def apply(self, command: Command, context: Context) -> Verdict:
+    def apply(self, command: Command, context: SafetyContext) -> Verdict:
         """Pass or Hold."""
         if all(map(math.isfinite, command.values)):
             return Pass(command)

@@ -12,11 +12,11 @@ from vgil_ros.core.safety.acceleration import AccelerationLimit
 from vgil_ros.core.safety.base import BaseLimit
 from vgil_ros.core.safety.estop import EstopLimit
 from vgil_ros.core.safety.finite import FiniteLimit
-from vgil_ros.core.safety.first_step import FirstStepLimit
-from vgil_ros.core.safety.joints import JointLimits
+from vgil_ros.core.safety.joint_limits import JointLimits
 from vgil_ros.core.safety.position import PositionLimit
+from vgil_ros.core.safety.soft_start import SoftStartLimit
 from vgil_ros.core.safety.stale import StaleLimit
-from vgil_ros.core.safety.types import Command, Context, Floats, Hold, Intervention, Outcome, Pass, SafetyLimit
+from vgil_ros.core.safety.types import Command, Floats, Hold, Outcome, Pass, SafetyContext, SafetyEvent, SafetyLimit
 from vgil_ros.core.safety.velocity import VelocityLimit
 from vgil_ros.core.safety.watchdog import WatchdogLimit
 
@@ -48,71 +48,71 @@ class SafetyPipeline:
 
     @property
     def standing(self) -> bool:
-        """Whether it is known where the robot stands: from then on `Context.measured` is not looked at."""
+        """Whether it is known where the robot stands: from then on `SafetyContext.measured` is not looked at."""
         return self._last is not None
 
-    def step(self, command: Command | None, context: Context) -> Outcome:
+    def step(self, command: Command | None, context: SafetyContext) -> Outcome:
         """Judge one tick's command; None is that there is no action for it, and holds."""
         asked = None if command is None else self._complete(command)
         last = self._last if self._last is not None else self._begin(context.measured)
-        if isinstance(last, Intervention):
+        if isinstance(last, SafetyEvent):
             return self._finish(None, [last], True)
         context = context.within(last=last, velocity=self._velocity)
-        safe, interventions, holding = self._judge(asked, last, context)
+        safe, safety_events, holding = self._judge(asked, last, context)
         self._velocity = (safe.positions - last.positions) / context.period_s
         self._last = safe
-        return self._finish(safe, interventions, holding)
+        return self._finish(safe, safety_events, holding)
 
     def _judge(
-        self, command: Command | None, last: Command, context: Context
-    ) -> tuple[Command, list[Intervention], bool]:
+        self, command: Command | None, last: Command, context: SafetyContext
+    ) -> tuple[Command, list[SafetyEvent], bool]:
         """Every limit in turn, also after a Hold: all reasons are told, and the limits of motion still apply."""
         stay = self._complete(Command(last.positions))
-        interventions: list[Intervention] = []
+        safety_events: list[SafetyEvent] = []
         if command is None:
-            interventions.append(Intervention("no_action", f"no action for tick {context.tick}"))
+            safety_events.append(SafetyEvent("no_action", f"no action for tick {context.tick}"))
             command, context = stay, context.within(holding=True)
         for limit in self._limits:
             verdict = limit.apply(command, context)
             if not isinstance(verdict, Pass):
-                interventions.append(Intervention(limit.name, verdict.reason, verdict.joints))
+                safety_events.append(SafetyEvent(limit.name, verdict.reason, verdict.joints))
             if isinstance(verdict, Hold):
                 command, context = stay, context.within(holding=True)
             else:
                 command = verdict.command
-        return command, interventions, context.holding
+        return command, safety_events, context.holding
 
     def _complete(self, command: Command) -> Command:
         """The command with as many joints and the base that this robot has."""
-        found, expected = len(command.positions), len(self._joints.names)
-        if found != expected:
-            raise VgilError(f"command: found {found} positions, expected {expected}, one a joint")
+        count, expected = len(command.positions), len(self._joints.names)
+        if count != expected:
+            raise VgilError(f"command: found {count} positions, expected {expected}, one a joint")
         if command.base is not None and not self._has_base:
             raise VgilError("command: found a base velocity, but the robot has no base")
         if self._has_base and command.base is None:
             return Command(command.positions, np.zeros(2))
         return command
 
-    def _begin(self, measured: Floats | None) -> Command | Intervention:
+    def _begin(self, measured: Floats | None) -> Command | SafetyEvent:
         """Where to begin: as measured, within the limits; or why that cannot be said."""
         if measured is None:
-            return Intervention("measured", "the joints have not been heard yet")
+            return SafetyEvent("measured", "the joints have not been heard yet")
         finite = np.isfinite(measured)
         if not finite.all():
             joints = self._joints.named(~finite)
-            return Intervention("measured", f"measured position is not finite for {', '.join(joints)}", joints)
+            return SafetyEvent("measured", f"measured position is not finite for {', '.join(joints)}", joints)
         inside = np.clip(measured, self._joints.lower, self._joints.upper)
         outside = np.abs(measured - inside) > MEASURED_BEYOND
         if outside.any():
             joints = self._joints.named(outside)
             reason = f"{', '.join(joints)} measured more than {MEASURED_BEYOND} beyond the joint limits"
-            return Intervention("measured", reason, joints)
+            return SafetyEvent("measured", reason, joints)
         return self._complete(Command(inside))
 
-    def _finish(self, command: Command | None, interventions: Iterable[Intervention], holding: bool) -> Outcome:
-        outcome = Outcome(command, tuple(interventions), holding)
-        for intervention in outcome.interventions:
-            self.counts[intervention.name] += 1
+    def _finish(self, command: Command | None, safety_events: Iterable[SafetyEvent], holding: bool) -> Outcome:
+        outcome = Outcome(command, tuple(safety_events), holding)
+        for event in outcome.safety_events:
+            self.counts[event.name] += 1
         return outcome
 
 
@@ -137,7 +137,7 @@ def standard_limits(
         WatchdogLimit(max_silence_ns),
         FiniteLimit(joints),
         PositionLimit(joints),
-        FirstStepLimit(joints, soft_start, largest_step_s),
+        SoftStartLimit(joints, soft_start, largest_step_s),
     ]
     if joints.acceleration is not None:
         limits.append(AccelerationLimit(joints, joints.acceleration))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from vgil_ros.core.safety.joints import SLACK, JointLimits
-from vgil_ros.core.safety.types import Changed, Command, Context, Pass, Verdict
+from vgil_ros.core.safety.joint_limits import SLACK, JointLimits
+from vgil_ros.core.safety.types import Changed, Command, Pass, SafetyContext, Verdict
 
 # A policy that has learned to hold a joint at its limit lands on both sides of it: those of the demo ask, in a third of
 # all ticks, for up to 0.002 more than an open gripper. Less than this beyond is clipped like all else, but not told.
@@ -31,7 +31,7 @@ class PositionLimit:
     def reset(self) -> None:
         """Nothing is remembered."""
 
-    def apply(self, command: Command, context: Context) -> Verdict:
+    def apply(self, command: Command, context: SafetyContext) -> Verdict:
         """Pass or Changed."""
         if all(low <= value <= high for value, (low, high) in zip(command.values, self._range, strict=True)):
             return Pass(command)

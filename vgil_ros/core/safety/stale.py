@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.safety.types import Command, Context, Hold, Pass, Verdict
+from vgil_ros.core.safety.types import Command, Hold, Pass, SafetyContext, Verdict
 
 
 class StaleLimit:
@@ -22,13 +22,13 @@ class StaleLimit:
     def reset(self) -> None:
         """Nothing is remembered."""
 
-    def apply(self, command: Command, context: Context) -> Verdict:
+    def apply(self, command: Command, context: SafetyContext) -> Verdict:
         """Pass or Hold."""
         ages = context.stream_ages_ns
         wrong = [
-            said
+            reason
             for stream, most in self._max_age_ns.items()
-            if (said := _judge(stream, ages.get(stream), most)) is not None
+            if (reason := _judge(stream, ages.get(stream), most)) is not None
         ]
         return Hold("; ".join(wrong)) if wrong else Pass(command)
 

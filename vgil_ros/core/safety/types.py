@@ -1,4 +1,4 @@
-"""What goes through the safety limits: a command, the circumstances of a tick, and what a limit says of them."""
+"""Types of the safety limits: a command, the context of a tick, and what a limit says of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vgil_ros.core.errors import VgilError
 Floats = NDArray[np.float64]
 
 
-def frozen(values: ArrayLike) -> Floats:
+def readonly(values: ArrayLike) -> Floats:
     """A read-only float64 copy."""
     own = np.array(values, dtype=np.float64)
     own.setflags(write=False)
@@ -33,23 +33,23 @@ class Command:
     values: tuple[float, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "positions", frozen(self.positions))
+        object.__setattr__(self, "positions", readonly(self.positions))
         if self.positions.ndim != 1:
             raise VgilError(f"command: found positions of shape {self.positions.shape}, expected (D,)")
         object.__setattr__(self, "values", tuple(self.positions.tolist()))
         if self.base is not None:
-            object.__setattr__(self, "base", frozen(self.base))
+            object.__setattr__(self, "base", readonly(self.base))
             if self.base.shape != (2,):
                 raise VgilError(f"command: found a base velocity of shape {self.base.shape}, expected (2,)")
 
 
 @dataclass(frozen=True, eq=False)
-class Context:
-    """The circumstances of one tick.
+class SafetyContext:
+    """The context of one tick.
 
     `stream_ages_ns`: age of the newest observation of each stream by its stamp, None if none has come.
-    `last_policy_ns`: when the policy thread was last known to be well, on the clock of `now_ns`: it answered, or it is
-    alive and has no question open. None if it never was.
+    `last_policy_ns`: when the policy thread was last known to be well, on the clock of `now_ns`: it gave a result, or
+    it is alive and has no request open. None if it never was.
     `last`, `velocity` and `holding` are the pipeline's own: the command before, its joint velocity (D,) per second, and
     whether a limit has asked to hold in this tick.
     """
@@ -69,9 +69,9 @@ class Context:
         if not 0.0 < self.period_s < float("inf"):
             raise VgilError(f"context: found a period of {self.period_s} s, it must be above zero")
 
-    def within(self, **own: Any) -> Context:
+    def within(self, **own: Any) -> SafetyContext:
         """This context with what the pipeline adds; `dataclasses.replace` without a look at every field."""
-        other = object.__new__(Context)
+        other = object.__new__(SafetyContext)
         other.__dict__.update(self.__dict__, **own)
         return other
 
@@ -110,11 +110,11 @@ Verdict: TypeAlias = Pass | Changed | Hold
 
 
 class SafetyLimit(Protocol):
-    """One limit. `name` counts its interventions."""
+    """One limit. `name` counts its safety events."""
 
     name: str
 
-    def apply(self, command: Command, context: Context) -> Verdict:
+    def apply(self, command: Command, context: SafetyContext) -> Verdict:
         """Judge a command. While `context.holding`, the command is where the robot stands and must not be moved on."""
 
     def reset(self) -> None:
@@ -122,8 +122,8 @@ class SafetyLimit(Protocol):
 
 
 @dataclass(frozen=True)
-class Intervention:
-    """That a limit stepped in: its name, why, and the joints concerned."""
+class SafetyEvent:
+    """A limit stepped in: its name, why, and the joints concerned."""
 
     name: str
     reason: str
@@ -135,5 +135,5 @@ class Outcome:
     """What to publish. `command` is None only while it is not known where the robot stands: then send nothing."""
 
     command: Command | None
-    interventions: tuple[Intervention, ...]
+    safety_events: tuple[SafetyEvent, ...]
     holding: bool

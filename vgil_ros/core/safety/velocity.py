@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from vgil_ros.core.safety.joints import SLACK, JointLimits
-from vgil_ros.core.safety.types import Changed, Command, Context, Pass, Verdict
+from vgil_ros.core.safety.joint_limits import SLACK, JointLimits
+from vgil_ros.core.safety.types import Changed, Command, Pass, SafetyContext, Verdict
 
 
 class VelocityLimit:
@@ -24,7 +24,7 @@ class VelocityLimit:
     def reset(self) -> None:
         """Nothing is remembered."""
 
-    def apply(self, command: Command, context: Context) -> Verdict:
+    def apply(self, command: Command, context: SafetyContext) -> Verdict:
         """Pass or Changed."""
         last, _ = context.standing()
         if self._keeps(command, context):
@@ -38,7 +38,7 @@ class VelocityLimit:
         joints = self._limits.named(beyond > SLACK)
         return Changed(allowed, f"{', '.join(joints)} faster than the velocity limit", joints)
 
-    def _keeps(self, command: Command, context: Context) -> bool:
+    def _keeps(self, command: Command, context: SafetyContext) -> bool:
         """Whether no joint is too fast, said without a doubt: at the limit itself rounding decides, in `apply`."""
         if context.last is None:
             return False

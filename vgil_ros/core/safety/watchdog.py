@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.safety.types import Command, Context, Hold, Pass, Verdict
+from vgil_ros.core.safety.types import Command, Hold, Pass, SafetyContext, Verdict
 
 
 class WatchdogLimit:
@@ -19,13 +19,13 @@ class WatchdogLimit:
     def reset(self) -> None:
         """Nothing is remembered."""
 
-    def apply(self, command: Command, context: Context) -> Verdict:
+    def apply(self, command: Command, context: SafetyContext) -> Verdict:
         """Pass or Hold. A sign of life from the future is none: the clock has jumped back."""
         if context.last_policy_ns is None:
-            return Hold("the policy has not answered yet")
+            return Hold("the policy has given no result yet")
         silence = context.now_ns - context.last_policy_ns
         if silence < 0:
-            return Hold(f"the policy's last answer is {-silence / 1e6:.0f} ms in the future: the clock jumped back")
+            return Hold(f"the policy's last result is {-silence / 1e6:.0f} ms in the future: the clock jumped back")
         if silence > self._max_silence_ns:
             allowed = self._max_silence_ns / 1e6
             return Hold(f"the policy has been silent for {silence / 1e6:.0f} ms, allowed are {allowed:.0f} ms")

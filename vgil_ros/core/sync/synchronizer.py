@@ -9,11 +9,11 @@ import numpy as np
 
 from vgil_ros.core.contract import Sync
 from vgil_ros.core.streams import Kind, StreamSpec
-from vgil_ros.core.sync.frozen import FrozenDetector
 from vgil_ros.core.sync.gaps import GapPolicy
-from vgil_ros.core.sync.methods import Method, make_method
-from vgil_ros.core.sync.picks import Pick
-from vgil_ros.core.sync.ring import Ring
+from vgil_ros.core.sync.resample import Resampled
+from vgil_ros.core.sync.stream_buffer import StreamBuffer
+from vgil_ros.core.sync.stuck_sensor import StuckSensorDetector
+from vgil_ros.core.sync.tick_sources import TickSource, make_tick_source
 from vgil_ros.core.sync.types import Fault, Miss, Reason, Sample, StreamMiss
 
 JUMP_NS = 500_000_000  # a stamp this far behind the newest is a clock that jumped, not a sample that came late
@@ -46,9 +46,9 @@ class Synchronizer:
         self.rate_hz = rate_hz
         self.max_wait_ns = round(settings.max_wait_ms * 1e6)
         self._spec = {spec.name: spec for spec in self.streams}
-        self.rings = {spec.name: Ring(capacity or CAPACITY[spec.kind]) for spec in self.streams}
-        self._frozen = {s.name: FrozenDetector(s.frozen_ns) for s in self.streams if s.frozen_ns is not None}
-        self._method: Method | None = None
+        self._rings = {spec.name: StreamBuffer(capacity or CAPACITY[spec.kind]) for spec in self.streams}
+        self._stuck = {s.name: StuckSensorDetector(s.frozen_ns) for s in self.streams if s.frozen_ns is not None}
+        self._tick_source: TickSource | None = None
         self._tick = self._last_now = self._fresh_ns = 0
 
     def start(self, now_ns: int, *, fresh_ns: int | None = None) -> None:
@@ -60,9 +60,9 @@ class Synchronizer:
         """
         if fresh_ns is not None:
             self._fresh_ns = fresh_ns
-            for ring in self.rings.values():
-                ring.clear()
-        self._method = make_method(self.settings.method, self.rate_hz, now_ns)
+            for buffer in self._rings.values():
+                buffer.clear()
+        self._tick_source = make_tick_source(self.settings.method, self.rate_hz, now_ns)
         self._gaps = GapPolicy(self.settings.on_miss, self.settings.max_hold, len(self.streams))
         self._tick = 0
         self._last_now = now_ns
@@ -88,89 +88,103 @@ class Synchronizer:
             return Fault(stream, "no_stamp", "header.stamp is zero; the driver must fill it with the capture time")
         if now_ns is not None and (fault := _foreign(stream, now_ns - stamp_ns)):
             return fault
-        spec, ring = self._spec[stream], self.rings[stream]
+        spec, buffer = self._spec[stream], self._rings[stream]
         stamp_ns -= spec.latency_ns
         if 0 < self._fresh_ns - stamp_ns < JUMP_NS:
             return None
         fault = None
-        if ring.stamps and ring.stamps[-1] - stamp_ns > JUMP_NS:
-            fault = Fault(stream, "jump_back", f"stamps jumped back by {(ring.stamps[-1] - stamp_ns) / 1e9:.2f} s")
-            ring.clear()
-            if stream in self._frozen:
-                self._frozen[stream].clear()
-        if not ring.push(stamp_ns, payload):
-            return Fault(stream, "doubled", f"two samples with the same stamp {stamp_ns + spec.latency_ns}")
-        if content is not None and stream in self._frozen:
-            self._frozen[stream].saw(stamp_ns, content)
-        # Here and not in `sample`: to free a picture takes longer than a tick of a control loop may.
-        ring.forget(stamp_ns - KEEP_NS if self._method is None else self._forget_ns)
+        if buffer.stamps and buffer.stamps[-1] - stamp_ns > JUMP_NS:
+            fault = Fault(stream, "jump_back", f"stamps jumped back by {(buffer.stamps[-1] - stamp_ns) / 1e9:.2f} s")
+            buffer.clear()
+            if stream in self._stuck:
+                self._stuck[stream].clear()
+        if not buffer.push(stamp_ns, payload):
+            return Fault(stream, "duplicate", f"two samples with the same stamp {stamp_ns + spec.latency_ns}")
+        if content is not None and stream in self._stuck:
+            self._stuck[stream].saw(stamp_ns, content)
+        # Here and not in `sample`: to free an image takes longer than a tick of a control loop may.
+        buffer.forget(stamp_ns - KEEP_NS if self._tick_source is None else self._forget_ns)
         return fault
 
     def sample(self, now_ns: int) -> Sample | Miss | None:
         """Return the next tick if it is ripe or has waited too long, else None (and None before `start`)."""
-        method = self._method
-        if method is None:
+        tick_source = self._tick_source
+        if tick_source is None:
             return None
         if not -JUMP_NS <= now_ns - self._last_now <= AHEAD_NS:
             return self._clock_jumped(now_ns)
         self._last_now = max(now_ns, self._last_now)
-        due = method.next_tick(self.rings, now_ns)
+        due = tick_source.next_tick(self._rings, now_ns)
         if due is None:
             return None
         tick_ns, ripe = due
         if not ripe and now_ns < tick_ns + self.max_wait_ns:
             return None
-        found = [self._take(method, spec, tick_ns) for spec in self.streams]
+        entries = [self._take(tick_source, spec, tick_ns) for spec in self.streams]
         number = self._tick
         self._tick += 1
-        method.done(tick_ns)
+        tick_source.done(tick_ns)
         self._forget_ns = tick_ns - KEEP_NS
-        filled = self._gaps.fill(found, tick_ns)
+        filled = self._gaps.fill(entries, tick_ns)
         if isinstance(filled, str):
-            return Miss(number, tick_ns, tuple(f for f in found if isinstance(f, StreamMiss)), filled)
+            return Miss(number, tick_ns, tuple(f for f in entries if isinstance(f, StreamMiss)), filled)
         return _sample(number, tick_ns, filled)
+
+    def newest(self, stream: str) -> tuple[int, Any] | None:
+        """Return a stream's newest sample, (stamp_ns, payload), or None while it has none."""
+        buffer = self._rings[stream]
+        return (buffer.stamps[-1], buffer.payloads[-1]) if buffer.stamps else None
+
+    def ages(self, now_ns: int) -> dict[str, int | None]:
+        """Return how old (ns) what is known of each stream is: by its newest stamp, or, where an image repeats for
+        too long, since its content last changed; None before any sample."""
+        ages: dict[str, int | None] = {}
+        for spec in self.streams:
+            stamp_ns = self._rings[spec.name].newest
+            ages[spec.name] = None if stamp_ns is None else now_ns - stamp_ns
+        return ages | {miss.stream: miss.age_ns for miss in self.repeating(now_ns)}
 
     def missing(self, now_ns: int) -> tuple[StreamMiss, ...]:
         """The streams that would be missing now: never came, stopped coming, or frozen. For "ready?" and status."""
         out = []
         for spec in self.streams:
-            ring = self.rings[spec.name]
-            age = now_ns - ring.stamps[-1] if ring.stamps else None
+            buffer = self._rings[spec.name]
+            age = now_ns - buffer.stamps[-1] if buffer.stamps else None
             if age is None or age > spec.tolerance_ns + self.max_wait_ns + spec.latency_ns:
                 out.append(StreamMiss(spec.name, Reason.SILENT, age))
         silent = {miss.stream for miss in out}
-        return (*out, *(miss for miss in self.frozen() if miss.stream not in silent))
+        return (*out, *(miss for miss in self.stuck() if miss.stream not in silent))
 
     def repeating(self, now_ns: int) -> tuple[StreamMiss, ...]:
         """The streams whose repeated content is too old by now: what `frozen` says of them with their next sample."""
-        found = ((name, detector.repeating_for(now_ns)) for name, detector in self._frozen.items())
-        return tuple(StreamMiss(name, Reason.FROZEN, age_ns) for name, age_ns in found if age_ns is not None)
+        ages = ((name, detector.repeating_for(now_ns)) for name, detector in self._stuck.items())
+        return tuple(StreamMiss(name, Reason.FROZEN, age_ns) for name, age_ns in ages if age_ns is not None)
 
-    def frozen(self) -> tuple[StreamMiss, ...]:
+    def stuck(self) -> tuple[StreamMiss, ...]:
         """The streams whose newest samples repeat the same content for too long."""
         out = []
         for spec in self.streams:
-            newest = self.rings[spec.name].newest
-            if newest is not None and (same := self._frozen_for(spec, newest)) is not None:
+            newest = self._rings[spec.name].newest
+            if newest is not None and (same := self._stuck_for(spec, newest)) is not None:
                 out.append(StreamMiss(spec.name, Reason.FROZEN, same))
         return tuple(out)
 
-    def _take(self, method: Method, spec: StreamSpec, tick_ns: int) -> Pick | StreamMiss:
-        found = method.pick(self.rings[spec.name], spec, tick_ns)
-        if isinstance(found, Pick) and (same := self._frozen_for(spec, found.stamp_ns)) is not None:
+    def _take(self, tick_source: TickSource, spec: StreamSpec, tick_ns: int) -> Resampled | StreamMiss:
+        entry = tick_source.resample(self._rings[spec.name], spec, tick_ns)
+        if isinstance(entry, Resampled) and (same := self._stuck_for(spec, entry.stamp_ns)) is not None:
             return StreamMiss(spec.name, Reason.FROZEN, same)
-        return found
+        return entry
 
-    def _frozen_for(self, spec: StreamSpec, stamp_ns: int) -> int | None:
-        detector = self._frozen.get(spec.name)
-        return detector.frozen_for(stamp_ns) if detector else None
+    def _stuck_for(self, spec: StreamSpec, stamp_ns: int) -> int | None:
+        detector = self._stuck.get(spec.name)
+        return detector.stuck_for(stamp_ns) if detector else None
 
     def _clock_jumped(self, now_ns: int) -> Miss:
         back = self._last_now - now_ns
         number = self._tick
-        for ring in self.rings.values():
-            ring.clear()
-        for detector in self._frozen.values():
+        for buffer in self._rings.values():
+            buffer.clear()
+        for detector in self._stuck.values():
             detector.clear()
         self.start(now_ns)
         return Miss(number, now_ns, (StreamMiss("clock", Reason.CLOCK, back),), "abort")
@@ -186,7 +200,7 @@ def _foreign(stream: str, age_ns: int) -> Fault | None:
     return None
 
 
-def _sample(number: int, tick_ns: int, picks: list[Pick]) -> Sample:
-    skew = np.array([p.skew_ns for p in picks], np.int64)
-    flags = np.array([p.flag for p in picks], np.uint8)
-    return Sample(number, tick_ns, tuple(p.payload for p in picks), skew, flags)
+def _sample(number: int, tick_ns: int, resampled: list[Resampled]) -> Sample:
+    skew = np.array([p.skew_ns for p in resampled], np.int64)
+    flags = np.array([p.flag for p in resampled], np.uint8)
+    return Sample(number, tick_ns, tuple(p.payload for p in resampled), skew, flags)

@@ -1,4 +1,4 @@
-"""What the synchroniser gives back."""
+"""Results of the synchroniser: samples, misses and faults."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Fault:
     """A sample that was refused or that cleared its stream, and why."""
 
     stream: str
-    kind: Literal["jump_back", "doubled", "no_stamp", "overflow", "future", "old"]
+    kind: Literal["jump_back", "duplicate", "no_stamp", "overflow", "future", "old"]
     message: str
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""How far the follower lags its leader: action against qpos, joint by joint."""
+"""Check of the follower's lag behind its leader: action against qpos, joint by joint."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from vgil_ros.episodes.findings import Finding
+from vgil_ros.episodes.checks.findings import Finding
+from vgil_ros.episodes.checks.scan import Scan
 from vgil_ros.episodes.reader import EpisodeReader
-from vgil_ros.episodes.scan import Scan
 
 LONGEST = 25  # ticks looked at, either way
 SLOW_S, SLOW_ROWS = 0.3, 15  # a follower slower than this is worth a warning; the second where no rate is known

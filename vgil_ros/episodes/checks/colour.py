@@ -1,7 +1,7 @@
-"""Colours: what the file states, and whether the pictures look as if red and blue were swapped.
+"""Colours: what the file states, and whether the images look as if red and blue were swapped.
 
-A picture alone does not prove its channel order. Statements that contradict each other are errors; the look of a
-picture is never more than a hint.
+An image alone does not prove its channel order. Statements that contradict each other are errors; the look of a
+image is never more than a hint.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from vgil_ros.episodes.checks.findings import Finding
+from vgil_ros.episodes.checks.scan import Scan
 from vgil_ros.episodes.errors import EpisodeError
-from vgil_ros.episodes.findings import Finding
 from vgil_ros.episodes.reader import EpisodeReader
-from vgil_ros.episodes.scan import Scan
 
 RATIO = 1.25  # mean blue over mean red: indoor light and wood, skin, cardboard are warmer than that
 SAMPLES = 5
 
 
 def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
-    """Hold statements against each other, then look at a few pictures of each camera."""
+    """Hold statements against each other, then look at a few images of each camera."""
     order = episode.attrs.get("color_order")
     if order not in (None, "rgb"):
         yield Finding("error", "colour", "color_order", f"is '{order}'; allowed: 'rgb'")

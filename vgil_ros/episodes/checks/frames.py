@@ -1,4 +1,4 @@
-"""Cameras live: no frozen picture, no frame lost between camera and file, none shown twice beyond its rate."""
+"""Cameras live: no frozen image, no frame lost between camera and file, none shown twice beyond its rate."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from vgil_ros.core.streams import Flag
-from vgil_ros.episodes.findings import Finding, spans
+from vgil_ros.episodes.checks.findings import Finding, spans
+from vgil_ros.episodes.checks.scan import Scan
 from vgil_ros.episodes.reader import EpisodeReader
-from vgil_ros.episodes.scan import Scan
 
 FROZEN_S, FROZEN_ROWS = 0.5, 15  # the second where the rate is not known
 GAP = 1.6  # periods of a camera between two of its frames: one is lost
@@ -38,13 +38,13 @@ def source_stamps(episode: EpisodeReader, stream: str) -> np.ndarray | None:
 
 def _frozen(episode: EpisodeReader, name: str, same: np.ndarray, stamps: np.ndarray | None) -> Iterator[Finding]:
     if same.all() and _moves(episode):
-        yield Finding("error", "frames", name, "shows one picture from first row to last while joints move")
+        yield Finding("error", "frames", name, "shows one image from first row to last while joints move")
         return
     limit = max(2, round(FROZEN_S * episode.rate_hz)) if episode.rate_hz else FROZEN_ROWS
     runs = [(a, b + 1) for a, b in spans(np.flatnonzero(same)) if b + 1 - a >= limit]
     if runs:
         how = "" if stamps is None else " under new stamps" if all(stamps[a] != stamps[b] for a, b in runs) else ""
-        message = f"the same picture{how} for up to {max(b - a + 1 for a, b in runs)} rows: frozen, or nothing moves"
+        message = f"the same image{how} for up to {max(b - a + 1 for a, b in runs)} rows: frozen, or nothing moves"
         yield Finding("warning", "frames", name, message, tuple(runs))
 
 
@@ -53,10 +53,10 @@ def _moves(episode: EpisodeReader) -> bool:
 
 
 def _doubled(name: str, same: np.ndarray) -> Iterator[Finding]:
-    """Without stamps a repeated picture may be a slower camera or a lost frame; only regular ones are harmless."""
+    """Without stamps a repeated image may be a slower camera or a lost frame; only regular ones are harmless."""
     if same.any() and not same.all():
         share = float(same.mean())
-        message = f"{share:.0%} of the rows repeat the picture before: a slower camera, or lost frames"
+        message = f"{share:.0%} of the rows repeat the image before: a slower camera, or lost frames"
         yield Finding("info", "frames", name, message, spans(np.flatnonzero(same) + 1))
 
 

@@ -6,19 +6,19 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from vgil_ros.episodes.checks.findings import Finding, spans
+from vgil_ros.episodes.checks.scan import Scan
 from vgil_ros.episodes.errors import EpisodeError
-from vgil_ros.episodes.findings import Finding, spans
 from vgil_ros.episodes.reader import EpisodeReader
-from vgil_ros.episodes.scan import Scan
 
-DECODED = 64  # pictures a camera that are decoded; start and end are looked at in all
+DECODED = 64  # images a camera that are decoded; start and end are looked at in all
 
 
 def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
     """Name rows that are broken, cameras that change size, and lengths that are not right."""
     for name, rows in scan.broken.items():
         if rows:
-            yield Finding("error", "jpegs", name, "pictures cannot be read or are no whole JPEG", spans(rows))
+            yield Finding("error", "jpegs", name, "images cannot be read or are no whole JPEG", spans(rows))
     for name in scan.lengths:
         yield from _decode(episode, name, set(scan.broken[name]))
     if episode.compress_len is not None and scan.lengths:
@@ -33,9 +33,9 @@ def _decode(episode: EpisodeReader, name: str, broken: set[int]) -> Iterator[Fin
         except EpisodeError:
             failed.append(row)
     if failed:
-        yield Finding("error", "jpegs", name, "pictures do not decode", spans(failed))
+        yield Finding("error", "jpegs", name, "images do not decode", spans(failed))
     if len(sizes) > 1:
-        yield Finding("error", "jpegs", name, f"pictures have sizes {sorted(sizes)}; allowed: one")
+        yield Finding("error", "jpegs", name, f"images have sizes {sorted(sizes)}; allowed: one")
 
 
 def _compress_len(episode: EpisodeReader, scan: Scan, stated: np.ndarray) -> Iterator[Finding]:

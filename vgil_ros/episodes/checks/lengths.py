@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from vgil_ros.episodes import quick_check
-from vgil_ros.episodes.findings import Finding
+from vgil_ros.episodes.checks import quick_check
+from vgil_ros.episodes.checks.findings import Finding
+from vgil_ros.episodes.checks.scan import Scan
 from vgil_ros.episodes.reader import EpisodeReader
-from vgil_ros.episodes.scan import Scan
 
 
 def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
     """Name every dataset whose length is not that of most."""
-    found = quick_check.lengths(episode.file)
-    if not any(found.values()):
+    lengths = quick_check.lengths(episode.file)
+    if not any(lengths.values()):
         yield Finding("error", "lengths", "episode", "has no row")
         return
-    usual = Counter(found.values()).most_common(1)[0][0]
-    for name, length in found.items():
+    usual = Counter(lengths.values()).most_common(1)[0][0]
+    for name, length in lengths.items():
         if length != usual:
             yield Finding("error", "lengths", name, f"has {length} rows; most datasets have {usual}")
     state, action = episode.file["observations/qpos"].shape[1:], episode.file["action"].shape[1:]

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from vgil_ros.episodes.findings import Finding, spans
+from vgil_ros.episodes.checks.findings import Finding, spans
+from vgil_ros.episodes.checks.scan import Scan
 from vgil_ros.episodes.reader import EpisodeReader
-from vgil_ros.episodes.scan import Scan
 
 DATASETS = ("qpos", "qvel", "effort", "action", "base_action", "base_vel")
 

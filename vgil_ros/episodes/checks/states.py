@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from vgil_ros.episodes.findings import Finding
+from vgil_ros.episodes.checks.findings import Finding
+from vgil_ros.episodes.checks.scan import Scan
 from vgil_ros.episodes.reader import EpisodeReader
-from vgil_ros.episodes.scan import Scan
 
-MOVES = 0.02  # rad: less may be noise or a hand at rest
+MOVES = 0.02  # rad: less may be noise or an operator at rest
 
 
 def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:

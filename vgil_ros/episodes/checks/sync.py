@@ -9,10 +9,10 @@ import numpy as np
 from vgil_ros.core.contract import parse_contract
 from vgil_ros.core.errors import ContractError
 from vgil_ros.core.streams import Flag, streams_of
+from vgil_ros.episodes.checks.findings import Finding, Severity, spans
 from vgil_ros.episodes.checks.frames import held_rows
-from vgil_ros.episodes.findings import Finding, Severity, spans
+from vgil_ros.episodes.checks.scan import Scan
 from vgil_ros.episodes.reader import EpisodeReader
-from vgil_ros.episodes.scan import Scan
 
 MANY_HELD = 0.1  # of the rows
 

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from vgil_ros.policies.backbones import BackboneName, BackboneNorm
 from vgil_ros.policies.config import PolicyConfig
+from vgil_ros.policies.nn.backbones import BackboneName, BackboneNorm
 
 PositionKind = Literal["sine", "learned"]
 Activation = Literal["relu", "gelu"]

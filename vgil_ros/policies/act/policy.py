@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from vgil_ros.policies.act.config import ActConfig
-from vgil_ros.policies.act.cvae import kl_divergence
-from vgil_ros.policies.act.model import ActModel, ActOutput
-from vgil_ros.policies.base import FastPath, LossOutput, Policy
+from vgil_ros.policies.act.model import ActModel, ActOutput, kl_divergence
+from vgil_ros.policies.base import InferenceModule, LossOutput, Policy
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.observation import check_vector, prepare, to_tensor
 
@@ -39,8 +38,8 @@ class ActPolicy(Policy):
     ) -> ActOutput:
         """Run the network on an observation in robot units; `action` (B, H, A), if given, is normalised already."""
         self.require_normalizer()
-        qpos, pictures = prepare(self.config, observation, self.device)
-        images = [self.normalizer.normalize_images(picture, index) for index, picture in enumerate(pictures)]
+        qpos, frames = prepare(self.config, observation, self.device)
+        images = [self.normalizer.normalize_images(image, index) for index, image in enumerate(frames)]
         out: ActOutput = self.model(self.normalizer.qpos(qpos), images, action, is_pad)
         return out
 
@@ -67,9 +66,9 @@ class ActPolicy(Policy):
         kl = kl_divergence(out.mu, out.logvar)
         return LossOutput(l1 + config.kl_weight * kl, {"l1": l1.detach(), "kl": kl.detach()})
 
-    def make_fast_path(self, dtype: torch.dtype) -> FastPath | None:
-        """See `vgil_ros.policies.act.fast`."""
-        from vgil_ros.policies.act.fast import ActFastPath  # only robots need it
+    def make_inference_module(self, dtype: torch.dtype) -> InferenceModule | None:
+        """See `vgil_ros.policies.act.inference`."""
+        from vgil_ros.policies.act.inference import ActInferenceModule  # only robots need it
 
         self.require_normalizer()
-        return ActFastPath(self, dtype)
+        return ActInferenceModule(self, dtype)

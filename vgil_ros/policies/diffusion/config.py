@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from vgil_ros.policies.backbones import BackboneName, BackboneNorm
 from vgil_ros.policies.config import Normalization, PolicyConfig, VectorNormalization
+from vgil_ros.policies.nn.backbones import BackboneName, BackboneNorm
 
 Pooling = Literal["spatial_softmax", "average"]
 Prediction = Literal["epsilon", "sample"]
@@ -24,7 +24,7 @@ class DiffusionConfig(PolicyConfig):
     The network works on `horizon` actions, the first of which belongs to the oldest of `n_obs_steps` observations. So
     the action of now stands at n_obs_steps - 1, and what can be played is the rest: `chunk_size` is
     horizon - n_obs_steps + 1 and need not be given. All of it is handed out; how much is played before the next chunk
-    is for the execution to say, and `n_action_steps` is what it does where it is told nothing else.
+    is for the execution to say, and `n_action_steps` is what it does where nothing else is said.
 
     Attributes:
         n_obs_steps: observations that are looked at, the present one and those of the ticks before it.
@@ -88,9 +88,9 @@ class DiffusionConfig(PolicyConfig):
         if not isinstance(values, dict) or "chunk_size" in values:
             return values
         fields = cls.model_fields
-        horizon, seen = (values.get(name, fields[name].default) for name in ("horizon", "n_obs_steps"))
-        if isinstance(horizon, int) and isinstance(seen, int):
-            return {**values, "chunk_size": max(horizon - seen + 1, 1)}
+        horizon, n_obs = (values.get(name, fields[name].default) for name in ("horizon", "n_obs_steps"))
+        if isinstance(horizon, int) and isinstance(n_obs, int):
+            return {**values, "chunk_size": max(horizon - n_obs + 1, 1)}
         return values
 
     @model_validator(mode="after")
@@ -133,16 +133,16 @@ class DiffusionConfig(PolicyConfig):
         if self.resize is not None and self.resize_first:
             size = self.resize
         if self.crop is not None and (self.crop[0] > size[0] or self.crop[1] > size[1]):
-            raise ValueError(f"crop {self.crop} is larger than the picture of camera {name!r}, {size}")
+            raise ValueError(f"crop {self.crop} is larger than the image of camera {name!r}, {size}")
 
     @property
-    def past_ticks(self) -> tuple[int, ...]:
-        """See `PolicyConfig.past_ticks`."""
+    def obs_offsets(self) -> tuple[int, ...]:
+        """See `PolicyConfig.obs_offsets`."""
         return tuple(range(self.n_obs_steps - 1, 0, -1))
 
     @property
-    def play_ticks(self) -> int:
-        """See `PolicyConfig.play_ticks`."""
+    def action_steps(self) -> int:
+        """See `PolicyConfig.action_steps`."""
         return self.n_action_steps or self.chunk_size
 
     @property

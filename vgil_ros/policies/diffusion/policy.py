@@ -8,17 +8,15 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from vgil_ros.policies.base import FastPath, LossOutput, Policy
-from vgil_ros.policies.committed import Committed, prepare_committed
+from vgil_ros.policies.base import InferenceModule, LossOutput, Policy
 from vgil_ros.policies.diffusion.config import DiffusionConfig
 from vgil_ros.policies.diffusion.model import DiffusionModel
-from vgil_ros.policies.diffusion.sampler import Network, sample
-from vgil_ros.policies.diffusion.schedule import make_schedule
+from vgil_ros.policies.diffusion.schedule import Network, make_schedule, sample
 from vgil_ros.policies.diffusion.trajectory import known_back, oldest_repeated, trajectory
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.guidance import guided_output
-from vgil_ros.policies.noise import NoiseSource
-from vgil_ros.policies.observation import check_vector, prepare, prepare_past, to_tensor
+from vgil_ros.policies.nn.noise import NoiseSource
+from vgil_ros.policies.observation import PrefixTensors, check_vector, prepare, prepare_past, prepare_prefix, to_tensor
 
 
 class DiffusionPolicy(Policy):
@@ -30,7 +28,7 @@ class DiffusionPolicy(Policy):
 
     config_class: ClassVar[type[DiffusionConfig]] = DiffusionConfig
     config: DiffusionConfig
-    takes_committed: ClassVar[bool] = True
+    supports_prefix: ClassVar[bool] = True
     levels: Tensor  # (train_steps,)
     times: Tensor  # (steps,)
 
@@ -49,31 +47,33 @@ class DiffusionPolicy(Policy):
     def predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
         """See `Policy.predict_chunk`. What lies before the present within the horizon is left away."""
         condition = self.condition(observation)
-        committed = prepare_committed(self.config, observation, self.device)
+        action_prefix = prepare_prefix(self.config, observation, self.device)
         noise, fresh = self.noise_for(observation, len(condition))
         network = self.network(condition)
-        if committed is not None:
-            network = self._agreeing(network, committed)
+        if action_prefix is not None:
+            network = self._agreeing(network, action_prefix)
         chunk = self.to_robot_units(self.sample(network, noise, fresh))
-        return chunk if committed is None else committed.keep(chunk)
+        return chunk if action_prefix is None else action_prefix.keep(chunk)
 
     def sample(self, network: Network, noise: Tensor, fresh: Tensor | None = None) -> Tensor:
         """Take the noise away, (B, horizon, A) normalised; see `sampler.sample`."""
         return sample(network, self.schedule, noise, fresh, self._clip)
 
     def network(self, condition: Tensor) -> Network:
-        """Give the U-Net that is told the condition (B, C); what it is told at each step is computed here, once."""
-        told = self.model.unet.told(self.times[:, None], condition)
-        return lambda x, number: self.model.unet(x, [one[number] for one in told])
+        """Give the U-Net under the condition (B, C); its modulation at each step is computed here, once."""
+        modulation = self.model.unet.modulation(self.times[:, None], condition)
+        return lambda x, number: self.model.unet(x, [one[number] for one in modulation])
 
     def to_robot_units(self, actions: Tensor) -> Tensor:
         """(B, horizon, A) normalised -> the chunk (B, H, A), which begins with the present action."""
         return self.normalizer.action.inverse(actions[:, self.config.first :])
 
-    def _agreeing(self, network: Network, committed: Committed) -> Network:
-        """A network whose predictions lead to the committed actions; see `guidance`."""
+    def _agreeing(self, network: Network, action_prefix: PrefixTensors) -> Network:
+        """A network whose predictions lead to the prefix actions; see `guidance`."""
         config = self.config
-        painted = committed.normalised(self.normalizer.action).padded(config.horizon, config.action_dim, config.first)
+        painted = action_prefix.normalised(self.normalizer.action).padded(
+            config.horizon, config.action_dim, config.first
+        )
 
         def agreeing(x: Tensor, number: int) -> Tensor:
             level = self.schedule.steps[number].level
@@ -93,15 +93,17 @@ class DiffusionPolicy(Policy):
         As published, the oldest known observation stands in for older ones that are not known.
         """
         self.require_normalizer()
-        qpos, pictures = prepare(self.config, observation, self.device)
-        past = prepare_past(self.config, observation, self.device) if self.config.past_ticks else None
-        seen = [qpos[:, None].expand(-1, self.config.n_obs_steps, -1)]
-        seen += [picture[:, None].expand(-1, self.config.n_obs_steps, -1, -1, -1) for picture in pictures]
+        qpos, images = prepare(self.config, observation, self.device)
+        past = prepare_past(self.config, observation, self.device) if self.config.obs_offsets else None
+        frames = [qpos[:, None].expand(-1, self.config.n_obs_steps, -1)]
+        frames += [image[:, None].expand(-1, self.config.n_obs_steps, -1, -1, -1) for image in images]
         if past is not None:
             known = known_back(past.known)
             before = [past.qpos, *past.images]
-            seen = [oldest_repeated(torch.cat([b, s[:, :1]], dim=1), known) for b, s in zip(before, seen, strict=True)]
-        condition: Tensor = self.model.condition(self.normalizer.qpos(seen[0]), seen[1:], self.normalizer)
+            frames = [
+                oldest_repeated(torch.cat([b, s[:, :1]], dim=1), known) for b, s in zip(before, frames, strict=True)
+            ]
+        condition: Tensor = self.model.condition(self.normalizer.qpos(frames[0]), frames[1:], self.normalizer)
         return condition
 
     def noise_for(self, observation: Mapping[str, Any], batch: int) -> tuple[Tensor, Tensor | None]:
@@ -135,10 +137,10 @@ class DiffusionPolicy(Policy):
         time = torch.randint(0, config.train_steps, (len(target),), device=self.device)
         level = self.levels[time][:, None, None]
         noisy = level.sqrt() * target + (1 - level).sqrt() * noise
-        told = self.model.unet.told(time, self.condition(batch))
-        found = self.model.unet(noisy, told).to(torch.float32)
+        modulation = self.model.unet.modulation(time, self.condition(batch))
+        predicted = self.model.unet(noisy, modulation).to(torch.float32)
         wanted = noise if config.prediction_type == "epsilon" else target
-        error = (found - wanted).square()
+        error = (predicted - wanted).square()
         if config.mask_padding:
             kept = (~is_pad).sum().clamp(min=1) * config.action_dim
             loss = error.masked_fill(is_pad[..., None], 0.0).sum() / kept
@@ -146,9 +148,9 @@ class DiffusionPolicy(Policy):
             loss = error.mean()
         return LossOutput(loss, {config.prediction_type: loss.detach()})
 
-    def make_fast_path(self, dtype: torch.dtype) -> FastPath:
-        """See `vgil_ros.policies.diffusion.fast`."""
-        from vgil_ros.policies.diffusion.fast import DiffusionFastPath  # only robots need it
+    def make_inference_module(self, dtype: torch.dtype) -> InferenceModule:
+        """See `vgil_ros.policies.diffusion.inference`."""
+        from vgil_ros.policies.diffusion.inference import DiffusionInferenceModule  # only robots need it
 
         self.require_normalizer()
-        return DiffusionFastPath(self, dtype)
+        return DiffusionInferenceModule(self, dtype)

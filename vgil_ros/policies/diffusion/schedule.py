@@ -1,4 +1,4 @@
-"""How much noise there is at each step, and how a step takes it away: as `diffusers` says, laid out as plain numbers.
+"""The noise schedule, and the step that takes noise away: as `diffusers` says, laid out as plain numbers.
 
 One step of DDIM (Song et al. 2021, arXiv 2010.02502, equation 12 with eta 0) and of DDPM (Ho et al. 2020, arXiv
 2006.11239, equation 7) is linear in the noisy actions x, the network's output m and fresh noise z:
@@ -13,6 +13,7 @@ both against each other.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -113,3 +114,35 @@ def _step(config: DiffusionConfig, time: int, level: float, after: float) -> Ste
     d = math.sqrt(kept) * (1 - after) / (1 - level)
     s = math.sqrt(max((1 - after) / (1 - level) * (1 - kept), 1e-20)) if time > 0 else 0.0
     return Step(time, level, after, a, b, c, d, e=0.0, s=s)
+
+
+Network = Callable[[Tensor, int], Tensor]
+
+
+def sample(
+    network: Network, schedule: Schedule, noise: Tensor, fresh: Tensor | None = None, clip: float | None = None
+) -> Tensor:
+    """Take the noise away, step by step, in float32 whatever the network computes in.
+
+    All shapes are fixed by the arguments and nothing is read back from the device, so the loop can be recorded.
+
+    Args:
+        network: (x (B, horizon, A), number of the step) -> its prediction (B, horizon, A).
+        noise: (B, horizon, A), where the way begins.
+        fresh: (S, B, horizon, A), what the S steps that add noise add; None where there are none.
+        clip: hold the actions within +-clip.
+
+    Returns:
+        (B, horizon, A) float32.
+    """
+    x, used = noise, 0
+    for number, step in enumerate(schedule.steps):
+        output = network(x, number).to(noise.dtype)
+        clean = step.a * x + step.b * output
+        if clip is not None:
+            clean = clean.clamp(-clip, clip)
+        x = step.c * clean + step.d * x + step.e * output
+        if step.s > 0 and fresh is not None:
+            x = x + step.s * fresh[used]
+            used += 1
+    return x

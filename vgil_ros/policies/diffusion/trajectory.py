@@ -1,4 +1,4 @@
-"""What a batch says about the whole horizon, and what stands where it says nothing."""
+"""Target actions of a batch over the whole horizon, filled in where the batch says nothing."""
 
 from __future__ import annotations
 

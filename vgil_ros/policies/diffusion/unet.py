@@ -44,22 +44,23 @@ class ResidualBlock(nn.Module):
         self.skip = nn.Conv1d(before, width, 1) if before != width else nn.Identity()
         self._scales, self._split = config.film_scale, config.step_embed_dim
 
-    def told(self, step: Tensor, condition: Tensor) -> Tensor:
-        """What the step's embedding (..., E) and the condition (B, C) say to this block, (..., B, width or 2 width).
+    def modulation(self, step: Tensor, condition: Tensor) -> Tensor:
+        """Modulation of this block by the step's embedding (..., E) and the condition (B, C), (..., B, width or 2
+        width).
 
         The linear layer's two halves are taken apart: over the steps of an inference the condition's stays the same.
         """
         of_step, of_condition = self.film.weight.split([self._split, self.film.in_features - self._split], dim=1)
         return F.linear(F.mish(step), of_step) + F.linear(F.mish(condition), of_condition, self.film.bias)
 
-    def forward(self, x: Tensor, told: Tensor) -> Tensor:
-        """x (B, before, T), told (B, width or 2 width) -> (B, width, T)."""
+    def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
+        """x (B, before, T), modulation (B, width or 2 width) -> (B, width, T)."""
         out = F.mish(self.norm1(self.conv1(x)))
         if self._scales:
-            scale, bias = told[..., None].chunk(2, dim=1)
+            scale, bias = modulation[..., None].chunk(2, dim=1)
             out = scale * out + bias
         else:
-            out = out + told[..., None]
+            out = out + modulation[..., None]
         out = F.mish(self.norm2(self.conv2(out)))
         return out + self.skip(x)
 
@@ -75,9 +76,9 @@ class Level(nn.Module):
         self.block2 = ResidualBlock(width, width, condition_dim, config)
         self.resample = resample
 
-    def forward(self, x: Tensor, told1: Tensor, told2: Tensor) -> Tensor:
-        """x (B, before, T) and what the blocks are told -> (B, width, T), before the number of time steps changes."""
-        out: Tensor = self.block2(self.block1(x, told1), told2)
+    def forward(self, x: Tensor, modulation1: Tensor, modulation2: Tensor) -> Tensor:
+        """x (B, before, T) and the blocks' modulation -> (B, width, T), before the number of time steps changes."""
+        out: Tensor = self.block2(self.block1(x, modulation1), modulation2)
         return out
 
 
@@ -103,8 +104,8 @@ class UNet(nn.Module):
         self.last_norm = nn.GroupNorm(8, dims[0])  # eight whatever n_groups is, in all published versions
         self.head = nn.Conv1d(dims[0], config.action_dim, 1)
 
-    def told(self, time: Tensor, condition: Tensor) -> list[Tensor]:
-        """What each block is told, in the order of `forward`.
+    def modulation(self, time: Tensor, condition: Tensor) -> list[Tensor]:
+        """The modulation of each block, in the order of `forward`.
 
         Args:
             time: (B,) of each member of the batch, or (S, 1) of all of them at S steps.
@@ -114,18 +115,18 @@ class UNet(nn.Module):
             (B, ...) or (S, B, ...) for each block.
         """
         step = self.embed(time)
-        return [block.told(step, condition) for block in self._blocks()]
+        return [block.modulation(step, condition) for block in self._blocks()]
 
-    def forward(self, x: Tensor, told: list[Tensor]) -> Tensor:
-        """x (B, horizon, A) and what each block is told (B, ...) -> (B, horizon, A)."""
-        x, said, kept = x.transpose(1, 2), iter(told), []
+    def forward(self, x: Tensor, modulations: list[Tensor]) -> Tensor:
+        """x (B, horizon, A) and the modulation of each block (B, ...) -> (B, horizon, A)."""
+        x, remaining, kept = x.transpose(1, 2), iter(modulations), []
         for level in _levels(self.down):
-            kept.append(level(x, next(said), next(said)))
+            kept.append(level(x, next(remaining), next(remaining)))
             x = level.resample(kept[-1])
         for block in self.mid:
-            x = block(x, next(said))
+            x = block(x, next(remaining))
         for level in _levels(self.up):
-            x = level.resample(level(torch.cat([x, kept.pop()], dim=1), next(said), next(said)))
+            x = level.resample(level(torch.cat([x, kept.pop()], dim=1), next(remaining), next(remaining)))
         out: Tensor = self.head(F.mish(self.last_norm(self.last_conv(x))))
         return out.transpose(1, 2)
 

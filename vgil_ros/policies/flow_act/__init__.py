@@ -1,4 +1,4 @@
-"""ACT that also sees how each camera's picture has moved."""
+"""ACT that also sees how each camera's image has moved."""
 
 from vgil_ros.policies.flow_act.config import FlowActConfig
 from vgil_ros.policies.flow_act.policy import FlowActPolicy

@@ -17,15 +17,15 @@ class FlowActConfig(ActConfig):
     """ACT's configuration and the flow's.
 
     Attributes:
-        flow_gap_s: time between the two pictures. By default a multiple of the frame time of 30 Hz cameras, so that the
-            pictures nearest to two ticks of a faster loop are always as many frames apart.
+        flow_gap_s: time between the two images. By default a multiple of the frame time of 30 Hz cameras, so that the
+            images nearest to two ticks of a faster loop are always as many frames apart.
         flow_gap_ticks: the same in ticks; stands in for flow_gap_s, and is needed where the data does not say its rate.
         flow_method: "dis" (OpenCV, no weights) or "raft_small" (torchvision; its weights go into the checkpoint).
         max_flow: pixels to which flow is clamped and by which it is divided. The field uses 10 to 40.
         flow_shrink: pixels a side over which flow is averaged before its backbone. By default the backbone's output
-            then has the stride of the picture's features; 1 is the published form, and 16 times the work.
+            then has the stride of the image's features; 1 is the published form, and 16 times the work.
         flow_channels: of the flow backbone's first layers; hidden_dim follows.
-        fusion: how flow and picture features become one: concatenated; concatenated and gated by channel; or blended by
+        fusion: how flow and image features become one: concatenated; concatenated and gated by channel; or blended by
             a gate between the two.
     """
 
@@ -47,8 +47,8 @@ class FlowActConfig(ActConfig):
         return self
 
     @property
-    def past_ticks(self) -> tuple[int, ...]:
-        """One: where the previous picture is."""
+    def obs_offsets(self) -> tuple[int, ...]:
+        """One: where the previous image is."""
         if self.flow_gap_ticks is not None:
             return (self.flow_gap_ticks,)
         assert self.rate_hz is not None

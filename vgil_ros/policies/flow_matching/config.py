@@ -6,15 +6,15 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from vgil_ros.policies.backbones import BackboneName, BackboneNorm
+from vgil_ros.core.config import StrictModel
 from vgil_ros.policies.config import PolicyConfig
-from vgil_ros.policies.flow_matching.solver import SolverName
-from vgil_ros.policies.frozen import Frozen
+from vgil_ros.policies.flow_matching.flow import SolverName
+from vgil_ros.policies.nn.backbones import BackboneName, BackboneNorm
 
 Activation = Literal["relu", "gelu"]
 
 
-class TeacherNote(Frozen):
+class TeacherNote(StrictModel):
     """What a student was distilled from.
 
     Attributes:

@@ -8,18 +8,15 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from vgil_ros.policies.base import FastPath, LossOutput, Policy
-from vgil_ros.policies.committed import prepare_committed
+from vgil_ros.policies.base import InferenceModule, LossOutput, Policy
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.flow_matching.config import FlowMatchingConfig
+from vgil_ros.policies.flow_matching.flow import Velocity, draw_times, integrate, on_path, pad, path_velocity, unpad
 from vgil_ros.policies.flow_matching.model import FlowModel, Prefix
-from vgil_ros.policies.flow_matching.padding import pad, unpad
-from vgil_ros.policies.flow_matching.path import draw_times, on_path, path_velocity
-from vgil_ros.policies.flow_matching.solver import Velocity, integrate
 from vgil_ros.policies.flow_matching.task import task_embedding
 from vgil_ros.policies.guidance import guide_flow
-from vgil_ros.policies.noise import NoiseSource
-from vgil_ros.policies.observation import check_vector, prepare, to_tensor
+from vgil_ros.policies.nn.noise import NoiseSource
+from vgil_ros.policies.observation import check_vector, prepare, prepare_prefix, to_tensor
 
 
 class FlowMatchingPolicy(Policy):
@@ -32,7 +29,7 @@ class FlowMatchingPolicy(Policy):
 
     config_class: ClassVar[type[FlowMatchingConfig]] = FlowMatchingConfig
     config: FlowMatchingConfig
-    takes_committed: ClassVar[bool] = True
+    supports_prefix: ClassVar[bool] = True
 
     def __init__(self, config: FlowMatchingConfig) -> None:
         super().__init__(config)
@@ -47,18 +44,20 @@ class FlowMatchingPolicy(Policy):
         """See `Policy.predict_chunk`."""
         velocity = self.velocity(self.encode(observation))
         noise = self.noise_for(observation, len(observation["qpos"]))
-        committed = prepare_committed(self.config, observation, self.device)
-        if committed is None:
+        action_prefix = prepare_prefix(self.config, observation, self.device)
+        if action_prefix is None:
             return self.to_robot_units(self.endpoint(velocity, noise))
-        settled = committed.normalised(self.normalizer.action).padded(self.config.chunk_size, self.config.padded_dim)
+        settled = action_prefix.normalised(self.normalizer.action).padded(
+            self.config.chunk_size, self.config.padded_dim
+        )
         guided = guide_flow(velocity, settled, noise, self.config.steps)
-        return committed.keep(self.to_robot_units(self.endpoint(guided, noise)))
+        return action_prefix.keep(self.to_robot_units(self.endpoint(guided, noise)))
 
     def encode(self, observation: Mapping[str, Any]) -> Prefix:
         """Check an observation in robot units and encode it, once for all steps."""
         self.require_normalizer()
-        qpos, pictures = prepare(self.config, observation, self.device)
-        images = [self.normalizer.normalize_images(picture, index) for index, picture in enumerate(pictures)]
+        qpos, frames = prepare(self.config, observation, self.device)
+        images = [self.normalizer.normalize_images(image, index) for index, image in enumerate(frames)]
         task = task_embedding(self.config, observation, len(qpos), self.device)
         prefix: Prefix = self.model.prefix(pad(self.normalizer.qpos(qpos), self.config.padded_dim), images, task)
         return prefix
@@ -90,12 +89,12 @@ class FlowMatchingPolicy(Policy):
             raise PolicyError(f"noise: found dtype {noise.dtype}, allowed is float32, however the network computes")
         return noise
 
-    def make_fast_path(self, dtype: torch.dtype) -> FastPath:
-        """See `vgil_ros.policies.flow_matching.fast`."""
-        from vgil_ros.policies.flow_matching.fast import FlowFastPath  # only robots need it
+    def make_inference_module(self, dtype: torch.dtype) -> InferenceModule:
+        """See `vgil_ros.policies.flow_matching.inference`."""
+        from vgil_ros.policies.flow_matching.inference import FlowInferenceModule  # only robots need it
 
         self.require_normalizer()
-        return FlowFastPath(self, dtype)
+        return FlowInferenceModule(self, dtype)
 
     def compute_loss(self, batch: Mapping[str, Any]) -> LossOutput:
         """Mean square of the velocity's error, over actions that are not padded in time.
@@ -109,8 +108,8 @@ class FlowMatchingPolicy(Policy):
         target, is_pad = self._target(batch)
         noise = batch["noise"] if "noise" in batch else torch.randn_like(target, dtype=torch.float32)
         t = batch["time"] if "time" in batch else draw_times(len(target), target.device)
-        found = self.model.field(on_path(target, noise, t), t, self.encode(batch), is_pad).to(torch.float32)
-        error = (found - path_velocity(target, noise)).square().masked_fill(is_pad[..., None], 0.0)
+        velocity = self.model.field(on_path(target, noise, t), t, self.encode(batch), is_pad).to(torch.float32)
+        error = (velocity - path_velocity(target, noise)).square().masked_fill(is_pad[..., None], 0.0)
         kept = (~is_pad).sum().clamp(min=1)
         loss = error.sum() / (kept * error.shape[-1])
         actions = error[..., : self.config.action_dim].sum() / (kept * self.config.action_dim)

@@ -13,7 +13,7 @@ from vgil_ros.policies.act.config import ActConfig
 from vgil_ros.policies.act.policy import ActPolicy
 from vgil_ros.policies.config import CameraSpec, Normalization
 from vgil_ros.policies.errors import CheckpointError
-from vgil_ros.policies.importers.pickled_stats import read_statistics
+from vgil_ros.policies.importers.safe_pickle import read_statistics
 from vgil_ros.policies.importers.state import (
     Imported,
     as_state_dict,
@@ -51,29 +51,29 @@ _CVAE_REST = ("cls_embed.", "encoder_action_proj.", "encoder_joint_proj.", "late
 
 def import_act(
     path: Path,
-    found: object,
+    content: object,
     cameras: Sequence[CameraSpec],
     stats: Path | None = None,
     heads: int = 8,
-    facts: Mapping[str, object] | None = None,
+    robot: Mapping[str, object] | None = None,
 ) -> Imported:
     """Make an ACT policy of a `.ckpt` file and its statistics.
 
     Args:
-        path: of the file; found: what is in it. cameras: in the order of training, which the file does not tell.
+        path: of the file; content: what is in it. cameras: in the order of training, which the file does not tell.
         stats: the pickled statistics; `dataset_stats.pkl` beside `path` by default.
         heads: attention heads, which the file does not tell either.
-        facts: of the robot, as configuration values.
+        robot: of the robot, as configuration values.
 
     Raises:
         CheckpointError: anything missing, unknown or mismatched, or a pickle that would run code.
     """
     where = str(path)
-    raw = as_state_dict(found, where)
+    raw = as_state_dict(content, where)
     state, source_format, dropped = _tidy(raw, where)
     if not cameras:
         raise CheckpointError(f"{where}: cameras and their order are not stored in it: name them")
-    config = _infer(state, cameras, heads, where).model_copy(update={"source": source_format, **(facts or {})})
+    config = _infer(state, cameras, heads, where).model_copy(update={"source": source_format, **(robot or {})})
     config = make_config(ActConfig, config.model_dump(), where)
     weights = _rename(state, config, where)
     normalizer = _normalizer(stats if stats is not None else path.parent / STATS_FILE, config)
@@ -109,7 +109,7 @@ def _tidy(raw: dict[str, Tensor], where: str) -> tuple[dict[str, Tensor], str, l
 
 def _refuse_relatives(state: dict[str, Tensor], where: str) -> None:
     if any(key.startswith("depth_backbones.") for key in state):
-        raise CheckpointError(f"{where}: has depth_backbones: depth pictures are not supported, only colour cameras")
+        raise CheckpointError(f"{where}: has depth_backbones: depth images are not supported, only colour cameras")
     if "latent_proj.weight" in state and "latent_out_proj.weight" in state:
         out, back = state["latent_proj.weight"].shape[0], state["latent_out_proj.weight"].shape[1]
         if out != 2 * back:
@@ -158,5 +158,5 @@ def _rename(state: dict[str, Tensor], config: ActConfig, where: str) -> dict[str
 
 def _normalizer(stats: Path, config: ActConfig) -> Normalizer:
     wanted = {"qpos": ("mean", "std"), "action": ("mean", "std")}
-    found = read_statistics(stats, wanted, {"qpos": config.state_dim, "action": config.action_dim})
-    return Normalizer.from_statistics(Normalization(), found["qpos"], found["action"], len(config.cameras))
+    statistics = read_statistics(stats, wanted, {"qpos": config.state_dim, "action": config.action_dim})
+    return Normalizer.from_statistics(Normalization(), statistics["qpos"], statistics["action"], len(config.cameras))

@@ -17,7 +17,7 @@ from vgil_ros.policies.config import CameraSpec, ImageNormalization, Normalizati
 from vgil_ros.policies.diffusion.config import DiffusionConfig, Size
 from vgil_ros.policies.diffusion.policy import DiffusionPolicy
 from vgil_ros.policies.errors import CheckpointError
-from vgil_ros.policies.importers.pickled_stats import read_statistics
+from vgil_ros.policies.importers.safe_pickle import read_statistics
 from vgil_ros.policies.importers.state import (
     SEQUENTIAL_RESNET,
     Imported,
@@ -39,25 +39,25 @@ _KEPT = 0.95
 _SCHEDULER = {"scheduler": "DDIM", "train_steps": 50, "inference_steps": 10, "beta_schedule": "squaredcos_cap_v2"}
 
 
-def is_diffusion(found: object) -> bool:
+def is_diffusion(content: object) -> bool:
     """Whether what was read is such a checkpoint."""
-    return isinstance(found, dict) and set(found) == PARTS
+    return isinstance(content, dict) and set(content) == PARTS
 
 
 def import_act_plus_plus_diffusion(
     path: Path,
-    found: Mapping[str, object],
+    content: Mapping[str, object],
     cameras: Sequence[CameraSpec],
     stats: Path | None,
     horizon: int | None,
-    facts: Mapping[str, object],
+    robot: Mapping[str, object],
 ) -> Imported:
     """Make a diffusion policy, with the running mean of the weights where there is one.
 
     Args:
-        path: of the file; found: what is in it. cameras: in the order of training, which the file does not tell.
+        path: of the file; content: what is in it. cameras: in the order of training, which the file does not tell.
         stats: the pickled statistics. horizon: actions of a chunk, which the file does not tell either.
-        facts: of the robot, as configuration values.
+        robot: of the robot, as configuration values.
 
     Raises:
         CheckpointError: anything missing, unknown or mismatched.
@@ -66,8 +66,8 @@ def import_act_plus_plus_diffusion(
     missing = [word for word, value in (("cameras and their order", cameras), ("horizon", horizon)) if not value]
     if missing:
         raise CheckpointError(f"{where}: {', '.join(missing)} are not stored in it: name them")
-    part = "nets" if found["ema"] is None else "ema"
-    raw = as_state_dict(found[part], where)
+    part = "nets" if content["ema"] is None else "ema"
+    raw = as_state_dict(content[part], where)
     wrong = [key for key in raw if not key.startswith(_PREFIX)]
     if wrong:
         raise CheckpointError(
@@ -78,7 +78,7 @@ def import_act_plus_plus_diffusion(
         held = count(state, r"backbones\.(\d+)\.")
         raise CheckpointError(f"{where}: holds {held} backbones, {len(cameras)} cameras named")
     specs, guessed = _sized(state, cameras, where)
-    config = _config(state, specs, horizon, where, facts)
+    config = _config(state, specs, horizon, where, robot)
     weights, dropped = _renamed(state, config, where)
     normalizer = _normalizer(stats if stats is not None else path.parent / "dataset_stats.pkl", config)
     policy = fill_policy(DiffusionPolicy(config), weights, normalizer, where)
@@ -92,7 +92,7 @@ def import_act_plus_plus_diffusion(
 
 
 def _sized(state: Mapping[str, Tensor], cameras: Sequence[CameraSpec], where: str) -> tuple[list[CameraSpec], str]:
-    """Cameras with their picture sizes; where they are not told, the one that the keypoints' grid fits."""
+    """Cameras with their image sizes; where they are not told, the one that the keypoints' grid fits."""
     specs, guessed = [], False
     for index, camera in enumerate(cameras):
         x = need(state, f"pools.{index}.pos_x", where).flatten()
@@ -102,15 +102,15 @@ def _sized(state: Mapping[str, Tensor], cameras: Sequence[CameraSpec], where: st
             guessed = True
             specs.append(CameraSpec(name=camera.name, height=grid[0] * STRIDE, width=grid[1] * STRIDE))
             continue
-        found = (-(-camera.height // STRIDE), -(-camera.width // STRIDE))
-        if found != grid:
+        size = (-(-camera.height // STRIDE), -(-camera.width // STRIDE))
+        if size != grid:
             raise CheckpointError(
-                f"{where}: camera {camera.name!r} of {camera.height} x {camera.width} gives a map of {found}, "
+                f"{where}: camera {camera.name!r} of {camera.height} x {camera.width} gives a map of {size}, "
                 f"its keypoints were trained on {grid}"
             )
         specs.append(camera)
     if len({(spec.height, spec.width) for spec in specs}) > 1:
-        raise CheckpointError(f"{where}: pictures of all cameras must have one size, found {specs}")
+        raise CheckpointError(f"{where}: images of all cameras must have one size, found {specs}")
     sizes = f" of {specs[0].height} x {specs[0].width}" if guessed else ""
     return specs, sizes
 
@@ -126,16 +126,16 @@ def _config(
     cameras: Sequence[CameraSpec],
     horizon: int | None,
     where: str,
-    facts: Mapping[str, object],
+    robot: Mapping[str, object],
 ) -> DiffusionConfig:
     unet = infer_unet(state, _UNET, ORIGINAL, where)
     keypoints = need(state, "pools.0.nets.weight", where).shape[0]
-    seen = sum(need(state, f"linears.{index}.weight", where).shape[0] for index in range(len(cameras)))
+    image_dim = sum(need(state, f"linears.{index}.weight", where).shape[0] for index in range(len(cameras)))
     size = (cameras[0].height or 0, cameras[0].width or 0)
     values: dict[str, object] = {
         **unet.settings(),
         **_SCHEDULER,
-        "state_dim": unet.condition_dim - seen,
+        "state_dim": unet.condition_dim - image_dim,
         "cameras": [camera.model_dump() for camera in cameras],
         "n_obs_steps": 1,
         "horizon": horizon,
@@ -149,7 +149,7 @@ def _config(
         "normalization": NORMALIZATION.model_dump(),
         "source": "act-plus-plus diffusion",
     }
-    return make_config(DiffusionConfig, {**values, **facts}, where)
+    return make_config(DiffusionConfig, {**values, **robot}, where)
 
 
 NORMALIZATION = Normalization(
@@ -165,7 +165,7 @@ def _middle(size: Size, where: str) -> Size:
     for have in size:
         first, last = int(have * (1 - _KEPT) / 2), int(have * (1 + _KEPT) / 2)
         if first != round((have - (last - first)) / 2):
-            raise CheckpointError(f"{where}: pictures of {size}: their middle 95 % is not in the middle to the pixel")
+            raise CheckpointError(f"{where}: images of {size}: their middle 95 % is not in the middle to the pixel")
         cut.append(last - first)
     return cut[0], cut[1]
 
@@ -192,5 +192,7 @@ def _renamed(state: Mapping[str, Tensor], config: DiffusionConfig, where: str) -
 
 def _normalizer(stats: Path, config: DiffusionConfig) -> Normalizer:
     wanted = {"qpos": ("mean", "std"), "action": ("min", "max")}
-    found = read_statistics(stats, wanted, {"qpos": config.state_dim, "action": config.action_dim})
-    return Normalizer.from_statistics(config.normalization, found["qpos"], found["action"], len(config.cameras))
+    statistics = read_statistics(stats, wanted, {"qpos": config.state_dim, "action": config.action_dim})
+    return Normalizer.from_statistics(
+        config.normalization, statistics["qpos"], statistics["action"], len(config.cameras)
+    )

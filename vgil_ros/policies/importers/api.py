@@ -1,4 +1,4 @@
-"""What `vgil checkpoint import` calls."""
+"""Import of foreign checkpoints, as `vgil checkpoint import` calls it."""
 
 from __future__ import annotations
 
@@ -59,24 +59,24 @@ def import_checkpoint(
     path = Path(source)
     if not path.exists():
         raise CheckpointError(f"{path} does not exist")
-    facts: dict[str, object] = {"joint_names": tuple(joint_names), "rate_hz": rate_hz}
+    robot: dict[str, object] = {"joint_names": tuple(joint_names), "rate_hz": rate_hz}
     if path.is_dir():
         if stats is not None or image_sizes or config is not None or horizon is not None:
             raise CheckpointError(
-                f"{path}: a LeRobot folder has its own statistics, picture sizes, horizon and configuration: "
+                f"{path}: a LeRobot folder has its own statistics, image sizes, horizon and configuration: "
                 "leave them out"
             )
         imported = import_lerobot(path, joint_names, rate_hz)
-        found = imported.policy.config.camera_names
-        if cameras is not None and tuple(cameras) != found:
-            raise CheckpointError(f"{path}: its cameras are {list(found)}, named were {list(cameras)}")
+        names = imported.policy.config.camera_names
+        if cameras is not None and tuple(cameras) != names:
+            raise CheckpointError(f"{path}: its cameras are {list(names)}, named were {list(cameras)}")
     elif config is not None:
         if stats is not None or horizon is not None:
             raise CheckpointError(f"{path}: with a configuration, statistics and horizon are known: leave them out")
-        imported = import_diffusion_policy(path, Path(config), cameras, facts)
+        imported = import_diffusion_policy(path, Path(config), cameras, robot)
     else:
         specs = _cameras(cameras or (), image_sizes or {})
-        imported = _from_ckpt(path, specs, Path(stats) if stats is not None else None, heads, horizon, facts)
+        imported = _from_ckpt(path, specs, Path(stats) if stats is not None else None, heads, horizon, robot)
     directory = imported.policy.save(out)
     return ImportReport(directory, imported.source_format, imported.policy.config, imported.dropped, imported.assumed)
 
@@ -87,20 +87,20 @@ def _from_ckpt(
     stats: Path | None,
     heads: int,
     horizon: int | None,
-    facts: Mapping[str, object],
+    robot: Mapping[str, object],
 ) -> Imported:
     """A `.ckpt` that holds weights alone."""
     try:
-        found = read_weights(path)
+        content = read_weights(path)
     except CheckpointError as error:
         if "refused" not in str(error):
             raise
         raise CheckpointError(f"{error}. Where it is Diffusion Policy's, name the YAML of its configuration") from error
-    if isinstance(found, dict) and is_diffusion(found):
-        return import_act_plus_plus_diffusion(path, found, cameras, stats, horizon, facts)
+    if isinstance(content, dict) and is_diffusion(content):
+        return import_act_plus_plus_diffusion(path, content, cameras, stats, horizon, robot)
     if horizon is not None:
         raise CheckpointError(f"{path}: ACT's weights tell its chunk: leave the horizon out")
-    return import_act(path, found, cameras, stats, heads, facts)
+    return import_act(path, content, cameras, stats, heads, robot)
 
 
 def _cameras(names: Sequence[str], sizes: Mapping[str, tuple[int, int]]) -> list[CameraSpec]:

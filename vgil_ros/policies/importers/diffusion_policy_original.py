@@ -10,19 +10,77 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import yaml
 from torch import Tensor
 
 from vgil_ros.policies.config import CameraSpec, ImageNormalization, Normalization, VectorNormalization
 from vgil_ros.policies.diffusion.config import DiffusionConfig
 from vgil_ros.policies.diffusion.policy import DiffusionPolicy
 from vgil_ros.policies.errors import CheckpointError
-from vgil_ros.policies.importers.foreign_yaml import ForeignYaml
 from vgil_ros.policies.importers.inert_pickle import StoredTensor, TensorArchive
 from vgil_ros.policies.importers.state import Imported, fill_policy, make_config, need, rename, which_resnet
 from vgil_ros.policies.importers.unet_keys import ORIGINAL, infer_unet, state_first, unet_rules
 from vgil_ros.policies.normalizer import IMAGENET_MEAN, IMAGENET_STD, Normalizer
+
+_DEPTH = 8  # a reference that leads to a reference ...
+
+
+class ForeignYaml:
+    """Values by dotted name."""
+
+    def __init__(self, path: Path) -> None:
+        """Read a file.
+
+        Raises:
+            CheckpointError: it cannot be read, or is no mapping.
+        """
+        self.path = path
+        try:
+            self._tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise CheckpointError(f"{path} cannot be read: {error}") from error
+        if not isinstance(self._tree, dict):
+            raise CheckpointError(f"{path}: found a {type(self._tree).__name__}, allowed is a mapping")
+
+    def get(self, name: str, default: object = None) -> Any:
+        """Give the value called `name`, or `default` where there is none."""
+        try:
+            return self._at(name, 0)
+        except KeyError:
+            return default
+
+    def need(self, name: str) -> Any:
+        """Give the value called `name`.
+
+        Raises:
+            CheckpointError: there is none.
+        """
+        try:
+            return self._at(name, 0)
+        except KeyError:
+            raise CheckpointError(f"{self.path}: {name} is missing") from None
+
+    def _at(self, name: str, depth: int) -> Any:
+        value: Any = self._tree
+        for part in name.split("."):
+            if not isinstance(value, dict) or part not in value:
+                raise KeyError(name)
+            value = self._filled(value[part], depth)
+        return value
+
+    def _filled(self, value: Any, depth: int) -> Any:
+        asked = re.fullmatch(r"\$\{([\w.]+)\}", value) if isinstance(value, str) else None
+        if asked is not None:
+            if depth >= _DEPTH:
+                raise CheckpointError(f"{self.path}: {value} leads in a circle")
+            return self._at(asked[1], depth + 1)
+        if isinstance(value, str) and "${" in value:
+            raise CheckpointError(f"{self.path}: {value!r} would have to be computed: write the value there")
+        return value
+
 
 _KIND = "DiffusionUnetImagePolicy"
 _UNET, _NETS, _SCALES = "model.", "obs_encoder.key_model_map.", "normalizer.params_dict."
@@ -37,37 +95,37 @@ _SCHEDULER = {
 
 
 def import_diffusion_policy(
-    path: Path, config_file: Path, cameras: Sequence[str] | None, facts: Mapping[str, object]
+    path: Path, config_file: Path, cameras: Sequence[str] | None, robot: Mapping[str, object]
 ) -> Imported:
     """Make a diffusion policy, with the running mean of the weights where there is one.
 
     Args:
         path: the `.ckpt`; config_file: its configuration as YAML (`.hydra/config.yaml` of its run).
         cameras: must be those of the file, in its order, where given.
-        facts: of the robot, as configuration values.
+        robot: of the robot, as configuration values.
 
     Raises:
         CheckpointError: anything missing, unknown, mismatched or not supported.
     """
-    where, told = str(path), ForeignYaml(config_file)
-    target = str(told.need("policy._target_"))
+    where, yaml_config = str(path), ForeignYaml(config_file)
+    target = str(yaml_config.need("policy._target_"))
     if not target.endswith("." + _KIND):
         raise CheckpointError(f"{config_file}: policy._target_ {target!r} is not supported, allowed is {_KIND}")
     part, state = _read(path)
     dropped = [key for key in state if key.endswith(("_dummy_variable", "num_batches_tracked"))]
     state = {key: value for key, value in state.items() if key not in dropped}
-    names, vectors = _observed(told)
+    names, vectors = _observed(yaml_config)
     if cameras is not None and list(cameras) != names:
         raise CheckpointError(f"{where}: its cameras are {names}, named were {list(cameras)}")
     scales, weights = _parted(state)
-    normalizer = _normalizer(scales, names, vectors, imagenet=_flag(told, "imagenet_norm"), where=where)
-    values = _values(weights, told, names, len(normalizer.qpos.min), where)
+    normalizer = _normalizer(scales, names, vectors, imagenet=_flag(yaml_config, "imagenet_norm"), where=where)
+    values = _values(weights, yaml_config, names, len(normalizer.qpos.min), where)
     values["normalization"] = normalizer.spec.model_dump()
-    config = make_config(DiffusionConfig, {**values, **facts}, where)
+    config = make_config(DiffusionConfig, {**values, **robot}, where)
     renamed = _renamed(weights, config, where)
     policy = fill_policy(DiffusionPolicy(config), renamed, normalizer, where)
     state_names = ", ".join(vectors)
-    assumed = (f"weights: {part}", f"qpos is {state_names}", "pictures resized as torchvision did before 0.17")
+    assumed = (f"weights: {part}", f"qpos is {state_names}", "images resized as torchvision did before 0.17")
     return Imported(policy, "diffusion_policy", tuple(dropped), assumed)
 
 
@@ -78,8 +136,8 @@ def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
         content = archive.content
         dicts = content.get("state_dicts") if isinstance(content, dict) else None
         if not isinstance(dicts, dict) or not {"ema_model", "model"} & set(dicts):
-            found = sorted(map(str, dicts if isinstance(dicts, dict) else content if isinstance(content, dict) else ()))
-            raise CheckpointError(f"{path}: found {found[:8]}, allowed are state_dicts with model or ema_model")
+            keys = sorted(map(str, dicts if isinstance(dicts, dict) else content if isinstance(content, dict) else ()))
+            raise CheckpointError(f"{path}: found {keys[:8]}, allowed are state_dicts with model or ema_model")
         part = "ema_model" if "ema_model" in dicts else "model"
         stored = dicts[part]
         if not isinstance(stored, dict) or not all(isinstance(value, StoredTensor) for value in stored.values()):
@@ -89,13 +147,15 @@ def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
         archive.close()
 
 
-def _observed(told: ForeignYaml) -> tuple[list[str], list[str]]:
+def _observed(yaml_config: ForeignYaml) -> tuple[list[str], list[str]]:
     """Names of cameras and of vectors, both sorted, as the encoder takes them."""
-    names = told.need("shape_meta.obs")
-    kinds = {name: told.get(f"shape_meta.obs.{name}.type", "low_dim") for name in names}
+    names = yaml_config.need("shape_meta.obs")
+    kinds = {name: yaml_config.get(f"shape_meta.obs.{name}.type", "low_dim") for name in names}
     unknown = sorted({str(kind) for kind in kinds.values()} - {"rgb", "low_dim"})
     if unknown:
-        raise CheckpointError(f"{told.path}: observations of type {unknown} are not supported, allowed: rgb, low_dim")
+        raise CheckpointError(
+            f"{yaml_config.path}: observations of type {unknown} are not supported, allowed: rgb, low_dim"
+        )
     return sorted(n for n, k in kinds.items() if k == "rgb"), sorted(n for n, k in kinds.items() if k == "low_dim")
 
 
@@ -109,18 +169,18 @@ def _parted(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, T
 def _normalizer(
     scales: Mapping[str, Tensor], cameras: Sequence[str], vectors: Sequence[str], *, imagenet: bool, where: str
 ) -> Normalizer:
-    """x scale + offset, as the range that it brings to [-1, 1]; for pictures, ImageNet's mean and std follow it."""
+    """x scale + offset, as the range that it brings to [-1, 1]; for images, ImageNet's mean and std follow it."""
     qpos = [_range(scales, name, where) for name in vectors]
     if not qpos:
         raise CheckpointError(f"{where}: no low_dim observation: a policy without state is not supported")
     low, high = (np.concatenate(ends) for ends in zip(*qpos, strict=True))
     action = _range(scales, "action", where)
-    pictures = []
+    images = []
     for name in cameras:
         least, most = (np.broadcast_to(end, 3) for end in _range(scales, name, where))
         half = (most - least) / 2
         mean, std = (IMAGENET_MEAN, IMAGENET_STD) if imagenet else ((0.0,) * 3, (1.0,) * 3)
-        pictures.append((least + half + half * np.array(mean), half * np.array(std)))
+        images.append((least + half + half * np.array(mean), half * np.array(std)))
     ranged = VectorNormalization(mode="min_max")
     spec = Normalization(qpos=ranged, action=ranged, images=ImageNormalization(mode="mean_std"))
     known = [*vectors, "action", *cameras]
@@ -132,8 +192,8 @@ def _normalizer(
         {"min": low, "max": high},
         dict(zip(("min", "max"), action, strict=True)),
         len(cameras),
-        np.stack([mean for mean, _ in pictures]) if pictures else None,
-        np.stack([std for _, std in pictures]) if pictures else None,
+        np.stack([mean for mean, _ in images]) if images else None,
+        np.stack([std for _, std in images]) if images else None,
     )
 
 
@@ -145,35 +205,35 @@ def _range(scales: Mapping[str, Tensor], name: str, where: str) -> tuple[np.ndar
     return (-1 - offset) / scale, (1 - offset) / scale
 
 
-def _flag(told: ForeignYaml, name: str) -> bool:
-    return bool(told.get(f"policy.obs_encoder.{name}", False))
+def _flag(yaml_config: ForeignYaml, name: str) -> bool:
+    return bool(yaml_config.get(f"policy.obs_encoder.{name}", False))
 
 
 def _values(
-    state: Mapping[str, Tensor], told: ForeignYaml, names: Sequence[str], state_dim: int, where: str
+    state: Mapping[str, Tensor], yaml_config: ForeignYaml, names: Sequence[str], state_dim: int, where: str
 ) -> dict[str, object]:
     unet = infer_unet(state, _UNET, ORIGINAL, where)
-    shared = _flag(told, "share_rgb_model")
+    shared = _flag(yaml_config, "share_rgb_model")
     net = f"{_NETS}{'rgb' if shared or not names else names[0]}."
-    crop, resize = (told.get(f"policy.obs_encoder.{name}_shape") for name in ("crop", "resize"))
-    scheduler = str(told.need("policy.noise_scheduler._target_")).rpartition(".")[2]
-    latency = told.get("n_latency_steps", 0)
+    crop, resize = (yaml_config.get(f"policy.obs_encoder.{name}_shape") for name in ("crop", "resize"))
+    scheduler = str(yaml_config.need("policy.noise_scheduler._target_")).rpartition(".")[2]
+    latency = yaml_config.get("n_latency_steps", 0)
     if latency:
-        raise CheckpointError(f"{told.path}: n_latency_steps = {latency}, allowed is 0")
-    sized = {name: told.need(f"shape_meta.obs.{name}.shape") for name in names}
+        raise CheckpointError(f"{yaml_config.path}: n_latency_steps = {latency}, allowed is 0")
+    sized = {name: yaml_config.need(f"shape_meta.obs.{name}.shape") for name in names}
     return {
         **unet.settings(),
-        **{ours: told.need(f"policy.noise_scheduler.{theirs}") for ours, theirs in _SCHEDULER.items()},
+        **{ours: yaml_config.need(f"policy.noise_scheduler.{theirs}") for ours, theirs in _SCHEDULER.items()},
         "scheduler": scheduler.removesuffix("Scheduler"),
-        "set_alpha_to_one": told.get("policy.noise_scheduler.set_alpha_to_one", True),
-        "steps_offset": told.get("policy.noise_scheduler.steps_offset", 0),
-        "inference_steps": told.get("policy.num_inference_steps"),
+        "set_alpha_to_one": yaml_config.get("policy.noise_scheduler.set_alpha_to_one", True),
+        "steps_offset": yaml_config.get("policy.noise_scheduler.steps_offset", 0),
+        "inference_steps": yaml_config.get("policy.num_inference_steps"),
         "state_dim": state_dim,
         "cameras": [CameraSpec(name=n, height=s[1], width=s[2]).model_dump() for n, s in sized.items()],
-        "n_obs_steps": told.need("n_obs_steps"),
-        "horizon": told.need("horizon"),
-        "n_action_steps": told.get("n_action_steps"),
-        "n_groups": told.get("policy.n_groups", 8),
+        "n_obs_steps": yaml_config.need("n_obs_steps"),
+        "horizon": yaml_config.need("horizon"),
+        "n_action_steps": yaml_config.get("n_action_steps"),
+        "n_groups": yaml_config.get("policy.n_groups", 8),
         "backbone": which_resnet((k.removeprefix(net) for k in state if k.startswith(net)), where),
         "backbone_norm": "frozen" if f"{net}bn1.running_mean" in state else "group",
         "pooling": "average",
@@ -181,7 +241,7 @@ def _values(
         "resize": resize,
         "resize_antialias": False,
         # without random_crop the original's crop is overwritten before it is used
-        "crop": crop if told.get("policy.obs_encoder.random_crop", True) else None,
+        "crop": crop if yaml_config.get("policy.obs_encoder.random_crop", True) else None,
         "source": "diffusion_policy",
     }
 

@@ -2,8 +2,8 @@
 
 Such a file is a zip archive: numbers lie beside the pickle, which says how they hang together and may ask for whatever
 else its writer had at hand. Here no global is looked up: a handful that describe tensors have stand-ins of our own, and
-every other one becomes an `Unread`, a thing that takes any treatment and does nothing. So the pickle is walked through
-without running what it names.
+every other one becomes an `OpaqueObject`, a thing that takes any treatment and does nothing. So the pickle is walked
+through without running what it names.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ _DTYPES = {
 }
 
 
-class Unread:
+class OpaqueObject:
     """What stands for anything that is not a tensor or a plain container."""
 
-    def __new__(cls, *_: object, **__: object) -> Unread:
+    def __new__(cls, *_: object, **__: object) -> OpaqueObject:
         return super().__new__(cls)
 
     def __init__(self, *_: object, **__: object) -> None:
         pass
 
-    def __call__(self, *_: object, **__: object) -> Unread:
-        return Unread()
+    def __call__(self, *_: object, **__: object) -> OpaqueObject:
+        return OpaqueObject()
 
     def __setstate__(self, _: object) -> None:
         pass
@@ -111,10 +111,10 @@ class TensorArchive:
         try:
             data = bytearray(self._zip.read(f"{self._root}data/{stored.key}"))
             flat = torch.frombuffer(data, dtype=stored.dtype) if data else torch.empty(0, dtype=stored.dtype)
-            found = torch.as_strided(flat, stored.shape, stored.stride, stored.offset)
+            tensor = torch.as_strided(flat, stored.shape, stored.stride, stored.offset)
         except (KeyError, RuntimeError, ValueError) as error:
             raise CheckpointError(f"{self.path}: the tensor {stored.key} cannot be read: {error}") from error
-        return found.clone()
+        return tensor.clone()
 
     def close(self) -> None:
         """Close the file."""
@@ -125,7 +125,7 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if module in ("torch", "torch.storage") and name in _DTYPES:
             return _DTYPES[name]
-        return _GLOBALS.get((module, name), Unread)
+        return _GLOBALS.get((module, name), OpaqueObject)
 
     def persistent_load(self, pid: Any) -> Any:
         kind, dtype, key, *_ = pid
@@ -136,7 +136,7 @@ class _Unpickler(pickle.Unpickler):
 
 def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *_: object) -> object:
     if not isinstance(storage, _Storage):
-        return Unread()
+        return OpaqueObject()
     return StoredTensor(
         storage.key, storage.dtype, int(offset), tuple(int(n) for n in shape), tuple(int(n) for n in stride)
     )

@@ -5,11 +5,172 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from torch import Tensor
+
+from vgil_ros.policies.act.config import ActConfig
+from vgil_ros.policies.act.policy import ActPolicy
+from vgil_ros.policies.diffusion.config import DiffusionConfig
+from vgil_ros.policies.diffusion.policy import DiffusionPolicy
 from vgil_ros.policies.errors import CheckpointError
-from vgil_ros.policies.importers.lerobot_act import import_act_folder
-from vgil_ros.policies.importers.lerobot_diffusion import import_diffusion_folder
 from vgil_ros.policies.importers.lerobot_folder import LerobotFolder, read_config, read_folder
-from vgil_ros.policies.importers.state import Imported
+from vgil_ros.policies.importers.state import SEQUENTIAL_RESNET, Imported, fill_policy, make_config, rename
+from vgil_ros.policies.importers.unet_keys import LEROBOT, unet_rules
+
+_ACT_RULES = {
+    "vae_encoder.": "cvae.encoder.",
+    "vae_encoder_cls_embed.": "cvae.cls_embed.",
+    "vae_encoder_robot_state_input_proj.": "cvae.state_proj.",
+    "vae_encoder_action_input_proj.": "cvae.action_proj.",
+    "vae_encoder_latent_output_proj.": "cvae.latent_proj.",
+    "vae_encoder_pos_enc": "cvae.positions",
+    "backbone.": "backbones.0.",
+    "encoder.": "encoder.",
+    "decoder.": "decoder.",
+    "encoder_robot_state_input_proj.": "state_proj.",
+    "encoder_latent_input_proj.": "latent_out_proj.",
+    "encoder_img_feat_input_proj.": "image_proj.",
+    "encoder_1d_feature_pos_embed.": "token_pos.",
+    "decoder_pos_embed.": "query_embed.",
+    "action_head.": "action_head.",
+}
+
+
+def import_act_folder(folder: LerobotFolder, robot: dict[str, object]) -> Imported:
+    """Make an ACT policy.
+
+    Args:
+        robot: what a folder does not tell and the caller does, as configuration values.
+
+    Raises:
+        CheckpointError: options that are not supported, anything missing, unknown or mismatched.
+    """
+    config = make_config(ActConfig, {**_act_sizes(folder), **robot}, folder.where)
+    weights, dropped = _rename_act(folder.state, folder.where)
+    policy = fill_policy(ActPolicy(config), weights, folder.normalizer, folder.where)
+    return Imported(policy, folder.source_format, tuple(dropped), ())
+
+
+def _act_sizes(folder: LerobotFolder) -> dict[str, object]:
+    folder.only({"n_obs_steps": 1, "replace_final_stride_with_dilation": False})
+    wanted = {
+        "chunk_size": "chunk_size",
+        "hidden_dim": "dim_model",
+        "heads": "n_heads",
+        "feedforward_dim": "dim_feedforward",
+        "activation": "feedforward_activation",
+        "encoder_layers": "n_encoder_layers",
+        "decoder_layers": "n_decoder_layers",
+        "latent_dim": "latent_dim",
+        "backbone": "vision_backbone",
+        "pre_norm": "pre_norm",
+        "dropout": "dropout",
+        "kl_weight": "kl_weight",
+    }
+    folder.need([*wanted.values(), "use_vae"])
+    values, features = folder.values, folder.features
+    sizes: dict[str, object] = {ours: values[theirs] for ours, theirs in wanted.items()}
+    sizes["cvae_layers"] = values.get("n_vae_encoder_layers", 4) if values["use_vae"] else 0
+    sizes["cameras"] = [camera.model_dump() for camera in features.cameras.values()]
+    sizes |= {
+        "state_dim": features.state_dim,
+        "action_dim": features.action_dim,
+        "pad_head": False,
+        "source": "lerobot",
+        "normalization": folder.normalizer.spec.model_dump(),
+    }
+    return sizes
+
+
+def _rename_act(state: dict[str, Tensor], where: str) -> tuple[dict[str, Tensor], list[str]]:
+    wrong = [key for key in state if not key.startswith("model.")]
+    if wrong:
+        raise CheckpointError(f"{where}: unknown keys {', '.join(wrong[:10])}")
+    dropped = [key for key in state if key.endswith("num_batches_tracked")]
+    inner = {key.removeprefix("model."): value for key, value in state.items() if key not in dropped}
+    weights = rename(inner, _ACT_RULES, where)
+    if "cvae.positions" in weights:
+        weights["cvae.positions"] = weights["cvae.positions"].squeeze(0)
+    return weights, dropped
+
+
+_DIFFUSION_SETTINGS = {
+    "n_obs_steps": "n_obs_steps",
+    "horizon": "horizon",
+    "n_action_steps": "n_action_steps",
+    "backbone": "vision_backbone",
+    "crop": "crop_shape",
+    "random_crop": "crop_is_random",
+    "keypoints": "spatial_softmax_num_keypoints",
+    "down_dims": "down_dims",
+    "kernel_size": "kernel_size",
+    "n_groups": "n_groups",
+    "step_embed_dim": "diffusion_step_embed_dim",
+    "film_scale": "use_film_scale_modulation",
+    "scheduler": "noise_scheduler_type",
+    "train_steps": "num_train_timesteps",
+    "inference_steps": "num_inference_steps",
+    "beta_schedule": "beta_schedule",
+    "beta_start": "beta_start",
+    "beta_end": "beta_end",
+    "prediction_type": "prediction_type",
+    "clip_sample": "clip_sample",
+    "clip_sample_range": "clip_sample_range",
+    "mask_padding": "do_mask_loss_for_padding",
+}
+
+
+def import_diffusion_folder(folder: LerobotFolder, robot: dict[str, object]) -> Imported:
+    """Make a diffusion policy.
+
+    Args:
+        robot: what a folder does not tell and the caller does, as configuration values.
+
+    Raises:
+        CheckpointError: options that are not supported, anything missing, unknown or mismatched.
+    """
+    config = make_config(DiffusionConfig, {**_diffusion_sizes(folder), **robot}, folder.where)
+    weights, dropped = _rename_diffusion(folder.state, config, folder.where)
+    policy = fill_policy(DiffusionPolicy(config), weights, folder.normalizer, folder.where)
+    return Imported(policy, folder.source_format, tuple(dropped), ())
+
+
+def _diffusion_sizes(folder: LerobotFolder) -> dict[str, object]:
+    folder.need([*_DIFFUSION_SETTINGS.values(), "use_group_norm"])
+    values, features = folder.values, folder.features
+    sizes: dict[str, object] = {ours: values[theirs] for ours, theirs in _DIFFUSION_SETTINGS.items()}
+    return sizes | {
+        "resize": values.get("resize_shape"),
+        # batch norm is in eval mode on a robot: its statistics no longer change
+        "backbone_norm": "group" if values["use_group_norm"] else "frozen",
+        "shared_encoder": not values.get("use_separate_rgb_encoder_per_camera", False),
+        "cameras": [camera.model_dump() for camera in features.cameras.values()],
+        "state_dim": features.state_dim,
+        "action_dim": features.action_dim,
+        "normalization": folder.normalizer.spec.model_dump(),
+        "source": "lerobot",
+    }
+
+
+def _rename_diffusion(
+    state: dict[str, Tensor], config: DiffusionConfig, where: str
+) -> tuple[dict[str, Tensor], list[str]]:
+    """Give the weights under our names, and the keys that were left out."""
+    wrong = [key for key in state if not key.startswith("diffusion.")]
+    if wrong:
+        raise CheckpointError(
+            f"{where}: unknown keys {', '.join(wrong[:10])}: those of diffusion begin with 'diffusion.'"
+        )
+    rules = unet_rules("unet.", len(config.down_dims), LEROBOT)
+    for index in range(1 if config.shared_encoder else len(config.cameras)):
+        theirs, ours = "rgb_encoder." if config.shared_encoder else f"rgb_encoder.{index}.", f"encoders.{index}."
+        rules |= {f"{theirs}backbone.{place}.": f"{ours}backbone.{name}." for place, name in SEQUENTIAL_RESNET.items()}
+        rules |= {f"{theirs}pool.nets.": f"{ours}pool.maps.", f"{theirs}out.": f"{ours}out."}
+    # the grid of the spatial softmax is computed here, and frozen batch norm does not count batches
+    dropped = [key for key in state if key.endswith((".pool.pos_grid", "num_batches_tracked"))]
+    return rename(
+        {k.removeprefix("diffusion."): v for k, v in state.items() if k not in dropped}, rules, where
+    ), dropped
+
 
 _KINDS: dict[str, Callable[[LerobotFolder, dict[str, object]], Imported]] = {
     "act": import_act_folder,

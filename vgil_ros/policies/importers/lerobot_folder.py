@@ -1,19 +1,146 @@
-"""What the folders of all LeRobot's policies have in common: features, files, and how they are scaled."""
+"""Checkpoint folders of LeRobot, whatever the policy: features, files, and how they are scaled."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from safetensors.numpy import load_file as load_arrays
 from safetensors.torch import load_file
 from torch import Tensor
 
-from vgil_ros.policies.config import CameraSpec
+from vgil_ros.policies.config import CameraSpec, ImageNormalization, Normalization, VectorNormalization
 from vgil_ros.policies.errors import CheckpointError
-from vgil_ros.policies.importers import lerobot_stats as scale
 from vgil_ros.policies.normalizer import Normalizer
+
+Stats = dict[str, dict[str, np.ndarray]]  # feature -> statistic -> values
+EPS = 1e-8
+STATE, ACTION = "observation.state", "action"
+_HARMLESS = {"rename_observations_processor", "to_batch_processor", "device_processor"}
+_KINDS = {"MEAN_STD": ("mean", "std"), "MIN_MAX": ("min", "max"), "IDENTITY": ()}
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How a folder scales: statistics on the way in, on the way out, eps, and the mode of each feature."""
+
+    inputs: Stats
+    outputs: Stats
+    eps: float
+    modes: Mapping[str, str]
+
+
+def from_processors(folder: Path, modes: Mapping[str, str]) -> Scaling:
+    """Read `policy_preprocessor.json` and `policy_postprocessor.json` with their state files."""
+    inputs, eps_in = _read_step(folder, "policy_preprocessor.json", "normalizer_processor")
+    outputs, eps_out = _read_step(folder, "policy_postprocessor.json", "unnormalizer_processor")
+    if eps_in != eps_out:
+        raise CheckpointError(f"{folder}: eps is {eps_in} on the way in and {eps_out} on the way out")
+    return Scaling(inputs, outputs, eps_in, modes)
+
+
+def from_weights(state: dict[str, Tensor], features: list[str], modes: Mapping[str, str]) -> Scaling:
+    """Take the statistics of an older folder out of its weights; their keys are removed from `state`."""
+    inputs: Stats = {}
+    outputs: Stats = {}
+    by_buffer = {"buffer_" + name.replace(".", "_"): name for name in features}
+    for key in [k for k in state if k.startswith(("normalize_inputs.", "unnormalize_outputs.", "normalize_targets."))]:
+        part, buffer, kind = [*key.split("."), "", ""][:3]
+        if buffer not in by_buffer:
+            raise CheckpointError(f"statistics of an unknown feature in the weights: {key}")
+        value = state.pop(key).numpy()
+        if part != "normalize_targets":  # the same numbers as unnormalize_outputs, for training
+            (inputs if part == "normalize_inputs" else outputs).setdefault(by_buffer[buffer], {})[kind] = value
+    return Scaling(inputs, outputs, EPS, modes)
+
+
+def make_normalizer(scaling: Scaling, cameras: list[str], state_dim: int, action_dim: int, where: str) -> Normalizer:
+    """Build the normaliser; `cameras` are feature names.
+
+    Raises:
+        CheckpointError: statistics are missing, not finite or of another size. LeRobot would pass such a feature
+            through unscaled, which no robot should see.
+    """
+    qpos = _vector(scaling.inputs, STATE, scaling.modes[STATE], state_dim, where)
+    action = _vector(scaling.outputs, ACTION, scaling.modes[ACTION], action_dim, where)
+    images = [_image(scaling, name, where) for name in cameras]
+    spec = Normalization(
+        qpos=VectorNormalization.model_validate({"mode": _mode(scaling.modes[STATE]), "eps": scaling.eps}),
+        action=VectorNormalization.model_validate({"mode": _mode(scaling.modes[ACTION]), "eps": scaling.eps}),
+        # eps is in the std already where the mode has one
+        images=ImageNormalization(mode="mean_std"),
+    )
+    mean, std = (np.stack(values) for values in zip(*images, strict=True))
+    return Normalizer.from_statistics(spec, qpos, action, len(cameras), mean, std)
+
+
+def _mode(name: str) -> str:
+    return name.lower()
+
+
+def _vector(stats: Stats, feature: str, mode: str, dim: int, where: str) -> dict[str, np.ndarray]:
+    kinds = _known_kinds(mode, feature, where)
+    if not kinds:
+        return {"mean": np.zeros(dim, np.float32)}  # tells the size; identity keeps no numbers
+    return {kind: _values(stats, feature, kind, dim, where) for kind in kinds}
+
+
+def _image(scaling: Scaling, feature: str, where: str) -> tuple[np.ndarray, np.ndarray]:
+    """(mean, std), (3,) each, of the affine map that the mode stands for."""
+    mode = scaling.modes[feature]
+    kinds = _known_kinds(mode, feature, where)
+    if not kinds:
+        return np.zeros(3, np.float32), np.ones(3, np.float32)
+    first, second = (_values(scaling.inputs, feature, kind, 3, where) for kind in kinds)
+    if mode == "MEAN_STD":
+        return first, second + np.float32(scaling.eps)
+    span = np.where(second == first, np.float32(scaling.eps), second - first)
+    return first + span / 2, span / 2
+
+
+def _known_kinds(mode: str, feature: str, where: str) -> tuple[str, ...]:
+    if mode not in _KINDS:
+        raise CheckpointError(f"{where}: {feature} is normalised by {mode}, allowed are {sorted(_KINDS)}")
+    return _KINDS[mode]
+
+
+def _values(stats: Stats, feature: str, kind: str, dim: int, where: str) -> np.ndarray:
+    statistics = stats.get(feature, {})
+    if kind not in statistics:
+        raise CheckpointError(f"{where}: statistic {feature}.{kind} is missing, found {sorted(statistics)}")
+    value = np.asarray(statistics[kind], np.float32)
+    if value.size != dim or max(value.shape, default=1) != dim:
+        raise CheckpointError(f"{where}: statistic {feature}.{kind} has shape {value.shape}, {dim} values are needed")
+    if not np.isfinite(value).all():
+        raise CheckpointError(f"{where}: statistic {feature}.{kind} is not finite (never set?)")
+    return value.reshape(dim)
+
+
+def _read_step(folder: Path, file: str, wanted: str) -> tuple[Stats, float]:
+    """Find the one step that scales, and refuse steps whose effect is not known."""
+    path = folder / file
+    if not path.exists():
+        raise CheckpointError(f"{path} does not exist, and the weights hold no statistics: actions have no units")
+    steps: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")).get("steps", [])
+    unknown = [str(s.get("registry_name")) for s in steps if s.get("registry_name") not in _HARMLESS | {wanted}]
+    if unknown:
+        raise CheckpointError(f"{path}: unknown steps {unknown}, allowed are {sorted(_HARMLESS | {wanted})}")
+    scaling = [step for step in steps if step["registry_name"] == wanted]
+    if len(scaling) != 1 or "state_file" not in scaling[0]:
+        raise CheckpointError(f"{path}: needs one step {wanted} with a state_file, found {len(scaling)}")
+    state_path = folder / Path(scaling[0]["state_file"]).name
+    if not state_path.exists():
+        raise CheckpointError(f"{state_path} does not exist: statistics are missing")
+    stats: Stats = {}
+    for key, value in load_arrays(state_path).items():
+        feature, _, kind = key.rpartition(".")
+        stats.setdefault(feature, {})[kind] = value
+    return stats, float(scaling[0].get("config", {}).get("eps", EPS))
+
 
 _CAMERA = "observation.images."
 
@@ -84,10 +211,10 @@ def read_folder(folder: Path, values: dict[str, Any]) -> LerobotFolder:
     features = _features(values, where)
     state = _read_weights(folder / "model.safetensors")
     old = any(key.startswith("normalize_inputs.") for key in state)
-    names = [*features.cameras, scale.STATE, scale.ACTION]
-    scaling = scale.from_weights(state, names, features.modes) if old else scale.from_processors(folder, features.modes)
+    names = [*features.cameras, STATE, ACTION]
+    scaling = from_weights(state, names, features.modes) if old else from_processors(folder, features.modes)
     dims = features.state_dim, features.action_dim
-    normalizer = scale.make_normalizer(scaling, list(features.cameras), *dims, where)
+    normalizer = make_normalizer(scaling, list(features.cameras), *dims, where)
     return LerobotFolder(where, values, features, state, normalizer, old)
 
 
@@ -100,18 +227,18 @@ def _features(values: dict[str, Any], where: str) -> Features:
         modes = {name: str(mapping.get(feature["type"], "missing")) for name, feature in table.items()}
     else:
         shapes = {k: tuple(v) for k, v in {**values.get("input_shapes", {}), **values.get("output_shapes", {})}.items()}
-        said = {**values.get("input_normalization_modes", {}), **values.get("output_normalization_modes", {})}
-        modes = {name: str(said.get(name, "missing")).upper() for name in shapes}
+        named_modes = {**values.get("input_normalization_modes", {}), **values.get("output_normalization_modes", {})}
+        modes = {name: str(named_modes.get(name, "missing")).upper() for name in shapes}
     cameras = {name: _camera(name, shape, where) for name, shape in shapes.items() if _is_camera(name)}
-    unknown = [name for name in shapes if name not in (*cameras, scale.STATE, scale.ACTION)]
+    unknown = [name for name in shapes if name not in (*cameras, STATE, ACTION)]
     if unknown:
-        raise CheckpointError(f"{where}: features {unknown} are not supported, allowed are pictures, state and action")
-    for name in (scale.STATE, scale.ACTION):
+        raise CheckpointError(f"{where}: features {unknown} are not supported, allowed are images, state and action")
+    for name in (STATE, ACTION):
         if name not in shapes or len(shapes[name]) != 1:
             raise CheckpointError(f"{where}: feature {name} (D,) is missing, found {shapes}")
     if not cameras:
         raise CheckpointError(f"{where}: no camera among the features {sorted(shapes)}")
-    return Features(cameras, shapes[scale.STATE][0], shapes[scale.ACTION][0], modes)
+    return Features(cameras, shapes[STATE][0], shapes[ACTION][0], modes)
 
 
 def _is_camera(name: str) -> bool:

@@ -7,7 +7,7 @@ Everything else is refused by name before it is looked up.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,14 @@ def load_numpy_pickle(path: str | Path) -> dict[str, np.ndarray]:
     """
     try:
         with Path(path).open("rb") as file:
-            found = _NumpyUnpickler(file, str(path)).load()
+            content = _NumpyUnpickler(file, str(path)).load()
     except CheckpointError:
         raise
     except Exception as error:  # a broken pickle raises nearly any kind of error
         raise CheckpointError(f"{path} cannot be read as pickled statistics: {error}") from error
-    if not isinstance(found, dict):
-        raise CheckpointError(f"{path}: found a {type(found).__name__}, allowed is a dict of NumPy arrays")
-    return {_name(path, key): _numeric(path, key, value) for key, value in found.items()}
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: found a {type(content).__name__}, allowed is a dict of NumPy arrays")
+    return {_name(path, key): _numeric(path, key, value) for key, value in content.items()}
 
 
 class _NumpyUnpickler(pickle.Unpickler):
@@ -106,3 +106,36 @@ def _numeric(path: str | Path, key: object, value: object) -> np.ndarray:
     if array.dtype.kind not in "fiub":
         raise CheckpointError(f"{path}: {key} has dtype {array.dtype}, allowed are numbers")
     return array
+
+
+def read_statistics(
+    path: Path, wanted: Mapping[str, tuple[str, ...]], dims: Mapping[str, int]
+) -> dict[str, dict[str, np.ndarray]]:
+    """Read statistics such as `qpos_mean` without running the pickle.
+
+    Args:
+        wanted: kinds by vector, such as {"qpos": ("mean", "std")}; dims: width of each vector.
+
+    Returns:
+        Arrays (dim,) by vector and kind.
+
+    Raises:
+        CheckpointError: the file or a statistic is missing, or has another shape.
+    """
+    if not path.exists():
+        raise CheckpointError(f"statistics {path} do not exist: without them actions have no units")
+    statistics = load_numpy_pickle(path)
+    missing = [f"{name}_{kind}" for name, kinds in wanted.items() for kind in kinds]
+    missing = [name for name in missing if name not in statistics]
+    if missing:
+        raise CheckpointError(f"{path}: missing {', '.join(missing)}, found {sorted(statistics)}")
+    arrays = {
+        name: {kind: np.atleast_1d(statistics[f"{name}_{kind}"]) for kind in kinds} for name, kinds in wanted.items()
+    }
+    for name, kinds in arrays.items():
+        for kind, value in kinds.items():
+            if value.shape != (dims[name],):
+                raise CheckpointError(
+                    f"statistics: {name}_{kind} has shape {value.shape}, the weights need {(dims[name],)}"
+                )
+    return arrays

@@ -12,11 +12,11 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from vgil_ros.policies.backbones import BackboneName
 from vgil_ros.policies.base import Policy
 from vgil_ros.policies.checkpoint import check_keys
 from vgil_ros.policies.config import PolicyConfig
 from vgil_ros.policies.errors import CheckpointError
+from vgil_ros.policies.nn.backbones import BackboneName
 from vgil_ros.policies.normalizer import Normalizer
 
 # torchvision's ResNet in an nn.Sequential without its last two parts: places instead of names
@@ -43,26 +43,26 @@ def read_weights(path: Path) -> object:
         CheckpointError: the file cannot be read, or would run code.
     """
     try:
-        found: object = torch.load(path, map_location="cpu", weights_only=True)
+        content: object = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(f"{path} does not exist") from None
     except Exception as error:  # torch wraps the unpickler's errors; its words name the global that was asked for
         asked = re.search(r"GLOBAL ([\w.]+)", str(error))
         why = f"it asks for the global {asked[1]}, only weights are read" if asked else str(error).splitlines()[0]
         raise CheckpointError(f"{path} refused: {why}") from error
-    return found
+    return content
 
 
-def as_state_dict(found: object, where: str) -> dict[str, Tensor]:
-    """Give `found` as a state dict.
+def as_state_dict(content: object, where: str) -> dict[str, Tensor]:
+    """Give `content` as a state dict.
 
     Raises:
         CheckpointError: it holds anything but named tensors.
     """
-    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
-        what = sorted(found)[:8] if isinstance(found, dict) else type(found).__name__
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        what = sorted(content)[:8] if isinstance(content, dict) else type(content).__name__
         raise CheckpointError(f"{where}: found {what}, allowed is a state dict of tensors (policy.state_dict())")
-    return found
+    return content
 
 
 def rename(state: Mapping[str, Tensor], rules: Mapping[str, str], where: str) -> dict[str, Tensor]:
@@ -94,8 +94,8 @@ def need(state: Mapping[str, Tensor], key: str, where: str) -> Tensor:
 
 def count(keys: Iterable[str], pattern: str) -> int:
     """Give 1 + the highest number that `pattern`'s group takes among `keys`; 0 if none fits."""
-    found = [int(match[1]) for key in keys if (match := re.match(pattern, key))]
-    return max(found, default=-1) + 1
+    numbers = [int(match[1]) for key in keys if (match := re.match(pattern, key))]
+    return max(numbers, default=-1) + 1
 
 
 def which_resnet(keys: Iterable[str], where: str) -> BackboneName:

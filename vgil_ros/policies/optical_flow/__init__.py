@@ -1,4 +1,4 @@
-"""Optical flow between two pictures of a camera: what moved, and how far."""
+"""Optical flow between two images of a camera: what moved, and how far."""
 
 from vgil_ros.policies.optical_flow.field import FlowField, FlowSettings, field_size
 

@@ -12,7 +12,7 @@ from torchvision.models.optical_flow import Raft_Small_Weights, raft_small
 
 from vgil_ros.policies.errors import PolicyError
 
-MULTIPLE, SMALLEST = 8, 128  # sides of a picture that its feature pyramid needs; others are continued by their edges
+MULTIPLE, SMALLEST = 8, 128  # sides of an image that its feature pyramid needs; others are continued by their edges
 UPDATES = 12  # of the flow, as torchvision's default
 
 
@@ -85,8 +85,8 @@ class RaftSmall(nn.Module):
         moved = start
         for _ in range(UPDATES):
             with torch.device(features.device):  # where the block makes its offsets
-                seen = net.corr_block.index_pyramid(moved)
-            hidden, step = net.update_block(hidden, context, seen, moved - start)
+                correlation = net.corr_block.index_pyramid(moved)
+            hidden, step = net.update_block(hidden, context, correlation, moved - start)
             moved = moved + step
         return MULTIPLE * interpolate(moved - start, scale_factor=MULTIPLE, mode="bilinear", align_corners=True)
 
@@ -102,27 +102,27 @@ def cached_weights() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / Raft_Small_Weights.DEFAULT.url.rpartition("/")[2]
 
 
-def _scaled(pictures: Tensor) -> Tensor:
-    """(B, H, W, 3) uint8 -> (B, 3, H, W) in [-1, 1], as RAFT was trained; the one way for both pictures of a pair."""
-    return pictures.permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1.0
+def _scaled(images: Tensor) -> Tensor:
+    """(B, H, W, 3) uint8 -> (B, 3, H, W) in [-1, 1], as RAFT was trained; the one way for both images of a pair."""
+    return images.permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1.0
 
 
 def _pyramid(features: Tensor, levels: int) -> list[Tensor]:
-    """Features (2 B, C, h, w) of two pictures -> how alike each place of the first is to all of the second.
+    """Features (2 B, C, h, w) of two images -> how alike each place of the first is to all of the second.
 
     Level n is (B * h * w, 1, h / 2^n, w / 2^n).
     """
     channels, height, width = features.shape[1:]
     origin, target = features.flatten(2).chunk(2)
     alike = (origin.transpose(1, 2) @ target / math.sqrt(channels)).reshape(-1, 1, height, width)
-    found = [alike]
+    pyramid = [alike]
     for _ in range(levels - 1):
-        found.append(avg_pool2d(found[-1], 2))
-    return found
+        pyramid.append(avg_pool2d(pyramid[-1], 2))
+    return pyramid
 
 
 def _places(features: Tensor) -> Tensor:
-    """Features (2 B, C, h, w) of two pictures -> (B, 2, h, w): x and y of each place, on the features' device."""
+    """Features (2 B, C, h, w) of two images -> (B, 2, h, w): x and y of each place, on the features' device."""
     (count, _, height, width), device = features.shape, features.device
     x = torch.arange(width, dtype=torch.float32, device=device).expand(height, width)
     y = torch.arange(height, dtype=torch.float32, device=device)[:, None].expand(height, width)

@@ -1,4 +1,4 @@
-"""How a hand moves: from rest to rest with least jerk, and never quite still."""
+"""Motion of the scripted operator: from rest to rest with least jerk, and never quite still."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a person does `pick_place`."""
+"""Script of the operator for `pick_place`."""
 
 from __future__ import annotations
 

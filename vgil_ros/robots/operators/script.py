@@ -16,12 +16,12 @@ from vgil_ros.robots.sim.robot import SimRobot
 from vgil_ros.robots.transforms import pose, rotation_rpy
 
 OPEN = 1.0
-HOLD = 0.25  # what a hand closes to around the cube: past its width, so that the servo presses
+HOLD = 0.25  # what a gripper closes to around the cube: past its width, so that the servo presses
 TREMOR = 0.003  # rad
-AIM = 0.0015  # m; standard deviation of where a hand aims
+AIM = 0.0015  # m; standard deviation of where the operator aims
 NEAR = 0.015  # m; the same where it only comes near, to look again before it touches
 NEAR_TURN = 0.12  # rad; and how far off it is turned about the vertical then
-LAG = 0.03  # rad; a hand waits until its puppet is as near as this before it does the next thing
+LAG = 0.03  # rad; the operator waits until the puppet is as near as this before it does the next thing
 STILL = 0.1  # of its range a second; slower than this a gripper has closed or opened
 PATIENCE = 3.0  # s; but no longer than this, unless the move is a patient one
 HURRY = (0.92, 1.08)  # share of a move's usual duration
@@ -29,10 +29,10 @@ HURRY = (0.92, 1.08)  # share of a move's usual duration
 
 @dataclass(frozen=True)
 class Goal:
-    """Where a hand goes: grasp link's pose (4, 4) in the fixed frame, or None to stay; grip 0..1, or None to keep.
+    """Where a gripper goes: grasp link's pose (4, 4) in the fixed frame, or None to stay; grip 0..1, or None to keep.
 
     `near`: roughly there will do. What follows is aimed anew, so that demonstrations show how to correct: a policy that
-    learns from them has to look, as where the hand is does not tell it where the thing is.
+    learns from them has to look, as where the gripper is does not tell it where the thing is.
     """
 
     pose: np.ndarray | None = None
@@ -55,7 +55,7 @@ class Operator(ABC):
 
     Args:
         robot: whose masters these are; its things and puppets are looked at, it is not moved.
-        seed: of the hand's inaccuracies.
+        seed: of the operator's inaccuracies.
     """
 
     def __init__(self, robot: SimRobot, seed: int = 0) -> None:
@@ -87,12 +87,12 @@ class Operator(ABC):
             self._next(now)
         share = 1.0 if self._move is None else (now - self._started) / self._duration
         way = min_jerk(share)
-        found = {}
+        positions = {}
         for name, arm in self.robot.arms.items():
             position = self._from[name] + way * (self._to[name] - self._from[name])
             self._plan[name] = position
-            found[name] = self._as_master(arm, position + self._trembling(arm, now))
-        return found
+            positions[name] = self._as_master(arm, position + self._trembling(arm, now))
+        return positions
 
     def _over(self, now: float) -> bool:
         assert self._move is not None
@@ -146,14 +146,14 @@ class Operator(ABC):
         return position
 
     def _missed(self, target: np.ndarray, near: bool) -> np.ndarray:
-        """A pose (4, 4) as a hand aims at it."""
-        found = target.copy()
+        """A pose (4, 4) as the operator aims at it."""
+        pose = target.copy()
         if near:
-            found[:2, 3] += np.clip(self._rng.normal(0, NEAR, 2), -2 * NEAR, 2 * NEAR)
+            pose[:2, 3] += np.clip(self._rng.normal(0, NEAR, 2), -2 * NEAR, 2 * NEAR)
             turn = np.clip(self._rng.normal(0, NEAR_TURN), -2 * NEAR_TURN, 2 * NEAR_TURN)
-            found[:3, :3] = rotation_rpy([0.0, 0.0, float(turn)]) @ found[:3, :3]
-        found[:3, 3] += np.clip(self._rng.normal(0, AIM, 3), -2 * AIM, 2 * AIM)
-        return found
+            pose[:3, :3] = rotation_rpy([0.0, 0.0, float(turn)]) @ pose[:3, :3]
+        pose[:3, 3] += np.clip(self._rng.normal(0, AIM, 3), -2 * AIM, 2 * AIM)
+        return pose
 
     def _trembling(self, arm: SimArm, now: float) -> np.ndarray:
         deviation = np.zeros(len(arm.home))

@@ -1,4 +1,4 @@
-"""How a person does `transfer_cube`."""
+"""Script of the operator for `transfer_cube`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterator
 import numpy as np
 
 from vgil_ros.robots.operators.script import HOLD, OPEN, Goal, Move, Operator, from_above, yaw_of
+from vgil_ros.robots.sim.mjcf import workspace_centre
 from vgil_ros.robots.sim.tasks.base import CUBE
-from vgil_ros.robots.sim.world import workspace_centre
 from vgil_ros.robots.transforms import pose, rotation_rpy
 
-BACK = 0.11  # m; how far a hand stays from the meeting place before and after
+BACK = 0.11  # m; how far a gripper stays from the meeting place before and after
 
 
 class TransferCubeOperator(Operator):
-    """The right hand brings the cube to the middle; the left takes it by the two free faces, the right lets go.
+    """The right gripper brings the cube to the middle; the left takes it by the two free faces, the right lets go.
 
     The cube is taken from straight above. Held level it therefore shows flat faces above and below to the left hand,
     whose gripper is turned by a quarter.

@@ -1,4 +1,4 @@
-"""Where the cameras of a contract hang in the simulated world, by their names."""
+"""Poses of a contract's cameras in the simulated world, by their names."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def view_of(camera: Camera, arms: Sequence[str]) -> View:
         raise VgilError(f"camera '{camera.name}' has type 'depth'; the simulator can make: image, compressed")
     words = camera.name.lower().split("_")
     if "wrist" in words or "hand" in words:
-        found = [arm for arm in arms if arm.lower() in words] or (list(arms) if len(arms) == 1 else [])
-        if not found:
+        holders = [arm for arm in arms if arm.lower() in words] or (list(arms) if len(arms) == 1 else [])
+        if not holders:
             raise VgilError(f"camera '{camera.name}' sits on a wrist of no arm; allowed: a name with one of {arms}")
-        return View(camera, found[0], WRIST_EYE, WRIST_AT, WRIST_FOVY)
+        return View(camera, holders[0], WRIST_EYE, WRIST_AT, WRIST_FOVY)
     place = next((word for word in words if word in PLACES), ELSEWHERE)
     return View(camera, None, *PLACES[place])
 

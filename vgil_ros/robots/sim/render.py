@@ -1,4 +1,4 @@
-"""Pictures of the simulated world: one OpenGL context for all cameras, without shadows, with a little sensor noise."""
+"""Images of the simulated world: one OpenGL context for all cameras, without shadows, with a little sensor noise."""
 
 from __future__ import annotations
 
@@ -48,23 +48,23 @@ class Renderer:
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
 
     def render(self, data: Any, camera: str) -> np.ndarray:
-        """Return what a camera sees, (H, W, 3) uint8 RGB. Each picture has noise of its own.
+        """Return what a camera sees, (H, W, 3) uint8 RGB. Each image has noise of its own.
 
         Raises:
             VgilError: for a camera that is not there.
         """
         if camera not in self._sizes:
             raise VgilError(f"camera '{camera}' is unknown; allowed: {list(self._sizes)}")
-        picture = self.draw(data, camera, *self._sizes[camera])
+        image = self.draw(data, camera, *self._sizes[camera])
         number = self._frames[camera]
         self._frames[camera] += 1
-        height, width = picture.shape[:2]
+        height, width = image.shape[:2]
         key = (self._seed * 1_000_003 + number * 7_919 + list(self._sizes).index(camera) * 104_729) & 0x7FFFFFFF
         row, column = (key * 48_271 >> 7) % height, (key * 69_621 >> 5) % width
-        return _with_noise(picture, self._tile[row : row + height, column : column + width])
+        return _with_noise(image, self._tile[row : row + height, column : column + width])
 
     def draw(self, data: Any, camera: str, height: int, width: int) -> np.ndarray:
-        """Return a camera's picture in any size up to the context's, without noise."""
+        """Return a camera's image in any size up to the context's, without noise."""
         self._gl.make_current()
         self._camera.fixedcamid = self._model.camera(camera).id
         everything = mujoco.mjtCatBit.mjCAT_ALL.value
@@ -76,7 +76,7 @@ class Renderer:
         return pixels[::-1]  # OpenGL's rows run upwards
 
     def shadows(self, wanted: bool) -> None:
-        """Draw shadows or not; they cost several times the picture."""
+        """Draw shadows or not; they cost several times the image."""
         self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = wanted
 
     def restart(self, seed: int) -> None:
@@ -92,13 +92,13 @@ class Renderer:
 
 
 def _noise_tile(height: int, width: int) -> np.ndarray:
-    """Noise (2H, 2W, 3) uint8 of which each picture takes a window; -1 and -2 stand as 255 and 254."""
+    """Noise (2H, 2W, 3) uint8 of which each image takes a window; -1 and -2 stand as 255 and 254."""
     rng = np.random.default_rng(0)
     return rng.integers(-NOISE, NOISE, (2 * height, 2 * width, 3), np.int8, endpoint=True).view(np.uint8)
 
 
-def _with_noise(picture: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """Add noise in uint8 arithmetic, which wraps: the picture is kept far enough from both ends first."""
-    bounded = np.clip(picture, NOISE, 255 - NOISE)
+def _with_noise(image: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Add noise in uint8 arithmetic, which wraps: the image is kept far enough from both ends first."""
+    bounded = np.clip(image, NOISE, 255 - NOISE)
     np.add(bounded, noise, out=bounded)
     return bounded

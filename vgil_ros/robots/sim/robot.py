@@ -1,4 +1,4 @@
-"""The simulated robot: steps, joint states, pictures, odometry, reward. No ROS, no clock but its own."""
+"""The simulated robot: steps, joint states, images, odometry, reward. No ROS, no clock but its own."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from vgil_ros.core.contract import Camera, Contract
 from vgil_ros.core.errors import VgilError
 from vgil_ros.robots.arm_model import ArmModel
 from vgil_ros.robots.sim.arm import JointStates, SimArm
+from vgil_ros.robots.sim.mjcf import BASE_JOINTS, PHYSICS_DT, build_model
 from vgil_ros.robots.sim.render import SHOW_CAMERA, Renderer
 from vgil_ros.robots.sim.tasks import task_class
-from vgil_ros.robots.sim.world import BASE_JOINTS, PHYSICS_DT, build_model
 from vgil_ros.robots.transforms import pose_rpy
 
 
@@ -195,10 +195,10 @@ class SimRobot:
         renderer = Renderer(self.model, (view,))
         renderer.shadows(True)
         try:
-            picture = renderer.draw(self.data, f"/{SHOW_CAMERA}", 2 * height, 2 * width)
+            image = renderer.draw(self.data, f"/{SHOW_CAMERA}", 2 * height, 2 * width)
         finally:
             renderer.close()
-        blocks = picture.reshape(height, 2, width, 2, 3).astype(np.uint16)
+        blocks = image.reshape(height, 2, width, 2, 3).astype(np.uint16)
         return ((blocks.sum(axis=(1, 3)) + 2) // 4).astype(np.uint8)  # smooths the edges
 
     def objects(self) -> dict[str, np.ndarray]:
@@ -214,7 +214,7 @@ class SimRobot:
         return self.task.success(self.data)
 
     def close(self) -> None:
-        """Free the pictures' context; in the thread that rendered."""
+        """Free the images' context; in the thread that rendered."""
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None

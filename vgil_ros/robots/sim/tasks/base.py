@@ -1,4 +1,4 @@
-"""What a task is: things on the table, where they start, and what counts as done."""
+"""Base class of tasks: things on the table, where they start, and what counts as done."""
 
 from __future__ import annotations
 

@@ -26,10 +26,10 @@ class PickPlace(Task):
 
     def choose(self, arms: Sequence[SimArm]) -> tuple[SimArm, ...]:
         """The first arm that has a gripper."""
-        found = [arm for arm in arms if arm.model.finger]
-        if not found:
+        usable = [arm for arm in arms if arm.model.finger]
+        if not usable:
             raise TaskError(f"task '{self.name}' needs an arm with a gripper; found {list(self._by_name)}, none with")
-        return (found[0],)
+        return (usable[0],)
 
     def add(self, spec: Any) -> None:
         add_cube(spec, (0.82, 0.16, 0.14, 1.0))

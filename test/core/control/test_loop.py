@@ -1,0 +1,334 @@
+"""Laws of the control loop: late, lost, doubled and out-of-order answers; stalls; stops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vgil_ros.core.contract import parse_contract
+from vgil_ros.core.control.loop import ControlLoop
+from vgil_ros.core.control.pipeline import ChunkSize, ExecutionOptions, make_action_pipeline, make_direct_pipeline
+from vgil_ros.core.control.requests import InferenceError, InferenceRequest, InferenceResult
+from vgil_ros.core.layout import Layout
+from vgil_ros.core.safety import Command, Outcome
+from vgil_ros.core.streams import policy_streams
+from vgil_ros.core.sync import Sample, Synchronizer
+
+TEXT = """
+name: small
+rate_hz: 50
+arms:
+  - name: left
+    puppet: {topic: /p}
+    command: {topic: /c, type: joint_state}
+    joints: [waist, grip]
+    limits: {lower: [-1.0, 0.0], upper: [1.0, 1.0], velocity: [2.0, 2.0]}
+    home: [0.0, 0.0]
+cameras:
+  - {name: cam, topic: /cam, height: 8, width: 8}
+"""
+MS = 1_000_000
+PERIOD, ORIGIN = 20 * MS, 10**18
+HORIZON = 30
+LAYOUT = Layout(parse_contract(TEXT, "test"))
+STREAMS = policy_streams(LAYOUT.contract, ("cam",))
+HERE = np.array([0.1, 0.2])
+SILENCE, AGE = 200 * MS, 200 * MS
+VELOCITY = 2.0 * PERIOD / 1e9  # a joint's way in a tick, at its limit
+
+
+def make_loop(mode: str = "async", obs_offsets: tuple[int, ...] = ()) -> ControlLoop:
+    sync = Synchronizer(STREAMS, LAYOUT.contract.sync, LAYOUT.contract.rate_hz)
+    options = ExecutionOptions(mode, silence_ns=SILENCE, age_ns=AGE, soft_start=1.0)
+    return ControlLoop(
+        sync, make_action_pipeline(options, LAYOUT, STREAMS, ChunkSize(HORIZON, LAYOUT.dim, HORIZON)), obs_offsets
+    )
+
+
+@dataclass
+class Driver:
+    """A driver whose robot stands still and answers with its sensors at every tick.
+
+    `frames` stops the camera's content from changing where it is False: the frames then repeat.
+    """
+
+    loop: ControlLoop
+    now: int = ORIGIN
+    frames: bool = True
+    outcomes: list[Outcome | None] = field(default_factory=list)
+    requests: list[InferenceRequest] = field(default_factory=list)
+    _content: int = 0
+
+    def begin(self) -> None:
+        self._sense()
+        self.loop.begin(self.now)
+
+    def _sense(self) -> None:
+        self._content += self.frames
+        self.loop.sync.push("left/puppet", self.now, np.stack([HERE, np.zeros(2), np.zeros(2)]), now_ns=self.now)
+        self.loop.sync.push("cam", self.now, "frame", now_ns=self.now, content=self._content)
+
+    def turn(self, *, sense: bool = True, ask: bool = True, jitter: int = 0) -> Outcome | None:
+        """A period passes, then one turn; `jitter` (ns) is how late it is."""
+        self.now += PERIOD
+        if sense:
+            self._sense()
+        for found in self._ripe():
+            self.loop.observe(found)
+        outcome = self.loop.step(self.now + jitter)
+        self.outcomes.append(outcome)
+        if ask and (request := self.loop.request(self.now + jitter)) is not None:
+            self.requests.append(request)
+        return outcome
+
+    def _ripe(self) -> Iterator[Sample]:
+        while (found := self.loop.sync.sample(self.now)) is not None:
+            if isinstance(found, Sample):
+                yield found
+
+
+def result(request: InferenceRequest, value: float = 0.15) -> InferenceResult:
+    return InferenceResult(request.serial, np.full((HORIZON, LAYOUT.dim), value), 0.01)
+
+
+def started(mode: str = "async") -> Driver:
+    """A loop that moves: its first request is answered."""
+    driver = Driver(make_loop(mode))
+    driver.begin()
+    while not driver.requests:
+        driver.turn()
+    assert driver.loop.accept(result(driver.requests[-1]))
+    outcome = driver.turn()
+    assert outcome is not None
+    assert not outcome.holding
+    return driver
+
+
+def test_nothing_is_sent_before_the_first_chunk() -> None:
+    driver = Driver(make_loop())
+    driver.begin()
+    assert [driver.turn() for _ in range(40)] == [None] * 40
+    assert len(driver.requests) == 1, "one request is open at a time"
+    assert driver.loop.accept(result(driver.requests[0]))
+    assert driver.turn() is not None
+
+
+@given(st.integers(0, 25))
+def test_a_result_is_played_at_its_own_tick_however_late_it_is(late: int) -> None:
+    """Row k belongs to tick q + k: a chunk that comes `late` ticks later loses its first rows and nothing else."""
+    driver = Driver(make_loop("open_loop"))
+    driver.begin()
+    while not driver.requests:
+        driver.turn()
+    request = driver.requests[0]
+    for _ in range(late):
+        driver.turn()
+    ramp = 0.1 + 0.001 * np.arange(HORIZON)
+    driver.loop.accept(InferenceResult(request.serial, np.stack([ramp, np.full(HORIZON, 0.2)], axis=1)))
+    outcome = driver.turn()
+    assert outcome is not None
+    assert outcome.command is not None
+    row = driver.loop.tick - request.tick
+    np.testing.assert_allclose(outcome.command.positions, [ramp[row], 0.2])
+
+
+Event: TypeAlias = Literal["turn", "answer", "again", "stranger", "refuse", "lose", "stall"]
+EVENTS: list[Event] = ["turn", "answer", "again", "stranger", "refuse", "lose", "stall"]
+
+
+@given(st.lists(st.sampled_from(EVENTS), max_size=60))
+def test_doubled_and_strange_answers_change_nothing(events: list[Event]) -> None:
+    """A loop that is also told old, doubled and unknown answers sends the same commands as one that is not."""
+    plain, told = Driver(make_loop()), Driver(make_loop())
+    for driver in (plain, told):
+        driver.begin()
+    for number, event in enumerate(events):
+        for driver in (plain, told):
+            pending = driver.requests[-1] if driver.requests else None
+            if event in ("turn", "lose"):
+                driver.turn()
+            elif event == "stall":
+                driver.now += 7 * PERIOD
+                driver.turn()
+            elif event == "answer" and pending is not None:
+                driver.loop.accept(result(pending, 0.1 + 0.001 * number))
+            elif event == "refuse" and pending is not None:
+                driver.loop.accept(InferenceError(pending.serial, "cam: does not decode"))
+        if event == "again":
+            for old in told.requests[:-1]:
+                assert not told.loop.accept(result(old, 0.9))
+        elif event == "stranger":
+            assert not told.loop.accept(InferenceResult(10**6, np.full((HORIZON, LAYOUT.dim), 0.9)))
+    assert len(plain.outcomes) == len(told.outcomes)
+    for one, other in zip(plain.outcomes, told.outcomes, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None and other is not None:
+            assert one.command is not None
+            assert other.command is not None
+            np.testing.assert_array_equal(one.command.positions, other.command.positions)
+            assert one.holding == other.holding
+
+
+@given(st.lists(st.sampled_from(EVENTS), max_size=80), st.lists(st.integers(0, 15 * MS), min_size=80, max_size=80))
+def test_whatever_happens_no_joint_is_sent_faster_than_its_limit(events: list[Event], jitter: list[int]) -> None:
+    driver = Driver(make_loop())
+    driver.begin()
+    before: np.ndarray | None = None
+    for number, event in enumerate(events):
+        pending = driver.requests[-1] if driver.requests else None
+        if event == "answer" and pending is not None:
+            driver.loop.accept(result(pending, (-1.0) ** number))
+        elif event == "refuse" and pending is not None:
+            driver.loop.accept(InferenceError(pending.serial, "no"))
+        else:
+            driver.now += 11 * PERIOD if event == "stall" else 0
+            outcome = driver.turn(jitter=jitter[number])
+            if outcome is None or outcome.command is None:
+                continue
+            sent = outcome.command.positions
+            if before is not None:
+                assert np.abs(sent - before).max() <= VELOCITY + 1e-9
+            before = sent
+
+
+@given(st.integers(0, 14))  # a chunk that comes then still has rows to play
+def test_an_answer_that_never_comes_holds_after_the_allowed_silence_and_not_before(extra: int) -> None:
+    driver = started()
+    asked = driver.now  # the request that follows the first command is lost
+    holds = []
+    for _ in range(11 + extra):
+        outcome = driver.turn()
+        assert outcome is not None
+        holds.append((driver.now - asked, outcome.holding))
+    assert all(holding == (silent > SILENCE) for silent, holding in holds)
+    assert driver.loop.accept(result(driver.requests[-1])), "it comes after all"
+    outcome = driver.turn()
+    assert outcome is not None
+    assert not outcome.holding
+
+
+def test_one_error_after_another_is_silence_since_the_first() -> None:
+    driver = started()
+    asked = driver.now
+    for _ in range(15):
+        driver.loop.accept(InferenceError(driver.requests[-1].serial, "cam: does not decode"))
+        outcome = driver.turn()
+        assert outcome is not None
+        assert outcome.holding == (driver.now - asked > SILENCE)
+        assert driver.loop.error == "cam: does not decode"
+    driver.loop.accept(result(driver.requests[-1]))
+    assert driver.loop.error is None
+    outcome = driver.turn()
+    assert outcome is not None
+    assert not outcome.holding
+
+
+def test_a_failure_holds_at_once_and_until_the_next_begin() -> None:
+    driver = started()
+    driver.loop.fail("RuntimeError: no more")
+    asked = len(driver.requests)
+    for _ in range(5):
+        outcome = driver.turn()
+        assert outcome is not None
+        assert outcome.holding
+    assert len(driver.requests) == asked
+    driver.begin()
+    driver.turn()
+    driver.turn()
+    assert len(driver.requests) > asked
+
+
+@given(st.integers(1, 20))
+def test_answers_from_before_a_begin_are_not_played_after_it(turns: int) -> None:
+    driver = started()
+    for _ in range(turns):
+        driver.turn()
+    old = list(driver.requests)
+    driver.begin()
+    for request in old:
+        assert not driver.loop.accept(result(request, 0.9))
+    assert driver.turn() is None
+    assert driver.loop.tick == 1, "ticks are counted from the begin"
+
+
+def test_a_stall_goes_on_with_the_tick_of_now() -> None:
+    driver = started()
+    before = driver.loop.tick
+    driver.now += 9 * PERIOD
+    driver.turn()
+    assert driver.loop.tick == before + 10
+
+
+def test_the_estop_holds_whatever_is_played() -> None:
+    driver = started()
+    driver.loop.estop = True
+    outcome = driver.turn()
+    assert outcome is not None
+    assert outcome.holding
+    assert driver.loop.hold(driver.now).holding
+    driver.loop.estop = False
+    outcome = driver.turn()
+    assert outcome is not None
+    assert not outcome.holding
+
+
+@pytest.mark.parametrize("what", ["silent", "frozen"])
+def test_what_is_old_holds_and_is_named(what: str) -> None:
+    """A camera whose frames repeat ages with the time that passes, and does not wait for the next of its frames."""
+    driver = started()
+    driver.frames = False
+    driver.turn()  # the same frame once more: from here on it repeats
+    seen = driver.now - PERIOD
+    named = ""
+    while not named:
+        outcome = driver.turn(sense=what == "frozen", ask=False)
+        if driver.requests:
+            driver.loop.accept(result(driver.requests[-1]))
+        assert outcome is not None
+        named = "; ".join(one.reason for one in outcome.safety_events if one.name == "stale")
+        assert driver.now - seen <= AGE + 2 * PERIOD
+    assert "cam" in named
+    assert ("observation" in named) == (what == "silent") or driver.now - seen > AGE
+
+
+def test_a_request_carries_what_was_observed_before_it_in_this_episode() -> None:
+    driver = Driver(make_loop(obs_offsets=(2, 1)))
+    driver.begin()
+    pasts = []
+    for _ in range(5):
+        driver.turn()
+        if driver.requests and driver.loop.accept(result(driver.requests[-1])):
+            tick = driver.requests[-1].tick
+            past = driver.requests[-1].past
+            pasts.append([None if one is None else driver.loop.ticks.nearest(one.stamp_ns) - tick for one in past])
+    assert pasts[0] in ([None, None], [None, -1])
+    assert pasts[-1] == [-2, -1]
+    driver.begin()
+    while not driver.requests or driver.loop.latest is None:
+        driver.turn()
+    assert driver.requests[-1].past[0] is None
+
+
+@given(st.lists(st.integers(0, 14), min_size=1, max_size=6))
+def test_commands_from_elsewhere_hold_once_their_caller_is_silent(pauses: list[int]) -> None:
+    """`heard` is the caller's sign of life: between two of them the last command stays, for as long as is allowed."""
+    sync = Synchronizer(STREAMS, LAYOUT.contract.sync, LAYOUT.contract.rate_hz)
+    options = ExecutionOptions(silence_ns=SILENCE, age_ns=AGE, soft_start=1.0)
+    driver = Driver(ControlLoop(sync, make_direct_pipeline(options, LAYOUT, STREAMS)))
+    driver.begin()
+    while driver.loop.latest is None:
+        assert driver.turn() is None, "no chunk ever comes"
+    for pause in pauses:
+        heard = driver.now
+        driver.loop.heard(heard)
+        for _ in range(pause + 1):
+            outcome = driver.loop.send(Command(np.array([0.12, 0.2])), driver.now)
+            assert outcome.holding == (driver.now - heard > SILENCE)
+            driver.turn()
+    assert not driver.requests

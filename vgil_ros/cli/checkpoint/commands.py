@@ -1,0 +1,190 @@
+"""`vgil checkpoint`: show, import, check against a robot, replay, compare. Torch is loaded only when needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from vgil_ros.assets import checkpoint_path
+from vgil_ros.cli.checkpoint.card import card
+from vgil_ros.cli.report import JsonFile, write_json
+from vgil_ros.core.errors import VgilError
+
+if TYPE_CHECKING:
+    from vgil_ros.policies import PolicyConfig
+    from vgil_ros.policies.checkpoint import WeightDtype
+
+app = typer.Typer(no_args_is_help=True)
+app.command()(card)
+Checkpoint = Annotated[
+    Path, typer.Argument(help="a checkpoint folder, or the name of one in models/", parser=checkpoint_path)
+]
+
+
+def _need_torch() -> None:
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise VgilError("checkpoints need torch, which is not installed; pip install 'vgil_ros[policy]'") from error
+
+
+@app.command()
+def show(checkpoint: Checkpoint, json: JsonFile = None) -> None:
+    """Say what a checkpoint is."""
+    _need_torch()
+    from vgil_ros.policies import describe_checkpoint
+    from vgil_ros.policies.compatibility import unchecked_fields
+
+    info = describe_checkpoint(checkpoint)
+    report = info.config.model_dump(mode="json") | {"parameters": info.parameters, "bytes": info.weight_bytes}
+    for line in _lines(info.config):
+        typer.echo(line)
+    typer.echo(f"weights     {info.parameters / 1e6:.2f} M parameters, {info.weight_bytes / 1e6:.1f} MB")
+    for word in unchecked_fields(info.config):
+        typer.echo(f"unknown     {word}")
+    write_json(json, report)
+
+
+def _lines(config: PolicyConfig) -> list[str]:
+    cameras = [c.name if c.height is None else f"{c.name} {c.height}x{c.width}" for c in config.cameras]
+    lines = [
+        f"type        {config.type}",
+        f"cameras     {', '.join(cameras)}",
+        f"qpos        {config.state_dim}: {', '.join(config.joint_names) or 'names unknown'}",
+        f"action      {config.action_dim}, in chunks of {config.chunk_size}",
+        f"rate        {'unknown' if config.rate_hz is None else f'{config.rate_hz:g} Hz'}",
+        f"scaling     qpos {config.normalization.qpos.mode}, action {config.normalization.action.mode},"
+        f" images {config.normalization.images.mode}",
+    ]
+    return lines + ([f"source      {config.source}"] if config.source else [])
+
+
+@app.command("import")
+def import_(
+    source: Annotated[Path, typer.Argument(help="a .ckpt file, or a LeRobot folder")],
+    out: Annotated[Path, typer.Option(help="the checkpoint folder to write")],
+    stats: Annotated[Path | None, typer.Option(help="dataset_stats.pkl; beside the .ckpt by default")] = None,
+    cameras: Annotated[str, typer.Option(help="a,b,...: names in the order of training; a .ckpt does not tell")] = "",
+    heads: Annotated[int, typer.Option(help="attention heads of an ACT .ckpt")] = 8,
+    horizon: Annotated[int | None, typer.Option(min=1, help="actions that act-plus-plus's diffusion predicts")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML that a .ckpt of Diffusion Policy was trained with")] = None,
+    robot: Annotated[str, typer.Option(help="take joint names, rate and image sizes from this contract")] = "",
+    json: JsonFile = None,
+) -> None:
+    """Make a checkpoint folder from another project's checkpoint. No pickle is ever executed."""
+    _need_torch()
+    from vgil_ros.policies.importers import import_checkpoint
+
+    named = [name.strip() for name in cameras.split(",") if name.strip()] or None
+    extra = _from_robot(robot, named, source.is_dir()) if robot else {}
+    if config is not None:  # it tells the sizes of the images
+        extra.pop("image_sizes", None)
+    report = import_checkpoint(
+        source, out, stats=stats, cameras=named, heads=heads, horizon=horizon, config=config, **extra
+    )
+    typer.echo(f"imported {source} ({report.source_format}) to {report.directory}")
+    for line in _lines(report.config):
+        typer.echo(line)
+    for word in report.assumed:
+        typer.echo(f"assumed     {word}")
+    if report.dropped:
+        typer.echo(f"left out    {len(report.dropped)} tensors that inference does not need")
+    write_json(json, {"directory": report.directory, "format": report.source_format, "assumed": report.assumed})
+
+
+def _from_robot(robot: str, cameras: list[str] | None, folder: bool) -> dict[str, Any]:
+    from vgil_ros.assets import load_contract
+    from vgil_ros.core.layout import Layout
+
+    layout = Layout(load_contract(robot)[0])
+    known: dict[str, Any] = {"joint_names": layout.joint_names, "rate_hz": layout.contract.rate_hz}
+    if not folder:
+        sizes = {camera.name: (camera.height, camera.width) for camera in layout.contract.cameras}
+        known["image_sizes"] = {name: sizes[name] for name in cameras or () if name in sizes}
+    return known
+
+
+@app.command()
+def compact(
+    checkpoint: Checkpoint,
+    out: Annotated[Path, typer.Option(help="the checkpoint folder to write")],
+    dtype: Annotated[str, typer.Option(help="bf16, fp16 or fp32: how weights lie on disk")] = "bf16",
+) -> None:
+    """Store a checkpoint in half the bytes. It is float32 again once loaded, rounded; its normaliser is not touched."""
+    _need_torch()
+    from vgil_ros.policies import describe_checkpoint, load_policy
+    from vgil_ros.policies.checkpoint import WEIGHT_DTYPES, save_policy
+
+    if dtype not in WEIGHT_DTYPES:
+        raise VgilError(f"--dtype is '{dtype}'; allowed: {', '.join(WEIGHT_DTYPES)}")
+    save_policy(load_policy(checkpoint), out, weight_dtype=cast("WeightDtype", dtype))
+    before, after = describe_checkpoint(checkpoint), describe_checkpoint(out)
+    typer.echo(f"{out}: {after.weight_bytes / 1e6:.1f} MB in {dtype} (it was {before.weight_bytes / 1e6:.1f} MB)")
+
+
+@app.command()
+def check(
+    checkpoint: Checkpoint,
+    robot: Annotated[str, typer.Option(help="a robot's name in config/robots, or a path")],
+    json: JsonFile = None,
+) -> None:
+    """Name every mismatch between a checkpoint and a robot. Exit code 1 when there is one."""
+    _need_torch()
+    from vgil_ros.assets import load_contract
+    from vgil_ros.core.layout import Layout
+    from vgil_ros.policies import load_policy
+    from vgil_ros.policies.compatibility import compare_with_robot, unchecked_fields
+
+    layout = Layout(load_contract(robot)[0])
+    policy = load_policy(checkpoint)
+    wrong = compare_with_robot(policy, layout)
+    for line in wrong:
+        typer.echo(f"mismatch: {line}")
+    for word in unchecked_fields(policy.config):
+        typer.echo(f"not checked, the checkpoint does not tell: {word}")
+    if not wrong:
+        typer.echo(f"{checkpoint} fits robot '{layout.contract.name}'")
+    write_json(json, {"robot": layout.contract.name, "mismatches": wrong})
+    raise typer.Exit(1 if wrong else 0)
+
+
+@app.command()
+def replay(
+    checkpoint: Checkpoint,
+    episode: Annotated[Path, typer.Option(help="an episode file of any layout")],
+    every: Annotated[int, typer.Option(min=1, help="rows between two predictions")] = 10,
+    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    plot: Annotated[Path | None, typer.Option(help="write a plot here (PNG)")] = None,
+    json: JsonFile = None,
+) -> None:
+    """Run a checkpoint over a recorded episode and compare its actions with the recorded ones."""
+    _need_torch()
+    from vgil_ros.cli.checkpoint.replay import replay_episode
+
+    report = replay_episode(checkpoint, episode, every=every, device=device, plot=plot)
+    for line in report.lines:
+        typer.echo(line)
+    write_json(json, report.values)
+    raise typer.Exit(1 if report.suspicious else 0)
+
+
+@app.command()
+def compare(
+    teacher: Checkpoint,
+    student: Checkpoint,
+    episodes: Annotated[Path, typer.Option(help="a folder of episodes of any layout, or one file")],
+    rows: Annotated[int, typer.Option(min=1, help="observations in all")] = 16,
+    seed: Annotated[int, typer.Option(min=0, help="of the noise that both begin from")] = 0,
+    json: JsonFile = None,
+) -> None:
+    """Run a flow_matching teacher and its student alike and name the first step at which they part. 1: there is one."""
+    _need_torch()
+    from vgil_ros.cli.checkpoint.compare import compare_checkpoints
+
+    report = compare_checkpoints(teacher, student, episodes, rows=rows, seed=seed)
+    for line in report.lines:
+        typer.echo(line)
+    write_json(json, report.values)
+    raise typer.Exit(1 if report.faulty else 0)

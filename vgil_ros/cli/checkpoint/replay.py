@@ -1,0 +1,151 @@
+"""A checkpoint over a recorded episode: errors for each joint, a plot, latency, and what looks wrong."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from vgil_ros.core.errors import VgilError
+from vgil_ros.core.history import past_rows, with_past, with_task
+from vgil_ros.episodes.reader import EpisodeReader, read_episode
+from vgil_ros.policies import PolicyConfig, load_policy
+from vgil_ros.policies.diagnostics.replay import SUSPICION, ReplayMetrics, diagnose, replay
+from vgil_ros.policies.inference.runtime import InferenceRuntime
+
+DIAGNOSED_ROWS = 12
+
+
+@dataclass(frozen=True)
+class ReplayReport:
+    """Lines to print, values for JSON, and whether the numbers look wrong."""
+
+    lines: tuple[str, ...]
+    values: dict[str, Any]
+    suspicious: bool
+
+
+def replay_episode(
+    checkpoint: Path, path: Path, *, every: int = 10, device: str = "cpu", plot: Path | None = None
+) -> ReplayReport:
+    """Predict from every `every`-th row and compare with the recorded actions.
+
+    Raises:
+        VgilError: where checkpoint and episode do not fit each other.
+    """
+    policy = load_policy(checkpoint, device="cpu")
+    runtime = InferenceRuntime(policy, device)
+    with read_episode(path) as episode:
+        actions = _actions(policy.config, episode, path)
+        runtime.warm_up(_observation(policy.config, episode, len(actions) - 1))  # a row with a past
+        seconds: list[float] = []
+        bar = tqdm(total=len(range(0, len(actions), every)), desc=path.name, unit=" chunks", disable=None)
+
+        def predict(observation: Any) -> np.ndarray:
+            began = time.perf_counter()
+            chunk = runtime(observation)
+            seconds.append(time.perf_counter() - began)
+            bar.update(1)
+            return chunk
+
+        names = policy.config.joint_names
+        names = names if len(names) == actions.shape[1] else ()
+        metrics, chunks = replay(predict, lambda i: _observation(policy.config, episode, i), actions, every, names)
+        bar.close()
+        lines = _lines(metrics, seconds)
+        rows = np.linspace(0, len(actions) - 1, DIAGNOSED_ROWS).astype(int)
+        observations = [_observation(policy.config, episode, int(i)) for i in rows]
+        likely = [h for h in diagnose(runtime, observations, [actions[i] for i in rows]) if h.likely]
+        suspicion = metrics.suspicion or (SUSPICION if likely else None)
+        lines += [f"looks wrong: {suspicion}"] if suspicion else []
+        lines += [
+            f"  likely: {h.name} (first action's L1 {h.l1:.4f} instead of {h.l1_as_recorded:.4f})" for h in likely
+        ]
+    if plot is not None:
+        _plot(plot, path.name, metrics, chunks, actions, every)
+        lines.append(f"plot: {plot}")
+    values = {
+        "episode": path,
+        "l1": metrics.l1,
+        "l1_constant": metrics.l1_constant,
+        "l1_per_joint": dict(zip(metrics.names, metrics.l1_per_joint.tolist(), strict=True)),
+        "l1_by_horizon": metrics.l1_by_horizon,
+        "latency_ms": {"p50": float(np.median(seconds) * 1e3), "p99": float(np.percentile(seconds, 99) * 1e3)},
+        "suspicion": suspicion,
+        "likely": [hypothesis.name for hypothesis in likely],
+    }
+    return ReplayReport(tuple(lines), values, suspicion is not None)
+
+
+def _actions(config: PolicyConfig, episode: EpisodeReader, path: Path) -> np.ndarray:
+    actions = np.asarray(episode.aligned_action(), np.float32)
+    if config.action_dim == actions.shape[1] + 2 and episode.base_action is not None:
+        actions = np.concatenate([actions, episode.base_action[: len(actions)].astype(np.float32)], axis=1)
+    missing = [name for name in config.camera_names if name not in episode.camera_names]
+    if missing:
+        raise VgilError(f"{path}: camera {missing} is not in it; found {list(episode.camera_names)}")
+    for what, width, needed in (
+        ("action", actions.shape[1], config.action_dim),
+        ("qpos", episode.qpos.shape[1], config.state_dim),
+    ):
+        if width != needed:
+            raise VgilError(f"{path}: {width} {what} dims; the policy needs {needed}")
+    return actions
+
+
+def _observation(config: PolicyConfig, episode: EpisodeReader, row: int) -> dict[str, Any]:
+    """A row as the policy would have seen it, with its past."""
+
+    def frame(row: int) -> dict[str, Any]:
+        images = {name: episode.image(name, row) for name in config.camera_names}
+        return {"qpos": np.asarray(episode.qpos[row], np.float32), "images": images}
+
+    period_ns = round(1e9 / episode.rate_hz) if episode.rate_hz else None
+    earlier = past_rows(row, config.obs_offsets, episode.stamp_ns, period_ns)
+    return with_task(
+        with_past(frame(row), [None if one is None else frame(one) for one in earlier]), episode.task or ""
+    )
+
+
+def _lines(metrics: ReplayMetrics, seconds: list[float]) -> list[str]:
+    beside = f"the episode's median action: {metrics.l1_constant:.4f}"
+    lines = [f"{metrics.predictions} chunks; mean L1 {metrics.l1:.4f} ({beside})"]
+    width = max(map(len, metrics.names))
+    for name, chunk, first in zip(metrics.names, metrics.l1_per_joint, metrics.l1_first, strict=True):
+        lines.append(f"  {name:{width}}  L1 {chunk:.4f}, of the first action {first:.4f}")
+    p50, p99 = np.percentile(np.array(seconds) * 1e3, (50, 99))
+    lines.append(f"latency p50 {p50:.1f} ms, p99 {p99:.1f} ms")
+    return lines
+
+
+def _plot(out: Path, title: str, metrics: ReplayMetrics, chunks: np.ndarray, actions: np.ndarray, every: int) -> None:
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise VgilError("--plot needs matplotlib, which is not installed; pip install 'vgil_ros[plot]'") from error
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    count = actions.shape[1]
+    columns = 2 if count > 4 else 1
+    rows = -(-count // columns)
+    figure, axes = pyplot.subplots(rows, columns, figsize=(7 * columns, 1.6 * rows + 1), squeeze=False, sharex=True)
+    for j, axis in enumerate(axes.T.flat):
+        if j >= count:
+            axis.axis("off")
+            continue
+        for i, chunk in enumerate(chunks):
+            start = i * every
+            span = np.arange(start, min(start + len(chunk), len(actions)))
+            axis.plot(span, chunk[: len(span), j], color="tab:orange", alpha=0.35, linewidth=0.8)
+        axis.plot(actions[:, j], color="tab:blue", linewidth=1.4)
+        axis.set_title(f"{metrics.names[j]}: L1 {metrics.l1_per_joint[j]:.4f}", fontsize=9, loc="left")
+        axis.grid(alpha=0.3)
+    figure.suptitle(f"{title}: recorded (blue) and predicted chunks (orange)")
+    figure.tight_layout()
+    figure.savefig(out, dpi=110)
+    pyplot.close(figure)

@@ -1,0 +1,225 @@
+"""`vgil episodes`: list, show, check, repair, plot, convert."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from tqdm import tqdm
+
+from vgil_ros.core.errors import VgilError
+from vgil_ros.episodes import naming
+from vgil_ros.episodes.checks.check import check_episode
+from vgil_ros.episodes.checks.findings import Report
+from vgil_ros.episodes.convert import TARGETS, convert
+from vgil_ros.episodes.errors import EpisodeError
+from vgil_ros.episodes.layouts import LAYOUTS
+from vgil_ros.episodes.reader import EpisodeReader
+from vgil_ros.episodes.recovery.repair import repair
+from vgil_ros.episodes.summary import Line, describe, list_episodes
+
+app = typer.Typer(no_args_is_help=True, help="Episodes on disk: list, show, check, repair, plot, convert.")
+BAD, WRONG_USE = 1, 2
+
+Json = Annotated[Optional[Path], typer.Option("--json", help="Also write the result to this file.")]  # noqa: UP045
+LayoutName = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--layout", help=f"Read the file as: {', '.join(LAYOUTS)}. Found out by itself where left out."),
+]
+Paths = Annotated[list[Path], typer.Argument(help="Episode files, or folders of them.")]
+
+
+@contextmanager
+def _wrong_use() -> Iterator[None]:
+    """Turn what a user can mend into one line and exit code 2."""
+    try:
+        yield
+    except VgilError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(WRONG_USE) from error
+
+
+def _bar(text: str) -> Callable[[Iterable[int]], Iterable[int]]:
+    """A progress bar that shows once something takes longer than two seconds."""
+    return lambda rows: tqdm(rows, desc=text, unit="row", delay=2, leave=False)
+
+
+def _write_json(path: Path | None, value: Any) -> None:
+    if path is None:
+        return
+    try:
+        path.write_text(json.dumps(value, indent=2) + "\n")
+    except OSError as error:
+        raise EpisodeError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _files(paths: list[Path]) -> list[Path]:
+    """Return the episodes that are meant; a folder means those in it."""
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = naming.episodes_in(path)
+            if not inside:
+                raise EpisodeError(f"{path}: no episode in this folder")
+            files += inside
+        elif path.is_file():
+            files.append(path)
+        else:
+            raise EpisodeError(f"{path}: no such file or folder")
+    return files
+
+
+def _layout(name: str | None) -> Any:
+    if name is not None and name not in LAYOUTS:
+        raise EpisodeError(f"--layout is '{name}'; allowed: {list(LAYOUTS)}")
+    return name
+
+
+@app.command("list")
+def list_command(
+    folder: Annotated[Path, typer.Argument(help="A dataset's folder.")] = Path(), out: Json = None
+) -> None:
+    """List the episodes of a folder."""
+    with _wrong_use():
+        lines = list_episodes(folder)
+        _write_json(out, [line.as_dict() for line in lines])
+    table = Table()
+    for heading in ("file", "robot", "task", "T", "seconds", "success", "cameras", "size", "problems"):
+        table.add_column(heading, no_wrap=heading in ("file", "T", "size"), overflow="fold")
+    for line in lines:
+        table.add_row(*_cells(line))
+    console = Console()
+    (console if console.is_terminal else Console(width=160)).print(table)
+    total = sum(line.bytes for line in lines) / 1e6
+    typer.echo(f"{len(lines)} files, {sum(line.rows or 0 for line in lines)} rows, {total:.1f} MB")
+
+
+def _cells(line: Line) -> list[str]:
+    success = {None: "", True: "yes", False: "no"}[line.success]
+    seconds = "" if line.seconds is None else f"{line.seconds:.1f}"
+    rows = "" if line.rows is None else str(line.rows)
+    robot = line.robot or (f"({line.layout})" if line.layout else "")
+    size = f"{line.bytes / 1e6:.1f} MB"
+    cameras, problems = ", ".join(line.cameras), "; ".join(line.problems)
+    return [line.file, robot, line.task or "", rows, seconds, success, cameras, size, problems]
+
+
+@app.command()
+def show(file: Path, layout: LayoutName = None, out: Json = None) -> None:
+    """Show what an episode says of itself: attributes, cameras, datasets, ranges of joints."""
+    with _wrong_use(), EpisodeReader(file, layout=_layout(layout)) as episode:
+        description = describe(episode)
+        _write_json(out, description)
+    for key, value in description.items():
+        if isinstance(value, dict):
+            typer.echo(f"{key}:")
+            for name, inner in value.items():
+                typer.echo(f"  {name}: {_short(inner)}")
+        else:
+            typer.echo(f"{key}: {_short(value)}")
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        return ", ".join(_short(item) for item in value)
+    if isinstance(value, dict):
+        return "; ".join(f"{key} {_short(item)}" for key, item in value.items() if item is not None)
+    return "unknown" if value is None else str(value)
+
+
+@app.command()
+def check(paths: Paths, layout: LayoutName = None, out: Json = None, quiet: bool = False) -> None:
+    """Check episodes; exit code 1 where any has an error."""
+    with _wrong_use():
+        chosen, files = _layout(layout), _files(paths)
+        reports = [check_episode(path, layout=chosen, progress=_bar(path.name)) for path in files]
+        _write_json(out, [report.as_dict() for report in reports])
+    for report in reports:
+        _print(report, quiet)
+    bad = sum(not report.ok for report in reports)
+    typer.echo(f"{len(reports)} checked, {bad} bad")
+    raise typer.Exit(BAD if bad else 0)
+
+
+def _print(report: Report, quiet: bool) -> None:
+    word = "BAD" if not report.ok else f"ok, {len(report.warnings)} warnings" if report.warnings else "ok"
+    typer.echo(f"{report.path}: {word}")
+    for finding in report.findings:
+        if not quiet or finding.severity != "info":
+            typer.echo(f"  {finding}")
+
+
+@app.command("repair")
+def repair_command(paths: Paths, out: Json = None) -> None:
+    """Recover what a killed recorder or a cut copy left; a folder means all `.part` files in it.
+
+    Exit code 1 where rows that a file speaks of could not be recovered, or none at all.
+    """
+    done, failed = [], 0
+    with _wrong_use():
+        parts = [part for path in paths for part in _parts(path)]
+        for part in parts:
+            try:
+                result = repair(part, progress=_bar(part.name))
+            except EpisodeError as error:
+                failed += 1
+                typer.echo(f"error: {error}", err=True)
+                continue
+            lost = f"; lost: {', '.join(result.lost)}" if result.lost else ""
+            kept = "removed" if result.removed else "kept"
+            typer.echo(f"{part}: {result.rows} of {result.expected} rows -> {result.path}{lost}; {part.name} {kept}")
+            failed += bool(result.lost) or result.rows < result.expected
+            done.append({**vars(result), "source": str(part), "path": str(result.path), "lost": list(result.lost)})
+        _write_json(out, done)
+        if not parts:
+            typer.echo("nothing to repair")
+    raise typer.Exit(BAD if failed else 0)
+
+
+def _parts(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(path.glob(f"*.hdf5{naming.PART}"))
+    return _files([path])
+
+
+@app.command()
+def plot(
+    file: Path,
+    out: Annotated[Optional[Path], typer.Option("--out", help="Folder for the files; the episode's own.")] = None,  # noqa: UP045
+    video: Annotated[bool, typer.Option(help="Also make the MP4 of the cameras.")] = True,
+    layout: LayoutName = None,
+) -> None:
+    """Draw an episode: a PNG of images, joints and skew, and an MP4 of the cameras side by side."""
+    from vgil_ros.episodes.plot import plot_episode
+    from vgil_ros.episodes.video import write_video
+
+    with _wrong_use(), EpisodeReader(file, layout=_layout(layout)) as episode:
+        folder = out or file.parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            typer.echo(plot_episode(episode, folder / f"{file.stem}.png"))
+            if video and episode.camera_names:
+                typer.echo(write_video(episode, folder / f"{file.stem}.mp4", progress=_bar("video")))
+        except OSError as error:
+            raise EpisodeError(f"{folder}: cannot be written ({error})") from error
+
+
+@app.command("convert")
+def convert_command(
+    file: Path,
+    out: Annotated[Path, typer.Argument(help="The new file; it must not exist.")],
+    to: Annotated[str, typer.Option("--to", help=f"One of: {', '.join(TARGETS)}.")] = "vgil",
+    rate: Annotated[Optional[float], typer.Option(help="Hz, where the file does not store it.")] = None,  # noqa: UP045
+    layout: LayoutName = None,
+) -> None:
+    """Write an episode in another layout."""
+    with _wrong_use(), EpisodeReader(file, layout=_layout(layout)) as episode:
+        typer.echo(convert(episode, out, to, rate_hz=rate, progress=_bar("convert")))  # type: ignore[arg-type]

@@ -1,0 +1,51 @@
+"""`vgil episodes generate`: demonstrations of a simulated robot, without ROS."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Literal, Optional, cast
+
+import typer
+from tqdm import tqdm
+
+from vgil_ros.cli.report import JsonFile, write_json
+from vgil_ros.core.errors import VgilError
+
+
+def generate(
+    out: Annotated[Path, typer.Option(help="folder for the episodes; what is in it stays")],
+    robot: Annotated[str, typer.Option(help="a simulated robot's contract, by name or path")] = "sim_single",
+    task: Annotated[str, typer.Option(help="the task that its operator shows")] = "pick_place",
+    episodes: Annotated[int, typer.Option(min=1, help="how many")] = 50,
+    seed: Annotated[int, typer.Option(min=0, help="seed of the first; the next ones follow")] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="processes; the files do not depend on it")] = 1,
+    only_successes: Annotated[
+        bool, typer.Option("--only-successes", help="leave out those that fail; take further seeds instead")
+    ] = False,
+    episode_len: Annotated[Optional[int], typer.Option(min=1, help="ticks; the task's usual if left out")] = None,  # noqa: UP045
+    image_format: Annotated[str, typer.Option(help="jpeg or raw")] = "jpeg",
+    json: JsonFile = None,
+) -> None:
+    """Generate demonstrations of a simulated task as fast as the machine goes, in the recorder's format."""
+    from vgil_ros.robots.sim.demonstrations import DemonstrationConfig  # MuJoCo: only this command needs it
+    from vgil_ros.robots.sim.generate import generate as generate_all
+
+    if image_format not in ("jpeg", "raw"):
+        raise VgilError(f"--image-format is '{image_format}'; allowed: jpeg, raw")
+    wanted = DemonstrationConfig(robot, task, episode_len, cast(Literal["jpeg", "raw"], image_format))
+    began, done = time.perf_counter(), []
+    with tqdm(total=episodes, desc=f"{robot} {task}", unit="episode", disable=None) as bar:
+        for made in generate_all(
+            wanted, out, episodes=episodes, seed=seed, workers=workers, only_successes=only_successes
+        ):
+            done.append(made)
+            bar.update(made.path is not None)
+            bar.set_postfix_str(f"{sum(f.success for f in done)} of {len(done)} done well")
+    kept = [made for made in done if made.path is not None]
+    minutes = (time.perf_counter() - began) / 60
+    typer.echo(
+        f"{len(kept)} episodes in {out} ({sum(f.rows for f in kept)} rows, {sum(f.success for f in kept)} successes,"
+        f" seeds {seed} to {done[-1].seed}) in {minutes:.1f} min: {len(done) / minutes:.0f} a minute"
+    )
+    write_json(json, {"episodes": [vars(made) for made in kept], "attempts": len(done), "minutes": minutes})

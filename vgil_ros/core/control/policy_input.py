@@ -1,0 +1,52 @@
+"""The observation that a policy gets for a request, with its past, its task and what is settled already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from vgil_ros.core.control.requests import InferenceRequest
+from vgil_ros.core.errors import VgilError
+from vgil_ros.core.execution import with_prefix
+from vgil_ros.core.history import with_past, with_task
+from vgil_ros.core.sync import Sample
+from vgil_ros.core.timesteps import ObservationBuilder
+
+
+class PolicyInput:
+    """Makes observations of requests, in the thread that runs the network.
+
+    Args:
+        builder: of the driver's streams.
+        cameras: those that the policy sees.
+        decode: from an image stream's payload to pixels (H, W, 3) uint8 RGB.
+        task: for a policy that takes a task; empty: the policy's own.
+    """
+
+    def __init__(
+        self, builder: ObservationBuilder, cameras: Sequence[str], decode: Callable[[Any], np.ndarray], task: str = ""
+    ) -> None:
+        self._builder, self._cameras, self._decode, self._task = builder, tuple(cameras), decode, task
+
+    def observation(self, request: InferenceRequest) -> dict[str, Any]:
+        """The observation of a request: qpos (D,) float32, images {camera: (H, W, 3) uint8 RGB}, and where they apply
+        past, task and committed.
+
+        Raises:
+            VgilError: an image does not decode; it names the camera.
+        """
+        past = [None if sample is None else self._frame(sample) for sample in request.past]
+        now = with_past(self._frame(request.sample), past)
+        return with_prefix(with_task(now, self._task), request.prefix)
+
+    def _frame(self, sample: Sample) -> dict[str, Any]:
+        observation = self._builder.observation(sample.payloads)
+        images: dict[str, np.ndarray] = {}
+        for name in self._cameras:
+            try:
+                images[name] = self._decode(observation["images"][name])
+            except VgilError as error:
+                raise VgilError(f"{name}: {error}") from error
+        return {"qpos": observation["qpos"], "images": images}

@@ -1,0 +1,98 @@
+"""The law by which a puppet follows its master: aligned gently first, then within limits, never on a stale one.
+
+The rule is ALOHA's: the puppet must not jump to where the master happens to be ("opening ceremony").
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import numpy as np
+
+from vgil_ros.core.gripper_trigger import GripperTrigger
+
+ALIGN_SPEED = 0.25  # share of the velocity limits while aligning
+ALIGNED = 0.05  # rad (or share of the gripper's travel): near enough to follow
+REALIGN = 0.2  # a gap wider than this after a pause is closed gently again
+
+
+class Phase(str, Enum):
+    """Where a follower stands."""
+
+    WAITING = "waiting"  # a state is missing or stale; the puppet holds
+    READY = "ready"  # waits for the operator to close the grippers
+    ALIGNING = "aligning"
+    FOLLOWING = "following"
+
+
+class FollowerController:
+    """One arm's law. All arrays are (J,), in units of the action (rad; grippers 0..1).
+
+    Args:
+        lower, upper: position limits; a gripper's end at 0 and 1.
+        velocity: velocity limits, a second.
+        gripper: the gripper's index among the joints, or None.
+        stale_ns: age of a state from which on the puppet holds.
+        wait_for_trigger: wait for the master's gripper to be closed before moving.
+    """
+
+    def __init__(
+        self,
+        lower: np.ndarray,
+        upper: np.ndarray,
+        velocity: np.ndarray,
+        *,
+        gripper: int | None = None,
+        stale_ns: int = 200_000_000,
+        wait_for_trigger: bool = False,
+    ) -> None:
+        self.lower, self.upper, self.velocity = lower.copy(), upper.copy(), velocity
+        self.gripper = gripper
+        if gripper is not None:  # one measured beyond its range is closed, or open, and no more than that
+            self.lower[gripper], self.upper[gripper] = max(lower[gripper], 0.0), min(upper[gripper], 1.0)
+        self.stale_ns = stale_ns
+        self.phase = Phase.WAITING
+        self._trigger = GripperTrigger() if wait_for_trigger and gripper is not None else None
+        self._target: np.ndarray | None = None
+
+    def step(
+        self,
+        now_ns: int,
+        dt: float,
+        master: tuple[np.ndarray, int] | None,
+        puppet: tuple[np.ndarray, int] | None,
+    ) -> np.ndarray | None:
+        """Return the puppet's next target, or None: send nothing, the puppet holds.
+
+        Args:
+            now_ns: the time.
+            dt: seconds since the last step.
+            master, puppet: (positions, when they were measured); None before the first.
+        """
+        if master is None or puppet is None or self._stale(now_ns, master[1]) or self._stale(now_ns, puppet[1]):
+            self.phase = Phase.WAITING
+            return None
+        goal = np.clip(master[0], self.lower, self.upper)
+        if self.phase is Phase.WAITING:
+            self._resume(goal, puppet[0])
+        if self.phase is Phase.READY:
+            assert self._trigger is not None
+            assert self.gripper is not None
+            if not self._trigger.update(now_ns, master[0][self.gripper : self.gripper + 1]):
+                return None
+            self._trigger, self.phase = None, Phase.ALIGNING
+        assert self._target is not None
+        speed = self.velocity * (ALIGN_SPEED if self.phase is Phase.ALIGNING else 1.0)
+        self._target = self._target + np.clip(goal - self._target, -speed * dt, speed * dt)
+        if self.phase is Phase.ALIGNING and np.abs(goal - self._target).max() < ALIGNED:
+            self.phase = Phase.FOLLOWING
+        return np.clip(self._target, self.lower, self.upper)
+
+    def _resume(self, goal: np.ndarray, measured: np.ndarray) -> None:
+        """Begin from where the puppet is: gently when that is far from the master."""
+        self._target = np.clip(measured, self.lower, self.upper)
+        far = np.abs(goal - self._target).max() > REALIGN
+        self.phase = Phase.READY if self._trigger else Phase.ALIGNING if far else Phase.FOLLOWING
+
+    def _stale(self, now_ns: int, stamp_ns: int) -> bool:
+        return now_ns - stamp_ns > self.stale_ns

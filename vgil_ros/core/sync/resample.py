@@ -1,0 +1,64 @@
+"""Resampling of one stream at a tick: interpolated, nearest, or whatever came last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from vgil_ros.core.streams import Flag, StreamSpec
+from vgil_ros.core.sync.stream_buffer import StreamBuffer
+from vgil_ros.core.sync.types import Reason, StreamMiss
+
+
+@dataclass(frozen=True, slots=True)
+class Resampled:
+    """One stream's value at a tick."""
+
+    payload: Any
+    skew_ns: int
+    flag: Flag
+    stamp_ns: int
+
+
+def interpolate(buffer: StreamBuffer, spec: StreamSpec, tick_ns: int) -> Resampled | StreamMiss:
+    """The value on the line between the samples around the tick; exact for linear signals.
+
+    Both must lie within the tolerance. Where only one does, it is taken as the nearest.
+    """
+    after = buffer.at_or_after(tick_ns)
+    if after < len(buffer) and buffer.stamps[after] == tick_ns:
+        return Resampled(buffer.payloads[after], 0, Flag.EXACT, tick_ns)
+    if 0 < after < len(buffer):
+        before_ns, after_ns = buffer.stamps[after - 1], buffer.stamps[after]
+        if tick_ns - before_ns <= spec.tolerance_ns and after_ns - tick_ns <= spec.tolerance_ns:
+            weight = (tick_ns - before_ns) / (after_ns - before_ns)
+            start, end = buffer.payloads[after - 1], buffer.payloads[after]
+            return Resampled(start + weight * (end - start), 0, Flag.INTERPOLATED, tick_ns)
+    return nearest(buffer, spec, tick_ns)
+
+
+def nearest(buffer: StreamBuffer, spec: StreamSpec, tick_ns: int) -> Resampled | StreamMiss:
+    """The sample nearest to the tick, if it lies within the tolerance."""
+    at = buffer.nearest(tick_ns)
+    if at is None:
+        return StreamMiss(spec.name, Reason.SILENT, None)
+    skew = buffer.stamps[at] - tick_ns
+    if abs(skew) > spec.tolerance_ns:
+        silent = at == len(buffer) - 1 and skew < 0
+        return StreamMiss(spec.name, Reason.SILENT if silent else Reason.LATE, -skew)
+    return Resampled(buffer.payloads[at], skew, Flag.NEAREST if skew else Flag.EXACT, buffer.stamps[at])
+
+
+def resample(buffer: StreamBuffer, spec: StreamSpec, tick_ns: int) -> Resampled | StreamMiss:
+    """Interpolate what can be interpolated; the nearest of the rest."""
+    return interpolate(buffer, spec, tick_ns) if spec.kind.interpolated else nearest(buffer, spec, tick_ns)
+
+
+def latest(buffer: StreamBuffer, spec: StreamSpec, tick_ns: int, stale_ns: int) -> Resampled | StreamMiss:
+    """Whatever came last, unless it is older than `stale_ns`."""
+    if not buffer.stamps:
+        return StreamMiss(spec.name, Reason.SILENT, None)
+    skew = buffer.stamps[-1] - tick_ns
+    if -skew > stale_ns:
+        return StreamMiss(spec.name, Reason.SILENT, -skew)
+    return Resampled(buffer.payloads[-1], skew, Flag.LATEST, buffer.stamps[-1])

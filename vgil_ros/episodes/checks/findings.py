@@ -1,0 +1,91 @@
+"""Findings of a check, and the report of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+Severity = Literal["error", "warning", "info"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found.
+
+    Attributes:
+        severity: "error" (do not train on it), "warning" (look at it), "info".
+        check: the check that found it.
+        stream: the stream, dataset or camera it is about.
+        rows: the rows it is about, as inclusive (first, last) spans; none where it is about all.
+        message: what was found, and what was expected.
+    """
+
+    severity: Severity
+    check: str
+    stream: str
+    message: str
+    rows: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def where(self) -> str:
+        """The rows in words, "3-7, 12", at most six spans of them."""
+        parts = [f"{a}" if a == b else f"{a}-{b}" for a, b in self.rows[:6]]
+        more = len(self.rows) - 6
+        return ", ".join(parts) + (f" and {more} more" if more > 0 else "")
+
+    def __str__(self) -> str:
+        """Return one line: severity, stream, message, rows."""
+        where = f" (rows {self.where})" if self.rows else ""
+        return f"{self.severity}: {self.stream}: {self.message}{where}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that was found in one file.
+
+    Attributes:
+        path: the file.
+        findings: errors first.
+    """
+
+    path: Path
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is no error."""
+        return not self.errors
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The errors among the findings."""
+        return self.of("error")
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """The warnings among the findings."""
+        return self.of("warning")
+
+    def of(self, severity: Severity) -> tuple[Finding, ...]:
+        """The findings of one severity."""
+        return tuple(finding for finding in self.findings if finding.severity == severity)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"file": str(self.path), "ok": self.ok, "findings": [asdict(finding) for finding in self.findings]}
+
+
+def spans(rows: Iterable[int] | Sequence[int] | np.ndarray) -> tuple[tuple[int, int], ...]:
+    """Return ascending row numbers as inclusive (first, last) spans."""
+    out: list[tuple[int, int]] = []
+    for row in map(int, rows):
+        if out and row == out[-1][1] + 1:
+            out[-1] = (out[-1][0], row)
+        else:
+            out.append((row, row))
+    return tuple(out)

@@ -1,0 +1,225 @@
+"""Recover the whole rows of an episode whose writer was killed, or whose file was cut short."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from vgil_ros.episodes import h5, naming
+from vgil_ros.episodes.checks.quick_check import END, START, quick_check
+from vgil_ros.episodes.errors import EpisodeError, WriteFailed
+from vgil_ros.episodes.recovery.broken_file import BrokenFile
+from vgil_ros.episodes.schema import DEPTHS, FINAL, IMAGES, write_image, write_jpeg
+
+ESSENTIAL = ("action", "observations/qpos")
+Progress = Callable[[Iterable[int]], Iterable[int]]
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """What came of it.
+
+    Attributes:
+        source, path: the broken file, and the new one.
+        rows, expected: rows saved, and rows that the broken file spoke of.
+        lost: datasets that could not be read and are left out.
+        removed: whether the `.part` is gone, since all that was in it is in the new file.
+    """
+
+    source: Path
+    path: Path
+    rows: int
+    expected: int
+    lost: tuple[str, ...]
+    removed: bool
+
+
+def repair(source: Path | str, *, progress: Progress = iter) -> Repaired:
+    """Write the whole rows of a broken episode to a new file beside it; saved episodes are never touched.
+
+    The new file takes the `.part`'s own number where it is free, else the next. The `.part` is removed only when
+    nothing of it is missing from the new file. A repaired episode has no final observation, unless its file was whole.
+
+    Args:
+        source: an `episode_N.hdf5.part`, or a file that was cut.
+        progress: wraps the rows that are copied, such as `tqdm`.
+
+    Raises:
+        EpisodeError: when it is still being recorded, or not one whole row is in it.
+        WriteFailed: when the new file cannot be written.
+    """
+    source = Path(source)
+    with naming.not_being_written(source), _open_broken(source) as broken:
+        handle, name = tempfile.mkstemp(prefix=".repair_", suffix=".hdf5", dir=source.parent)
+        os.close(handle)
+        copy = Path(name)
+        try:
+            rows, expected, lost = _copy(source, broken, copy, progress)
+            quick_check(copy, rows)
+            os.chmod(copy, 0o644)
+            path = _publish(copy, source)
+        except OSError as error:
+            raise WriteFailed(f"{source.parent}: the repaired file cannot be written ({error})") from error
+        finally:
+            copy.unlink(missing_ok=True)
+        complete = rows == expected and not lost and not broken.missing
+    if complete and source.name.endswith(naming.PART):
+        source.unlink()
+        return Repaired(source, path, rows, expected, lost, True)
+    return Repaired(source, path, rows, expected, lost, False)
+
+
+def _open_broken(source: Path) -> BrokenFile:
+    if not source.is_file():
+        raise EpisodeError(f"{source}: no such file")
+    try:
+        return BrokenFile(source)
+    except ValueError as error:
+        raise EpisodeError(f"{source}: nothing to recover, {error}") from error
+
+
+def _publish(copy: Path, source: Path) -> Path:
+    handle = os.open(copy, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    final = naming.final_of(source) if source.name.endswith(naming.PART) else naming.next_free(source)
+    return naming.publish_free(copy, final)
+
+
+def _copy(source: Path, broken: BrokenFile, copy: Path, progress: Progress) -> tuple[int, int, tuple[str, ...]]:
+    try:
+        file = h5py.File(broken, "r")
+        lengths, gone = _readable(file)
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        raise EpisodeError(f"{source}: nothing to recover, its structure cannot be read ({error})") from error
+    with file, h5.create(copy) as out:
+        if missing := [name for name in ESSENTIAL if name not in lengths]:
+            raise EpisodeError(f"{source}: nothing to recover, it lacks {missing}, or they are damaged")
+        images = [name for name in lengths if name.startswith((f"{IMAGES}/", f"{DEPTHS}/"))]
+        small = {name: _small(file[name], broken) for name in lengths if name not in images}
+        lost = tuple(sorted(gone + [name for name, values in small.items() if values is None]))
+        if unreadable := [name for name in ESSENTIAL if name in lost]:
+            raise EpisodeError(f"{source}: nothing to recover, {unreadable} lie in the part that is missing")
+        kept = {name: values for name, values in small.items() if values is not None}
+        rows = min([_length(name, v) for name, v in kept.items()] + [lengths[name] for name in images])
+        rows = _copy_images(file, out, images, rows, progress)
+        if rows == 0:
+            raise EpisodeError(f"{source}: nothing to recover, it has no whole row")
+        for name, values in kept.items():
+            _create_small(out, name, file[name], values[:, :rows] if name == "compress_len" else values[:rows])
+        expected = min(lengths.values())  # a row without its action or stamp is none
+        _copy_end(file, out, complete=rows == expected and not lost and not broken.missing)
+        out.attrs["repaired"] = f"{rows} of {expected} rows from {source.name}"
+        return rows, expected, lost
+
+
+def _readable(group: h5py.Group, at: str = "") -> tuple[dict[str, int], list[str]]:
+    """Return T of every dataset that can be opened, by path, and the paths of what cannot."""
+    lengths: dict[str, int] = {}
+    gone: list[str] = []
+    for name in group:
+        path = f"{at}{name}"
+        if path == FINAL:
+            continue
+        try:
+            item = group[name]
+            if isinstance(item, h5py.Dataset):
+                lengths[path] = item.shape[1] if path == "compress_len" else item.shape[0]
+            else:
+                inner, broken = _readable(item, f"{path}/")
+                lengths.update(inner)
+                gone += broken
+        except (OSError, RuntimeError, ValueError, KeyError):
+            gone.append(path)
+    return lengths, gone
+
+
+def _length(name: str, values: np.ndarray) -> int:
+    return values.shape[1] if name == "compress_len" else len(values)
+
+
+def _small(dataset: h5py.Dataset, broken: BrokenFile) -> np.ndarray | None:
+    """Return a small dataset's rows as far as they lie in the file, or None where it cannot be read."""
+    try:
+        values = dataset[()]
+        return values if not broken.missing else _present(dataset, values, broken.present)
+    except (OSError, RuntimeError, ValueError):
+        return None
+
+
+def _present(dataset: h5py.Dataset, values: np.ndarray, present: int) -> np.ndarray:
+    """Cut an array off before what reads as zeros, because it lies beyond the end of a cut file."""
+    axis = 1 if dataset.name == "/compress_len" else 0
+    rows = values.shape[axis]
+    if dataset.chunks is None:
+        size = max(1, values.nbytes // max(1, rows))
+        if axis == 0 and dataset.id.get_offset() is not None:
+            rows = int(np.clip((present - dataset.id.get_offset()) // size, 0, rows))
+        return values[:rows] if axis == 0 else values
+    for i in range(dataset.id.get_num_chunks()):
+        info = dataset.id.get_chunk_info(i)
+        if info.byte_offset + info.size > present:
+            rows = min(rows, info.chunk_offset[axis])
+    return values[:rows] if axis == 0 else values[:, :rows]
+
+
+def _copy_images(file: h5py.File, out: h5py.File, names: list[str], rows: int, progress: Progress) -> int:
+    """Copy images row by row up to the first that is not whole; return the rows copied."""
+    targets = [_create_images(out, name, file[name]) for name in names]
+    widths, done = [1] * len(names), 0
+    for row in progress(range(rows)):
+        data = [_whole(file[name], row) for name in names]
+        if any(image is None for image in data):
+            break
+        for i, (target, image) in enumerate(zip(targets, data, strict=True)):
+            if isinstance(image, bytes):
+                widths[i] = max(widths[i], len(image))
+                target.id.set_extent((row + 1, widths[i]))
+                write_jpeg(target, row, image)
+            elif image is not None:
+                write_image(target, row, image)
+        done = row + 1
+    return done
+
+
+def _whole(dataset: h5py.Dataset, row: int) -> bytes | np.ndarray | None:
+    try:
+        data = dataset[row]
+    except (OSError, RuntimeError, ValueError):
+        return None
+    if dataset.ndim != 2:
+        return data
+    jpeg = data.tobytes().rstrip(b"\0")
+    return jpeg if jpeg.startswith(START) and jpeg.endswith(END) else None
+
+
+def _create_images(out: h5py.File, name: str, like: h5py.Dataset) -> h5py.Dataset:
+    if like.ndim == 2:
+        chunks = like.chunks if like.chunks and like.chunks[0] == 1 else (1, 4096)
+        made = out.create_dataset(name, (0, 0), np.uint8, maxshape=(None, None), chunks=chunks)
+    else:
+        size = like.shape[1:]
+        made = out.create_dataset(name, (0, *size), like.dtype, maxshape=(None, *size), chunks=(1, *size))
+    made.attrs.update(like.attrs)
+    return made
+
+
+def _create_small(out: h5py.File, name: str, like: h5py.Dataset, values: np.ndarray) -> None:
+    limit: tuple[Any, ...] | None = like.maxshape if like.chunks else None
+    made = out.create_dataset(name, data=values, maxshape=limit, chunks=like.chunks if limit else None)
+    made.attrs.update(like.attrs)
+
+
+def _copy_end(file: h5py.File, out: h5py.File, *, complete: bool) -> None:
+    out.attrs.update(file.attrs)
+    if complete and FINAL in file:
+        file.copy(FINAL, out)

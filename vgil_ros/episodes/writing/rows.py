@@ -1,0 +1,101 @@
+"""One TimeStep to one row: held against the episode's meta, so that a wrong value is named before it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dm_env
+import numpy as np
+
+from vgil_ros.core.frame import COLOR_ENCODINGS, Frame
+from vgil_ros.core.frame import DEPTH_ENCODINGS as DEPTH
+from vgil_ros.episodes.errors import EpisodeError
+from vgil_ros.episodes.meta import CameraMeta, EpisodeMeta
+from vgil_ros.episodes.schema import STAMPS
+
+STATE = ("qpos", "qvel", "effort", "base_vel")
+
+
+def small_values(
+    meta: EpisodeMeta,
+    step: dm_env.TimeStep,
+    action: np.ndarray | None,
+    *,
+    stamp_ns: int,
+    skew_ns: Sequence[int] | np.ndarray,
+    flags: Sequence[int] | np.ndarray,
+    base_action: np.ndarray | None,
+) -> dict[str, Any]:
+    """Return a row's small arrays by dataset; actions are left out of the last one.
+
+    Raises:
+        EpisodeError: naming a value that is missing, not expected, or of another shape than the meta's.
+    """
+    wanted = {"qpos": meta.dim}
+    wanted.update({"qvel": meta.dim} if meta.has_velocity else {})
+    wanted.update({"effort": meta.dim} if meta.has_effort else {})
+    wanted.update({"base_vel": 2} if meta.has_base_velocity else {})
+    observation = step.observation
+    measured = [key for key in STATE if key in observation]
+    if measured != list(wanted):
+        raise EpisodeError(f"the observation has {measured}; this episode has {list(wanted)}, from its first row on")
+    values: dict[str, Any] = {
+        f"observations/{key}": _vector(key, observation[key], size) for key, size in wanted.items()
+    }
+    if action is not None:
+        values["action"] = _vector("action", action, meta.dim)
+        if meta.has_base:
+            given = observation.get("base_vel") if base_action is None else base_action
+            if given is None:
+                raise EpisodeError("base_action is missing, and the base's velocity is not measured; allowed: (2,)")
+            values["base_action"] = _vector("base_action", given, 2)
+    if meta.streams:
+        values["sync/skew_ns"] = _vector("skew_ns", skew_ns, len(meta.streams), np.int64)
+        values["sync/flags"] = _vector("flags", flags, len(meta.streams), np.uint8)
+    values["timesteps/step_type"] = int(step.step_type)
+    values["timesteps/reward"] = np.nan if step.reward is None else step.reward
+    values["timesteps/discount"] = np.nan if step.discount is None else step.discount
+    values[STAMPS] = int(stamp_ns)
+    return values
+
+
+def _vector(key: str, value: Any, size: int, dtype: type = np.float32) -> np.ndarray:
+    out: np.ndarray = np.array(value, dtype)  # a copy: the caller may use its array again
+    if out.shape != (size,):
+        raise EpisodeError(f"{key} has shape {out.shape}; allowed: ({size},)")
+    return out
+
+
+def images(cameras: tuple[CameraMeta, ...], given: Mapping[str, Any], what: str) -> list[Frame | np.ndarray]:
+    """Return one image for each camera, in the meta's order.
+
+    Raises:
+        EpisodeError: naming the camera that is missing, not expected, or of another size or encoding.
+    """
+    names = [camera.name for camera in cameras]
+    if set(given) != set(names):
+        raise EpisodeError(f"{what} are {sorted(given)}; this episode has {sorted(names)}, from its first row on")
+    for camera in cameras:
+        _check_image(camera, given[camera.name])
+    return [given[name] for name in names]
+
+
+def _check_image(camera: CameraMeta, image: Frame | np.ndarray) -> None:
+    if isinstance(image, Frame):
+        try:
+            image.check(camera.height, camera.width, _allowed(camera))
+        except Exception as error:
+            raise EpisodeError(f"{camera.name}: {error}") from error
+        return
+    size = (camera.height, camera.width)
+    shape, dtype = (size, np.uint16) if camera.storage is None else ((*size, 3), np.uint8)
+    if camera.storage == "passthrough" or image.shape != shape or image.dtype != dtype:
+        wanted = "a JPEG frame" if camera.storage == "passthrough" else f"{np.dtype(dtype)} {shape}"
+        raise EpisodeError(f"{camera.name}: image is {image.dtype} {image.shape}; allowed: {wanted}")
+
+
+def _allowed(camera: CameraMeta) -> tuple[str, ...]:
+    if camera.storage is None:
+        return DEPTH
+    return ("jpeg",) if camera.storage == "passthrough" else COLOR_ENCODINGS

@@ -1,0 +1,135 @@
+"""Evaluation of a checkpoint on a simulated task: rollouts from seeds, and a report of them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vgil_ros.assets import load_contract
+from vgil_ros.core.contract import Contract
+from vgil_ros.core.errors import VgilError
+from vgil_ros.core.layout import Layout
+from vgil_ros.evaluation.metrics import Rollout, percentiles, summarise
+from vgil_ros.evaluation.plan import USUAL_ROBOTS, EvaluationPlan, settings
+from vgil_ros.evaluation.sources import ChunkSource, PolicySource
+from vgil_ros.evaluation.stage import RolloutResult, RolloutSession, one_thread, pipeline_for
+from vgil_ros.evaluation.videos import ThumbnailSheet
+
+_session: RolloutSession | None = None  # a worker process has one
+
+
+def play_all(plan: EvaluationPlan, checkpoint: Path, videos: Path | None, workers: int) -> Iterator[RolloutResult]:
+    """Yield the rollouts of a plan, by seed.
+
+    Raises:
+        VgilError: for less than one process.
+    """
+    if workers < 1:
+        raise VgilError(f"workers is {workers}; allowed: from 1")
+    context = multiprocessing.get_context("spawn")  # OpenGL contexts do not live through a fork
+    pool = ProcessPoolExecutor(
+        min(workers, plan.episodes), mp_context=context, initializer=_begin, initargs=(plan, checkpoint, videos)
+    )
+    try:
+        yield from pool.map(_play, plan.seeds)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _begin(plan: EvaluationPlan, checkpoint: Path, videos: Path | None) -> None:
+    global _session
+    torch.set_num_threads(1)
+    contract, _ = load_contract(plan.robot_name)
+    source = PolicySource(checkpoint, Layout(contract), plan.device, plan.task)
+    _session = RolloutSession(plan, contract, source, videos)
+
+
+def _play(seed: int) -> RolloutResult:
+    assert _session is not None
+    return _session.play(seed)
+
+
+__all__ = ["USUAL_ROBOTS", "EvaluationPlan", "evaluate", "evaluate_source", "pipeline_for", "settings"]
+
+Progress = Callable[[Rollout], None]
+
+
+def evaluate(
+    plan: EvaluationPlan,
+    checkpoint: Path,
+    *,
+    videos: Path | None = None,
+    workers: int = 1,
+    progress: Progress = lambda rollout: None,
+) -> dict[str, Any]:
+    """Run a checkpoint and return the report, JSON-ready; all but its `machine` part follows from the seed.
+
+    Args:
+        plan: what is evaluated.
+        checkpoint: its folder.
+        videos: folder for a video of each rollout and `thumbnail_sheet.png`.
+        workers: processes; the report does not depend on it.
+        progress: called after each rollout.
+
+    Raises:
+        VgilError: where checkpoint, robot, task or mode cannot be used.
+    """
+    contract, _ = load_contract(plan.robot_name)
+    with one_thread():
+        source = PolicySource(checkpoint, Layout(contract), plan.device, plan.task)
+    identity = {"policy": source.config.type, "fingerprint": source.config.fingerprint}
+    if workers == 1:
+        return identity | evaluate_source(plan, contract, source, videos=videos, progress=progress)
+    began = time.perf_counter()
+    session = RolloutSession(plan, contract, source)  # what is wrong is said here, not by a broken pool
+    max_reward = session.max_reward
+    session.close()
+    results = play_all(plan, checkpoint, videos, workers)
+    return identity | _report(plan, results, max_reward, videos, progress, began)
+
+
+def evaluate_source(
+    plan: EvaluationPlan,
+    contract: Contract,
+    source: ChunkSource,
+    *,
+    videos: Path | None = None,
+    progress: Progress = lambda rollout: None,
+) -> dict[str, Any]:
+    """As `evaluate`, for any source of chunks, in this process."""
+    began = time.perf_counter()
+    session = RolloutSession(plan, contract, source, videos)
+    try:
+        results = (session.play(seed) for seed in plan.seeds)
+        return _report(plan, results, session.max_reward, videos, progress, began)
+    finally:
+        session.close()
+
+
+def _report(
+    plan: EvaluationPlan,
+    results: Iterable[RolloutResult],
+    max_reward: float,
+    videos: Path | None,
+    progress: Progress,
+    began: float,
+) -> dict[str, Any]:
+    sheet = ThumbnailSheet()
+    rollouts: list[Rollout] = []
+    seconds: list[float] = []
+    for result in results:
+        rollouts.append(result.rollout)
+        seconds += result.inference_s
+        if videos is not None:
+            sheet.add(result.rollout, result.thumbnails)
+        progress(result.rollout)
+    if videos is not None:
+        sheet.save(videos / "thumbnail_sheet.png")
+    machine = {"inference_ms": percentiles([s * 1e3 for s in seconds]), "seconds": time.perf_counter() - began}
+    return settings(plan) | summarise(rollouts, max_reward) | {"machine": machine}

@@ -1,0 +1,110 @@
+"""Plan of an evaluation: task, robot, scenes, execution mode."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from vgil_ros.core.control.pipeline import ExecutionOptions
+from vgil_ros.core.errors import VgilError
+from vgil_ros.robots.sim.tasks import task_class
+
+USUAL_ROBOTS = {"pick_place": "sim_single", "transfer_cube": "sim_aloha"}
+
+
+@dataclass(frozen=True)
+class EvaluationPlan:
+    """What is evaluated.
+
+    Attributes:
+        task: the simulated task.
+        robot: a contract's name or path; None takes the task's usual one.
+        episodes, seed: rollouts of the scenes `seed`, `seed + 1`, ...
+        execution: how chunks are played (`core.execution.EXECUTORS`); None is the policy node's default.
+        inference_period: ticks between requests, for the modes that have it.
+        ensemble_coefficient: m of `temporal_ensemble`; None is the policy node's default.
+        latency_ms: simulated time of one inference. A fixed figure, so that a seed gives the same result on any load;
+            `machine.inference_ms` in the report says what it really took.
+        episode_len: ticks; None takes the task's usual length.
+        device: where the policy runs.
+        swap_images_from_seed: shows the policy the images of a demonstration of this scene in place of its own, to see
+            whether it needs its cameras.
+        watchdog_ms, max_age_ms, soft_start: as the policy node's parameters.
+    """
+
+    task: str
+    robot: str | None = None
+    episodes: int = 10
+    seed: int = 0
+    execution: str | None = None
+    inference_period: int | None = None
+    latency_ms: float = 20.0
+    episode_len: int | None = None
+    device: str = "cpu"
+    swap_images_from_seed: int | None = None
+    ensemble_coefficient: float | None = None
+    watchdog_ms: float = ExecutionOptions.silence_ns / 1e6
+    max_age_ms: float = ExecutionOptions.age_ns / 1e6
+    soft_start: float = ExecutionOptions.soft_start
+
+    def __post_init__(self) -> None:
+        task_class(self.task)  # before a usual robot is looked for that would not fit either
+        for name, low in (("episodes", 1), ("seed", 0), ("latency_ms", 0)):
+            if not getattr(self, name) >= low or not math.isfinite(getattr(self, name)):
+                raise VgilError(f"{name} is {getattr(self, name)}; allowed: a finite number from {low}")
+        if self.swap_images_from_seed is not None and self.swap_images_from_seed in self.seeds:
+            raise VgilError(
+                f"swap_images_from_seed is {self.swap_images_from_seed}, one of the scenes that are evaluated"
+                f" ({self.seed} to {self.seeds[-1]}); allowed: another scene's"
+            )
+
+    @property
+    def seeds(self) -> range:
+        """One for each rollout."""
+        return range(self.seed, self.seed + self.episodes)
+
+    @property
+    def mode(self) -> str:
+        """The execution mode's name."""
+        return self.execution or ExecutionOptions.execution
+
+    @property
+    def options(self) -> ExecutionOptions:
+        """How chunks are played and when commands are refused."""
+        return ExecutionOptions(
+            self.mode,
+            self.inference_period,
+            self.ensemble_coefficient,
+            silence_ns=round(self.watchdog_ms * 1e6),
+            age_ns=round(self.max_age_ms * 1e6),
+            soft_start=self.soft_start,
+        )
+
+    @property
+    def robot_name(self) -> str:
+        """The contract's name or path."""
+        return self.robot or USUAL_ROBOTS.get(self.task, "sim_aloha")
+
+    @property
+    def ticks(self) -> int:
+        """Ticks of a rollout."""
+        return self.episode_len or task_class(self.task).usual_ticks
+
+
+def settings(plan: EvaluationPlan) -> dict[str, Any]:
+    """The part of a report that says what was evaluated."""
+    return {
+        "task": plan.task,
+        "robot": plan.robot_name,
+        "seed": plan.seed,
+        "execution": plan.mode,
+        "inference_period": plan.inference_period,
+        "ensemble_coefficient": plan.ensemble_coefficient,
+        "episode_len": plan.ticks,
+        "latency_ms": plan.latency_ms,
+        "watchdog_ms": plan.watchdog_ms,
+        "max_age_ms": plan.max_age_ms,
+        "soft_start": plan.soft_start,
+        "swap_images_from_seed": plan.swap_images_from_seed,
+    }

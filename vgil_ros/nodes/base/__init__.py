@@ -1,0 +1,1 @@
+"""The base of every node: parameters, scheduling, status, timing, keyboard."""

@@ -1,0 +1,1 @@
+"""Launch actions and arguments that the launch files share."""

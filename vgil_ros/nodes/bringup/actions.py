@@ -1,0 +1,144 @@
+"""Parts of the launch files: arguments, our nodes, the transport, and how a launch ends.
+
+It is written against the `launch` API. Where those packages are not installed, `vgil launch` puts
+`vgil_ros.cli.launch_shim` in their place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from launch.actions import LogInfo, OpaqueFunction, RegisterEventHandler, SetEnvironmentVariable, Shutdown
+from launch.event_handlers import OnProcessExit
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+from vgil_ros.assets import load_contract
+from vgil_ros.core.errors import VgilError
+from vgil_ros.nodes.bringup import arguments as bringup_arguments
+from vgil_ros.nodes.bringup.arguments import declare
+from vgil_ros.nodes.dds import profile as transport
+from vgil_ros.nodes.viz import rviz_config as rviz
+
+__all__ = ["declare", "main_node", "monitoring", "prepare", "side_node", "supervised"]
+
+GRACE_S = "15"  # what a recorder gets to close an episode on a slow disk before it is asked a second time
+
+
+class NodeFailed(VgilError):
+    """A node that the launch cannot do without ended with an exit code other than 0."""
+
+
+def prepare() -> OpaqueFunction:
+    """Check the arguments and the contract, and set the transport's environment, before any node starts."""
+    return OpaqueFunction(function=_prepare)
+
+
+def _prepare(context: Any) -> list[Any]:
+    try:
+        bringup_arguments.check_all(context.launch_configurations)
+        load_contract(context.launch_configurations["robot"])
+    except VgilError:
+        context.extend_globals({"exit_code": 2})
+        raise
+    plan = transport.prepare(context.environment)
+    actions: list[Any] = [SetEnvironmentVariable(key, value) for key, value in plan.environment.items()]
+    actions.append(SetEnvironmentVariable("PYTHONUNBUFFERED", "1"))  # or a node's lines come only when it ends
+    unknown = bringup_arguments.unknown(context.argv)
+    if unknown:  # `vgil launch` refuses them; `ros2 launch` says nothing of itself
+        actions.append(LogInfo(msg=f"WARNING: launch argument {unknown} is unknown and has no effect"))
+    return actions + [LogInfo(msg=f"transport: {message}") for message in plan.messages]
+
+
+def main_node(name: str, *parameters: str) -> OpaqueFunction:
+    """The node that the launch is about: when it ends, all ends, with its exit code.
+
+    Args:
+        name: the executable's name.
+        parameters: names of the launch arguments to hand on.
+    """
+    return OpaqueFunction(function=_start, args=[name, parameters, {}, None, True])
+
+
+def side_node(name: str, *parameters: str, when: str, fixed: Mapping[str, Any] | None = None) -> OpaqueFunction:
+    """A node that runs beside the main one; if it fails, all ends, with its exit code.
+
+    Args:
+        name: the executable's name.
+        parameters: names of the launch arguments to hand on.
+        when: the launch argument that says whether to start it.
+        fixed: parameters whose value no argument changes.
+    """
+    return OpaqueFunction(function=_start, args=[name, parameters, dict(fixed or {}), when, False])
+
+
+def monitoring() -> list[OpaqueFunction]:
+    """With `rviz:=true`, the monitor node and RViz on the robot's own displays."""
+    return [side_node("monitor", "robot", when="rviz"), OpaqueFunction(function=_rviz)]
+
+
+def _start(
+    context: Any, name: str, parameters: tuple[str, ...], fixed: dict[str, Any], when: str | None, main: bool
+) -> list[Any]:
+    given = context.launch_configurations
+    if when is not None and not bringup_arguments.value(given, when):
+        return []
+    values = {key: bringup_arguments.value(given, key) for key in parameters}
+    values = {key: value for key, value in values.items() if value is not None} | fixed | _follows(given, name)
+    typed = {key: ParameterValue(value, value_type=type(value)) for key, value in values.items()}
+    node = Node(
+        package="vgil_ros",
+        executable=name,
+        output="screen",
+        parameters=[typed] if typed else [],
+        sigterm_timeout=GRACE_S,
+    )
+    return supervised(node, name, main=main)
+
+
+def supervised(process: Any, name: str, *, main: bool) -> list[Any]:
+    """A process whose failure ends the launch with its exit code; the main one ends it also when all went well."""
+    handler = OnProcessExit(target_action=process, on_exit=lambda event, context: _ended(event, context, name, main))
+    return [RegisterEventHandler(handler), process]
+
+
+def _follows(given: Mapping[str, str], name: str) -> dict[str, Any]:
+    """Parameters that follow from a simulated robot: its clock, and its reset before each episode."""
+    if not bringup_arguments.optional(given, "sim"):
+        return {}
+    parameters: dict[str, Any] = {}
+    if name in ("recorder", "policy"):
+        parameters |= {"reset_service": "/sim/reset", "success_topic": "/sim/success"}
+        if "reset_time" not in given or not given["reset_time"]:
+            parameters["reset_time"] = 0.5  # nobody has to tidy up a simulated scene
+    simulated = bringup_arguments.optional(given, "speed") not in (None, 1.0)
+    if name != "sim" and (simulated or bringup_arguments.optional(given, "sim_time")):
+        parameters["use_sim_time"] = True
+    return parameters
+
+
+def _ended(event: Any, context: Any, name: str, main: bool) -> list[Any]:
+    decides = main or (event.returncode != 0 and not context.is_shutdown)
+    if decides and "exit_code" not in context.get_locals_as_dict():  # the first failure names the launch's exit code
+        context.extend_globals({"exit_code": _exit_code(event.returncode)})
+    if context.is_shutdown or not decides:
+        return []
+    if event.returncode != 0:  # raised, because `ros2 launch` itself has no other way to end with a code but 0
+        raise NodeFailed(f"{name} ended with exit code {event.returncode}")
+    return [Shutdown(reason=f"{name} has ended")]
+
+
+def _exit_code(returncode: int) -> int:
+    """A shell's exit code: 128 + N for a process that signal N ended."""
+    return 128 - returncode if returncode < 0 else returncode
+
+
+def _rviz(context: Any) -> list[Any]:
+    given = context.launch_configurations
+    if not bringup_arguments.value(given, "rviz"):
+        return []
+    if not rviz.installed():
+        return [LogInfo(msg="rviz:=true, but RViz (rviz2) is not installed here: going on without it")]
+    contract, _ = load_contract(given["robot"])
+    return [Node(package="rviz2", executable="rviz2", arguments=["-d", str(rviz.write_config(contract))])]

@@ -1,0 +1,99 @@
+"""The launch arguments: each one's type, default and meaning, once for all launch files.
+
+An empty value leaves a parameter to the node's own default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from launch.actions import DeclareLaunchArgument
+
+from vgil_ros.core.errors import VgilError
+
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+
+
+@dataclass(frozen=True)
+class Argument:
+    """A launch argument that is handed on to nodes under the same name."""
+
+    kind: type
+    default: str
+    description: str
+
+
+ARGUMENTS = {
+    "robot": Argument(str, "sim_aloha", "robot contract: a name in config/robots or a path to a .yaml file"),
+    "task": Argument(str, "", "what is done; it is written into the episodes, and picks the simulator's task"),
+    "dataset_dir": Argument(str, "", "folder that the episodes go to"),
+    "num_episodes": Argument(int, "", "how many episodes to record before ending"),
+    "episode_len": Argument(int, "", "length of an episode in ticks; 0: open end"),
+    "reset_time": Argument(float, "", "seconds between episodes to reset the scene; 0.5 with sim:=true, else 5"),
+    "autostart": Argument(bool, "", "start without waiting for a key, a button or a service call"),
+    "checkpoint": Argument(str, "", "the trained policy: a folder, or a name in models/"),
+    "device": Argument(str, "", "where the policy runs: cpu, cuda, cuda:1, ..."),
+    "execution": Argument(str, "", "how chunks are played: temporal_ensemble, open_loop, async, rtc"),
+    "dry_run": Argument(bool, "", "compute and show, send nothing to the robot"),
+    "episode": Argument(str, "", "the episode file to play back"),
+    "sim": Argument(bool, "false", "bring up the simulated robot too"),
+    "seed": Argument(int, "", "seed of the simulated scene"),
+    "speed": Argument(float, "", "simulated seconds per second; other than 1, all nodes follow /clock"),
+    "sim_time": Argument(bool, "", "follow /clock at speed 1 too: a busy machine slows time down, and loses no image"),
+    "operator": Argument(bool, "true", "the simulator's scripted operator moves the masters"),
+    "teleop": Argument(bool, "", "start the teleop node too; empty: as `sim` says"),
+    "rviz": Argument(bool, "false", "start the monitor node, and RViz where it is installed"),
+}
+_KINDS = {int: "a whole number", float: "a number", bool: f"one of {sorted(_BOOLEANS)}"}
+
+
+def declare(*names: str, **defaults: str) -> list[DeclareLaunchArgument]:
+    """Declare launch arguments by name; `defaults` replaces the usual default of some."""
+    return [
+        DeclareLaunchArgument(
+            name,
+            default_value=defaults.get(name, ARGUMENTS[name].default),
+            description=ARGUMENTS[name].description,
+        )
+        for name in names
+    ]
+
+
+def value(given: Mapping[str, str], name: str) -> Any:
+    """Return an argument's value in its own type, None where it is left to the node.
+
+    Raises:
+        VgilError: where the text is not of that type.
+    """
+    text = given[name].strip()
+    if name == "teleop" and not text:
+        return value(given, "sim")
+    if not text:
+        return None
+    kind = ARGUMENTS[name].kind
+    try:
+        return _BOOLEANS[text.lower()] if kind is bool else kind(text)
+    except (ValueError, KeyError):
+        raise VgilError(f"launch argument '{name}' is '{text}'; allowed: {_KINDS[kind]}") from None
+
+
+def optional(given: Mapping[str, str], name: str) -> Any:
+    """As `value`, and None where a launch file has no such argument."""
+    return value(given, name) if name in given else None
+
+
+def check_all(given: Mapping[str, str]) -> None:
+    """Read every argument, so that a wrong one is named before anything starts.
+
+    Raises:
+        VgilError: for the first that cannot be read.
+    """
+    for name in ARGUMENTS:
+        optional(given, name)
+
+
+def unknown(argv: list[str]) -> list[str]:
+    """Names on a command line of `name:=value` that none of our launch files knows."""
+    return sorted({name for name, sign, _ in (text.partition(":=") for text in argv) if sign} - set(ARGUMENTS))

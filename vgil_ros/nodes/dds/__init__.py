@@ -1,0 +1,1 @@
+"""The DDS transport: profiles and shared-memory segments."""

@@ -1,0 +1,123 @@
+"""Choice of the DDS profile that the machine can carry, so that images are never lost in silence.
+
+Stock Fast DDS moves an image of 480x640 in pieces through a shared-memory segment of 512 KiB and drops what does not
+fit. Our profiles (config/dds) make the segments large. Every process takes a whole segment of /dev/shm when it starts;
+where that fails, Fast DDS goes on without shared memory and says so in its own log alone. So the room is counted here,
+before anything starts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from vgil_ros.assets import share_dir
+from vgil_ros.nodes.dds import shm_segments
+
+SHM = Path("/dev/shm")
+RMEM_MAX = Path("/proc/sys/net/core/rmem_max")
+PROCESSES = 6  # simulator or drivers, teleop, recorder or policy, monitor, RViz, one tool
+OVERHEAD = 1.06  # what Fast DDS takes for a segment, over the segment's size
+UDP_BUFFER = 4 << 20  # bytes, as in fastdds_udp.xml: an image from each of four cameras
+_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+_FAST_DDS_2 = ("humble", "iron", "jazzy")  # they read the second variable; with it, Fast DDS 3 warns
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A profile of config/dds, and the size of its segments in bytes (0: no shared memory)."""
+
+    file: str
+    segment: int
+
+    @property
+    def needed(self) -> int:
+        """Bytes of /dev/shm that all processes of a robot take together."""
+        return int(self.segment * OVERHEAD * PROCESSES)
+
+
+LARGE = Profile("fastdds.xml", 64 << 20)
+SMALL = Profile("fastdds_small.xml", 8 << 20)
+UDP = Profile("fastdds_udp.xml", 0)
+
+
+@dataclass(frozen=True)
+class TransportPlan:
+    """What to do before the first process starts.
+
+    Attributes:
+        profile: the profile chosen; None where the choice is not ours.
+        environment: variables to set for every process.
+        messages: what to tell the user.
+    """
+
+    profile: Profile | None
+    environment: Mapping[str, str]
+    messages: tuple[str, ...]
+
+
+def choose(free: int) -> Profile:
+    """Return the best profile for so many free bytes of shared memory."""
+    return next((profile for profile in (LARGE, SMALL) if profile.needed <= free), UDP)
+
+
+def chosen(environment: Mapping[str, str]) -> str | None:
+    """The variable that already names a Fast DDS profile, None where there is none."""
+    return next((name for name in _VARIABLES if environment.get(name)), None)
+
+
+def prepare(environment: Mapping[str, str], *, folder: Path = SHM) -> TransportPlan:
+    """Remove segments without an owner, count the room, and choose a profile.
+
+    Args:
+        environment: the environment that the processes will get; a profile set there is left as it is.
+        folder: where shared memory lies.
+    """
+    rmw = environment.get("RMW_IMPLEMENTATION", "")
+    if rmw and not rmw.startswith("rmw_fastrtps"):
+        return TransportPlan(None, {}, (f"RMW_IMPLEMENTATION is {rmw}: no Fast DDS profile is set",))
+    messages = shm_segments.clean(folder)
+    own = chosen(environment)
+    if own is not None:
+        return TransportPlan(None, {}, (*messages, f"{own} is set: {environment[own]} is left as it is"))
+    free = _free(folder)
+    profile = choose(free)
+    messages += _explain(profile, free, folder)
+    variable = _VARIABLES[1] if environment.get("ROS_DISTRO") in _FAST_DDS_2 else _VARIABLES[0]
+    path = share_dir() / "config" / "dds" / profile.file
+    return TransportPlan(profile, {variable: str(path)}, tuple(messages))
+
+
+def _free(folder: Path) -> int:
+    try:
+        status = os.statvfs(folder)
+    except OSError:
+        return 0
+    return status.f_bavail * status.f_frsize
+
+
+def _explain(profile: Profile, free: int, folder: Path) -> list[str]:
+    if profile is LARGE:
+        return []
+    wanted = f"{LARGE.needed >> 20} MiB are wanted"
+    mend = "Mend: a larger one (docker run --shm-size=1g, or mount -o remount,size=1g /dev/shm)"
+    room = f"{folder} has {free >> 20} MiB free, {wanted}"
+    if profile is SMALL:
+        return [f"{room}: segments of {SMALL.segment >> 20} MiB are used, enough for few or small cameras. {mend}"]
+    messages = [f"{room}: too little for shared memory, UDP is used. {mend}"]
+    limit = _rmem_max()
+    if limit is not None and limit < UDP_BUFFER:
+        messages.append(
+            f"net.core.rmem_max is {limit}, {UDP_BUFFER} is wanted: images WILL be lost over UDP. "
+            f"Mend: sysctl -w net.core.rmem_max={UDP_BUFFER}, or the larger {folder}"
+        )
+    return messages
+
+
+def _rmem_max() -> int | None:
+    try:
+        return int(RMEM_MAX.read_text())
+    except (OSError, ValueError):  # not shown inside some containers
+        return None

@@ -1,0 +1,1 @@
+"""A robot on its topics as a `dm_env.Environment`."""

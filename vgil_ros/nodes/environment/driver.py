@@ -1,0 +1,220 @@
+"""The ROS side of `nodes.environment`: one thread that listens, synchronises, and sends what safety lets through."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import traceback
+from typing import Any
+
+import rclpy
+from rclpy.context import Context as RosContext
+from rclpy.executors import ExternalShutdownException
+from std_msgs.msg import Bool, Float32
+from std_srvs.srv import Trigger
+
+from vgil_ros.core.contract import Contract
+from vgil_ros.core.control.loop import ControlLoop
+from vgil_ros.core.control.pipeline import ExecutionOptions, make_direct_pipeline
+from vgil_ros.core.errors import VgilError
+from vgil_ros.core.layout import Layout
+from vgil_ros.core.safety import Command, Outcome
+from vgil_ros.core.streams import streams_of
+from vgil_ros.core.sync import Miss, Sample, Synchronizer
+from vgil_ros.core.sync.stall_grace import StallGrace
+from vgil_ros.nodes.base.node import VgilNode, make_ros_executor
+from vgil_ros.nodes.environment.mailbox import Newest, Request, Topics, Turn
+from vgil_ros.nodes.messages.publishers import RobotCommands
+from vgil_ros.nodes.messages.subscriptions import StreamInputs
+
+
+class Driver:
+    """The node, its own rclpy context, and the thread that spins it. Methods are for the caller's thread."""
+
+    def __init__(
+        self, contract: Contract, layout: Layout, topics: Topics, options: ExecutionOptions, domain_id: int | None
+    ) -> None:
+        self._context = RosContext()
+        signals = rclpy.signals.SignalHandlerOptions.NO
+        rclpy.init(context=self._context, domain_id=domain_id, signal_handler_options=signals)
+        try:
+            self._node = DriverNode(self._context, contract, layout, topics, options)
+        except BaseException:
+            rclpy.try_shutdown(context=self._context)
+            raise
+        self.streams, self.turns = self._node.streams, self._node.turns
+        self._serial = 0
+        self._stop = threading.Event()
+        self._executor = make_ros_executor(self._context)
+        self._executor.add_node(self._node)
+        self._thread = threading.Thread(target=self._spin, name="environment", daemon=True)
+        self._thread.start()
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """In words: the streams that are not there."""
+        return self._node.missing
+
+    def begin(self) -> int:
+        """Count ticks from now on; returns the number that their turns carry."""
+        return self._request(begin=True)
+
+    def act(self, command: Command) -> int:
+        """Ask for a command until the next one; returns the number of the turns after it."""
+        return self._request(command)
+
+    def rest(self) -> int:
+        """Hold the arms where they are commanded, the base at rest, then send nothing."""
+        return self._request()
+
+    def _request(self, command: Command | None = None, begin: bool = False) -> int:
+        self._serial += 1
+        self._node.requests.put(Request(self._serial, command, begin))
+        return self._serial
+
+    def reset_scene(self, seconds: float) -> None:
+        """Call the reset service.
+
+        Raises:
+            VgilError: where nobody offers it, it does not answer in time, or it refuses.
+        """
+        client = self._node.reset_client
+        if not client.wait_for_service(timeout_sec=seconds):
+            raise VgilError(f"nobody offers {client.srv_name}; waited for {seconds:g} s")
+        answered = threading.Event()
+        future = client.call_async(Trigger.Request())
+        future.add_done_callback(lambda _: answered.set())
+        if not answered.wait(seconds):
+            raise VgilError(f"{client.srv_name} did not answer within {seconds:g} s")
+        response: Any = future.result()
+        if not response.success:
+            raise VgilError(f"{client.srv_name} refused: {response.message}")
+
+    def close(self) -> None:
+        """End the thread, then hold the robot once more and leave."""
+        self._stop.set()
+        self._thread.join(timeout=2.0)
+        self._node.rest()
+        self._node.destroy_node()
+        rclpy.try_shutdown(context=self._context)
+
+    def _spin(self) -> None:
+        try:
+            while not self._stop.is_set():
+                self._node.spin_once(self._executor)
+        except ExternalShutdownException as error:
+            self.turns.fail(error)
+        except BaseException as error:
+            traceback.print_exc()
+            self.turns.fail(error)
+
+
+class DriverNode(VgilNode):
+    """A turn each period: what was asked for is judged and sent, then ripe ticks are handed over."""
+
+    def __init__(
+        self, context: RosContext, contract: Contract, layout: Layout, topics: Topics, options: ExecutionOptions
+    ) -> None:
+        super().__init__("environment", context=context)
+        self.period_s = 1.0 / contract.rate_hz
+        self.streams = streams_of(contract, masters=False)
+        self.sync = Synchronizer(self.streams, contract.sync, contract.rate_hz)
+        self.inputs = StreamInputs(self, contract, self.sync)
+        self.commands = RobotCommands(self, layout, self.period_s)
+        self.loop = ControlLoop(self.sync, make_direct_pipeline(options, layout, self.streams))
+        self.requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        self.turns = Newest()
+        self.missing: tuple[str, ...] = ()
+        self.reset_client: Any = self.create_client(Trigger, topics.reset) if topics.reset else None
+        if topics.reward:
+            self.create_subscription(Float32, topics.reward, self._on_reward, 10)
+        if topics.success:
+            self.create_subscription(Bool, topics.success, self._on_success, 10)
+        self._reward, self._success = 0.0, False
+        self._serial = 0
+        self._asked: Command | None = None
+        self._begin: tuple[int, int] | None = None  # from when on, and for which request
+        self._begun = False  # the first complete tick has come
+        # No sample from before a begin is near enough to the first tick.
+        self._settle_ns = max(spec.tolerance_ns + spec.latency_ns for spec in self.streams)
+        self.sync.start(self.inputs.now_ns())
+        self._stall_grace = StallGrace(round(self.period_s * 1e9))
+        self.control_timer(self.period_s, self._turn)
+        self.create_timer(0.2, self._look_around)
+
+    def _on_reward(self, message: Float32) -> None:
+        self._reward = float(message.data)
+
+    def _on_success(self, message: Bool) -> None:
+        self._success = message.data
+
+    def _look_around(self) -> None:
+        self.missing = self.inputs.missing(self.inputs.now_ns())
+
+    def _turn(self) -> None:
+        now = self.inputs.now_ns()
+        while not self.requests.empty():
+            self._obey(self.requests.get(), now)
+        if self._begin is not None and now >= self._begin[0]:
+            self._start(now, self._begin[1])
+        ticks = self._ripe_ticks(now)  # observed before the command is judged, handed over after it is sent
+        if self._asked is not None:
+            self._send(self._asked, now)
+        for tick in ticks:
+            self._hand_over(tick)
+
+    def _ripe_ticks(self, now: int) -> list[Sample | Miss]:
+        ticks: list[Sample | Miss] = []
+        by = self._stall_grace.time(now)
+        while (tick := self.sync.sample(by)) is not None:
+            if isinstance(tick, Sample):
+                self._begun = True
+                self.loop.observe(tick)
+            elif not self._begun:  # nothing to go on from yet: begin a moment later
+                self.sync.start(now)
+                continue
+            ticks.append(tick)
+        return ticks
+
+    def _obey(self, request: Request, now: int) -> None:
+        if request.begin:
+            self._begin = (now + self._settle_ns, request.serial)
+        elif request.command is not None:
+            self._asked, self._serial = request.command, request.serial
+            self.loop.heard(now)
+        else:
+            self.rest()
+
+    def _start(self, now: int, serial: int) -> None:
+        self._serial, self._begin, self._begun = serial, None, False
+        self._reward, self._success = 0.0, False
+        self.loop.begin(now)
+
+    def _hand_over(self, tick: Sample | Miss) -> None:
+        lost = ""
+        if isinstance(tick, Miss) and tick.action == "abort":
+            lost = "; ".join(map(self.inputs.explain, tick.streams))
+        self.turns.put(Turn(self._serial, tick, self._reward, self._success, lost))
+
+    def rest(self) -> None:
+        """Hold the arms where they are commanded, the base at rest; where nothing was sent yet, send nothing."""
+        if self._asked is None:
+            return
+        self._send(None, self.inputs.now_ns())
+        self._asked = None
+        self.commands.settle()
+        self.clear("holding")
+
+    def _send(self, command: Command | None, now: int) -> None:
+        """Judge a command (None holds), and publish it."""
+        outcome = self.loop.hold(now) if command is None else self.loop.send(command, now)
+        if command is not None and outcome.holding:
+            words = "; ".join(f"{i.name}: {i.reason}" for i in outcome.safety_events)
+            self.warn_once("holding", f"holding: {words}")
+        else:
+            self.clear("holding")
+        self._publish(outcome)
+
+    def _publish(self, outcome: Outcome) -> None:
+        if outcome.command is not None:
+            self.commands.send(self.commands.encode(outcome.command.positions, outcome.command.base))

@@ -1,0 +1,274 @@
+"""`vgil eval --over-ros`: the same rollouts through the launch file, the simulator's node and the policy's node."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vgil_ros.assets import load_contract
+from vgil_ros.core.contract import Contract
+from vgil_ros.core.errors import VgilError
+from vgil_ros.core.execution import check_mode, measure_smoothness
+from vgil_ros.core.layout import Layout
+from vgil_ros.episodes.naming import episodes_in
+from vgil_ros.episodes.reader import EpisodeReader
+from vgil_ros.episodes.video import write_video
+from vgil_ros.evaluation.evaluate import EvaluationPlan, settings
+from vgil_ros.evaluation.metrics import Rollout, summarise
+from vgil_ros.evaluation.videos import THUMBS, ThumbnailSheet
+from vgil_ros.policies.compatibility import load_for_robot
+from vgil_ros.robots.sim.tasks import task_class
+
+DOMAIN = "78"  # away from robots on the default domain 0, unless the user has chosen one
+START_S = 120.0  # for nodes to come up and a checkpoint to be warmed up, on a busy machine
+SLOWEST = 10.0  # an episode may take so many times its simulated length
+STOP_S = 30.0
+ANSWER_S = 10.0
+PAIR = re.compile(r"(\w+) (\d+)")
+LATENCY = re.compile(r"p50 ([\d.]+), p99 ([\d.]+)")
+
+
+def evaluate_over_ros(
+    plan: EvaluationPlan, checkpoint: Path, *, videos: Path | None = None, progress: Callable[[Rollout], None]
+) -> dict[str, Any]:
+    """Run a checkpoint through the real nodes; the report is that of `training.evaluation.evaluate`.
+
+    Simulated time goes at the wall clock's pace, so that inference takes what it takes, and no two runs are equal.
+
+    Raises:
+        VgilError: where the checkpoint does not fit, or the nodes do not come up or end early, with their last words.
+    """
+    for name in ("inference_period", "ensemble_coefficient"):
+        if getattr(plan, name) is not None:
+            option = "--" + name.replace("_", "-")
+            raise VgilError(f"{option} cannot be handed on by the launch file; allowed: without it, or without ROS")
+    if plan.swap_images_from_seed is not None:
+        raise VgilError("--swap-images-from-seed cannot be handed on to the nodes; allowed: without it, or without ROS")
+    contract, _ = load_contract(plan.robot_name)
+    policy = load_for_robot(checkpoint, Layout(contract))
+    check_mode(plan.mode, policy.config.type, policy.supports_prefix)
+    began = time.perf_counter()
+    if videos is not None:
+        videos.mkdir(parents=True, exist_ok=True)
+    sheet, max_reward = ThumbnailSheet(), task_class(plan.task).max_reward
+    rollouts = []
+    environment = {"ROS_DOMAIN_ID": DOMAIN, "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"} | dict(os.environ)
+    with (
+        tempfile.TemporaryDirectory(prefix="vgil_eval_") as folder,
+        _Launch(plan, checkpoint, Path(folder), environment) as launch,
+        _Watcher(environment) as watcher,
+    ):
+        for seed in range(plan.seed, plan.seed + plan.episodes):
+            path = launch.rollout(watcher, seed)
+            rollouts.append(_measure(path, seed, watcher, max_reward, Layout(contract).joints))
+            if videos is not None:
+                _write_video(path, rollouts[-1], videos, sheet)
+            progress(rollouts[-1])
+        latency = LATENCY.search(watcher.value("latency [ms]"))
+    if videos is not None:
+        sheet.save(videos / "thumbnail_sheet.png")
+    inference = dict(zip(("p50", "p99"), map(float, latency.groups()), strict=True)) if latency else {}
+    machine = {"inference_ms": {"p50": None, "p99": None} | inference, "seconds": time.perf_counter() - began}
+    identity = {"policy": policy.config.type, "fingerprint": policy.config.fingerprint}
+    options = settings(plan) | {"latency_ms": None}  # what it takes, see `machine`
+    return identity | options | summarise(rollouts, max_reward) | {"machine": machine}
+
+
+class _Launch:
+    """policy.launch.py with the simulator, as a process group of its own."""
+
+    def __init__(self, plan: EvaluationPlan, checkpoint: Path, folder: Path, environment: dict[str, str]) -> None:
+        self._folder, self._plan = folder, plan
+        self._contract: Contract = load_contract(plan.robot_name)[0]
+        arguments = {
+            "sim": "true",
+            "sim_time": "true",
+            "robot": plan.robot_name,
+            "task": plan.task,
+            "seed": str(plan.seed),
+            "checkpoint": str(checkpoint.expanduser().absolute()),
+            "execution": plan.mode,
+            "device": plan.device,
+            "dataset_dir": str(folder),
+            "episode_len": str(plan.ticks),
+            "autostart": "false",
+        }
+        command = [sys.executable, "-m", "vgil_ros.cli.main", "launch", "policy.launch.py"]
+        self._log = (folder / "launch.log").open("w+", encoding="utf-8", errors="replace")
+        self._process = subprocess.Popen(
+            command + [f"{key}:={value}" for key, value in arguments.items()],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is this command's, which then ends the nodes in order
+        )
+
+    def __enter__(self) -> _Launch:
+        return self
+
+    def rollout(self, watcher: _Watcher, seed: int) -> Path:
+        """One rollout of the scene of a seed; its recording."""
+        before = set(self._episodes())
+        self._wait(lambda: watcher.begin(seed), START_S, "the policy node did not start a rollout")
+        limit = START_S + SLOWEST * self._plan.ticks / self._contract.rate_hz
+        self._wait(lambda: set(self._episodes()) - before, limit, "a rollout did not end")
+        self._wait(lambda: watcher.value("state") == "idle", START_S, "the policy node did not come to rest")
+        return (set(self._episodes()) - before).pop()
+
+    def _episodes(self) -> list[Path]:
+        return episodes_in(self._folder)
+
+    def _wait(self, condition: Callable[[], Any], seconds: float, complaint: str) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            ended = self._process.poll() is not None
+            if ended or time.monotonic() > end:
+                why = f"the launch ended with exit code {self._process.returncode}" if ended else f"in {seconds:.0f} s"
+                raise VgilError(f"{complaint}: {why}; its last words:\n{self._last_lines()}")
+            time.sleep(0.05)
+
+    def _last_lines(self) -> str:
+        self._log.seek(0)
+        return "".join(self._log.readlines()[-15:])
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._process.pid, signal.SIGKILL)  # our own group: the launch and its nodes
+                self._process.wait()
+        self._log.close()
+
+
+class _Watcher:
+    """A node that sets the scene's seed, starts the policy, and hears rewards and status."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        import rclpy
+        from diagnostic_msgs.msg import DiagnosticStatus
+        from rclpy.executors import SingleThreadedExecutor
+        from rclpy.parameter_client import AsyncParameterClient
+        from rosgraph_msgs.msg import Clock
+        from std_msgs.msg import Float32
+        from std_srvs.srv import Trigger
+
+        self._context = rclpy.Context()
+        rclpy.init(context=self._context, domain_id=int(environment["ROS_DOMAIN_ID"]))
+        self._node = rclpy.create_node("vgil_eval", context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        self._now_ns = 0
+        self._values: dict[str, str] = {}
+        self.rewards: list[tuple[int, float]] = []  # of the running rollout: simulated time, reward
+        self._counts_before: dict[str, int] = {}
+        self._sim: Any = AsyncParameterClient(self._node, "sim")
+        self._start: Any = self._node.create_client(Trigger, "/policy/start")
+        self._node.create_subscription(Clock, "/clock", self._on_clock, 10)
+        self._node.create_subscription(Float32, "/sim/reward", self._on_reward, 100)
+        self._node.create_subscription(DiagnosticStatus, "/policy/status", self._on_status, 10)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._spin, name="watcher", daemon=True)
+
+    def __enter__(self) -> _Watcher:
+        self._thread.start()
+        return self
+
+    def _spin(self) -> None:
+        while not self._stop.is_set():
+            self._executor.spin_once(timeout_sec=0.1)
+
+    def _on_clock(self, message: Any) -> None:
+        self._now_ns = message.clock.sec * 1_000_000_000 + message.clock.nanosec
+
+    def _on_reward(self, message: Any) -> None:
+        self.rewards.append((self._now_ns, float(message.data)))
+
+    def _on_status(self, message: Any) -> None:
+        self._values = {pair.key: pair.value for pair in message.values}
+
+    def value(self, key: str) -> str:
+        """A value of the policy's last status; "" before the first."""
+        return self._values.get(key, "")
+
+    def safety_events(self) -> dict[str, int]:
+        """Safety events since the rollout began, by name."""
+        now = self._counts()
+        counts = {name: count - self._counts_before.get(name, 0) for name, count in sorted(now.items())}
+        return {name: count for name, count in counts.items() if count > 0}
+
+    def _counts(self) -> dict[str, int]:
+        return {name: int(count) for name, count in PAIR.findall(self.value("safety_events"))}
+
+    def begin(self, seed: int) -> bool:
+        """Try to start a rollout of a seed's scene."""
+        from rclpy.parameter import Parameter
+        from std_srvs.srv import Trigger
+
+        ready = self._sim.services_are_ready() and self._start.service_is_ready()
+        if not ready or self.value("state") != "idle":
+            return False
+        result = self._result(self._sim.set_parameters([Parameter("seed", value=seed)]))
+        if result is None or not result.results[0].successful:
+            return False
+        self._counts_before, self.rewards = self._counts(), []
+        started = self._result(self._start.call_async(Trigger.Request()))
+        return started is not None and bool(started.success)
+
+    @staticmethod
+    def _result(future: Any) -> Any:
+        """A service's answer, None where none comes."""
+        done = threading.Event()
+        future.add_done_callback(lambda _: done.set())
+        return future.result() if done.wait(ANSWER_S) else None
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(5.0)
+        self._executor.shutdown()
+        self._node.destroy_node()
+        self._context.try_shutdown()
+
+
+def _measure(path: Path, seed: int, watcher: _Watcher, max_reward: float, joints: int) -> Rollout:
+    """A rollout's figures from its recording and what was heard meanwhile."""
+    with EpisodeReader(path) as episode:
+        stamps, actions, success = episode.stamp_ns, np.asarray(episode.action), bool(episode.success)
+    assert stamps is not None
+    rewards = [reward for at, reward in list(watcher.rewards) if int(stamps[0]) <= at]
+    rewards = rewards[: len(actions)]
+    done_at = next((step for step, reward in enumerate(rewards, 1) if reward >= max_reward), None)
+    smoothness = measure_smoothness(actions[:, :joints])
+    return Rollout(
+        seed=seed,
+        success=success,
+        ret=float(sum(rewards)),
+        highest_reward=max(rewards, default=0.0),
+        steps=len(actions),
+        steps_to_success=done_at,
+        smoothness={
+            "max": float(smoothness.second_difference_max.max()),
+            "p99": float(smoothness.second_difference_p99.max()),
+        },
+        safety_events=watcher.safety_events(),
+    )
+
+
+def _write_video(path: Path, rollout: Rollout, videos: Path, sheet: ThumbnailSheet) -> None:
+    with EpisodeReader(path) as episode:
+        write_video(episode, videos / f"seed_{rollout.seed}.mp4")
+        rows = np.linspace(0, episode.rows - 1, THUMBS).round().astype(int).tolist()
+        sheet.add(rollout, [episode.image(episode.camera_names[0], row) for row in rows])

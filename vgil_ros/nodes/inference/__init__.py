@@ -1,0 +1,1 @@
+"""The policy's inference thread and its set-up in a node."""

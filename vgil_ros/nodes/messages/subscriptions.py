@@ -1,0 +1,153 @@
+"""The streams of a robot as subscriptions: bytes in, checked samples into the synchroniser."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from nav_msgs.msg import Odometry
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CompressedImage, Image, JointState
+
+from vgil_ros.core.contract import Camera, Contract
+from vgil_ros.core.errors import VgilError
+from vgil_ros.core.frame import COLOR_ENCODINGS, DEPTH_ENCODINGS, Frame
+from vgil_ros.core.layout import JointReader, master_reader, puppet_reader
+from vgil_ros.core.streams import StreamSpec
+from vgil_ros.core.sync import StreamMiss, Synchronizer
+from vgil_ros.nodes.base.node import VgilNode
+from vgil_ros.nodes.messages import cdr
+
+RATE_WINDOW_NS = 1_000_000_000
+QUIET_NS = 500_000_000  # so long without a bad message, and a stream is well again
+
+
+def sensor_qos(depth: int) -> QoSProfile:
+    """Best effort: it hears reliable publishers and best-effort ones alike."""
+    return QoSProfile(depth=depth, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+
+class StreamInputs:
+    """Subscribes to each stream of a synchroniser.
+
+    A message that does not fit is not used, and warned of once; the stream's name stands in the warning.
+    """
+
+    def __init__(self, node: VgilNode, contract: Contract, sync: Synchronizer) -> None:
+        self._node = node
+        self._sync = sync
+        self._arrivals: dict[str, deque[int]] = {spec.name: deque(maxlen=512) for spec in sync.streams}
+        self._refused: dict[str, tuple[str, int]] = {}  # what was wrong with a stream's last bad message, and when
+        self.types: dict[str, str] = {}
+        self.counts: dict[str, int] = dict.fromkeys(self._arrivals, 0)
+        cameras = {camera.name: camera for camera in contract.cameras}
+        readers = {f"{arm.name}/puppet": puppet_reader(arm) for arm in contract.arms}
+        readers |= {f"{arm.name}/master": master_reader(arm) for arm in contract.arms}
+        for spec in sync.streams:
+            if spec.name in cameras:
+                self._subscribe_camera(spec, cameras[spec.name])
+            elif spec.name in readers:
+                self._subscribe(spec, JointState, self._joints(spec, readers[spec.name]), depth=200, raw=True)
+            else:
+                self._subscribe(spec, Odometry, self._odometry(spec), depth=200, raw=False)
+
+    def _subscribe(self, spec: StreamSpec, kind: Any, read: Callable[[Any], None], *, depth: int, raw: bool) -> None:
+        def callback(message: Any) -> None:
+            try:
+                read(message)
+            except VgilError as error:
+                self._refuse(spec.name, str(error))
+
+        self.types[spec.name] = f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"
+        self._node.create_subscription(kind, spec.topic, callback, sensor_qos(depth), raw=raw)
+
+    def _subscribe_camera(self, spec: StreamSpec, camera: Camera) -> None:
+        allowed = {"image": COLOR_ENCODINGS, "depth": DEPTH_ENCODINGS, "compressed": ("jpeg",)}[camera.type]
+        compressed = camera.type == "compressed"
+        parse = cdr.read_compressed if compressed else cdr.read_image
+
+        def read(data: bytes) -> None:
+            stamp, frame = parse(data)
+            frame.check(camera.height, camera.width, allowed)
+            self._push(spec, stamp, frame)
+
+        self._subscribe(spec, CompressedImage if compressed else Image, read, depth=40, raw=True)
+
+    def _joints(self, spec: StreamSpec, reader: JointReader) -> Callable[[bytes], None]:
+        def read(data: bytes) -> None:
+            message = cdr.read_joint_state(data)
+            payload = reader.read(message.names, message.position, message.velocity, message.effort)
+            self._push(spec, message.stamp_ns, payload)
+
+        return read
+
+    def _odometry(self, spec: StreamSpec) -> Callable[[Odometry], None]:
+        def read(message: Odometry) -> None:
+            stamp = message.header.stamp
+            twist = np.array([message.twist.twist.linear.x, message.twist.twist.angular.z])
+            if not np.isfinite(twist).all():
+                raise VgilError(f"twist {twist.tolist()} is not finite")
+            self._push(spec, stamp.sec * 1_000_000_000 + stamp.nanosec, twist)
+
+        return read
+
+    def _push(self, spec: StreamSpec, stamp_ns: int, payload: Any) -> None:
+        now = self.now_ns()
+        content = payload.fingerprint() if isinstance(payload, Frame) else None
+        fault = self._sync.push(spec.name, stamp_ns, payload, now_ns=now, content=content)
+        self._arrivals[spec.name].append(now)
+        self.counts[spec.name] += 1
+        if fault is not None:
+            self._refuse(spec.name, fault.message)
+        elif self._refused:
+            self._well(spec.name, now)
+
+    def _well(self, stream: str, now_ns: int) -> None:
+        """A good message clears a warning after a while: bad ones among good ones must not flood the log."""
+        _, last_ns = self._refused.get(stream, ("", now_ns))
+        if not 0 <= now_ns - last_ns <= QUIET_NS:
+            del self._refused[stream]
+            self._node.clear(stream)
+
+    def _refuse(self, stream: str, message: str) -> None:
+        named = message if message.startswith(stream) else f"{stream}: {message}"
+        self._refused[stream] = (named, self.now_ns())
+        self._node.warn_once(stream, named)
+
+    def now_ns(self) -> int:
+        """The node's clock, which follows /clock where use_sim_time is set."""
+        return self._node.now_ns()
+
+    def rate(self, stream: str, now_ns: int) -> float:
+        """Messages a second over the last second."""
+        return float(sum(1 for arrival in self._arrivals[stream] if arrival > now_ns - RATE_WINDOW_NS))
+
+    def missing(self, now_ns: int) -> tuple[str, ...]:
+        """In words: which streams are not ready, why, and where to look."""
+        return tuple(self.explain(miss) for miss in self._sync.missing(now_ns))
+
+    def explain(self, miss: StreamMiss) -> str:
+        """A miss in words: the refused message, or what is known of the topic's publishers."""
+        if miss.stream in self._refused:
+            return self._refused[miss.stream][0]
+        spec = next((spec for spec in self._sync.streams if spec.name == miss.stream), None)
+        if spec is None or miss.age_ns is not None:
+            return str(miss)
+        topic = self._node.resolve_topic_name(spec.topic)
+        kinds = {info.topic_type for info in self._node.get_publishers_info_by_topic(topic)}
+        if not kinds:
+            return f"{miss.stream}: nothing received on {topic} (no publisher)"
+        if self.types[miss.stream] not in kinds:
+            return f"{miss.stream}: {topic} is {', '.join(sorted(kinds))}; allowed: {self.types[miss.stream]}"
+        return f"{miss.stream}: nothing received on {topic} (it has a publisher)"
+
+    def duplicate_publishers(self) -> tuple[str, ...]:
+        """In words: topics with more than one publisher, whose messages would mix."""
+        topics = []
+        for spec in self._sync.streams:
+            count = self._node.count_publishers(spec.topic)
+            if count > 1:
+                topics.append(f"{spec.name}: {count} publishers on {spec.topic}; allowed: one")
+        return tuple(topics)

@@ -1,0 +1,1 @@
+"""Sessions of a node: start and stop, scene resets, episode recording."""

@@ -1,0 +1,54 @@
+"""A scene that somebody else resets before each episode, asked through a service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rclpy.task import Future
+from std_srvs.srv import Trigger
+
+from vgil_ros.nodes.base.node import VgilNode
+
+TIMEOUT_NS = 10_000_000_000  # an answer that takes longer is asked for again
+ABSENT_NS = 100_000_000  # and where nobody offers the service, so soon
+
+
+class SceneReset:
+    """Asks for a reset until it is answered.
+
+    Args:
+        node: whose clock and log are used.
+        service: its name (std_srvs/Trigger); empty where nobody resets the scene.
+    """
+
+    def __init__(self, node: VgilNode, service: str) -> None:
+        self._node = node
+        self._client: Any = node.create_client(Trigger, service) if service else None
+        self._asked: tuple[Future, int] | None = None  # and until when it may take
+
+    def ask(self) -> bool:
+        """Ask; False where there is nobody to ask."""
+        if self._client is None:
+            return False
+        ready = self._client.service_is_ready()
+        if not ready:
+            self._node.warn_once("reset", f"waiting for the service {self._client.srv_name}")
+        future = self._client.call_async(Trigger.Request()) if ready else Future()
+        self._asked = (future, self._node.now_ns() + (TIMEOUT_NS if ready else ABSENT_NS))
+        return True
+
+    def answered(self, now: int) -> bool:
+        """Whether the answer has come since the last call. A refusal is said, and is an answer too."""
+        if self._asked is None:
+            return False
+        future, deadline = self._asked
+        if future.done():
+            self._asked = None
+            response: Any = future.result()
+            if not response.success:
+                self._node.get_logger().error(f"{self._client.srv_name} refused: {response.message}")
+            self._node.clear("reset")
+            return True
+        if now > deadline:
+            self.ask()
+        return False

@@ -1,0 +1,1 @@
+"""Parts of the simulator node: command decoders and its loop."""

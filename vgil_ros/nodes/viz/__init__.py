@@ -1,0 +1,1 @@
+"""Views for RViz: markers, the planned chunk, the display configuration."""

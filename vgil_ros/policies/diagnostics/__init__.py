@@ -1,0 +1,1 @@
+"""Diagnostics of trained policies: replay on episodes, comparisons of teacher and student."""

@@ -1,0 +1,1 @@
+"""Fast inference of trained policies on CPU and CUDA."""

@@ -1,0 +1,211 @@
+"""A policy made ready for a robot: NumPy observation in, NumPy chunk out, as fast as the machine allows."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vgil_ros.policies.base import InferenceModule, Policy
+from vgil_ros.policies.errors import PolicyError
+from vgil_ros.policies.inference.buffers import RecordedPass, Staging, image_sizes
+from vgil_ros.policies.observation import batched, check_parts, example_prefix
+
+Precision = Literal["fp32", "bf16", "fp16"]
+PRECISION_DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class PrecisionReport:
+    """How far the actions are from the plain policy's in float32, in robot units, on the warm-up observation."""
+
+    precision: str
+    max_difference: float
+    mean_difference: float
+
+
+class InferenceRuntime:
+    """Runs one policy on one device, one observation at a time. Calls from several threads take turns.
+
+    The weights are taken over when it is made: training the policy further does not change it. In float32, TF32 is off,
+    so that the result stays within rounding of the plain policy. Lower precisions say in `report` what they cost.
+    A policy without an inference module is run as it is, in inference mode and under autocast.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        device: str | torch.device = "cpu",
+        precision: Precision = "fp32",
+        *,
+        repeatable: bool = False,
+    ) -> None:
+        """Move `policy` to `device` and lay it out anew.
+
+        Args:
+            policy, device, precision: what runs, where and how.
+            repeatable: choose nothing by measuring, so that results are the same to the last bit from run to run.
+
+        Raises:
+            PolicyError: the precision or device is unknown or absent, or the policy's normaliser is not set.
+        """
+        if precision not in PRECISION_DTYPES:
+            raise PolicyError(f"precision {precision!r} is unknown, allowed are {sorted(PRECISION_DTYPES)}")
+        self.device = _checked_device(device)
+        if precision == "fp16" and self.device.type == "cpu":
+            raise PolicyError("precision 'fp16' needs a GPU, on a CPU allowed are ['bf16', 'fp32']")
+        self.precision: Precision = precision
+        self._repeatable = repeatable
+        self.report: PrecisionReport | None = None
+        policy.require_normalizer()
+        self._policy = policy.to(self.device).eval()
+        self._module: InferenceModule | None = self._policy.make_inference_module(PRECISION_DTYPES[precision])
+        self._staging: Staging | None = None
+        self._sizes: tuple[tuple[int, int], ...] = ()
+        self._recorded: RecordedPass | None = None
+        self._stream = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
+        self._lock = threading.Lock()
+
+    def warm_up(self, observation: Mapping[str, Any] | None = None) -> PrecisionReport:
+        """Make buffers, choose kernels, record the CUDA graph, and measure the result against the plain policy.
+
+        Args:
+            observation: like those to come; made up from the configuration where left out.
+
+        Raises:
+            PolicyError: no observation given and the configuration does not know the image sizes; or the result is
+                not finite in this precision.
+        """
+        example = observation if observation is not None else self._policy.example_observation()
+        with self._lock, torch.inference_mode(), _exact_float32():
+            self._prepare(example)
+            self._policy.reset()  # the same noise for both, where there is noise
+            chunk = self._run(example)
+            self._policy.reset()
+            expected = self._plain(example)
+        if self._policy.supports_prefix:  # the first such result on the robot must not come late
+            self._agree({**example, "prefix": example_prefix(self._policy.config)})
+        difference = np.abs(chunk - expected)
+        self.report = PrecisionReport(self.precision, float(difference.max()), float(difference.mean()))
+        if not np.isfinite(difference).all():
+            raise PolicyError(
+                f"precision {self.precision}: the result is not finite on {self.device}, take another one"
+            )
+        return self.report
+
+    def __call__(self, observation: Mapping[str, Any]) -> np.ndarray:
+        """Give the chunk, (H, A) float32 in robot units.
+
+        Args:
+            observation: {"qpos": (D,) float32, "images": {camera: (H, W, 3) uint8 RGB}}, without a batch axis; and what
+                else the policy takes, such as "past" (see `core.history.with_past`) or "prefix" (see `prepare_prefix`).
+
+        Raises:
+            PolicyError: cameras, shapes, sizes or dtypes differ from those warmed up for; or actions are committed that
+                the policy would not keep.
+        """
+        if "prefix" in observation:
+            return self._agree(observation)
+        with self._lock, torch.inference_mode(), _exact_float32():
+            if self._module is not None and self._staging is None:
+                self._prepare(observation)
+            return self._run(observation)
+
+    @property
+    def supports_prefix(self) -> bool:
+        """Whether an observation may hold "prefix"."""
+        return self._policy.supports_prefix
+
+    def reset(self, seed: int | None = None) -> None:
+        """Tell the policy that a new episode begins; see `Policy.reset`."""
+        with self._lock:
+            self._policy.reset(seed)
+
+    def _prepare(self, example: Mapping[str, Any]) -> None:
+        """Make everything of an inference module that depends on the image sizes."""
+        if self._module is None:
+            return
+        self._sizes = image_sizes(self._policy.config, example)
+        self._staging = Staging(self._policy.config, self._sizes, self.device)
+        self._staging.load(example)
+        if self._stream is None and not self._repeatable:
+            self._module.tune(self._staging.qpos, self._staging.images)
+        if self._stream is not None:
+            torch.cuda.synchronize(self.device)
+            self._recorded = RecordedPass(self._compute(self._module, self._staging), self._stream)
+
+    def _run(self, observation: Mapping[str, Any]) -> np.ndarray:
+        if self._module is None:
+            with torch.autocast(self.device.type, PRECISION_DTYPES[self.precision], enabled=self.precision != "fp32"):
+                return self._plain(observation)
+        staging = self._staging
+        assert staging is not None
+        stream: AbstractContextManager[Any] = nullcontext()
+        if self._stream is not None:
+            stream = torch.cuda.stream(self._stream)
+        with stream:
+            staging.load(observation)
+            self._module.load(observation)
+        out = self._recorded() if self._recorded is not None else self._compute(self._module, staging)()
+        return np.array(out.numpy(), dtype=np.float32)  # a copy: buffers are used again
+
+    def _agree(self, observation: Mapping[str, Any]) -> np.ndarray:
+        """A chunk that agrees with a prefix. It takes gradients, so no inference mode and no recorded pass."""
+        if not self._policy.supports_prefix:
+            raise PolicyError(f"policy type {self._policy.config.type!r} does not keep prefix actions")
+        autocast = torch.autocast(self.device.type, PRECISION_DTYPES[self.precision], enabled=self.precision != "fp32")
+        with self._lock, torch.no_grad(), _exact_float32(), autocast:
+            return self._plain(observation)
+
+    def _plain(self, observation: Mapping[str, Any]) -> np.ndarray:
+        check_parts(observation)
+        one = {**batched(observation), "qpos": np.asarray(observation["qpos"], np.float32)[None]}
+        return self._policy.predict_chunk(one)[0].float().cpu().numpy()
+
+    @staticmethod
+    def _compute(fast: InferenceModule, staging: Staging) -> Callable[[], Tensor]:
+        return lambda: fast(staging.qpos, staging.images)
+
+
+def limit_torch_threads() -> None:
+    """Use one CPU thread fewer than there are cores, so that a control loop and drivers beside it keep their pace.
+
+    Threads of one operation wait for each other by turning: where another process takes their core away, a
+    network that needs 10 ms takes a second.
+    """
+    torch.set_num_threads(max(1, (os.cpu_count() or 2) - 1))
+
+
+def _checked_device(name: str | torch.device) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise PolicyError(f"device {name!r} is unknown: {error}") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise PolicyError(f"device {name!r}: torch finds no CUDA device here")
+    if device.type == "cuda" and device.index is None:
+        device = torch.device("cuda", torch.cuda.current_device())
+    return device
+
+
+def _exact_float32() -> AbstractContextManager[Any]:
+    """Switch TF32 off for convolutions and matrix products while a runtime runs or records."""
+    if not torch.cuda.is_available():
+        return nullcontext()
+    return _NoTf32()
+
+
+class _NoTf32(AbstractContextManager[None]):
+    def __enter__(self) -> None:
+        self._before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+
+    def __exit__(self, *_: object) -> None:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = self._before

@@ -1,0 +1,207 @@
+"""From a configuration to everything that the training loop turns over: data, policy, optimiser."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+from torch import nn
+from tqdm import tqdm
+
+from vgil_ros.policies.base import Policy
+from vgil_ros.policies.config import CameraSpec, PolicyConfig
+from vgil_ros.policies.nn.backbones import MobileNetBackbone, ResNetBackbone, SmallBackbone, load_pretrained
+from vgil_ros.policies.optical_flow import FlowField
+from vgil_ros.policies.registry import policy_class
+from vgil_ros.training.config import ScheduleConfig, TrainConfig, validation_words
+from vgil_ros.training.data.dataset import EpisodeDataset, SampleSpec
+from vgil_ros.training.data.episode_stats import EpisodeStats, make_normalizer, merge_all
+from vgil_ros.training.data.flow_cache import FlowCache, make_flow_cache
+from vgil_ros.training.data.image_cache import DecodedImages, available_memory
+from vgil_ros.training.data.sampling import Sampling, split_episodes
+from vgil_ros.training.data.scan import check_same, choose_cameras, fingerprint, scan_folder
+from vgil_ros.training.errors import TrainingError
+
+Log = Callable[[str], None]
+GIB = 1 << 30
+DERIVED = ("state_dim", "action_dim", "cameras", "joint_names", "rate_hz", "fingerprint", "software", "source")
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Episodes split for training and validation, how the first are sampled, and the policy that fits them."""
+
+    stats: tuple[EpisodeStats, ...]
+    cameras: tuple[str, ...]
+    policy: PolicyConfig
+    train: EpisodeDataset
+    validation: EpisodeDataset
+    sampling: Sampling
+    fingerprint: str
+
+
+def load_data(config: TrainConfig, log: Log, *, progress: bool = False) -> TrainingData:
+    """Scan the folders and split them.
+
+    Raises:
+        TrainingError: an empty folder, a broken episode, episodes that do not agree, settings that the policy refuses.
+    """
+    stats: list[EpisodeStats] = []
+    folders: list[int] = []
+    for number, folder in enumerate(config.data.folders):
+        in_folder = scan_folder(
+            folder.path.expanduser(),
+            skip_bad=config.data.skip_bad,
+            log=log,
+            progress=lambda paths: tqdm(paths, "scan", unit="episode", delay=2, leave=False, disable=not progress),
+        )
+        stats += in_folder
+        folders += [number] * len(in_folder)
+    cameras = choose_cameras(stats, config.data.cameras)
+    check_same(stats, cameras, base=config.data.base_action)
+    train, validation = split_episodes(folders, config.data.validation, config.seed)
+    mark = fingerprint(stats, cameras, base=config.data.base_action)
+    policy = _policy_config(config, stats, cameras, mark)
+    spec = SampleSpec(cameras, policy.chunk_size, base=config.data.base_action, obs_offsets=policy.obs_offsets)
+    chosen = [stats[i] for i in train]
+    flows = _flows(config, policy, stats, log, progress=progress)
+    data = EpisodeDataset(chosen, spec, _decoded(config, chosen, cameras), flows)
+    groups = [
+        np.concatenate([np.array([], int), *(data.rows_of(i) for i, own in enumerate(train) if folders[own] == number)])
+        for number in range(len(config.data.folders))
+    ]
+    weights = [folder.weight for folder in config.data.folders if folder.weight is not None]
+    return TrainingData(
+        stats=tuple(stats),
+        cameras=cameras,
+        policy=policy,
+        train=data,
+        validation=EpisodeDataset([stats[i] for i in validation], spec, None, flows),
+        sampling=Sampling(groups, weights or None, config.seed),
+        fingerprint=mark,
+    )
+
+
+def _decoded(config: TrainConfig, episodes: list[EpisodeStats], cameras: tuple[str, ...]) -> DecodedImages:
+    fellows = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    limit = min(config.data.decoded_gib * GIB, available_memory() / 2 / fellows)
+    return DecodedImages(episodes, cameras, int(limit))
+
+
+def _flows(
+    config: TrainConfig, policy: PolicyConfig, episodes: list[EpisodeStats], log: Log, *, progress: bool
+) -> FlowCache | None:
+    """Optical flow of all episodes, where the policy takes it and there is room to keep it."""
+    if policy.optical_flow is None or config.data.flow_cache_gib == 0:
+        return None
+    field = FlowField(policy.optical_flow)
+    _fill_flow(field, config)
+    return make_flow_cache(
+        episodes,
+        policy.camera_names,
+        policy.obs_offsets,
+        field.to(config.device),
+        limit=int(config.data.flow_cache_gib * GIB),
+        log=log,
+        progress=progress,
+    )
+
+
+def _fill_flow(module: nn.Module, config: TrainConfig) -> None:
+    """Give weights to the optical flow within a module, where its method has any."""
+    for part in module.modules():
+        if isinstance(part, FlowField):
+            part.fill(config.flow_weights)
+
+
+def make_policy(config: TrainConfig, data: TrainingData, log: Log) -> Policy:
+    """Build the policy that fits the data, with its normaliser set.
+
+    Raises:
+        TrainingError, PolicyError: pretrained weights are asked for and cannot be had.
+    """
+    torch.manual_seed(config.seed)
+    policy = policy_class(data.policy.type)(data.policy)
+    stats = data.stats
+    action = merge_all(one.action for one in stats)
+    if config.data.base_action:
+        action = action.join(merge_all(one.base for one in stats if one.base is not None))
+    images = {name: merge_all(one.cameras[name].pixels for one in stats) for name in data.cameras}
+    policy.set_normalizer(
+        make_normalizer(policy.config.normalization, merge_all(one.qpos for one in stats), action, images, data.cameras)
+    )
+    _fill_backbones(policy, config, log)
+    _fill_flow(policy, config)
+    return policy
+
+
+def _policy_config(config: TrainConfig, stats: list[EpisodeStats], cameras: tuple[str, ...], mark: str) -> PolicyConfig:
+    kind = policy_class(str(config.policy.get("type"))).config_class
+    given = sorted(set(config.policy) & set(DERIVED))
+    if given:
+        raise TrainingError(f"policy: {', '.join(given)} come from the data; leave them out")
+    first = stats[0]
+    sizes = tuple(
+        CameraSpec(name=name, height=first.cameras[name].height, width=first.cameras[name].width) for name in cameras
+    )
+    derived = {
+        "state_dim": len(first.qpos.mean),
+        "action_dim": len(first.action.mean) + (2 if config.data.base_action else 0),
+        "cameras": sizes,
+        "joint_names": next((one.joint_names for one in stats if one.joint_names), ()),
+        "rate_hz": next((one.rate_hz for one in stats if one.rate_hz), None),
+        "fingerprint": mark,
+    }
+    try:
+        return kind.model_validate({**config.policy, **derived})
+    except ValidationError as error:
+        raise TrainingError(f"policy: {validation_words(error)}; allowed are {_settings(kind)}") from None
+
+
+def _settings(kind: type[PolicyConfig]) -> list[str]:
+    return sorted(set(kind.model_fields) - set(DERIVED))
+
+
+def _backbones(policy: Policy) -> list[nn.Module]:
+    return [part for part in policy.modules() if isinstance(part, (ResNetBackbone, MobileNetBackbone, SmallBackbone))]
+
+
+def _fill_backbones(policy: Policy, config: TrainConfig, log: Log) -> None:
+    name, norm = getattr(policy.config, "backbone", None), getattr(policy.config, "backbone_norm", None)
+    if config.backbone_weights is None:
+        if norm == "frozen":
+            log("note: the backbone's frozen batch norm does nothing without backbone_weights; consider group norm")
+        return
+    if name is None:
+        raise TrainingError(f"backbone_weights: policy type {policy.config.type!r} has no such backbone")
+    file = None if config.backbone_weights == "imagenet" else config.backbone_weights
+    for backbone in _backbones(policy):
+        load_pretrained(backbone, name, file)
+
+
+def make_optimizer(policy: Policy, config: TrainConfig) -> torch.optim.AdamW:
+    """AdamW over two groups: the image backbones', and the rest; each knows its full rate as `full_lr`."""
+    settings = config.optimizer
+    backbone = {id(p) for part in _backbones(policy) for p in part.parameters()}
+    trained = [p for p in policy.parameters() if p.requires_grad]
+    backbone_lr = settings.lr if settings.backbone_lr is None else settings.backbone_lr
+    groups = [
+        {"params": [p for p in trained if id(p) not in backbone], "lr": settings.lr, "full_lr": settings.lr},
+        {"params": [p for p in trained if id(p) in backbone], "lr": backbone_lr, "full_lr": backbone_lr},
+    ]
+    return torch.optim.AdamW(groups, betas=settings.betas, weight_decay=settings.weight_decay)
+
+
+def rate_factor(schedule: ScheduleConfig, step: int, steps: int) -> float:
+    """Share of the full learning rate at a step, counted from 0."""
+    if step < schedule.warmup_steps:
+        return (step + 1) / schedule.warmup_steps
+    if schedule.kind == "constant":
+        return 1.0
+    done = (step - schedule.warmup_steps) / max(1, steps - 1 - schedule.warmup_steps)
+    return schedule.final + (1 - schedule.final) * (1 + math.cos(math.pi * min(done, 1.0))) / 2

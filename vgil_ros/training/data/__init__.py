@@ -1,0 +1,1 @@
+"""The data set that training reads: scan, statistics, image cache, sampling, augmentation."""

@@ -1,0 +1,167 @@
+"""Optical flow of recorded episodes: computed once, kept on disk, read by the workers that load.
+
+What is kept is the flow of the images as they were recorded. Augmentation then moves and turns it with them
+(`augmentation`), which costs next to nothing; flow of augmented images would have to be computed anew at every step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from vgil_ros.core.history import past_rows
+from vgil_ros.episodes.reader import EpisodeReader
+from vgil_ros.policies.optical_flow import FlowField, field_size
+from vgil_ros.training.data.episode_stats import EpisodeStats
+from vgil_ros.training.data.image_cache import period_of
+from vgil_ros.training.data.scan import cache_dir
+
+VERSION = 1  # of what is kept; raise it when its meaning changes
+PAIRS = 16  # computed at once
+BYTES = 2 * 2  # two float16 numbers
+
+Key = tuple[Path, str]  # (episode, camera)
+
+
+class FlowCache:
+    """Flow by episode, camera and row: (N, h, w, 2) float16 px for each, one for each of the policy's past ticks."""
+
+    def __init__(self, files: Mapping[Key, Path], obs_offsets: tuple[int, ...]) -> None:
+        self._files, self.obs_offsets = dict(files), obs_offsets
+        self._open: dict[Key, np.ndarray] = {}
+
+    def size(self, episode: Path, camera: str) -> tuple[int, int]:
+        """(h, w) of a camera's flow."""
+        height, width = self._get((episode, camera)).shape[2:4]
+        return int(height), int(width)
+
+    def read(self, episode: Path, camera: str, row: int, out: np.ndarray) -> None:
+        """Copy the flow of a row into `out`, (N, h, w, 2) float16; zero where the past is unknown."""
+        np.copyto(out, self._get((episode, camera))[row])
+
+    def _get(self, key: Key) -> np.ndarray:
+        if key not in self._open:
+            self._open[key] = np.load(self._files[key], mmap_mode="r")
+        return self._open[key]
+
+
+def flow_dir() -> Path:
+    """Where flow is kept: beside the statistics of episodes."""
+    return cache_dir().parent / "flow"
+
+
+def make_flow_cache(
+    episodes: Sequence[EpisodeStats],
+    cameras: Sequence[str],
+    obs_offsets: tuple[int, ...],
+    field: FlowField,
+    *,
+    limit: int,
+    log: Callable[[str], None] = lambda _: None,
+    progress: bool = False,
+) -> FlowCache | None:
+    """Compute what is not kept yet, and give the whole; several processes may do so at once and share the work.
+
+    Args:
+        field: computes the flow, on its device.
+        limit: bytes; with more than that, or a disk without room for it, None is given and nothing kept: flow is then
+            computed in every step, from the augmented images.
+
+    Raises:
+        EpisodeError: an image cannot be read.
+    """
+    folder, mark = flow_dir(), field.fingerprint()
+    files = {(e.path, c): folder / f"{_name(e, c, obs_offsets, mark)}.npy" for e in episodes for c in cameras}
+    todo = [(e, c) for e in episodes for c in cameras if not files[e.path, c].is_file()]
+    if reason := _too_much(episodes, cameras, todo, len(obs_offsets), field.settings.shrink, limit):
+        log(f"note: flow is not kept but computed in every step: {reason}")
+        return None
+    turn = os.getpid() % max(len(todo), 1)  # processes begin in different places
+    bar = tqdm(todo[turn:] + todo[:turn], "flow", unit="video", delay=2, leave=False, disable=not progress)
+    for episode, camera in bar:
+        if not files[episode.path, camera].is_file():
+            _write(files[episode.path, camera], compute_flow(episode, camera, obs_offsets, field))
+    return FlowCache(files, obs_offsets)
+
+
+@torch.no_grad()
+def compute_flow(stats: EpisodeStats, camera: str, obs_offsets: tuple[int, ...], field: FlowField) -> np.ndarray:
+    """(T, N, h, w, 2) float16 px of one camera of an episode."""
+    size = field_size(stats.cameras[camera].height, stats.cameras[camera].width, field.settings.shrink)
+    out = np.zeros((stats.rows, len(obs_offsets), *size, 2), np.float16)
+    with EpisodeReader(stats.path) as episode:
+        look = lru_cache(max(obs_offsets) + PAIRS + 2)(lambda row: episode.image(camera, row))
+        period, stamps = period_of(episode.rate_hz), episode.stamp_ns
+        pairs = [
+            (row, place, before)
+            for row in range(stats.rows)
+            for place, before in enumerate(past_rows(row, obs_offsets, stamps, period))
+            if before is not None
+        ]
+        for first in range(0, len(pairs), PAIRS):
+            some = pairs[first : first + PAIRS]
+            previous, current = (
+                torch.from_numpy(np.stack([look(pair[which]) for pair in some])).to(field.device) for which in (2, 0)
+            )
+            flow = field(previous, current).permute(0, 2, 3, 1).half().cpu().numpy()
+            for (row, place, _), one in zip(some, flow, strict=True):
+                out[row, place] = one
+    return out
+
+
+def _name(episode: EpisodeStats, camera: str, obs_offsets: tuple[int, ...], mark: str) -> str:
+    """Of everything that the flow depends on: the file, the camera, the distance, the method."""
+    stat = episode.path.stat()
+    parts = [VERSION, episode.digest, stat.st_size, stat.st_mtime_ns, camera, obs_offsets, mark]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:40]
+
+
+def _too_much(
+    episodes: Sequence[EpisodeStats],
+    cameras: Sequence[str],
+    todo: Sequence[tuple[EpisodeStats, str]],
+    past: int,
+    shrink: int,
+    limit: int,
+) -> str | None:
+    """Why the cache cannot be, or None."""
+
+    def needs(episode: EpisodeStats, camera: str) -> int:
+        stats = episode.cameras[camera]
+        height, width = field_size(stats.height, stats.width, shrink)
+        return episode.rows * past * height * width * BYTES
+
+    whole = sum(needs(episode, camera) for episode in episodes for camera in cameras)
+    if whole > limit:
+        return f"it would take {whole / 2**30:.2f} GiB, data.flow_cache_gib allows {limit / 2**30:.2f}"
+    new = sum(needs(episode, camera) for episode, camera in todo)
+    try:
+        flow_dir().mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(flow_dir()).free
+    except OSError as error:
+        return f"{flow_dir()} cannot be written ({error})"
+    return f"{flow_dir()} has {free / 2**30:.1f} GiB free, {new / 2**30:.1f} are needed" if 1.1 * new > free else None
+
+
+def _write(path: Path, values: np.ndarray) -> None:
+    """Write a file that is either whole or not there."""
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.save(file, values)
+        Path(name).replace(path)
+    except BaseException:
+        with suppress(OSError):
+            Path(name).unlink()
+        raise

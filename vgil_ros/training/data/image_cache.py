@@ -1,0 +1,163 @@
+"""Images for a batch: read straight into its memory, each JPEG decoded once where memory allows."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import resource
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vgil_ros.episodes.errors import EpisodeError
+from vgil_ros.episodes.reader import IMAGES, EpisodeReader
+from vgil_ros.training.data.episode_stats import EpisodeStats, aligned_actions, check_rows
+from vgil_ros.training.errors import TrainingError
+
+Key = tuple[int, str]  # (episode's place in the data set, camera)
+
+
+class DecodedImages:
+    """Decoded JPEGs, shared by the workers that are forked after it is made.
+
+    Memory is anonymous: it is only taken as images come, and gone with the processes, however they end. Once it is
+    given out, further images are decoded each time.
+    """
+
+    def __init__(self, episodes: Sequence[EpisodeStats], cameras: Sequence[str], limit: int) -> None:
+        """Plan which images will be kept; `limit` in bytes."""
+        self._starts: dict[Key, tuple[int, int, int]] = {}  # -> place of the first byte, of the first mark, rows kept
+        room, place, marks = limit, 0, 0
+        for number, episode in enumerate(episodes):
+            for camera in cameras:
+                stats = episode.cameras[camera]
+                size = stats.height * stats.width * 3
+                rows = min(episode.rows, (room - place) // size) if stats.jpeg else 0
+                if rows > 0:
+                    self._starts[number, camera] = place, marks, rows
+                    place, marks = place + rows * size, marks + rows
+        self.size = place
+        self._pixels = np.frombuffer(mmap.mmap(-1, max(place, 1)), np.uint8)
+        self._known = np.frombuffer(mmap.mmap(-1, max(marks, 1)), np.uint8)
+
+    def load(self, key: Key, row: int, out: np.ndarray) -> bool:
+        """Copy an image into `out` (H, W, 3), if it is known."""
+        start = self._starts.get(key)
+        if start is None or row >= start[2] or not self._known[start[1] + row]:
+            return False
+        place = start[0] + row * out.size
+        np.copyto(out, self._pixels[place : place + out.size].reshape(out.shape))
+        return True
+
+    def keep(self, key: Key, row: int, image: np.ndarray) -> None:
+        """Keep an image, if it has a place. Two workers may write the same one at once: it is the same bytes."""
+        start = self._starts.get(key)
+        if start is None or row >= start[2]:
+            return
+        place = start[0] + row * image.size
+        self._pixels[place : place + image.size] = image.ravel()
+        self._known[start[1] + row] = 1  # after the pixels: a reader that sees it sees them
+
+
+def available_memory() -> int:
+    """Bytes that the machine could still give."""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def read_image(episode: EpisodeReader, camera: str, row: int, out: np.ndarray) -> None:
+    """Read an image into `out`, (H, W, 3) uint8.
+
+    Raises:
+        EpisodeError: it cannot be read or decoded.
+        TrainingError: it has another size than the episode's others.
+    """
+    if not episode.is_jpeg(camera):
+        try:
+            episode.file[f"{IMAGES}/{camera}"].read_direct(out, np.s_[row])
+        except (OSError, RuntimeError, TypeError, ValueError) as error:
+            raise EpisodeError(f"{episode.path}: {camera} row {row} cannot be read ({error})") from error
+        return
+    image = episode.image(camera, row)
+    if image.shape != out.shape:
+        raise TrainingError(f"{episode.path}: {camera} row {row} is {image.shape}; the others are {out.shape}")
+    np.copyto(out, image)
+
+
+@dataclass(frozen=True)
+class OpenEpisode:
+    """An open file with its small arrays.
+
+    Attributes:
+        qpos: (T, D) and action: (T, A), aligned; float32.
+        stamp_ns: (T,) int64 and period_ns: from tick to tick; None where the layout does not store them.
+    """
+
+    reader: EpisodeReader
+    qpos: np.ndarray
+    action: np.ndarray
+    stamp_ns: np.ndarray | None
+    period_ns: int | None
+
+
+def period_of(rate_hz: float | None) -> int | None:
+    """Time from tick to tick in ns, None where the rate is unknown."""
+    return round(1e9 / rate_hz) if rate_hz else None
+
+
+class EpisodeFileCache:
+    """Opens each episode once in each process and keeps it open as long as the process' limit on files allows."""
+
+    def __init__(self, paths: Sequence[Path], *, base: bool) -> None:
+        self._paths, self._base = tuple(paths), base
+        self._open: OrderedDict[int, OpenEpisode] = OrderedDict()
+        self._process = os.getpid()
+        self._limit = max(8, min(512, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4))
+
+    def get(self, number: int) -> OpenEpisode:
+        """Give an open episode by its place.
+
+        Raises:
+            EpisodeError: it can no longer be read.
+            TrainingError: its numbers are not finite.
+        """
+        if self._process != os.getpid():  # a fork: HDF5's handles are the parent's, and not closed here
+            self._parents, self._open, self._process = self._open, OrderedDict(), os.getpid()
+        episode = self._open.get(number)
+        if episode is None:
+            episode = self._open[number] = self._read(self._paths[number])
+            if len(self._open) > self._limit:
+                self._open.popitem(last=False)[1].reader.close()
+        self._open.move_to_end(number)
+        return episode
+
+    def _read(self, path: Path) -> OpenEpisode:
+        reader = EpisodeReader(path)
+        try:
+            action = aligned_actions(reader, base=self._base)
+            check_rows(path, "action", action)
+            return OpenEpisode(
+                reader=reader,
+                qpos=reader.qpos.astype(np.float32),
+                action=action.astype(np.float32),
+                stamp_ns=reader.stamp_ns,
+                period_ns=period_of(reader.rate_hz),
+            )
+        except BaseException:
+            reader.close()
+            raise
+
+    def close(self) -> None:
+        """Close the files of this process."""
+        if self._process == os.getpid():
+            for one in self._open.values():
+                one.reader.close()
+        self._open.clear()
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_open": OrderedDict(), "_process": -1}

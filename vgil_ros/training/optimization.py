@@ -1,0 +1,125 @@
+"""One step of the optimiser: augmentation, teacher, loss, gradient, running mean."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vgil_ros.policies.base import Policy
+from vgil_ros.training.build import make_optimizer, rate_factor
+from vgil_ros.training.config import EmaConfig, TrainConfig
+from vgil_ros.training.data.augmentation import Augmentation
+from vgil_ros.training.data.dataset import Batch
+from vgil_ros.training.distributed import Engine, autocast, short_attention
+from vgil_ros.training.meters import LossMeter
+
+
+class Ema:
+    """Keeps a copy of a policy whose weights follow slowly.
+
+    The decay at update n is min(decay, (1 + n) / (10 + n)), so that the first, random weights are soon forgotten.
+    """
+
+    def __init__(self, policy: Policy, config: EmaConfig) -> None:
+        self.policy = copy.deepcopy(policy).eval().requires_grad_(False)
+        self._decay = config.decay
+
+    @torch.no_grad()
+    def update(self, policy: Policy, step: int) -> None:
+        """Follow `policy` after step number `step`, counted from 0."""
+        decay = min(self._decay, (1 + step) / (10 + step))
+        theirs = policy.state_dict()
+        for key, ours in self.policy.state_dict().items():
+            if ours.is_floating_point():
+                ours.lerp_(theirs[key], 1 - decay)
+            else:
+                ours.copy_(theirs[key])
+
+
+class LossModule(nn.Module):
+    """A policy whose forward pass is its loss, which is what several processes share."""
+
+    def __init__(self, policy: Policy, precision: str) -> None:
+        super().__init__()
+        self.policy, self._precision = policy, precision
+
+    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """(loss, its parts)."""
+        with autocast(self.policy.device, self._precision), short_attention(self.policy.device):
+            out = self.policy.compute_loss(batch)
+        return out.loss, out.parts
+
+
+class TrainStep:
+    """A policy with all that changes its weights.
+
+    Attributes:
+        policy: the one that learns.
+        ema: its running mean, None where that is off.
+        meter: the losses since they were last taken.
+    """
+
+    def __init__(
+        self, policy: Policy, config: TrainConfig, engine: Engine, teach: Callable[[Batch], Batch] | None
+    ) -> None:
+        """Take a policy that is on the engine's device; `teach` is what a teacher adds to a batch."""
+        self.policy, self._config, self._engine, self._teach = policy, config, engine, teach
+        self._module = engine.wrap(LossModule(policy, config.precision))
+        self._optimizer = make_optimizer(policy, config)
+        self.ema = Ema(policy, config.ema) if config.ema.enabled else None
+        self._augment = Augmentation(config.augmentation, config.seed)
+        self.meter = LossMeter()
+
+    @property
+    def eval_policy(self) -> Policy:
+        """The policy that is validated and saved: the running mean where it is on."""
+        return self.ema.policy if self.ema is not None else self.policy
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """Learning rates of the last step: the policy's, and its backbones'."""
+        own, backbone = self._optimizer.param_groups
+        return own["lr"], backbone["lr"]
+
+    def learn(self, batch: Batch, step: int) -> Tensor:
+        """Take step number `step`, counted from 0, with this process' share of its batch; gives the gradient's norm."""
+        config, engine = self._config, self._engine
+        torch.manual_seed((config.seed * 1_000_003 + step) * engine.processes + engine.rank)
+        share = config.batch_size // engine.processes
+        batch = self._augment(batch, step, engine.rank * share, config.batch_size)
+        if self._teach is not None:
+            batch = self._teach(batch)
+        factor = rate_factor(config.schedule, step, config.steps)
+        for group in self._optimizer.param_groups:
+            group["lr"] = group["full_lr"] * factor
+        self._module.train()
+        loss, parts = self._module(batch)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        clip = config.optimizer.clip_norm
+        norm = nn.utils.clip_grad_norm_(self.policy.parameters(), float("inf") if clip is None else clip)
+        self._optimizer.step()
+        if self.ema is not None:
+            self.ema.update(self.policy, step)
+        self.meter.add({**parts, "loss": loss})
+        return norm
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs, but for the window."""
+        return {
+            "policy": self.policy.state_dict(),
+            "ema": self.ema.policy.state_dict() if self.ema is not None else None,
+            "optimizer": self._optimizer.state_dict(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a `state`, with the window's own under "window"."""
+        self.policy.load_state_dict(state["policy"])
+        if self.ema is not None:
+            self.ema.policy.load_state_dict(state["ema"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.meter.restore(state["window"], self._engine.device)
