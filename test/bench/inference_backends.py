@@ -14,7 +14,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -39,16 +39,15 @@ class Backend:
     """One way to run a policy.
 
     Attributes:
-        make: policy, an observation, and a folder where it may keep what it exports -> a function that predicts.
+        make: policy, an observation, and a folder, where it keeps what it exports and takes it from if it is there ->
+            a function that predicts.
         needs: modules to be installed; tools: programs to be found.
-        keeps: whether a second `make` with the same folder begins from what the first one left there.
     """
 
     name: str
     make: Callable[[Policy, Mapping[str, Any], Path], Predict]
     needs: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
-    keeps: bool = field(default=False)
 
     @property
     def missing(self) -> list[str]:
@@ -77,7 +76,7 @@ def runtime(policy: Policy, observation: Mapping[str, Any], _folder: Path) -> Pr
 
 def runtime_direct(policy: Policy, observation: Mapping[str, Any], folder: Path) -> Predict:
     """The same, where every convolution stays direct: the difference is Winograd's own share."""
-    with mock.patch.object(TunedConv, "tune", lambda *_: None):
+    with mock.patch.object(TunedConv, "tune", return_value=None):
         return runtime(policy, observation, folder)
 
 
@@ -101,7 +100,10 @@ def compiled(mode: str, *, freezing: bool) -> Callable[[Policy, Mapping[str, Any
 
 
 def openvino(policy: Policy, observation: Mapping[str, Any], folder: Path) -> Predict:
-    """OpenVINO's converter and its CPU plugin. Without being told it computes in bf16 where the processor can."""
+    """OpenVINO's CPU plugin, by way of ONNX: of what its own converter makes of a policy, its compiler crashed.
+
+    Without being told it computes in bf16 where the processor can.
+    """
     import openvino as ov
 
     core = ov.Core()
@@ -114,11 +116,7 @@ def openvino(policy: Policy, observation: Mapping[str, Any], folder: Path) -> Pr
     }
 
     def build(name: str, part: nn.Module, inputs: tuple[Tensor, ...], folder: Path) -> Part:
-        file = folder / f"{name}.xml"
-        if not file.is_file():
-            model = ov.convert_model(torch.export.export(part, inputs))  # its tracer stumbles over in-place operations
-            model.reshape({port: list(value.shape) for port, value in zip(model.inputs, inputs, strict=True)})
-            ov.save_model(model, file, compress_to_fp16=False)
+        file = _exported(folder / f"{name}.onnx", part, inputs)
         request = core.compile_model(file, "CPU", settings).create_infer_request()
         outputs = range(len(request.model_outputs))
 
@@ -133,7 +131,7 @@ def openvino(policy: Policy, observation: Mapping[str, Any], folder: Path) -> Pr
 
 
 def onnxruntime(policy: Policy, observation: Mapping[str, Any], folder: Path) -> Predict:
-    """torch's ONNX exporter and ONNX Runtime's CPU provider."""
+    """ONNX Runtime's CPU provider."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -142,9 +140,7 @@ def onnxruntime(policy: Policy, observation: Mapping[str, Any], folder: Path) ->
     options.log_severity_level = 3
 
     def build(name: str, part: nn.Module, inputs: tuple[Tensor, ...], folder: Path) -> Part:
-        file = folder / f"{name}.onnx"
-        if not file.is_file():
-            torch.onnx.export(part, inputs, file, dynamo=True, verbose=False)
+        file = _exported(folder / f"{name}.onnx", part, inputs)
         session = ort.InferenceSession(file, options, ["CPUExecutionProvider"])
         names = [value.name for value in session.get_inputs()]
 
@@ -161,11 +157,18 @@ BACKENDS = (
     Backend("eager", plain),
     Backend("ours", runtime),
     Backend("ours without Winograd", runtime_direct),
-    Backend("torch.compile", compiled("default", freezing=False), tools=("g++",), keeps=True),
-    Backend("torch.compile, freezing", compiled("default", freezing=True), tools=("g++",), keeps=True),
-    Backend("OpenVINO", openvino, needs=("openvino",), keeps=True),
-    Backend("ONNX Runtime", onnxruntime, needs=("onnxruntime", "onnx", "onnxscript"), keeps=True),
+    Backend("torch.compile", compiled("default", freezing=False), tools=("g++",)),
+    Backend("torch.compile, freezing", compiled("default", freezing=True), tools=("g++",)),
+    Backend("OpenVINO", openvino, needs=("openvino", "onnx", "onnxscript")),
+    Backend("ONNX Runtime", onnxruntime, needs=("onnxruntime", "onnx", "onnxscript")),
 )
+
+
+def _exported(file: Path, part: nn.Module, inputs: tuple[Tensor, ...]) -> Path:
+    """Export a part with torch's ONNX exporter, unless the file is there."""
+    if not file.is_file():
+        torch.onnx.export(part, inputs, file, dynamo=True, verbose=False)
+    return file
 
 
 def _in_parts(policy: Policy, observation: Mapping[str, Any], folder: Path, build: Build) -> Predict:
