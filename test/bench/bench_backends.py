@@ -194,7 +194,7 @@ def table(name: str, results: list[Result]) -> str:
     lines = [
         f"`{name}`: config/policies/{case.config}.yaml, {case.cameras} cameras {case.size[0]}x{case.size[1]}",
         "",
-        "| backend | p50 ms | p99 ms | eager / it | it / ours | least CPU ms | it / ours | first s | again s | differs by |",
+        "| backend | p50 ms | p99 ms | eager / it | it / ours | CPU ms | it / ours | first s | again s | differs by |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     ours = next((one for one in results if one.name == "ours"), Result("ours"))

@@ -173,7 +173,8 @@ def _exported(file: Path, part: nn.Module, inputs: tuple[Tensor, ...]) -> Path:
 
 def _in_parts(policy: Policy, observation: Mapping[str, Any], folder: Path, build: Build) -> Predict:
     """Build each part of a policy for the inputs that reach it."""
-    network, examples = make_network(policy), {}
+    network = make_network(policy)
+    examples: dict[str, tuple[Tensor, ...]] = {}
     with torch.no_grad(), _quiet():  # inference mode would mark the examples, and compiled code would not fit others
         network.predict(_noting(network, examples), observation)
     with torch.no_grad(), _quiet():

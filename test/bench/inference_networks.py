@@ -125,7 +125,12 @@ class FlowMatchingNetwork(Network):
         self.parts = {"prefix": _PrefixPart(policy), "field": _FieldPart(policy)}
         self._policy = policy
         asked: list[Tensor] = []
-        integrate(lambda x, t: asked.append(t) or x, torch.zeros(1, 1), policy.config.steps, policy.config.solver)
+
+        def note(x: Tensor, t: Tensor) -> Tensor:
+            asked.append(t)
+            return x
+
+        integrate(note, torch.zeros(1, 1), policy.config.steps, policy.config.solver)
         with torch.inference_mode():
             self._told = [policy.model.field.told(t) for t in asked]
 
