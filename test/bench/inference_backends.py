@@ -25,9 +25,9 @@ from inference_networks import Network, make_network
 from torch import Tensor, nn
 
 from vgil_ros.policies.base import Policy
+from vgil_ros.policies.inference.runtime import InferenceRuntime
+from vgil_ros.policies.inference.winograd import TunedConv
 from vgil_ros.policies.observation import batched
-from vgil_ros.policies.runtime import InferenceRuntime
-from vgil_ros.policies.tuned_conv import TunedConv
 
 Predict = Callable[[Mapping[str, Any]], np.ndarray]
 Part = Callable[..., tuple[Tensor, ...]]

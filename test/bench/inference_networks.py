@@ -19,9 +19,8 @@ from vgil_ros.policies.base import Policy
 from vgil_ros.policies.diffusion import DiffusionPolicy
 from vgil_ros.policies.flow_act import FlowActPolicy
 from vgil_ros.policies.flow_matching import FlowMatchingPolicy
+from vgil_ros.policies.flow_matching.flow import integrate, pad
 from vgil_ros.policies.flow_matching.model import Prefix
-from vgil_ros.policies.flow_matching.padding import pad
-from vgil_ros.policies.flow_matching.solver import integrate
 from vgil_ros.policies.observation import batched
 
 
@@ -147,9 +146,9 @@ class _ConditionPart(nn.Module):
         super().__init__()
         self.policy = policy
 
-    def forward(self, qpos: Tensor, *pictures: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, qpos: Tensor, *images: Tensor) -> tuple[Tensor, ...]:
         policy, normalizer = self.policy, self.policy.normalizer
-        condition = policy.model.condition(normalizer.qpos(qpos), list(pictures), normalizer)
+        condition = policy.model.condition(normalizer.qpos(qpos), list(images), normalizer)
         return tuple(policy.model.unet.told(policy.times[:, None], condition))
 
 
@@ -172,7 +171,7 @@ class DiffusionNetwork(Network):
     def predict(self, call: Call, observation: Mapping[str, Any]) -> np.ndarray:
         policy, now = self._policy, _present(self._policy, observation)
         seen = [one[:, None] for one in now]
-        if policy.config.past_ticks:
+        if policy.config.obs_offsets:
             past = _present(policy, observation["past"])
             seen = [torch.cat([before, one], dim=1) for before, one in zip(past, seen, strict=True)]
         told = call("condition", *seen)
