@@ -25,9 +25,9 @@ class MeasuredPolicy(PolicyNode):
 
     def on_shutdown(self) -> None:
         super().on_shutdown()
-        found = {"turns": self.turns, "inference": list(self.inference.latency._values)}
+        found = {"turns": self.turns, "inference": list(self.latency._values)}
         print("turns " + json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":
-    run(MeasuredPolicy)
+    run(MeasuredPolicy, control=True)

@@ -117,7 +117,7 @@ def _line(name: str, figures: dict[str, str]) -> str:
     rate, middle, high = (figures.get(f"{key}_{name}") for key in ("rate_hz", "skew_p50_ms", "skew_p99_ms"))
     parts = [] if rate is None else [f"{rate} Hz"]
     if middle is not None and high is not None:
-        parts.append(f"skew {float(middle):.1f}, at most {float(high):.1f} ms")
+        parts.append(f"skew {float(middle):.1f} ms, p99 {float(high):.1f} ms")
     return f"{name}: {', '.join(parts)}" if parts else name
 
 

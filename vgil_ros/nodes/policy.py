@@ -24,6 +24,7 @@ from vgil_ros.core.sync import Miss, Sample
 from vgil_ros.core.sync.types import Reason
 from vgil_ros.core.timesteps import ObservationBuilder
 from vgil_ros.episodes.image_codec import to_rgb
+from vgil_ros.episodes.writing.encoder import limit_opencv_threads
 from vgil_ros.nodes.base.alerts import Problem
 from vgil_ros.nodes.base.node import run
 from vgil_ros.nodes.base.status import SafetyEventLog, percentiles
@@ -89,7 +90,9 @@ class PolicyNode(SessionNode):
 
     def not_ready(self) -> tuple[Problem, ...]:
         """Streams that are missing, commands that nobody would hear, and the e-stop."""
-        stops = (Problem("e-stop", "the e-stop is set: release it with /policy/estop false"),) if self.loop.estop else ()
+        stops = (
+            (Problem("e-stop", "the e-stop is set: release it with /policy/estop false"),) if self.loop.estop else ()
+        )
         missing_subscribers = () if self.dry_run else self.commands.missing_subscribers()
         return stops + missing_subscribers + super().not_ready()
 
@@ -281,6 +284,7 @@ class PolicyNode(SessionNode):
 
 def main() -> None:
     """Entry point of the executable `policy`."""
+    limit_opencv_threads()
     limit_torch_threads()
     run(PolicyNode, control=True)
 

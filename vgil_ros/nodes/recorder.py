@@ -22,6 +22,7 @@ from vgil_ros.core.session import SessionCommand, SessionState
 from vgil_ros.core.streams import Flag
 from vgil_ros.core.sync import Miss, Sample
 from vgil_ros.core.timesteps import ObservationBuilder
+from vgil_ros.episodes.writing.encoder import limit_opencv_threads
 from vgil_ros.nodes.base.keyboard import Keys
 from vgil_ros.nodes.base.node import run
 from vgil_ros.nodes.session.recording import EpisodeSink, Recording
@@ -239,6 +240,7 @@ def _writable(folder: Path) -> Path:
 
 def main() -> None:
     """Entry point of the executable `recorder`."""
+    limit_opencv_threads()
     run(Recorder)
 
 

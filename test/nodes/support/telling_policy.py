@@ -71,4 +71,4 @@ def _sum(images: Mapping[str, np.ndarray]) -> int:
 
 
 if __name__ == "__main__":
-    run(TellingPolicy)
+    run(TellingPolicy, control=True)

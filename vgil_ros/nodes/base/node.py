@@ -106,7 +106,9 @@ class VgilNode(Node):
         renamed = RENAMED_VALUES.get(name, {})
         if name in given and (old := given[name].value) in renamed:
             new = renamed[old]
-            self.log(f"parameter '{name}': '{old}' is called '{new}' now; the next release refuses it", severity="warning")
+            self.log(
+                f"parameter '{name}': '{old}' is called '{new}' now; the next release refuses it", severity="warning"
+            )
             given[name] = rclpy.Parameter(name, value=new)
 
     def refuse_unknown_parameters(self) -> None:

@@ -1,6 +1,7 @@
 """Timing of a loop: its figures (period, jitter, how long things take), and its priority over others.
 
-`prefer_control` and the functions after it let a process with a control loop, and above all the loop's thread, run before others.
+`prefer_control` and the functions after it let a process with a control loop, and above all the loop's thread, run
+before others.
 
 On a machine whose cores are all busy an ordinary thread wakes some milliseconds late, again and again; a real-time
 one, within 0.1 ms. It sleeps nearly all the time, and the kernel leaves the others 5 % whatever it does. But it also

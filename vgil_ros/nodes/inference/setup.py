@@ -31,7 +31,10 @@ def load_for(node: VgilNode, layout: Layout, task: str) -> tuple[PolicyConfig, I
     checkpoint = node.declare("checkpoint", "", doc="the trained policy: a folder, or a name in models/; must be given")
     device = node.declare("device", "cpu", doc="where it runs: cpu, cuda, cuda:1, ...")
     precision: Any = node.declare(
-        "precision", "fp32", choices=tuple(PRECISION_DTYPES), doc="numbers that the network computes in; bf16 and fp16 on a GPU"
+        "precision",
+        "fp32",
+        choices=tuple(PRECISION_DTYPES),
+        doc="numbers that the network computes in; bf16 and fp16 on a GPU",
     )
     if not checkpoint:
         raise VgilError("parameter 'checkpoint' is empty; allowed: a checkpoint folder, or a name in models/")
