@@ -11,10 +11,11 @@ from typing import Any
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 
 from vgil_ros.core.errors import VgilError
+from vgil_ros.core.execution import RENAMED_MODES, RENAMED_OPTIONS
 
-# for one release: the old spelling, and today's
-RENAMED_PARAMETERS = {"query_every": "inference_period"}
-RENAMED_VALUES = {"execution": {"real_time": "rtc"}}
+# the spelling of the release before, and today's
+RENAMED_PARAMETERS = RENAMED_OPTIONS
+RENAMED_VALUES = {"execution": RENAMED_MODES}
 
 ROS_OWN = ("use_sim_time", "start_type_description_service")  # parameters that rclpy declares in every node
 ROS_PREFIX = "qos_overrides."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vgil_ros.assets import checkpoint_path
@@ -21,36 +21,56 @@ from vgil_ros.policies.registry import policy_class
 COEFFICIENT = 0.01  # of temporal ensembling, as ACT has it
 
 
-def load_for(node: VgilNode, layout: Layout, task: str) -> tuple[PolicyConfig, InferenceRuntime]:
-    """Load the checkpoint in the node's parameters, hold it against the robot and the task, and warm it up.
+@dataclass(frozen=True)
+class PolicyParameters:
+    """Which policy runs, where, and how its chunks are played."""
+
+    checkpoint: str
+    device: str
+    precision: Any
+    options: ExecutionOptions
+
+
+def declare_policy(node: VgilNode) -> PolicyParameters:
+    """Declare the node's parameters that say so.
 
     Raises:
-        VgilError: for a checkpoint that cannot be used, with every mismatch between it and the robot, or one that
-            needs a task where there is none.
+        VgilError: for a value that is not allowed.
     """
-    checkpoint = node.declare("checkpoint", "", doc="the trained policy: a folder, or a name in models/; must be given")
-    device = node.declare("device", "cpu", doc="where it runs: cpu, cuda, cuda:1, ...")
-    precision: Any = node.declare(
-        "precision",
-        "fp32",
-        choices=tuple(PRECISION_DTYPES),
-        doc="numbers that the network computes in; bf16 and fp16 on a GPU",
-    )
+    doc = "the trained policy: a folder, or a name in models/; must be given"
+    checkpoint = node.declare("checkpoint", "", doc=doc)
     if not checkpoint:
         raise VgilError("parameter 'checkpoint' is empty; allowed: a checkpoint folder, or a name in models/")
-    policy = load_for_robot(checkpoint_path(checkpoint), layout)
-    if policy.config.needs_task and not task:
-        raise VgilError(f"checkpoint {checkpoint} needs a task; parameter 'task' is empty, allowed: a text")
-    for field in unchecked_fields(policy.config):
-        node.get_logger().warning(f"the checkpoint does not say its {field}: not checked")
-    runtime = InferenceRuntime(policy, device, precision)
+    device = node.declare("device", "cpu", doc="where it runs: cpu, cuda, cuda:1, ...")
+    doc = "numbers that the network computes in; bf16 and fp16 on a GPU"
+    precision = node.declare("precision", "fp32", choices=tuple(PRECISION_DTYPES), doc=doc)
+    return PolicyParameters(checkpoint, device, precision, execution_options(node))
+
+
+def load_for(
+    node: VgilNode, given: PolicyParameters, layout: Layout, task: str
+) -> tuple[PolicyConfig, InferenceRuntime]:
+    """Load the checkpoint, hold it against the robot, the task and the execution, and warm it up.
+
+    Raises:
+        VgilError: for a checkpoint that cannot be used, with every mismatch between it and the robot, one that needs a
+            task where there is none, or a mode that it cannot be played in.
+    """
+    policy = load_for_robot(checkpoint_path(given.checkpoint), layout)
+    config = policy.config
+    if config.needs_task and not task:
+        raise VgilError(f"checkpoint {given.checkpoint} needs a task; parameter 'task' is empty, allowed: a text")
+    check_mode(given.options.execution, config.type, policy_class(config.type).supports_prefix)
+    for field in unchecked_fields(config):
+        node.log(f"the checkpoint does not say its {field}: not checked", severity="warning")
+    runtime = InferenceRuntime(policy, given.device, given.precision)
     began = time.perf_counter()
     report = runtime.warm_up(policy.example_observation(camera_sizes(layout)))
-    words = f"{policy.config.type} on {runtime.device}, {report.precision}"
-    if precision != "fp32":
+    words = f"{config.type} on {runtime.device}, {report.precision}"
+    if given.precision != "fp32":
         words += f", actions within {report.max_difference:.2g} of fp32"
-    node.get_logger().info(f"warmed up in {time.perf_counter() - began:.1f} s: {words}")
-    return policy.config, runtime
+    node.log(f"warmed up in {time.perf_counter() - began:.1f} s: {words}")
+    return config, runtime
 
 
 def safety_options(node: VgilNode) -> ExecutionOptions:
@@ -85,15 +105,12 @@ def execution_options(node: VgilNode) -> ExecutionOptions:
 
 
 def pipeline_for(
-    node: VgilNode, layout: Layout, config: PolicyConfig, streams: tuple[StreamSpec, ...]
+    options: ExecutionOptions, layout: Layout, config: PolicyConfig, streams: tuple[StreamSpec, ...]
 ) -> ActionPipeline:
-    """The executor and the safety limits in the node's parameters.
+    """The executor and the safety limits for a policy.
 
     Raises:
-        VgilError: for a mode that the policy cannot be played in, or a value that is not allowed.
+        VgilError: for a value that is not allowed.
     """
-    options = execution_options(node)
-    check_mode(options.execution, config.type, policy_class(config.type).supports_prefix)
-    return make_action_pipeline(
-        options, layout, streams, ChunkSize(config.chunk_size, config.action_dim, config.action_steps)
-    )
+    size = ChunkSize(config.chunk_size, config.action_dim, config.action_steps)
+    return make_action_pipeline(options, layout, streams, size)

@@ -41,8 +41,10 @@ class SessionNode(VgilNode):
         self.contract, self.contract_text = load_contract(self.declare("robot", "sim_aloha", doc=ROBOT_DOC))
         self.layout = Layout(self.contract)
         self.task = self.declare("task", "", doc="what is done; written into the episodes")
-        self.streams = self.choose_streams()
         self.session = self._make_session(running, marks_end)
+        success_topic = self.declare("success_topic", "", doc="std_msgs/Bool: whether the task is done; empty: none")
+        reset = self.declare("reset_service", "", doc="std_srvs/Trigger, called before each episode; empty: none")
+        self.streams = self.choose_streams()
         self.sync = Synchronizer(self.streams, self.contract.sync, self.contract.rate_hz)
         self.inputs = StreamInputs(self, self.contract, self.sync)
         self.skew = status.SkewWindow(self.streams)
@@ -53,10 +55,7 @@ class SessionNode(VgilNode):
         self._waiting_for: tuple[tuple[str, ...], int] = ((), 0)  # what was said last, and when
         self.closing = EpisodeClosing(self)
         self._counts = True  # whether the episode at hand counts as one
-        self._subscribe_success(
-            self.declare("success_topic", "", doc="std_msgs/Bool: whether the task is done; empty: nobody says so")
-        )
-        reset = self.declare("reset_service", "", doc="std_srvs/Trigger, called before each episode; empty: none")
+        self._subscribe_success(success_topic)
         self.scene = SceneReset(self, self.create_client(Trigger, reset) if reset else None)
         self._time_runs = False
         period_s = 1.0 / (rate_factor * self.contract.rate_hz)
@@ -68,7 +67,7 @@ class SessionNode(VgilNode):
         self.background_timer(0.5, self._watch_clock)
 
     def choose_streams(self) -> tuple[StreamSpec, ...]:
-        """The streams to synchronise: all of the robot's."""
+        """The streams to synchronise: all of the robot's. Called once the session's parameters are declared."""
         return streams_of(self.contract)
 
     @abstractmethod
