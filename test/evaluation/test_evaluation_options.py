@@ -107,8 +107,6 @@ def test_the_scenes_own_images_are_no_others() -> None:
     [
         (["--workers", "2"], "--over-ros runs one robot at the wall clock's pace: allowed is 1"),
         (["--swap-images-from-seed", "99"], "--swap-images-from-seed cannot be handed on to the nodes"),
-        (["--inference-period", "5"], "--inference-period cannot be handed on"),
-        (["--ensemble-coefficient", "0"], "--ensemble-coefficient cannot be handed on"),
     ],
 )
 def test_what_the_nodes_cannot_do_is_refused(
@@ -119,6 +117,19 @@ def test_what_the_nodes_cannot_do_is_refused(
         main()
     assert ended.value.code == 2
     assert words in capsys.readouterr().err
+
+
+def test_every_setting_reaches_the_nodes_through_the_launch_file(tmp_path: Path) -> None:
+    pytest.importorskip("rclpy")
+    from vgil_ros.nodes.evaluation_client import launch_arguments
+
+    plan = EvaluationPlan("pick_place", execution="open_loop", inference_period=7, watchdog_ms=300, soft_start=0.1)
+    given = launch_arguments(plan, tmp_path / "checkpoint", tmp_path)
+    wanted = {"execution": "open_loop", "inference_period": "7", "watchdog_ms": "300", "soft_start": "0.1"}
+    assert wanted.items() <= given.items()
+    assert "ensemble_coefficient" not in given
+    plan = EvaluationPlan("pick_place", ensemble_coefficient=0.0)
+    assert launch_arguments(plan, tmp_path / "checkpoint", tmp_path)["ensemble_coefficient"] == "0.0"
 
 
 def test_an_unknown_task_is_named_before_its_robot() -> None:

@@ -16,7 +16,7 @@ pytest.importorskip("torch")
 pytest.importorskip("mujoco")
 
 from support import checkpoints, contracts, domains
-from support.episodes import episode
+from support.made_episode import episode
 from support.parity import DRIVERS, WARM_TURNS, Trace
 from support.policy_rig import STANDS, robot
 

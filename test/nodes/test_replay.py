@@ -15,7 +15,7 @@ pytest.importorskip("rclpy")
 from support import contracts
 from support.client import until
 from support.command_log import Commands
-from support.episodes import episode
+from support.made_episode import episode
 from support.policy_rig import STANDS, PolicyBench, robot
 
 from vgil_ros.core.layout import Layout
@@ -128,6 +128,6 @@ def test_another_robots_episode_and_one_that_is_not_finite_are_refused(stage: St
     node.expect("none.hdf5")
     assert node.wait() == 2, node.output
     node = stage.bench.module("vgil_ros.nodes.replay", {"robot": stage.contract})
-    node.expect("parameter episode is empty")
+    node.expect("parameter 'episode' is empty")
     assert node.wait() == 2, node.output
     assert stage.commands.all == []

@@ -1,4 +1,4 @@
-"""Episodes whose actions a test chooses."""
+"""A made episode of a small robot, to be replayed."""
 
 from __future__ import annotations
 
