@@ -10,6 +10,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from vgil_ros.core.config import read_text
 from vgil_ros.core.contract import Contract, parse_contract
 from vgil_ros.core.errors import ContractError, VgilError
 
@@ -81,8 +82,5 @@ def load_contract(robot: str) -> tuple[Contract, str]:
         ContractError: where it does not exist or is not valid.
     """
     path = contract_path(robot)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ContractError(f"robot contract '{path}': cannot be read: {error}") from error
+    text = read_text(path, ContractError)
     return parse_contract(text, path.name), text

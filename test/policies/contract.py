@@ -211,7 +211,7 @@ class PolicyContract:
         values = json.loads((folder / CONFIG_FILE).read_text())
         without = {key: value for key, value in values.items() if key != "state_dim"}
         cases = {
-            "surprise: unknown key, allowed are": {**values, "surprise": 1},
+            "surprise: unknown key; allowed: ": {**values, "surprise": 1},
             "state_dim: missing": without,
             "chunk_size": {**values, "chunk_size": 0},
             "'none such' is unknown": {**values, "type": "none such"},
@@ -222,7 +222,7 @@ class PolicyContract:
             with pytest.raises(PolicyError, match=words):
                 load_policy(folder)
         (folder / CONFIG_FILE).write_text("{")
-        with pytest.raises(CheckpointError, match="cannot be read"):
+        with pytest.raises(CheckpointError, match="not readable as JSON"):
             load_policy(folder)
         with pytest.raises(CheckpointError, match="not a checkpoint folder"):
             load_policy(tmp_path)

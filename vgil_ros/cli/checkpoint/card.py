@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
-import yaml
 
 from vgil_ros.assets import checkpoint_path
+from vgil_ros.core.config import load_json, load_yaml
 from vgil_ros.core.errors import VgilError
 
 
@@ -60,7 +59,7 @@ def _training(run: Path) -> tuple[dict[str, Any], float | None]:
 
     if not (run / CONFIG).is_file():
         raise VgilError(f"--run {run}: holds no {CONFIG}; allowed: a folder that vgil train wrote")
-    settings = yaml.safe_load((run / CONFIG).read_text(encoding="utf-8"))
+    settings = load_yaml(run / CONFIG)
     seconds = [float(one["seconds"]) for one in read_log(run / LOG) if one.get("seconds") is not None]
     return settings, _total(seconds) / 3600 if seconds else None
 
@@ -72,10 +71,7 @@ def _total(seconds: list[float]) -> float:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise VgilError(f"--report {path}: cannot be read ({error})") from error
+    report = load_json(path)
     if not isinstance(report, dict) or "success_interval_95" not in report:
         raise VgilError(f"--report {path}: is no report of vgil eval --json")
     return report
