@@ -131,7 +131,7 @@ def test_the_callers_class_of_error_is_raised(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text('{"a": {"b": 1, "b": 2}}')
     with pytest.raises(ContractError, match=r"x\.json: not readable as JSON: key 'b' is doubled"):
         load_json(tmp_path / "x.json", ContractError)
-    with pytest.raises(ContractError, match="gone.yaml: cannot be read"):
+    with pytest.raises(ContractError, match=r"gone\.yaml: cannot be read"):
         load_yaml(tmp_path / "gone.yaml", ContractError)
     with pytest.raises(ContractError, match=r"here: found list; allowed: keys and values \['parts', 'other'\]"):
         validate(Outer, [1], "here", ContractError, derived=("name",))

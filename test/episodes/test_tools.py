@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from vgil_ros.cli.episodes.commands import app
+from vgil_ros.cli.main import app
 from vgil_ros.episodes import read_episode
 from vgil_ros.episodes.checks.check import check_episode
 
@@ -23,7 +23,7 @@ ROWS = 30
 
 
 def run(*arguments) -> tuple[int, str]:
-    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    result = CliRunner().invoke(app, ["episodes", *map(str, arguments)])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result.exit_code, result.output
 

@@ -25,12 +25,7 @@ def launch(
     show_args: Annotated[bool, typer.Option("--show-args", help="list the file's arguments and end")] = False,
 ) -> None:
     """Run a launch file, as `ros2 launch` does; its exit code is that of the file's main node."""
-    try:
-        code = _launch(file, arguments or [], show_args)
-    except VgilError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        code = 2
-    raise typer.Exit(code)
+    raise typer.Exit(_launch(file, arguments or [], show_args))
 
 
 def _launch(file: str, arguments: list[str], show_args: bool) -> int:

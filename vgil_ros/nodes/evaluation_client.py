@@ -24,8 +24,9 @@ from vgil_ros.core.layout import Layout
 from vgil_ros.episodes.naming import episodes_in
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.episodes.video import write_video
-from vgil_ros.evaluation.evaluate import EvaluationPlan, settings
-from vgil_ros.evaluation.metrics import Rollout, summarise
+from vgil_ros.evaluation.evaluate import EvaluationPlan
+from vgil_ros.evaluation.metrics import Percentiles, Rollout, summarise
+from vgil_ros.evaluation.report import EvaluationReport, Machine, make_report
 from vgil_ros.evaluation.videos import THUMBS, ThumbnailSheet
 from vgil_ros.policies.compatibility import load_for_robot
 from vgil_ros.robots.sim.tasks import task_class
@@ -41,16 +42,17 @@ LATENCY = re.compile(r"p50 ([\d.]+), p99 ([\d.]+)")
 
 def evaluate_over_ros(
     plan: EvaluationPlan, checkpoint: Path, *, videos: Path | None = None, progress: Callable[[Rollout], None]
-) -> dict[str, Any]:
-    """Run a checkpoint through the real nodes; the report is that of `training.evaluation.evaluate`.
+) -> EvaluationReport:
+    """Run a checkpoint through the real nodes; the report is that of `evaluation.evaluate.evaluate`.
 
     Simulated time goes at the wall clock's pace, so that inference takes what it takes, and no two runs are equal.
 
     Raises:
         VgilError: where the checkpoint does not fit, or the nodes do not come up or end early, with their last words.
     """
-    for name in ("inference_period", "ensemble_coefficient"):
-        if getattr(plan, name) is not None:
+    usual = EvaluationPlan(plan.task)
+    for name in ("inference_period", "ensemble_coefficient", "watchdog_ms", "max_age_ms", "soft_start"):
+        if getattr(plan, name) != getattr(usual, name):
             option = "--" + name.replace("_", "-")
             raise VgilError(f"{option} cannot be handed on by the launch file; allowed: without it, or without ROS")
     if plan.swap_images_from_seed is not None:
@@ -79,10 +81,15 @@ def evaluate_over_ros(
     if videos is not None:
         sheet.save(videos / "thumbnail_sheet.png")
     inference = dict(zip(("p50", "p99"), map(float, latency.groups()), strict=True)) if latency else {}
-    machine = {"inference_ms": {"p50": None, "p99": None} | inference, "seconds": time.perf_counter() - began}
-    identity = {"policy": policy.config.type, "fingerprint": policy.config.fingerprint}
-    options = settings(plan) | {"latency_ms": None}  # what it takes, see `machine`
-    return identity | options | summarise(rollouts, max_reward) | {"machine": machine}
+    return make_report(
+        plan.settings.model_copy(update={"latency_ms": None}),  # what it takes, see `machine`
+        summarise(rollouts, max_reward),
+        Machine(inference_ms=Percentiles(**inference), seconds=time.perf_counter() - began),
+        checkpoint=str(checkpoint),
+        policy=policy.config.type,
+        fingerprint=policy.config.fingerprint,
+        over_ros=True,
+    )
 
 
 class _Launch:

@@ -4,33 +4,34 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
 from vgil_ros.assets import checkpoint_path
-from vgil_ros.core.config import load_json, load_yaml
+from vgil_ros.core.config import load_yaml
 from vgil_ros.core.errors import VgilError
 
 
 def card(
     checkpoint: Annotated[Path, typer.Argument(help="a checkpoint folder; README.md is written there")],
     report: Annotated[
-        Optional[list[Path]],  # noqa: UP045
+        list[Path] | None,
         typer.Option(help="what vgil eval --json wrote; several times for several"),
     ] = None,
-    run: Annotated[Optional[Path], typer.Option(help="the training's folder")] = None,  # noqa: UP045
-    hours: Annotated[Optional[float], typer.Option(help="of training; from the run's log if left out")] = None,  # noqa: UP045
+    run: Annotated[Path | None, typer.Option(help="the training's folder")] = None,
+    hours: Annotated[float | None, typer.Option(help="of training; from the run's log if left out")] = None,
     data: Annotated[str, typer.Option(help="the episodes, in words")] = "",
     command: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option(help="a command that made it; several times, in order"),
     ] = None,
-    note: Annotated[Optional[list[str]], typer.Option(help="a paragraph more; several times for several")] = None,  # noqa: UP045
+    note: Annotated[list[str] | None, typer.Option(help="a paragraph more; several times for several")] = None,
 ) -> None:
     """Write a checkpoint's card: what it is, how it was made, what it scored."""
     from vgil_ros.evaluation.model_card import CardContent
     from vgil_ros.evaluation.model_card import model_card as text
+    from vgil_ros.evaluation.report import read_report
     from vgil_ros.policies import describe_checkpoint
 
     folder = checkpoint_path(checkpoint)
@@ -45,7 +46,7 @@ def card(
         hours=hours if hours is not None else logged,
         data=data,
         commands=tuple(command or ()),
-        reports=tuple(_read(path) for path in report or ()),
+        reports=tuple(read_report(path) for path in report or ()),
         notes=tuple(note or ()),
     )
     (folder / "README.md").write_text(text(content), encoding="utf-8")
@@ -68,10 +69,3 @@ def _total(seconds: list[float]) -> float:
     """The sum over a run that was resumed: its clock begins anew each time."""
     ends = [a for a, b in pairwise(seconds) if b < a]
     return sum(ends) + seconds[-1]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    report = load_json(path)
-    if not isinstance(report, dict) or "success_interval_95" not in report:
-        raise VgilError(f"--report {path}: is no report of vgil eval --json")
-    return report
