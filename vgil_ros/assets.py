@@ -70,11 +70,6 @@ def checkpoint_path(checkpoint: str | Path) -> Path:
     return given
 
 
-def model_names() -> list[str]:
-    """Names of the checkpoints that come with the package."""
-    return sorted(path.parent.name for path in (share_dir() / "models").glob("*/policy.json"))
-
-
 def load_contract(robot: str) -> tuple[Contract, str]:
     """Return a contract and its YAML text, by name or path.
 

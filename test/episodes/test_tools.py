@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from vgil_ros.cli.main import app
-from vgil_ros.episodes import read_episode
+from vgil_ros.episodes import EpisodeReader
 from vgil_ros.episodes.checks.check import check_episode
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -123,7 +123,7 @@ def test_convert(tmp_path, name, to):
     code, text = run("convert", GOLDEN / f"{name}.hdf5", out, "--to", to, "--rate", 50)
     assert code == 0, text
     assert check_episode(out).ok
-    with read_episode(GOLDEN / f"{name}.hdf5") as old, read_episode(out) as new:
+    with EpisodeReader(GOLDEN / f"{name}.hdf5") as old, EpisodeReader(out) as new:
         assert new.action_alignment == "same_stamp"
         np.testing.assert_array_equal(new.action, old.aligned_action().astype(np.float32))
         np.testing.assert_array_equal(new.qpos, old.qpos.astype(np.float32))

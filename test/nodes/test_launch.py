@@ -25,7 +25,8 @@ FILES = sorted(path.name for path in (share_dir() / "launch").glob("*.launch.py"
 DOMAIN = str(own_domain())
 DESCRIBE = """
 import json, sys
-from vgil_ros.cli import launch, launch_shim
+from vgil_ros import launch_shim
+from vgil_ros.cli import launch
 launch_shim.install()
 context = launch_shim.LaunchContext(sys.argv[2:])
 context.launch_configurations.update(launch.parse_arguments(sys.argv[2:]))

@@ -11,10 +11,10 @@ from typing import Annotated, Any
 
 import typer
 
+from vgil_ros import launch_shim
 from vgil_ros.assets import share_dir
-from vgil_ros.cli import launch_shim
-from vgil_ros.cli.launch_shim import runner
 from vgil_ros.core.errors import VgilError
+from vgil_ros.launch_shim import runner
 
 _SUFFIX = ".launch.py"
 
