@@ -18,10 +18,11 @@ from browser import browser, console_of_file, look
 
 from vgil_ros.cli.demo.html import element, table
 from vgil_ros.cli.demo.report import DemoReport, Recorded, render
+from vgil_ros.episodes.video import VideoWriter
 from vgil_ros.evaluation.metrics import Percentiles, Rollout, summarise
 from vgil_ros.evaluation.plan import EvaluationPlan
 from vgil_ros.evaluation.report import Machine, make_report
-from vgil_ros.evaluation.videos import ThumbnailSheet, VideoWriter
+from vgil_ros.evaluation.thumbnails import ThumbnailSheet
 
 needs_browser = pytest.mark.skipif(
     browser() is None, reason="no Chromium or Chrome here (apt-get install chromium); the report is not looked at"

@@ -15,18 +15,22 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from vgil_ros.policies import CheckpointError, Normalizer, Policy, PolicyError, load_policy
+from vgil_ros.policies import CheckpointError, Policy, PolicyError, load_policy
 from vgil_ros.policies.checkpoint import CONFIG_FILE, WEIGHTS_FILE
 from vgil_ros.policies.inference.runtime import InferenceRuntime
+from vgil_ros.training.data.episode_stats import Moments, make_normalizer
 
 ROWS = 40
 
 
 def fitted(policy: Policy, seed: int = 0) -> Policy:
-    """Give `policy` a normaliser from made-up data."""
+    """Give `policy` a normaliser from made-up data, the way training makes it."""
     random, config = np.random.default_rng(seed), policy.config
     qpos, action = random.normal(size=(ROWS, config.state_dim)), random.normal(0.5, 2, (ROWS, config.action_dim))
-    policy.set_normalizer(Normalizer.fit(config.normalization, qpos, action, len(config.cameras)))
+    images = {name: Moments.of(random.random((ROWS, 3))) for name in config.camera_names}
+    policy.set_normalizer(
+        make_normalizer(config.normalization, Moments.of(qpos), Moments.of(action), images, config.camera_names)
+    )
     return policy
 
 

@@ -19,7 +19,7 @@ from vgil_ros.evaluation.plan import USUAL_ROBOTS, EvaluationPlan
 from vgil_ros.evaluation.report import EvaluationReport, Machine, make_report
 from vgil_ros.evaluation.sources import ChunkSource, PolicySource
 from vgil_ros.evaluation.stage import RolloutResult, RolloutSession, one_thread, pipeline_for
-from vgil_ros.evaluation.videos import ThumbnailSheet
+from vgil_ros.evaluation.thumbnails import ThumbnailSheet
 
 _session: RolloutSession | None = None  # a worker process has one
 

@@ -27,7 +27,7 @@ from vgil_ros.episodes.video import write_video
 from vgil_ros.evaluation.evaluate import EvaluationPlan
 from vgil_ros.evaluation.metrics import Percentiles, Rollout, summarise
 from vgil_ros.evaluation.report import EvaluationReport, Machine, make_report
-from vgil_ros.evaluation.videos import THUMBS, ThumbnailSheet
+from vgil_ros.evaluation.thumbnails import THUMBS, ThumbnailSheet
 from vgil_ros.policies.compatibility import load_for_robot
 from vgil_ros.robots.sim.tasks import task_class
 
