@@ -26,7 +26,8 @@ BELOW = {
     "training": {"core", "episodes", "policies", ROOT},
     "evaluation": {"core", "episodes", "policies", "robots", ROOT},
     "nodes": {"core", "episodes", "policies", "robots", "evaluation", ROOT},
-    "cli": {"core", "episodes", "policies", "robots", "training", "evaluation", "nodes", ROOT},
+    "launch_shim": {"core"},
+    "cli": {"core", "episodes", "policies", "robots", "training", "evaluation", "nodes", "launch_shim", ROOT},
 }
 ROS = {
     "rclpy", "rcl_interfaces", "rpyutils", "ament_index_python", "launch", "launch_ros", "message_filters",
@@ -43,6 +44,7 @@ FOREIGN = {
     "training": ROS | {"mujoco"},
     "evaluation": ROS,
     "robots": ROS,
+    "launch_shim": ROS | TORCH | FILES | IMAGES | {"mujoco", "numpy"},
 }
 
 

@@ -36,7 +36,8 @@ print(json.dumps({file: [one.name for one in found.get_launch_arguments()] for f
 """
 DESCRIBE = """
 import json, sys
-from vgil_ros.cli import launch, launch_shim
+from vgil_ros import launch_shim
+from vgil_ros.cli import launch
 launch_shim.install()
 context = launch_shim.LaunchContext(sys.argv[2:])
 context.launch_configurations.update(launch.parse_arguments(sys.argv[2:]))

@@ -20,11 +20,6 @@ from vgil_ros.episodes.layouts import Alignment, Layout
 IMAGES, DEPTHS, FINAL = "observations/images", "observations/images_depth", "final_observation"
 
 
-def read_episode(path: Path | str, *, layout: Layout | None = None) -> EpisodeReader:
-    """Open an episode; the same as `EpisodeReader(path)`."""
-    return EpisodeReader(path, layout=layout)
-
-
 class EpisodeReader:
     """An open episode. Images are read and decoded when asked for; what a file lacks is None, never zeros.
 

@@ -7,7 +7,6 @@ Buffers (the normaliser's statistics, running means) keep their float32: they ar
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -17,12 +16,12 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import vgil_ros
+from vgil_ros.core.config import load_json, validate
 from vgil_ros.policies.base import Policy
 from vgil_ros.policies.config import PolicyConfig
 from vgil_ros.policies.errors import CheckpointError
@@ -144,19 +143,12 @@ def load_policy(directory: str | Path, device: str | torch.device = "cpu") -> Po
 def read_config(directory: str | Path) -> PolicyConfig:
     """Read and check policy.json alone."""
     path = Path(directory) / CONFIG_FILE
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} does not exist: {directory} is not a checkpoint folder") from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}") from error
+    if not path.exists():
+        raise CheckpointError(f"{path} does not exist: {directory} is not a checkpoint folder")
+    values = load_json(path, CheckpointError)
     if not isinstance(values, dict) or not isinstance(values.get("type"), str):
         raise CheckpointError(f"{path}: 'type' is missing, it names the kind of policy")
-    config_class = policy_class(values["type"]).config_class
-    try:
-        return config_class.model_validate(values)
-    except ValidationError as error:
-        raise CheckpointError(f"{path}: {_validation_words(error, config_class)}") from None
+    return validate(policy_class(values["type"]).config_class, values, str(path), CheckpointError)
 
 
 def describe_checkpoint(directory: str | Path) -> CheckpointInfo:
@@ -222,16 +214,3 @@ def _swap(scratch: Path, target: Path) -> None:
 def _flush(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
-
-
-def _validation_words(error: ValidationError, config_class: type[PolicyConfig]) -> str:
-    words = []
-    for fault in error.errors():
-        where = ".".join(str(part) for part in fault["loc"]) or "the file"
-        if fault["type"] == "extra_forbidden":
-            words.append(f"{where}: unknown key, allowed are {sorted(config_class.model_fields)}")
-        elif fault["type"] == "missing":
-            words.append(f"{where}: missing")
-        else:
-            words.append(f"{where}: {fault['msg']}, found {fault['input']!r}")
-    return "; ".join(words)
