@@ -93,8 +93,7 @@ def test_one_graph_on_cuda_gives_the_plain_policys_chunk(weights: Path) -> None:
     policy.flow.fill(str(weights))
     batched = test_flow_act.TestConcat().observation(policy, 1)
     without = {key: value for key, value in batched.items() if key != "past"}
-    with torch.no_grad():
-        wanted = [policy.predict_chunk(one)[0].numpy() for one in (batched, without, batched)]
+    wanted = [policy.predict_chunk(one)[0].numpy() for one in (batched, without, batched)]
     runtime = InferenceRuntime(policy, "cuda")
     runtime.warm_up()
     for one, chunk in zip((batched, without, batched), wanted, strict=True):
@@ -117,8 +116,7 @@ def test_its_weights_are_in_the_checkpoint(weights: Path, tmp_path: Path) -> Non
     policy.flow.fill(str(weights))
     loaded = load_policy(policy.save(tmp_path / "checkpoint"))
     observation = test_flow_act.TestConcat().observation(policy, 1)
-    with torch.no_grad():
-        assert torch.equal(loaded.predict_chunk(observation), policy.predict_chunk(observation))
+    assert torch.equal(loaded.predict_chunk(observation), policy.predict_chunk(observation))
 
 
 def test_nothing_runs_or_is_saved_with_weights_that_are_not_set(tmp_path: Path) -> None:

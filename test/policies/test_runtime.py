@@ -76,8 +76,7 @@ def plain(policy: Policy, observation: dict[str, Any]) -> np.ndarray:
         "qpos": observation["qpos"][None],
         "images": {name: image[None] for name, image in observation["images"].items()},
     }
-    with torch.no_grad():
-        return policy.predict_chunk(batched)[0].numpy()
+    return policy.predict_chunk(batched)[0].numpy()
 
 
 @pytest.mark.parametrize(

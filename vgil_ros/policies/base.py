@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,6 +18,8 @@ from vgil_ros.core.history import with_past
 from vgil_ros.policies.config import PolicyConfig
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.normalizer import Normalizer
+
+_MODES = threading.Lock()  # one for all policies: a lock of their own would keep them from being copied
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Policy(nn.Module, ABC):
     """A policy maps an observation to a chunk of actions, both in robot units.
 
     A subclass names its configuration class, builds its network in `__init__` (after `super().__init__`), and defines
-    `predict_chunk` and `compute_loss`. `normalizer` is part of the weights; until it is set or loaded nothing runs.
+    `_predict_chunk` and `compute_loss`. `normalizer` is part of the weights; until it is set or loaded nothing runs.
     """
 
     config_class: ClassVar[type[PolicyConfig]] = PolicyConfig
@@ -62,10 +66,15 @@ class Policy(nn.Module, ABC):
         self.config = config
         self.normalizer = Normalizer(config.state_dim, config.action_dim, len(config.cameras), config.normalization)
         self._normalizer_checked = False
+        self._predicting = 0  # calls of `predict_chunk` under way, in any thread
+        self._to_train_again: tuple[nn.Module, ...] = ()  # what was in training mode when the first of them began
 
-    @abstractmethod
+    @torch.no_grad()
     def predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
-        """Give the next actions, (B, H, A) float32 in robot units.
+        """Give the next actions, (B, H, A) float32 in robot units, without gradients.
+
+        The network computes in eval mode: modules in training mode are switched over and back again. Several threads
+        may call at a time; one that trains the policy must not.
 
         Args:
             observation: {"qpos": (B, D) float32, "images": {camera: (B, H, W, 3) uint8 RGB}}, NumPy or torch. Where
@@ -75,6 +84,34 @@ class Policy(nn.Module, ABC):
         Raises:
             PolicyError: cameras, shapes or dtypes differ from the configuration, or the normaliser is not set.
         """
+        with self._in_eval_mode():
+            return self._predict_chunk(observation)
+
+    @abstractmethod
+    def _predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
+        """Do the work of `predict_chunk`, for the same arguments; the network is in eval mode and takes no gradients.
+
+        Where a chunk is guided, `torch.enable_grad` stands around that part alone.
+        """
+
+    @contextmanager
+    def _in_eval_mode(self) -> Iterator[None]:
+        """Keep every module in eval mode; those in training mode go back to it when the last of several calls ends."""
+        with _MODES:
+            if not self._predicting:
+                self._to_train_again = tuple(module for module in self.modules() if module.training)
+                for module in self._to_train_again:
+                    module.training = False
+            self._predicting += 1
+        try:
+            yield
+        finally:
+            with _MODES:
+                self._predicting -= 1
+                if not self._predicting:
+                    for module in self._to_train_again:
+                        module.training = True
+                    self._to_train_again = ()
 
     @abstractmethod
     def compute_loss(self, batch: Mapping[str, Any]) -> LossOutput:

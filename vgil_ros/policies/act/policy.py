@@ -29,7 +29,7 @@ class ActPolicy(Policy):
         """The network."""
         return ActModel(self.config)
 
-    def predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
+    def _predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
         """See `Policy.predict_chunk`. The latent is zero."""
         return self.normalizer.action.inverse(self.forward_normalized(observation).action)
 

@@ -44,7 +44,7 @@ class DiffusionPolicy(Policy):
         """Begin the noise anew, from `seed` or else from the configuration's."""
         self.noise.reset(self.config.seed if seed is None else seed)
 
-    def predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
+    def _predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
         """See `Policy.predict_chunk`. What lies before the present within the horizon is left away."""
         condition = self.condition(observation)
         action_prefix = prepare_prefix(self.config, observation, self.device)

@@ -40,7 +40,7 @@ class FlowMatchingPolicy(Policy):
         """Begin the noise anew, from `seed` or else from the configuration's."""
         self.noise.reset(self.config.seed if seed is None else seed)
 
-    def predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
+    def _predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
         """See `Policy.predict_chunk`."""
         velocity = self.velocity(self.encode(observation))
         noise = self.noise_for(observation, len(observation["qpos"]))
