@@ -16,8 +16,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from vgil_ros.policies import CheckpointError, Normalizer, Policy, PolicyError, load_policy
-from vgil_ros.policies.checkpoint import CONFIG_FILE, WEIGHTS_FILE
 from vgil_ros.policies.inference.runtime import InferenceRuntime
+from vgil_ros.policies.storage import CONFIG_FILE, WEIGHTS_FILE
 
 ROWS = 40
 

@@ -16,6 +16,7 @@ from vgil_ros.policies import Policy, PolicyError
 from vgil_ros.policies.flow_matching import FlowMatchingConfig, FlowMatchingPolicy
 from vgil_ros.policies.flow_matching.task import embed_text
 from vgil_ros.policies.inference.runtime import InferenceRuntime
+from vgil_ros.policies.registry import make_inference_module
 
 
 def small(**changes: Any) -> FlowMatchingConfig:
@@ -291,7 +292,7 @@ class _NoLooking(TorchDispatchMode):
 def test_the_fast_loop_can_be_recorded(solver: str) -> None:
     """No value is looked at, and the same buffers give the same result: what a CUDA graph needs."""
     policy = made(solver=solver, task_dim=4, task="lift")
-    fast = policy.make_inference_module(torch.float32)
+    fast = make_inference_module(policy, torch.float32)
     example = policy.example_observation()
     qpos, images = torch.from_numpy(example["qpos"]), [torch.from_numpy(image) for image in example["images"].values()]
     with torch.inference_mode():

@@ -19,6 +19,7 @@ from vgil_ros.policies.flow_act import FlowActPolicy
 from vgil_ros.policies.inference.runtime import InferenceRuntime
 from vgil_ros.policies.optical_flow import FlowField, FlowSettings
 from vgil_ros.policies.optical_flow.raft import RaftSmall, cached_weights
+from vgil_ros.policies.registry import make_inference_module
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,7 @@ def test_flow_and_network_can_be_recorded_together(weights: Path) -> None:
     """No value is looked at, nothing is made on another device than the images', and the past comes by buffers."""
     policy = fitted(FlowActPolicy(tiny(flow_method="raft_small", cameras=SAME_SIZE[:1]))).eval()
     policy.flow.fill(str(weights))
-    fast = policy.make_inference_module(torch.float32)
+    fast = make_inference_module(policy, torch.float32)
     batched = test_flow_act.TestConcat().observation(policy, 1)
     seen = mapped(batched, lambda array: array[0])
     without = {key: value for key, value in seen.items() if key != "past"}

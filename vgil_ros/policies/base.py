@@ -16,8 +16,10 @@ from torch import Tensor, nn
 
 from vgil_ros.core.history import with_past
 from vgil_ros.policies.config import PolicyConfig
+from vgil_ros.policies.device import DtypeName
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.normalizer import Normalizer
+from vgil_ros.policies.storage import write_checkpoint
 
 _MODES = threading.Lock()  # one for all policies: a lock of their own would keep them from being copied
 
@@ -125,10 +127,6 @@ class Policy(nn.Module, ABC):
     def reset(self, seed: int | None = None) -> None:
         """Forget the past: a new episode begins. What is drawn in it follows from `seed`; None: from the usual one."""
 
-    def make_inference_module(self, dtype: torch.dtype) -> InferenceModule | None:
-        """Give a form of this policy for inference, computing in `dtype`, or None where there is none."""
-        return None
-
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
@@ -156,11 +154,20 @@ class Policy(nn.Module, ABC):
             self.normalizer.check()
             self._normalizer_checked = True
 
-    def save(self, directory: str | Path) -> Path:
-        """Write the checkpoint folder; see `vgil_ros.policies.checkpoint.save_policy`."""
-        from vgil_ros.policies.checkpoint import save_policy  # checkpoint imports this module
+    def save(self, directory: str | Path, *, weight_dtype: DtypeName = "fp32") -> Path:
+        """Write the checkpoint folder; an older checkpoint there is replaced as a whole.
 
-        return save_policy(self, directory)
+        Args:
+            directory: the folder.
+            weight_dtype: with bf16 or fp16 the parameters take half the bytes, rounded; loaded they are float32 again.
+
+        Raises:
+            CheckpointError: a weight is not finite, or `directory` holds something other than a checkpoint.
+            PolicyError: the normaliser is not set.
+        """
+        self.normalizer.check()
+        parameters = dict(self.named_parameters(remove_duplicate=False))
+        return write_checkpoint(self.config, self.state_dict(), parameters, directory, weight_dtype=weight_dtype)
 
     def example_observation(self, sizes: Mapping[str, tuple[int, int]] | None = None) -> dict[str, Any]:
         """Give one made-up observation without batch axis, for warm-up: zeros and noise, with all of its past known.

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vgil_ros.policies.act.config import ActConfig
 from vgil_ros.policies.act.model import ActModel, ActOutput, kl_divergence
-from vgil_ros.policies.base import InferenceModule, LossOutput, Policy
+from vgil_ros.policies.base import LossOutput, Policy
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.observation import check_vector, prepare, to_tensor
 
@@ -65,10 +65,3 @@ class ActPolicy(Policy):
             return LossOutput(l1, {"l1": l1.detach()})
         kl = kl_divergence(out.mu, out.logvar)
         return LossOutput(l1 + config.kl_weight * kl, {"l1": l1.detach(), "kl": kl.detach()})
-
-    def make_inference_module(self, dtype: torch.dtype) -> InferenceModule | None:
-        """See `vgil_ros.policies.act.inference`."""
-        from vgil_ros.policies.act.inference import ActInferenceModule  # only robots need it
-
-        self.require_normalizer()
-        return ActInferenceModule(self, dtype)
