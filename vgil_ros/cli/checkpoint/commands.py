@@ -14,7 +14,7 @@ from vgil_ros.core.errors import VgilError
 
 if TYPE_CHECKING:
     from vgil_ros.policies import PolicyConfig
-    from vgil_ros.policies.checkpoint import WeightDtype
+    from vgil_ros.policies.device import DtypeName
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(card)
@@ -106,11 +106,11 @@ def compact(
     """Store a checkpoint in half the bytes. It is float32 again once loaded, rounded; its normaliser is not touched."""
     need_torch(NEEDED_BY)
     from vgil_ros.policies import describe_checkpoint, load_policy
-    from vgil_ros.policies.checkpoint import WEIGHT_DTYPES, save_policy
+    from vgil_ros.policies.device import DTYPES
 
-    if dtype not in WEIGHT_DTYPES:
-        raise VgilError(f"--dtype is '{dtype}'; allowed: {', '.join(WEIGHT_DTYPES)}")
-    save_policy(load_policy(checkpoint), out, weight_dtype=cast("WeightDtype", dtype))
+    if dtype not in DTYPES:
+        raise VgilError(f"--dtype is '{dtype}'; allowed: {', '.join(DTYPES)}")
+    load_policy(checkpoint).save(out, weight_dtype=cast("DtypeName", dtype))
     before, after = describe_checkpoint(checkpoint), describe_checkpoint(out)
     typer.echo(f"{out}: {after.weight_bytes / 1e6:.1f} MB in {dtype} (it was {before.weight_bytes / 1e6:.1f} MB)")
 

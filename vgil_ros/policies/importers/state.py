@@ -13,11 +13,11 @@ from torch import Tensor
 
 from vgil_ros.core.config import validate
 from vgil_ros.policies.base import Policy
-from vgil_ros.policies.checkpoint import check_keys
 from vgil_ros.policies.config import PolicyConfig
 from vgil_ros.policies.errors import CheckpointError
 from vgil_ros.policies.nn.backbones import BackboneName
 from vgil_ros.policies.normalizer import Normalizer
+from vgil_ros.policies.storage import check_keys
 
 # torchvision's ResNet in an nn.Sequential without its last two parts: places instead of names
 SEQUENTIAL_RESNET = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
