@@ -45,4 +45,5 @@ def prefix_weights(horizon: int, delay: int, overlap: int) -> Floats:
     rest = np.clip((overlap - row) / (max(overlap - delay, 0) + 1), 0.0, 1.0)
     weight = rest * np.expm1(rest) / np.expm1(1.0)
     weight[: min(delay, overlap)] = 1.0
-    return weight
+    result: Floats = weight
+    return result
