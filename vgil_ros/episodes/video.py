@@ -51,7 +51,7 @@ class VideoWriter:
             cv2.resize(image, size, interpolation=cv2.INTER_AREA)
             for image, size in zip(images, self._sizes, strict=True)
         ]
-        joined = np.ascontiguousarray(np.hstack(resized))
+        joined: Any = np.ascontiguousarray(np.hstack(resized))
         for packet in self._stream.encode(self._frame(joined, format="rgb24")):
             self._container.mux(packet)
 
