@@ -5,12 +5,22 @@ from vgil_ros.core.execution.executor import ChunkExecutor
 from vgil_ros.core.execution.metrics import Smoothness, measure_smoothness
 from vgil_ros.core.execution.open_loop import OpenLoop
 from vgil_ros.core.execution.prefix import Prefix, prefix_weights, with_prefix
-from vgil_ros.core.execution.registry import EXECUTORS, check_mode, executor_class, make_executor
+from vgil_ros.core.execution.registry import (
+    EXECUTORS,
+    RENAMED_MODES,
+    RENAMED_OPTIONS,
+    check_mode,
+    executor_class,
+    make_executor,
+    resolve_mode,
+)
 from vgil_ros.core.execution.rtc import RealTimeChunking
 from vgil_ros.core.execution.temporal_ensemble import TemporalEnsemble
 
 __all__ = [
     "EXECUTORS",
+    "RENAMED_MODES",
+    "RENAMED_OPTIONS",
     "Asynchronous",
     "ChunkExecutor",
     "OpenLoop",
@@ -23,5 +33,6 @@ __all__ = [
     "make_executor",
     "measure_smoothness",
     "prefix_weights",
+    "resolve_mode",
     "with_prefix",
 ]
