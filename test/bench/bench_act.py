@@ -19,10 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from original_act import OriginalAct
+from support.benchmarks.original_act import OriginalAct
 
 from vgil_ros.policies import load_policy
 from vgil_ros.policies.importers import import_checkpoint

@@ -29,15 +29,12 @@ import pytest
 import rclpy
 from rclpy.node import Node
 from std_srvs.srv import Trigger
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from capture_load import CAMERA_HZ, CAMERAS, contract
-from frame_code import read_number
+from support.benchmarks.capture_load import CAMERA_HZ, CAMERAS, contract
+from support.benchmarks.frame_code import read_number
+from support.paths import process_environment
 
 from vgil_ros.nodes.dds import profile as transport
 
-HERE = Path(__file__).parent
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -127,7 +124,7 @@ def wait_for(path: Path, seconds: float) -> None:
 def run(side: str, seconds: float, folder: Path, method: str = "camera:cam_0") -> dict[str, Any]:
     """Record with one side ("recorder" or "peer") and return the figures."""
     domain = 40 + os.getpid() % 60
-    environment = dict(os.environ, ROS_DOMAIN_ID=str(domain), OMP_NUM_THREADS="1")
+    environment = process_environment(ROS_DOMAIN_ID=str(domain), OMP_NUM_THREADS="1")
     if side == "recorder":
         environment |= transport.prepare(os.environ).environment
         robot = folder / "bench_capture.yaml"
@@ -136,9 +133,8 @@ def run(side: str, seconds: float, folder: Path, method: str = "camera:cam_0") -
         command = [sys.executable, "-m", "vgil_ros.nodes.recorder", "--ros-args"]
         command += [part for key, value in parameters.items() for part in ("-p", f"{key}:={value}")]
     else:
-        command = [sys.executable, str(HERE / "capture_peer.py"), str(folder)]
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE.parents[1]), environment.get("PYTHONPATH")]))
-    load_command = [sys.executable, str(HERE / "capture_load.py")]
+        command = [sys.executable, "-m", "support.benchmarks.capture_peer", str(folder)]
+    load_command = [sys.executable, "-m", "support.benchmarks.capture_load"]
     rclpy.init(domain_id=domain)
     try:
         node = Node("bench_capture")

@@ -11,15 +11,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
-from two_ways import (
+from support.evaluation.two_ways import (
     PLAIN,
     RTC,
     WAIST,

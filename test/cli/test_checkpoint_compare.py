@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.paths import EPISODE_GOLDENS
 from typer.testing import CliRunner
 
 from vgil_ros.cli.checkpoint.commands import app
@@ -14,7 +15,7 @@ from vgil_ros.episodes.reader import read_episode
 from vgil_ros.policies import Normalizer
 from vgil_ros.policies.flow_matching import FlowMatchingConfig, FlowMatchingPolicy
 
-EPISODE = Path(__file__).parents[1] / "episodes" / "golden" / "act_sim.hdf5"
+EPISODE = EPISODE_GOLDENS / "act_sim.hdf5"
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from browser import browser, console_of_file, look
+from support.browser import browser, console_of_file, look
 
 from vgil_ros.cli.demo.html import element, table
 from vgil_ros.cli.demo.report import DemoReport, Recorded, render

@@ -12,7 +12,6 @@ import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("mujoco")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "nodes"))
 
 from support import checkpoints
 

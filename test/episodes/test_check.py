@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import h5py
-import made_episodes as demo
 import numpy as np
 import pytest
+from support.episodes import made_episodes as demo
 
 from vgil_ros.core.streams import Flag
 from vgil_ros.episodes import EpisodeWriter

@@ -7,19 +7,17 @@ import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import dm_env
-import made_episodes as demo
 import numpy as np
 import pytest
+from support.episodes import made_episodes as demo
+from support.paths import process_environment
 
-from vgil_ros.episodes import CameraMeta, DiskFull, EpisodeError, EpisodeWriter, Overrun, WriteFailed, read_episode
+from vgil_ros.episodes import DiskFull, EpisodeError, EpisodeWriter, Overrun, WriteFailed, read_episode
 from vgil_ros.episodes.checks.check import check_episode
 from vgil_ros.episodes.recovery.repair import repair
 from vgil_ros.episodes.writing.disk import MIB
-
-BIG = (CameraMeta("cam_b", 240, 320, "raw"), CameraMeta("cam_a", 240, 320, "raw"))
 
 
 @pytest.fixture
@@ -34,20 +32,6 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def _fill(writer: EpisodeWriter, rows: int = 200) -> WriteFailed:
-    """Append until the writer says that it has stopped."""
-    for t in range(rows):
-        while True:
-            try:
-                demo.add(writer, t)
-                break
-            except Overrun:
-                threading.Event().wait(0.02)
-            except WriteFailed as error:
-                return error
-    raise AssertionError("the disk never filled")
-
-
 def test_too_little_room_to_start(tmp_path):
     with pytest.raises(DiskFull, match=r"MiB free; \d+ MiB are needed to start"):
         EpisodeWriter(tmp_path, demo.meta(), min_free_bytes=1 << 60)
@@ -55,8 +39,8 @@ def test_too_little_room_to_start(tmp_path):
 
 
 def test_disk_that_fills_leaves_a_whole_episode(small_disk):
-    writer = EpisodeWriter(small_disk, demo.meta(cameras=BIG), min_free_bytes=2 * MIB)
-    error = _fill(writer)
+    writer = EpisodeWriter(small_disk, demo.meta(cameras=demo.BIG), min_free_bytes=2 * MIB)
+    error = demo.fill(writer)
     assert isinstance(error, DiskFull)
     assert "recording stopped after" in str(error)
     path = writer.close()
@@ -73,7 +57,7 @@ def demo_image(t):
 
 def test_disk_that_is_full_at_once_leaves_a_part_that_is_repaired(small_disk, tmp_path):
     """No reserve: HDF5 itself meets the end of the disk."""
-    writer = EpisodeWriter(small_disk, demo.meta(cameras=BIG), min_free_bytes=0)
+    writer = EpisodeWriter(small_disk, demo.meta(cameras=demo.BIG), min_free_bytes=0)
     ballast = small_disk / "ballast"
     for t in range(4):
         demo.add(writer, t)
@@ -106,17 +90,11 @@ def _fill_from(writer, start):
     raise AssertionError("the disk never filled")
 
 
-def _environment() -> dict[str, str]:
-    """For a process that imports what this one can."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])}
-
-
 LIMITED = """
 import resource, sys, time
-import made_episodes as demo
-from test_failures import BIG, _fill
+from support.episodes import made_episodes as demo
 from vgil_ros.episodes import EpisodeWriter, WriteFailed
-writer = EpisodeWriter(sys.argv[1], demo.meta(cameras=BIG), min_free_bytes=0)
+writer = EpisodeWriter(sys.argv[1], demo.meta(cameras=demo.BIG), min_free_bytes=0)
 demo.add(writer, 0)
 time.sleep(1.2)
 resource.setrlimit(resource.RLIMIT_FSIZE, (3 << 20, 3 << 20))
@@ -136,7 +114,7 @@ except WriteFailed as error:
 def test_a_write_that_fails_is_said_and_repairable(tmp_path):
     """Without the right to mount: the system refuses to let the file grow."""
     command = [sys.executable, "-c", LIMITED, str(tmp_path)]
-    done = subprocess.run(command, env=_environment(), capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=process_environment(), capture_output=True, text=True, timeout=60)
     # older HDF5 (1.12) crashes at exit over a file that it could not flush: after all is said and kept
     assert done.returncode in (0, -signal.SIGSEGV), done.stderr
     assert "stopped:" in done.stdout
@@ -165,7 +143,7 @@ def test_a_folder_without_write_permission(tmp_path):
 
 RECORD = """
 import sys
-import made_episodes as demo
+from support.episodes import made_episodes as demo
 for _ in range(6):
     print(demo.write(sys.argv[1], demo.meta(), 3).name)
 """
@@ -173,7 +151,7 @@ for _ in range(6):
 
 def test_two_recorders_on_one_folder_never_share_a_number(tmp_path):
     commands = [[sys.executable, "-c", RECORD, str(tmp_path)]] * 3
-    recorders = [subprocess.Popen(c, env=_environment(), stdout=subprocess.PIPE, text=True) for c in commands]
+    recorders = [subprocess.Popen(c, env=process_environment(), stdout=subprocess.PIPE, text=True) for c in commands]
     names = [name for recorder in recorders for name in recorder.communicate(timeout=60)[0].split()]
     assert len(set(names)) == 18
     assert {p.name for p in tmp_path.iterdir()} == set(names)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-from pathlib import Path
 
 import dm_env
 import h5py
 import numpy as np
 import pytest
+from support.paths import EPISODE_GOLDENS as GOLDEN
 
 from vgil_ros.episodes import EpisodeError, read_episode
 from vgil_ros.episodes.checks.check import check_episode
 
-GOLDEN = Path(__file__).parent / "golden"
 _spec = importlib.util.spec_from_file_location("make_episodes", GOLDEN / "make_episodes.py")
 make = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(make)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import tempfile
 
 import dm_env
-import made_episodes as demo
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.episodes import made_episodes as demo
 
 from vgil_ros.episodes import CameraMeta, EpisodeMeta, EpisodeWriter, read_episode
 from vgil_ros.episodes.checks.check import check_episode

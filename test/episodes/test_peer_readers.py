@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import cv2
 import h5py
-import made_episodes as demo
 import numpy as np
 import pytest
+from support.episodes import made_episodes as demo
 
 ROWS = 9
 

@@ -10,17 +10,16 @@ import sys
 import time
 from pathlib import Path
 
-import made_episodes as demo
 import numpy as np
 import pytest
+from support.episodes import made_episodes as demo
+from support.paths import process_environment
 from support.stall import StallGauge
 
 from vgil_ros.episodes import EpisodeError, EpisodeWriter, read_episode
 from vgil_ros.episodes.checks.check import check_episode
 from vgil_ros.episodes.recovery.broken_file import lookup3
 from vgil_ros.episodes.recovery.repair import repair
-
-HERE = Path(__file__).parent
 
 
 def _killed(folder: Path, seconds: float, storage: str = "jpeg") -> tuple[int, float]:
@@ -30,10 +29,10 @@ def _killed(folder: Path, seconds: float, storage: str = "jpeg") -> tuple[int, f
     A second is one in which the machine works.
     """
     process = subprocess.Popen(
-        [sys.executable, HERE / "recording_process.py", folder, storage],
+        [sys.executable, "-m", "support.episodes.recording_process", str(folder), storage],
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(HERE.parents[1]), *sys.path]))},
+        env=process_environment(),
     )
     taken: list[tuple[float, int]] = []
     gauge = StallGauge(disk=folder.parent)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dm_env
-import made_episodes as demo
 import numpy as np
 import pytest
+from support.episodes import made_episodes as demo
 
 from vgil_ros.core.frame import COLOR_ENCODINGS
 from vgil_ros.episodes import CameraMeta, read_episode

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import cv2
 import h5py
-import made_episodes as demo
 import numpy as np
 import pytest
+from support.episodes import made_episodes as demo
+from support.paths import EPISODE_GOLDENS as GOLDEN
 from typer.testing import CliRunner
 
 from vgil_ros.cli.episodes.commands import app
 from vgil_ros.episodes import read_episode
 from vgil_ros.episodes.checks.check import check_episode
 
-GOLDEN = Path(__file__).parent / "golden"
 ROWS = 30
 
 

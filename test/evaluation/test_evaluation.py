@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from sources import RecordedSource, tiny_act
+from support.evaluation.sources import RecordedSource, tiny_act
 
 from vgil_ros.assets import load_contract
 from vgil_ros.core.errors import VgilError

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from sources import tiny_act, tiny_flow
+from support.evaluation.sources import tiny_act, tiny_flow
 
 from vgil_ros.assets import load_contract
 from vgil_ros.cli.main import main

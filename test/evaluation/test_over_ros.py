@@ -12,12 +12,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from sources import tiny_act
+from support.evaluation.sources import tiny_act
 
 pytest.importorskip("rclpy")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "nodes"))
 
-from support.domains import free_domain
+from support.nodes.domains import free_domain
 
 from vgil_ros.core.streams import Flag
 from vgil_ros.episodes.naming import episodes_in

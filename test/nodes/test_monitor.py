@@ -18,7 +18,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import JointState
-from support.domains import own_domain
+from support.nodes.domains import own_domain
 from visualization_msgs.msg import Marker, MarkerArray
 
 from vgil_ros.assets import load_contract, robot_names

@@ -15,9 +15,9 @@ import pytest
 pytest.importorskip("rclpy")
 
 from support import contracts
-from support.client import until
-from support.command_log import Commands
-from support.policy_rig import STANDS, PolicyBench, robot
+from support.nodes.client import until
+from support.nodes.command_log import Commands
+from support.nodes.policy_rig import STANDS, PolicyBench, robot
 
 from vgil_ros.assets import load_contract
 from vgil_ros.core.layout import Layout

@@ -27,7 +27,7 @@ from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import Image, JointState  # noqa: E402
 from std_msgs.msg import Bool, Float32, Float64MultiArray  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
-from support.domains import own_domain  # noqa: E402
+from support.nodes.domains import own_domain  # noqa: E402
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint  # noqa: E402
 
 from vgil_ros.assets import contract_path, load_contract  # noqa: E402

@@ -13,9 +13,9 @@ import pytest
 from geometry_msgs.msg import Twist
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
-from support.bench import Bench, FakeRobot
-from support.client import until
 from support.contracts import ARM
+from support.nodes.bench import Bench, FakeRobot
+from support.nodes.client import until
 from support.process import Process
 from trajectory_msgs.msg import JointTrajectory
 

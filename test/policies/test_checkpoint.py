@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from contract import fitted
-from test_act import small
+from support.policies.act import small
+from support.policies.contract import fitted
 
 from vgil_ros.policies import CheckpointError, Policy, PolicyError, describe_checkpoint, load_policy
 from vgil_ros.policies import checkpoint as module

@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from support.policies.toy_fields import SmoothModes
 from torch import Tensor
-from toy_fields import SmoothModes
 
 from vgil_ros.core.execution import prefix_weights
 from vgil_ros.policies import PolicyError

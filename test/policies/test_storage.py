@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from contract import fitted
 from safetensors.torch import load_file, save_file
-from test_act import small
+from support.policies.act import small
+from support.policies.contract import fitted
 
 from vgil_ros.policies import CheckpointError, Policy, load_policy
 from vgil_ros.policies.act import ActPolicy

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "episodes"))
-GOLDEN = Path(__file__).parents[1] / "episodes" / "golden"
 LAYOUTS = ("act_plus_plus", "act_sim", "aloha", "cobot_magic", "mobile_aloha", "vgil_single_arm")
 TINY = {
     "type": "act", "chunk_size": 4, "hidden_dim": 32, "heads": 4, "feedforward_dim": 64, "encoder_layers": 1,
@@ -54,7 +51,7 @@ def tree(tmp_path: Path) -> Callable[..., dict]:
 @pytest.fixture
 def episodes(tmp_path: Path) -> Path:
     """Three episodes of ours, JPEG, of 7, 9 and 11 rows."""
-    import made_episodes as demo
+    from support.episodes import made_episodes as demo
 
     folder = tmp_path / "episodes"
     for rows in (7, 9, 11):

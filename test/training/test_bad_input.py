@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import made_episodes as demo
 import numpy as np
 import pytest
+from support.episodes import made_episodes as demo
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes import CameraMeta

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import made_episodes
 import numpy as np
 import pytest
 import torch
+from support.episodes import made_episodes
+from support.paths import EPISODE_GOLDENS as GOLDEN
 
 from vgil_ros.episodes import EpisodeWriter
 from vgil_ros.episodes.reader import EpisodeReader
@@ -19,7 +20,6 @@ from vgil_ros.training.data.episode_stats import Moments, make_normalizer, merge
 from vgil_ros.training.data.image_cache import DecodedImages
 from vgil_ros.training.data.scan import fingerprint, scan_folder
 
-GOLDEN = Path(__file__).parents[1] / "episodes" / "golden"
 LAYOUTS = sorted(path.stem for path in GOLDEN.glob("*.hdf5"))
 CHUNK = 4
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,8 @@ import numpy as np
 import pytest
 import torch
 import typer
+from support.policies.flow_toy import toy_batch, toy_chunks, toy_policy, train_toy
 from typer.testing import CliRunner
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "policies"))
-
-from flow_toy import toy_batch, toy_chunks, toy_policy, train_toy
 
 from vgil_ros.cli.train import train
 from vgil_ros.policies import load_policy

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import made_episodes
 import numpy as np
 import pytest
 import torch
+from support.episodes import made_episodes
+from support.paths import EPISODE_GOLDENS
 
 from vgil_ros.core.history import History, with_past
 from vgil_ros.episodes import EpisodeWriter
@@ -176,7 +177,7 @@ def test_the_configurations_are_valid(name: str, episodes: Path, tmp_path: Path)
 
 
 def test_an_unknown_rate_asks_for_ticks(tree: Callable[..., dict]) -> None:
-    aloha = Path(made_episodes.__file__).parent / "golden" / "aloha.hdf5"  # a layout that does not store it
+    aloha = EPISODE_GOLDENS / "aloha.hdf5"  # a layout that does not store it
     config = parse_config(tree(aloha, policy__type="flow_act", data__validation=0.0), "test")
     with pytest.raises(TrainingError, match="give flow_gap_ticks"):
         load_data(config, print)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from support.paths import EPISODE_GOLDENS as GOLDEN
 
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.policies import load_policy
@@ -25,7 +26,6 @@ from vgil_ros.training.data.episode_stats import read_episode_stats
 from vgil_ros.training.run_log import JsonLines, read_log
 from vgil_ros.training.trainer import Trainer
 
-GOLDEN = Path(__file__).parents[1] / "episodes" / "golden"
 LAYOUTS = sorted(path.stem for path in GOLDEN.glob("*.hdf5"))
 SCRIPT = """
 import sys, torch, yaml

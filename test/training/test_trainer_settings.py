@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import made_episodes
 import numpy as np
 import pytest
 import torch
+from support.episodes import made_episodes
 from torch import nn
 
 from vgil_ros.episodes.reader import EpisodeReader

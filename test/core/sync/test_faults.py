@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from sync_traces import MS, PERIOD, START, Message, drain, line, play, robot, settings, steady, summary
+from support.sync_traces import MS, PERIOD, START, Message, drain, line, play, robot, settings, steady, summary
 
 from vgil_ros.core.sync import Miss, Reason, Sample, Synchronizer
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sync_traces import MS, PERIOD, START, play, robot, settings, steady
+from support.sync_traces import MS, PERIOD, START, play, robot, settings, steady
 
 from vgil_ros.core.streams import Flag
 from vgil_ros.core.sync import Miss, Sample, Synchronizer

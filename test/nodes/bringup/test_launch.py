@@ -1,0 +1,230 @@
+"""The launch files with the real nodes: through `vgil launch`, and through `ros2 launch` where it is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import pytest
+from support.nodes.domains import own_domain
+
+from vgil_ros.assets import load_contract, share_dir
+
+VGIL_LAUNCH = [sys.executable, "-c", "import typer; from vgil_ros.cli.launch import launch; typer.run(launch)"]
+HAVE_ROS2_LAUNCH = shutil.which("ros2") is not None and importlib.util.find_spec("ros2launch") is not None
+FILES = sorted(path.name for path in (share_dir() / "launch").glob("*.launch.py"))
+DOMAIN = str(own_domain())
+DESCRIBE = """
+import json, sys
+from vgil_ros.cli import launch, launch_shim
+launch_shim.install()
+context = launch_shim.LaunchContext(sys.argv[2:])
+context.launch_configurations.update(launch.parse_arguments(sys.argv[2:]))
+def visit(entity):
+    for following in entity.execute(context):
+        visit(following)
+visit(launch._load(launch.find_file(sys.argv[1])).generate_launch_description())
+print(json.dumps([process.cmd[1:] for process in context.to_start]))
+"""
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "ROS_DOMAIN_ID": DOMAIN}
+
+
+def started(file: str, *arguments: str) -> dict[str, dict[str, str]]:
+    """What a launch file would start: the nodes' parameters, by node."""
+    command = [sys.executable, "-c", DESCRIBE, file, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=150, env=environment())
+    assert done.returncode == 0, done.stderr
+    found = {}
+    for _, _, name, *rest in json.loads(done.stdout.splitlines()[-1]):
+        pairs = [text.split(":=", 1) for text in rest if ":=" in text]
+        found[name] = {key: json.loads(value) for key, value in pairs}
+    return found
+
+
+class Running:
+    """A launch in a process group of its own."""
+
+    def __init__(self, command: list[str]) -> None:
+        self.process = subprocess.Popen(
+            command,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.output = ""
+
+    def read_until(self, words: str) -> None:
+        assert self.process.stdout is not None
+        while words not in self.output:
+            line = self.process.stdout.readline()
+            assert line, f"'{words}' was never said:\n{self.output}"
+            self.output += line
+
+    def end(self) -> int:
+        rest, _ = self.process.communicate(timeout=150)
+        self.output += rest
+        return self.process.returncode
+
+
+@pytest.fixture
+def running() -> Iterator[list[Running]]:
+    found: list[Running] = []
+    yield found
+    for each in found:
+        if each.process.poll() is None:
+            each.process.send_signal(signal.SIGTERM)
+            each.process.wait(timeout=150)
+
+
+def nodes_left() -> list[str]:
+    """Command lines of processes in the test's domain."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"ROS_DOMAIN_ID={DOMAIN}\0".encode() in (folder / "environ").read_bytes() and folder.name != str(
+                os.getpid()
+            ):
+                found.append((folder / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found
+
+
+def whole_episodes(folder: Path) -> list[str]:
+    """Names of the episodes that were not ended early."""
+    found = []
+    for path in folder.glob("*.hdf5"):
+        with h5py.File(path) as episode:
+            if "aborted" not in episode.attrs:
+                found.append(path.name)
+    return found
+
+
+def launcher(name: str) -> list[str]:
+    return VGIL_LAUNCH if name == "vgil" else ["ros2", "launch", "vgil_ros"]
+
+
+needs_ros2 = pytest.mark.skipif(not HAVE_ROS2_LAUNCH, reason="ros2 launch is not installed")
+both = pytest.mark.parametrize("kind", ["vgil", pytest.param("ros2", marks=needs_ros2)])
+
+
+@both
+def test_record_sim_writes_its_episodes_and_ends(kind, running, tmp_path):
+    arguments = ["sim:=true", "num_episodes:=2", "episode_len:=40", "autostart:=true", f"dataset_dir:={tmp_path}"]
+    launch = Running([*launcher(kind), "record.launch.py", *arguments, "rviz:=true"])
+    running.append(launch)
+    assert launch.end() == 0, launch.output
+    assert {path.suffix for path in tmp_path.iterdir()} == {".hdf5"}, "a broken file was left"
+    assert len(whole_episodes(tmp_path)) == 2  # on a slow machine others may lie beside them, ended early and marked
+    assert nodes_left() == []
+
+
+@both
+def test_a_recorder_that_cannot_begin_fails_the_launch(kind, running, tmp_path):
+    text = load_contract("sim_single")[1].replace("master: {topic: /master/joint_states}", "")
+    (tmp_path / "leaderless.yaml").write_text(text)
+    launch = Running([*launcher(kind), "record.launch.py", f"robot:={tmp_path / 'leaderless.yaml'}", "teleop:=false"])
+    running.append(launch)
+    assert launch.end() == {"vgil": 2, "ros2": 1}[kind], launch.output  # `ros2 launch` knows no other code
+    assert "has no master" in launch.output
+    assert nodes_left() == []
+
+
+@both
+def test_a_wrong_argument_is_named_before_anything_starts(kind, running):
+    launch = Running([*launcher(kind), "record.launch.py", "sim:=maybe"])
+    running.append(launch)
+    assert launch.end() == {"vgil": 2, "ros2": 1}[kind], launch.output
+    assert "launch argument 'sim' is 'maybe'" in launch.output
+    assert "started" not in launch.output
+
+
+@needs_ros2
+def test_an_unknown_argument_is_not_passed_over_in_silence(running, tmp_path):
+    arguments = ["sim:=true", "num_episodes:=1", "episode_len:=20", "autostart:=true", f"dataset_dir:={tmp_path}"]
+    launch = Running([*launcher("ros2"), "record.launch.py", *arguments, "episode_length:=5"])
+    running.append(launch)
+    assert launch.end() == 0, launch.output
+    assert "['episode_length'] is unknown" in launch.output
+
+
+def test_ctrl_c_while_recording_leaves_no_broken_file_and_no_process(running, tmp_path):
+    arguments = ["sim:=true", "episode_len:=0", "autostart:=true", f"dataset_dir:={tmp_path}"]
+    launch = Running([*VGIL_LAUNCH, "record.launch.py", *arguments])
+    running.append(launch)
+    launch.read_until("recording episode 1")
+    time.sleep(2.0)
+    os.killpg(launch.process.pid, signal.SIGINT)
+    assert launch.end() == 0, launch.output
+    assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".part")] == []
+    assert nodes_left() == []
+
+
+@pytest.mark.parametrize(("file", "words"), [("sim.launch.py", "[sim]"), ("teleop.launch.py", "following")])
+def test_the_other_files_run_until_they_are_interrupted(file, words, running):
+    launch = Running([*VGIL_LAUNCH, file, *(["sim:=true"] if file == "teleop.launch.py" else [])])
+    running.append(launch)
+    launch.read_until(words)
+    launch.process.send_signal(signal.SIGINT)
+    assert launch.end() == 0, launch.output
+    assert nodes_left() == []
+
+
+def test_only_the_recorder_is_started_for_a_real_robot():
+    assert started("record.launch.py", "robot:=sim_single", "task:=12") == {
+        "recorder": {"robot": "sim_single", "task": "12"}
+    }
+
+
+def test_with_a_simulated_robot_the_recorder_resets_it_and_all_follow_its_clock():
+    found = started("record.launch.py", "sim:=true", "speed:=4", "seed:=3", "rviz:=true")
+    assert found == {
+        "sim": {"robot": "sim_aloha", "seed": 3, "speed": 4.0, "operator": True},
+        "teleop": {"robot": "sim_aloha", "use_sim_time": True},
+        "monitor": {"robot": "sim_aloha", "use_sim_time": True},
+        "recorder": {
+            "robot": "sim_aloha",
+            "reset_service": "/sim/reset",
+            "success_topic": "/sim/success",
+            "reset_time": 0.5,
+            "use_sim_time": True,
+        },
+    }
+
+
+def test_a_reset_time_that_is_given_holds():
+    assert started("record.launch.py", "sim:=true", "reset_time:=3")["recorder"]["reset_time"] == 3.0
+
+
+def test_teleop_can_be_left_out_or_joined():
+    assert "teleop" not in started("record.launch.py", "sim:=true", "teleop:=false")
+    assert "teleop" in started("record.launch.py", "teleop:=true")
+
+
+def test_the_policy_gets_its_arguments_and_no_operator():
+    found = started("policy.launch.py", "sim:=true", "checkpoint:=/there", "execution:=open_loop", "dry_run:=true")
+    assert found["sim"]["operator"] is False
+    given = {"robot": "sim_aloha", "checkpoint": "/there", "execution": "open_loop", "dry_run": True}
+    assert given.items() <= found["policy"].items()
+    assert found["policy"]["reset_service"] == "/sim/reset"
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_file_can_be_described_with_its_defaults(file):
+    name = file.split(".")[0].replace("record", "recorder")
+    assert list(started(file)) == [name]
