@@ -52,10 +52,10 @@ def test_values_colours_and_missing_parts(name):
         assert (episode.rate_hz, episode.task, episode.stamp_ns, episode.flags) == (None, None, None, None)
         for camera in cameras:
             for row in range(make.T):
-                _same_image(episode.image(camera, row), wanted["images"][camera][row], jpeg)
+                assert_same_image(episode.image(camera, row), wanted["images"][camera][row], jpeg)
 
 
-def _same_image(found, wanted, jpeg):
+def assert_same_image(found, wanted, jpeg):
     assert found.shape == wanted.shape
     assert found.dtype == np.uint8
     if not jpeg:

@@ -35,7 +35,7 @@ def test_everything_comes_back(tmp_path, storage):
         steps = episode.timesteps()
         assert len(steps) == ROWS + 1
         for t, step in enumerate(steps):
-            _same(step, demo.observation(t, m), exact=storage == "raw")
+            assert_same(step, demo.observation(t, m), exact=storage == "raw")
         assert [s.step_type for s in steps] == [dm_env.StepType.FIRST] + [dm_env.StepType.MID] * (ROWS - 1) + [
             dm_env.StepType.LAST
         ]
@@ -43,7 +43,7 @@ def test_everything_comes_back(tmp_path, storage):
         assert steps[-1].discount == 0.0
 
 
-def _same(step, wanted, exact):
+def assert_same(step, wanted, exact):
     assert list(step.observation) == list(wanted)
     for key in ("qpos", "qvel", "effort", "base_vel"):
         np.testing.assert_array_equal(step.observation[key], wanted[key])

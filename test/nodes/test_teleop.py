@@ -30,15 +30,15 @@ BASE = {
 
 
 class Rig:
-    """A robot, its teleop, and the commands that are heard."""
+    """A robot, its teleop, and the commands that it gives."""
 
     def __init__(self, bench: Bench, kind: type = JointState, command: str = "joint_state", **parameters: Any) -> None:
         arm = copy.deepcopy(ARM)
         arm["command"]["type"] = command  # type: ignore[index]
         contract = bench.contract(arms=[arm], cameras=[], base=BASE)
         self.bench = bench
-        self.commands = bench.client.printer(kind, "/puppet/command")
-        self.base = bench.client.printer(Twist, "/cmd_vel")
+        self.commands = bench.client.collect(kind, "/puppet/command")
+        self.base = bench.client.collect(Twist, "/cmd_vel")
         self.twist = bench.client.node.create_publisher(Twist, "/teleop/cmd_vel", 10)
         self.robot: FakeRobot = bench.robot(contract)
         self.robot.expect("ready")

@@ -62,7 +62,7 @@ def stories(draw: st.DrawFn) -> Story:
     return Story(horizon, ticks, arrivals)
 
 
-def expect_same(found: np.ndarray | None, expected: np.ndarray | None) -> None:
+def assert_same(found: np.ndarray | None, expected: np.ndarray | None) -> None:
     if expected is None:
         assert found is None
     else:
@@ -80,10 +80,10 @@ def test_equals_the_plain_definition_however_predictions_arrive(story: Story, co
             _, made, chunk = waiting.pop(0)
             ensemble.add_chunk(made, chunk)
             arrived.setdefault(made, chunk)  # a duplicate: the first one stands
-        expect_same(ensemble.action(tick), plain(arrived, tick, coefficient))
+        assert_same(ensemble.action(tick), plain(arrived, tick, coefficient))
         coming = ensemble.coming(tick)
         for ahead in range(story.horizon):
-            expect_same(coming[ahead] if ahead < len(coming) else None, plain(arrived, tick + ahead, coefficient))
+            assert_same(coming[ahead] if ahead < len(coming) else None, plain(arrived, tick + ahead, coefficient))
 
 
 @settings(max_examples=200, deadline=None)
@@ -100,7 +100,7 @@ def test_what_it_drops_is_as_if_it_had_been_missing(story: Story, reorder: int) 
         made_so_far.append(made)
         if accepted:
             used[made] = chunk
-        expect_same(ensemble.action(tick), plain(used, tick, 0.01))
+        assert_same(ensemble.action(tick), plain(used, tick, 0.01))
 
 
 def test_one_prediction_a_tick_is_acts_own_result() -> None:

@@ -49,15 +49,15 @@ if sys.argv[1] == "publish":
         time.sleep(0.05)
     time.sleep(1)
 else:
-    heard = []
+    received = []
     for i in range(4):
-        node.create_subscription(Image, f"/cam_{i}", lambda m, i=i: heard.append((i, m.header.frame_id)), qos)
+        node.create_subscription(Image, f"/cam_{i}", lambda m, i=i: received.append((i, m.header.frame_id)), qos)
     end = time.monotonic() + 30
-    while len(heard) < 120 and time.monotonic() < end:
+    while len(received) < 120 and time.monotonic() < end:
         rclpy.spin_once(node, timeout_sec=0.5)
-        if any(k == "29" for _, k in heard) and len(heard) < 120:
+        if any(k == "29" for _, k in received) and len(received) < 120:
             end = min(end, time.monotonic() + 1)
-    print("heard", len(set(heard)))
+    print("received", len(set(received)))
 """
 
 
@@ -203,5 +203,5 @@ def test_images_of_four_cameras_arrive_through_the_profile(tmp_path, size, profi
         text=True,
         timeout=120,
     )
-    assert "heard 120" in done.stdout
+    assert "received 120" in done.stdout
     assert "Error" not in done.stdout + done.stderr

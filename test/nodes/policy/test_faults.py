@@ -38,12 +38,12 @@ def running(rig: PolicyRig) -> Iterator[PolicyRig]:
         rig.robot.tell(f"{stream} well")
     rig.robot.tell("left/puppet at 0.0,0.0,0.06")
     rig.stop()
-    assert rig.check() > 0
+    assert rig.assert_allowed() > 0
 
 
-def held(rig: PolicyRig, fault: float, since: int, *reasons: str) -> None:
+def assert_held(rig: PolicyRig, fault: float, since: int, *reasons: str) -> None:
     """From 250 ms after the fault on nothing moves; log and status say why."""
-    assert rig.commands.check_holds(fault + HOLD_S, WATCH_S)
+    assert rig.commands.assert_holds(fault + HOLD_S, WATCH_S)
     assert rig.commands.moved(fault - 2.0, fault), "it moved before"
     for reason in reasons:
         rig.policy.expect(reason, since=since)
@@ -66,7 +66,7 @@ def held(rig: PolicyRig, fault: float, since: int, *reasons: str) -> None:
 def test_a_stream_that_fails_holds_and_goes_on_when_it_is_well(running: PolicyRig, fault: str, reason: str) -> None:
     since = running.policy.mark()
     failed = running.robot.tell(fault).at
-    held(running, failed, since, reason)
+    assert_held(running, failed, since, reason)
     assert running.value("state") == "holding"
     since = running.policy.mark()
     running.robot.tell(f"{fault.split()[0]} well")
@@ -78,7 +78,7 @@ def test_a_stream_that_fails_holds_and_goes_on_when_it_is_well(running: PolicyRi
 
 def test_output_that_is_not_finite_holds(running: PolicyRig) -> None:
     since = running.policy.mark()
-    held(running, running.mode("nan").at, since, "finite: action is not finite for left/waist")
+    assert_held(running, running.mode("nan").at, since, "finite: action is not finite for left/waist")
     since = running.policy.mark()
     running.mode("swing")
     running.policy.expect("holding: recovered", since=since)
@@ -91,7 +91,7 @@ def test_actions_beyond_every_limit_stay_within_them_and_are_named(running: Poli
     running.policy.expect("limited: .*left/waist.* beyond the joint limits", since=since)
     until(lambda: "position" in running.value("safety_events"), "safety events are counted")
     time.sleep(2.0)
-    assert running.check() > 0
+    assert running.assert_allowed() > 0
     if mode == "beyond":  # it has arrived at the limit, slowly enough, and stays there
         last = running.commands.on("/puppet/command")[-1].values
         assert last == pytest.approx([2.0, 1.0, 0.1], abs=1e-6)
@@ -104,7 +104,7 @@ def test_a_policy_that_takes_500_ms_is_held_until_it_answers(running: PolicyRig)
     for _ in range(30):
         asked = float(running.policy.expect("^slow from", since=since).text.split()[-1])
         since = running.policy.mark()
-        judged += running.commands.check_holds(asked + HOLD_S, 0.23, until=asked + 0.48)
+        judged += running.commands.assert_holds(asked + HOLD_S, 0.23, until=asked + 0.48)
         if judged == 3:
             break
     if not judged:
@@ -116,15 +116,15 @@ def test_a_thread_that_hangs_is_held(running: PolicyRig, rig: PolicyRig) -> None
     since = running.policy.mark()
     running.mode("slow 3")
     asked = float(running.policy.expect("^slow from", since=since).text.split()[-1])
-    held(running, asked, since, "watchdog: the policy has been silent")
+    assert_held(running, asked, since, "watchdog: the policy has been silent")
 
 
 def test_a_thread_that_dies_holds_at_once_and_the_next_start_has_a_new_one(running: PolicyRig) -> None:
     since = running.policy.mark()
     running.mode("crash")
     died = float(running.policy.expect("^crashed at", since=since).text.split()[-1])
-    held(running, died, since, "the inference thread has died: RuntimeError: told to crash")
-    assert running.commands.check_holds(died + 0.1, HOLD_S - 0.1)
+    assert_held(running, died, since, "the inference thread has died: RuntimeError: told to crash")
+    assert running.commands.assert_holds(died + 0.1, HOLD_S - 0.1)
     running.mode("swing")
     running.stop()
     running.run()
@@ -134,7 +134,7 @@ def test_the_estop_holds_ends_the_episode_and_its_release_moves_nothing(running:
     since = running.policy.mark()
     assert running.estop(True).success
     pressed = time.monotonic()
-    held(running, pressed, since, "the e-stop is set")
+    assert_held(running, pressed, since, "the e-stop is set")
     assert "e-stop set, the robot holds" in running.policy.output
     until(lambda: running.value("state") == "e-stop", "state")
     refused = running.call("start")
@@ -157,7 +157,7 @@ def test_stop_holds_and_lets_go(running: PolicyRig) -> None:
     assert running.call("stop").success
     stopped = time.monotonic()
     running.policy.expect("ending episode", since=since)
-    running.commands.check_holds(stopped + 0.1, 0.35, until=stopped + 0.45)
+    running.commands.assert_holds(stopped + 0.1, 0.35, until=stopped + 0.45)
     released = running.bench.gauge.later(stopped + 0.8)
     time.sleep(0.4)
     assert not running.commands.on("/puppet/command", since=released), "it lets go of the topic"

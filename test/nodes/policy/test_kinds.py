@@ -37,7 +37,7 @@ def begun(rig: PolicyRig) -> list[int]:
     return [int(line.text.removeprefix("begun ")) for line in rig.policy.lines if line.text.startswith("begun ")]
 
 
-def check_past(requests: list[dict[str, Any]], ticks: tuple[int, ...], began: int) -> int:
+def assert_past(requests: list[dict[str, Any]], ticks: tuple[int, ...], began: int) -> int:
     """Hold the past of each question against its stamps and the images seen before; count those that were known.
 
     Where the last episode's answer is still awaited, the first question of one is asked late, and has a past.
@@ -73,7 +73,7 @@ def test_each_kind_drives_the_robot(bench: PolicyBench, kind: str, execution: st
     rig.run()
     assert rig.value("policy") == kind
     until(lambda: len(shown(rig)) > 30, "questions")
-    assert rig.check() > 0
+    assert rig.assert_allowed() > 0
     since = rig.policy.mark()
     answer = rig.call("reset")
     assert answer.success, answer.message
@@ -86,7 +86,7 @@ def test_each_kind_drives_the_robot(bench: PolicyBench, kind: str, execution: st
     after = [request for request in requests if request["stamp"] >= second]
     for episode, began in ((before, first), (after, second)):
         assert episode[0]["stamp"] >= began
-        known = check_past(episode, ticks, began)
+        known = assert_past(episode, ticks, began)
         assert known >= len(ticks) * (len(episode) - max(ticks, default=0)) // 2
     assert {request["task"] for request in requests} == {TASK}
     settled = max(request["settled"] for request in requests)

@@ -46,11 +46,11 @@ def test_a_signal_holds_the_arms_and_stops_the_base(bench: PolicyBench, number: 
     assert rig.policy.wait() == 0, rig.policy.output
     rig.commands.wait_for_rest(4)
     last = rig.commands.on(TOPIC)
-    rig.commands.check_holds(sent + 0.25, 1.0, until=last[-1].at)
-    rig.commands.check_still(last[-4].at)
+    rig.commands.assert_holds(sent + 0.25, 1.0, until=last[-1].at)
+    rig.commands.assert_still(last[-4].at)
     assert any(message.values.any() for message in rig.commands.on("/cmd_vel", until=sent)), "the base was driving"
     rig.policy.expect("quitting", since=since)
-    assert rig.check() > 0
+    assert rig.assert_allowed() > 0
 
 
 def test_an_error_in_the_control_loop_ends_the_process_with_a_hold(bench: PolicyBench) -> None:
@@ -60,13 +60,13 @@ def test_an_error_in_the_control_loop_ends_the_process_with_a_hold(bench: Policy
     assert rig.policy.wait() == 2, rig.policy.output
     assert "expected (horizon, action size) = (20, 5)" in rig.policy.output
     rig.commands.wait_for_rest(4)
-    rig.commands.check_still(rig.commands.on(TOPIC)[-4].at)
-    assert rig.check() > 0
+    rig.commands.assert_still(rig.commands.on(TOPIC)[-4].at)
+    assert rig.assert_allowed() > 0
 
 
 def test_a_dry_run_shows_everything_and_sends_nothing(bench: PolicyBench) -> None:
     rig = rig_on(bench, dry_run=True, dataset_dir=bench.episodes)
-    shown = bench.client.printer(JointTrajectory, "/policy/action_chunk")
+    shown = bench.client.collect(JointTrajectory, "/policy/action_chunk")
     rig.idle()
     assert rig.call("start").success
     until(lambda: len(shown) > 4 and rig.value("state") == "running", "chunks")
@@ -86,7 +86,7 @@ def test_a_dry_run_shows_everything_and_sends_nothing(bench: PolicyBench) -> Non
 
 def test_the_chunk_shown_begins_with_the_next_command(bench: PolicyBench) -> None:
     rig = rig_on(bench, base=False, execution="open_loop", inference_period=19)
-    shown = bench.client.printer(JointTrajectory, "/policy/action_chunk")
+    shown = bench.client.collect(JointTrajectory, "/policy/action_chunk")
     rig.run()
     until(lambda: rig.value("safety_events") in ("none", "soft_start"), "following")
     time.sleep(2.0)
@@ -122,7 +122,7 @@ def test_markers_show_the_grippers_path_of_an_arm_with_a_model(bench: PolicyBenc
         "urdf": "vx300s.urdf",
     }
     contract = contracts.write(robot(base=False, arms=[arm]), bench.folder / "robot.yaml")
-    shown = bench.client.printer(MarkerArray, "/policy/markers")
+    shown = bench.client.collect(MarkerArray, "/policy/markers")
     checkpoint = checkpoint_for(bench, contract)
     rig = PolicyRig(bench, contract, checkpoint, odd=True)
     rig.run()
@@ -158,7 +158,7 @@ def test_every_execution_drives_arms_and_base_with_a_real_network(bench: PolicyB
     assert rig.commands.moved(0.0)
     assert any(message.values.any() for message in rig.commands.on("/cmd_vel"))
     rig.stop()
-    assert rig.check() > 200
+    assert rig.assert_allowed() > 200
 
 
 def test_episodes_of_a_length_end_with_exit_0_and_hold_what_was_sent(bench: PolicyBench) -> None:
@@ -195,8 +195,8 @@ def test_a_policy_that_marks_the_end_stops_by_itself(bench: PolicyBench) -> None
     done = rig.policy.expect("the policy says that the task is done", since=since).at
     until(lambda: rig.value("state") == "idle", "state")
     assert rig.policy.output.count("the policy says that the task is done") == 1
-    rig.commands.check_holds(done + 0.05, 0.4, until=done + 0.45)
-    assert rig.check() > 0
+    rig.commands.assert_holds(done + 0.05, 0.4, until=done + 0.45)
+    assert rig.assert_allowed() > 0
 
 
 def test_the_estop_ends_autostart(bench: PolicyBench) -> None:
@@ -222,6 +222,6 @@ def test_a_clock_that_jumps_back_ends_the_episode(bench: PolicyBench) -> None:
     since = rig.policy.mark()
     jumped = rig.robot.tell("clock back 5").at
     rig.policy.expect("jumped back by", since=since)
-    rig.commands.check_holds(jumped + 0.25, 0.25, until=jumped + 0.5)
+    rig.commands.assert_holds(jumped + 0.25, 0.25, until=jumped + 0.5)
     rig.idle()
-    assert rig.check() > 0
+    assert rig.assert_allowed() > 0

@@ -31,7 +31,7 @@ class Stand:
         robot_process.expect("^ready")
         robot_process.tell(f"left/puppet at {','.join(map(str, STANDS))}")
 
-    def refused(self, checkpoint: Path | str, **parameters: object) -> str:
+    def assert_refused(self, checkpoint: Path | str, **parameters: object) -> str:
         """Start the node, and return what it says as it ends with code 2."""
         given = {"robot": self.contract, "checkpoint": checkpoint, "autostart": True, **parameters}
         node = self.bench.module("vgil_ros.nodes.policy", given)
@@ -49,7 +49,7 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
 
 def test_a_policy_that_has_to_be_told_a_task_is_not_started_without_one(stand: Stand, tmp_path: Path) -> None:
     asking = checkpoints.make(stand.contract, tmp_path / "asking", kind="flow_matching", task_dim=8)
-    assert "has to be told a task; parameter task is empty, allowed: a text" in stand.refused(asking)
+    assert "has to be told a task; parameter task is empty, allowed: a text" in stand.assert_refused(asking)
 
 
 def test_every_mismatch_is_named_at_once(stand: Stand, tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_every_mismatch_is_named_at_once(stand: Stand, tmp_path: Path) -> None:
         action_dim=4,
         qpos_mean=57.0,
     )
-    words = stand.refused(bad)
+    words = stand.assert_refused(bad)
     for part in (
         "does not fit robot 'small'",
         "camera cam_a: the policy takes 96x64 images, robot small gives 48x64",
@@ -79,7 +79,7 @@ def test_every_mismatch_is_named_at_once(stand: Stand, tmp_path: Path) -> None:
 
 def test_other_joints_and_another_number_of_them_are_named(stand: Stand, tmp_path: Path) -> None:
     names = ("left/waist", "left/elbow", "left/grip", "left/wrist")
-    words = stand.refused(checkpoints.make(stand.contract, tmp_path / "bad", joint_names=names, state_dim=4))
+    words = stand.assert_refused(checkpoints.make(stand.contract, tmp_path / "bad", joint_names=names, state_dim=4))
     assert "robot small lacks left/wrist" in words
     assert "qpos: the policy takes 4 values, robot small has 3" in words
 
@@ -110,7 +110,7 @@ def test_a_spoilt_checkpoint_is_refused(stand: Stand, tmp_path: Path, how: str) 
     spoil, reason = SPOILT[how]
     folder = checkpoints.make(stand.contract, tmp_path / "spoilt")
     spoil(folder)
-    assert reason in stand.refused(folder)
+    assert reason in stand.assert_refused(folder)
 
 
 @pytest.mark.parametrize(
@@ -131,11 +131,11 @@ def test_a_spoilt_checkpoint_is_refused(stand: Stand, tmp_path: Path, how: str) 
 def test_a_parameter_that_is_not_allowed_is_refused(stand: Stand, parameters: dict[str, object], reason: str) -> None:
     if parameters.get("device") == "cuda" and torch.cuda.is_available():
         pytest.skip("there is a GPU here")
-    assert re.search(reason, stand.refused(stand.good, **parameters))
+    assert re.search(reason, stand.assert_refused(stand.good, **parameters))
 
 
 def test_no_checkpoint_is_refused(stand: Stand, tmp_path: Path) -> None:
-    assert "is not a checkpoint folder" in stand.refused(tmp_path / "nowhere")
+    assert "is not a checkpoint folder" in stand.assert_refused(tmp_path / "nowhere")
     node = stand.bench.module("vgil_ros.nodes.policy", {"robot": stand.contract})
     assert node.wait(120) == 2
     assert "parameter checkpoint is empty" in node.output

@@ -50,7 +50,7 @@ def _well_again(request: pytest.FixtureRequest) -> Iterator[None]:
     rig.bench.client.call("/recorder/discard")  # where a test failed in the middle of an episode
 
 
-def check_truth(file: Path, rows: int) -> str:
+def assert_truth(file: Path, rows: int) -> str:
     """The file can be read, and its joints stand where the robot's did at each stamp. Returns why it ended early."""
     with EpisodeReader(file) as episode:
         assert episode.rows >= rows
@@ -103,7 +103,7 @@ def test_a_fault_is_named_within_a_second_and_the_rows_before_it_are_kept(rig: R
         told = rig.robot.tell(fault)
         line = rig.recorder.expect(words, since=since)
         assert line.at - told.at < SOON + rig.bench.gauge.stood(told.at, line.at)
-        why = check_truth(rig.saved(since), 8)
+        why = assert_truth(rig.saved(since), 8)
         until(lambda: rig.value("state") == "idle" and f"{stream}: " in rig.summary(), "the status names the stream")
         rig.robot.tell(f"{stream} well")
         rig.ready()
@@ -119,7 +119,7 @@ def test_joints_in_another_order_with_another_among_them_are_read_by_name(patien
     rig.record(15)
     since = rig.recorder.mark()
     rig.command("stop")
-    assert check_truth(rig.saved(since), 15) == ""
+    assert assert_truth(rig.saved(since), 15) == ""
 
 
 def test_a_jittering_camera_is_named_and_what_is_repeated_is_marked(rig: Rig) -> None:
@@ -132,7 +132,7 @@ def test_a_jittering_camera_is_named_and_what_is_repeated_is_marked(rig: Rig) ->
     if rig.value("state") == "recording":
         rig.command("stop")
     file = rig.saved(since)
-    check_truth(file, 5)
+    assert_truth(file, 5)
     with EpisodeReader(file) as episode:
         assert episode.flags is not None
         column = episode.streams.index("cam_a")
@@ -157,7 +157,7 @@ def test_bad_messages_among_good_ones_are_named_once_and_recording_goes_on(patie
     rig.robot.tell("left/puppet well")
     rig.recorder.expect("left/puppet: recovered", since=since)
     rig.command("stop")
-    assert check_truth(rig.saved(since), 25) == ""
+    assert assert_truth(rig.saved(since), 25) == ""
     said = [line.text for line in rig.recorder.lines[since:] if "left/puppet: joint" in line.text]
     assert len(said) == 1
 
@@ -171,7 +171,7 @@ def test_a_second_publisher_is_named_and_recording_goes_on(patient: Rig) -> None
     assert line.at - told.at < SOON + rig.bench.gauge.stood(told.at, line.at)
     until(lambda: "2 publishers" in rig.summary(), "the status says so too")
     rig.command("stop")
-    assert check_truth(rig.saved(since), 5) == ""
+    assert assert_truth(rig.saved(since), 5) == ""
 
 
 def test_a_dead_stream_keeps_an_episode_from_starting(rig: Rig) -> None:

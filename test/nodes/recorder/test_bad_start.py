@@ -35,7 +35,7 @@ CONTRACTS: list[tuple[str, Change, str]] = [
 ]
 
 
-def check_refused(bench: Bench, parameters: dict[str, Any], words: str) -> None:
+def assert_refused(bench: Bench, parameters: dict[str, Any], words: str) -> None:
     recorder = bench.node("recorder", {"dataset_dir": bench.episodes, **parameters})
     assert recorder.wait() == 2, recorder.output
     recorder.expect(rf"error: .*{words}")
@@ -47,7 +47,7 @@ def check_refused(bench: Bench, parameters: dict[str, Any], words: str) -> None:
 def test_a_bad_contract_is_refused_by_file_and_key(bench: Bench, change: Change, words: str) -> None:
     robot = copy.deepcopy(small_robot())
     change(robot)
-    check_refused(bench, {"robot": write(robot, bench.folder / "bad.yaml")}, words)
+    assert_refused(bench, {"robot": write(robot, bench.folder / "bad.yaml")}, words)
 
 
 PARAMETERS: list[tuple[dict[str, Any], str]] = [
@@ -65,7 +65,7 @@ PARAMETERS: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("given", "words"), PARAMETERS, ids=[next(iter(given)) for given, _ in PARAMETERS])
 def test_a_bad_parameter_is_refused(bench: Bench, given: dict[str, Any], words: str) -> None:
-    check_refused(bench, {"robot": bench.contract(), **given}, words)
+    assert_refused(bench, {"robot": bench.contract(), **given}, words)
 
 
 def test_a_robot_that_is_not_there_is_named_topic_by_topic(bench: Bench) -> None:
@@ -129,4 +129,4 @@ def write_text(path: Path, text: str) -> Path:
     ids=["broken", "no_mapping", "doubled_key"],
 )
 def test_a_text_that_is_no_contract_is_refused(bench: Bench, text: str, words: str) -> None:
-    check_refused(bench, {"robot": write_text(bench.folder / "bad.yaml", text)}, words)
+    assert_refused(bench, {"robot": write_text(bench.folder / "bad.yaml", text)}, words)

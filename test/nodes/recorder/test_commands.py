@@ -127,7 +127,7 @@ def test_closing_the_grippers_starts_and_lets_go_of_nothing(rig: Rig) -> None:
 
 
 def test_the_status_tells_state_rows_rates_skew_and_disk(rig: Rig) -> None:
-    everything = rig.bench.client.printer(DiagnosticArray, "/diagnostics")
+    everything = rig.bench.client.collect(DiagnosticArray, "/diagnostics")
     rig.record(10)
     until(lambda: rig.value("skew cam_a [ms]"), "skew")
     status = rig.status

@@ -152,7 +152,7 @@ def test_a_jpeg_of_a_camera_is_passed_through_and_keeps_its_colours(bench: Bench
         assert episode.jpeg_order("cam_b") == "rgb"
         for name in ("cam_a", "cam_b"):
             for image in (*(episode.image(name, row) for row in range(10)), episode.final_image(name)):
-                check_colours(image)
+                assert_colours(image)
 
 
 def test_raw_images_are_stored_as_they_came(bench: Bench) -> None:
@@ -164,11 +164,11 @@ def test_raw_images_are_stored_as_they_came(bench: Bench) -> None:
         assert not episode.is_jpeg("cam_a")
         for row in range(10):
             image = episode.image("cam_a", row)
-            check_colours(image)
+            assert_colours(image)
             assert (image[:, :32, 2] < 30).all()  # noise alone: nothing was compressed
 
 
-def check_colours(image: np.ndarray) -> None:
+def assert_colours(image: np.ndarray) -> None:
     """Left red, right blue."""
     assert image.shape == (HEIGHT, WIDTH, 3)
     left, right = image[:, :24].mean((0, 1)), image[:, 40:].mean((0, 1))

@@ -37,7 +37,7 @@ def observation(policy: DiffusionPolicy, steps: int) -> dict[str, Any]:
     return {**seen(1), **past, "noise": noise}
 
 
-def agree(found: DiffusionPolicy, wanted: DiffusionPolicy, steps: int) -> None:
+def assert_agree(found: DiffusionPolicy, wanted: DiffusionPolicy, steps: int) -> None:
     one = observation(wanted, steps)
     with torch.no_grad():
         torch.testing.assert_close(found.condition(one), wanted.condition(one), atol=1e-4, rtol=1e-4)
@@ -57,7 +57,7 @@ def test_act_plus_plus(tmp_path: Path, ema: bool, sized: bool) -> None:
         "weights: ema" if ema else "weights: nets",
     )
     assert ("of 160 x 320" in report.assumed[1]) == (not sized)
-    agree(ours, theirs, 1)
+    assert_agree(ours, theirs, 1)
     # its own way with images: in [0, 1], the middle 95 %, back to the camera's size
     image = observation(theirs, 1)["images"]["cam_high"]
     pixels = torch.from_numpy(image).permute(0, 3, 1, 2) / 255
@@ -190,7 +190,7 @@ def test_diffusion_policys_own(tmp_path: Path) -> None:
     assert "weights: ema_model" in report.assumed
     assert "qpos is gripper, robot" in report.assumed
     assert (ours.config.n_action_steps, ours.config.chunk_size) == (4, 7)
-    agree(ours, theirs, 2)
+    assert_agree(ours, theirs, 2)
     # its own way with images: to [-1, 1], resized, cropped, then ImageNet's mean and std as if they were in [0, 1]
     image = observation(theirs, 2)["images"]["camera_0"]
     pixels = torch.from_numpy(image).permute(0, 3, 1, 2) / 255 * 2 - 1

@@ -233,13 +233,13 @@ def play(
     asked: list[np.ndarray] = []
     give = pipeline.executor.action
 
-    def heard(tick: int) -> np.ndarray | None:
+    def logged(tick: int) -> np.ndarray | None:
         action = give(tick)
         if action is not None:
             asked.append(action)
         return action
 
-    pipeline.executor.action = heard  # type: ignore[method-assign]
+    pipeline.executor.action = logged  # type: ignore[method-assign]
     runner = RolloutRunner(world, pipeline, source, latency_s=latency_ms / 1e3, episode_len=ticks)
     found = []
     try:

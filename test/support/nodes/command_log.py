@@ -48,7 +48,7 @@ class Commands:
         """The messages on a topic in a span of time."""
         return [entry for entry in self.all if entry.topic == topic and since <= entry.at <= until]
 
-    def check(self, measured: dict[str, list[float]]) -> int:
+    def assert_allowed(self, measured: dict[str, list[float]]) -> int:
         """Hold every message against the contract; return how many there are.
 
         Args:
@@ -72,9 +72,9 @@ class Commands:
                 assert (np.abs(entry.values - before) <= reach).all(), (entry, before)
                 before = entry.values
                 count += 1
-        return count + self._check_base()
+        return count + self._assert_base_allowed()
 
-    def _check_base(self) -> int:
+    def _assert_base_allowed(self) -> int:
         base = self.contract.base
         if base is None:
             return 0
@@ -94,7 +94,7 @@ class Commands:
         spans = [np.array([h.values for h in self.on(a.command.topic, since, until)]) for a in self.contract.arms]
         return any(len(values) > 1 and np.ptp(values, axis=0).max() > SLACK for values in spans)
 
-    def check_holds(self, due: float, seconds: float, *, until: float = np.inf) -> bool:
+    def assert_holds(self, due: float, seconds: float, *, until: float = np.inf) -> bool:
         """From when a hold is due, put off by what the machine stood still, nothing moves for so many seconds.
 
         Where the hold ends by itself (`until`) before there is something to judge, returns False.
@@ -104,10 +104,10 @@ class Commands:
         if end < since + 0.1:
             return False
         self._gauge.later(end + 0.05)  # what was sent by then has arrived
-        self.check_still(since, end)
+        self.assert_still(since, end)
         return True
 
-    def check_still(self, since: float, until: float = np.inf) -> None:
+    def assert_still(self, since: float, until: float = np.inf) -> None:
         """Between two times every position is the same, the base at rest, and the node goes on saying so."""
         for arm in self.contract.arms:
             entry = self.on(arm.command.topic, since, until)

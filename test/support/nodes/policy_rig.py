@@ -142,9 +142,9 @@ class PolicyRig:
         self.bench.client.call("/policy/stop")
         self.idle()
 
-    def check(self) -> int:
+    def assert_allowed(self) -> int:
         """Hold every command so far against the limits."""
-        return self.commands.check({arm.name: list(arm.home) for arm in self.commands.contract.arms})
+        return self.commands.assert_allowed({arm.name: list(arm.home) for arm in self.commands.contract.arms})
 
 
 def checkpoint_for(bench: Bench, contract: Path, **changes: Any) -> Path:

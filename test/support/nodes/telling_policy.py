@@ -20,7 +20,7 @@ from vgil_ros.nodes.inference.worker import InferenceRequest
 from vgil_ros.nodes.policy import PolicyNode
 
 
-class Heard:
+class ObservedRuntime:
     """A runtime, whose last observation is kept."""
 
     def __init__(self, runtime: Any) -> None:
@@ -40,7 +40,7 @@ class TellingPolicy(PolicyNode):
 
     def choose_streams(self) -> tuple[StreamSpec, ...]:
         streams = super().choose_streams()
-        self.heard = self.runtime = Heard(self.runtime)  # type: ignore[assignment]
+        self.observed = self.runtime = ObservedRuntime(self.runtime)  # type: ignore[assignment]
         return streams
 
     def begin(self) -> None:
@@ -49,7 +49,7 @@ class TellingPolicy(PolicyNode):
 
     def infer(self, request: InferenceRequest) -> np.ndarray:
         chunk = super().infer(request)
-        seen = self.heard.observation
+        seen = self.observed.observation
         past = seen.get("past", {"known": np.zeros(0, bool), "images": dict.fromkeys(seen["images"], ())})
         told = {
             "stamp": request.sample.stamp_ns,
