@@ -29,9 +29,8 @@ TESTS = Path("test")
 WITH_ROS = ("test/cli/test_demo.py", "test/evaluation/test_over_ros.py")  # beside all of test/nodes
 ALONE = (
     "test/episodes/test_repair.py",
-    "test/nodes/base/test_scheduler.py",
     "test/nodes/policy/test_faults.py",
-    "test/nodes/recorder/test_disk.py",
+    "test/nodes/recorder/test_kills.py",
     "test/support/test_stall.py",
 )
 # The longest parts of each kind, first: so none of them is left over when the rest is done.
