@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from click.testing import Result
 from support.paths import EPISODE_GOLDENS
 from typer.testing import CliRunner
 
@@ -34,7 +36,7 @@ def teacher() -> FlowMatchingPolicy:
     return policy
 
 
-def _call(tmp_path: Path, teacher: FlowMatchingPolicy, student: FlowMatchingPolicy):
+def _call(tmp_path: Path, teacher: FlowMatchingPolicy, student: FlowMatchingPolicy) -> tuple[Result, dict[str, Any]]:
     teacher.save(tmp_path / "teacher")
     student.save(tmp_path / "student")
     report = tmp_path / "report.json"
@@ -51,7 +53,7 @@ def _one_episode(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vgil_ros.episodes.naming.episodes_in", lambda folder: [EPISODE])  # the goldens differ
 
 
-def _student(teacher: FlowMatchingPolicy, **changes) -> FlowMatchingPolicy:
+def _student(teacher: FlowMatchingPolicy, **changes: Any) -> FlowMatchingPolicy:
     student = FlowMatchingPolicy(teacher.config.model_copy(update=changes))
     student.load_state_dict(teacher.state_dict())
     return student

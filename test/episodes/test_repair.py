@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.episodes import made_episodes as demo
+from support.episodes.made_episodes import Storage
 from support.paths import process_environment
 from support.stall import StallGauge
 
@@ -57,7 +58,7 @@ def _digest(path: Path) -> str:
 
 
 @pytest.mark.parametrize(("seconds", "storage"), [(1.31, "jpeg"), (1.77, "raw"), (2.54, "jpeg")])
-def test_kill_loses_at_most_a_second(tmp_path, seconds, storage):
+def test_kill_loses_at_most_a_second(tmp_path: Path, seconds: float, storage: Storage) -> None:
     saved = demo.write(tmp_path, demo.meta(), 3)
     before = _digest(saved)
     second_ago, stood = _killed(tmp_path, seconds, storage)
@@ -82,7 +83,7 @@ def test_kill_loses_at_most_a_second(tmp_path, seconds, storage):
     assert _digest(saved) == before
 
 
-def test_a_number_that_was_taken_meanwhile_is_left_alone(tmp_path):
+def test_a_number_that_was_taken_meanwhile_is_left_alone(tmp_path: Path) -> None:
     _killed(tmp_path, 1.3)
     other = tmp_path / "episode_0.hdf5"
     other.write_bytes(b"somebody's")
@@ -91,7 +92,7 @@ def test_a_number_that_was_taken_meanwhile_is_left_alone(tmp_path):
 
 
 @pytest.mark.parametrize("share", [0.55, 0.7])
-def test_a_cut_part_gives_whole_rows_or_none_and_is_kept(tmp_path, share):
+def test_a_cut_part_gives_whole_rows_or_none_and_is_kept(tmp_path: Path, share: float) -> None:
     """HDF5 moves the index of a growing image towards the end: where it is cut off, so are all images."""
     _killed(tmp_path, 2.0)
     part = tmp_path / "episode_0.hdf5.part"
@@ -113,7 +114,7 @@ def test_a_cut_part_gives_whole_rows_or_none_and_is_kept(tmp_path, share):
     assert check_episode(result.path).ok
 
 
-def test_what_lies_behind_the_cut_is_not_made_up(tmp_path):
+def test_what_lies_behind_the_cut_is_not_made_up(tmp_path: Path) -> None:
     """Small arrays of a short episode may lie behind its images; then nothing is made up for them."""
     path = demo.write(tmp_path, demo.meta(), 40)
     os.truncate(path, int(path.stat().st_size * 0.5))
@@ -124,7 +125,7 @@ def test_what_lies_behind_the_cut_is_not_made_up(tmp_path):
     assert _digest(path) == before
 
 
-def test_whole_file_keeps_its_final_observation(tmp_path):
+def test_whole_file_keeps_its_final_observation(tmp_path: Path) -> None:
     path = demo.write(tmp_path, demo.meta(), 5)
     result = repair(path)
     assert (result.rows, result.expected, result.removed) == (5, 5, False)
@@ -133,7 +134,7 @@ def test_whole_file_keeps_its_final_observation(tmp_path):
     assert path.exists()
 
 
-def test_a_running_recording_is_not_touched(tmp_path):
+def test_a_running_recording_is_not_touched(tmp_path: Path) -> None:
     writer = EpisodeWriter(tmp_path, demo.meta(), min_free_bytes=0)
     demo.add(writer, 0)
     with pytest.raises(EpisodeError, match="is still being recorded"):
@@ -142,7 +143,7 @@ def test_a_running_recording_is_not_touched(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89HDF\r\n\x1a\n", b"\x89HDF\r\n\x1a\n\x03" + bytes(500), b"x" * 999])
-def test_nothing_to_recover_is_said_and_leaves_nothing(tmp_path, content):
+def test_nothing_to_recover_is_said_and_leaves_nothing(tmp_path: Path, content: bytes | None) -> None:
     part = tmp_path / "episode_0.hdf5.part"
     part.write_bytes(content)
     with pytest.raises(EpisodeError, match="nothing to recover"):
@@ -150,7 +151,7 @@ def test_nothing_to_recover_is_said_and_leaves_nothing(tmp_path, content):
     assert [p.name for p in tmp_path.iterdir()] == [part.name]
 
 
-def test_lookup3_is_jenkins_own():
+def test_lookup3_is_jenkins_own() -> None:
     """The values in the comments of his lookup3.c (hashlittle with initial value 0)."""
     assert lookup3(b"") == 0xDEADBEEF
     assert lookup3(b"Four score and seven years ago") == 0x17770551

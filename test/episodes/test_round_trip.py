@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import dm_env
 import numpy as np
 import pytest
 from support.episodes import made_episodes as demo
+from support.episodes.made_episodes import Storage
 
 from vgil_ros.core.frame import COLOR_ENCODINGS
 from vgil_ros.episodes import CameraMeta, read_episode
@@ -14,7 +18,7 @@ ROWS = 7
 
 
 @pytest.mark.parametrize("storage", ["jpeg", "raw", "passthrough"])
-def test_everything_comes_back(tmp_path, storage):
+def test_everything_comes_back(tmp_path: Path, storage: Storage) -> None:
     depths = (CameraMeta("depth", 12, 16, None),)
     m = demo.meta(storage=storage, has_effort=True, has_base=True, depths=depths)
     encoding = "jpeg" if storage == "passthrough" else "bgr8"
@@ -43,7 +47,7 @@ def test_everything_comes_back(tmp_path, storage):
         assert steps[-1].discount == 0.0
 
 
-def assert_same(step, wanted, exact):
+def assert_same(step: dm_env.TimeStep, wanted: dict[str, Any], exact: bool) -> None:
     assert list(step.observation) == list(wanted)
     for key in ("qpos", "qvel", "effort", "base_vel"):
         np.testing.assert_array_equal(step.observation[key], wanted[key])
@@ -56,7 +60,7 @@ def assert_same(step, wanted, exact):
 
 @pytest.mark.parametrize("encoding", COLOR_ENCODINGS)
 @pytest.mark.parametrize("storage", ["jpeg", "raw"])
-def test_every_encoding_is_stored_as_rgb(tmp_path, encoding, storage):
+def test_every_encoding_is_stored_as_rgb(tmp_path: Path, encoding: str, storage: Storage) -> None:
     m = demo.meta(storage=storage)
     with read_episode(demo.write(tmp_path, m, 2, encoding=encoding)) as episode:
         wanted = demo.image(1, shift=0).astype(float)

@@ -11,6 +11,7 @@ from pathlib import Path
 import dm_env
 import numpy as np
 import pytest
+from support.process import Process
 
 pytest.importorskip("rclpy")
 
@@ -84,7 +85,7 @@ class Stage:
         given = {"actions": self.actions, "base": self.base, **changes}
         return episode(self.contract, self.bench.folder / folder, **given)
 
-    def replay(self, file: Path, contract: Path | None = None, **parameters: object):
+    def replay(self, file: Path, contract: Path | None = None, **parameters: object) -> Process:
         given = {"robot": contract or self.contract, "episode": file, **parameters}
         return self.bench.module("vgil_ros.nodes.replay", given)
 

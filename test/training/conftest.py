@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ TINY = {
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory, monkeypatch):
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)  # threads that wait for each other crawl on a busy machine
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
 
@@ -26,7 +27,7 @@ def _own_cache(tmp_path_factory, monkeypatch):
 def tree(tmp_path: Path) -> Callable[..., dict]:
     """Makes a configuration's tree: `tree(folder, **changes)` with dotted keys as `a__b`."""
 
-    def make(folder: Path | list[Path], **changes) -> dict:
+    def make(folder: Path | list[Path], **changes: Any) -> dict:
         out = {
             "policy": dict(TINY),
             "data": {"folders": [str(f) for f in (folder if isinstance(folder, list) else [folder])], "workers": 0},

@@ -10,6 +10,7 @@ import pytest
 import torch
 import typer
 from support.policies.flow_toy import toy_batch, toy_chunks, toy_policy, train_toy
+from support.training import Tree
 from typer.testing import CliRunner
 
 from vgil_ros.cli.train import train
@@ -109,7 +110,7 @@ def _untrained(made: dict[str, Any]) -> FlowMatchingPolicy:
     return policy.eval()
 
 
-def test_a_chain_through_the_trainer(tree, episodes: Path, tmp_path: Path) -> None:
+def test_a_chain_through_the_trainer(tree: Tree, episodes: Path, tmp_path: Path) -> None:
     policies = [_untrained(tree(episodes, policy=dict(TINY_FLOW), out=str(tmp_path / "teacher")))]
     before = "teacher"
     for steps in (4, 1):
@@ -130,7 +131,7 @@ def test_a_chain_through_the_trainer(tree, episodes: Path, tmp_path: Path) -> No
     assert len(resumed.data.policy.teachers) == 2
 
 
-def test_the_command_takes_a_teacher(tree, episodes: Path, tmp_path: Path) -> None:
+def test_the_command_takes_a_teacher(tree: Tree, episodes: Path, tmp_path: Path) -> None:
     _untrained(tree(episodes, policy=dict(TINY_FLOW), out=str(tmp_path / "teacher")))
     app = typer.Typer()
     app.command()(train)
@@ -147,7 +148,7 @@ def test_the_command_takes_a_teacher(tree, episodes: Path, tmp_path: Path) -> No
     assert (config.steps, config.chunk_size, len(config.teachers)) == (1, 4, 1)
 
 
-def test_kept_pairs_are_those_of_the_moment(tree, episodes: Path, tmp_path: Path) -> None:
+def test_kept_pairs_are_those_of_the_moment(tree: Tree, episodes: Path, tmp_path: Path) -> None:
     """The folder is filled once, holds what the teacher says of each row, and is refused for another teacher."""
     _untrained(tree(episodes, policy={**TINY_FLOW, "steps": 2}, out=str(tmp_path / "teacher")))
 
@@ -174,7 +175,7 @@ def test_kept_pairs_are_those_of_the_moment(tree, episodes: Path, tmp_path: Path
         student("third", teacher=str(tmp_path / "first" / "last"))
 
 
-def test_wrong_teachers_are_refused(tree, episodes: Path, tmp_path: Path) -> None:
+def test_wrong_teachers_are_refused(tree: Tree, episodes: Path, tmp_path: Path) -> None:
     config = parse_config(tree(episodes, out=str(tmp_path / "act")), "test")
     make_policy(config, load_data(config, print), print).save(tmp_path / "act" / "last")
     made = tree(episodes, policy={"type": "flow_matching"}, out=str(tmp_path / "student"))

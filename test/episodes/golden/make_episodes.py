@@ -34,7 +34,16 @@ def arrays(cams: list[str], dim: int = 14, base: bool = False) -> dict:
     return out
 
 
-def write(path: pathlib.Path, a: dict, attrs: dict, *, compress=None, effort=True, depth=False, f8=False) -> None:
+def write(
+    path: pathlib.Path,
+    a: dict,
+    attrs: dict,
+    *,
+    compress: int | None = None,
+    effort: bool = True,
+    depth: bool = False,
+    f8: bool = False,
+) -> None:
     with h5py.File(path, "w", rdcc_nbytes=2 * 1024**2) as root:
         root.attrs.update(attrs)
         obs = root.create_group("observations")

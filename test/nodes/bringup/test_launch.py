@@ -124,7 +124,7 @@ both = pytest.mark.parametrize("kind", ["vgil", pytest.param("ros2", marks=needs
 
 
 @both
-def test_record_sim_writes_its_episodes_and_ends(kind, running, tmp_path):
+def test_record_sim_writes_its_episodes_and_ends(kind: str, running: list[Running], tmp_path: Path) -> None:
     arguments = ["sim:=true", "num_episodes:=2", "episode_len:=40", "autostart:=true", f"dataset_dir:={tmp_path}"]
     launch = Running([*launcher(kind), "record.launch.py", *arguments, "rviz:=true"])
     running.append(launch)
@@ -135,7 +135,7 @@ def test_record_sim_writes_its_episodes_and_ends(kind, running, tmp_path):
 
 
 @both
-def test_a_recorder_that_cannot_begin_fails_the_launch(kind, running, tmp_path):
+def test_a_recorder_that_cannot_begin_fails_the_launch(kind: str, running: list[Running], tmp_path: Path) -> None:
     text = load_contract("sim_single")[1].replace("master: {topic: /master/joint_states}", "")
     (tmp_path / "leaderless.yaml").write_text(text)
     launch = Running([*launcher(kind), "record.launch.py", f"robot:={tmp_path / 'leaderless.yaml'}", "teleop:=false"])
@@ -146,7 +146,7 @@ def test_a_recorder_that_cannot_begin_fails_the_launch(kind, running, tmp_path):
 
 
 @both
-def test_a_wrong_argument_is_named_before_anything_starts(kind, running):
+def test_a_wrong_argument_is_named_before_anything_starts(kind: str, running: list[Running]) -> None:
     launch = Running([*launcher(kind), "record.launch.py", "sim:=maybe"])
     running.append(launch)
     assert launch.end() == {"vgil": 2, "ros2": 1}[kind], launch.output
@@ -155,7 +155,7 @@ def test_a_wrong_argument_is_named_before_anything_starts(kind, running):
 
 
 @needs_ros2
-def test_an_unknown_argument_is_not_passed_over_in_silence(running, tmp_path):
+def test_an_unknown_argument_is_not_passed_over_in_silence(running: list[Running], tmp_path: Path) -> None:
     arguments = ["sim:=true", "num_episodes:=1", "episode_len:=20", "autostart:=true", f"dataset_dir:={tmp_path}"]
     launch = Running([*launcher("ros2"), "record.launch.py", *arguments, "episode_length:=5"])
     running.append(launch)
@@ -163,7 +163,7 @@ def test_an_unknown_argument_is_not_passed_over_in_silence(running, tmp_path):
     assert "['episode_length'] is unknown" in launch.output
 
 
-def test_ctrl_c_while_recording_leaves_no_broken_file_and_no_process(running, tmp_path):
+def test_ctrl_c_while_recording_leaves_no_broken_file_and_no_process(running: list[Running], tmp_path: Path) -> None:
     arguments = ["sim:=true", "episode_len:=0", "autostart:=true", f"dataset_dir:={tmp_path}"]
     launch = Running([*VGIL_LAUNCH, "record.launch.py", *arguments])
     running.append(launch)
@@ -176,7 +176,7 @@ def test_ctrl_c_while_recording_leaves_no_broken_file_and_no_process(running, tm
 
 
 @pytest.mark.parametrize(("file", "words"), [("sim.launch.py", "[sim]"), ("teleop.launch.py", "following")])
-def test_the_other_files_run_until_they_are_interrupted(file, words, running):
+def test_the_other_files_run_until_they_are_interrupted(file: str, words: str, running: list[Running]) -> None:
     launch = Running([*VGIL_LAUNCH, file, *(["sim:=true"] if file == "teleop.launch.py" else [])])
     running.append(launch)
     launch.read_until(words)
@@ -185,13 +185,13 @@ def test_the_other_files_run_until_they_are_interrupted(file, words, running):
     assert nodes_left() == []
 
 
-def test_only_the_recorder_is_started_for_a_real_robot():
+def test_only_the_recorder_is_started_for_a_real_robot() -> None:
     assert started("record.launch.py", "robot:=sim_single", "task:=12") == {
         "recorder": {"robot": "sim_single", "task": "12"}
     }
 
 
-def test_with_a_simulated_robot_the_recorder_resets_it_and_all_follow_its_clock():
+def test_with_a_simulated_robot_the_recorder_resets_it_and_all_follow_its_clock() -> None:
     found = started("record.launch.py", "sim:=true", "speed:=4", "seed:=3", "rviz:=true")
     assert found == {
         "sim": {"robot": "sim_aloha", "seed": 3, "speed": 4.0, "operator": True},
@@ -207,16 +207,16 @@ def test_with_a_simulated_robot_the_recorder_resets_it_and_all_follow_its_clock(
     }
 
 
-def test_a_reset_time_that_is_given_holds():
+def test_a_reset_time_that_is_given_holds() -> None:
     assert started("record.launch.py", "sim:=true", "reset_time:=3")["recorder"]["reset_time"] == 3.0
 
 
-def test_teleop_can_be_left_out_or_joined():
+def test_teleop_can_be_left_out_or_joined() -> None:
     assert "teleop" not in started("record.launch.py", "sim:=true", "teleop:=false")
     assert "teleop" in started("record.launch.py", "teleop:=true")
 
 
-def test_the_policy_gets_its_arguments_and_no_operator():
+def test_the_policy_gets_its_arguments_and_no_operator() -> None:
     found = started("policy.launch.py", "sim:=true", "checkpoint:=/there", "execution:=open_loop", "dry_run:=true")
     assert found["sim"]["operator"] is False
     given = {"robot": "sim_aloha", "checkpoint": "/there", "execution": "open_loop", "dry_run": True}
@@ -225,6 +225,6 @@ def test_the_policy_gets_its_arguments_and_no_operator():
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_every_file_can_be_described_with_its_defaults(file):
+def test_every_file_can_be_described_with_its_defaults(file: str) -> None:
     name = file.split(".")[0].replace("record", "recorder")
     assert list(started(file)) == [name]

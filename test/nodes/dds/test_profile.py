@@ -91,7 +91,7 @@ def mapped_by(pid: int) -> set[str]:
     return {line[line.index("/dev/shm") :] for line in lines if "/dev/shm/fast" in line}
 
 
-def test_a_killed_publishers_segment_is_removed_and_a_living_ones_stays(publisher):
+def test_a_killed_publishers_segment_is_removed_and_a_living_ones_stays(publisher: subprocess.Popen[str]) -> None:
     segments = {Path(name) for name in mapped_by(publisher.pid)}
     own = {s.path for s in shm_segments.find(transport.SHM, now=time.time() + LATER) if s.path in segments}
     assert own, "the publisher has no segment"
@@ -105,7 +105,7 @@ def test_a_killed_publishers_segment_is_removed_and_a_living_ones_stays(publishe
     assert not any(path.exists() or path.with_name(path.name + "_el").exists() for path in own)
 
 
-def test_what_is_no_segment_or_just_made_stays(tmp_path):
+def test_what_is_no_segment_or_just_made_stays(tmp_path: Path) -> None:
     names = ["fastdds_0123456789abcdef", "fastrtps_0123456789abcdef", "fastdds_port7411", "sem.fastdds_port7411_mutex"]
     for name in [*names, "fastdds_0123456789abcdef_el", "other"]:
         (tmp_path / name).write_bytes(b"x" * 5000)
@@ -115,7 +115,7 @@ def test_what_is_no_segment_or_just_made_stays(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*names[2:], "other"])
 
 
-def test_a_locked_segment_stays(tmp_path):
+def test_a_locked_segment_stays(tmp_path: Path) -> None:
     import fcntl
 
     (tmp_path / "fastdds_0123456789abcdef").write_bytes(b"x")
@@ -126,7 +126,7 @@ def test_a_locked_segment_stays(tmp_path):
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs another user's file")
-def test_another_users_segment_is_named_and_stays(tmp_path):
+def test_another_users_segment_is_named_and_stays(tmp_path: Path) -> None:
     segment = tmp_path / "fastdds_0123456789abcdef"
     segment.write_bytes(b"x")
     os.chown(segment, 12345, 12345)
@@ -136,7 +136,7 @@ def test_another_users_segment_is_named_and_stays(tmp_path):
     assert str(segment) in messages[0]
 
 
-def test_the_best_profile_that_fits_is_chosen():
+def test_the_best_profile_that_fits_is_chosen() -> None:
     assert transport.choose(1 << 30) is transport.LARGE
     assert transport.choose(transport.LARGE.needed - 1) is transport.SMALL
     assert transport.choose(64 * 1000 * 1000) is transport.SMALL  # a plain container's /dev/shm
@@ -148,7 +148,9 @@ def test_the_best_profile_that_fits_is_chosen():
 @pytest.mark.parametrize(
     ("size", "file", "words"), [(64, "fastdds_small.xml", "--shm-size"), (8, "fastdds_udp.xml", "UDP")]
 )
-def test_a_small_folder_gets_a_smaller_profile_and_a_plain_word(tmp_path, size, file, words):
+def test_a_small_folder_gets_a_smaller_profile_and_a_plain_word(
+    tmp_path: Path, size: int, file: str, words: str
+) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}m", "tmpfs", str(tmp_path)], check=True)
     try:
         plan = transport.prepare({}, folder=tmp_path)
@@ -159,7 +161,7 @@ def test_a_small_folder_gets_a_smaller_profile_and_a_plain_word(tmp_path, size, 
     assert f"{size} MiB free" in plan.messages[0]
 
 
-def test_udp_buffers_that_the_kernel_refuses_are_named(tmp_path, monkeypatch):
+def test_udp_buffers_that_the_kernel_refuses_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     limit = tmp_path / "rmem_max"
     limit.write_text("212992\n")
     monkeypatch.setattr(transport, "RMEM_MAX", limit)
@@ -170,19 +172,19 @@ def test_udp_buffers_that_the_kernel_refuses_are_named(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("distro", ["humble", "jazzy"])
-def test_fast_dds_2_gets_the_variable_that_it_reads(tmp_path, distro):
+def test_fast_dds_2_gets_the_variable_that_it_reads(tmp_path: Path, distro: str) -> None:
     plan = transport.prepare({"ROS_DISTRO": distro}, folder=tmp_path)
     assert list(plan.environment) == ["FASTRTPS_DEFAULT_PROFILES_FILE"]
 
 
 @pytest.mark.parametrize("variable", ["FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"])
-def test_a_users_own_profile_is_left(tmp_path, variable):
+def test_a_users_own_profile_is_left(tmp_path: Path, variable: str) -> None:
     plan = transport.prepare({variable: "/mine.xml"}, folder=tmp_path)
     assert plan.environment == {}
     assert "/mine.xml" in plan.messages[0]
 
 
-def test_another_middleware_gets_no_profile(tmp_path):
+def test_another_middleware_gets_no_profile(tmp_path: Path) -> None:
     plan = transport.prepare({"RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp"}, folder=tmp_path)
     assert plan.environment == {}
     assert "rmw_cyclonedds_cpp" in plan.messages[0]
@@ -190,7 +192,7 @@ def test_another_middleware_gets_no_profile(tmp_path):
 
 @needs_mounts
 @pytest.mark.parametrize(("size", "profile"), [(512, transport.LARGE), (64, transport.SMALL)])
-def test_images_of_four_cameras_arrive_through_the_profile(tmp_path, size, profile):
+def test_images_of_four_cameras_arrive_through_the_profile(tmp_path: Path, size: int, profile: Path) -> None:
     """All of 30 bursts of four images, best effort, and Fast DDS has nothing to complain of."""
     (tmp_path / "exchange.py").write_text(EXCHANGE)
     run = f"{sys.executable} {tmp_path}/exchange.py"

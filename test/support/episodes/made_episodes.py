@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from pathlib import Path
+from typing import Any, Literal
 
 import cv2
 import dm_env
@@ -13,6 +15,7 @@ from vgil_ros.core.frame import Frame
 from vgil_ros.core.streams import Flag
 from vgil_ros.episodes import CameraMeta, EpisodeMeta, EpisodeWriter, Overrun, WriteFailed
 
+Storage = Literal["jpeg", "raw", "passthrough"]
 STREAMS = ("arm/puppet", "arm/master", "cam_b", "cam_a")
 START_NS, PERIOD_NS = 1_700_000_000_000_000_000, 20_000_000
 BIG = (CameraMeta("cam_b", 240, 320, "raw"), CameraMeta("cam_a", 240, 320, "raw"))  # fills a small disk soon
@@ -38,7 +41,7 @@ def frame(pixels: np.ndarray, encoding: str) -> Frame:
     return Frame(pixels.shape[0], pixels.shape[1], encoding, rows.shape[1], memoryview(rows.tobytes()))
 
 
-def meta(dim: int = 3, storage: str = "jpeg", **changes) -> EpisodeMeta:
+def meta(dim: int = 3, storage: Storage = "jpeg", **changes: Any) -> EpisodeMeta:
     """Two cameras whose order is not the alphabet's."""
     fields = {
         "robot": "test",
@@ -77,7 +80,7 @@ def action(t: int, m: EpisodeMeta) -> np.ndarray:
     return np.sin(0.1 * t + 0.05 + np.arange(m.dim)).astype(np.float32)
 
 
-def add(writer: EpisodeWriter, t: int, *, last: bool = False, encoding: str | None = None, **changes) -> None:
+def add(writer: EpisodeWriter, t: int, *, last: bool = False, encoding: str | None = None, **changes: Any) -> None:
     """Append tick t."""
     m = writer.meta
     seen = observation(t, m, encoding)
@@ -92,7 +95,7 @@ def add(writer: EpisodeWriter, t: int, *, last: bool = False, encoding: str | No
     writer.append(step, None if last else action(t, m), **{**sync, **changes})
 
 
-def write(folder, m: EpisodeMeta, rows: int, *, success=None, encoding: str | None = None):
+def write(folder: Path, m: EpisodeMeta, rows: int, *, success: bool | None = None, encoding: str | None = None) -> Path:
     """Write a whole episode and return its path."""
     writer = EpisodeWriter(folder, m, min_free_bytes=0)
     for t in range(rows):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from support import contracts
 from support.nodes.client import Client
@@ -15,6 +15,9 @@ from support.process import Line, Process
 from support.stall import StallGauge
 from vgil_ros.assets import share_dir
 from vgil_ros.nodes.dds import shm_segments
+
+if TYPE_CHECKING:
+    from typing import Self
 
 
 class FakeRobot(Process):
@@ -36,7 +39,7 @@ class Bench:
         self._stack = contextlib.ExitStack()
         self._client: Client | None = None
 
-    def __enter__(self) -> Bench:
+    def __enter__(self) -> Self:
         self.domain = self._stack.enter_context(free_domain())
         self.gauge = StallGauge()
         self._stack.callback(self.gauge.close)

@@ -35,7 +35,7 @@ class Client:
         while not self._stop.is_set():
             self._executor.spin_once(timeout_sec=0.05)
 
-    def call(self, name: str, request: Any = None, kind: type = Trigger) -> Any:
+    def call(self, name: str, request: Any = None, kind: Any = Trigger) -> Any:
         """Call a service and return its response."""
         if name not in self._clients:
             self._clients[name] = self.node.create_client(kind, name)
@@ -47,7 +47,7 @@ class Client:
         assert done.wait(PATIENCE), f"no answer from {name}"
         return future.result()
 
-    def collect(self, kind: type, topic: str) -> list[tuple[float, Any]]:
+    def collect(self, kind: Any, topic: str) -> list[tuple[float, Any]]:
         """Return a list that fills with (time.monotonic of arrival, message)."""
         messages: list[tuple[float, Any]] = []
         self.node.create_subscription(kind, topic, lambda m: messages.append((time.monotonic(), m)), 100)
