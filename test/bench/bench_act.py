@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ def bench_low_precision(device: str = "cpu", rounds: int = 5) -> dict[str, Any]:
             runtime = InferenceRuntime(load_policy(Path(folder) / "ours"), device, precision)
             report = runtime.warm_up()
             observation = load_policy(Path(folder) / "ours").example_observation()
-            times = take_turns({precision: lambda r=runtime, o=observation: r(o)}, rounds)[precision]
+            times = take_turns({precision: partial(runtime, observation)}, rounds)[precision]
             found[precision] = {
                 "ms_p50": round(float(np.median(times[:, 0])), 2),
                 "max_difference": report.max_difference,

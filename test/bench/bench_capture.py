@@ -72,15 +72,17 @@ def ask(node: Node, service: str, seconds: float) -> None:
     Raises:
         TimeoutError: where it does not in time.
     """
-    client, end, words = node.create_client(Trigger, service), time.monotonic() + seconds, "not there"
+    client: Any = node.create_client(Trigger, service)
+    end, words = time.monotonic() + seconds, "not there"
     while time.monotonic() < end:
         if not client.wait_for_service(1.0):
             continue
         future = client.call_async(Trigger.Request())
         rclpy.spin_until_future_complete(node, future, timeout_sec=5.0)
-        if future.done() and future.result().success:
+        answer = future.result() if future.done() else None
+        if answer is not None and answer.success:
             return
-        words = future.result().message if future.done() else "no answer"
+        words = answer.message if answer is not None else "no answer"
         time.sleep(0.2)
     raise TimeoutError(f"{service}: {words}")
 

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from click.testing import Result
 from support.paths import EPISODE_GOLDENS
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from vgil_ros.cli.checkpoint.commands import app
 from vgil_ros.episodes.reader import read_episode

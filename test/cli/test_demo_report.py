@@ -118,6 +118,7 @@ def test_a_browser_shows_it_without_an_error(report: DemoReport, tmp_path: Path)
     screenshot = tmp_path / "shown.png"
     assert console_of_file(tmp_path / "report.html", screenshot) == []
     shown = cv2.imread(str(screenshot))
+    assert shown is not None
     assert shown.std() > 10, "not an empty page"
 
 

@@ -247,7 +247,7 @@ def test_wrong_observation_is_named_and_nothing_of_it_is_kept(
     demo.add(writer, 0)
     seen = demo.observation(1, m)
     change(seen)
-    sync = {"stamp_ns": 0, "skew_ns": [0] * 4, "flags": [0] * 4}
+    sync: dict[str, Any] = {"stamp_ns": 0, "skew_ns": [0] * 4, "flags": [0] * 4}
     with pytest.raises(EpisodeError, match=reason):
         writer.append(dm_env.transition(0.0, seen), demo.action(1, m), **sync)
     demo.add(writer, 1)

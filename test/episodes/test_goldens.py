@@ -16,6 +16,8 @@ from vgil_ros.episodes import EpisodeError, read_episode
 from vgil_ros.episodes.checks.check import check_episode
 
 _spec = importlib.util.spec_from_file_location("make_episodes", GOLDEN / "make_episodes.py")
+assert _spec is not None
+assert _spec.loader is not None
 make = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(make)
 
@@ -104,7 +106,7 @@ def test_layout_may_be_said() -> None:
     with read_episode(GOLDEN / "aloha.hdf5", layout="cobot_magic") as episode:
         assert episode.action_alignment == "next_frame"
     with pytest.raises(EpisodeError, match=r"'nonsense'; allowed: \['vgil', 'aloha'"):
-        read_episode(GOLDEN / "aloha.hdf5", layout="nonsense")
+        read_episode(GOLDEN / "aloha.hdf5", layout="nonsense")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", CASES)

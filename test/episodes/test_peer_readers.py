@@ -36,7 +36,7 @@ def compressed_reader(
         assert root.attrs["compress"]
         assert root["/compress_len"].dtype == np.float32
         assert root["/compress_len"].shape == (len(cameras), length)
-    return qpos, {name: cv2.imdecode(row, 1) for name, row in images.items()}, action
+    return qpos, {name: np.asarray(cv2.imdecode(row, 1)) for name, row in images.items()}, action
 
 
 @pytest.mark.parametrize("t", [0, 4, ROWS - 1])

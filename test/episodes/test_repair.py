@@ -38,6 +38,7 @@ def _killed(folder: Path, seconds: float, storage: str = "jpeg") -> tuple[int, f
     taken: list[tuple[float, int]] = []
     gauge = StallGauge(disk=folder.parent)
     gauge.watch(process.pid)
+    assert process.stdout is not None
     try:
         for line in process.stdout:
             taken.append((time.monotonic(), int(line)))
@@ -110,6 +111,7 @@ def test_a_cut_part_gives_whole_rows_or_none_and_is_kept(tmp_path: Path, share: 
     m = demo.meta()
     with read_episode(result.path) as episode:
         np.testing.assert_array_equal(episode.action, [demo.action(t, m) for t in range(result.rows)])
+        assert episode.stamp_ns is not None
         assert episode.stamp_ns.all()  # nothing beyond the cut was read as zeros
     assert check_episode(result.path).ok
 
@@ -143,7 +145,7 @@ def test_a_running_recording_is_not_touched(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89HDF\r\n\x1a\n", b"\x89HDF\r\n\x1a\n\x03" + bytes(500), b"x" * 999])
-def test_nothing_to_recover_is_said_and_leaves_nothing(tmp_path: Path, content: bytes | None) -> None:
+def test_nothing_to_recover_is_said_and_leaves_nothing(tmp_path: Path, content: bytes) -> None:
     part = tmp_path / "episode_0.hdf5.part"
     part.write_bytes(content)
     with pytest.raises(EpisodeError, match="nothing to recover"):

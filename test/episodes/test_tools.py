@@ -85,7 +85,9 @@ def test_plot(folder: Path, tmp_path: Path) -> None:
     av = pytest.importorskip("av")
     out = tmp_path / "plots"
     assert run("plot", folder / "episode_0.hdf5", "--out", out)[0] == 0
-    assert cv2.imread(str(out / "episode_0.png")).std() > 10
+    drawn = cv2.imread(str(out / "episode_0.png"))
+    assert drawn is not None
+    assert drawn.std() > 10
     with av.open(str(out / "episode_0.mp4")) as movie:
         stream = movie.streams.video[0]
         assert (stream.codec_context.name, float(stream.average_rate)) == ("h264", 50.0)

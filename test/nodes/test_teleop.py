@@ -21,7 +21,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from vgil_ros.core.leader_follower import ALIGN_SPEED
 
-VELOCITY = np.array(ARM["limits"]["velocity"])  # type: ignore[index]
+VELOCITY = np.array(ARM["limits"]["velocity"])
 BASE = {
     "odom": {"topic": "/odom"},
     "command": {"topic": "/cmd_vel"},
@@ -34,7 +34,7 @@ class Rig:
 
     def __init__(self, bench: Bench, kind: type = JointState, command: str = "joint_state", **parameters: Any) -> None:
         arm = copy.deepcopy(ARM)
-        arm["command"]["type"] = command  # type: ignore[index]
+        arm["command"]["type"] = command
         contract = bench.contract(arms=[arm], cameras=[], base=BASE)
         self.bench = bench
         self.commands = bench.client.collect(kind, "/puppet/command")

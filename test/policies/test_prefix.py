@@ -23,7 +23,7 @@ def observation(**changes: Any) -> dict[str, Any]:
 
 
 def test_it_is_checked_in_words() -> None:
-    cases = {
+    cases: dict[str, dict[str, Any]] = {
         r"prefix action: found shape \(1, 3, 2\), allowed is \(1, 4, 2\)": {"action": np.zeros((1, 3, 2))},
         r"committed weight: found shape \(4,\), allowed is \(1, 4\)": {"weight": np.zeros(4)},
         r"committed weight: found 0 to 1.5, allowed is 0 to 1": {"weight": np.array([[1.5, 1, 0.5, 0]])},

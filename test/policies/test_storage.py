@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -26,7 +27,7 @@ def policy() -> Policy:
 
 
 @pytest.mark.parametrize("storage", ["bf16", "fp16"])
-def test_it_comes_back_within_one_rounding(policy: Policy, storage: str, tmp_path: Path) -> None:
+def test_it_comes_back_within_one_rounding(policy: Policy, storage: Any, tmp_path: Path) -> None:
     kind, step = ROUNDING[storage]
     loaded = load_policy(save_policy(policy, tmp_path / "half", weight_dtype=storage))
     assert loaded.config.weights == storage

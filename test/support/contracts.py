@@ -10,7 +10,7 @@ import yaml
 
 HEIGHT, WIDTH = 48, 64
 
-ARM = {
+ARM: dict[str, Any] = {
     "name": "left",
     "puppet": {"topic": "/puppet/joint_states"},
     "master": {"topic": "/master/joint_states"},

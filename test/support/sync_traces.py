@@ -78,6 +78,32 @@ def play(
     return found
 
 
+def samples(found: Iterable[Sample | Miss]) -> list[Sample]:
+    """What came out, where nothing was missed.
+
+    Raises:
+        AssertionError: for the first miss.
+    """
+    out: list[Sample] = []
+    for one in found:
+        assert isinstance(one, Sample), one
+        out.append(one)
+    return out
+
+
+def misses(found: Iterable[Sample | Miss]) -> list[Miss]:
+    """What came out, where nothing was whole.
+
+    Raises:
+        AssertionError: for the first sample.
+    """
+    out: list[Miss] = []
+    for one in found:
+        assert isinstance(one, Miss), one
+        out.append(one)
+    return out
+
+
 def drain(sync: Synchronizer, now_ns: int) -> list[Sample | Miss]:
     """Every tick that is due."""
     found: list[Sample | Miss] = []

@@ -28,7 +28,7 @@ def tree(tmp_path: Path) -> Callable[..., dict]:
     """Makes a configuration's tree: `tree(folder, **changes)` with dotted keys as `a__b`."""
 
     def make(folder: Path | list[Path], **changes: Any) -> dict:
-        out = {
+        out: dict[str, Any] = {
             "policy": dict(TINY),
             "data": {"folders": [str(f) for f in (folder if isinstance(folder, list) else [folder])], "workers": 0},
             "out": str(tmp_path / "run"),
@@ -39,7 +39,7 @@ def tree(tmp_path: Path) -> Callable[..., dict]:
             "log": {"every": 1, "tensorboard": False},
         }
         for key, value in changes.items():
-            inner = out
+            inner: dict[str, Any] = out
             *parents, name = key.split("__")
             for parent in parents:
                 inner = inner.setdefault(parent, {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,10 @@ from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes import CameraMeta
 from vgil_ros.training.config import load_config, parse_config
 from vgil_ros.training.errors import TrainingError
-from vgil_ros.training.trainer import Trainer
+from vgil_ros.training.trainer import Trainer, TrainResult
 
 
-def _train(tree: dict) -> Path:
+def _train(tree: dict) -> TrainResult:
     return Trainer(parse_config(tree, "test"), progress=False, log=lambda _: None).run()
 
 
@@ -112,7 +112,8 @@ def test_a_disk_that_takes_no_more_is_said_and_what_was_saved_is_whole(tree: Tre
 
     trainer = Trainer(parse_config(tree(episodes, checkpoint__keep=0), "test"), progress=False, log=lambda _: None)
     kept = trainer._checkpoints
-    save, usual = {"policy": kept.save, "state": kept.save_state}[part], resource.getrlimit(resource.RLIMIT_FSIZE)
+    saves: dict[str, Callable[..., Any]] = {"policy": kept.save, "state": kept.save_state}
+    save, usual = saves[part], resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def save_with_little_room(*arguments: Any) -> None:
         if trainer.step < 4:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -97,9 +98,14 @@ def test_a_jpeg_is_decoded_once(episodes: Path, monkeypatch: pytest.MonkeyPatch)
     plain = EpisodeDataset(stats, SampleSpec(cameras, CHUNK)).batch(range(27))
     size = 48 * 64 * 3
     data = EpisodeDataset(stats, SampleSpec(cameras, CHUNK), DecodedImages(stats, cameras, 30 * size))
-    counted = []
+    counted: list[tuple[Any, ...]] = []
     image = EpisodeReader.image
-    monkeypatch.setattr(EpisodeReader, "image", lambda self, *a: counted.append(a) or image(self, *a))
+
+    def noted(self: EpisodeReader, *arguments: Any) -> Any:
+        counted.append(arguments)
+        return image(self, *arguments)
+
+    monkeypatch.setattr(EpisodeReader, "image", noted)
     for expected in (2 * 27, 2 * 27 - 30):  # thirty have room
         counted.clear()
         batch = data.batch(range(27))
@@ -150,7 +156,12 @@ def test_merged_moments_are_those_of_the_whole() -> None:
 def test_facts_are_remembered_until_the_file_changes(episodes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = scan_folder(episodes)
     read: list[Path] = []
-    monkeypatch.setattr(dataset_scan, "read_facts", lambda path: read.append(path) or read_episode_stats(path))
+
+    def noted(path: Path) -> Any:
+        read.append(path)
+        return read_episode_stats(path)
+
+    monkeypatch.setattr(dataset_scan, "read_episode_stats", noted)
     assert scan_folder(episodes) == first
     assert read == []
     changed = first[1].path

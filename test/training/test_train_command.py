@@ -7,9 +7,8 @@ from pathlib import Path
 
 import typer
 import yaml
-from click.testing import Result
 from support.training import Tree
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from vgil_ros.cli.train import train
 from vgil_ros.core.errors import VgilError

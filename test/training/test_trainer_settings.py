@@ -140,9 +140,12 @@ def test_every_log_gets_every_record(
     run = types.SimpleNamespace(
         log=lambda numbers, step: told.append((step, numbers)), finish=lambda: told.append((0, {}))
     )
-    monkeypatch.setitem(
-        sys.modules, "wandb", types.SimpleNamespace(init=lambda **given: told.append((-1, given)) or run)
-    )
+
+    def init(**given: Any) -> types.SimpleNamespace:
+        told.append((-1, given))
+        return run
+
+    monkeypatch.setitem(sys.modules, "wandb", types.SimpleNamespace(init=init))
     config = tree(episodes, steps=3, checkpoint__every=3, log__tensorboard=True, log__wandb_project="picking")
     out = _trainer(config, progress=True).run().out
     records = read_log(out / "log.jsonl")
@@ -181,7 +184,9 @@ def test_curves_show_every_kind_of_record(tmp_path: Path) -> None:
     colours = []
     for records in ([], train, train + more[:1], train + more):
         assert draw_curves(records, tmp_path / "curves.png")
-        image = cv2.imread(str(tmp_path / "curves.png")).reshape(-1, 3).astype(int)
+        read = cv2.imread(str(tmp_path / "curves.png"))
+        assert read is not None
+        image = read.reshape(-1, 3).astype(int)
         colours.append(int((np.ptp(image, axis=1) > 40).sum()))  # coloured pixels: lines and dots
     assert colours[0] == 0
     assert colours == sorted(set(colours)), "each record adds something to see"

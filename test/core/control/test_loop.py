@@ -221,9 +221,9 @@ def test_one_refusal_after_another_is_silence_since_the_first() -> None:
         outcome = driver.turn()
         assert outcome is not None
         assert outcome.holding == (driver.now - asked > SILENCE)
-        assert driver.loop.refusal == "cam: does not decode"
+        assert driver.loop.rejection == "cam: does not decode"
     driver.loop.accept(result(driver.requests[-1]))
-    assert driver.loop.refusal is None
+    assert driver.loop.rejection is None
     outcome = driver.turn()
     assert outcome is not None
     assert not outcome.holding

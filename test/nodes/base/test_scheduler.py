@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -24,7 +25,7 @@ class Clock:
     now: float = 100.0
     log: list[tuple[str, float]] = field(default_factory=list)
 
-    def does(self, name: str, takes: float = 0.0) -> object:
+    def does(self, name: str, takes: float = 0.0) -> Callable[[], None]:
         def callback() -> None:
             self.log.append((name, self.now))
             self.now += takes

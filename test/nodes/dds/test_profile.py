@@ -192,7 +192,9 @@ def test_another_middleware_gets_no_profile(tmp_path: Path) -> None:
 
 @needs_mounts
 @pytest.mark.parametrize(("size", "profile"), [(512, transport.LARGE), (64, transport.SMALL)])
-def test_images_of_four_cameras_arrive_through_the_profile(tmp_path: Path, size: int, profile: Path) -> None:
+def test_images_of_four_cameras_arrive_through_the_profile(
+    tmp_path: Path, size: int, profile: transport.Profile
+) -> None:
     """All of 30 bursts of four images, best effort, and Fast DDS has nothing to complain of."""
     (tmp_path / "exchange.py").write_text(EXCHANGE)
     run = f"{sys.executable} {tmp_path}/exchange.py"

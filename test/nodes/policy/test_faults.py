@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -41,13 +42,18 @@ def running(rig: PolicyRig) -> Iterator[PolicyRig]:
     assert rig.assert_allowed() > 0
 
 
+def says(rig: PolicyRig, reason: str) -> bool:
+    """Whether the status gives a reason."""
+    return rig.status is not None and reason in rig.summary()
+
+
 def assert_held(rig: PolicyRig, fault: float, since: int, *reasons: str) -> None:
     """From 250 ms after the fault on nothing moves; log and status say why."""
     assert rig.commands.assert_holds(fault + HOLD_S, WATCH_S)
     assert rig.commands.moved(fault - 2.0, fault), "it moved before"
     for reason in reasons:
         rig.policy.expect(reason, since=since)
-        until(lambda reason=reason: rig.status and reason in rig.summary(), f"'{reason}' in {rig.summary()}")
+        until(partial(says, rig, reason), f"'{reason}' in {rig.summary()}")
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def test_a_clock_that_jumps_back_ends_the_episode_and_keeps_it(bench: Bench) -> 
 
 
 def test_arms_of_two_keep_the_order_of_the_contract(bench: Bench) -> None:
-    other = copy.deepcopy(ARM) | {"name": "right"}
+    other: dict[str, Any] = copy.deepcopy(ARM) | {"name": "right"}
     for key in ("puppet", "master", "command"):
         other[key] = {**other[key], "topic": f"/other{other[key]['topic']}"}
     contract = bench.contract(arms=[other, ARM], cameras=[])

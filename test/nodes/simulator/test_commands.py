@@ -21,7 +21,7 @@ HELD = np.arange(7.0)
 
 
 def arm(kind: str) -> Arm:
-    command = CommandTopic(topic="/puppet/commands/joint_group", type=kind)  # type: ignore[arg-type]
+    command = CommandTopic(topic="/puppet/commands/joint_group", type=kind)
     return load_contract("sim_single")[0].arms[0].model_copy(update={"command": command})
 
 

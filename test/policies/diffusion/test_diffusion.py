@@ -102,7 +102,7 @@ def test_the_chunk_begins_now_and_is_all_that_can_be_played() -> None:
 
 def test_the_past_is_taken_oldest_first_and_each_step_apart() -> None:
     policy = made(n_obs_steps=3, cameras=[])
-    observation = {
+    observation: dict[str, Any] = {
         "qpos": np.full((1, 5), 3.0, np.float32),
         "images": {},
         "past": {"qpos": np.array([[[1.0] * 5, [2.0] * 5]], np.float32), "images": {}, "known": np.ones((1, 2), bool)},
@@ -213,6 +213,7 @@ def test_spatial_softmax_finds_the_bright_spot() -> None:
     pool = SpatialSoftmax(1, 1)
     with torch.no_grad():
         pool.maps.weight.fill_(1.0)
+        assert pool.maps.bias is not None
         pool.maps.bias.fill_(0.3)
     feature = torch.zeros(2, 1, 5, 9)
     feature[0, 0, 1, 6] = 50.0  # row 1 of 5, column 6 of 9

@@ -86,6 +86,7 @@ def test_copies_count_in_the_loss_unless_masked(masked: bool) -> None:
 
     with torch.no_grad():  # a network that answers nothing: the loss is the mean square of what was asked for
         policy.model.unet.head.weight.zero_()
+        assert policy.model.unet.head.bias is not None
         policy.model.unet.head.bias.zero_()
     target = policy.normalizer.action(torch.from_numpy(told["action"]))
     wanted = target[:, :2] if masked else target

@@ -151,7 +151,12 @@ def test_positions_are_the_images_with_and_without_flow(positions: str, monkeypa
     policy = fitted(FlowActPolicy(tiny(positions=positions))).eval()
     found: list[torch.Tensor] = []
     decode = policy.model.decode
-    monkeypatch.setattr(policy.model, "decode", lambda q, tokens, pos, *a: found.append(pos) or decode(q, tokens, pos))
+
+    def noted(q: torch.Tensor, tokens: torch.Tensor, pos: torch.Tensor, *rest: Any) -> Any:
+        found.append(pos)
+        return decode(q, tokens, pos)
+
+    monkeypatch.setattr(policy.model, "decode", noted)
     observation = TestConcat().observation(policy)
     with torch.no_grad():
         policy.predict_chunk(observation)
@@ -174,7 +179,9 @@ def test_without_a_past_it_is_the_same_model_with_zero_flow(monkeypatch: pytest.
         assert len(runs) == 2  # cameras
         assert not any(flow.any() for flow in runs)
         assert torch.equal(policy.predict_chunk(still), without)
-        policy.model.flow_backbone[0].bias += 1.0  # what the flow's layers hold counts without a past too
+        bias = policy.model.flow_backbone[0].bias
+        assert isinstance(bias, torch.Tensor)
+        bias += 1.0  # what the flow's layers hold counts without a past too
         changed = policy.predict_chunk({key: value for key, value in observation.items() if key != "past"})
     assert not torch.allclose(changed, without, atol=1e-4)
 

@@ -37,7 +37,7 @@ class TestHeunAndBase(PolicyContract):
     """An action wider than the state, cameras of several sizes with a backbone each, a task, no encoder layer."""
 
     overfit_steps = 60
-    test_loads_where_ros_and_hdf5_are_absent = None  # once is enough
+    test_loads_where_ros_and_hdf5_are_absent = None  # type: ignore[assignment]  # once is enough
 
     def make_policy(self) -> Policy:
         cameras = [{"name": "top", "height": 64, "width": 64}, {"name": "wrist", "height": 40, "width": 72}]
@@ -246,7 +246,9 @@ def test_a_tiny_set_is_learnt_by_heart() -> None:
     """Four states, four chunks: ten steps from any noise end at each one's own actions."""
     policy = made(dropout=0.0, cameras=[], steps=10, hidden_dim=64, feedforward_dim=128)
     batch = PolicyContract().batch(policy, 4)
-    many = {key: np.tile(batch[key], (8, *[1] * (batch[key].ndim - 1))) for key in ("qpos", "action", "is_pad")}
+    many: dict[str, Any] = {
+        key: np.tile(batch[key], (8, *[1] * (batch[key].ndim - 1))) for key in ("qpos", "action", "is_pad")
+    }
     many = {**many, "images": {}, "is_pad": np.zeros_like(many["is_pad"])}
     optimiser = torch.optim.AdamW(policy.parameters(), lr=4e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, 250)

@@ -11,7 +11,7 @@ import torch
 from support.policies import peers
 
 from vgil_ros.policies import load_policy
-from vgil_ros.policies.act import ActPolicy
+from vgil_ros.policies.act import ActConfig, ActPolicy
 from vgil_ros.policies.diffusion import DiffusionPolicy
 from vgil_ros.policies.importers import import_checkpoint
 
@@ -44,6 +44,7 @@ def test_original_act(tmp_path: Path, numpy_major: int, protocol: int) -> None:
         )
         assert off(mu, case["mu"]) < TOLERANCE
         assert off(logvar, case["logvar"]) < TOLERANCE
+    assert isinstance(report.config, ActConfig)
     assert report.config.decoder_layers == 1
     assert any("decoder.layers.2" in key for key in report.dropped)
     assert not any("decoder.layers.0" in key for key in report.dropped)

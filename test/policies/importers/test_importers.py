@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 from support.policies import peers
 
 from vgil_ros.policies import CheckpointError, load_policy
+from vgil_ros.policies.act import ActConfig
 from vgil_ros.policies.importers import import_checkpoint
 
 CAMERAS = ["cam_high", "cam_left_wrist"]
@@ -65,6 +66,7 @@ def test_variants_give_the_original_actions(tmp_path: Path, variant: Any, name: 
         ckpt, tmp_path / "ours", cameras=CAMERAS, image_sizes=sizes, joint_names=joints, rate_hz=50
     )
     assert report.source_format == name
+    assert isinstance(report.config, ActConfig)
     assert report.config.cvae_layers == cvae
     assert report.config.pad_head == (name != "cobot_magic")
     assert not report.config.shared_backbone

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -71,8 +74,8 @@ def test_whatever_wins_gives_the_same(winner: int | str, add: bool, monkeypatch:
     clock = [0.0]
     monkeypatch.setattr(tuned_conv.time, "perf_counter", lambda: clock[0])
 
-    def slow(name: int | str, call):  # type: ignore[no-untyped-def]
-        def run(self, x, other=None):  # type: ignore[no-untyped-def]
+    def slow(name: int | str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def run(self: Any, x: Any, other: Any = None) -> Any:
             clock[0] += 1.0 if (len(self._tiles) if name == "winograd" else name) == winner else 2.0
             return call(self, x, other)
 
@@ -99,7 +102,12 @@ def test_what_differs_too_much_is_not_chosen(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(tuned_conv, "transform_kernel", lambda w, b: transform_kernel(w * 1.001, b))
     built: list[WinogradConv] = []
     call = WinogradConv.__call__
-    monkeypatch.setattr(WinogradConv, "__call__", lambda self, *a: built.append(self) or call(self, *a))
+
+    def noted(self: WinogradConv, *arguments: Any) -> Any:
+        built.append(self)
+        return call(self, *arguments)
+
+    monkeypatch.setattr(WinogradConv, "__call__", noted)
     with torch.inference_mode():
         conv = TunedConv(weight, bias, 1, 1, relu=True)
         conv.tune(x)

@@ -218,7 +218,7 @@ def test_unknown_image_sizes_are_taken_from_the_first_observation() -> None:
 class Slow(ActPolicy):
     """A policy without a fast path."""
 
-    def make_inference_module(self, dtype: torch.dtype) -> InferenceModule | None:  # type: ignore[override]
+    def make_inference_module(self, dtype: torch.dtype) -> InferenceModule | None:
         return None
 
 

@@ -40,7 +40,7 @@ def scenes(size: tuple[int, int], count: int, noise: float = 3.0) -> list[np.nda
     for sigma, weight in ((40, 1.0), (10, 0.4), (3, 0.15), (1, 0.05)):
         layer = cv2.GaussianBlur(rng.standard_normal(base.shape).astype(np.float32), (0, 0), sigma)
         base += weight * layer / layer.std()
-    base = cv2.normalize(base, None, 0, 255, cv2.NORM_MINMAX)
+    base = cv2.normalize(base, None, 0, 255, cv2.NORM_MINMAX)  # type: ignore[call-overload]
     found = []
     for i in range(count):
         moved = np.roll(base, 7 * i, axis=1) + noise * rng.standard_normal(base.shape, np.float32)

@@ -25,7 +25,7 @@ class MeasuredPolicy(PolicyNode):
 
     def on_shutdown(self) -> None:
         super().on_shutdown()
-        found = {"turns": self.turns, "inference": list(self.inference.latency._values)}
+        found = {"turns": self.turns, "inference": list(self.latency._values)}
         print("turns " + json.dumps(found), flush=True)
 
 

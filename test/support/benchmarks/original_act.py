@@ -33,6 +33,8 @@ class Layer(nn.Module):
         x = self.norm1(x + self.self_attn(q, q, value=x)[0])
         if not self.decoder:
             return self.norm2(x + self.linear2(torch.relu(self.linear1(x))))
+        assert memory is not None
+        assert memory_pos is not None
         x = self.norm2(x + self.multihead_attn(query=x + pos, key=memory + memory_pos, value=memory)[0])
         return self.norm3(x + self.linear2(torch.relu(self.linear1(x))))
 
@@ -110,7 +112,8 @@ class OriginalAct(nn.Module):
         self.normalize = torchvision.transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 
     def forward(self, qpos: Tensor, image: Tensor) -> Tensor:
-        m, image = self.model, self.normalize(image)
+        m: Any = self.model
+        image = self.normalize(image)
         latent = m.latent_out_proj(torch.zeros(len(qpos), 32, device=qpos.device))
         features, positions = [], []
         for camera in range(self.cameras):

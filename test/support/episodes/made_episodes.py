@@ -32,7 +32,7 @@ def frame(pixels: np.ndarray, encoding: str) -> Frame:
     """The image as a camera would send it; rows are padded by 5 bytes where they are raw."""
     if encoding == "jpeg":
         data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
-        return Frame(*pixels.shape[:2], "jpeg", 0, memoryview(data))
+        return Frame(pixels.shape[0], pixels.shape[1], "jpeg", 0, memoryview(data))
     code = {"bgr8": cv2.COLOR_RGB2BGR, "rgba8": cv2.COLOR_RGB2RGBA, "bgra8": cv2.COLOR_RGB2BGRA}.get(encoding)
     if encoding == "mono8":
         code = cv2.COLOR_RGB2GRAY

@@ -2,11 +2,12 @@
 
 import sys
 import time
+from typing import cast
 
 from support.episodes import made_episodes as demo
 from vgil_ros.episodes import EpisodeWriter
 
-writer = EpisodeWriter(sys.argv[1], demo.meta(storage=sys.argv[2]), min_free_bytes=0)
+writer = EpisodeWriter(sys.argv[1], demo.meta(storage=cast(demo.Storage, sys.argv[2])), min_free_bytes=0)
 for t in range(100_000):
     demo.add(writer, t)
     print(t, flush=True)

@@ -24,7 +24,8 @@ class RecordedSource:
 
     def __init__(self, episodes: Mapping[int, Path], horizon: int = 60) -> None:
         self._files = episodes
-        self.horizon, self.inference_s = horizon, []
+        self.horizon = horizon
+        self.inference_s: list[float] = []
         with EpisodeReader(next(iter(episodes.values()))) as episode:
             self.action_dim, self._rate = episode.action.shape[1], episode.rate_hz
         self.cameras: tuple[str, ...] = ()
@@ -35,11 +36,13 @@ class RecordedSource:
     def reset(self, seed: int) -> None:
         with EpisodeReader(self._files[seed]) as episode:
             self._actions = np.asarray(episode.action)
+            assert episode.stamp_ns is not None
             self._begin_s = (int(episode.stamp_ns[0]) - START_NS) / 1e9
 
     def chunk(self, observation: Mapping[str, Any], seconds: float) -> np.ndarray:
         assert observation["qpos"].shape == (self.action_dim,)
         self.asked += 1
+        assert self._rate is not None
         first = round((seconds - self._begin_s) * self._rate)
         rows = np.clip(np.arange(first, first + self.horizon), 0, len(self._actions) - 1)
         return self._actions[rows]

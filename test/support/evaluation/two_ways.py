@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -104,7 +105,7 @@ def train(policy: Policy, steps: int, seed: int = 0) -> Policy:
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for step in range(steps):
         rows = np.random.default_rng([seed, step]).integers(0, len(state), 32)
-        batch = {"qpos": state[rows], "images": {}, "action": action[rows]}
+        batch: dict[str, Any] = {"qpos": state[rows], "images": {}, "action": action[rows]}
         batch["is_pad"] = np.zeros(batch["action"].shape[:2], bool)
         optimiser.zero_grad()
         policy.compute_loss(batch).loss.backward()
@@ -170,9 +171,7 @@ class PerfectDiffusion(Perfect):
         levels = [math.cos(0.5 * math.pi * (1 - (n + 0.5) / self.STEPS)) ** 2 for n in range(self.STEPS)]
         x = torch.randn(1, H, 7)
         for level, after in zip(levels, [*levels[1:], 1.0], strict=True):
-            clean = guided_output(
-                lambda here, level=level: field.output(here, level, "sample"), x, level, prefix, "sample"
-            )
+            clean = guided_output(partial(field.output, level=level, prediction="sample"), x, level, prefix, "sample")
             epsilon = (x - math.sqrt(level) * clean) / math.sqrt(1 - level)
             x = math.sqrt(after) * clean + math.sqrt(1 - after) * epsilon
         return x
@@ -182,7 +181,8 @@ class FixedResults:
     """A source of chunks from a policy that need not be a checkpoint; its draws follow from the episode's seed."""
 
     def __init__(self, policy: Policy) -> None:
-        self.horizon, self.action_dim, self.cameras = policy.config.chunk_size, policy.config.action_dim, ()
+        self.horizon, self.action_dim = policy.config.chunk_size, policy.config.action_dim
+        self.cameras: tuple[str, ...] = ()
         self.obs_offsets, self.supports_prefix = policy.config.obs_offsets, policy.supports_prefix
         self.inference_s: list[float] = []
         self._policy, self._runtime = policy, InferenceRuntime(policy, repeatable=True)
@@ -191,8 +191,8 @@ class FixedResults:
         """An episode begins."""
         torch.manual_seed(seed)
         self._runtime.reset()
-        if isinstance(getattr(self._policy, "noise", None), NoiseSource):
-            self._policy.noise.reset(seed)
+        if isinstance(noise := getattr(self._policy, "noise", None), NoiseSource):
+            noise.reset(seed)
 
     def chunk(self, observation: Mapping[str, Any], seconds: float) -> np.ndarray:
         """See `ChunkSource.chunk`."""

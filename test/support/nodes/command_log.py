@@ -86,6 +86,7 @@ class Commands:
 
     def wait_for_rest(self, count: int = 1) -> None:
         """Wait until the last so many commands to the base are zero: what a node said last is read after its end."""
+        assert self.contract.base is not None
         topic = self.contract.base.command.topic
         wait_until(lambda: not any(entry.values.any() for entry in self.on(topic)[-count:]), "the base is at rest")
 

@@ -50,9 +50,9 @@ def to_time(stamp_ns: int) -> Time:
 class Stream:
     """One topic, and what is wrong with it."""
 
-    def __init__(self, node: Node, topic: str, kind: type, rate: float) -> None:
+    def __init__(self, node: Node, topic: str, kind: Any, rate: float) -> None:
         self.node, self.topic, self.kind = node, topic, kind
-        self.publisher = node.create_publisher(kind, topic, 10)
+        self.publisher: Any = node.create_publisher(kind, topic, 10)
         self.second: Any = None
         self.period = 1.0 / rate
         self.due = time.monotonic()

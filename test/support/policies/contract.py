@@ -8,7 +8,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -20,9 +20,10 @@ from vgil_ros.policies.checkpoint import CONFIG_FILE, WEIGHTS_FILE
 from vgil_ros.policies.inference.runtime import InferenceRuntime
 
 ROWS = 40
+P = TypeVar("P", bound=Policy)
 
 
-def fitted(policy: Policy, seed: int = 0) -> Policy:
+def fitted(policy: P, seed: int = 0) -> P:
     """Give `policy` a normaliser from made-up data."""
     random, config = np.random.default_rng(seed), policy.config
     qpos, action = random.normal(size=(ROWS, config.state_dim)), random.normal(0.5, 2, (ROWS, config.action_dim))

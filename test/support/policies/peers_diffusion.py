@@ -87,11 +87,16 @@ def _state_last(policy: DiffusionPolicy, weight: torch.Tensor) -> torch.Tensor:
     return torch.cat(parts, dim=1)
 
 
+def encoders_of(policy: DiffusionPolicy) -> list[Any]:
+    """The image encoders, camera by camera."""
+    return list(policy.model.encoders)
+
+
 def write_act_plus_plus(folder: Path, policy: DiffusionPolicy, grid: tuple[int, int], *, ema: bool = True) -> Path:
     """{"nets", "ema"} with the weights in the part that counts and noise in the other, and pickled statistics."""
     state = unet(policy, "policy.noise_pred_net.")
     y, x = np.meshgrid(np.linspace(-1, 1, grid[0]), np.linspace(-1, 1, grid[1]), indexing="ij")
-    for index, encoder in enumerate(policy.model.encoders):
+    for index, encoder in enumerate(encoders_of(policy)):
         for key, value in encoder.backbone.state_dict().items():
             first, _, rest = key.partition(".")
             state[f"policy.backbones.{index}.nets.{PLACES[first]}.{rest}"] = value.clone()
@@ -120,7 +125,7 @@ def write_act_plus_plus(folder: Path, policy: DiffusionPolicy, grid: tuple[int, 
 def diffusion_policy_state(policy: DiffusionPolicy, cameras: list[str], vectors: dict[str, int]) -> State:
     """The state dict of Diffusion Policy's image policy; `vectors` are the parts of qpos in their order."""
     state = unet(policy, "model.")
-    for name, encoder in zip(cameras, policy.model.encoders, strict=True):
+    for name, encoder in zip(cameras, encoders_of(policy), strict=True):
         for key, value in encoder.backbone.state_dict().items():
             state[f"obs_encoder.key_model_map.{name}.{key}"] = value.clone()
         state |= _scale(name, torch.tensor([2.0]), torch.tensor([-1.0]))
