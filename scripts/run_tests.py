@@ -1,9 +1,9 @@
 """Runner of every test but the benchmarks, for two cores: `scripts/test.sh`, with pytest's options.
 
 A part is a test process. Tests that meet ROS run file by file, so that what one leaves behind in the middleware cannot
-reach another; the other folders have a process each, since each pays for loading torch. Two parts run at a time, one of
-either kind while there are both: nodes mostly wait, the others mostly compute. What judges times to the millisecond or
-stops whole processes runs at the end, alone, so that its bounds mean a machine that works.
+reach another; the other folders have a process each, since each pays for loading torch. Three lanes run a part at a
+time: one those that compute, two those over nodes, which mostly wait. Parts that judge times to the millisecond or kill
+processes run at the end, when nothing computes any more, so that their bounds mean a machine that works.
 
 A part's output is printed whole when it ends. At the very end stand the seconds of each part, the name of every test
 that failed, and the sums. A process that a signal ended is a failure, whatever it had said before.
@@ -27,7 +27,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = Path("test")
 WITH_ROS = ("test/cli/test_demo.py", "test/evaluation/test_over_ros.py")  # beside all of test/nodes
-ALONE = (
+LAST = (
     "test/episodes/test_repair.py",
     "test/nodes/policy/test_faults.py",
     "test/nodes/recorder/test_kills.py",
@@ -66,12 +66,12 @@ class Result:
 
 
 def parts() -> tuple[list[Part], list[Part], list[Part]]:
-    """Parts without ROS, with ROS, and those that run alone: each test file of `test` is in one of them."""
+    """Parts without ROS, with ROS, and those that run last: each test file of `test` is in one of them."""
     files = sorted(str(path) for path in TESTS.rglob("test_*.py") if path.parts[1] != "bench")
     ros = [file for file in files if file.startswith("test/nodes/") or file in WITH_ROS]
-    single = {*ros, *ALONE}
+    single = {*ros, *LAST}
     folders = sorted({str(Path(*Path(file).parts[:2])) for file in files if file not in single})
-    if missing := [file for file in (*WITH_ROS, *ALONE) if file not in files]:
+    if missing := [file for file in (*WITH_ROS, *LAST) if file not in files]:
         raise SystemExit(f"{Path(__file__).name}: there is no {', '.join(missing)}")
 
     def first(path: str) -> tuple[int, str]:
@@ -81,7 +81,7 @@ def parts() -> tuple[list[Part], list[Part], list[Part]]:
         Part(folder, tuple(sorted(file for file in single if file.startswith(f"{folder}/"))))
         for folder in sorted(folders, key=first)
     ]
-    return plain, [Part(file) for file in sorted(set(ros) - set(ALONE), key=first)], [Part(file) for file in ALONE]
+    return plain, [Part(file) for file in sorted(set(ros) - set(LAST), key=first)], [Part(file) for file in LAST]
 
 
 def run(part: Part, options: Sequence[str], notes: Path) -> Result:
@@ -124,25 +124,24 @@ def read_report(report: Path, result: Result) -> None:
             result.failures.append(f"{word.upper()} {test} - {reason[0][:150]}")
 
 
-def run_side_by_side(plain: list[Part], ros: list[Part], options: Sequence[str], notes: Path) -> list[Result]:
-    """Run two parts at a time, one of each kind while there are both; print each as it ends."""
-    queues = (collections.deque(plain), collections.deque(ros))
+def run_side_by_side(lanes: Sequence[Sequence[list[Part]]], options: Sequence[str], notes: Path) -> list[Result]:
+    """Run a part at a time in each lane, and print each as it ends. A lane takes of its first list while that lasts."""
     lock = threading.Lock()
     results: list[Result] = []
 
-    def work(own: int) -> None:
+    def work(lists: Sequence[list[Part]]) -> None:
         while True:
             with lock:
-                queue = queues[own] or queues[1 - own]
-                if not queue:
+                waiting = next((parts for parts in lists if parts), None)
+                if waiting is None:
                     return
-                part = queue.popleft()
+                part = waiting.pop(0)
             result = run(part, options, notes)
             with lock:
                 show(result)
                 results.append(result)
 
-    workers = [threading.Thread(target=work, args=(own,)) for own in (0, 1)]
+    workers = [threading.Thread(target=work, args=(lists,)) for lists in lanes]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -181,13 +180,11 @@ def main() -> int:
     """Run everything; 1 where anything failed."""
     os.chdir(ROOT)
     options, began = sys.argv[1:], time.monotonic()
-    plain, ros, alone = parts()
+    plain, ros, last = parts()
     with tempfile.TemporaryDirectory(prefix="vgil_tests_") as folder:
         notes = Path(folder)
-        results = run_side_by_side(plain, ros, options, notes)
-        for part in alone:
-            results.append(run(part, options, notes))
-            show(results[-1])
+        results = run_side_by_side([(plain, ros), (ros, plain), (ros,)], options, notes)
+        results += run_side_by_side([(last,), (last,)], options, notes)
         if any(option.startswith("--cov") for option in options):
             data = sorted(map(str, notes.glob(".coverage.*")))
             subprocess.run([sys.executable, "-m", "coverage", "combine", "--quiet", *data], cwd=ROOT, check=True)

@@ -34,6 +34,7 @@ def measure(seconds: float, robot: str) -> dict[str, Any]:
     """Run simulator and policy for so long, and return the figures in ms."""
     before = os.getloadavg()
     with tempfile.TemporaryDirectory() as folder, PolicyBench(Path(folder)) as bench:
+        bench.loaded = ()  # interpreters of their own: a fork's first writes to shared memory pages take time
         checkpoint = checkpoints.make(contract_path(robot), Path(folder) / "checkpoint", chunk_size=CHUNK)
         sim = bench.node("sim", {"robot": robot, "operator": False})
         policy = bench.module(

@@ -10,7 +10,12 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, TYPE_CHECKING, Any
+
+from support.prefork import ForkedProcess, Server
+
+if TYPE_CHECKING:
+    from typing import Self
 
 PATIENCE = 90.0  # s: for what must come at all, on a machine that is busy (torch alone takes 20 s to load there)
 
@@ -26,26 +31,33 @@ class Line:
 class Process:
     """Starts a command, gathers stdout and stderr, and ends it by its own pid."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], **kwargs: object) -> None:
+    def __init__(self, popen: subprocess.Popen[str] | ForkedProcess) -> None:
+        self.popen = popen
         self.lines: list[Line] = []
         self._news = threading.Condition()
-        self.popen = subprocess.Popen(  # type: ignore[call-overload]
-            list(command),
-            env=dict(environment),
-            stdin=kwargs.pop("stdin", subprocess.PIPE),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            **kwargs,
-        )
-        self._reader = threading.Thread(target=self._read, args=(self.popen.stdout,), daemon=True)
+        self._reader = threading.Thread(target=self._read, args=(popen.stdout,), daemon=True)
         self._reader.start()
 
     @classmethod
-    def python(cls, arguments: Sequence[str], environment: Mapping[str, str], **kwargs: object) -> Process:
-        """Run this interpreter."""
-        return cls([sys.executable, *arguments], environment, **kwargs)
+    def python(cls, arguments: Sequence[str], environment: Mapping[str, str], **options: Any) -> Self:
+        """Run this interpreter, from nothing; options are subprocess.Popen's."""
+        options.setdefault("stdin", subprocess.PIPE)
+        return cls(
+            subprocess.Popen(
+                [sys.executable, *arguments],
+                env=dict(environment),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                **options,
+            )
+        )
+
+    @classmethod
+    def forked(cls, server: Server, arguments: Sequence[str], environment: Mapping[str, str]) -> Self:
+        """Run `python -m` with arguments, in a fork of a server that has loaded what it needs."""
+        return cls(server.start(arguments, environment))
 
     def _read(self, stream: IO[str]) -> None:
         for text in stream:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from support import contracts
 from support.nodes.client import Client
 from support.nodes.domains import free_domain
 from support.paths import process_environment
+from support.prefork import Server
 from support.process import Line, Process
 from support.stall import StallGauge
 from vgil_ros.assets import share_dir
@@ -18,6 +21,8 @@ from vgil_ros.nodes.dds import shm_segments
 
 if TYPE_CHECKING:
     from typing import Self
+
+P = TypeVar("P", bound=Process)
 
 
 class FakeRobot(Process):
@@ -30,8 +35,21 @@ class FakeRobot(Process):
         return self.expect(f"^done {command}", since=since)
 
 
+@cache
+def _server(modules: tuple[str, ...]) -> Server:
+    return Server(modules, process_environment())
+
+
+def ros_arguments(parameters: Mapping[str, Any]) -> list[str]:
+    """A node's command line with parameters."""
+    words = {key: str(value).lower() if isinstance(value, bool) else value for key, value in parameters.items()}
+    return ["--ros-args", *(part for key, value in words.items() for part in ("-p", f"{key}:={value}"))]
+
+
 class Bench:
     """Starts things and ends them."""
+
+    loaded: tuple[str, ...] = ("vgil_ros.nodes.recorder", "support.nodes.fake_robot")
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -65,16 +83,22 @@ class Bench:
 
     def robot(self, contract: Path, *arguments: str) -> FakeRobot:
         """Start the fake robot; it publishes a moment later."""
-        robot = FakeRobot.python(["-m", "support.nodes.fake_robot", str(contract), *arguments], self.environment)
-        self._started(robot)
-        return robot  # type: ignore[return-value]
+        return self.start(FakeRobot, ["support.nodes.fake_robot", str(contract), *arguments])
 
-    def node(self, name: str, parameters: dict[str, Any], **kwargs: Any) -> Process:
-        """Start one of our nodes with parameters."""
-        arguments = ["-m", f"vgil_ros.nodes.{name}", "--ros-args"]
-        for key, value in parameters.items():
-            arguments += ["-p", f"{key}:={str(value).lower() if isinstance(value, bool) else value}"]
-        process = Process.python(arguments, self.environment, **kwargs)
+    def node(self, name: str, parameters: dict[str, Any], **options: Any) -> Process:
+        """Start one of our nodes with parameters; options of subprocess.Popen take a new interpreter for it."""
+        return self.start(Process, [f"vgil_ros.nodes.{name}", *ros_arguments(parameters)], **options)
+
+    def start(self, kind: type[P], arguments: list[str], **options: Any) -> P:
+        """Run a module with arguments, as `python -m` does, until the bench ends.
+
+        It is forked from a server that has `loaded` its modules; options of subprocess.Popen, or nothing loaded, take
+        an interpreter of its own.
+        """
+        if options or not self.loaded:
+            process = kind.python(["-m", *arguments], self.environment, **options)
+        else:
+            process = kind.forked(_server(self.loaded), arguments, self.environment)
         self._started(process)
         return process
 

@@ -11,7 +11,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from std_srvs.srv import SetBool
 
 from support import checkpoints, contracts
-from support.nodes.bench import Bench
+from support.nodes.bench import Bench, ros_arguments
 from support.nodes.client import until
 from support.nodes.command_log import Commands
 from support.process import Line, Process
@@ -34,23 +34,17 @@ def robot(*, base: bool = True, **changes: Any) -> dict[str, Any]:
 
 
 class PolicyBench(Bench):
-    """A bench for policies: modules with parameters, and processes of any kind."""
+    """A bench for policies: the policy's node in any of its forms, and a listener."""
 
-    def also(self, process: Process) -> Process:
-        """End a process with the bench."""
-        self._started(process)
-        return process
+    loaded = (*Bench.loaded, "support.nodes.command_listener", "vgil_ros.nodes.policy")
 
     def module(self, module: str, parameters: dict[str, Any]) -> Process:
         """Start a module with a node's parameters."""
-        arguments = ["-m", module, "--ros-args"]
-        for key, value in parameters.items():
-            arguments += ["-p", f"{key}:={str(value).lower() if isinstance(value, bool) else value}"]
-        return self.also(Process.python(arguments, self.environment))
+        return self.start(Process, [module, *ros_arguments(parameters)])
 
     def listen(self, contract: Path) -> Commands:
         """Hear every command to a robot."""
-        listener = self.also(Process.python(["-m", "support.nodes.command_listener", str(contract)], self.environment))
+        listener = self.start(Process, ["support.nodes.command_listener", str(contract)])
         listener.expect("^listening")
         return Commands(listener, contract, self.gauge)
 
