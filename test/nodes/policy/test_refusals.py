@@ -49,7 +49,7 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
 
 def test_a_policy_that_has_to_be_told_a_task_is_not_started_without_one(stand: Stand, tmp_path: Path) -> None:
     asking = checkpoints.make(stand.contract, tmp_path / "asking", kind="flow_matching", task_dim=8)
-    assert "has to be told a task; parameter task is empty, allowed: a text" in stand.assert_refused(asking)
+    assert "needs a task; parameter task is empty, allowed: a text" in stand.assert_refused(asking)
 
 
 def test_every_mismatch_is_named_at_once(stand: Stand, tmp_path: Path) -> None:
