@@ -31,7 +31,6 @@ from vgil_ros.training.trainer import Trainer
 LAYOUTS = sorted(path.stem for path in GOLDEN.glob("*.hdf5"))
 SCRIPT = """
 import sys, torch, yaml
-torch.set_num_threads(1)
 from vgil_ros.training.config import parse_config
 from vgil_ros.training.trainer import Trainer
 trainer = Trainer(parse_config(yaml.safe_load(open(sys.argv[1])), "test"), progress=False)

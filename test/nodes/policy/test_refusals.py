@@ -117,7 +117,7 @@ def test_a_spoilt_checkpoint_is_refused(stand: Stand, tmp_path: Path, how: str) 
     ("parameters", "reason"),
     [
         ({"execution": "wish"}, "execution: found 'wish', allowed are temporal_ensemble, open_loop, async"),
-        ({"execution": "rtc"}, "execution rtc: a policy of type act cannot keep to actions"),
+        ({"execution": "rtc"}, "execution rtc: a policy of type act cannot keep to a prefix"),
         ({"device": "toaster"}, "device 'toaster' is unknown"),
         ({"device": "cuda"}, "torch finds no CUDA device here"),
         ({"precision": "fp8"}, r"precision 'fp8' is unknown"),
