@@ -4,7 +4,8 @@ Every frame carries its number in its pixels; afterwards the file is decoded and
 frames lost, CPU (user and system, in cores), peak memory and the time from `stop` to the closed file, for the recorder
 and for recording as ALOHA's scripts do it (capture_peer.py, stock DDS settings), and their ratios.
 
-    python test/bench/bench_capture.py [--seconds 10 60] [--peer-seconds 10] [--method camera:cam_0] [--json FILE]
+    PYTHONPATH=test python test/bench/bench_capture.py [--seconds 10 60] [--peer-seconds 10] [--method camera:cam_0]
+        [--json FILE]
 
 The peer holds the whole episode in memory: 184 MB a second.
 """

@@ -1,6 +1,9 @@
 """The control loop on the simulated robot: how long a tick takes without the network, and how even its period is.
 
-A tick is sample, ensemble, safety, encode and publish. `python test/bench/bench_control.py --seconds 60 --json FILE`.
+A tick is sample, ensemble, safety, encode and publish.
+
+    PYTHONPATH=test python test/bench/bench_control.py --seconds 60 --json FILE
+
 Budgets at 50 Hz: 1 ms p99 a tick, 2 ms p99 of period jitter, on a machine that has the two cores to spare: simulator
 and network run beside it. The CPU's time of the loop's own thread is given too; other processes do not lengthen it.
 """

@@ -1,6 +1,6 @@
 """Real-time chunking against plain chunk switching and fading: jumps between commands with late inference.
 
-python test/bench/bench_rtc.py [--latency 200] [--seeds 3] [--train STEPS] [--image PNG] [--json FILE]
+PYTHONPATH=test python test/bench/bench_rtc.py [--latency 200] [--seeds 3] [--train STEPS] [--image PNG] [--json FILE]
 
 Rollouts of a made-up task that goes either of two ways (test/evaluation/two_ways.py) on the simulated robot at
 50 Hz, asked about whenever no inference is under way; inference takes simulated time. The networks are the exact ones

@@ -1,6 +1,6 @@
 """Draw docs/images/flow_paths.png: how a teacher and its one-step student walk from noise to the toy's two modes.
 
-python test/bench/flow_paths.py OUT.png
+PYTHONPATH=test python -m support.benchmarks.flow_paths OUT.png
 """
 
 from __future__ import annotations
