@@ -1,8 +1,8 @@
 """ACT, 4 cameras 480x640: from uint8 images to a NumPy chunk, beside a straightforward implementation.
 
-Run it as a script (`--json FILE`, `--device cuda`) or with pytest, where it is marked `bench`. The two take turns, so
-that a busy machine disturbs both alike; the ratio is that of the medians. Libraries that do the same are in
-`bench_backends.py`.
+Run it as a script (`PYTHONPATH=test`, `--json FILE`, `--device cuda`) or with pytest, where it is marked `bench`. The
+two take turns, so that a busy machine disturbs both alike; the ratio is that of the medians. Libraries that do the same
+are in `bench_backends.py`.
 """
 
 from __future__ import annotations
@@ -14,16 +14,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from original_act import OriginalAct
+from support.benchmarks.original_act import OriginalAct
 
 from vgil_ros.policies import load_policy
 from vgil_ros.policies.importers import import_checkpoint
@@ -96,7 +94,7 @@ def bench_low_precision(device: str = "cpu", rounds: int = 5) -> dict[str, Any]:
             runtime = InferenceRuntime(load_policy(Path(folder) / "ours"), device, precision)
             report = runtime.warm_up()
             observation = load_policy(Path(folder) / "ours").example_observation()
-            times = take_turns({precision: lambda r=runtime, o=observation: r(o)}, rounds)[precision]
+            times = take_turns({precision: partial(runtime, observation)}, rounds)[precision]
             found[precision] = {
                 "ms_p50": round(float(np.median(times[:, 0])), 2),
                 "max_difference": report.max_difference,

@@ -27,11 +27,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from support.benchmarks.inference_backends import BACKENDS, Predict
 from torchvision.ops.misc import FrozenBatchNorm2d
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from inference_backends import BACKENDS, Predict
 
 from vgil_ros.assets import share_dir
 from vgil_ros.policies.base import Policy

@@ -4,7 +4,8 @@ Every frame carries its number in its pixels; afterwards the file is decoded and
 frames lost, CPU (user and system, in cores), peak memory and the time from `stop` to the closed file, for the recorder
 and for recording as ALOHA's scripts do it (capture_peer.py, stock DDS settings), and their ratios.
 
-    python test/bench/bench_capture.py [--seconds 10 60] [--peer-seconds 10] [--method camera:cam_0] [--json FILE]
+    PYTHONPATH=test python test/bench/bench_capture.py [--seconds 10 60] [--peer-seconds 10] [--method camera:cam_0]
+        [--json FILE]
 
 The peer holds the whole episode in memory: 184 MB a second.
 """
@@ -29,15 +30,12 @@ import pytest
 import rclpy
 from rclpy.node import Node
 from std_srvs.srv import Trigger
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from capture_load import CAMERA_HZ, CAMERAS, contract
-from frame_code import read_number
+from support.benchmarks.capture_load import CAMERA_HZ, CAMERAS, contract
+from support.benchmarks.frame_code import read_number
+from support.paths import process_environment
 
 from vgil_ros.nodes.dds import profile as transport
 
-HERE = Path(__file__).parent
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -75,15 +73,17 @@ def ask(node: Node, service: str, seconds: float) -> None:
     Raises:
         TimeoutError: where it does not in time.
     """
-    client, end, words = node.create_client(Trigger, service), time.monotonic() + seconds, "not there"
+    client: Any = node.create_client(Trigger, service)
+    end, words = time.monotonic() + seconds, "not there"
     while time.monotonic() < end:
         if not client.wait_for_service(1.0):
             continue
         future = client.call_async(Trigger.Request())
         rclpy.spin_until_future_complete(node, future, timeout_sec=5.0)
-        if future.done() and future.result().success:
+        answer = future.result() if future.done() else None
+        if answer is not None and answer.success:
             return
-        words = future.result().message if future.done() else "no answer"
+        words = answer.message if answer is not None else "no answer"
         time.sleep(0.2)
     raise TimeoutError(f"{service}: {words}")
 
@@ -127,7 +127,7 @@ def wait_for(path: Path, seconds: float) -> None:
 def run(side: str, seconds: float, folder: Path, method: str = "camera:cam_0") -> dict[str, Any]:
     """Record with one side ("recorder" or "peer") and return the figures."""
     domain = 40 + os.getpid() % 60
-    environment = dict(os.environ, ROS_DOMAIN_ID=str(domain), OMP_NUM_THREADS="1")
+    environment = process_environment(ROS_DOMAIN_ID=str(domain), OMP_NUM_THREADS="1")
     if side == "recorder":
         environment |= transport.prepare(os.environ).environment
         robot = folder / "bench_capture.yaml"
@@ -136,9 +136,8 @@ def run(side: str, seconds: float, folder: Path, method: str = "camera:cam_0") -
         command = [sys.executable, "-m", "vgil_ros.nodes.recorder", "--ros-args"]
         command += [part for key, value in parameters.items() for part in ("-p", f"{key}:={value}")]
     else:
-        command = [sys.executable, str(HERE / "capture_peer.py"), str(folder)]
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE.parents[1]), environment.get("PYTHONPATH")]))
-    load_command = [sys.executable, str(HERE / "capture_load.py")]
+        command = [sys.executable, "-m", "support.benchmarks.capture_peer", str(folder)]
+    load_command = [sys.executable, "-m", "support.benchmarks.capture_load"]
     rclpy.init(domain_id=domain)
     try:
         node = Node("bench_capture")

@@ -1,6 +1,9 @@
 """The control loop on the simulated robot: how long a tick takes without the network, and how even its period is.
 
-A tick is sample, ensemble, safety, encode and publish. `python test/bench/bench_control.py --seconds 60 --json FILE`.
+A tick is sample, ensemble, safety, encode and publish.
+
+    PYTHONPATH=test python test/bench/bench_control.py --seconds 60 --json FILE
+
 Budgets at 50 Hz: 1 ms p99 a tick, 2 ms p99 of period jitter, on a machine that has the two cores to spare: simulator
 and network run beside it. The CPU's time of the loop's own thread is given too; other processes do not lengthen it.
 """
@@ -11,7 +14,6 @@ import argparse
 import json
 import os
 import signal
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -22,13 +24,11 @@ import pytest
 
 pytest.importorskip("rclpy")
 pytest.importorskip("torch")
-TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS / "nodes"), str(TESTS / "bench")]
 
-from support import checkpoints  # noqa: E402
-from support.policy_rig import PolicyBench  # noqa: E402
+from support import checkpoints
+from support.nodes.policy_rig import PolicyBench
 
-from vgil_ros.assets import contract_path, load_contract  # noqa: E402
+from vgil_ros.assets import contract_path, load_contract
 
 CHUNK = 100
 
@@ -37,10 +37,12 @@ def measure(seconds: float, robot: str) -> dict[str, Any]:
     """Run simulator and policy for so long, and return the figures in ms."""
     before = os.getloadavg()
     with tempfile.TemporaryDirectory() as folder, PolicyBench(Path(folder)) as bench:
-        bench.environment["PYTHONPATH"] += os.pathsep + str(TESTS / "bench")
+        bench.loaded = ()  # interpreters of their own: a fork's first writes to shared memory pages take time
         checkpoint = checkpoints.make(contract_path(robot), Path(folder) / "checkpoint", chunk_size=CHUNK)
         sim = bench.node("sim", {"robot": robot, "operator": False})
-        policy = bench.module("measured_policy", {"robot": robot, "checkpoint": checkpoint, "autostart": True})
+        policy = bench.module(
+            "support.benchmarks.measured_policy", {"robot": robot, "checkpoint": checkpoint, "autostart": True}
+        )
         policy.expect("the robot will move", timeout=120)
         time.sleep(seconds)
         policy.send(signal.SIGINT)

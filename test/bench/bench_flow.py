@@ -23,7 +23,7 @@ SIZES = ((240, 320), (480, 640))
 def scene(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Two images (1, H, W, 3) of a textured scene, 5 px right and 3 px up of each other."""
     noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    smooth = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 3), None, 0, 255, cv2.NORM_MINMAX)
+    smooth = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 3), None, 0, 255, cv2.NORM_MINMAX)  # type: ignore[call-overload]
     return torch.from_numpy(smooth)[None], torch.from_numpy(np.roll(smooth, (-3, 5), (0, 1)).copy())[None]
 
 

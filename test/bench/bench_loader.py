@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import h5py
@@ -39,7 +40,7 @@ def write(folder: Path, episodes: int, rows: int, size: tuple[int, int], *, jpeg
         w * cv2.GaussianBlur(random.standard_normal((*size, 3)).astype(np.float32), (0, 0), s) * s
         for s, w in ((40, 1.0), (10, 0.4), (3, 0.15), (1, 0.05))
     )
-    scene = cv2.normalize(base, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+    scene = cv2.normalize(base, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)  # type: ignore[call-overload]
     folder.mkdir()
     for number in range(episodes):
         with h5py.File(folder / f"episode_{number}.hdf5", "w") as file:
@@ -118,7 +119,7 @@ def measure(folder: Path, rows: int, workers: int, epochs: int) -> dict[str, flo
     """
     stats = scan_folder(folder)
     total = rows * len(stats)
-    kept = {"persistent_workers": True} if workers else {}
+    kept: dict[str, Any] = {"persistent_workers": True} if workers else {}
     peer = DataLoader(
         PeerDataset([one.path for one in stats], rows), batch_sampler=Epochs(total), num_workers=workers, **kept
     )

@@ -1,6 +1,6 @@
 """Real-time chunking against plain chunk switching and fading: jumps between commands with late inference.
 
-python test/bench/bench_rtc.py [--latency 200] [--seeds 3] [--train STEPS] [--image PNG] [--json FILE]
+PYTHONPATH=test python test/bench/bench_rtc.py [--latency 200] [--seeds 3] [--train STEPS] [--image PNG] [--json FILE]
 
 Rollouts of a made-up task that goes either of two ways (test/evaluation/two_ways.py) on the simulated robot at
 50 Hz, asked about whenever no inference is under way; inference takes simulated time. The networks are the exact ones
@@ -11,15 +11,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
-from two_ways import (
+from support.evaluation.two_ways import (
     PLAIN,
     RTC,
     WAIST,

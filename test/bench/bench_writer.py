@@ -29,7 +29,7 @@ def scenes(count: int = 32) -> list[np.ndarray]:
     for sigma, weight in ((40, 1.0), (10, 0.4), (3, 0.15), (1, 0.05)):
         noise = cv2.GaussianBlur(rng.standard_normal(base.shape).astype(np.float32), (0, 0), sigma)
         base += weight * noise / noise.std()
-    image = cv2.normalize(base, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+    image = cv2.normalize(base, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)  # type: ignore[call-overload]
     return [np.roll(image, 7 * i, axis=1) for i in range(count)]
 
 
@@ -38,7 +38,7 @@ def record(folder: Path, seconds: float, camera_hz: float) -> dict[str, float]:
     names = [f"cam{i}" for i in range(CAMERAS)]
     cameras = tuple(CameraMeta(name, *SIZE) for name in names)
     meta = EpisodeMeta("bench", "", RATE, tuple(names), tuple(f"j{i}" for i in range(14)), cameras)
-    frames = [memoryview(p.tobytes()) for p in scenes()]
+    images_of_scene = [memoryview(p.tobytes()) for p in scenes()]
     rows, overruns, worst = round(seconds * RATE), 0, 0.0
     writer = EpisodeWriter(folder, meta)
     cpu, start = time.process_time(), time.monotonic()
@@ -48,7 +48,7 @@ def record(folder: Path, seconds: float, camera_hz: float) -> dict[str, float]:
         for c, name in enumerate(names):
             number = int(t * camera_hz / RATE)
             if frames.get(name, (-1, None))[0] != number:
-                data = frames[(number + 5 * c) % len(frames)]
+                data = images_of_scene[(number + 5 * c) % len(images_of_scene)]
                 frames[name] = (number, Frame(*SIZE, "rgb8", SIZE[1] * 3, data))
             images[name] = frames[name][1]
         step = dm_env.TimeStep(dm_env.StepType.MID if t else dm_env.StepType.FIRST, None, None, {})

@@ -2,16 +2,17 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction
 
-from launch import LaunchDescription
+from launch import LaunchDescription  # type: ignore[attr-defined]
 from vgil_ros.nodes.bringup.actions import supervised
 
 NODE = Path(__file__).with_name("standin_node.py")
 
 
-def _start(context):
+def _start(context: Any) -> list[Any]:
     given = context.launch_configurations
     found = []
     for name in ("side", "main"):
@@ -21,7 +22,7 @@ def _start(context):
     return found
 
 
-def generate_launch_description():
+def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             DeclareLaunchArgument("notes", description="file that takes what happened"),

@@ -6,7 +6,7 @@ import sys
 import time
 
 notes, name, seconds, code, *habits = sys.argv[1:]
-stopped = []
+stopped: list[float] = []
 
 
 def note(text: str) -> None:

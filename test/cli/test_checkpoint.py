@@ -14,17 +14,15 @@ import numpy as np
 import pytest
 
 pytest.importorskip("torch")
-HERE = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(HERE / "nodes"), str(HERE / "policies")]
 
-import peers  # noqa: E402
-from peers_diffusion import act_plus_plus, write_act_plus_plus  # noqa: E402
-from support import checkpoints, contracts  # noqa: E402
+from support import checkpoints, contracts
+from support.policies import peers
+from support.policies.peers_diffusion import act_plus_plus, write_act_plus_plus
 
-from vgil_ros.cli.main import main  # noqa: E402
-from vgil_ros.episodes import CameraMeta, EpisodeMeta, EpisodeWriter  # noqa: E402
-from vgil_ros.policies import load_policy  # noqa: E402
-from vgil_ros.policies.inference.runtime import InferenceRuntime  # noqa: E402
+from vgil_ros.cli.main import main
+from vgil_ros.episodes import CameraMeta, EpisodeMeta, EpisodeWriter
+from vgil_ros.policies import load_policy
+from vgil_ros.policies.inference.runtime import InferenceRuntime
 
 ROWS = 40
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from typer.testing import CliRunner
+from support.paths import EPISODE_GOLDENS
+from typer.testing import CliRunner, Result
 
 from vgil_ros.cli.checkpoint.commands import app
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.policies import Normalizer
 from vgil_ros.policies.flow_matching import FlowMatchingConfig, FlowMatchingPolicy
 
-EPISODE = Path(__file__).parents[1] / "episodes" / "golden" / "act_sim.hdf5"
+EPISODE = EPISODE_GOLDENS / "act_sim.hdf5"
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,7 @@ def teacher() -> FlowMatchingPolicy:
     return policy
 
 
-def _call(tmp_path: Path, teacher: FlowMatchingPolicy, student: FlowMatchingPolicy):
+def _call(tmp_path: Path, teacher: FlowMatchingPolicy, student: FlowMatchingPolicy) -> tuple[Result, dict[str, Any]]:
     teacher.save(tmp_path / "teacher")
     student.save(tmp_path / "student")
     report = tmp_path / "report.json"
@@ -50,7 +52,7 @@ def _one_episode(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vgil_ros.episodes.naming.episodes_in", lambda folder: [EPISODE])  # the goldens differ
 
 
-def _student(teacher: FlowMatchingPolicy, **changes) -> FlowMatchingPolicy:
+def _student(teacher: FlowMatchingPolicy, **changes: Any) -> FlowMatchingPolicy:
     student = FlowMatchingPolicy(teacher.config.model_copy(update=changes))
     student.load_state_dict(teacher.state_dict())
     return student

@@ -12,12 +12,10 @@ import pytest
 
 pytest.importorskip("rclpy")
 pytest.importorskip("mujoco")
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "nodes"))
 
-from browser import browser, look
 from support import checkpoints
-from support.domains import free_domain
+from support.browser import browser, look
+from support.nodes.domains import free_domain
 
 from vgil_ros.assets import checkpoint_path
 from vgil_ros.cli.demo.demo import SHIPPED

@@ -11,10 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from browser import browser, console_of_file, look
+from support.browser import browser, console_of_file, look
 
 from vgil_ros.cli.demo.html import element, table
 from vgil_ros.cli.demo.report import DemoReport, Recorded, render
@@ -123,6 +120,7 @@ def test_a_browser_shows_it_without_an_error(report: DemoReport, tmp_path: Path)
     screenshot = tmp_path / "shown.png"
     assert console_of_file(tmp_path / "report.html", screenshot) == []
     shown = cv2.imread(str(screenshot))
+    assert shown is not None
     assert shown.std() > 10, "not an empty page"
 
 

@@ -96,7 +96,7 @@ def vgil_launch(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("code", [0, 1, 3])
-def test_the_main_process_ends_all_and_gives_the_exit_code(start, code):
+def test_the_main_process_ends_all_and_gives_the_exit_code(start: Callable[..., Launch], code: int) -> None:
     launch = start(f"main:=0.5 {code}")
     found, output = launch.end()
     assert found == code, output
@@ -105,7 +105,7 @@ def test_the_main_process_ends_all_and_gives_the_exit_code(start, code):
     assert not any(alive(pid) for pid in launch.pids().values())
 
 
-def test_a_side_process_that_fails_ends_all_with_its_code(start):
+def test_a_side_process_that_fails_ends_all_with_its_code(start: Callable[..., Launch]) -> None:
     launch = start("main:=60 0", "side:=0.3 4")
     code, output = launch.end()
     assert code == 4
@@ -113,13 +113,13 @@ def test_a_side_process_that_fails_ends_all_with_its_code(start):
     assert launch.noted().count("main SIGINT") == 1
 
 
-def test_a_side_process_that_ends_well_does_not_end_the_others(start):
+def test_a_side_process_that_ends_well_does_not_end_the_others(start: Callable[..., Launch]) -> None:
     launch = start("main:=1.5 0", "side:=0.1 0")
     assert launch.end()[0] == 0
     assert "main SIGINT" not in launch.noted()
 
 
-def test_a_main_process_killed_by_a_signal(start):
+def test_a_main_process_killed_by_a_signal(start: Callable[..., Launch]) -> None:
     launch = start("main:=60 0")
     launch.wait_up()
     os.kill(launch.pids()["main"], signal.SIGKILL)
@@ -127,7 +127,7 @@ def test_a_main_process_killed_by_a_signal(start):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_reaches_each_process_once(start, number):
+def test_a_signal_reaches_each_process_once(start: Callable[..., Launch], number: int) -> None:
     launch = start("main:=60 0")
     launch.wait_up()
     launch.process.send_signal(number)
@@ -135,7 +135,7 @@ def test_a_signal_reaches_each_process_once(start, number):
     assert sorted(line for line in launch.noted() if "SIG" in line) == ["main SIGINT", "side SIGINT"]
 
 
-def test_a_signal_to_the_whole_group_reaches_each_process_once(start):
+def test_a_signal_to_the_whole_group_reaches_each_process_once(start: Callable[..., Launch]) -> None:
     launch = start("main:=60 0")
     launch.wait_up()
     os.killpg(launch.process.pid, signal.SIGINT)
@@ -143,7 +143,7 @@ def test_a_signal_to_the_whole_group_reaches_each_process_once(start):
     assert sorted(line for line in launch.noted() if "SIG" in line) == ["main SIGINT", "side SIGINT"]
 
 
-def test_ctrl_c_at_a_terminal_reaches_each_process_once(start):
+def test_ctrl_c_at_a_terminal_reaches_each_process_once(start: Callable[..., Launch]) -> None:
     leader, follower = os.openpty()
     try:
         launch = start("main:=60 0", terminal=follower)
@@ -156,7 +156,7 @@ def test_ctrl_c_at_a_terminal_reaches_each_process_once(start):
         os.close(follower)
 
 
-def test_one_that_will_not_end_is_killed(start):
+def test_one_that_will_not_end_is_killed(start: Callable[..., Launch]) -> None:
     launch = start("main:=60 0 ignore-int ignore-term", "side:=60 0 ignore-int")
     launch.wait_up()
     pids = launch.pids()
@@ -169,7 +169,7 @@ def test_one_that_will_not_end_is_killed(start):
     assert not any(alive(pid) for pid in pids.values())
 
 
-def test_nothing_stays_when_the_launcher_itself_is_killed(start):
+def test_nothing_stays_when_the_launcher_itself_is_killed(start: Callable[..., Launch]) -> None:
     launch = start("main:=60 0")
     launch.wait_up()
     launch.process.kill()
@@ -192,7 +192,7 @@ def test_nothing_stays_when_the_launcher_itself_is_killed(start):
         ([str(FILE), "notes:=/dev/null", "colour:=blue"], ["'colour'", "'blue'", "'green'"]),
     ],
 )
-def test_wrong_usage_is_named(arguments, words):
+def test_wrong_usage_is_named(arguments: list[str], words: str) -> None:
     done = vgil_launch(*arguments)
     assert done.returncode == 2
     assert [word for word in words if word not in done.stderr] == []
@@ -200,7 +200,7 @@ def test_wrong_usage_is_named(arguments, words):
 
 
 @pytest.mark.parametrize("path", sorted((share_dir() / "launch").glob("*.launch.py")), ids=lambda path: path.name)
-def test_show_args_lists_every_argument(path):
+def test_show_args_lists_every_argument(path: Path) -> None:
     done = vgil_launch(path.name, "--show-args")
     assert done.returncode == 0, done.stderr
     assert "robot:=" in done.stdout
@@ -208,7 +208,7 @@ def test_show_args_lists_every_argument(path):
     assert "rviz:=false" in done.stdout
 
 
-def test_what_the_stand_in_lacks_is_named(tmp_path):
+def test_what_the_stand_in_lacks_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.launch.py").write_text("from launch.actions import GroupAction\n")
     done = vgil_launch(str(tmp_path / "a.launch.py"))
     assert done.returncode == 2

@@ -12,7 +12,6 @@ import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("mujoco")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "nodes"))
 
 from support import checkpoints
 
@@ -56,8 +55,9 @@ def test_a_card_tells_what_was_measured_and_how(tmp_path: Path) -> None:
         "ros": report("mine", 8, over_ros=True, execution="async"),
         "other": report("mine", 1, swap_images_from_seed=7),
     }.items():
-        files += ["--report", tmp_path / f"{name}.json"]
-        files[-1].write_text(json.dumps(made))
+        file = tmp_path / f"{name}.json"
+        file.write_text(json.dumps(made))
+        files += ["--report", file]
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.yaml").write_text("{steps: 100, batch_size: 8, seed: 3, precision: bf16, device: cpu}")
     log = [{"kind": "train", "step": n, "seconds": s} for n, s in ((1, 1800.0), (2, 3600.0), (3, 1800.0))]

@@ -59,14 +59,14 @@ class Sessions(RuleBasedStateMachine):
                 assert self.open
                 assert self.closing is None
                 if effect is Effect.SAVE:
-                    self.check_saved()
+                    self.assert_saved()
                 self.open, self.closing = False, effect
             else:
                 assert not self.open
                 assert self.closing is None
                 self.finished = True
 
-    def check_saved(self) -> None:
+    def assert_saved(self) -> None:
         """T actions take T+1 samples; the end marker stands on the last rows, or on fewer in a short one."""
         session, rows = self.session, self.markers[:-1]
         assert len(rows) >= 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dm_env
 import numpy as np
 import pytest
@@ -21,7 +23,7 @@ def build(name: str, *, masters: bool = True) -> tuple[Layout, tuple[StreamSpec,
 
 def payloads(layout: Layout, streams: tuple[StreamSpec, ...], *, measured: bool = True) -> tuple:
     """One payload a stream: puppets at home, masters 0.1 further, cameras a small frame."""
-    out = []
+    out: list[Any] = []
     for stream in streams:
         if stream.kind is Kind.JOINTS:
             arm = next(a.arm for a in layout.arms if stream.name.startswith(f"{a.arm.name}/"))
@@ -98,7 +100,9 @@ def test_without_masters_there_is_no_action() -> None:
 
 
 def test_timesteps() -> None:
-    first, mid, last = (timestep({}, first=f, last=la, reward=2.0) for f, la in ((1, 0), (0, 0), (0, 1)))
+    first, mid, last = (
+        timestep({}, first=f, last=la, reward=2.0) for f, la in ((True, False), (False, False), (False, True))
+    )
     assert first == dm_env.TimeStep(dm_env.StepType.FIRST, None, None, {})
     assert mid == dm_env.TimeStep(dm_env.StepType.MID, 2.0, 1.0, {})
     assert last == dm_env.TimeStep(dm_env.StepType.LAST, 2.0, 0.0, {})

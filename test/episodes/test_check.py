@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import h5py
-import made_episodes as demo
 import numpy as np
 import pytest
+from support.episodes import made_episodes as demo
 
 from vgil_ros.core.streams import Flag
 from vgil_ros.episodes import EpisodeWriter
 from vgil_ros.episodes.checks.alignment import lag
 from vgil_ros.episodes.checks.check import check_episode
-from vgil_ros.episodes.checks.findings import spans
+from vgil_ros.episodes.checks.findings import Finding, spans
 
 ROWS = 150
 
 
 @pytest.fixture
-def episode(tmp_path):
+def episode(tmp_path: Path) -> Path:
     """A good one."""
     return demo.write(tmp_path, demo.meta(), ROWS)
 
 
-def _found(path, check, stream):
+def _found(path: Path, check: str, stream: str) -> list[Finding]:
     return [f for f in check_episode(path).findings if (f.check, f.stream) == (check, stream)]
 
 
-def test_a_good_episode_has_nothing_but_information(episode):
+def test_a_good_episode_has_nothing_but_information(episode: Path) -> None:
     report = check_episode(episode)
     assert report.ok
     assert not report.warnings
 
 
-def test_wrong_length(episode):
+def test_wrong_length(episode: Path) -> None:
     with h5py.File(episode, "r+") as file:
         file["observations/qvel"].resize(ROWS - 3, axis=0)
     (finding,) = _found(episode, "lengths", "observations/qvel")
@@ -40,7 +43,7 @@ def test_wrong_length(episode):
     assert "has 147 rows; most datasets have 150" in finding.message
 
 
-def test_nan(episode):
+def test_nan(episode: Path) -> None:
     with h5py.File(episode, "r+") as file:
         file["observations/qpos"][4:7, 1] = np.nan
     (finding,) = _found(episode, "numbers", "qpos")
@@ -48,14 +51,14 @@ def test_nan(episode):
     assert "arm/joint1" in finding.message
 
 
-def test_dead_joint(episode):
+def test_dead_joint(episode: Path) -> None:
     with h5py.File(episode, "r+") as file:
         file["observations/qpos"][:, 2] = 0.5
     (finding,) = _found(episode, "states", "arm/joint2")
     assert finding.severity == "error"
 
 
-def test_frozen_image(episode):
+def test_frozen_image(episode: Path) -> None:
     with h5py.File(episode, "r+") as file:
         data, lengths = file["observations/images/cam_a"], file["compress_len"]
         data[50:100], lengths[1, 50:100] = data[50], lengths[1, 50]
@@ -64,14 +67,14 @@ def test_frozen_image(episode):
     assert "under new stamps" in finding.message
 
 
-def test_camera_that_never_changes(episode):
+def test_camera_that_never_changes(episode: Path) -> None:
     with h5py.File(episode, "r+") as file:
         data, lengths = file["observations/images/cam_a"], file["compress_len"]
         data[:], lengths[1] = data[0], lengths[1, 0]
     assert [f.severity for f in _found(episode, "frames", "cam_a")] == ["error"]
 
 
-def _camera_stamps(tmp_path, stamps):
+def _camera_stamps(tmp_path: Path, stamps: Sequence[float]) -> Path:
     """An episode whose first camera's frames have these stamps, ms, in place of the tick's."""
     writer = EpisodeWriter(tmp_path, demo.meta(), min_free_bytes=0)
     for t, stamp in enumerate(stamps):
@@ -81,14 +84,14 @@ def _camera_stamps(tmp_path, stamps):
 
 
 @pytest.mark.parametrize("period_ms", [1000 / 30, 20.0, 1000 / 60, 1000 / 90])
-def test_cameras_of_any_rate_lose_nothing_by_being_slower_or_faster(tmp_path, period_ms):
+def test_cameras_of_any_rate_lose_nothing_by_being_slower_or_faster(tmp_path: Path, period_ms: float) -> None:
     frames = np.arange(0, 20 * ROWS + 100, period_ms)
     nearest = [frames[np.argmin(np.abs(frames - 20 * t))] for t in range(ROWS)]
     assert not _found(_camera_stamps(tmp_path, nearest), "frames", "cam_b")
 
 
 @pytest.mark.parametrize("period_ms", [1000 / 30, 20.0])
-def test_dropped_frame(tmp_path, period_ms):
+def test_dropped_frame(tmp_path: Path, period_ms: float) -> None:
     frames = np.delete(np.arange(0, 20 * ROWS + 100, period_ms), [30, 31])
     nearest = [frames[np.argmin(np.abs(frames - 20 * t))] for t in range(ROWS)]
     (finding,) = _found(_camera_stamps(tmp_path, nearest), "frames", "cam_b")
@@ -97,7 +100,7 @@ def test_dropped_frame(tmp_path, period_ms):
     assert abs(finding.rows[0][0] - 31 * period_ms / 20) <= 2
 
 
-def test_the_rate_of_a_camera_that_keeps_to_a_grid_is_its_mean(tmp_path):
+def test_the_rate_of_a_camera_that_keeps_to_a_grid_is_its_mean(tmp_path: Path) -> None:
     """30 Hz by a driver that works in steps of 10 ms: its frames are 30, 30 and 40 ms apart."""
     frames = np.delete(np.ceil(np.arange(0, 20 * ROWS + 100, 1000 / 30) / 10) * 10, [30, 31])
     nearest = [frames[np.argmin(np.abs(frames - 20 * t))] for t in range(ROWS)]
@@ -105,14 +108,14 @@ def test_the_rate_of_a_camera_that_keeps_to_a_grid_is_its_mean(tmp_path):
     assert "about 2 frames missing between camera and file, at 30.0 frames/s" in finding.message
 
 
-def test_frames_back_in_time(tmp_path):
+def test_frames_back_in_time(tmp_path: Path) -> None:
     stamps = [20.0 * t for t in range(ROWS)]
     stamps[70] = 20.0 * 60
     found = _found(_camera_stamps(tmp_path, stamps), "frames", "cam_b")
     assert ("error", ((70, 70),)) in [(f.severity, f.rows) for f in found]
 
 
-def test_gap_in_ticks(tmp_path):
+def test_gap_in_ticks(tmp_path: Path) -> None:
     writer = EpisodeWriter(tmp_path, demo.meta(), min_free_bytes=0)
     for t in range(ROWS):
         demo.add(writer, t, stamp_ns=demo.START_NS + (t + (3 if t >= 90 else 0)) * demo.PERIOD_NS)
@@ -121,14 +124,14 @@ def test_gap_in_ticks(tmp_path):
     assert "3 ticks missing" in finding.message
 
 
-def test_wrong_rate(episode):
+def test_wrong_rate(episode: Path) -> None:
     with h5py.File(episode, "r+") as file:
         file.attrs["rate_hz"] = 30.0
     (finding,) = _found(episode, "stamps", "rate_hz")
     assert "ticks come at 50.0 Hz; the file says 30 Hz" in finding.message
 
 
-def test_held_rows(tmp_path):
+def test_held_rows(tmp_path: Path) -> None:
     writer = EpisodeWriter(tmp_path, demo.meta(), min_free_bytes=0)
     for t in range(ROWS):
         demo.add(writer, t, flags=[Flag.INTERPOLATED, Flag.INTERPOLATED, Flag.HELD if t in (7, 8) else 2, 2])
@@ -156,7 +159,7 @@ cameras:
 """
 
 
-def test_skew_beyond_the_contracts_tolerance(tmp_path):
+def test_skew_beyond_the_contracts_tolerance(tmp_path: Path) -> None:
     writer = EpisodeWriter(tmp_path, demo.meta(contract=CONTRACT), min_free_bytes=0)
     for t in range(ROWS):
         demo.add(writer, t, skew_ns=[0, 0, 15_000_000 if t == 9 else 0, 15_000_000])
@@ -167,7 +170,7 @@ def test_skew_beyond_the_contracts_tolerance(tmp_path):
     assert not _found(path, "sync", "cam_a")
 
 
-def test_colour_statements(episode):
+def test_colour_statements(episode: Path) -> None:
     with h5py.File(episode, "r+") as file:
         file.attrs["color_order"] = "bgr"
         file["observations/images/cam_a"].attrs["jpeg_order"] = "gbr"
@@ -175,7 +178,7 @@ def test_colour_statements(episode):
     assert [f.severity for f in _found(episode, "colour", "cam_a")] == ["error"]
 
 
-def test_one_swapped_camera_is_a_warning(episode):
+def test_one_swapped_camera_is_a_warning(episode: Path) -> None:
     with h5py.File(episode, "r+") as file:
         file["observations/images/cam_a"].attrs["jpeg_order"] = "rgb"  # a wrong word: they are the peers' order
     (finding,) = _found(episode, "colour", "cam_a")
@@ -183,26 +186,26 @@ def test_one_swapped_camera_is_a_warning(episode):
     assert "red and blue may be swapped" in finding.message
 
 
-def test_wrong_compress_len(episode):
+def test_wrong_compress_len(episode: Path) -> None:
     with h5py.File(episode, "r+") as file:
         file["compress_len"][0, 12] += 1
     assert [(f.severity, f.rows) for f in _found(episode, "jpegs", "cam_b")] == [("error", ((12, 12),))]
 
 
 @pytest.mark.parametrize("shift", [-5, 0, 3, 20])
-def test_lag_is_the_shift_that_was_made(shift):
+def test_lag_is_the_shift_that_was_made(shift: int) -> None:
     t = np.arange(400) / 50
     lead = np.sin(2 * t) + 0.3 * np.sin(5.1 * t)
     follow = 0.9 * np.interp(np.arange(400) - shift, np.arange(400), lead) + 0.2
     assert lag(lead, follow) == shift
 
 
-def test_a_slow_follower_is_named(episode):
+def test_a_slow_follower_is_named(episode: Path) -> None:
     with h5py.File(episode, "r+") as file:
         file["observations/qpos"][:, 1] = np.roll(file["action"][:, 1], 20)
     (finding,) = _found(episode, "lag", "arm/joint1")
     assert "follows its action 20 ticks late" in finding.message
 
 
-def test_spans():
+def test_spans() -> None:
     assert spans([3, 4, 5, 9, 11, 12]) == ((3, 5), (9, 9), (11, 12))

@@ -7,23 +7,24 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import dm_env
-import made_episodes as demo
 import numpy as np
 import pytest
+from support.episodes import made_episodes as demo
+from support.paths import process_environment
 
-from vgil_ros.episodes import CameraMeta, DiskFull, EpisodeError, EpisodeReader, EpisodeWriter, Overrun, WriteFailed
+from vgil_ros.episodes import DiskFull, EpisodeError, EpisodeReader, EpisodeWriter, Overrun, WriteFailed
 from vgil_ros.episodes.checks.check import check_episode
 from vgil_ros.episodes.recovery.repair import repair
 from vgil_ros.episodes.writing.disk import MIB
 
-BIG = (CameraMeta("cam_b", 240, 320, "raw"), CameraMeta("cam_a", 240, 320, "raw"))
-
 
 @pytest.fixture
-def small_disk(tmp_path):
+def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 8 MiB."""
     folder = tmp_path / "disk"
     folder.mkdir()
@@ -34,29 +35,15 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def _fill(writer: EpisodeWriter, rows: int = 200) -> WriteFailed:
-    """Append until the writer says that it has stopped."""
-    for t in range(rows):
-        while True:
-            try:
-                demo.add(writer, t)
-                break
-            except Overrun:
-                threading.Event().wait(0.02)
-            except WriteFailed as error:
-                return error
-    raise AssertionError("the disk never filled")
-
-
-def test_too_little_room_to_start(tmp_path):
+def test_too_little_room_to_start(tmp_path: Path) -> None:
     with pytest.raises(DiskFull, match=r"MiB free; \d+ MiB are needed to start"):
         EpisodeWriter(tmp_path, demo.meta(), min_free_bytes=1 << 60)
     assert not list(tmp_path.iterdir())
 
 
-def test_disk_that_fills_leaves_a_whole_episode(small_disk):
-    writer = EpisodeWriter(small_disk, demo.meta(cameras=BIG), min_free_bytes=2 * MIB)
-    error = _fill(writer)
+def test_disk_that_fills_leaves_a_whole_episode(small_disk: Path) -> None:
+    writer = EpisodeWriter(small_disk, demo.meta(cameras=demo.BIG), min_free_bytes=2 * MIB)
+    error = demo.fill(writer)
     assert isinstance(error, DiskFull)
     assert "recording stopped after" in str(error)
     path = writer.close()
@@ -67,13 +54,13 @@ def test_disk_that_fills_leaves_a_whole_episode(small_disk):
     assert check_episode(path).ok
 
 
-def demo_image(t):
+def demo_image(t: int) -> np.ndarray:
     return demo.image(t, (240, 320), 1)
 
 
-def test_disk_that_is_full_at_once_leaves_a_part_that_is_repaired(small_disk, tmp_path):
+def test_disk_that_is_full_at_once_leaves_a_part_that_is_repaired(small_disk: Path, tmp_path: Path) -> None:
     """No reserve: HDF5 itself meets the end of the disk."""
-    writer = EpisodeWriter(small_disk, demo.meta(cameras=BIG), min_free_bytes=0)
+    writer = EpisodeWriter(small_disk, demo.meta(cameras=demo.BIG), min_free_bytes=0)
     ballast = small_disk / "ballast"
     for t in range(4):
         demo.add(writer, t)
@@ -94,7 +81,7 @@ def test_disk_that_is_full_at_once_leaves_a_part_that_is_repaired(small_disk, tm
     assert check_episode(result.path).ok
 
 
-def _fill_from(writer, start):
+def _fill_from(writer: EpisodeWriter, start: int) -> WriteFailed:
     for t in range(start, 200):
         try:
             demo.add(writer, t)
@@ -106,17 +93,11 @@ def _fill_from(writer, start):
     raise AssertionError("the disk never filled")
 
 
-def _environment() -> dict[str, str]:
-    """For a process that imports what this one can."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])}
-
-
 LIMITED = """
 import resource, sys, time
-import made_episodes as demo
-from test_failures import BIG, _fill
+from support.episodes import made_episodes as demo
 from vgil_ros.episodes import EpisodeWriter, WriteFailed
-writer = EpisodeWriter(sys.argv[1], demo.meta(cameras=BIG), min_free_bytes=0)
+writer = EpisodeWriter(sys.argv[1], demo.meta(cameras=demo.BIG), min_free_bytes=0)
 demo.add(writer, 0)
 time.sleep(1.2)
 resource.setrlimit(resource.RLIMIT_FSIZE, (3 << 20, 3 << 20))
@@ -133,10 +114,10 @@ except WriteFailed as error:
 """
 
 
-def test_a_write_that_fails_is_said_and_repairable(tmp_path):
+def test_a_write_that_fails_is_said_and_repairable(tmp_path: Path) -> None:
     """Without the right to mount: the system refuses to let the file grow."""
     command = [sys.executable, "-c", LIMITED, str(tmp_path)]
-    done = subprocess.run(command, env=_environment(), capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=process_environment(), capture_output=True, text=True, timeout=60)
     # older HDF5 (1.12) crashes at exit over a file that it could not flush: after all is said and kept
     assert done.returncode in (0, -signal.SIGSEGV), done.stderr
     assert "stopped:" in done.stdout
@@ -144,20 +125,20 @@ def test_a_write_that_fails_is_said_and_repairable(tmp_path):
     assert repair(tmp_path / "episode_0.hdf5.part").rows >= 1
 
 
-def test_a_file_in_place_of_the_folder(tmp_path):
+def test_a_file_in_place_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
     with pytest.raises(WriteFailed, match=r"data: cannot be written \(File exists\)"):
         EpisodeWriter(tmp_path / "data", demo.meta(), min_free_bytes=0)
 
 
-def test_a_read_only_disk(small_disk):
+def test_a_read_only_disk(small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     with pytest.raises(WriteFailed, match=r"cannot be written \(Read-only file system\)"):
         EpisodeWriter(small_disk, demo.meta(), min_free_bytes=0)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_without_write_permission(tmp_path):
+def test_a_folder_without_write_permission(tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
     with pytest.raises(WriteFailed, match=r"cannot be written \(Permission denied\)"):
         EpisodeWriter(tmp_path, demo.meta(), min_free_bytes=0)
@@ -165,15 +146,15 @@ def test_a_folder_without_write_permission(tmp_path):
 
 RECORD = """
 import sys
-import made_episodes as demo
+from support.episodes import made_episodes as demo
 for _ in range(6):
     print(demo.write(sys.argv[1], demo.meta(), 3).name)
 """
 
 
-def test_two_recorders_on_one_folder_never_share_a_number(tmp_path):
+def test_two_recorders_on_one_folder_never_share_a_number(tmp_path: Path) -> None:
     commands = [[sys.executable, "-c", RECORD, str(tmp_path)]] * 3
-    recorders = [subprocess.Popen(c, env=_environment(), stdout=subprocess.PIPE, text=True) for c in commands]
+    recorders = [subprocess.Popen(c, env=process_environment(), stdout=subprocess.PIPE, text=True) for c in commands]
     names = [name for recorder in recorders for name in recorder.communicate(timeout=60)[0].split()]
     assert len(set(names)) == 18
     assert {p.name for p in tmp_path.iterdir()} == set(names)
@@ -181,7 +162,7 @@ def test_two_recorders_on_one_folder_never_share_a_number(tmp_path):
         assert check_episode(tmp_path / name).ok
 
 
-def test_open_recordings_have_their_own_numbers_and_discard_frees_them(tmp_path):
+def test_open_recordings_have_their_own_numbers_and_discard_frees_them(tmp_path: Path) -> None:
     writers = [EpisodeWriter(tmp_path, demo.meta(), min_free_bytes=0) for _ in range(3)]
     for writer in writers:
         demo.add(writer, 0)
@@ -191,7 +172,7 @@ def test_open_recordings_have_their_own_numbers_and_discard_frees_them(tmp_path)
     assert demo.write(tmp_path, demo.meta(), 2).name == "episode_1.hdf5"
 
 
-def test_a_saved_file_is_never_overwritten(tmp_path):
+def test_a_saved_file_is_never_overwritten(tmp_path: Path) -> None:
     writer = EpisodeWriter(tmp_path, demo.meta(), min_free_bytes=0)
     demo.add(writer, 0)
     (tmp_path / "episode_0.hdf5").write_bytes(b"put here by hand")
@@ -199,8 +180,8 @@ def test_a_saved_file_is_never_overwritten(tmp_path):
     assert (tmp_path / "episode_0.hdf5").read_bytes() == b"put here by hand"
 
 
-def test_without_hard_links(tmp_path, monkeypatch):
-    def no_links(*_):
+def test_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", no_links)
@@ -208,7 +189,7 @@ def test_without_hard_links(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["episode_0.hdf5"]
 
 
-def test_overrun_names_the_row_and_keeps_the_rest(tmp_path, monkeypatch):
+def test_overrun_names_the_row_and_keeps_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = threading.Event()
     monkeypatch.setattr("vgil_ros.episodes.image_codec.encode", lambda *_: gate.wait(20) and b"\xff\xd8\xff\xd9")
     writer = EpisodeWriter(tmp_path, demo.meta(), min_free_bytes=0, queue_bytes=1)
@@ -226,7 +207,7 @@ def test_overrun_names_the_row_and_keeps_the_rest(tmp_path, monkeypatch):
         assert episode.attrs["rows_dropped"] == 3
 
 
-def test_no_row_is_no_episode(tmp_path):
+def test_no_row_is_no_episode(tmp_path: Path) -> None:
     writer = EpisodeWriter(tmp_path, demo.meta(), min_free_bytes=0)
     with pytest.raises(EpisodeError, match="no row was recorded"):
         writer.close()
@@ -240,7 +221,7 @@ def test_no_row_is_no_episode(tmp_path):
         ({"flags": [0] * 5}, r"flags has shape \(5,\)"),
     ],
 )
-def test_wrong_sync_is_named(tmp_path, changes, reason):
+def test_wrong_sync_is_named(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:
     with EpisodeWriter(tmp_path, demo.meta(), min_free_bytes=0) as writer:
         demo.add(writer, 0)
         with pytest.raises(EpisodeError, match=reason):
@@ -258,13 +239,15 @@ def test_wrong_sync_is_named(tmp_path, changes, reason):
         (lambda o: o["images"].update(cam_a=demo.frame(demo.image(0), "jpeg")), "cam_a: encoding is 'jpeg'"),
     ],
 )
-def test_wrong_observation_is_named_and_nothing_of_it_is_kept(tmp_path, change, reason):
+def test_wrong_observation_is_named_and_nothing_of_it_is_kept(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], reason: str
+) -> None:
     m = demo.meta()
     writer = EpisodeWriter(tmp_path, m, min_free_bytes=0)
     demo.add(writer, 0)
     seen = demo.observation(1, m)
     change(seen)
-    sync = {"stamp_ns": 0, "skew_ns": [0] * 4, "flags": [0] * 4}
+    sync: dict[str, Any] = {"stamp_ns": 0, "skew_ns": [0] * 4, "flags": [0] * 4}
     with pytest.raises(EpisodeError, match=reason):
         writer.append(dm_env.transition(0.0, seen), demo.action(1, m), **sync)
     demo.add(writer, 1)
@@ -272,7 +255,7 @@ def test_wrong_observation_is_named_and_nothing_of_it_is_kept(tmp_path, change, 
         assert episode.rows == 2
 
 
-def test_order_of_timesteps_is_held(tmp_path):
+def test_order_of_timesteps_is_held(tmp_path: Path) -> None:
     with EpisodeWriter(tmp_path, demo.meta(), min_free_bytes=0) as writer:
         with pytest.raises(EpisodeError, match="TimeStep 0 is MID; allowed: FIRST at 0 alone"):
             demo.add(writer, 1)

@@ -10,12 +10,14 @@ import dm_env
 import h5py
 import numpy as np
 import pytest
+from support.paths import EPISODE_GOLDENS as GOLDEN
 
 from vgil_ros.episodes import EpisodeError, EpisodeReader
 from vgil_ros.episodes.checks.check import check_episode
 
-GOLDEN = Path(__file__).parent / "golden"
 _spec = importlib.util.spec_from_file_location("make_episodes", GOLDEN / "make_episodes.py")
+assert _spec is not None
+assert _spec.loader is not None
 make = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(make)
 
@@ -32,7 +34,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_values_colours_and_missing_parts(name):
+def test_values_colours_and_missing_parts(name: str) -> None:
     cameras, dim, base, jpeg, alignment, lacks = CASES[name]
     wanted = make.arrays(list(cameras), dim, base)
     with EpisodeReader(GOLDEN / f"{name}.hdf5") as episode:
@@ -53,10 +55,10 @@ def test_values_colours_and_missing_parts(name):
         assert (episode.rate_hz, episode.task, episode.stamp_ns, episode.flags) == (None, None, None, None)
         for camera in cameras:
             for row in range(make.T):
-                _same_image(episode.image(camera, row), wanted["images"][camera][row], jpeg)
+                assert_same_image(episode.image(camera, row), wanted["images"][camera][row], jpeg)
 
 
-def _same_image(found, wanted, jpeg):
+def assert_same_image(found: np.ndarray, wanted: np.ndarray, jpeg: bool) -> None:
     assert found.shape == wanted.shape
     assert found.dtype == np.uint8
     if not jpeg:
@@ -67,7 +69,7 @@ def _same_image(found, wanted, jpeg):
     assert error < 4 < swapped / 4  # quality 50: within its error, and far from the other order
 
 
-def test_depth_is_in_millimetres():
+def test_depth_is_in_millimetres() -> None:
     with EpisodeReader(GOLDEN / "cobot_magic.hdf5") as episode:
         assert episode.depth_names == MOBILE
         for i, name in enumerate(MOBILE):
@@ -76,7 +78,7 @@ def test_depth_is_in_millimetres():
             np.testing.assert_array_equal(depth, 500 + i)
 
 
-def test_aligned_action_is_what_each_trainer_uses():
+def test_aligned_action_is_what_each_trainer_uses() -> None:
     for name, (*_, alignment, _lacks) in CASES.items():
         with EpisodeReader(GOLDEN / f"{name}.hdf5") as episode:
             aligned, action = episode.aligned_action(), episode.action
@@ -89,7 +91,7 @@ def test_aligned_action_is_what_each_trainer_uses():
                 np.testing.assert_array_equal(aligned[t], action[row])
 
 
-def test_timesteps_without_a_final_observation_end_with_the_last_row():
+def test_timesteps_without_a_final_observation_end_with_the_last_row() -> None:
     with EpisodeReader(GOLDEN / "mobile_aloha.hdf5") as episode:
         steps = episode.timesteps()
         assert len(steps) == make.T
@@ -100,21 +102,21 @@ def test_timesteps_without_a_final_observation_end_with_the_last_row():
         assert steps[2].observation["images"]["cam_high"].shape == (make.H, make.W, 3)
 
 
-def test_layout_may_be_said():
+def test_layout_may_be_said() -> None:
     with EpisodeReader(GOLDEN / "aloha.hdf5", layout="cobot_magic") as episode:
         assert episode.action_alignment == "next_frame"
     with pytest.raises(EpisodeError, match=r"'nonsense'; allowed: \['vgil', 'aloha'"):
-        EpisodeReader(GOLDEN / "aloha.hdf5", layout="nonsense")
+        EpisodeReader(GOLDEN / "aloha.hdf5", layout="nonsense")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_check_has_no_error_for_them(name):
+def test_check_has_no_error_for_them(name: str) -> None:
     assert check_episode(GOLDEN / f"{name}.hdf5").ok
 
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("part", [0.02, 0.3, 0.9, 0.999])
-def test_a_cut_file_is_named(tmp_path, name, part):
+def test_a_cut_file_is_named(tmp_path: Path, name: str, part: float) -> None:
     data = (GOLDEN / f"{name}.hdf5").read_bytes()
     path = tmp_path / f"{name}.hdf5"
     path.write_bytes(data[: int(len(data) * part)])
@@ -126,7 +128,7 @@ def test_a_cut_file_is_named(tmp_path, name, part):
     ("content", "reason"),
     [(None, "no such file"), (b"", "empty"), (b"hello" * 999, "not an HDF5 file")],
 )
-def test_what_is_no_episode_is_named(tmp_path, content, reason):
+def test_what_is_no_episode_is_named(tmp_path: Path, content: bytes | None, reason: str) -> None:
     path = tmp_path / "episode_3.hdf5"
     if content is not None:
         path.write_bytes(content)
@@ -134,14 +136,14 @@ def test_what_is_no_episode_is_named(tmp_path, content, reason):
         EpisodeReader(path)
 
 
-def test_hdf5_without_an_episode_is_named(tmp_path):
+def test_hdf5_without_an_episode_is_named(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "other.hdf5", "w") as file:
         file["action"] = np.zeros((3, 2))
     with pytest.raises(EpisodeError, match=r"other\.hdf5: lacks \['observations/qpos'\]; found \['action'\]"):
         EpisodeReader(tmp_path / "other.hdf5")
 
 
-def test_damaged_bytes_inside_are_named(tmp_path):
+def test_damaged_bytes_inside_are_named(tmp_path: Path) -> None:
     path = tmp_path / "aloha.hdf5"
     shutil.copy(GOLDEN / "mobile_aloha.hdf5", path)
     with h5py.File(path, "r+") as file:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import tempfile
 
 import dm_env
-import made_episodes as demo
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.episodes import made_episodes as demo
 
 from vgil_ros.episodes import CameraMeta, EpisodeMeta, EpisodeReader, EpisodeWriter
 from vgil_ros.episodes.checks.check import check_episode
@@ -17,7 +17,7 @@ SIZES = st.tuples(st.integers(8, 40), st.integers(8, 40))
 
 
 @st.composite
-def episodes(draw):
+def episodes(draw: st.DrawFn) -> tuple[EpisodeMeta, int, int, int, bool]:
     names = draw(st.lists(st.sampled_from("abcdef"), unique=True, max_size=3))
     cameras = tuple(CameraMeta(n, *draw(SIZES), draw(st.sampled_from(["jpeg", "raw"]))) for n in names)
     streams = tuple(f"s{i}" for i in range(draw(st.integers(0, 3))))
@@ -29,7 +29,7 @@ def episodes(draw):
 
 @settings(max_examples=25, deadline=None)
 @given(episodes())
-def test_round_trip(case):
+def test_round_trip(case: tuple[EpisodeMeta, int, int, int, bool]) -> None:
     meta, rows, hold, seed, with_last = case
     rng = np.random.RandomState(seed)
     numbers = rng.standard_normal((rows + 1, 4, meta.dim)).astype(np.float32)

@@ -10,17 +10,17 @@ import sys
 import time
 from pathlib import Path
 
-import made_episodes as demo
 import numpy as np
 import pytest
+from support.episodes import made_episodes as demo
+from support.episodes.made_episodes import Storage
+from support.paths import process_environment
 from support.stall import StallGauge
 
 from vgil_ros.episodes import EpisodeError, EpisodeReader, EpisodeWriter
 from vgil_ros.episodes.checks.check import check_episode
 from vgil_ros.episodes.recovery.broken_file import lookup3
 from vgil_ros.episodes.recovery.repair import repair
-
-HERE = Path(__file__).parent
 
 
 def _killed(folder: Path, seconds: float, storage: str = "jpeg") -> tuple[int, float]:
@@ -30,14 +30,15 @@ def _killed(folder: Path, seconds: float, storage: str = "jpeg") -> tuple[int, f
     A second is one in which the machine works.
     """
     process = subprocess.Popen(
-        [sys.executable, HERE / "recording_process.py", folder, storage],
+        [sys.executable, "-m", "support.episodes.recording_process", str(folder), storage],
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(HERE.parents[1]), *sys.path]))},
+        env=process_environment(),
     )
     taken: list[tuple[float, int]] = []
     gauge = StallGauge(disk=folder.parent)
     gauge.watch(process.pid)
+    assert process.stdout is not None
     try:
         for line in process.stdout:
             taken.append((time.monotonic(), int(line)))
@@ -58,7 +59,7 @@ def _digest(path: Path) -> str:
 
 
 @pytest.mark.parametrize(("seconds", "storage"), [(1.31, "jpeg"), (1.77, "raw"), (2.54, "jpeg")])
-def test_kill_loses_at_most_a_second(tmp_path, seconds, storage):
+def test_kill_loses_at_most_a_second(tmp_path: Path, seconds: float, storage: Storage) -> None:
     saved = demo.write(tmp_path, demo.meta(), 3)
     before = _digest(saved)
     second_ago, stood = _killed(tmp_path, seconds, storage)
@@ -83,7 +84,7 @@ def test_kill_loses_at_most_a_second(tmp_path, seconds, storage):
     assert _digest(saved) == before
 
 
-def test_a_number_that_was_taken_meanwhile_is_left_alone(tmp_path):
+def test_a_number_that_was_taken_meanwhile_is_left_alone(tmp_path: Path) -> None:
     _killed(tmp_path, 1.3)
     other = tmp_path / "episode_0.hdf5"
     other.write_bytes(b"somebody's")
@@ -92,7 +93,7 @@ def test_a_number_that_was_taken_meanwhile_is_left_alone(tmp_path):
 
 
 @pytest.mark.parametrize("share", [0.55, 0.7])
-def test_a_cut_part_gives_whole_rows_or_none_and_is_kept(tmp_path, share):
+def test_a_cut_part_gives_whole_rows_or_none_and_is_kept(tmp_path: Path, share: float) -> None:
     """HDF5 moves the index of a growing image towards the end: where it is cut off, so are all images."""
     _killed(tmp_path, 2.0)
     part = tmp_path / "episode_0.hdf5.part"
@@ -110,11 +111,12 @@ def test_a_cut_part_gives_whole_rows_or_none_and_is_kept(tmp_path, share):
     m = demo.meta()
     with EpisodeReader(result.path) as episode:
         np.testing.assert_array_equal(episode.action, [demo.action(t, m) for t in range(result.rows)])
+        assert episode.stamp_ns is not None
         assert episode.stamp_ns.all()  # nothing beyond the cut was read as zeros
     assert check_episode(result.path).ok
 
 
-def test_what_lies_behind_the_cut_is_not_made_up(tmp_path):
+def test_what_lies_behind_the_cut_is_not_made_up(tmp_path: Path) -> None:
     """Small arrays of a short episode may lie behind its images; then nothing is made up for them."""
     path = demo.write(tmp_path, demo.meta(), 40)
     os.truncate(path, int(path.stat().st_size * 0.5))
@@ -125,7 +127,7 @@ def test_what_lies_behind_the_cut_is_not_made_up(tmp_path):
     assert _digest(path) == before
 
 
-def test_whole_file_keeps_its_final_observation(tmp_path):
+def test_whole_file_keeps_its_final_observation(tmp_path: Path) -> None:
     path = demo.write(tmp_path, demo.meta(), 5)
     result = repair(path)
     assert (result.rows, result.expected, result.removed) == (5, 5, False)
@@ -134,7 +136,7 @@ def test_whole_file_keeps_its_final_observation(tmp_path):
     assert path.exists()
 
 
-def test_a_running_recording_is_not_touched(tmp_path):
+def test_a_running_recording_is_not_touched(tmp_path: Path) -> None:
     writer = EpisodeWriter(tmp_path, demo.meta(), min_free_bytes=0)
     demo.add(writer, 0)
     with pytest.raises(EpisodeError, match="is still being recorded"):
@@ -143,7 +145,7 @@ def test_a_running_recording_is_not_touched(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89HDF\r\n\x1a\n", b"\x89HDF\r\n\x1a\n\x03" + bytes(500), b"x" * 999])
-def test_nothing_to_recover_is_said_and_leaves_nothing(tmp_path, content):
+def test_nothing_to_recover_is_said_and_leaves_nothing(tmp_path: Path, content: bytes) -> None:
     part = tmp_path / "episode_0.hdf5.part"
     part.write_bytes(content)
     with pytest.raises(EpisodeError, match="nothing to recover"):
@@ -151,7 +153,7 @@ def test_nothing_to_recover_is_said_and_leaves_nothing(tmp_path, content):
     assert [p.name for p in tmp_path.iterdir()] == [part.name]
 
 
-def test_lookup3_is_jenkins_own():
+def test_lookup3_is_jenkins_own() -> None:
     """The values in the comments of his lookup3.c (hashlittle with initial value 0)."""
     assert lookup3(b"") == 0xDEADBEEF
     assert lookup3(b"Four score and seven years ago") == 0x17770551

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import dm_env
-import made_episodes as demo
 import numpy as np
 import pytest
+from support.episodes import made_episodes as demo
+from support.episodes.made_episodes import Storage
 
 from vgil_ros.core.frame import COLOR_ENCODINGS
 from vgil_ros.episodes import CameraMeta, EpisodeReader
@@ -14,7 +18,7 @@ ROWS = 7
 
 
 @pytest.mark.parametrize("storage", ["jpeg", "raw", "passthrough"])
-def test_everything_comes_back(tmp_path, storage):
+def test_everything_comes_back(tmp_path: Path, storage: Storage) -> None:
     depths = (CameraMeta("depth", 12, 16, None),)
     m = demo.meta(storage=storage, has_effort=True, has_base=True, depths=depths)
     encoding = "jpeg" if storage == "passthrough" else "bgr8"
@@ -35,7 +39,7 @@ def test_everything_comes_back(tmp_path, storage):
         steps = episode.timesteps()
         assert len(steps) == ROWS + 1
         for t, step in enumerate(steps):
-            _same(step, demo.observation(t, m), exact=storage == "raw")
+            assert_same(step, demo.observation(t, m), exact=storage == "raw")
         assert [s.step_type for s in steps] == [dm_env.StepType.FIRST] + [dm_env.StepType.MID] * (ROWS - 1) + [
             dm_env.StepType.LAST
         ]
@@ -43,7 +47,7 @@ def test_everything_comes_back(tmp_path, storage):
         assert steps[-1].discount == 0.0
 
 
-def _same(step, wanted, exact):
+def assert_same(step: dm_env.TimeStep, wanted: dict[str, Any], exact: bool) -> None:
     assert list(step.observation) == list(wanted)
     for key in ("qpos", "qvel", "effort", "base_vel"):
         np.testing.assert_array_equal(step.observation[key], wanted[key])
@@ -56,7 +60,7 @@ def _same(step, wanted, exact):
 
 @pytest.mark.parametrize("encoding", COLOR_ENCODINGS)
 @pytest.mark.parametrize("storage", ["jpeg", "raw"])
-def test_every_encoding_is_stored_as_rgb(tmp_path, encoding, storage):
+def test_every_encoding_is_stored_as_rgb(tmp_path: Path, encoding: str, storage: Storage) -> None:
     m = demo.meta(storage=storage)
     with EpisodeReader(demo.write(tmp_path, m, 2, encoding=encoding)) as episode:
         wanted = demo.image(1, shift=0).astype(float)

@@ -9,27 +9,27 @@ from pathlib import Path
 
 import cv2
 import h5py
-import made_episodes as demo
 import numpy as np
 import pytest
+from support.episodes import made_episodes as demo
+from support.paths import EPISODE_GOLDENS as GOLDEN
 from typer.testing import CliRunner
 
 from vgil_ros.cli.main import app
 from vgil_ros.episodes import EpisodeReader
 from vgil_ros.episodes.checks.check import check_episode
 
-GOLDEN = Path(__file__).parent / "golden"
 ROWS = 30
 
 
-def run(*arguments) -> tuple[int, str]:
+def run(*arguments: object) -> tuple[int, str]:
     result = CliRunner().invoke(app, ["episodes", *map(str, arguments)])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result.exit_code, result.output
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Path:
     demo.write(tmp_path, demo.meta(), ROWS, success=True)
     shutil.copy(GOLDEN / "cobot_magic.hdf5", tmp_path)
     (tmp_path / "episode_1.hdf5").write_bytes(b"no episode")
@@ -37,7 +37,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_list(folder):
+def test_list(folder: Path) -> None:
     code, text = run("list", folder, "--json", folder / "list.json")
     assert code == 0
     assert "episode_0.hdf5" in text
@@ -51,7 +51,7 @@ def test_list(folder):
     assert run("list", folder / "nowhere")[0] == 2
 
 
-def test_show(folder):
+def test_show(folder: Path) -> None:
     code, text = run("show", folder / "episode_0.hdf5", "--json", folder / "show.json")
     assert code == 0
     assert "jpeg_order bgr" in text
@@ -62,7 +62,7 @@ def test_show(folder):
     assert run("show", folder / "episode_0.hdf5", "--layout", "nonsense")[0] == 2
 
 
-def test_check(folder):
+def test_check(folder: Path) -> None:
     code, text = run("check", folder / "episode_0.hdf5", folder / "cobot_magic.hdf5")
     assert (code, "2 checked, 0 bad" in text) == (0, True)
     code, _ = run("check", folder, "--json", folder / "check.json")
@@ -73,19 +73,21 @@ def test_check(folder):
     assert run("check")[0] == 2
 
 
-def test_repair(folder):
+def test_repair(folder: Path) -> None:
     assert run("repair", folder)[0] == 1  # the empty one
     (folder / "episode_2.hdf5.part").unlink()
     assert run("repair", folder) == (0, "nothing to repair\n")
     assert run("repair", folder / "nowhere")[0] == 2
 
 
-def test_plot(folder, tmp_path):
+def test_plot(folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     av = pytest.importorskip("av")
     out = tmp_path / "plots"
     assert run("plot", folder / "episode_0.hdf5", "--out", out)[0] == 0
-    assert cv2.imread(str(out / "episode_0.png")).std() > 10
+    drawn = cv2.imread(str(out / "episode_0.png"))
+    assert drawn is not None
+    assert drawn.std() > 10
     with av.open(str(out / "episode_0.mp4")) as movie:
         stream = movie.streams.video[0]
         assert (stream.codec_context.name, float(stream.average_rate)) == ("h264", 50.0)
@@ -98,14 +100,14 @@ def test_plot(folder, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["vgil_single_arm", "mobile_aloha"])
-def test_plot_of_peers_layouts(tmp_path, name):
+def test_plot_of_peers_layouts(tmp_path: Path, name: str) -> None:
     pytest.importorskip("matplotlib")
     assert run("plot", GOLDEN / f"{name}.hdf5", "--out", tmp_path, "--no-video")[0] == 0
     assert (tmp_path / f"{name}.png").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize("missing", ["matplotlib", "av"])
-def test_what_plot_needs_is_said(folder, monkeypatch, missing):
+def test_what_plot_needs_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     if missing == "av":
         pytest.importorskip("matplotlib")
     for name in [n for n in sys.modules if n == missing or n.startswith(f"{missing}.")]:
@@ -118,7 +120,7 @@ def test_what_plot_needs_is_said(folder, monkeypatch, missing):
 
 @pytest.mark.parametrize("name", [p.stem for p in sorted(GOLDEN.glob("*.hdf5"))])
 @pytest.mark.parametrize("to", ["vgil", "aloha", "mobile_aloha"])
-def test_convert(tmp_path, name, to):
+def test_convert(tmp_path: Path, name: str, to: str) -> None:
     out = tmp_path / "new.hdf5"
     code, text = run("convert", GOLDEN / f"{name}.hdf5", out, "--to", to, "--rate", 50)
     assert code == 0, text
@@ -137,7 +139,7 @@ def test_convert(tmp_path, name, to):
     assert run("convert", GOLDEN / f"{name}.hdf5", out, "--to", to, "--rate", 50)[0] == 2  # never overwritten
 
 
-def test_convert_needs_a_rate_and_a_known_target(tmp_path):
+def test_convert_needs_a_rate_and_a_known_target(tmp_path: Path) -> None:
     code, text = run("convert", GOLDEN / "aloha.hdf5", tmp_path / "x.hdf5")
     assert (code, "stores no rate" in text) == (2, True)
     code, text = run("convert", GOLDEN / "aloha.hdf5", tmp_path / "x.hdf5", "--to", "lerobot")
@@ -145,7 +147,7 @@ def test_convert_needs_a_rate_and_a_known_target(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_converted_mobile_layout_is_padded_to_one_length(tmp_path):
+def test_converted_mobile_layout_is_padded_to_one_length(tmp_path: Path) -> None:
     run("convert", GOLDEN / "act_plus_plus.hdf5", tmp_path / "m.hdf5", "--to", "mobile_aloha")
     with h5py.File(tmp_path / "m.hdf5") as file:
         widths = {image.shape[1] for image in file["observations/images"].values()}

@@ -8,11 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from sources import RecordedSource, tiny_act
+from support.evaluation.sources import RecordedSource, tiny_act
 
 from vgil_ros.assets import load_contract
 from vgil_ros.core.errors import VgilError
 from vgil_ros.evaluation.evaluate import EvaluationPlan, evaluate, evaluate_source
+from vgil_ros.evaluation.metrics import Rollout
 from vgil_ros.robots.sim.demonstrations import DemonstrationConfig
 from vgil_ros.robots.sim.generate import generate
 
@@ -85,7 +86,7 @@ def test_a_seed_gives_one_report(checkpoint: Path, tmp_path: Path) -> None:
 
 def test_random_weights_do_not_succeed(checkpoint: Path, tmp_path: Path) -> None:
     videos = tmp_path / "videos"
-    seen = []
+    seen: list[Rollout] = []
     plan = EvaluationPlan("pick_place", episodes=2, episode_len=150, execution="open_loop")
     report = evaluate(plan, checkpoint, videos=videos, progress=seen.append)
     assert report.successes == 0
@@ -93,6 +94,7 @@ def test_random_weights_do_not_succeed(checkpoint: Path, tmp_path: Path) -> None
     assert [r.seed for r in seen] == [0, 1]
     assert all(row.steps == 150 for row in report.rollouts)
     sheet = cv2.imread(str(videos / "thumbnail_sheet.png"))
+    assert sheet is not None
     assert sheet.shape == (2 * 140, 8 * 160, 3)
     video = cv2.VideoCapture(str(videos / "seed_0.mp4"))
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 75

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from sources import tiny_act, tiny_flow
+from support.evaluation.sources import tiny_act, tiny_flow
 
 from vgil_ros.assets import load_contract
 from vgil_ros.cli.main import main
@@ -47,7 +48,9 @@ def test_the_report_does_not_depend_on_the_processes(checkpoint: Path, tmp_path:
     assert reports[0] == reports[1]
     assert seen == [7, 8] * 2
     sheets = [cv2.imread(str(tmp_path / str(n) / "thumbnail_sheet.png")) for n in (1, 2)]
-    assert np.array_equal(*sheets)
+    assert sheets[0] is not None
+    assert sheets[1] is not None
+    assert np.array_equal(sheets[0], sheets[1])
     assert sorted(path.name for path in (tmp_path / "2").glob("*.mp4")) == ["seed_7.mp4", "seed_8.mp4"]
 
 
@@ -61,7 +64,9 @@ def test_what_does_not_fit_is_said_before_a_process_starts(checkpoint: Path) -> 
 class Looking:
     """Remembers what it is shown, and answers that the arm should stay where it is."""
 
-    horizon, action_dim, cameras, obs_offsets, supports_prefix = 10, 7, ("cam_high",), (1,), False
+    horizon, action_dim, supports_prefix = 10, 7, False
+    cameras: tuple[str, ...] = ("cam_high",)
+    obs_offsets: tuple[int, ...] = (1,)
 
     def __init__(self) -> None:
         self.inference_s: list[float] = []
@@ -79,9 +84,9 @@ class Looking:
 def test_another_scenes_images_are_those_of_its_demonstration(tmp_path: Path) -> None:
     contract, _ = load_contract("sim_single")
     own, other = Looking(), Looking()
-    plan = {"task": "pick_place", "episodes": 1, "seed": 0, "episode_len": 20}
-    evaluate_source(EvaluationPlan(**plan), contract, own)
-    evaluate_source(EvaluationPlan(**plan, swap_images_from_seed=5), contract, other)
+    plan = EvaluationPlan("pick_place", episodes=1, seed=0, episode_len=20)
+    evaluate_source(plan, contract, own)
+    evaluate_source(replace(plan, swap_images_from_seed=5), contract, other)
     generator = Generator(DemonstrationConfig("sim_single", "pick_place", episode_len=20))
     path = generator.make(5, tmp_path).path
     generator.close()

@@ -8,16 +8,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import pytest
-from sources import tiny_act
+from support.evaluation.sources import tiny_act
+
+from vgil_ros.assets import load_contract
 
 pytest.importorskip("rclpy")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "nodes"))
 
-from support.domains import free_domain
+from support.nodes.domains import free_domain
 
 from vgil_ros.core.streams import Flag
 from vgil_ros.episodes.naming import episodes_in
@@ -58,7 +60,7 @@ def pair(tmp_path: Path, environment: dict[str, str]) -> tuple[Path, Path]:
     return whole[0], made.path
 
 
-def attributes(path: Path) -> dict[str, object]:
+def attributes(path: Path) -> dict[str, Any]:
     with h5py.File(path) as file:
         return dict(file.attrs)
 
@@ -85,34 +87,56 @@ def lag(episode: EpisodeReader) -> int:
     return int(np.argmin(errors))
 
 
+def image_figures(episode: EpisodeReader, camera: str, late: int = 0) -> np.ndarray:
+    """Means of the colours (0 to 255) and, last, the spread of every fortieth image, from `late` ticks on."""
+    rows = (min(row + late, episode.rows - 1) for row in range(0, episode.rows, 40))
+    images = np.stack([episode.image(camera, row) for row in rows])
+    return np.array([*images.mean((0, 1, 2)), images.std()])
+
+
+LATE = 20  # ticks, 0.4 s: by so much may a busy machine put off what the operator does over ROS
+# Cameras are on a grid of 5 ms, 33.3 ms apart. Where their first image falls moves the mean distance of the nearest one
+# to the ticks, 20 ms apart, by at most a fifth of half of 6.7 ms, and the grid rounds each by 2.5 ms at most.
+SKEW_NS = 0.67e6 + 2.5e6
+
+
+def assert_ticks_agree(recorded: EpisodeReader, made: EpisodeReader, tolerance_ns: float) -> None:
+    """Stamps on the same grid, and images as far from them in both, but for what was held."""
+    stamps, skews = (recorded.stamp_ns, made.stamp_ns), (recorded.skew_ns, made.skew_ns)
+    for stamp_ns in stamps:
+        assert stamp_ns is not None
+        assert (np.diff(stamp_ns) == 20_000_000).all()
+    assert skews[0] is not None
+    assert skews[1] is not None
+    assert recorded.flags is not None
+    calm = ~np.any(recorded.flags & Flag.HELD, axis=1)
+    means = np.abs(skews[0][calm]).mean(0), np.abs(skews[1]).mean(0)
+    np.testing.assert_allclose(*means, rtol=0, atol=SKEW_NS)
+    assert np.abs(skews[0][calm]).max() <= tolerance_ns
+
+
 @pytest.mark.slow
 def test_a_generated_episode_agrees_with_a_recorded_one(pair: tuple[Path, Path]) -> None:
     recorded, made = pair
+    contract, _ = load_contract("sim_single")
     assert shapes(recorded) == shapes(made)
     ours, theirs = attributes(made), attributes(recorded)
     assert set(ours) - VARIES == set(theirs) - VARIES
     differing = [k for k in set(ours) - VARIES if not np.array_equal(ours[k], theirs[k])]
     assert set(differing) <= {"rows_held"}, "a busy machine may repeat an image over ROS"
     with EpisodeReader(recorded) as a, EpisodeReader(made) as b:
+        tick = np.abs(
+            np.diff(b.action[:, :6], axis=0)
+        ).max()  # what the fastest joint is told to do in a tick: 0.056 rad
         for one, other in ((a.qpos, b.qpos), (a.action, b.action)):
-            assert np.allclose(one.min(0), other.min(0), atol=0.06)
-            assert np.allclose(one.max(0), other.max(0), atol=0.06)
-            assert np.allclose(one.std(0), other.std(0), atol=0.06)
+            for figure in (np.min, np.max, np.std):
+                np.testing.assert_allclose(figure(one, 0), figure(other, 0), rtol=0, atol=tick)
         assert abs(lag(a) - lag(b)) <= 1
-        assert a.skew_ns is not None
-        assert b.skew_ns is not None
-        assert a.flags is not None
-        assert b.flags is not None
-        ticks = np.diff(a.stamp_ns), np.diff(b.stamp_ns)
-        assert all(np.all(t == 20_000_000) for t in ticks)
-        calm = ~np.any(a.flags & Flag.HELD, axis=1)
-        assert abs(np.abs(a.skew_ns[calm]).mean(0) - np.abs(b.skew_ns).mean(0)).max() < 4e6
-        assert np.abs(a.skew_ns[calm]).max() <= 20_000_000
+        assert_ticks_agree(a, b, contract.sync.tolerance_ms * 1e6)
         for camera in a.camera_names:
-            images = [np.stack([e.image(camera, row) for row in range(0, 400, 40)]) for e in (a, b)]
-            means, spreads = [p.mean((0, 1, 2)) for p in images], [p.std() for p in images]
-            assert np.allclose(*means, atol=4.0)
-            assert np.isclose(*spreads, rtol=0.1)
+            far = np.abs(image_figures(b, camera, LATE) - image_figures(b, camera))  # what so late a robot would change
+            difference = np.abs(image_figures(a, camera) - image_figures(b, camera))
+            assert (difference <= far.max()).all(), (camera, difference, far)
 
 
 @pytest.mark.slow

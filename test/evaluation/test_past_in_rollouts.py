@@ -19,9 +19,11 @@ class LookingBack:
 
     def __init__(self, contract: Any) -> None:
         layout = Layout(contract)
-        self.horizon, self.action_dim, self.inference_s = 5, layout.dim, []
+        self.horizon, self.action_dim = 5, layout.dim
+        self.inference_s: list[float] = []
         self.cameras = tuple(camera.name for camera in contract.cameras)
-        self.obs_offsets, self.supports_prefix = TICKS, False
+        self.obs_offsets: tuple[int, ...] = TICKS
+        self.supports_prefix = False
         self.rate_hz = contract.rate_hz
         self.shown: dict[int, dict[int, Mapping[str, Any]]] = {}
 

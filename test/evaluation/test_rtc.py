@@ -6,8 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sources import tiny_act
-from two_ways import PLAIN, RTC, TICKS, FixedResults, Perfect, PerfectDiffusion, PerfectFlow, RolloutResult, play
+from support.evaluation.sources import tiny_act
+from support.evaluation.two_ways import (
+    PLAIN,
+    RTC,
+    TICKS,
+    FixedResults,
+    Perfect,
+    PerfectDiffusion,
+    PerfectFlow,
+    RolloutResult,
+    play,
+)
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.evaluation.evaluate import EvaluationPlan, evaluate

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,8 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import JointState
-from support.domains import own_domain
-from support.reference import assert_documented
+from support.nodes.domains import own_domain
+from support.nodes.reference import assert_documented
 from visualization_msgs.msg import Marker, MarkerArray
 
 from vgil_ros.assets import load_contract, robot_names
@@ -54,7 +55,7 @@ class Watcher:
     def wait(self, condition: Callable[[], object], *, meanwhile: Callable[[], object] = lambda: None) -> None:
         end = time.monotonic() + 90
         while not condition():
-            assert time.monotonic() < end, f"it did not happen; last heard: {self.last}"
+            assert time.monotonic() < end, f"it did not happen; last messages: {self.last}"
             meanwhile()
             self.executor.spin_once(timeout_sec=0.05)
 
@@ -82,7 +83,7 @@ def of(array: MarkerArray | None, space: str) -> list[Marker]:
     return [marker for marker in array.markers if marker.ns == space] if array else []
 
 
-def test_links_follow_the_joint_states_and_states_stand_as_text(watcher):
+def test_links_follow_the_joint_states_and_states_stand_as_text(watcher: Watcher) -> None:
     contract, _ = load_contract("sim_aloha")
     watcher.collect(MarkerArray, "/monitor/markers")
     watcher.collect(DiagnosticArray, "/diagnostics")
@@ -123,7 +124,7 @@ def test_links_follow_the_joint_states_and_states_stand_as_text(watcher):
     watcher.wait(lambda: "nothing heard" in of(watcher.last["/monitor/markers"], "recording")[0].text)
 
 
-def test_an_arm_without_a_urdf_is_text(watcher, tmp_path):
+def test_an_arm_without_a_urdf_is_text(watcher: Watcher, tmp_path: Path) -> None:
     text = load_contract("sim_single")[1].replace("urdf: vx300s.urdf", "")
     (tmp_path / "bare.yaml").write_text(text)
     watcher.collect(MarkerArray, "/monitor/markers")
@@ -134,7 +135,7 @@ def test_an_arm_without_a_urdf_is_text(watcher, tmp_path):
     assert "waist: ?" in shown[0].text
 
 
-def test_a_joint_that_is_missing_is_named(watcher):
+def test_a_joint_that_is_missing_is_named(watcher: Watcher) -> None:
     contract, _ = load_contract("sim_single")
     watcher.collect(DiagnosticStatus, "/monitor/status")
     states = watcher.node.create_publisher(JointState, contract.arms[0].puppet.topic, 10)
@@ -154,7 +155,7 @@ def displays(config: dict[str, Any]) -> dict[str, str]:
     return {display["Topic"]["Value"]: display["Class"] for display in shown if "Topic" in display}
 
 
-def test_every_display_of_the_rviz_file_has_a_publisher_of_its_type(watcher):
+def test_every_display_of_the_rviz_file_has_a_publisher_of_its_type(watcher: Watcher) -> None:
     """The file as it is shipped, beside the real simulator and monitor (and the policy node's own topic)."""
     config = yaml.safe_load(rviz.template().read_text())
     watcher.start("sim", robot="sim_aloha")
@@ -174,7 +175,7 @@ def test_every_display_of_the_rviz_file_has_a_publisher_of_its_type(watcher):
 
 
 @pytest.mark.parametrize("robot", robot_names())
-def test_each_robot_gets_its_own_cameras_and_stock_displays(robot):
+def test_each_robot_gets_its_own_cameras_and_stock_displays(robot: str) -> None:
     contract, _ = load_contract(robot)
     path = rviz.write_config(contract)
     config = yaml.safe_load(path.read_text())
@@ -187,7 +188,7 @@ def test_each_robot_gets_its_own_cameras_and_stock_displays(robot):
     assert classes <= {f"rviz_default_plugins/{name}" for name in ("Grid", "MarkerArray", "Image")}
 
 
-def test_the_shipped_file_is_that_of_sim_aloha():
+def test_the_shipped_file_is_that_of_sim_aloha() -> None:
     text = rviz.template().read_text()
     contract, _ = load_contract("sim_aloha")
     assert rviz.config_for(contract, text) == yaml.safe_load(text)

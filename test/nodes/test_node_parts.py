@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +19,7 @@ from hypothesis import strategies as st
 from rclpy.task import Future as RosFuture
 from std_srvs.srv import Trigger
 from support import contracts
-from support.policy_rig import PolicyBench, checkpoint_for, robot
+from support.nodes.policy_rig import PolicyBench, checkpoint_for, robot
 from support.process import Process
 
 from vgil_ros.core.errors import VgilError
@@ -227,7 +226,8 @@ def test_making_a_node_changes_nothing_of_the_process(tmp_path: Path) -> None:
         given = {"robot": contract, "policy:checkpoint": checkpoint_for(bench, contract), "recorder:keys": "false"}
         given["recorder:dataset_dir"] = tmp_path / "episodes"
         options = [part for key, value in given.items() for part in ("-p", f"{key}:={value}")]
-        process = bench.also(Process([sys.executable, "-c", MADE, "--ros-args", *options], bench.environment))
+        process = Process.python(["-c", MADE, "--ros-args", *options], bench.environment)
+        bench._started(process)
         line = process.expect(r"^\[\[")
         before, after = json.loads(line.text)
         assert after == before

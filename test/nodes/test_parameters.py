@@ -20,11 +20,11 @@ from rclpy.parameter import Parameter as RosParameter
 from rclpy.parameter import parameter_value_to_python
 from sensor_msgs.msg import JointState
 from support import contracts
-from support.client import until
-from support.made_episode import episode
-from support.policy_rig import PolicyBench, checkpoint_for, robot
+from support.nodes.client import until
+from support.nodes.made_episode import episode
+from support.nodes.policy_rig import PolicyBench, checkpoint_for, robot
+from support.nodes.reference import node_parameters
 from support.process import Process
-from support.reference import node_parameters
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.nodes.base.parameters import ROS_OWN, Parameter, refuse_unknown

@@ -15,10 +15,11 @@ pytest.importorskip("rclpy")
 pytest.importorskip("torch")
 pytest.importorskip("mujoco")
 
-from support import checkpoints, contracts, domains
-from support.made_episode import episode
-from support.parity import DRIVERS, WARM_TURNS, Trace
-from support.policy_rig import STANDS, robot
+from support import checkpoints, contracts
+from support.nodes import domains
+from support.nodes.made_episode import episode
+from support.nodes.parity import DRIVERS, WARM_TURNS, Trace
+from support.nodes.policy_rig import STANDS, robot
 
 from vgil_ros.assets import load_contract
 from vgil_ros.core.layout import Layout
@@ -79,10 +80,10 @@ FAULTS: dict[str, dict[str, str]] = {
 
 def play(folder: Path, driver: str) -> None:
     """One driver plays every trace, in a process of its own."""
-    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
+    path = os.pathsep.join(filter(None, sys.path))
     with domains.free_domain() as domain:
         environment = {**os.environ, "PYTHONPATH": path, "ROS_DOMAIN_ID": str(domain)}
-        command = [sys.executable, "-m", "support.parity", driver, str(folder), *FAULTS]
+        command = [sys.executable, "-m", "support.nodes.parity", driver, str(folder), *FAULTS]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, f"{driver}: {done.stdout[-2000:]}{done.stderr[-4000:]}"
 

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.process import Process
 
 pytest.importorskip("rclpy")
 
 from support import contracts
-from support.client import until
-from support.command_log import Commands
-from support.made_episode import episode
-from support.policy_rig import STANDS, PolicyBench, robot
+from support.nodes.client import until
+from support.nodes.command_log import Commands
+from support.nodes.made_episode import episode
+from support.nodes.policy_rig import STANDS, PolicyBench, robot
 
 from vgil_ros.core.layout import Layout
 
@@ -42,12 +43,12 @@ class Stage:
         given = {"actions": self.actions, "base": self.base, **changes}
         return episode(self.contract, self.bench.folder / folder, **given)
 
-    def replay(self, file: Path, contract: Path | None = None, **parameters: object):
+    def replay(self, file: Path, contract: Path | None = None, **parameters: object) -> Process:
         given = {"robot": contract or self.contract, "episode": file, **parameters}
         return self.bench.module("vgil_ros.nodes.replay", given)
 
-    def check(self) -> int:
-        return self.commands.check({"left": STANDS})
+    def assert_allowed(self) -> int:
+        return self.commands.assert_allowed({"left": STANDS})
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def test_it_goes_slowly_to_the_first_action_replays_and_holds_at_the_end(stage: 
     assert f"replayed {ROWS} ticks" in node.output
     assert node.output.count("replayed") == 1
     stage.commands.wait_for_rest(4)
-    assert stage.check() > 2 * ROWS
+    assert stage.assert_allowed() > 2 * ROWS
     sent = np.array([messages.values for messages in stage.commands.on(TOPIC)])
     wanted = np.array([Layout(stage.commands.contract).commands(a)[0] for a in stage.actions])
     end = len(sent) - np.argmax(np.abs(sent[::-1] - wanted[-1]).max(axis=1) > 1e-5) + 1  # first row at the end
@@ -81,7 +82,7 @@ def test_a_first_action_beyond_the_limits_is_reached_at_the_limit(stage: Stage) 
     actions = stage.actions + np.array([1.7, 0.0, 0.0])  # 2.2 .. 2.6 where 2.0 is the limit
     node = stage.replay(stage.file("episodes", actions=actions))
     assert node.wait() == 0, node.output
-    assert stage.check() > ROWS
+    assert stage.assert_allowed() > ROWS
     assert max(messages.values[0] for messages in stage.commands.on(TOPIC)) == pytest.approx(2.0)
 
 
@@ -91,7 +92,7 @@ def test_a_stream_that_stops_holds_and_ctrl_c_ends_it_at_rest(stage: Stage) -> N
     until(lambda: any(messages.values.any() for messages in stage.commands.on("/cmd_vel")), "it replays")
     failed = stage.robot.tell("left/puppet stop").at
     node.expect("holding: left/puppet is .* old")
-    assert stage.commands.check_holds(failed + 0.25, 0.25)
+    assert stage.commands.assert_holds(failed + 0.25, 0.25)
     stage.robot.tell("left/puppet well")
     stage.robot.tell(f"left/puppet at {','.join(map(str, STANDS))}")
     node.expect("holding: recovered")
@@ -99,7 +100,7 @@ def test_a_stream_that_stops_holds_and_ctrl_c_ends_it_at_rest(stage: Stage) -> N
     node.send(signal.SIGINT)
     assert node.wait() == 0
     stage.commands.wait_for_rest(4)
-    assert stage.check() > 0
+    assert stage.assert_allowed() > 0
 
 
 def test_a_dry_run_sends_nothing(stage: Stage) -> None:

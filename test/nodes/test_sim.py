@@ -27,7 +27,7 @@ from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import Image, JointState  # noqa: E402
 from std_msgs.msg import Bool, Float32, Float64MultiArray  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
-from support.domains import own_domain  # noqa: E402
+from support.nodes.domains import own_domain  # noqa: E402
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint  # noqa: E402
 
 from vgil_ros.assets import contract_path, load_contract  # noqa: E402
@@ -119,6 +119,7 @@ def test_publishes_all_streams_with_stamps_of_now(start: Callable[..., Sim]) -> 
     contract, _ = load_contract("sim_aloha")
     for arm in contract.arms:
         sim.listen(JointState, arm.puppet.topic)
+        assert arm.master is not None
         sim.listen(JointState, arm.master.topic, 10)  # a reliable subscriber
     for camera in contract.cameras:
         sim.listen(Image, camera.topic)
@@ -126,6 +127,7 @@ def test_publishes_all_streams_with_stamps_of_now(start: Callable[..., Sim]) -> 
     sim.listen(Bool, "/sim/success")
     sim.until(lambda: len(sim.got) == 9 and all(len(messages) >= 20 for messages in sim.got.values()))
     for arm in contract.arms:
+        assert arm.master is not None
         puppet, master = sim.got[arm.puppet.topic][-1], sim.got[arm.master.topic][-1]
         assert tuple(puppet.name) == tuple(master.name) == arm.joints
         assert len(puppet.position) == len(puppet.velocity) == len(puppet.effort) == len(master.velocity) == 7

@@ -13,16 +13,16 @@ import pytest
 from geometry_msgs.msg import Twist
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
-from support.bench import Bench, FakeRobot
-from support.client import until
 from support.contracts import ARM
+from support.nodes.bench import Bench, FakeRobot
+from support.nodes.client import until
 from support.process import Process
 from trajectory_msgs.msg import JointTrajectory
 
 from vgil_ros.core.leader_follower import ALIGN_SPEED
 from vgil_ros.nodes.messages.publishers import FINAL_HOLDS
 
-VELOCITY = np.array(ARM["limits"]["velocity"])  # type: ignore[index]
+VELOCITY = np.array(ARM["limits"]["velocity"])
 BASE = {
     "odom": {"topic": "/odom"},
     "command": {"topic": "/cmd_vel"},
@@ -31,11 +31,11 @@ BASE = {
 
 
 class Rig:
-    """A robot, its teleop, and the commands that are heard."""
+    """A robot, its teleop, and the commands that it gives."""
 
     def __init__(self, bench: Bench, kind: type = JointState, command: str = "joint_state", **parameters: Any) -> None:
         arm = copy.deepcopy(ARM)
-        arm["command"]["type"] = command  # type: ignore[index]
+        arm["command"]["type"] = command
         contract = bench.contract(arms=[arm], cameras=[], base=BASE)
         self.bench = bench
         self.commands = bench.client.collect(kind, "/puppet/command")

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
-from contract import fitted
+from support.policies.contract import fitted
 from torch import Tensor, nn
 
 from vgil_ros.policies import LossOutput, Policy, PolicyConfig

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from contract import fitted
-from peers import GOLDEN
 from safetensors.torch import load_file, save_file
-from test_act import small
+from support.policies.act import small
+from support.policies.contract import fitted
+from support.policies.peers import GOLDEN
 
 from vgil_ros.policies import CheckpointError, Policy, PolicyError, describe_checkpoint, load_policy
 from vgil_ros.policies import storage as module

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from support.policies.toy_fields import SmoothModes
 from torch import Tensor
-from toy_fields import SmoothModes
 
 from vgil_ros.core.execution import prefix_weights
 from vgil_ros.policies import PolicyError
@@ -48,7 +49,7 @@ def by_diffusion(
     for timestep in scheduler.timesteps:
         level = float(scheduler.alphas_cumprod[timestep])
         output = guided_output(
-            lambda here, level=level: field.output(here, level, prediction), x, level, action_prefix, prediction
+            partial(field.output, level=level, prediction=prediction), x, level, action_prefix, prediction
         )
         x = scheduler.step(output, timestep, x).prev_sample
     return x
@@ -170,7 +171,7 @@ def test_gradients_are_asked_for_in_words() -> None:
     with torch.inference_mode(), pytest.raises(PolicyError, match=r"allowed is torch\.no_grad"):
         guided_output(lambda x: x, noise(), 0.5, action_prefix, "epsilon")
     with pytest.raises(PolicyError, match="'guess' is unknown"):
-        guided_output(lambda x: x, noise(), 0.5, action_prefix, "guess")
+        guided_output(lambda x: x, noise(), 0.5, action_prefix, "guess")  # type: ignore[arg-type]
 
 
 def test_estimates_are_clipped_where_the_scheduler_clips() -> None:

@@ -23,8 +23,8 @@ def observation(**changes: Any) -> dict[str, Any]:
 
 
 def test_it_is_checked_in_words() -> None:
-    cases = {
-        r"committed action: found shape \(1, 3, 2\), allowed is \(1, 4, 2\)": {"action": np.zeros((1, 3, 2))},
+    cases: dict[str, dict[str, Any]] = {
+        r"prefix action: found shape \(1, 3, 2\), allowed is \(1, 4, 2\)": {"action": np.zeros((1, 3, 2))},
         r"committed weight: found shape \(4,\), allowed is \(1, 4\)": {"weight": np.zeros(4)},
         r"committed weight: found 0 to 1.5, allowed is 0 to 1": {"weight": np.array([[1.5, 1, 0.5, 0]])},
         r"committed weight: found nan": {"weight": np.full((1, 4), np.nan)},
@@ -79,7 +79,8 @@ def test_keep_is_exact() -> None:
 
 
 def test_the_example_passes_its_own_check() -> None:
-    part = {key: value[None] for key, value in example_prefix(CONFIG).items()}
+    example = example_prefix(CONFIG)
+    part = {"action": example["action"][None], "weight": example["weight"][None]}
     found = prepare_prefix(CONFIG, {"qpos": np.zeros((1, 3), np.float32), "prefix": part}, CPU)
     assert found is not None
     assert found.fixed.sum() == 2

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from contract import fitted
 from safetensors.torch import load_file, save_file
-from test_act import small
+from support.policies.act import small
+from support.policies.contract import fitted
 
 from vgil_ros.policies import CheckpointError, Policy, load_policy
 from vgil_ros.policies.act import ActPolicy
@@ -26,7 +27,7 @@ def policy() -> Policy:
 
 
 @pytest.mark.parametrize("storage", ["bf16", "fp16"])
-def test_it_comes_back_within_one_rounding(policy: Policy, storage: str, tmp_path: Path) -> None:
+def test_it_comes_back_within_one_rounding(policy: Policy, storage: Any, tmp_path: Path) -> None:
     kind, step = ROUNDING[storage]
     loaded = load_policy(policy.save(tmp_path / "half", weight_dtype=storage))
     assert loaded.config.weights == storage

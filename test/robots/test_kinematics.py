@@ -112,6 +112,7 @@ def test_quaternions_and_rotation_vectors_turn_back(roll: float, pitch: float, y
 
 def test_the_grippers_range_is_laid_onto_the_finger() -> None:
     arm = load_contract("sim_single")[0].arms[0]
+    assert arm.gripper is not None
     gripper = arm.gripper.model_copy(update={"puppet_range": (1.5, -0.5)})  # closed at the larger value
     limits = arm.limits.model_copy(
         update={"lower": (*arm.limits.lower[:6], -0.5), "upper": (*arm.limits.upper[:6], 1.5)}

@@ -81,6 +81,7 @@ def test_steps_shorter_than_the_physics_are_not_lost() -> None:
 
 def test_feedback_joint_measures_the_gripper() -> None:
     arm = contract().arms[0]
+    assert arm.gripper is not None
     gripper = arm.gripper.model_copy(update={"feedback": GripperFeedback(joint="left_finger", range=(0.0, 1.0))})
     robot = SimRobot(contract(arms=(arm.model_copy(update={"gripper": gripper}),)), "pick_place")
     states = robot.joint_states("arm")

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "episodes"))
-GOLDEN = Path(__file__).parents[1] / "episodes" / "golden"
 LAYOUTS = ("act_plus_plus", "act_sim", "aloha", "cobot_magic", "mobile_aloha", "vgil_single_arm")
 TINY = {
     "type": "act", "chunk_size": 4, "hidden_dim": 32, "heads": 4, "feedforward_dim": 64, "encoder_layers": 1,
@@ -20,8 +17,7 @@ TINY = {
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory, monkeypatch):
-    torch.set_num_threads(1)  # threads that wait for each other crawl on a busy machine
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
 
 
@@ -29,8 +25,8 @@ def _own_cache(tmp_path_factory, monkeypatch):
 def tree(tmp_path: Path) -> Callable[..., dict]:
     """Makes a configuration's tree: `tree(folder, **changes)` with dotted keys as `a__b`."""
 
-    def make(folder: Path | list[Path], **changes) -> dict:
-        out = {
+    def make(folder: Path | list[Path], **changes: Any) -> dict:
+        out: dict[str, Any] = {
             "policy": dict(TINY),
             "data": {"folders": [str(f) for f in (folder if isinstance(folder, list) else [folder])], "workers": 0},
             "out": str(tmp_path / "run"),
@@ -41,7 +37,7 @@ def tree(tmp_path: Path) -> Callable[..., dict]:
             "log": {"every": 1, "tensorboard": False},
         }
         for key, value in changes.items():
-            inner = out
+            inner: dict[str, Any] = out
             *parents, name = key.split("__")
             for parent in parents:
                 inner = inner.setdefault(parent, {})
@@ -54,7 +50,7 @@ def tree(tmp_path: Path) -> Callable[..., dict]:
 @pytest.fixture
 def episodes(tmp_path: Path) -> Path:
     """Three episodes of ours, JPEG, of 7, 9 and 11 rows."""
-    import made_episodes as demo
+    from support.episodes import made_episodes as demo
 
     folder = tmp_path / "episodes"
     for rows in (7, 9, 11):
@@ -65,4 +61,4 @@ def episodes(tmp_path: Path) -> Path:
 @pytest.fixture
 def environment() -> dict[str, str]:
     """For processes started by tests."""
-    return {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    return {**os.environ, "CUDA_VISIBLE_DEVICES": ""}

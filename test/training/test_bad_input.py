@@ -5,22 +5,24 @@ from __future__ import annotations
 import resource
 import shutil
 import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import h5py
-import made_episodes as demo
 import numpy as np
 import pytest
+from support.episodes import made_episodes as demo
+from support.training import Tree
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes import CameraMeta
 from vgil_ros.training.config import load_config, parse_config
 from vgil_ros.training.errors import TrainingError
-from vgil_ros.training.trainer import Trainer
+from vgil_ros.training.trainer import Trainer, TrainResult
 
 
-def _train(tree: dict):
+def _train(tree: dict) -> TrainResult:
     return Trainer(parse_config(tree, "test"), progress=False, log=lambda _: None).run()
 
 
@@ -29,13 +31,13 @@ def _refused(tree: dict, words: str) -> None:
         _train(tree)
 
 
-def test_empty_and_missing_folders(tree, tmp_path: Path) -> None:
+def test_empty_and_missing_folders(tree: Tree, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     _refused(tree(tmp_path / "empty"), r"empty: no episode \(\*\.hdf5\) in this folder")
     _refused(tree(tmp_path / "none"), "none: no such folder")
 
 
-def test_broken_episode_is_named_and_skipped_only_when_asked(tree, episodes: Path) -> None:
+def test_broken_episode_is_named_and_skipped_only_when_asked(tree: Tree, episodes: Path) -> None:
     broken = episodes / "episode_1.hdf5"
     broken.write_bytes(broken.read_bytes()[:-3000])
     _refused(tree(episodes), r"1 of 3 episodes cannot.*episode_1\.hdf5.*--skip-bad")
@@ -46,29 +48,29 @@ def test_broken_episode_is_named_and_skipped_only_when_asked(tree, episodes: Pat
     assert any("episode_1.hdf5" in text and "skipped" in text for text in said)
 
 
-def test_nan_in_actions_has_its_place(tree, episodes: Path) -> None:
+def test_nan_in_actions_has_its_place(tree: Tree, episodes: Path) -> None:
     with h5py.File(episodes / "episode_2.hdf5", "r+") as file:
         file["action"][5, 1] = np.nan
     _refused(tree(episodes), r"episode_2\.hdf5: action is nan at row 5, column 1")
 
 
-def test_mixed_dims(tree, episodes: Path) -> None:
+def test_mixed_dims(tree: Tree, episodes: Path) -> None:
     demo.write(episodes, demo.meta(dim=4), 5)
     _refused(tree(episodes), r"dims of qpos are mixed: .*episode_0\.hdf5 has 3, .*episode_3\.hdf5 has 4")
 
 
-def test_mixed_image_sizes(tree, episodes: Path) -> None:
+def test_mixed_image_sizes(tree: Tree, episodes: Path) -> None:
     demo.write(episodes, demo.meta(cameras=(CameraMeta("cam_b", 48, 64), CameraMeta("cam_a", 32, 64))), 5)
     _refused(tree(episodes), r"size of cam_a are mixed.*\(48, 64\).*episode_3\.hdf5 has \(32, 64\)")
 
 
-def test_missing_camera(tree, episodes: Path) -> None:
+def test_missing_camera(tree: Tree, episodes: Path) -> None:
     demo.write(episodes, demo.meta(cameras=(CameraMeta("cam_b", 48, 64),), streams=("a", "b", "cam_b")), 5)
     _refused(tree(episodes), r"episode_3\.hdf5: lacks camera cam_a; found \['cam_b'\]")
     _refused(tree(episodes, data__cameras=["cam_z"]), r"episode_0\.hdf5: lacks camera cam_z")
 
 
-def test_image_that_breaks_later_is_named_from_a_worker(tree, episodes: Path) -> None:
+def test_image_that_breaks_later_is_named_from_a_worker(tree: Tree, episodes: Path) -> None:
     with h5py.File(episodes / "episode_2.hdf5", "r+") as file:
         images = file["observations/images/cam_a"]
         for row in (2, 3, 5):  # not among those the scan looks at
@@ -77,18 +79,18 @@ def test_image_that_breaks_later_is_named_from_a_worker(tree, episodes: Path) ->
     _refused(config, r"episode_2\.hdf5: cam_a row \d")
 
 
-def test_gpu_that_is_not_there(tree, episodes: Path) -> None:
+def test_gpu_that_is_not_there(tree: Tree, episodes: Path) -> None:
     _refused(tree(episodes, device="cuda:63"), r"'cuda:63': torch finds (no|\d+) CUDA device")
     _refused(tree(episodes, device="gpu"), "device 'gpu' is unknown")
 
 
-def test_a_run_is_not_written_over(tree, episodes: Path) -> None:
+def test_a_run_is_not_written_over(tree: Tree, episodes: Path) -> None:
     _train(tree(episodes, steps=1))
     _refused(tree(episodes, steps=1), "holds a run already.*--resume")
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path):
+def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "none", str(folder)], capture_output=True)
@@ -98,19 +100,20 @@ def small_disk(tmp_path: Path):
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def test_no_room_at_the_start(tree, episodes: Path) -> None:
+def test_no_room_at_the_start(tree: Tree, episodes: Path) -> None:
     config = tree(episodes, checkpoint__keep=10**9)
     _refused(config, r"run: \d+ MiB free on the disk; the checkpoints of this run need \d+ MiB")
 
 
 @pytest.mark.parametrize("part", ["policy", "state"])
-def test_a_disk_that_takes_no_more_is_said_and_what_was_saved_is_whole(tree, episodes: Path, part: str) -> None:
+def test_a_disk_that_takes_no_more_is_said_and_what_was_saved_is_whole(tree: Tree, episodes: Path, part: str) -> None:
     """The kernel refuses to let a file grow, which needs no disk of the test's own: as a full quota does."""
     from vgil_ros.policies import load_policy
 
     trainer = Trainer(parse_config(tree(episodes, checkpoint__keep=0), "test"), progress=False, log=lambda _: None)
     kept = trainer._checkpoints
-    save, usual = {"policy": kept.save, "state": kept.save_state}[part], resource.getrlimit(resource.RLIMIT_FSIZE)
+    saves: dict[str, Callable[..., Any]] = {"policy": kept.save, "state": kept.save_state}
+    save, usual = saves[part], resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def save_with_little_room(*arguments: Any) -> None:
         if trainer.step < 4:
@@ -130,7 +133,7 @@ def test_a_disk_that_takes_no_more_is_said_and_what_was_saved_is_whole(tree, epi
     assert Trainer(trainer.config, resume=True, progress=False, log=lambda _: None).step == 2
 
 
-def test_disk_that_fills_leaves_whole_checkpoints(tree, episodes: Path, small_disk: Path, tmp_path: Path) -> None:
+def test_disk_that_fills_leaves_whole_checkpoints(tree: Tree, episodes: Path, small_disk: Path, tmp_path: Path) -> None:
     from vgil_ros.policies import load_policy
 
     config = parse_config(tree(episodes, out=str(small_disk / "run"), checkpoint__keep=0, steps=6), "test")
@@ -154,7 +157,7 @@ def test_disk_that_fills_leaves_whole_checkpoints(tree, episodes: Path, small_di
     assert resumed.run().steps == 6
 
 
-def test_settings_are_checked(tmp_path: Path, tree) -> None:
+def test_settings_are_checked(tmp_path: Path, tree: Tree) -> None:
     good = tree(tmp_path)
     for changes, words in (
         ({"optimizer": {"lrr": 1}}, r"^test: optimizer.lrr: unknown key; allowed: .*'lr'"),
@@ -188,9 +191,9 @@ def test_command_line_wins_over_the_file() -> None:
         ({"policy__type": "none such"}, "'none such' is unknown"),
     ],
 )
-def test_policy_settings_are_checked(tree, episodes: Path, changes: dict, words: str) -> None:
+def test_policy_settings_are_checked(tree: Tree, episodes: Path, changes: dict, words: str) -> None:
     _refused(tree(episodes, **changes), words)
 
 
-def test_loss_that_is_not_finite_stops_the_run(tree, episodes: Path) -> None:
+def test_loss_that_is_not_finite_stops_the_run(tree: Tree, episodes: Path) -> None:
     _refused(tree(episodes, optimizer__lr=1e30, optimizer__clip_norm=None, steps=50), "the loss is not finite")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-import made_episodes
 import numpy as np
 import pytest
 import torch
+from support.episodes import made_episodes
+from support.paths import EPISODE_GOLDENS as GOLDEN
 
 from vgil_ros.episodes import EpisodeWriter
 from vgil_ros.episodes.reader import EpisodeReader
@@ -19,7 +21,6 @@ from vgil_ros.training.data.episode_stats import Moments, make_normalizer, merge
 from vgil_ros.training.data.image_cache import DecodedImages
 from vgil_ros.training.data.scan import fingerprint, scan_folder
 
-GOLDEN = Path(__file__).parents[1] / "episodes" / "golden"
 LAYOUTS = sorted(path.stem for path in GOLDEN.glob("*.hdf5"))
 CHUNK = 4
 
@@ -97,9 +98,14 @@ def test_a_jpeg_is_decoded_once(episodes: Path, monkeypatch: pytest.MonkeyPatch)
     plain = EpisodeDataset(stats, SampleSpec(cameras, CHUNK)).batch(range(27))
     size = 48 * 64 * 3
     data = EpisodeDataset(stats, SampleSpec(cameras, CHUNK), DecodedImages(stats, cameras, 30 * size))
-    counted = []
+    counted: list[tuple[Any, ...]] = []
     image = EpisodeReader.image
-    monkeypatch.setattr(EpisodeReader, "image", lambda self, *a: counted.append(a) or image(self, *a))
+
+    def noted(self: EpisodeReader, *arguments: Any) -> Any:
+        counted.append(arguments)
+        return image(self, *arguments)
+
+    monkeypatch.setattr(EpisodeReader, "image", noted)
     for expected in (2 * 27, 2 * 27 - 30):  # thirty have room
         counted.clear()
         batch = data.batch(range(27))
@@ -150,7 +156,12 @@ def test_merged_moments_are_those_of_the_whole() -> None:
 def test_facts_are_remembered_until_the_file_changes(episodes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = scan_folder(episodes)
     read: list[Path] = []
-    monkeypatch.setattr(dataset_scan, "read_episode_stats", lambda path: read.append(path) or read_episode_stats(path))
+
+    def noted(path: Path) -> Any:
+        read.append(path)
+        return read_episode_stats(path)
+
+    monkeypatch.setattr(dataset_scan, "read_episode_stats", noted)
     assert scan_folder(episodes) == first
     assert read == []
     changed = first[1].path

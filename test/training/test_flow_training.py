@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import made_episodes
 import numpy as np
 import pytest
 import torch
+from support.episodes import made_episodes
+from support.paths import EPISODE_GOLDENS
 
 from vgil_ros.core.history import History, with_past
 from vgil_ros.episodes import EpisodeWriter
@@ -63,9 +65,10 @@ def test_run_time_flow_is_training_time_flow(gaps: Path, tree: Callable[..., dic
     for number, one in enumerate(stats):
         history: History[dict] = History(policy.config.obs_offsets, PERIOD)  # an episode begins: nothing is known
         with EpisodeReader(one.path) as episode:
+            assert episode.stamp_ns is not None
             for row, stamp in enumerate(episode.stamp_ns):
                 images = {name: episode.image(name, row) for name in CAMERAS}
-                seen = {"qpos": np.asarray(episode.qpos[row], np.float32), "images": images}
+                seen: dict[str, Any] = {"qpos": np.asarray(episode.qpos[row], np.float32), "images": images}
                 history.push(int(stamp), seen)
                 observation = with_past(seen, history.past(int(stamp)))
                 chunk = runtime(observation)
@@ -94,7 +97,12 @@ def test_flow_is_computed_once_and_anew_where_something_changed(gaps: Path, monk
     stats = scan_folder(gaps)
     calls: list[int] = []
     forward = FlowField.forward
-    monkeypatch.setattr(FlowField, "forward", lambda self, a, b: calls.append(len(a)) or forward(self, a, b))
+
+    def noted(self: FlowField, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        calls.append(len(a))
+        return forward(self, a, b)
+
+    monkeypatch.setattr(FlowField, "forward", noted)
 
     def pairs(obs_offsets: tuple[int, ...] = (1,), cameras: tuple[str, ...] = CAMERAS, **settings: float) -> int:
         calls.clear()
@@ -176,7 +184,7 @@ def test_the_configurations_are_valid(name: str, episodes: Path, tmp_path: Path)
 
 
 def test_an_unknown_rate_asks_for_ticks(tree: Callable[..., dict]) -> None:
-    aloha = Path(made_episodes.__file__).parent / "golden" / "aloha.hdf5"  # a layout that does not store it
+    aloha = EPISODE_GOLDENS / "aloha.hdf5"  # a layout that does not store it
     config = parse_config(tree(aloha, policy__type="flow_act", data__validation=0.0), "test")
     with pytest.raises(TrainingError, match="give flow_gap_ticks"):
         load_data(config, print)

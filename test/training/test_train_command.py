@@ -7,19 +7,20 @@ from pathlib import Path
 
 import typer
 import yaml
-from typer.testing import CliRunner
+from support.training import Tree
+from typer.testing import CliRunner, Result
 
 from vgil_ros.cli.train import train
 from vgil_ros.core.errors import VgilError
 
 
-def _call(*arguments: object):
+def _call(*arguments: object) -> Result:
     app = typer.Typer()
     app.command()(train)
     return CliRunner().invoke(app, [str(one) for one in arguments])
 
 
-def test_train_then_resume(tree, episodes: Path, tmp_path: Path) -> None:
+def test_train_then_resume(tree: Tree, episodes: Path, tmp_path: Path) -> None:
     values = tree(episodes, steps=2)
     del values["data"], values["out"]
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(values))

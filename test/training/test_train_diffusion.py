@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from support.training import Tree
 
 from vgil_ros.policies import load_policy
 from vgil_ros.policies.diffusion import DiffusionPolicy
@@ -17,7 +18,7 @@ SMALL = {
 }  # fmt: skip
 
 
-def test_the_running_mean_is_saved_and_plays(tree, episodes: Path) -> None:
+def test_the_running_mean_is_saved_and_plays(tree: Tree, episodes: Path) -> None:
     values = tree(episodes, policy=dict(SMALL), ema__enabled=True, precision="bf16")
     trainer = Trainer(parse_config(values, "test"), progress=False, log=lambda _: None)
     result = trainer.run()

@@ -10,11 +10,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import yaml
+from support.paths import EPISODE_GOLDENS as GOLDEN
+from support.training import Tree
 
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.policies import load_policy
@@ -25,11 +28,9 @@ from vgil_ros.training.data.episode_stats import read_episode_stats
 from vgil_ros.training.run_log import JsonLines, read_log
 from vgil_ros.training.trainer import Trainer
 
-GOLDEN = Path(__file__).parents[1] / "episodes" / "golden"
 LAYOUTS = sorted(path.stem for path in GOLDEN.glob("*.hdf5"))
 SCRIPT = """
 import sys, torch, yaml
-torch.set_num_threads(1)
 from vgil_ros.training.config import parse_config
 from vgil_ros.training.trainer import Trainer
 trainer = Trainer(parse_config(yaml.safe_load(open(sys.argv[1])), "test"), progress=False)
@@ -39,7 +40,7 @@ trainer.close()
 PLAIN = {"policy__dropout": 0.0, "policy__cvae_layers": 0}  # nothing random within the policy
 
 
-def _run(tree: dict, **more) -> list[dict]:
+def _run(tree: dict, **more: Any) -> list[dict]:
     Trainer(parse_config(tree, "test"), progress=False, log=lambda _: None, **more).run()
     return read_log(Path(tree["out"]) / "log.jsonl")
 
@@ -54,7 +55,9 @@ def _start(tree: dict, tmp_path: Path, command: list[str], environment: dict[str
     return subprocess.Popen([*command, str(tmp_path / "script.py"), str(tmp_path / "tree.yaml")], env=environment)
 
 
-def test_killed_and_resumed_gives_the_unbroken_curve(tree, episodes: Path, tmp_path: Path, environment) -> None:
+def test_killed_and_resumed_gives_the_unbroken_curve(
+    tree: Tree, episodes: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
     """With dropout, the CVAE's noise, augmentation, the running mean and both kinds of worker."""
     changes = {"steps": 14, "checkpoint__every": 4, "log__every": 3}
     whole = _run(tree(episodes, out=str(tmp_path / "whole"), **changes))
@@ -83,7 +86,9 @@ def test_killed_and_resumed_gives_the_unbroken_curve(tree, episodes: Path, tmp_p
 
 
 @pytest.mark.skipif(importlib.util.find_spec("accelerate") is None, reason="accelerate is not installed")
-def test_two_processes_give_the_loss_of_one(tree, episodes: Path, tmp_path: Path, environment) -> None:
+def test_two_processes_give_the_loss_of_one(
+    tree: Tree, episodes: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
     changes = {"steps": 6, "batch_size": 8, **PLAIN}
     one = _run(tree(episodes, out=str(tmp_path / "one"), **changes))
     two = tree(episodes, out=str(tmp_path / "two"), **changes)
@@ -97,7 +102,7 @@ def test_two_processes_give_the_loss_of_one(tree, episodes: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_layout_trains(layout: str, tree, tmp_path: Path) -> None:
+def test_every_layout_trains(layout: str, tree: Tree, tmp_path: Path) -> None:
     log = _run(tree(GOLDEN / f"{layout}.hdf5", steps=2))
     assert list(_curve(log)) == [1, 2]
     stats = read_episode_stats(GOLDEN / f"{layout}.hdf5")
@@ -110,7 +115,7 @@ def test_every_layout_trains(layout: str, tree, tmp_path: Path) -> None:
     assert chunk.shape == (1, 4, len(stats.action.mean))
 
 
-def test_a_golden_episode_is_learnt_by_heart(tree, tmp_path: Path) -> None:
+def test_a_golden_episode_is_learnt_by_heart(tree: Tree, tmp_path: Path) -> None:
     """From the images alone would be harder; the L1 is of the saved policy, in normalised units."""
     path = GOLDEN / "aloha.hdf5"
     changes = {
@@ -130,14 +135,14 @@ def test_a_golden_episode_is_learnt_by_heart(tree, tmp_path: Path) -> None:
     assert float(wrong) < 0.05
 
 
-def test_bf16_and_two_weighted_folders_train(tree, episodes: Path, tmp_path: Path) -> None:
+def test_bf16_and_two_weighted_folders_train(tree: Tree, episodes: Path, tmp_path: Path) -> None:
     folders = [{"path": str(episodes), "weight": 1.0}, {"path": str(episodes / "episode_0.hdf5"), "weight": 3.0}]
     changes = {"precision": "bf16", "data__folders": folders, "optimizer__backbone_lr": 1e-6}
     log = _run(tree(episodes, **changes))
     assert log[0]["lr_backbone"] == pytest.approx(log[0]["lr"] / 100)
 
 
-def test_best_and_kept_are_those_of_lowest_validation_loss(tree, episodes: Path, tmp_path: Path) -> None:
+def test_best_and_kept_are_those_of_lowest_validation_loss(tree: Tree, episodes: Path, tmp_path: Path) -> None:
     log = _run(tree(episodes, steps=6, checkpoint__every=1, checkpoint__keep=2, ema__enabled=False))
     losses = _curve(log, "validation")
     kept = sorted(losses, key=losses.__getitem__)[:2]
@@ -148,7 +153,7 @@ def test_best_and_kept_are_those_of_lowest_validation_loss(tree, episodes: Path,
     assert (out / "curves.png").exists() == (importlib.util.find_spec("matplotlib") is not None)
 
 
-def test_success_of_rollouts_chooses_the_best(tree, episodes: Path, tmp_path: Path) -> None:
+def test_success_of_rollouts_chooses_the_best(tree: Tree, episodes: Path, tmp_path: Path) -> None:
     scores = iter([0.2, 0.9, 0.5])
     changes = {"steps": 3, "checkpoint__every": 1, "checkpoint__metric": "success", "evaluation__task": "pick_place"}
     log = _run(tree(episodes, **changes), evaluate=lambda folder: {"success": next(scores)})

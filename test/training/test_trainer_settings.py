@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import made_episodes
 import numpy as np
 import pytest
 import torch
+from support.episodes import made_episodes
 from torch import nn
 
 from vgil_ros.episodes.reader import EpisodeReader
@@ -119,7 +119,7 @@ def test_each_file_is_opened_once_and_no_more_than_allowed(episodes: Path, monke
             opened.append(self)
 
     monkeypatch.setattr(dataset_handles, "EpisodeReader", Counted)
-    monkeypatch.setattr(dataset_handles.resource, "getrlimit", lambda _: (0, 0))
+    monkeypatch.setattr("resource.getrlimit", lambda _: (0, 0))
     files = EpisodeFileCache([one.path for one in scan_folder(episodes)] * 4, base=False)
     for number in [*range(8), *range(8)]:
         files.get(number)
@@ -140,9 +140,12 @@ def test_every_log_gets_every_record(
     run = types.SimpleNamespace(
         log=lambda numbers, step: told.append((step, numbers)), finish=lambda: told.append((0, {}))
     )
-    monkeypatch.setitem(
-        sys.modules, "wandb", types.SimpleNamespace(init=lambda **given: told.append((-1, given)) or run)
-    )
+
+    def init(**given: Any) -> types.SimpleNamespace:
+        told.append((-1, given))
+        return run
+
+    monkeypatch.setitem(sys.modules, "wandb", types.SimpleNamespace(init=init))
     config = tree(episodes, steps=3, checkpoint__every=3, log__tensorboard=True, log__wandb_project="picking")
     out = _trainer(config, progress=True).run().out
     records = read_log(out / "log.jsonl")
@@ -181,7 +184,9 @@ def test_curves_show_every_kind_of_record(tmp_path: Path) -> None:
     colours = []
     for records in ([], train, train + more[:1], train + more):
         assert draw_curves(records, tmp_path / "curves.png")
-        image = cv2.imread(str(tmp_path / "curves.png")).reshape(-1, 3).astype(int)
+        read = cv2.imread(str(tmp_path / "curves.png"))
+        assert read is not None
+        image = read.reshape(-1, 3).astype(int)
         colours.append(int((np.ptp(image, axis=1) > 40).sum()))  # coloured pixels: lines and dots
     assert colours[0] == 0
     assert colours == sorted(set(colours)), "each record adds something to see"

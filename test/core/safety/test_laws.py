@@ -81,11 +81,22 @@ def play(safety: SafetyPipeline, ticks: list[Tick], measured: np.ndarray, period
     return outcomes
 
 
+def sent(outcome: Outcome) -> Command:
+    """What was sent, where something must have been."""
+    assert outcome.command is not None
+    return outcome.command
+
+
+def base_of(command: Command | None) -> np.ndarray:
+    """The base's velocity in a command, where there must be one."""
+    assert command is not None
+    assert command.base is not None
+    return command.base
+
+
 def path(outcomes: list[Outcome], measured: np.ndarray) -> np.ndarray:
     """The positions (T + 1, D): the place where it began, then what was sent."""
-    sent = [outcome.command.positions for outcome in outcomes if outcome.command is not None]
-    assert len(sent) == len(outcomes)
-    return np.stack([np.clip(measured, LOWER, UPPER), *sent])
+    return np.stack([np.clip(measured, LOWER, UPPER), *(sent(outcome).positions for outcome in outcomes)])
 
 
 @settings(max_examples=300, deadline=None)
@@ -102,7 +113,7 @@ def test_nothing_outside_a_limit_is_ever_sent(ticks: list[Tick], accelerated: bo
     if accelerated:
         change = np.diff(velocity, axis=0, prepend=np.zeros((1, 3))) / PERIOD
         assert np.all(np.abs(change) <= ACCELERATION + 1e-7)
-    base = np.stack([outcome.command.base for outcome in outcomes])
+    base = np.stack([base_of(outcome.command) for outcome in outcomes])
     assert np.all(np.abs(base) <= BASE)
 
 
@@ -127,12 +138,13 @@ def test_it_holds_exactly_when_there_is_a_reason_and_says_it(ticks: list[Tick], 
         assert outcome.holding == bool(expected)
         assert all(event.reason for event in outcome.safety_events)
         if outcome.holding:
-            assert not outcome.command.base.any()
+            assert not base_of(outcome.command).any()
         if not outcome.safety_events:  # nothing said: nothing changed, but for a hair beyond a position limit
+            assert tick.command is not None
             inside = np.clip(tick.command.positions, LOWER, UPPER)
             assert np.all(np.abs(inside - tick.command.positions) <= TOLERATED)
-            np.testing.assert_allclose(outcome.command.positions, inside, rtol=0, atol=EPS)
-            np.testing.assert_allclose(outcome.command.base, tick.command.base, rtol=0, atol=EPS)
+            np.testing.assert_allclose(sent(outcome).positions, inside, rtol=0, atol=EPS)
+            np.testing.assert_allclose(base_of(outcome.command), base_of(tick.command), rtol=0, atol=EPS)
         total += len(outcome.safety_events)
     assert safety.counts.total() == total
 
@@ -144,7 +156,7 @@ def test_position_and_velocity_hold_even_when_the_period_changes(ticks: list[Tic
     for number, tick in enumerate(ticks):
         period = periods[number % len(periods)]
         (outcome,) = play(safety, [tick], last, period)
-        positions = outcome.command.positions
+        positions = sent(outcome).positions
         assert np.all((positions >= LOWER) & (positions <= UPPER))
         assert np.all(np.abs(positions - last) <= VELOCITY * period + EPS)
         last = positions
@@ -184,7 +196,7 @@ def test_without_acceleration_limits_a_hold_stays_at_the_last_safe_positions() -
     measured = np.array([0.0, 0.5, 1.0])
     outcomes = play(pipeline(False), [Tick(Command(measured + 0.01, np.ones(2)))] * 3 + [Tick(None)] * 3, measured)
     for outcome in outcomes[3:]:
-        np.testing.assert_array_equal(outcome.command.positions, outcomes[2].command.positions)
+        np.testing.assert_array_equal(sent(outcome).positions, sent(outcomes[2]).positions)
 
 
 @settings(max_examples=50, deadline=None)
@@ -214,6 +226,6 @@ def test_a_far_action_is_reached_slowly_and_not_overshot(accelerated: bool, seed
     for outcome, moved in zip(outcomes, speed, strict=True):
         if "soft_start" in {event.name for event in outcome.safety_events}:
             assert np.all(moved <= 0.2 * VELOCITY + EPS)
-            assert not outcome.command.base.any()
+            assert not base_of(outcome.command).any()
     assert not outcomes[-1].safety_events
-    np.testing.assert_array_equal(outcomes[-1].command.base, [0.1, 0.1])
+    np.testing.assert_array_equal(base_of(outcomes[-1].command), [0.1, 0.1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,6 +53,7 @@ def test_a_hair_beyond_a_limit_is_clipped_but_not_counted(span: float, tolerance
     for beyond, told in ((0.9 * tolerance, ()), (1.1 * tolerance, ("short",))):
         before = safety.counts["position"]
         outcome = safety.step(Command(np.array([1.004, side * (span / 2 + beyond)])), NOW.within(measured=np.zeros(2)))
+        assert outcome.command is not None
         np.testing.assert_array_equal(outcome.command.positions, [1.0, side * span / 2])
         assert tuple(joint for said in outcome.safety_events for joint in said.joints) == told
         assert safety.counts["position"] - before == len(told)
@@ -135,7 +137,7 @@ def test_soft_start_is_straight_and_ends_near_the_action() -> None:
     assert isinstance(limit.apply(Command(np.array([-1.0, -1.0])), near), Pass)  # following: the jump is velocity's
 
 
-def streaming(**changes: object) -> SafetyContext:
+def streaming(**changes: Any) -> SafetyContext:
     return SafetyContext(
         **{"tick": 0, "now_ns": 0, "period_s": 0.02, "measured": np.zeros(2), "last_policy_ns": 0, **changes}
     )
@@ -156,6 +158,7 @@ def test_reset_begins_where_the_robot_is_and_keeps_the_counts() -> None:
     safety.step(None, streaming())
     safety.reset()
     outcome = safety.step(None, streaming(measured=np.array([0.3, -0.3])))
+    assert outcome.command is not None
     np.testing.assert_array_equal(outcome.command.positions, [0.3, -0.3])
     assert safety.counts == {"no_action": 2}
 
@@ -216,8 +219,8 @@ def test_what_does_not_fit_the_robot_is_refused_by_name() -> None:
         ({"acceleration": [1, -1]}, "acceleration of wrist"),
     ],
 )
-def test_limits_that_cannot_be_are_refused_by_joint(changes: dict[str, list[float]], said: str) -> None:
-    arrays = {"lower": [-1, -1], "upper": [1, 1], "velocity": [1, 1], **changes}
+def test_limits_that_cannot_be_are_refused_by_joint(changes: dict[str, Any], said: str) -> None:
+    arrays: dict[str, Any] = {"lower": [-1, -1], "upper": [1, 1], "velocity": [1, 1], **changes}
     with pytest.raises(VgilError, match=said):
         JointLimits.of(**arrays, names=("elbow", "wrist"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from sync_traces import MS, PERIOD, START, Message, drain, line, play, robot, settings, steady, summary
+from support.sync_traces import MS, PERIOD, START, Message, drain, line, misses, play, robot, settings, steady, summary
 
 from vgil_ros.core.sync import Miss, Reason, Sample, Synchronizer
 
@@ -131,7 +131,7 @@ def test_clock_that_jumps_ahead_aborts_once(method: str) -> None:
     sync = Synchronizer(SPECS, settings(method=method, on_miss="drop"), 50)
     sync.start(0)  # a simulated clock before its first message
     found = drain(sync, START)
-    assert [(one.action, one.streams[0].reason) for one in found[:1]] == [("abort", Reason.CLOCK)]
+    assert [(one.action, one.streams[0].reason) for one in misses(found[:1])] == [("abort", Reason.CLOCK)]
     assert "jumped ahead by 1700000000.00 s" in str(found[0])
     assert len(found) <= 2
 

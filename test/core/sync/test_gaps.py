@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sync_traces import MS, PERIOD, START, play, robot, settings, steady
+from support.sync_traces import MS, PERIOD, START, misses, play, robot, samples, settings, steady
 
 from vgil_ros.core.streams import Flag
 from vgil_ros.core.sync import Miss, Reason, Sample, Synchronizer
@@ -21,8 +21,7 @@ def gap(seconds: float = 1.0, *, out: tuple[float, float]) -> list:
 
 
 def test_hold_repeats_and_marks_then_goes_on() -> None:
-    found = play(Synchronizer(SPECS, settings(max_hold=5), 50), gap(out=(0.4, 0.5)), START + 900 * MS)
-    assert all(isinstance(one, Sample) for one in found)
+    found = samples(play(Synchronizer(SPECS, settings(max_hold=5), 50), gap(out=(0.4, 0.5)), START + 900 * MS))
     held = [one for one in found if one.flags[1] & Flag.HELD]
     # frames at 400..480 ms are missing: 400 and 480 find a neighbour at 20 ms, the ticks between are held
     assert [round((one.stamp_ns - START) / MS) for one in held] == [420, 440, 460]
@@ -37,22 +36,23 @@ def test_holds_are_counted_in_a_row_only() -> None:
     frames = [m for m in steady(CAMERA, 50, 1.0) if not any(m.stamp_ns in gap for gap in gaps)]
     found = play(Synchronizer(SPECS, settings(max_hold=3), 50), steady(JOINTS, 200, 1.0) + frames, START + 900 * MS)
     assert all(isinstance(one, Sample) for one in found)
-    assert sum(bool(one.flags[1] & Flag.HELD) for one in found) == 9
+    assert sum(bool(one.flags[1] & Flag.HELD) for one in samples(found)) == 9
 
 
 def test_hold_aborts_after_max_hold_in_a_row() -> None:
     found = play(Synchronizer(SPECS, settings(max_hold=3), 50), gap(out=(0.4, 0.9)), START + 700 * MS)
     first = next(i for i, one in enumerate(found) if isinstance(one, Miss))
-    assert [int(one.flags[1]) for one in found[first - 3 : first]] == [Flag.HELD] * 3
-    assert not found[first - 4].flags[1] & Flag.HELD
-    assert found[first].action == "abort"
-    assert [m.stream for m in found[first].streams] == ["cam0"]
+    assert [int(one.flags[1]) for one in samples(found[first - 3 : first])] == [Flag.HELD] * 3
+    assert not samples(found[first - 4 : first])[0].flags[1] & Flag.HELD
+    (miss,) = misses(found[first : first + 1])
+    assert miss.action == "abort"
+    assert [m.stream for m in miss.streams] == ["cam0"]
     assert str(found[first]) == "cam0: silent, nearest sample 100 ms old"
 
 
 def test_nothing_to_hold_aborts() -> None:
     found = play(Synchronizer(SPECS, settings(), 50), steady(JOINTS, 200, 0.5), START + 200 * MS)
-    assert {(one.action, str(one)) for one in found} == {("abort", "cam0: nothing received")}
+    assert {(one.action, str(one)) for one in misses(found)} == {("abort", "cam0: nothing received")}
 
 
 def test_drop_leaves_ticks_out_and_numbers_tell() -> None:
@@ -100,7 +100,7 @@ def test_latency_is_taken_off() -> None:
     messages = steady(specs[0], 200, 1.0) + steady(specs[1], 50, 1.0)
     found = play(Synchronizer(specs, settings(), 50), messages, START + 800 * MS)
     assert len(found) > 30
-    for one in found:  # frames are stamped 35 ms late, yet the frame of the tick itself is found
+    for one in samples(found):  # frames are stamped 35 ms late, yet the frame of the tick itself is found
         assert (one.payloads[1], int(one.skew_ns[1])) == (("cam0", one.stamp_ns), 0)
 
 

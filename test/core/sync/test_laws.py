@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sync_traces import MS, PERIOD, START, drain, line, play, robot, summary, traces
-from sync_traces import settings as sync_settings
+from support.sync_traces import MS, PERIOD, START, drain, line, play, robot, summary, traces
+from support.sync_traces import settings as sync_settings
 
 from vgil_ros.core.streams import Flag, Kind
 from vgil_ros.core.sync import Miss, Sample, Synchronizer

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import pathlib
+from typing import Any
 
 import cv2
 import h5py
@@ -21,20 +22,31 @@ MOBILE_CAMS = ["cam_high", "cam_left_wrist", "cam_right_wrist"]
 def image(rs: np.random.RandomState) -> np.ndarray:
     """A smooth RGB image (H, W, 3) uint8 whose channels differ, so that a swap shows."""
     im = cv2.GaussianBlur(rs.randint(0, 256, (H, W, 3)).astype(np.uint8), (0, 0), 6)
-    im = cv2.normalize(im, None, 0, 255, cv2.NORM_MINMAX)
+    im = cv2.normalize(im, None, 0, 255, cv2.NORM_MINMAX)  # type: ignore[call-overload]
     return (im * np.array([1.0, 0.6, 0.3])).astype(np.uint8)
 
 
 def arrays(cams: list[str], dim: int = 14, base: bool = False) -> dict:
     rs = np.random.RandomState(SEED)
-    out = {k: rs.standard_normal((T, dim)).astype(np.float32) for k in ("qpos", "qvel", "effort", "action")}
+    out: dict[str, Any] = {
+        k: rs.standard_normal((T, dim)).astype(np.float32) for k in ("qpos", "qvel", "effort", "action")
+    }
     out["images"] = {c: np.stack([image(rs) for _ in range(T)]) for c in cams}
     if base:
         out["base_action"] = rs.standard_normal((T, 2)).astype(np.float32)
     return out
 
 
-def write(path: pathlib.Path, a: dict, attrs: dict, *, compress=None, effort=True, depth=False, f8=False) -> None:
+def write(
+    path: pathlib.Path,
+    a: dict,
+    attrs: dict,
+    *,
+    compress: str | None = None,
+    effort: bool = True,
+    depth: bool = False,
+    f8: bool = False,
+) -> None:
     with h5py.File(path, "w", rdcc_nbytes=2 * 1024**2) as root:
         root.attrs.update(attrs)
         obs = root.create_group("observations")

@@ -1,0 +1,195 @@
+"""Runner of every test but the benchmarks, for two cores: `scripts/test.sh`, with pytest's options.
+
+A part is a test process. Tests that meet ROS run file by file, so that what one leaves behind in the middleware cannot
+reach another; the other folders have a process each, since each pays for loading torch. Three lanes run a part at a
+time: one those that compute, two those over nodes, which mostly wait. Parts that judge times to the millisecond or kill
+processes run at the end, when nothing computes any more, so that their bounds mean a machine that works.
+
+A part's output is printed whole when it ends. At the very end stand the seconds of each part, the name of every test
+that failed, and the sums. A process that a signal ended is a failure, whatever it had said before.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+TESTS = Path("test")
+WITH_ROS = ("test/cli/test_demo.py", "test/evaluation/test_over_ros.py")  # beside all of test/nodes
+LAST = (
+    "test/episodes/test_repair.py",
+    "test/nodes/policy/test_faults.py",
+    "test/nodes/recorder/test_kills.py",
+    "test/support/test_stall.py",
+)
+# The longest parts of each kind, first: so none of them is left over when the rest is done.
+FIRST = ("test/policies", "test/training", "test/cli", "test/evaluation", "test/cli/test_demo.py")
+NOTHING_COLLECTED = 5  # pytest's exit code: `-k` chose none of a part
+
+
+@dataclass(frozen=True)
+class Part:
+    """A folder or file of tests, without those of its files that are parts themselves."""
+
+    path: str
+    without: tuple[str, ...] = ()
+
+
+@dataclass
+class Result:
+    """What a part came to. `counts` has the keys passed, failed, error and skipped."""
+
+    part: Part
+    seconds: float
+    code: int
+    output: str
+    counts: collections.Counter[str] = field(default_factory=collections.Counter)
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> str:
+        """Why it counts as failed; "" where it does not."""
+        if self.code < 0:
+            return f"ended by signal {-self.code} ({signal.Signals(-self.code).name})"
+        return "" if self.code in (0, NOTHING_COLLECTED) else f"failed, exit code {self.code}"
+
+
+def parts() -> tuple[list[Part], list[Part], list[Part]]:
+    """Parts without ROS, with ROS, and those that run last: each test file of `test` is in one of them."""
+    files = sorted(str(path) for path in TESTS.rglob("test_*.py") if path.parts[1] != "bench")
+    ros = [file for file in files if file.startswith("test/nodes/") or file in WITH_ROS]
+    single = {*ros, *LAST}
+    folders = sorted({str(Path(*Path(file).parts[:2])) for file in files if file not in single})
+    if missing := [file for file in (*WITH_ROS, *LAST) if file not in files]:
+        raise SystemExit(f"{Path(__file__).name}: there is no {', '.join(missing)}")
+
+    def first(path: str) -> tuple[int, str]:
+        return (FIRST.index(path) if path in FIRST else len(FIRST), path)
+
+    plain = [
+        Part(folder, tuple(sorted(file for file in single if file.startswith(f"{folder}/"))))
+        for folder in sorted(folders, key=first)
+    ]
+    return plain, [Part(file) for file in sorted(set(ros) - set(LAST), key=first)], [Part(file) for file in LAST]
+
+
+def run(part: Part, options: Sequence[str], notes: Path) -> Result:
+    """Run a part in a process of its own, and read its report."""
+    slug = part.path.replace("/", "_")
+    report = notes / f"{slug}.xml"
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "not bench", "-o", "junit_family=xunit1"]
+    command += [f"--junitxml={report}", *(f"--ignore={file}" for file in part.without), part.path, *options]
+    began = time.monotonic()
+    with (notes / f"{slug}.txt").open("w+", encoding="utf-8", errors="replace") as output:
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "COVERAGE_FILE": str(notes / f".coverage.{slug}")},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        output.seek(0)
+        result = Result(part, time.monotonic() - began, done.returncode, output.read())
+    if report.is_file():
+        read_report(report, result)
+    return result
+
+
+def read_report(report: Path, result: Result) -> None:
+    """Count a JUnit report's tests, and name those that failed as pytest names them."""
+    for case in ET.parse(report).iter("testcase"):
+        broken = [(kind, case.find(kind)) for kind in ("failure", "error") if case.find(kind) is not None]
+        result.counts["passed"] += not broken and case.find("skipped") is None
+        result.counts["skipped"] += not broken and case.find("skipped") is not None
+        for kind, why in broken:
+            word = {"failure": "failed", "error": "error"}[kind]
+            result.counts[word] += 1
+            file, name, group = (case.get(key, "") for key in ("file", "name", "classname"))
+            inner = group[len(file) - 3 :].strip(".")  # a class, behind the module
+            reason = ((why.get("message") if why is not None else "") or "").splitlines() or [""]
+            test = "::".join(filter(None, (file, inner, name)))
+            result.failures.append(f"{word.upper()} {test} - {reason[0][:150]}")
+
+
+def run_side_by_side(lanes: Sequence[Sequence[list[Part]]], options: Sequence[str], notes: Path) -> list[Result]:
+    """Run a part at a time in each lane, and print each as it ends. A lane takes of its first list while that lasts."""
+    lock = threading.Lock()
+    results: list[Result] = []
+
+    def work(lists: Sequence[list[Part]]) -> None:
+        while True:
+            with lock:
+                waiting = next((parts for parts in lists if parts), None)
+                if waiting is None:
+                    return
+                part = waiting.pop(0)
+            result = run(part, options, notes)
+            with lock:
+                show(result)
+                results.append(result)
+
+    workers = [threading.Thread(target=work, args=(lists,)) for lists in lanes]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return results
+
+
+def show(result: Result) -> None:
+    """Print a part's output, whole."""
+    verdict = f"; {result.verdict}" if result.verdict else ""
+    print(f"== {result.part.path}, {result.seconds:.0f} s{verdict}\n{result.output}", flush=True)
+
+
+def summary(results: Sequence[Result], seconds: float) -> bool:
+    """Print seconds, failures and sums; return whether all is well."""
+    print("== seconds of each part")
+    for result in results:
+        print(f"{result.seconds:5.0f} s  {result.part.path}  {result.verdict}".rstrip())
+    failed = [result for result in results if result.verdict]
+    if failed:
+        print("== failed tests")
+        for result in failed:
+            ended = [f"FAILED {result.part.path} - {result.verdict}"] if result.code < 0 or not result.failures else []
+            print("\n".join([*result.failures, *ended]))
+            result.counts["failed"] += len(ended)
+        print("failed:", *(result.part.path for result in failed))
+    else:
+        print("all passed")
+    counts = sum((result.counts for result in results), collections.Counter[str]())
+    words = [f"{counts[word]} {word}" for word in ("passed", "failed", "error", "skipped") if counts[word]]
+    print(f"{', '.join(words) or 'no tests ran'} in {seconds:.0f} s", flush=True)
+    return not failed
+
+
+def main() -> int:
+    """Run everything; 1 where anything failed."""
+    os.chdir(ROOT)
+    options, began = sys.argv[1:], time.monotonic()
+    plain, ros, last = parts()
+    with tempfile.TemporaryDirectory(prefix="vgil_tests_") as folder:
+        notes = Path(folder)
+        results = run_side_by_side([(plain, ros), (ros, plain), (ros,)], options, notes)
+        results += run_side_by_side([(last,), (last,)], options, notes)
+        if any(option.startswith("--cov") for option in options):
+            data = sorted(map(str, notes.glob(".coverage.*")))
+            subprocess.run([sys.executable, "-m", "coverage", "combine", "--quiet", *data], cwd=ROOT, check=True)
+    return 0 if summary(results, time.monotonic() - began) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,348 @@
+"""The launch files with the real nodes: through `vgil launch`, and through `ros2 launch` where it is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import pytest
+import yaml
+from support.nodes.domains import own_domain
+from support.nodes.reference import launch_arguments
+
+from vgil_ros.assets import load_contract, share_dir
+from vgil_ros.core.execution import RENAMED_OPTIONS
+
+VGIL_LAUNCH = [sys.executable, "-m", "vgil_ros.cli.main", "launch"]
+HAVE_ROS2_LAUNCH = shutil.which("ros2") is not None and importlib.util.find_spec("ros2launch") is not None
+FILES = sorted(path.name for path in (share_dir() / "launch").glob("*.launch.py"))
+DOMAIN = str(own_domain())
+ARGUMENTS = """
+import json, sys
+from vgil_ros.cli import launch, launch_shim
+launch_shim.install()
+files = {file: launch._load(launch.find_file(file)).generate_launch_description() for file in sys.argv[1:]}
+print(json.dumps({file: [one.name for one in found.get_launch_arguments()] for file, found in files.items()}))
+"""
+DESCRIBE = """
+import json, sys
+from vgil_ros import launch_shim
+from vgil_ros.cli import launch
+launch_shim.install()
+context = launch_shim.LaunchContext(sys.argv[2:])
+context.launch_configurations.update(launch.parse_arguments(sys.argv[2:]))
+def visit(entity):
+    for following in entity.execute(context):
+        visit(following)
+visit(launch._load(launch.find_file(sys.argv[1])).generate_launch_description())
+print(json.dumps([process.cmd[1:] for process in context.to_start]))
+"""
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "ROS_DOMAIN_ID": DOMAIN}
+
+
+def started(file: str, *arguments: str) -> dict[str, dict[str, str]]:
+    """What a launch file would start: the nodes' parameters, by node."""
+    command = [sys.executable, "-c", DESCRIBE, file, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=150, env=environment())
+    assert done.returncode == 0, done.stderr
+    found = {}
+    for _, _, name, *rest in json.loads(done.stdout.splitlines()[-1]):
+        pairs = [text.split(":=", 1) for text in rest if ":=" in text]
+        found[name] = {key: json.loads(value) for key, value in pairs}
+        files = [path for sign, path in itertools.pairwise(rest) if sign == "--params-file"]
+        if files:  # rcl lets the later one win
+            found[name]["files"] = files[:-1]
+            found[name] |= yaml.safe_load(Path(files[-1]).read_text())[f"/**/{name}"]["ros__parameters"]
+    return found
+
+
+class Running:
+    """A launch in a process group of its own."""
+
+    def __init__(self, command: list[str]) -> None:
+        self.process = subprocess.Popen(
+            command,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.output = ""
+
+    def read_until(self, words: str) -> None:
+        assert self.process.stdout is not None
+        while words not in self.output:
+            line = self.process.stdout.readline()
+            assert line, f"'{words}' was never said:\n{self.output}"
+            self.output += line
+
+    def end(self) -> int:
+        rest, _ = self.process.communicate(timeout=150)
+        self.output += rest
+        return self.process.returncode
+
+
+@pytest.fixture
+def running() -> Iterator[list[Running]]:
+    found: list[Running] = []
+    yield found
+    for each in found:
+        if each.process.poll() is None:
+            each.process.send_signal(signal.SIGTERM)
+            each.process.wait(timeout=150)
+
+
+def nodes_left() -> list[str]:
+    """Command lines of processes in the test's domain."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"ROS_DOMAIN_ID={DOMAIN}\0".encode() in (folder / "environ").read_bytes() and folder.name != str(
+                os.getpid()
+            ):
+                found.append((folder / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found
+
+
+def whole_episodes(folder: Path) -> list[str]:
+    """Names of the episodes that were not ended early."""
+    found = []
+    for path in folder.glob("*.hdf5"):
+        with h5py.File(path) as episode:
+            if "aborted" not in episode.attrs:
+                found.append(path.name)
+    return found
+
+
+def launcher(name: str) -> list[str]:
+    return VGIL_LAUNCH if name == "vgil" else ["ros2", "launch", "vgil_ros"]
+
+
+needs_ros2 = pytest.mark.skipif(not HAVE_ROS2_LAUNCH, reason="ros2 launch is not installed")
+both = pytest.mark.parametrize("kind", ["vgil", pytest.param("ros2", marks=needs_ros2)])
+
+
+@both
+def test_record_sim_writes_its_episodes_and_ends(kind: str, running: list[Running], tmp_path: Path) -> None:
+    arguments = ["sim:=true", "num_episodes:=2", "episode_len:=40", "autostart:=true", f"dataset_dir:={tmp_path}"]
+    launch = Running([*launcher(kind), "record.launch.py", *arguments, "rviz:=true"])
+    running.append(launch)
+    assert launch.end() == 0, launch.output
+    assert {path.suffix for path in tmp_path.iterdir()} == {".hdf5"}, "a broken file was left"
+    assert len(whole_episodes(tmp_path)) == 2  # on a slow machine others may lie beside them, ended early and marked
+    assert nodes_left() == []
+
+
+@both
+def test_a_recorder_that_cannot_begin_fails_the_launch(kind: str, running: list[Running], tmp_path: Path) -> None:
+    text = load_contract("sim_single")[1].replace("master: {topic: /master/joint_states}", "")
+    (tmp_path / "leaderless.yaml").write_text(text)
+    launch = Running([*launcher(kind), "record.launch.py", f"robot:={tmp_path / 'leaderless.yaml'}", "teleop:=false"])
+    running.append(launch)
+    assert launch.end() == {"vgil": 2, "ros2": 1}[kind], launch.output  # `ros2 launch` knows no other code
+    assert "has no master" in launch.output
+    assert nodes_left() == []
+
+
+@both
+def test_a_wrong_argument_is_named_before_anything_starts(kind: str, running: list[Running]) -> None:
+    launch = Running([*launcher(kind), "record.launch.py", "sim:=maybe"])
+    running.append(launch)
+    assert launch.end() == {"vgil": 2, "ros2": 1}[kind], launch.output
+    assert "launch argument 'sim' is 'maybe'" in launch.output
+    assert "started" not in launch.output
+
+
+@needs_ros2
+def test_an_unknown_argument_is_not_passed_over_in_silence(running: list[Running], tmp_path: Path) -> None:
+    arguments = ["sim:=true", "num_episodes:=1", "episode_len:=20", "autostart:=true", f"dataset_dir:={tmp_path}"]
+    launch = Running([*launcher("ros2"), "record.launch.py", *arguments, "episode_length:=5"])
+    running.append(launch)
+    assert launch.end() == 0, launch.output
+    assert "['episode_length'] is unknown" in launch.output
+
+
+def test_ctrl_c_while_recording_leaves_no_broken_file_and_no_process(running: list[Running], tmp_path: Path) -> None:
+    arguments = ["sim:=true", "episode_len:=0", "autostart:=true", f"dataset_dir:={tmp_path}"]
+    launch = Running([*VGIL_LAUNCH, "record.launch.py", *arguments])
+    running.append(launch)
+    launch.read_until("recording episode 1")
+    time.sleep(2.0)
+    os.killpg(launch.process.pid, signal.SIGINT)
+    assert launch.end() == 0, launch.output
+    assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".part")] == []
+    assert nodes_left() == []
+
+
+@pytest.mark.parametrize(("file", "words"), [("sim.launch.py", "[sim]"), ("teleop.launch.py", "following")])
+def test_the_other_files_run_until_they_are_interrupted(file: str, words: str, running: list[Running]) -> None:
+    launch = Running([*VGIL_LAUNCH, file, *(["sim:=true"] if file == "teleop.launch.py" else [])])
+    running.append(launch)
+    launch.read_until(words)
+    launch.process.send_signal(signal.SIGINT)
+    assert launch.end() == 0, launch.output
+    assert nodes_left() == []
+
+
+def test_only_the_recorder_is_started_for_a_real_robot() -> None:
+    assert started("record.launch.py", "robot:=sim_single", "task:=12") == {
+        "recorder": {"robot": "sim_single", "task": "12"}
+    }
+
+
+def test_with_a_simulated_robot_the_recorder_resets_it_and_all_follow_its_clock() -> None:
+    found = started("record.launch.py", "sim:=true", "speed:=4", "seed:=3", "rviz:=true")
+    assert found == {
+        "sim": {"robot": "sim_aloha", "seed": 3, "speed": 4.0},
+        "teleop": {"robot": "sim_aloha", "use_sim_time": True},
+        "monitor": {"robot": "sim_aloha", "use_sim_time": True},
+        "recorder": {
+            "robot": "sim_aloha",
+            "reset_service": "/sim/reset",
+            "success_topic": "/sim/success",
+            "reset_time": 0.5,
+            "use_sim_time": True,
+        },
+    }
+
+
+def test_a_reset_time_that_is_given_holds() -> None:
+    assert started("record.launch.py", "sim:=true", "reset_time:=3")["recorder"]["reset_time"] == 3.0
+
+
+def test_teleop_can_be_left_out_or_joined() -> None:
+    assert "teleop" not in started("record.launch.py", "sim:=true", "teleop:=false")
+    assert "teleop" in started("record.launch.py", "teleop:=true")
+
+
+def test_the_policy_gets_its_arguments_and_no_operator() -> None:
+    found = started("policy.launch.py", "sim:=true", "checkpoint:=/there", "execution:=open_loop", "dry_run:=true")
+    assert found["sim"]["operator"] is False
+    given = {"robot": "sim_aloha", "checkpoint": "/there", "execution": "open_loop", "dry_run": True}
+    assert given.items() <= found["policy"].items()
+    assert found["policy"]["reset_service"] == "/sim/reset"
+
+
+EXECUTION = {
+    "precision": "bf16",
+    "execution": "async",
+    "inference_period": 5,
+    "watchdog_ms": 300.0,
+    "max_age_ms": 150.0,
+    "soft_start": 0.1,
+}
+
+
+def test_every_setting_of_execution_and_safety_is_handed_on() -> None:
+    given = [f"{key}:={value}" for key, value in EXECUTION.items()]
+    found = started("policy.launch.py", "checkpoint:=/there", *given)["policy"]
+    assert EXECUTION.items() <= found.items()
+    assert {type(found[key]) for key in ("watchdog_ms", "max_age_ms", "soft_start")} == {float}
+    assert started("policy.launch.py", "ensemble_coefficient:=0")["policy"]["ensemble_coefficient"] == 0.0
+    assert started("replay.launch.py", "soft_start:=0.1")["replay"]["soft_start"] == 0.1
+
+
+def test_an_old_name_is_taken_for_todays() -> None:
+    assert started("policy.launch.py", "query_every:=5")["policy"]["inference_period"] == 5
+
+
+SETTINGS = """
+/**:
+  ros__parameters: {episode_len: -3, jpeg_quality: 40}
+recorder:
+  ros__parameters: {episode_len: -5, robot: sim_single}
+"""
+
+
+def test_the_files_robot_is_that_of_all_nodes_and_an_argument_wins_over_it(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text(SETTINGS)
+    found = started("record.launch.py", f"params_file:={path}", "sim:=true", "seed:=2")
+    assert {name: node["robot"] for name, node in found.items()} == dict.fromkeys(found, "sim_single")
+    assert all(node["files"] == [str(path)] for node in found.values())
+    assert found["sim"]["seed"] == 2
+    found = started("record.launch.py", f"params_file:={path}", "robot:=sim_aloha")
+    assert found["recorder"]["robot"] == "sim_aloha"
+
+
+@both
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [((), "parameter 'episode_len' is -5"), (("episode_len:=-7",), "parameter 'episode_len' is -7")],
+    ids=["the file alone", "an argument wins"],
+)
+def test_a_node_reads_the_file_and_arguments_win_over_it(
+    kind: str, arguments: str, words: str, running: list[Running], tmp_path: Path
+) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text(SETTINGS)
+    launch = Running([*launcher(kind), "record.launch.py", f"params_file:={path}", "teleop:=false", *arguments])
+    running.append(launch)
+    assert launch.end() == {"vgil": 2, "ros2": 1}[kind], launch.output
+    assert words in launch.output
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "cannot be read"),
+        ("recorder: {jpeg_quality: 90}", "section 'recorder' is not laid out as ROS wants it"),
+        ("recorder: {ros__parameters: {robot: a}}\n/teleop: {ros__parameters: {robot: b}}", "robots ['a', 'b']"),
+        ("a: [", "is no YAML"),
+    ],
+    ids=["missing", "layout", "robots", "yaml"],
+)
+def test_a_wrong_file_is_named_before_anything_starts(
+    text: str, words: str, running: list[Running], tmp_path: Path
+) -> None:
+    path = tmp_path / "settings.yaml"
+    if text is not None:
+        path.write_text(text)
+    launch = Running([*VGIL_LAUNCH, "record.launch.py", f"params_file:={path}"])
+    running.append(launch)
+    assert launch.end() == 2, launch.output
+    assert str(path) in launch.output
+    assert words in launch.output
+    assert "started" not in launch.output
+
+
+def test_a_section_that_no_node_reads_is_named(running: list[Running], tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text("recoder: {ros__parameters: {keys: false}}\nrecorder: {ros__parameters: {episode_len: -5}}")
+    launch = Running([*VGIL_LAUNCH, "record.launch.py", f"params_file:={path}", "teleop:=false"])
+    running.append(launch)
+    assert launch.end() == 2, launch.output
+    assert "no node of ours reads the section ['recoder']" in launch.output
+
+
+def test_the_launch_files_take_what_the_page_lists_and_old_names() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ARGUMENTS, *FILES], capture_output=True, text=True, timeout=150, env=environment()
+    )
+    assert done.returncode == 0, done.stderr
+    for file, found in json.loads(done.stdout.splitlines()[-1]).items():
+        assert len(found) == len(set(found))
+        assert set(found) - set(RENAMED_OPTIONS) == launch_arguments(file.split(".")[0]), file
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_file_can_be_described_with_its_defaults(file: str) -> None:
+    name = file.split(".")[0].replace("record", "recorder")
+    assert list(started(file)) == [name]

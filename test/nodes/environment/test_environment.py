@@ -1,0 +1,207 @@
+"""RosEnvironment on the simulated robot, a process of its own, over DDS."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import dm_env
+import numpy as np
+import pytest
+import yaml
+from absl.testing import absltest
+from dm_env import test_utils
+
+rclpy = pytest.importorskip("rclpy")
+pytest.importorskip("mujoco")
+
+from geometry_msgs.msg import Twist  # noqa: E402
+from sensor_msgs.msg import JointState  # noqa: E402
+from support.nodes.bench import Bench  # noqa: E402
+from support.nodes.client import until  # noqa: E402
+from support.process import Process  # noqa: E402
+
+from vgil_ros.assets import contract_path  # noqa: E402
+from vgil_ros.core.errors import VgilError  # noqa: E402
+from vgil_ros.nodes.environment.environment import RosEnvironment  # noqa: E402
+
+LENGTH = 12
+
+
+def start_sim(bench: Bench, robot: str) -> Process:
+    """The simulated robot, without an operator."""
+    arguments = ["-m", "vgil_ros.nodes", "sim", "--ros-args", "-p", f"robot:={robot}", "-p", "operator:=false"]
+    process = Process.python(arguments, bench.environment)
+    process.expect("seed 0")
+    return process
+
+
+@contextlib.contextmanager
+def simulated(robot: str) -> Iterator[tuple[Bench, Process]]:
+    """A simulated robot in its own domain."""
+    with tempfile.TemporaryDirectory() as folder, Bench(Path(folder)) as bench:
+        process = start_sim(bench, robot)
+        try:
+            yield bench, process
+        finally:
+            process.popen.terminate()
+            process.popen.wait(90)
+
+
+def make(bench: Bench, robot: str = "sim_single", **options: Any) -> RosEnvironment:
+    """The environment on that robot."""
+    given = {"reset_service": "/sim/reset", "reward_topic": "/sim/reward", "success_topic": "/sim/success"} | options
+    return RosEnvironment(robot, domain_id=bench.domain, timeout_s=30.0, **{"episode_len": LENGTH, **given})
+
+
+class TestContractOfDmEnv(test_utils.EnvironmentTestMixin, absltest.TestCase):
+    """dm_env's own tests. Every second action sequence runs over an episode's end."""
+
+    _stack: ClassVar[contextlib.ExitStack]
+    _bench: ClassVar[Bench]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls._stack = contextlib.ExitStack()
+        cls._bench, _ = cls._stack.enter_context(simulated("sim_single"))
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        cls._stack.close()
+        super().tearDownClass()
+
+    def make_object_under_test(self) -> RosEnvironment:
+        return make(self._bench)
+
+    def make_action_sequence(self) -> Iterator[np.ndarray]:
+        for _ in range(LENGTH + 5):
+            yield self.make_action()
+
+
+@pytest.fixture(scope="module")
+def single() -> Iterator[Bench]:
+    """A simulated arm that all tests of this file share."""
+    with simulated("sim_single") as (bench, _):
+        yield bench
+
+
+def test_an_action_moves_the_arm_there(single: Bench) -> None:
+    with make(single, episode_len=400) as environment:
+        first = environment.reset()
+        goal = first.observation["qpos"].copy()
+        goal[0] += 0.3
+        for _ in range(120):
+            step = environment.step(goal)
+        assert step.observation["qpos"] == pytest.approx(goal, abs=0.1)
+        assert step.step_type is dm_env.StepType.MID
+        assert step.observation["images"]["cam_high"].std() > 5.0
+        assert not step.observation["images"]["cam_high"].flags.writeable
+
+
+def test_the_length_truncates_and_the_next_step_resets(single: Bench) -> None:
+    with make(single, episode_len=3) as environment:
+        home = environment.reset().observation["qpos"]
+        steps = [environment.step(home) for _ in range(4)]
+    assert [step.step_type.name for step in steps] == ["MID", "MID", "LAST", "FIRST"]
+    assert [step.discount for step in steps] == [1.0, 1.0, 1.0, None]
+    assert steps[0].reward is not None
+
+
+def test_commands_stay_within_the_limits(single: Bench) -> None:
+    messages = single.client.collect(JointState, "/puppet/command")
+    with make(single, episode_len=400) as environment:
+        spec = environment.action_spec()
+        environment.reset()
+        for i in range(40):
+            environment.step(spec.maximum if i // 10 % 2 else spec.minimum)
+    until(lambda: len(messages) >= 30, "commands")
+    commands = np.array([message.position for _, message in messages])
+    limits = environment.contract.arms[0].limits
+    steps = np.abs(np.diff(commands, axis=0)) * environment.contract.rate_hz
+    assert (steps <= np.array(limits.velocity) * 1.001).all()
+    assert (commands >= np.array(limits.lower) - 1e-9).all()
+    assert (commands <= np.array(limits.upper) + 1e-9).all()
+    assert np.ptp(commands, axis=0)[0] > 0.05
+
+
+def test_wrong_arguments_are_named(single: Bench) -> None:
+    with make(single) as environment:
+        environment.reset()
+        with pytest.raises(VgilError, match=r"action has shape \(3,\); allowed: \(7,\)"):
+            environment.step(np.zeros(3))
+        environment.close()
+        with pytest.raises(VgilError, match="closed"):
+            environment.reset()
+    with pytest.raises(VgilError, match="episode_len is 0"):
+        make(single, episode_len=0)
+    with make(single, reset_service="/nobody/reset") as environment:
+        environment._timeout = 0.5
+        with pytest.raises(VgilError, match="nobody offers /nobody/reset"):
+            environment.reset()
+
+
+def test_streams_that_do_not_come_are_named(bench: Bench) -> None:
+    with pytest.raises(VgilError) as found:
+        RosEnvironment("sim_single", domain_id=bench.domain, timeout_s=1.0)
+    for name in ("arm/puppet: nothing received on /puppet/joint_states", "cam_high: nothing", "cam_wrist: nothing"):
+        assert name in str(found.value)
+    assert "master" not in str(found.value)
+
+
+def test_a_robot_that_dies_is_named_and_the_base_is_stopped(tmp_path: Path) -> None:
+    contract = yaml.safe_load(contract_path("sim_single").read_text())
+    contract["base"] = {
+        "odom": {"topic": "/odom"},
+        "command": {"topic": "/cmd_vel"},
+        "limits": {"linear": 0.5, "angular": 1.0},
+    }
+    robot = tmp_path / "moving.yaml"
+    robot.write_text(yaml.safe_dump(contract))
+    with simulated(str(robot)) as (bench, sim):
+        messages = bench.client.collect(Twist, "/cmd_vel")
+        with make(bench, str(robot), episode_len=400) as environment:
+            action = np.concatenate([environment.reset().observation["qpos"], [0.2, 0.0]])
+            drive(environment, action, messages)
+        until(lambda: messages[-1][1].linear.x == 0.0, "a base at rest after close")
+        with make(bench, str(robot), episode_len=400) as environment:
+            environment.reset()
+            drive(environment, action, messages)
+            sim.popen.kill()
+            with pytest.raises(VgilError, match=r"stream lost: .*arm/puppet"):
+                follow(environment, action, 200)
+            until(lambda: messages[-1][1].linear.x == 0.0, "a base at rest after the streams were lost")
+
+
+def drive(environment: RosEnvironment, action: np.ndarray, messages: list[tuple[float, Any]]) -> None:
+    """Step until the base was told to go."""
+    for _ in range(150):
+        step = environment.step(action)
+        if messages and messages[-1][1].linear.x == pytest.approx(action[-2]):
+            break
+    assert messages[-1][1].linear.x == pytest.approx(action[-2])
+    assert step.observation["base_vel"].shape == (2,)
+
+
+def follow(environment: RosEnvironment, action: np.ndarray, steps: int) -> None:
+    """Ask for the same action so often."""
+    for _ in range(steps):
+        environment.step(action)
+
+
+def test_a_silent_caller_holds_the_robot(single: Bench) -> None:
+    with make(single, episode_len=400) as environment:
+        environment.reset()
+        goal = environment.action_spec().maximum
+        messages = single.client.collect(JointState, "/puppet/command")
+        environment.step(goal)
+
+        def rests() -> bool:
+            last = [message.position for _, message in messages[-10:]]
+            return len(messages) > 30 and float(np.ptp(np.array(last), axis=0).max()) < 1e-9
+
+        until(rests, "a robot that is held")
+        assert (np.array(messages[-1][1].position) < np.array(environment.contract.arms[0].limits.upper)).any()

@@ -1,0 +1,1 @@
+"""Helpers of the tests: made episodes, toy policies, peers' writers, and robots and nodes on benches."""

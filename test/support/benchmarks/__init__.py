@@ -1,0 +1,1 @@
+"""Loads, peers and networks that benchmarks measure."""

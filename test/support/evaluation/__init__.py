@@ -1,0 +1,1 @@
+"""Tiny policies and a toy task for evaluations."""

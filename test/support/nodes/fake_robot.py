@@ -1,0 +1,250 @@
+"""A robot that can be told to misbehave: `python -m support.nodes.fake_robot CONTRACT.yaml [--clock]`.
+
+It publishes what the contract says (joints at 100 Hz, cameras at 30 Hz) and obeys lines on standard input,
+`STREAM WHAT [VALUE]`, each answered by a line `done STREAM WHAT ...`:
+
+    stop | freeze | zero | double          no messages; the same image; stamps of zero; a second publisher
+    delay S | jitter S | old S             sent later; stamps shaken by up to S; stamps S seconds old
+    size HxW | encoding E                  another image
+    drop J | rename J:K | reorder | nan J  another message of joints
+    odd                                    every second message lacks a joint
+    at P,P,...                             joints stand there
+    go                                     messages again
+    well                                   all is as it should be
+    joy B,B,...                            (stream `joy`) one message with these buttons
+    back S                                 (stream `clock`) the clock jumps back, with all stamps
+"""
+
+from __future__ import annotations
+
+import heapq
+import queue
+import sys
+import threading
+import time
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import rclpy
+from builtin_interfaces.msg import Time
+from nav_msgs.msg import Odometry
+from rclpy.node import Node
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CompressedImage, Image, JointState, Joy
+
+from support.nodes.signals import position
+from vgil_ros.assets import load_contract
+from vgil_ros.core.contract import Arm, Camera, Contract
+
+JOINT_HZ, CAMERA_HZ = 100.0, 30.0
+
+
+def to_time(stamp_ns: int) -> Time:
+    """A stamp as a message."""
+    return Time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9)
+
+
+class Stream:
+    """One topic, and what is wrong with it."""
+
+    def __init__(self, node: Node, topic: str, kind: Any, rate: float) -> None:
+        self.node, self.topic, self.kind = node, topic, kind
+        self.publisher: Any = node.create_publisher(kind, topic, 10)
+        self.second: Any = None
+        self.period = 1.0 / rate
+        self.due = time.monotonic()
+        self.faults: dict[str, str] = {}
+        self.random = np.random.default_rng(len(topic))
+
+    def tell(self, what: str, value: str) -> None:
+        """Take a command."""
+        if what == "well":
+            self.faults.clear()
+            if self.second is not None:
+                self.node.destroy_publisher(self.second)
+                self.second = None
+            return
+        if what == "go":
+            self.faults.pop("stop", None)
+            return
+        self.faults[what] = value
+        if what == "double":
+            self.second = self.node.create_publisher(self.kind, self.topic, 10)
+
+    def stamp(self, now_ns: int) -> int:
+        """The header's stamp."""
+        if "zero" in self.faults:
+            return 0
+        shaken = self.random.uniform(0, float(self.faults.get("jitter", 0)))
+        return now_ns - int((float(self.faults.get("old", 0)) + shaken) * 1e9)
+
+    def message(self, now_ns: int) -> Any:
+        """The message that is due."""
+        raise NotImplementedError
+
+
+class Joints(Stream):
+    """A JointState that follows `signals.position`."""
+
+    def __init__(self, node: Node, topic: str, arm: Arm, *, master: bool) -> None:
+        super().__init__(node, topic, JointState, JOINT_HZ)
+        self.arm, self.master = arm, master
+        self.count = 0
+
+    def message(self, now_ns: int) -> JointState:
+        stamp = self.stamp(now_ns)
+        values = [float(position(i, now_ns, master=self.master)) for i in range(len(self.arm.joints))]
+        if "at" in self.faults:
+            values = [float(part) for part in self.faults["at"].split(",")]
+        pairs = list(zip(self.arm.joints, values, strict=True))
+        if "nan" in self.faults:
+            pairs = [(name, float("nan") if name == self.faults["nan"] else value) for name, value in pairs]
+        if "odd" in self.faults:
+            self.count += 1
+            pairs = pairs[self.count % 2 :]
+        if "drop" in self.faults:
+            pairs = [pair for pair in pairs if pair[0] != self.faults["drop"]]
+        if "rename" in self.faults:
+            old, new = self.faults["rename"].split(":")
+            pairs = [(new if name == old else name, value) for name, value in pairs]
+        if "reorder" in self.faults:
+            pairs = [("extra", 9.0), *reversed(pairs)]
+        message = JointState(name=[name for name, _ in pairs], position=[value for _, value in pairs])
+        message.header.stamp = to_time(stamp)
+        return message
+
+
+class Images(Stream):
+    """Noise on an image whose left half is red and whose right half is blue."""
+
+    def __init__(self, node: Node, camera: Camera) -> None:
+        kind = CompressedImage if camera.type == "compressed" else Image
+        super().__init__(node, camera.topic, kind, CAMERA_HZ)
+        self.camera = camera
+        self.last: np.ndarray | None = None
+
+    def pixels(self) -> np.ndarray:
+        height, width = self.camera.height, self.camera.width
+        if "size" in self.faults:
+            height, width = map(int, self.faults["size"].split("x"))
+        if "freeze" in self.faults and self.last is not None:
+            return self.last
+        base = np.zeros((height, width, 3), np.uint8)
+        base[:, : width // 2, 0] = base[:, width // 2 :, 2] = 180
+        self.last = base + self.random.integers(0, 30, base.shape, np.uint8)
+        return self.last
+
+    def message(self, now_ns: int) -> Any:
+        pixels, stamp = self.pixels(), to_time(self.stamp(now_ns))
+        if self.camera.type == "compressed":
+            jpeg = cv2.imencode(".jpg", pixels[:, :, ::-1])[1].tobytes()
+            message: Any = CompressedImage(format=self.faults.get("encoding", "jpeg"))
+            message.data = b"\x89PNG" + jpeg[4:] if "encoding" in self.faults else jpeg
+        else:
+            message = Image(height=pixels.shape[0], width=pixels.shape[1], step=3 * pixels.shape[1])
+            message.encoding = self.faults.get("encoding", "rgb8")
+            message.data = pixels.tobytes()
+        message.header.stamp = stamp
+        return message
+
+
+class Odometer(Stream):
+    """A base that drives forward at 0.1 m/s and turns at 0.2 rad/s."""
+
+    def __init__(self, node: Node, topic: str) -> None:
+        super().__init__(node, topic, Odometry, JOINT_HZ)
+
+    def message(self, now_ns: int) -> Odometry:
+        message = Odometry()
+        message.header.stamp = to_time(self.stamp(now_ns))
+        message.twist.twist.linear.x = float("nan") if "nan" in self.faults else 0.1
+        message.twist.twist.angular.z = 0.2
+        return message
+
+
+class Robot:
+    """All streams, worked by one loop."""
+
+    def __init__(self, contract: Contract, *, clock: bool) -> None:
+        self.node = Node("fake_robot")
+        self.clock = self.node.create_publisher(Clock, "/clock", 10) if clock else None
+        self.joy = self.node.create_publisher(Joy, "/joy", 10) if contract.joystick else None
+        self.offset_ns = 0
+        self.streams: dict[str, Stream] = {}
+        for arm in contract.arms:
+            self.streams[f"{arm.name}/puppet"] = Joints(self.node, arm.puppet.topic, arm, master=False)
+            if arm.master:
+                self.streams[f"{arm.name}/master"] = Joints(self.node, arm.master.topic, arm, master=True)
+        for camera in contract.cameras:
+            self.streams[camera.name] = Images(self.node, camera)
+        if contract.base:
+            self.streams["base"] = Odometer(self.node, contract.base.odom.topic)
+        self.late: list[tuple[float, int, Any, Any]] = []
+        self.number = count()
+        self.lines: queue.Queue[str | None] = queue.Queue()
+
+    def run(self) -> None:
+        """Publish until standard input ends."""
+        threading.Thread(target=self._read, daemon=True).start()
+        print("ready", flush=True)
+        while True:
+            while not self.lines.empty():
+                line = self.lines.get()
+                if line is None:
+                    return
+                self._obey(line)
+            now = time.monotonic()
+            for stream in self.streams.values():
+                if now >= stream.due:
+                    self._publish(stream, now)
+            while self.late and self.late[0][0] <= now:
+                _, _, publisher, message = heapq.heappop(self.late)
+                publisher.publish(message)
+            wake = min(stream.due for stream in self.streams.values())
+            time.sleep(min(max(wake - time.monotonic(), 0.0), 0.01))
+
+    def _publish(self, stream: Stream, now: float) -> None:
+        stream.due = max(stream.due + stream.period, now)
+        now_ns = time.time_ns() + self.offset_ns
+        if self.clock:
+            self.clock.publish(Clock(clock=to_time(now_ns)))
+        if "stop" in stream.faults:
+            return
+        message = stream.message(now_ns)
+        if "delay" in stream.faults:
+            due = now + float(stream.faults["delay"])
+            heapq.heappush(self.late, (due, next(self.number), stream.publisher, message))
+        else:
+            stream.publisher.publish(message)
+
+    def _obey(self, line: str) -> None:
+        name, what, *rest = line.split()
+        value = rest[0] if rest else ""
+        if name == "joy" and self.joy:
+            self.joy.publish(Joy(buttons=[int(part) for part in what.split(",")]))
+        elif name == "clock":
+            self.offset_ns -= int(float(value) * 1e9)
+        else:
+            self.streams[name].tell(what, value)
+        print(f"done {line}", flush=True)
+
+    def _read(self) -> None:
+        for line in sys.stdin:
+            if line.strip():
+                self.lines.put(line.strip())
+        self.lines.put(None)
+
+
+def main() -> None:
+    """Run it."""
+    contract, _ = load_contract(str(Path(sys.argv[1])))
+    rclpy.init()
+    Robot(contract, clock="--clock" in sys.argv).run()
+    rclpy.try_shutdown()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Policies in tests: their shared contract, toys with known answers, and writers of the peers' formats."""

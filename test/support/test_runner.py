@@ -1,0 +1,61 @@
+"""The runner of all tests: every file in one part, failures named, and a process that a signal ended is one of them."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from support.paths import ROOT
+
+SCRIPT = ROOT / "scripts" / "run_tests.py"
+ENDED = "import os, signal\n\n\ndef test_it_ends_its_process():\n    os.kill(os.getpid(), signal.SIGSEGV)\n"
+
+
+@pytest.fixture
+def runner(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("run_tests", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "run_tests", module)  # its dataclasses look for themselves there
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_each_file_is_run_once(runner: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    ran: list[str] = []
+    for part in (part for parts in runner.parts() for part in parts):
+        files = [part.path] if part.path.endswith(".py") else map(str, Path(part.path).rglob("test_*.py"))
+        ran += [file for file in files if file not in part.without]
+    there = [str(path) for path in Path("test").rglob("test_*.py")]
+    assert sorted(ran) == sorted(there)
+
+
+def test_failures_are_named_and_a_signal_is_one(runner: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(SCRIPT, tmp_path / "scripts")
+    files = dict.fromkeys((*runner.WITH_ROS, *runner.LAST), "def test_it():\n    pass\n")
+    files["test/core/test_wrong.py"] = "class TestSums:\n    def test_sum(self):\n        assert 1 + 1 == 3\n"
+    files["test/nodes/test_ended.py"] = ENDED
+    for file, text in files.items():
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(text)
+    command = [sys.executable, str(tmp_path / "scripts" / "run_tests.py"), "-p", "no:cacheprovider"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    *_, failed, sums = done.stdout.splitlines()
+    assert "FAILED test/core/test_wrong.py::TestSums::test_sum - assert (1 + 1) == 3" in done.stdout
+    assert "FAILED test/nodes/test_ended.py - ended by signal 11 (SIGSEGV)" in done.stdout
+    assert set(failed.split()[1:]) == {"test/core", "test/nodes/test_ended.py"}
+    assert sums.startswith(f"{len(files) - 2} passed, 2 failed in ")
+    blocks = re.split(r"^== (?=test/)", done.stdout, flags=re.MULTILINE)
+    assert [block.split(",")[0] for block in blocks if ">       assert 1 + 1 == 3" in block] == ["test/core"]
+    assert sum(f"{file}, " in block for file in (*runner.LAST, "test/core") for block in blocks) == len(runner.LAST) + 1
