@@ -15,10 +15,10 @@ import pytest
 from vgil_ros.assets import share_dir
 
 WITHOUT_PACKAGES = """
-import typer
-from vgil_ros.cli import launch
+import sys
+from vgil_ros.cli import launch, main
 launch.real_packages = lambda: False
-typer.run(launch.launch)
+main.app(["launch", *sys.argv[1:]])
 """
 COMMAND = [sys.executable, "-c", WITHOUT_PACKAGES]
 FILE = Path(__file__).with_name("standin.launch.py")
