@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import vgil_ros
+from vgil_ros.assets import checkpoint_path
 from vgil_ros.policies.base import Policy
 from vgil_ros.policies.config import PolicyConfig
 from vgil_ros.policies.errors import CheckpointError
@@ -124,13 +125,13 @@ def save_policy(policy: Policy, directory: str | Path, *, weight_dtype: WeightDt
 
 
 def load_policy(directory: str | Path, device: str | torch.device = "cpu") -> Policy:
-    """Load a checkpoint folder, in eval mode, on `device`.
+    """Load a checkpoint, in eval mode, on `device`; by its folder, or the name of one that comes with the package.
 
     Raises:
         CheckpointError: a file is missing or unreadable; policy.json has an unknown, missing or wrong key; a weight is
             unknown, missing, of another shape or dtype, or not finite. The error names it.
     """
-    folder = Path(directory)
+    folder = checkpoint_path(directory)
     config = read_config(folder)
     policy = policy_class(config.type)(config)
     weights = cast_loaded(_read_weights(folder), dict(policy.named_parameters(remove_duplicate=False)), config.weights)
