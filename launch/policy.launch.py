@@ -3,7 +3,8 @@
 from launch import LaunchDescription
 from vgil_ros.nodes.bringup.actions import declare, main_node, monitoring, prepare, side_node
 
-POLICY = ("robot", "task", "checkpoint", "device", "execution", "autostart", "dry_run")
+POLICY = ("robot", "task", "checkpoint", "device", "precision", "autostart", "dry_run")
+EXECUTION = ("execution", "inference_period", "ensemble_coefficient", "watchdog_ms", "max_age_ms", "soft_start")
 ROLLOUTS = ("dataset_dir", "num_episodes", "episode_len", "reset_time")
 
 
@@ -11,10 +12,10 @@ def generate_launch_description() -> LaunchDescription:
     """The policy ends the launch, and the launch ends with its exit code."""
     return LaunchDescription(
         [
-            *declare(*POLICY, *ROLLOUTS, "sim", "seed", "speed", "sim_time", "rviz"),
+            *declare(*POLICY, *EXECUTION, *ROLLOUTS, "params_file", "sim", "seed", "speed", "sim_time", "rviz"),
             prepare(),
             side_node("sim", "robot", "task", "seed", "speed", "sim_time", when="sim", fixed={"operator": False}),
             *monitoring(),
-            main_node("policy", *POLICY, *ROLLOUTS),
+            main_node("policy", *POLICY, *EXECUTION, *ROLLOUTS),
         ]
     )

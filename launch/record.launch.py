@@ -11,7 +11,7 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             *declare(*RECORDER),
-            *declare("sim", "seed", "speed", "sim_time", "operator", "teleop", "rviz"),
+            *declare("params_file", "sim", "seed", "speed", "sim_time", "operator", "teleop", "rviz"),
             prepare(),
             side_node("sim", "robot", "task", "seed", "speed", "sim_time", "operator", when="sim"),
             side_node("teleop", "robot", when="teleop"),

@@ -3,15 +3,17 @@
 from launch import LaunchDescription
 from vgil_ros.nodes.bringup.actions import declare, main_node, monitoring, prepare, side_node
 
+REPLAY = ("robot", "episode", "dry_run", "max_age_ms", "soft_start")
+
 
 def generate_launch_description() -> LaunchDescription:
     """The replay ends the launch, and the launch ends with its exit code."""
     return LaunchDescription(
         [
-            *declare("robot", "task", "episode", "dry_run", "sim", "seed", "speed", "sim_time", "rviz"),
+            *declare(*REPLAY, "task", "params_file", "sim", "seed", "speed", "sim_time", "rviz"),
             prepare(),
             side_node("sim", "robot", "task", "seed", "speed", "sim_time", when="sim", fixed={"operator": False}),
             *monitoring(),
-            main_node("replay", "robot", "episode", "dry_run"),
+            main_node("replay", *REPLAY),
         ]
     )

@@ -8,7 +8,7 @@ def generate_launch_description() -> LaunchDescription:
     """The simulator ends the launch."""
     return LaunchDescription(
         [
-            *declare("robot", "task", "seed", "speed", "sim_time", "operator", "rviz", operator="false"),
+            *declare("robot", "task", "params_file", "seed", "speed", "sim_time", "operator", "rviz", operator="false"),
             prepare(),
             *monitoring(),
             main_node("sim", "robot", "task", "seed", "speed", "sim_time", "operator"),

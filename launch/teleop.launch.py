@@ -8,7 +8,7 @@ def generate_launch_description() -> LaunchDescription:
     """The teleop node ends the launch."""
     return LaunchDescription(
         [
-            *declare("robot", "task", "sim", "seed", "speed", "sim_time", "operator", "rviz"),
+            *declare("robot", "task", "params_file", "sim", "seed", "speed", "sim_time", "operator", "rviz"),
             prepare(),
             side_node("sim", "robot", "task", "seed", "speed", "sim_time", "operator", when="sim"),
             *monitoring(),

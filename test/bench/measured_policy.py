@@ -20,14 +20,14 @@ class MeasuredPolicy(PolicyNode):
     def step(self) -> None:
         wall, cpu = time.perf_counter(), time.thread_time()
         super().step()
-        if self.session.state is SessionState.RECORDING and self._engaged:
+        if self.session.state is SessionState.RUNNING and self._engaged:
             self.turns.append((wall, time.perf_counter() - wall, time.thread_time() - cpu))
 
     def on_shutdown(self) -> None:
         super().on_shutdown()
-        found = {"turns": self.turns, "inference": list(self.inference.latency._values)}
+        found = {"turns": self.turns, "inference": list(self.latency._values)}
         print("turns " + json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":
-    run(MeasuredPolicy)
+    run(MeasuredPolicy, control=True)

@@ -203,7 +203,8 @@ def test_wrong_usage_is_named(arguments, words):
 def test_show_args_lists_every_argument(path):
     done = vgil_launch(path.name, "--show-args")
     assert done.returncode == 0, done.stderr
-    assert "robot:=sim_aloha" in done.stdout
+    assert "robot:=" in done.stdout
+    assert "params_file:=" in done.stdout
     assert "rviz:=false" in done.stdout
 
 

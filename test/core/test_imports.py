@@ -31,9 +31,9 @@ BELOW = {
     "cli": {"core", "episodes", "policies", "robots", "training", "evaluation", "nodes", ROOT, FRONT},
 }
 ROS = {
-    "rclpy", "rpyutils", "ament_index_python", "launch", "launch_ros", "message_filters", "builtin_interfaces",
-    "diagnostic_msgs", "geometry_msgs", "nav_msgs", "rosgraph_msgs", "sensor_msgs", "std_msgs", "std_srvs",
-    "trajectory_msgs", "visualization_msgs", "interbotix_xs_msgs", "cv_bridge", "tf2_ros",
+    "rclpy", "rcl_interfaces", "rpyutils", "ament_index_python", "launch", "launch_ros", "message_filters",
+    "builtin_interfaces", "diagnostic_msgs", "geometry_msgs", "nav_msgs", "rosgraph_msgs", "sensor_msgs", "std_msgs",
+    "std_srvs", "trajectory_msgs", "visualization_msgs", "interbotix_xs_msgs", "cv_bridge", "tf2_ros",
 }  # fmt: skip
 TORCH, FILES, IMAGES = {"torch", "torchvision"}, {"h5py"}, {"cv2"}
 # What a part must not import from outside, at the top or within a function.

@@ -129,7 +129,7 @@ class Sessions(RuleBasedStateMachine):
         if not hasattr(self, "session"):
             return
         state = self.session.state
-        assert (state is SessionState.RECORDING) == self.open
+        assert (state is SessionState.RUNNING) == self.open
         assert (state is SessionState.SAVING) == (self.closing is not None)
         assert (state is SessionState.DONE) == self.finished
         assert self.session.saved == self.saved

@@ -112,7 +112,7 @@ def test_the_length_truncates_and_the_next_step_resets(single: Bench) -> None:
 
 
 def test_commands_stay_within_the_limits(single: Bench) -> None:
-    messages = single.client.printer(JointState, "/puppet/command")
+    messages = single.client.collect(JointState, "/puppet/command")
     with make(single, episode_len=400) as environment:
         spec = environment.action_spec()
         environment.reset()
@@ -162,7 +162,7 @@ def test_a_robot_that_dies_is_named_and_the_base_is_stopped(tmp_path: Path) -> N
     robot = tmp_path / "moving.yaml"
     robot.write_text(yaml.safe_dump(contract))
     with simulated(str(robot)) as (bench, sim):
-        messages = bench.client.printer(Twist, "/cmd_vel")
+        messages = bench.client.collect(Twist, "/cmd_vel")
         with make(bench, str(robot), episode_len=400) as environment:
             action = np.concatenate([environment.reset().observation["qpos"], [0.2, 0.0]])
             drive(environment, action, messages)
@@ -196,7 +196,7 @@ def test_a_silent_caller_holds_the_robot(single: Bench) -> None:
     with make(single, episode_len=400) as environment:
         environment.reset()
         goal = environment.action_spec().maximum
-        messages = single.client.printer(JointState, "/puppet/command")
+        messages = single.client.collect(JointState, "/puppet/command")
         environment.step(goal)
 
         def rests() -> bool:

@@ -194,7 +194,7 @@ def test_only_the_recorder_is_started_for_a_real_robot():
 def test_with_a_simulated_robot_the_recorder_resets_it_and_all_follow_its_clock():
     found = started("record.launch.py", "sim:=true", "speed:=4", "seed:=3", "rviz:=true")
     assert found == {
-        "sim": {"robot": "sim_aloha", "seed": 3, "speed": 4.0, "operator": True},
+        "sim": {"robot": "sim_aloha", "seed": 3, "speed": 4.0},
         "teleop": {"robot": "sim_aloha", "use_sim_time": True},
         "monitor": {"robot": "sim_aloha", "use_sim_time": True},
         "recorder": {

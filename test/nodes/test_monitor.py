@@ -83,8 +83,8 @@ def of(array: MarkerArray | None, space: str) -> list[Marker]:
 
 def test_links_follow_the_joint_states_and_states_stand_as_text(watcher):
     contract, _ = load_contract("sim_aloha")
-    watcher.printer(MarkerArray, "/monitor/markers")
-    watcher.printer(DiagnosticArray, "/diagnostics")
+    watcher.collect(MarkerArray, "/monitor/markers")
+    watcher.collect(DiagnosticArray, "/diagnostics")
     states = watcher.node.create_publisher(JointState, contract.arms[0].puppet.topic, 10)
     status = watcher.node.create_publisher(DiagnosticStatus, "/recorder/status", 10)
     watcher.start("monitor")
@@ -93,7 +93,7 @@ def test_links_follow_the_joint_states_and_states_stand_as_text(watcher):
     position[:3] += (0.7, 0.2, -0.3)
     joints = JointState(name=list(reversed(arm.joints)), position=position[::-1].tolist())
     words = DiagnosticStatus(level=DiagnosticStatus.OK, name="recorder", message="recording episode 2")
-    words.values = [KeyValue(key="rate cam_high [Hz]", value="30"), KeyValue(key="rate cam_left_wrist [Hz]", value="0")]
+    words.values = [KeyValue(key="rate_hz_cam_high", value="30"), KeyValue(key="rate_hz_cam_left_wrist", value="0")]
 
     def speak() -> None:
         states.publish(joints)
@@ -125,7 +125,7 @@ def test_links_follow_the_joint_states_and_states_stand_as_text(watcher):
 def test_an_arm_without_a_urdf_is_text(watcher, tmp_path):
     text = load_contract("sim_single")[1].replace("urdf: vx300s.urdf", "")
     (tmp_path / "bare.yaml").write_text(text)
-    watcher.printer(MarkerArray, "/monitor/markers")
+    watcher.collect(MarkerArray, "/monitor/markers")
     watcher.start("monitor", robot=tmp_path / "bare.yaml")
     watcher.wait(lambda: of(watcher.last.get("/monitor/markers"), "arm"))
     shown = of(watcher.last["/monitor/markers"], "arm")
@@ -135,7 +135,7 @@ def test_an_arm_without_a_urdf_is_text(watcher, tmp_path):
 
 def test_a_joint_that_is_missing_is_named(watcher):
     contract, _ = load_contract("sim_single")
-    watcher.printer(DiagnosticStatus, "/monitor/status")
+    watcher.collect(DiagnosticStatus, "/monitor/status")
     states = watcher.node.create_publisher(JointState, contract.arms[0].puppet.topic, 10)
     watcher.start("monitor", robot="sim_single")
     wrong = JointState(name=["waist"], position=[0.0])

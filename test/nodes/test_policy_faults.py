@@ -89,7 +89,7 @@ def test_actions_beyond_every_limit_stay_within_them_and_are_named(running: Poli
     since = running.policy.mark()
     running.mode(mode)
     running.policy.expect("limited: .*left/waist.* beyond the joint limits", since=since)
-    until(lambda: "position" in running.value("safety_events"), "safety events are counted")
+    until(lambda: "position" in running.limits(), "safety events are counted")
     time.sleep(2.0)
     assert running.check() > 0
     if mode == "beyond":  # it has arrived at the limit, slowly enough, and stays there

@@ -138,4 +138,4 @@ def test_no_checkpoint_is_refused(stand: Stand, tmp_path: Path) -> None:
     assert "is not a checkpoint folder" in stand.refused(tmp_path / "nowhere")
     node = stand.bench.module("vgil_ros.nodes.policy", {"robot": stand.contract})
     assert node.wait(120) == 2
-    assert "parameter checkpoint is empty" in node.output
+    assert "parameter 'checkpoint' is empty" in node.output

@@ -53,13 +53,13 @@ def test_a_bad_contract_is_refused_by_file_and_key(bench: Bench, change: Change,
 PARAMETERS: list[tuple[dict[str, Any], str]] = [
     ({"robot": "no_such_robot"}, r"robot 'no_such_robot' is unknown; allowed: \['aloha'"),
     ({"robot": "no/such.yaml"}, r"robot contract 'no/such\.yaml': no such file"),
-    ({"on_interrupt": "ask"}, "parameter on_interrupt is 'ask'; allowed: save, discard"),
-    ({"episode_len": -1}, "parameter episode_len is -1; allowed: 0"),
-    ({"num_episodes": 1.5}, "parameter 'num_episodes': .*allowed: int"),
-    ({"image_format": "png"}, "parameter image_format is 'png'; allowed: jpeg, raw"),
+    ({"on_interrupt": "ask"}, "parameter 'on_interrupt' is 'ask'; allowed: save, discard"),
+    ({"episode_len": -1}, "parameter 'episode_len' is -1; allowed: a whole number, 0 or above"),
+    ({"num_episodes": 1.5}, "parameter 'num_episodes' is 1.5; allowed: a whole number"),
+    ({"image_format": "png"}, "parameter 'image_format' is 'png'; allowed: jpeg, raw"),
     ({"jpeg_quality": 0}, "quality is 0; allowed: 1"),
-    ({"reset_time": -1.0}, "parameter reset_time is -1.0; allowed: 0"),
-    ({"min_free_gb": -1.0}, "parameter min_free_gb is -1.0; allowed: 0"),
+    ({"reset_time": -1.0}, "parameter 'reset_time' is -1.0; allowed: a number, 0 to"),
+    ({"min_free_gb": -1.0}, "parameter 'min_free_gb' is -1.0; allowed: a number, 0 or above"),
 ]
 
 

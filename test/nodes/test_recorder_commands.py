@@ -61,12 +61,12 @@ def test_services_answer_what_they_did_or_why_not(rig: Rig) -> None:
 
 def test_a_discarded_episode_leaves_nothing_and_does_not_count(rig: Rig) -> None:
     rig.record(3)
-    before, done = names(rig), rig.value("episodes done")
+    before, done = names(rig), rig.value("episodes_done")
     assert any(name.endswith(".part") for name in before)
     assert rig.command("discard") == "episode discarded"
     until(lambda: rig.value("state") == "idle", "idle")
     assert names(rig) == [name for name in before if not name.endswith(".part")]
-    assert rig.value("episodes done") == done
+    assert rig.value("episodes_done") == done
 
 
 def test_redo_records_the_same_number_again(rig: Rig) -> None:
@@ -127,21 +127,21 @@ def test_closing_the_grippers_starts_and_lets_go_of_nothing(rig: Rig) -> None:
 
 
 def test_the_status_tells_state_rows_rates_skew_and_disk(rig: Rig) -> None:
-    everything = rig.bench.client.printer(DiagnosticArray, "/diagnostics")
+    everything = rig.bench.client.collect(DiagnosticArray, "/diagnostics")
     rig.record(10)
-    until(lambda: rig.value("skew cam_a [ms]"), "skew")
+    until(lambda: rig.value("skew_p50_ms_cam_a"), "skew")
     status = rig.status
     assert status is not None
     assert (status.name, status.hardware_id, status.level) == ("recorder", "small", DiagnosticStatus.OK)
     values = {pair.key: pair.value for pair in status.values}
     assert values["state"] == "recording"
     assert values["robot"] == "small"
-    assert values["episodes wanted"] == "50"
-    assert float(values["disk free [GB]"]) > 0
-    assert values["rows dropped"] == "0"
-    assert 50 < float(values["rate left/puppet [Hz]"]) < 150
-    assert 10 < float(values["rate cam_a [Hz]"]) < 60
-    assert "p50" in values["skew left/master [ms]"]
+    assert values["episodes_wanted"] == "50"
+    assert float(values["disk_free_gb"]) > 0
+    assert values["rows_dropped"] == "0"
+    assert 50 < float(values["rate_hz_left/puppet"]) < 150
+    assert 10 < float(values["rate_hz_cam_a"]) < 60
+    assert float(values["skew_p50_ms_left/master"]) <= float(values["skew_p99_ms_left/master"])
     assert int(values["rows"]) >= 10
     until(lambda: any(s.name == "recorder" for _, a in everything for s in a.status), "it is in /diagnostics too")
     first, last = rig.statuses[0][0], rig.statuses[-1][0]

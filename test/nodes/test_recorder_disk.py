@@ -73,7 +73,7 @@ def test_a_file_in_place_of_the_folder_is_refused_at_once(bench: Bench) -> None:
     bench.episodes.write_text("a file")
     recorder = bench.recorder(bench.contract())
     assert recorder.wait() == 2, recorder.output
-    recorder.expect(rf"error: parameter dataset_dir is '{bench.episodes}': {bench.episodes} is no folder")
+    recorder.expect(rf"error: parameter 'dataset_dir' is '{bench.episodes}': {bench.episodes} is no folder")
 
 
 def test_a_folder_that_cannot_be_written_is_refused_at_once(bench: Bench, small_disk: Path) -> None:

@@ -20,6 +20,7 @@ from support.process import Process
 from trajectory_msgs.msg import JointTrajectory
 
 from vgil_ros.core.leader_follower import ALIGN_SPEED
+from vgil_ros.nodes.messages.publishers import FINAL_HOLDS
 
 VELOCITY = np.array(ARM["limits"]["velocity"])  # type: ignore[index]
 BASE = {
@@ -37,8 +38,8 @@ class Rig:
         arm["command"]["type"] = command  # type: ignore[index]
         contract = bench.contract(arms=[arm], cameras=[], base=BASE)
         self.bench = bench
-        self.commands = bench.client.printer(kind, "/puppet/command")
-        self.base = bench.client.printer(Twist, "/cmd_vel")
+        self.commands = bench.client.collect(kind, "/puppet/command")
+        self.base = bench.client.collect(Twist, "/cmd_vel")
         self.twist = bench.client.node.create_publisher(Twist, "/teleop/cmd_vel", 10)
         self.robot: FakeRobot = bench.robot(contract)
         self.robot.expect("ready")
@@ -170,16 +171,50 @@ def test_the_base_follows_a_fresh_velocity_within_limits_and_stops_at_a_stale_on
     assert all(np.isfinite((m.linear.x, m.angular.z)).all() for _, m in rig.base)
 
 
-def test_the_base_is_left_alone_until_driven_and_stops_when_teleop_ends(bench: Bench) -> None:
+def test_the_base_is_left_alone_until_driven(bench: Bench) -> None:
     rig = Rig(bench)
     rig.listening()
     rig.settle((0.0, 0.0, 0.1))
-    assert not rig.base
-    rig.drive(0.3, 0.0)
-    until(lambda: rig.base, "a velocity")
     rig.teleop.popen.terminate()
     assert rig.teleop.wait() == 0, rig.teleop.output
-    until(lambda: rig.base[-1][1].linear.x == 0.0, "a stop")
+    time.sleep(0.3)  # what it said last has arrived
+    assert not rig.base, "it never drove the base, and sent it a command"
+
+
+def test_the_end_holds_the_arm_where_it_was_commanded_and_stops_the_base(bench: Bench) -> None:
+    rig = Rig(bench)
+    rig.listening()
+    rig.robot.tell("left/master at 1.0,-0.5,0.25")
+    rig.settle((1.0, -0.5, 0.06))
+    rig.drive(0.3, 0.1)
+    until(lambda: rig.base and rig.base[-1][1].linear.x == 0.3, "a velocity")
+    rig.teleop.popen.terminate()
+    assert rig.teleop.wait() == 0, rig.teleop.output
+
+    def stops() -> list[bool]:
+        return [m.linear.x == m.angular.z == 0.0 for _, m in rig.base]
+
+    until(lambda: sum(stops()) >= FINAL_HOLDS, "the stops that were sent last")
+    last = stops()
+    assert all(last[last.index(True) :]), "once it stops the base it goes on to"
+    stopped = rig.base[last.index(True)][0]
+    until(lambda: sum(at >= stopped for at, _ in rig.commands) >= FINAL_HOLDS - 1, "the holds that were sent last")
+    held = np.array([message.position for _, message in rig.commands[-FINAL_HOLDS + 1 :]])
+    np.testing.assert_allclose(held, [(1.0, -0.5, 0.06)] * len(held), atol=1e-6)
+
+
+def test_an_arm_that_holds_by_itself_is_sent_nothing_at_the_end(bench: Bench) -> None:
+    rig = Rig(bench)
+    rig.settle((0.0, 0.0, 0.1))
+    since = rig.teleop.mark()
+    rig.robot.tell("left/master stop")
+    rig.teleop.expect("left: holding", since=since)
+    time.sleep(0.2)
+    quiet = len(rig.commands)
+    rig.teleop.popen.terminate()
+    assert rig.teleop.wait() == 0, rig.teleop.output
+    time.sleep(0.3)
+    assert len(rig.commands) == quiet
 
 
 @pytest.mark.parametrize(
@@ -223,7 +258,7 @@ def test_with_wait_for_gripper_nothing_moves_before_the_grippers_are_closed(benc
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"rate": 0.0}, "parameter rate is 0.0; allowed: 1 to 1000 Hz"),
+        ({"rate": 0.0}, "parameter 'rate' is 0.0; allowed: a number, 1 to 1000"),
         ({"robot": "nobody"}, "robot 'nobody' is unknown"),
     ],
     ids=["rate", "robot"],

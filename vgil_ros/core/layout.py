@@ -20,7 +20,16 @@ POSITION, VELOCITY, EFFORT = 0, 1, 2  # rows of a joint payload
 
 
 class JointError(VgilError):
-    """A joint message that lacks a joint, or holds a number that is none."""
+    """A joint message that lacks a joint, or holds a number that is none.
+
+    Attributes:
+        stream: the stream's name.
+        detail: what is wrong with the message.
+    """
+
+    def __init__(self, stream: str, detail: str) -> None:
+        super().__init__(f"{stream}: {detail}")
+        self.stream, self.detail = stream, detail
 
 
 @dataclass(frozen=True)
@@ -56,10 +65,10 @@ class JointReader:
             if len(values) == len(names):
                 payload[row] = np.asarray(values, np.float64)[at]
             elif len(values) or row == POSITION:
-                raise JointError(f"{self.stream}: {len(values)} values of {key} for {len(names)} joint names")
+                raise JointError(self.stream, f"{len(values)} values of {key} for {len(names)} joint names")
         if not np.isfinite(payload[POSITION]).all():
             bad = [joint for joint, x in zip(self.joints, payload[POSITION], strict=True) if not np.isfinite(x)]
-            raise JointError(f"{self.stream}: position of {bad} is not a finite number")
+            raise JointError(self.stream, f"position of {bad} is not a finite number")
         return payload
 
     def _index(self, names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -68,10 +77,10 @@ class JointReader:
             wanted = (self.joints, self.effort_joints or self.joints)
             missing = [joint for joint in dict.fromkeys(wanted[0] + wanted[1]) if joint not in names]
             if missing:
-                raise JointError(f"{self.stream}: joint {missing} is not in the message; found {list(names)}")
+                raise JointError(self.stream, f"joint {missing} is not in the message; found {list(names)}")
             duplicates = [joint for joint in dict.fromkeys(wanted[0] + wanted[1]) if names.count(joint) > 1]
             if duplicates:
-                raise JointError(f"{self.stream}: joint {duplicates} is in the message more than once; allowed: once")
+                raise JointError(self.stream, f"joint {duplicates} is in the message more than once; allowed: once")
             cached = (np.array([names.index(j) for j in wanted[0]]), np.array([names.index(j) for j in wanted[1]]))
             self._cache.clear()  # a driver keeps to one order; a strange one must not grow this
             self._cache[names] = cached

@@ -10,6 +10,7 @@ from enum import Enum
 import numpy as np
 
 from vgil_ros.core.gripper_trigger import GripperTrigger
+from vgil_ros.core.layout import ArmLayout, Layout
 
 ALIGN_SPEED = 0.25  # share of the velocity limits while aligning
 ALIGNED = 0.05  # rad (or share of the gripper's travel): near enough to follow
@@ -96,3 +97,12 @@ class FollowerController:
 
     def _stale(self, now_ns: int, stamp_ns: int) -> bool:
         return now_ns - stamp_ns > self.stale_ns
+
+
+def follower_of(layout: Layout, arm: ArmLayout, *, wait_for_trigger: bool = False) -> FollowerController:
+    """The follower of one arm of a robot, by the limits of its contract."""
+    part, velocity = arm.columns, layout.limit("velocity")
+    assert velocity is not None
+    gripper = None if arm.gripper_column is None else arm.gripper_column - part.start
+    lower, upper = layout.lower[part], layout.upper[part]
+    return FollowerController(lower, upper, velocity[part], gripper=gripper, wait_for_trigger=wait_for_trigger)

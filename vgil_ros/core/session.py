@@ -1,8 +1,9 @@
-"""A recording session as a state machine without I/O: commands and ticks in, effects out.
+"""A session of episodes, recorded or driven by a policy, as a state machine without I/O: commands and ticks in, effects
+out.
 
-IDLE --start--> PREPARING --scene reset--> WAITING --streams ready--> RECORDING --stop, length, abort--> SAVING
-  ^                                                                                                       |
-  +--- not autostart ---  PAUSE (time to reset the scene by hand) <-------------- saved or discarded -----+
+IDLE --start--> PREPARING --scene reset--> WAITING --streams ready--> RUNNING --stop, length, abort--> SAVING
+  ^                                                                                                     |
+  +--- not autostart ---  PAUSE (time to reset the scene by hand) <------------ saved or discarded -----+
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ class SessionState(str, Enum):
     IDLE = "idle"
     PREPARING = "preparing"
     WAITING = "waiting"
-    RECORDING = "recording"
+    RUNNING = "running"
     SAVING = "saving"
     PAUSE = "pause"
     DONE = "done"
@@ -64,6 +65,7 @@ class Session:
         pause_ns: time between episodes to reset the scene, where `autostart` is set.
         marker_rows: rows that carry an end marker; an episode that is stopped goes on for as many.
         save_on_quit: whether quitting keeps a running episode.
+        running: what a running episode is called in words: "recording" where nothing is driven.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Session:
         pause_ns: int = 0,
         marker_rows: int = 0,
         save_on_quit: bool = True,
+        running: str = SessionState.RUNNING.value,
     ) -> None:
         self.num_episodes = num_episodes
         self.episode_len = episode_len
@@ -82,6 +85,7 @@ class Session:
         self.pause_ns = pause_ns
         self.marker_rows = marker_rows
         self.save_on_quit = save_on_quit
+        self._running = running
         self.state = SessionState.IDLE
         self.saved = 0
         self.samples = 0
@@ -93,26 +97,26 @@ class Session:
     def command(self, command: SessionCommand, missing: Sequence[str] = ()) -> Reply:
         """Take an operator's command; `missing` says in words which streams are not ready."""
         if command is SessionCommand.TOGGLE:
-            command = SessionCommand.STOP if self.state is SessionState.RECORDING else SessionCommand.START
+            command = SessionCommand.STOP if self.state is SessionState.RUNNING else SessionCommand.START
         return getattr(self, f"_{command.value}")(missing)
 
     def _start(self, missing: Sequence[str]) -> Reply:
         if self.state not in (SessionState.IDLE, SessionState.PAUSE):
-            return Reply(False, f"not started: the session is {self.state.value}")
+            return Reply(False, f"not started: the session is {self.state_name}")
         if missing:
             return Reply(False, f"not started: {'; '.join(missing)}")
         return Reply(True, f"starting episode {self.saved + 1}", self._prepare())
 
     def _stop(self, missing: Sequence[str]) -> Reply:
-        if self.state is not SessionState.RECORDING:
-            return Reply(False, f"nothing to stop: the session is {self.state.value}")
+        if self.state is not SessionState.RUNNING:
+            return Reply(False, f"nothing to stop: the session is {self.state_name}")
         end = self.samples + (self.marker_rows + 1 if self.marker_rows else 0)
         self._end_at = end if self._end_at is None else min(end, self._end_at)
         return Reply(True, f"ending episode {self.saved + 1}", self._finish_if_full())
 
     def _discard(self, missing: Sequence[str]) -> Reply:
-        if self.state is not SessionState.RECORDING:
-            return Reply(False, f"nothing to discard: the session is {self.state.value}")
+        if self.state is not SessionState.RUNNING:
+            return Reply(False, f"nothing to discard: the session is {self.state_name}")
         self.state, self._again = SessionState.SAVING, False
         return Reply(True, "episode discarded", (Effect.DISCARD,))
 
@@ -123,14 +127,19 @@ class Session:
 
     def _quit(self, missing: Sequence[str]) -> Reply:
         self.quitting = True
-        if self.state is SessionState.RECORDING and not self.save_on_quit:
+        if self.state is SessionState.RUNNING and not self.save_on_quit:
             self.state = SessionState.SAVING
             return Reply(True, "quitting, the episode is discarded", (Effect.DISCARD,))
-        if self.state is SessionState.RECORDING:
+        if self.state is SessionState.RUNNING:
             return Reply(True, "quitting, the episode is saved first", self._stop(missing).effects)
         if self.state is SessionState.SAVING:
             return Reply(True, "quitting when the episode is saved")
         return Reply(True, "quitting", self._done())
+
+    @property
+    def state_name(self) -> str:
+        """The state, as it is called in words."""
+        return self._running if self.state is SessionState.RUNNING else self.state.value
 
     @property
     def beginning(self) -> bool:
@@ -150,7 +159,7 @@ class Session:
         if self.state is SessionState.PAUSE and now_ns >= self._pause_until:
             return self._prepare()
         if self.state is SessionState.WAITING and not missing:
-            self.state, self.samples, self._end_at = SessionState.RECORDING, 0, None
+            self.state, self.samples, self._end_at = SessionState.RUNNING, 0, None
             if self.episode_len:
                 self._end_at = self.episode_len + 1  # T actions take T+1 observations
             return (Effect.OPEN,)
@@ -174,7 +183,7 @@ class Session:
 
     def aborted(self) -> tuple[Effect, ...]:
         """The episode cannot go on; what was recorded is kept."""
-        if self.state is not SessionState.RECORDING:
+        if self.state is not SessionState.RUNNING:
             return ()
         self.state = SessionState.SAVING
         return (Effect.SAVE,) if self.samples > 1 else (Effect.DISCARD,)
@@ -193,18 +202,18 @@ class Session:
 
     def summary(self, now_ns: int) -> str:
         """Where the session stands, as one would say it."""
-        if self.state is SessionState.RECORDING:
+        if self.state is SessionState.RUNNING:
             return f"episode {self.saved + 1}: {self.samples} ticks"
         if self.state is SessionState.PAUSE:
             return f"reset the scene: next episode in {max(0, self._pause_until - now_ns) / 1e9:.0f} s"
-        return f"{self.state.value}: {self.saved} episodes done"
+        return f"{self.state_name}: {self.saved} episodes done"
 
     def _prepare(self) -> tuple[Effect, ...]:
         self.state = SessionState.PREPARING
         return (Effect.RESET,)
 
     def _finish_if_full(self) -> tuple[Effect, ...]:
-        if self.state is SessionState.RECORDING and self._end_at is not None and self.samples >= self._end_at:
+        if self.state is SessionState.RUNNING and self._end_at is not None and self.samples >= self._end_at:
             self.state = SessionState.SAVING
             return (Effect.SAVE,) if self.samples > 1 else (Effect.DISCARD,)
         return ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -35,8 +34,7 @@ START_S = 120.0  # for nodes to come up and a checkpoint to be warmed up, on a b
 SLOWEST = 10.0  # an episode may take so many times its simulated length
 STOP_S = 30.0
 ANSWER_S = 10.0
-PAIR = re.compile(r"(\w+) (\d+)")
-LATENCY = re.compile(r"p50 ([\d.]+), p99 ([\d.]+)")
+LIMIT = "safety_events_"  # a limit's name follows
 
 
 def evaluate_over_ros(
@@ -49,10 +47,6 @@ def evaluate_over_ros(
     Raises:
         VgilError: where the checkpoint does not fit, or the nodes do not come up or end early, with their last words.
     """
-    for name in ("inference_period", "ensemble_coefficient"):
-        if getattr(plan, name) is not None:
-            option = "--" + name.replace("_", "-")
-            raise VgilError(f"{option} cannot be handed on by the launch file; allowed: without it, or without ROS")
     if plan.swap_images_from_seed is not None:
         raise VgilError("--swap-images-from-seed cannot be handed on to the nodes; allowed: without it, or without ROS")
     contract, _ = load_contract(plan.robot_name)
@@ -75,14 +69,37 @@ def evaluate_over_ros(
             if videos is not None:
                 _write_video(path, rollouts[-1], videos, sheet)
             progress(rollouts[-1])
-        latency = LATENCY.search(watcher.value("latency [ms]"))
+        inference = {name: watcher.number(f"latency_{name}_ms") for name in ("p50", "p99")}
     if videos is not None:
         sheet.save(videos / "thumbnail_sheet.png")
-    inference = dict(zip(("p50", "p99"), map(float, latency.groups()), strict=True)) if latency else {}
-    machine = {"inference_ms": {"p50": None, "p99": None} | inference, "seconds": time.perf_counter() - began}
+    machine = {"inference_ms": inference, "seconds": time.perf_counter() - began}
     identity = {"policy": policy.config.type, "fingerprint": policy.config.fingerprint}
     options = settings(plan) | {"latency_ms": None}  # what it takes, see `machine`
     return identity | options | summarise(rollouts, max_reward) | {"machine": machine}
+
+
+def launch_arguments(plan: EvaluationPlan, checkpoint: Path, folder: Path) -> dict[str, str]:
+    """What policy.launch.py is given for a plan, its rollouts recorded in a folder."""
+    arguments = {
+        "sim": "true",
+        "sim_time": "true",
+        "robot": plan.robot_name,
+        "task": plan.task,
+        "seed": str(plan.seed),
+        "checkpoint": str(checkpoint.expanduser().absolute()),
+        "execution": plan.mode,
+        "device": plan.device,
+        "dataset_dir": str(folder),
+        "episode_len": str(plan.ticks),
+        "autostart": "false",
+        "watchdog_ms": str(plan.watchdog_ms),
+        "max_age_ms": str(plan.max_age_ms),
+        "soft_start": str(plan.soft_start),
+    }
+    for name in ("inference_period", "ensemble_coefficient"):  # None: the policy node's default
+        if (value := getattr(plan, name)) is not None:
+            arguments[name] = str(value)
+    return arguments
 
 
 class _Launch:
@@ -91,20 +108,8 @@ class _Launch:
     def __init__(self, plan: EvaluationPlan, checkpoint: Path, folder: Path, environment: dict[str, str]) -> None:
         self._folder, self._plan = folder, plan
         self._contract: Contract = load_contract(plan.robot_name)[0]
-        arguments = {
-            "sim": "true",
-            "sim_time": "true",
-            "robot": plan.robot_name,
-            "task": plan.task,
-            "seed": str(plan.seed),
-            "checkpoint": str(checkpoint.expanduser().absolute()),
-            "execution": plan.mode,
-            "device": plan.device,
-            "dataset_dir": str(folder),
-            "episode_len": str(plan.ticks),
-            "autostart": "false",
-        }
         command = [sys.executable, "-m", "vgil_ros.cli.main", "launch", "policy.launch.py"]
+        arguments = launch_arguments(plan, checkpoint, folder)
         self._log = (folder / "launch.log").open("w+", encoding="utf-8", errors="replace")
         self._process = subprocess.Popen(
             command + [f"{key}:={value}" for key, value in arguments.items()],
@@ -204,6 +209,11 @@ class _Watcher:
         """A value of the policy's last status; "" before the first."""
         return self._values.get(key, "")
 
+    def number(self, key: str) -> float | None:
+        """A number of the policy's last status; None where it has none yet."""
+        text = self.value(key)
+        return float(text) if text else None
+
     def safety_events(self) -> dict[str, int]:
         """Safety events since the rollout began, by name."""
         now = self._counts()
@@ -211,7 +221,8 @@ class _Watcher:
         return {name: count for name, count in counts.items() if count > 0}
 
     def _counts(self) -> dict[str, int]:
-        return {name: int(count) for name, count in PAIR.findall(self.value("safety_events"))}
+        values = dict(self._values)
+        return {key[len(LIMIT) :]: int(count) for key, count in values.items() if key.startswith(LIMIT)}
 
     def begin(self, seed: int) -> bool:
         """Try to start a rollout of a seed's scene."""

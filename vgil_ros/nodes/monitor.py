@@ -16,7 +16,7 @@ from vgil_ros.assets import load_contract
 from vgil_ros.core.contract import Arm
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import POSITION, puppet_reader
-from vgil_ros.nodes.base.node import VgilNode, run
+from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode, run
 from vgil_ros.nodes.base.status import StatusPublisher
 from vgil_ros.nodes.messages import cdr
 from vgil_ros.nodes.messages.subscriptions import sensor_qos
@@ -33,10 +33,8 @@ class Monitor(VgilNode):
 
     def __init__(self) -> None:
         super().__init__("monitor")
-        self.contract, _ = load_contract(self.declare("robot", "sim_aloha"))
-        rate = self.declare("rate", 10.0)
-        if not 0 < rate <= 100:
-            raise VgilError(f"parameter 'rate' is {rate}; allowed: above 0, at most 100")
+        self.contract, _ = load_contract(self.declare("robot", "sim_aloha", doc=ROBOT_DOC))
+        rate = self.declare("rate", 10.0, low=0.1, high=100.0, doc="of the markers, Hz")
         self._models = {arm.name: ArmModel(arm) for arm in self.contract.arms if arm.urdf}
         self._readers = {arm.name: puppet_reader(arm) for arm in self.contract.arms}
         self._joints: dict[str, tuple[int, bytes]] = {}
@@ -48,8 +46,8 @@ class Monitor(VgilNode):
             self.create_subscription(JointState, arm.puppet.topic, callback, sensor_qos(1), raw=True)
         for name, topic in STATUSES.items():
             self.create_subscription(DiagnosticStatus, topic, partial(self._on_status, name), 10)
-        self.create_timer(1.0 / rate, self._publish)
-        self.create_timer(0.2, self._publish_status)
+        self.control_timer(1.0 / rate, self._publish)
+        self.background_timer(0.2, self._publish_status)
 
     def _on_joints(self, arm: str, data: bytes) -> None:
         self._joints[arm] = (self._now(), data)  # decoded when it is drawn, ten times a second and not two hundred
@@ -116,20 +114,18 @@ class Monitor(VgilNode):
 
 
 def _line(name: str, figures: dict[str, str]) -> str:
-    parts = [f"{figures[key]} {unit}" for key, unit in _keys(name) if key in figures]
+    rate, middle, high = (figures.get(f"{key}_{name}") for key in ("rate_hz", "skew_p50_ms", "skew_p99_ms"))
+    parts = [] if rate is None else [f"{rate} Hz"]
+    if middle is not None and high is not None:
+        parts.append(f"skew {float(middle):.1f} ms, p99 {float(high):.1f} ms")
     return f"{name}: {', '.join(parts)}" if parts else name
 
 
 def _level(name: str, figures: dict[str, str]) -> bytes:
-    rate = figures.get(f"rate {name} [Hz]")
+    rate = figures.get(f"rate_hz_{name}")
     if rate is None:
         return bytes(DiagnosticStatus.STALE)
-    return bytes(DiagnosticStatus.ERROR if rate == "0" else DiagnosticStatus.OK)
-
-
-def _keys(name: str) -> tuple[tuple[str, str], ...]:
-    """The recorder's and the policy's figures of a stream, and their units."""
-    return (f"rate {name} [Hz]", "Hz"), (f"skew {name} [ms]", "ms skew")
+    return bytes(DiagnosticStatus.OK if float(rate) else DiagnosticStatus.ERROR)
 
 
 def main() -> None:

@@ -7,10 +7,7 @@ nothing.
 
 from __future__ import annotations
 
-import gc
-import sys
 import time
-from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -27,16 +24,18 @@ from vgil_ros.core.sync import Miss, Sample
 from vgil_ros.core.sync.types import Reason
 from vgil_ros.core.timesteps import ObservationBuilder
 from vgil_ros.episodes.image_codec import to_rgb
-from vgil_ros.nodes.base import timing as priority
+from vgil_ros.episodes.writing.encoder import limit_opencv_threads
+from vgil_ros.nodes.base.alerts import Problem
 from vgil_ros.nodes.base.node import run
-from vgil_ros.nodes.base.status import SafetyEventLog
+from vgil_ros.nodes.base.status import SafetyEventLog, percentiles
 from vgil_ros.nodes.base.timing import Deadlines, Durations
-from vgil_ros.nodes.inference.setup import load_for, pipeline_for
+from vgil_ros.nodes.inference.setup import declare_policy, load_for, pipeline_for
 from vgil_ros.nodes.inference.worker import InferenceWorker
 from vgil_ros.nodes.messages.publishers import RobotCommands
-from vgil_ros.nodes.session.recording import RolloutSink
+from vgil_ros.nodes.session.recording import Recording, RolloutSink
 from vgil_ros.nodes.session.session import SessionNode
 from vgil_ros.nodes.viz.chunk_publisher import ChunkView
+from vgil_ros.policies.inference.runtime import limit_torch_threads
 
 RELEASE_TICKS = 25  # an episode's end is held for this long before the node lets go of the topics
 LATE_NS = 1_000_000_000  # a first chunk that takes longer is spoken of
@@ -46,17 +45,14 @@ class PolicyNode(SessionNode):
     """Drives a robot with a checkpoint (see `core.session` for how a session goes)."""
 
     def __init__(self) -> None:
-        priority.raise_priority()
-        super().__init__("policy")
-        self.session.marker_rows = 0  # the policy gives the marker; a stop is a stop
-        sys.setswitchinterval(0.0001)  # the inference thread must not keep the control loop waiting
+        # the policy gives the end marker: a stop is a stop
+        super().__init__("policy", running="running", marks_end=False)
         self.period_s = 1.0 / self.contract.rate_hz
-        self.dry_run = self.declare("dry_run", False)
-        self.pipeline = pipeline_for(self, self.layout, self.config, self.streams)
+        self.pipeline = pipeline_for(self._given.options, self.layout, self.config, self.streams)
         self.commands = RobotCommands(self, self.layout, self.period_s)
         builder = ObservationBuilder(self.layout, self.streams)
         self.input = PolicyInput(builder, self.config.camera_names, to_rgb, self.task)
-        self.rollout = RolloutSink.of(self, self.contract, self.contract_text, self.streams, self.task, self.dry_run)
+        self.rollout = RolloutSink.of(self, self._recording(), self.dry_run)
         self.view = ChunkView(self, self.layout, self.pipeline, self.period_s)
         self.worker = InferenceWorker(self.infer, self.runtime.reset)
         self.loop = ControlLoop(self.sync, self.pipeline, self.config.obs_offsets)
@@ -69,21 +65,6 @@ class PolicyNode(SessionNode):
             self.serve(command.value, command)
         self.serve("reset", SessionCommand.REDO)
         self.create_service(SetBool, "/policy/estop", self._on_estop)
-        gc.collect()
-        gc.freeze()  # what is here stays: no collection need look at it again
-        gc.disable()  # none in the middle of a tick, nor in the inference thread: all stand still meanwhile
-        self.background_timer(1.0, self._collect)
-
-    @staticmethod
-    def _collect() -> None:
-        gc.collect()
-
-    def spinning(self) -> None:
-        """Give the control loop's thread the machine's attention, as far as that is allowed."""
-        if (why := priority.set_realtime()) is not None:
-            self.get_logger().info(
-                f"no real-time priority for the control loop ({why}): ticks of a busy machine may be late"
-            )
 
     def choose_streams(self) -> tuple[StreamSpec, ...]:
         """Load the checkpoint and take the streams that it, or a recording, needs.
@@ -91,18 +72,29 @@ class PolicyNode(SessionNode):
         Raises:
             VgilError: for every mismatch between checkpoint and robot; nothing has been sent then.
         """
-        self.config, self.runtime = load_for(self, self.layout, self.task)
-        records = bool(self.declare("dataset_dir", ""))
+        self._given = declare_policy(self)
+        self.dataset_dir = self.declare("dataset_dir", "", doc="rollouts are recorded there; empty: none is")
+        self.dry_run = self.declare("dry_run", False, doc="compute and show, send nothing")
+        self.refuse_unknown_parameters()  # loading takes a while
+        self.config, self.runtime = load_for(self, self._given, self.layout, self.task)
         everything = streams_of(self.contract, masters=False)
-        return everything if records else policy_streams(self.contract, self.config.camera_names)
+        return everything if self.dataset_dir else policy_streams(self.contract, self.config.camera_names)
+
+    def _recording(self) -> Recording | None:
+        if not self.dataset_dir:
+            return None
+        folder = Path(self.dataset_dir).expanduser().absolute()
+        return Recording(self.contract, self.contract_text, self.streams, folder, task=self.task)
 
     def infer(self, request: InferenceRequest) -> np.ndarray:
         """In the inference thread: a request's observation through the policy, chunk (H, A)."""
         return self.runtime(self.input.observation(request))
 
-    def not_ready(self) -> tuple[str, ...]:
+    def not_ready(self) -> tuple[Problem, ...]:
         """Streams that are missing, commands that nobody would hear, and the e-stop."""
-        stops = ("the e-stop is set: release it with /policy/estop false",) if self.loop.estop else ()
+        stops = (
+            (Problem("e-stop", "the e-stop is set: release it with /policy/estop false"),) if self.loop.estop else ()
+        )
         missing_subscribers = () if self.dry_run else self.commands.missing_subscribers()
         return stops + missing_subscribers + super().not_ready()
 
@@ -140,18 +132,18 @@ class PolicyNode(SessionNode):
     def step(self) -> None:
         """One turn of the control loop."""
         began = time.perf_counter()
-        running = self.session.state is SessionState.RECORDING
+        running = self.session.state is SessionState.RUNNING
         if running:
             self.deadlines.turn(began)
         super().step()
-        if running and self.session.state is SessionState.RECORDING:
+        if running and self.session.state is SessionState.RUNNING:
             self._control()
             self.tick_time.add(time.perf_counter() - began)
         elif self._engaged:
             self._hold()
             self._release -= 1
             self._engaged = self._release > 0 or self.loop.estop
-        if self.session.state is not SessionState.RECORDING:
+        if self.session.state is not SessionState.RUNNING:
             self.view.tick = None
 
     def _hold(self) -> None:
@@ -161,7 +153,7 @@ class PolicyNode(SessionNode):
         now = self.now_ns()
         self._hear()
         self._play(now)
-        if self.session.state is SessionState.RECORDING and not self.worker.busy:
+        if self.session.state is SessionState.RUNNING and not self.worker.busy:
             # last: once awake, the inference thread takes its share of the processor's caches
             request = self.loop.request(now)
             if request is not None:
@@ -202,7 +194,7 @@ class PolicyNode(SessionNode):
         if outcome.command is not None:
             self.rollout.acted(loop.tick, outcome.command)
         self.sampled()
-        if self.pipeline.ended and self.session.state is SessionState.RECORDING:
+        if self.pipeline.ended and self.session.state is SessionState.RUNNING:
             self.get_logger().info("the policy says that the task is done")
             self.command(SessionCommand.STOP)
 
@@ -213,8 +205,9 @@ class PolicyNode(SessionNode):
         self.commands.send(self.commands.encode(outcome.command.positions, outcome.command.base))
         self._engaged = True
 
-    def _look_around(self) -> None:
-        super()._look_around()
+    def look_around(self) -> None:
+        """As in every session; and name who else commands the robot."""
+        super().look_around()
         if competing_publishers := self.commands.competing_publishers():
             self.warn_once("commands", "; ".join(competing_publishers))
         else:
@@ -230,7 +223,7 @@ class PolicyNode(SessionNode):
             if self._engaged:
                 self._hold()
             self.session.stand_down()
-            if self.session.state is SessionState.RECORDING:
+            if self.session.state is SessionState.RUNNING:
                 self.command(SessionCommand.STOP)
         holds = "the robot holds" if self._engaged else "this node was not moving the robot"
         response.success = True
@@ -259,28 +252,29 @@ class PolicyNode(SessionNode):
         for key in ("observation", "holding", "policy", "first chunk", "late chunk", "no chunk"):
             self.clear(key)
 
-    def _watch_closing(self, now: int) -> None:
-        if self._release <= 0:
-            super()._watch_closing(now)
+    def may_close(self) -> bool:
+        """Once the robot is let go of."""
+        return self._release <= 0
 
     def figures(self) -> dict[str, object]:
         """Timing and safety events."""
-        state = self.session.state.value
-        if self.session.state is SessionState.RECORDING:
-            state = "holding" if self.outcome is not None and self.outcome.holding else "running"
-        counts: Mapping[str, int] = self.pipeline.safety.counts
-        return {
+        state = self.session.state_name
+        if self.session.state is SessionState.RUNNING and self.outcome is not None and self.outcome.holding:
+            state = "holding"
+        counts = self.pipeline.safety.counts
+        values: dict[str, object] = {
             "state": "e-stop" if self.loop.estop else state,
             "policy": self.config.type,
-            "dry run": self.dry_run,
-            "rate [Hz]": f"{self.deadlines.rate_hz:.1f}",
-            "latency [ms]": self.latency.summary(),
-            "tick [ms]": self.tick_time.summary(),
-            "jitter [ms]": self.deadlines.jitter.summary(),
-            "late chunks": self.pipeline.late,
-            "safety_events": ", ".join(f"{name} {n}" for name, n in sorted(counts.items())) or "none",
+            "dry_run": self.dry_run,
+            "rate_hz": self.deadlines.rate_hz,
+            "late_chunks": self.pipeline.late,
+            "safety_events": sum(counts.values()),
             "last_safety_event": self.safety_events.reason,
         }
+        values |= {f"safety_events_{name}": count for name, count in sorted(counts.items())}
+        for name, durations in (("latency", self.latency), ("tick", self.tick_time), ("jitter", self.deadlines.jitter)):
+            values |= percentiles(name, durations.percentiles())
+        return values
 
     def on_shutdown(self) -> None:
         """Whatever ended the node: arms held, base at zero."""
@@ -292,7 +286,9 @@ class PolicyNode(SessionNode):
 
 def main() -> None:
     """Entry point of the executable `policy`."""
-    run(PolicyNode)
+    limit_opencv_threads()
+    limit_torch_threads()
+    run(PolicyNode, control=True)
 
 
 if __name__ == "__main__":

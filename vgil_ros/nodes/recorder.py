@@ -22,6 +22,7 @@ from vgil_ros.core.session import SessionCommand, SessionState
 from vgil_ros.core.streams import Flag
 from vgil_ros.core.sync import Miss, Sample
 from vgil_ros.core.timesteps import ObservationBuilder
+from vgil_ros.episodes.writing.encoder import limit_opencv_threads
 from vgil_ros.nodes.base.keyboard import Keys
 from vgil_ros.nodes.base.node import run
 from vgil_ros.nodes.session.recording import EpisodeSink, Recording
@@ -35,9 +36,10 @@ class Recorder(SessionNode):
     """Records episodes of a robot (see `core.session` for how a session goes)."""
 
     def __init__(self) -> None:
-        super().__init__("recorder", rate_factor=2)
+        super().__init__("recorder", rate_factor=2, running="recording", marks_end=True)
         self.sink = EpisodeSink(self._recording(), ObservationBuilder(self.layout, self.streams))
-        self.trigger = GripperTrigger() if self.declare("gripper_start", False) else None
+        doc = "closing all master grippers, having been open, for 0.3 s starts an episode"
+        self.trigger = GripperTrigger() if self.declare("gripper_start", False, doc=doc) else None
         self._aborted: str | None = None
         self._last_seen: dict[str, int] = {}  # conditions that pass, and when they were met last
         self._buttons: list[int] = []
@@ -46,25 +48,28 @@ class Recorder(SessionNode):
             self.serve(command.value, command)
         if self.contract.joystick:
             self.create_subscription(Joy, self.contract.joystick.topic, self._on_joy, 10)
-        self.keys = Keys() if self.declare("keys", True) else None
+        self.keys = Keys() if self.declare("keys", True, doc="s d r q in a terminal") else None
         self._say_hello()
 
     def _recording(self) -> Recording:
         arms = [arm.name for arm in self.contract.arms if not arm.master]
         if arms:
             raise VgilError(f"robot '{self.contract.name}': arm {arms} has no master; a recording needs one each")
-        image_format = self.declare("image_format", "jpeg")
-        if image_format not in ("jpeg", "raw"):
-            raise VgilError(f"parameter image_format is '{image_format}'; allowed: jpeg, raw")
+        folder = self.declare("dataset_dir", "episodes", doc="folder that the episodes go to")
+        free_gb = self.declare("min_free_gb", 1.0, low=0.0, doc="GiB: refuse to start with less room on the disk")
+        quality = self.declare("jpeg_quality", 90, low=1, high=100, doc="of what the recorder encodes itself")
+        image_format = self.declare(
+            "image_format", "jpeg", choices=("jpeg", "raw"), doc="a camera that sends JPEG is passed through"
+        )
         return Recording(
             self.contract,
             self.contract_text,
             self.streams,
-            _writable(Path(self.declare("dataset_dir", "episodes")).expanduser().absolute()),
+            _writable(Path(folder).expanduser().absolute()),
             task=self.task,
             image_format=image_format,
-            quality=self.declare_within("jpeg_quality", 90, 1, 100),
-            min_free_bytes=int(self.declare_within("min_free_gb", 1.0) * 1024**3),
+            quality=quality,
+            min_free_bytes=int(free_gb * 1024**3),
         )
 
     def _on_joy(self, message: Joy) -> None:
@@ -191,15 +196,15 @@ class Recorder(SessionNode):
         """Rows and disk."""
         return {
             "rows": self.sink.rows,
-            "rows dropped": self.sink.dropped,
-            "disk free [GB]": self._free_gigabytes(),
+            "rows_dropped": self.sink.dropped,
+            "disk_free_gb": self._free_gigabytes(),
         }
 
-    def _free_gigabytes(self) -> str:
+    def _free_gigabytes(self) -> float:
         folder = self.sink.recording.dataset_dir
         while not folder.exists():
             folder = folder.parent
-        return f"{shutil.disk_usage(folder).free / 1e9:.1f}"
+        return round(shutil.disk_usage(folder).free / 1e9, 1)
 
     def _say_hello(self) -> None:
         log = self.get_logger()
@@ -229,12 +234,13 @@ def _writable(folder: Path) -> Path:
         at = at.parent
     if not at.is_dir() or not os.access(at, os.W_OK | os.X_OK):
         what = "is no folder" if not at.is_dir() else "cannot be written"
-        raise VgilError(f"parameter dataset_dir is '{folder}': {at} {what}; allowed: a folder one may write")
+        raise VgilError(f"parameter 'dataset_dir' is '{folder}': {at} {what}; allowed: a folder one may write")
     return folder
 
 
 def main() -> None:
     """Entry point of the executable `recorder`."""
+    limit_opencv_threads()
     run(Recorder)
 
 

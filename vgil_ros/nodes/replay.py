@@ -17,8 +17,9 @@ from vgil_ros.core.streams import policy_streams
 from vgil_ros.core.sync import Sample, Synchronizer
 from vgil_ros.core.sync.stall_grace import StallGrace
 from vgil_ros.episodes.reader import read_episode
-from vgil_ros.nodes.base.node import VgilNode, run
-from vgil_ros.nodes.inference.setup import acting_options
+from vgil_ros.nodes.base.alerts import summary
+from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode, run
+from vgil_ros.nodes.inference.setup import safety_options
 from vgil_ros.nodes.messages.publishers import RobotCommands
 from vgil_ros.nodes.messages.subscriptions import StreamInputs
 
@@ -30,16 +31,16 @@ class Replay(VgilNode):
 
     def __init__(self) -> None:
         super().__init__("replay")
-        self.contract, _ = load_contract(self.declare("robot", "sim_aloha"))
+        self.contract, _ = load_contract(self.declare("robot", "sim_aloha", doc=ROBOT_DOC))
         self.layout = Layout(self.contract)
-        path = Path(self.declare("episode", "")).expanduser()
+        path = Path(self.declare("episode", "", doc="the episode's .hdf5 file; must be given")).expanduser()
         self.actions, self.base = self._read(path)
-        self.dry_run = self.declare("dry_run", False)
+        self.dry_run = self.declare("dry_run", False, doc="compute, send nothing")
         period = 1.0 / self.contract.rate_hz
         self.streams = policy_streams(self.contract, cameras=())
         self.sync = Synchronizer(self.streams, self.contract.sync, self.contract.rate_hz)
         self.inputs = StreamInputs(self, self.contract, self.sync)
-        pipeline = make_direct_pipeline(acting_options(self), self.layout, self.streams)
+        pipeline = make_direct_pipeline(safety_options(self), self.layout, self.streams)
         self.loop = ControlLoop(self.sync, pipeline)
         self._stall_grace = StallGrace(round(period * 1e9))
         self.commands = RobotCommands(self, self.layout, period)
@@ -51,7 +52,7 @@ class Replay(VgilNode):
     def _read(self, path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         """The episode's actions (T, J) and base velocities (T, 2), held against the robot."""
         if not path.name:
-            raise VgilError("parameter episode is empty; allowed: an episode's .hdf5 file")
+            raise VgilError("parameter 'episode' is empty; allowed: an episode's .hdf5 file")
         with read_episode(path) as episode:
             actions = np.asarray(episode.aligned_action(), np.float64)
             base = episode.base_action if self.contract.base else None
@@ -106,7 +107,7 @@ class Replay(VgilNode):
         """Begin once every stream comes and the commands would be heard."""
         missing = self.inputs.missing(now) + (() if self.dry_run else self.commands.missing_subscribers())
         if missing:
-            self.warn_once("waiting", f"waiting for: {'; '.join(missing)}")
+            self.warn_once("waiting", f"waiting for: {summary(missing)}")
             return False
         self.clear("waiting")
         self._started = True

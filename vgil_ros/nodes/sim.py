@@ -21,12 +21,13 @@ from std_srvs.srv import Trigger
 from vgil_ros.assets import load_contract
 from vgil_ros.core.contract import Camera
 from vgil_ros.core.errors import VgilError
-from vgil_ros.nodes.base.node import VgilNode, run
+from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode, run
 from vgil_ros.nodes.simulator.command_decoders import CommandInput, inputs_of
 from vgil_ros.nodes.simulator.loop import CameraThread, Pacer
 from vgil_ros.robots.operators import make_operator
+from vgil_ros.robots.sim.cameras import camera_jpeg, tick_falls
 from vgil_ros.robots.sim.robot import SimRobot
-from vgil_ros.robots.sim.tasks import default_task
+from vgil_ros.robots.sim.tasks import TASKS, default_task
 
 # Reliable: subscribers of both kinds match. Few messages are kept, so that a slow subscriber loses old ones.
 STATE_QOS = QoSProfile(depth=20)
@@ -39,33 +40,32 @@ class SimNode(VgilNode):
 
     def __init__(self) -> None:
         super().__init__("sim")
-        contract, _ = load_contract(self.declare("robot", "sim_aloha"))
-        task = self.declare("task", "") or default_task(contract)
-        seed = self.declare("seed", 0)
-        leads = self.declare("operator", True)
-        self._rate = self._positive("joint_rate", 100.0, 200.0)
-        self._camera_rate = self._positive("camera_rate", 30.0, self._rate)
-        self._rest = self.declare("rest", 0.5)
-        speed = self.declare("speed", 1.0)
-        if speed < 0:
-            raise VgilError(f"parameter 'speed' is {speed}; allowed: 0 (as fast as possible) or above")
+        contract, _ = load_contract(self.declare("robot", "sim_aloha", doc=ROBOT_DOC))
+        doc = f"one of {', '.join(TASKS)}; empty: the robot's usual one"
+        task = self.declare("task", "", doc=doc) or default_task(contract)
+        doc = "of the scene that the next reset makes; one more after each"
+        seed = self.declare("seed", 0, low=0, doc=doc, read_only=False)
+        leads = self.declare("operator", True, doc="a scripted operator moves the masters")
+        self._rate = self.declare("joint_rate", 100.0, low=1.0, high=200.0, doc="of the joint states, Hz")
+        doc = "of the images, Hz; not above joint_rate"
+        self._camera_rate = self.declare("camera_rate", 30.0, low=0.1, high=self._rate, doc=doc)
+        self._rest = self.declare("rest", 0.5, low=0.0, high=1e6, doc="s that the robot rests after a reset")
+        doc = "simulated seconds a second; 0: as fast as possible"
+        speed = self.declare("speed", 1.0, low=0.0, high=1e6, doc=doc)
+        sim_time = self.declare(
+            "sim_time", False, doc="publish /clock at speed 1 too; nothing is lost where it is busy"
+        )
         self.robot = SimRobot(contract, task, seed)
         self._operator = make_operator(self.robot, seed) if leads else None
         self._lock = threading.Lock()  # around the robot: the loop steps it, callbacks command it
         self._masters: dict[str, np.ndarray] = {}
         self._add_topics()
         self.set_parameters([Parameter("seed", value=seed + 1)])
-        self._pacer = Pacer(self._rate, speed, simulated=self.declare("sim_time", False))
+        self._pacer = Pacer(self._rate, speed, simulated=sim_time)
         self._cameras = CameraThread(self.robot, self._publish_image, lossless=not self._pacer.real_time)
         self._loop = threading.Thread(target=self._run_loop, name="physics", daemon=True)
         self._loop.start()
         self.get_logger().info(f"{contract.name}: task '{task}', seed {seed}, {'an' if leads else 'no'} operator")
-
-    def _positive(self, name: str, default: float, most: float) -> float:
-        value = self.declare(name, default)
-        if not 0 < value <= most:
-            raise VgilError(f"parameter '{name}' is {value}; allowed: above 0, to {most:g}")
-        return value
 
     def _add_topics(self) -> None:
         contract = self.robot.contract
@@ -111,9 +111,6 @@ class SimNode(VgilNode):
 
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         seed = int(self.get_parameter("seed").value)
-        if seed < 0:
-            response.message = f"parameter 'seed' is {seed}; allowed: 0 or above"
-            return response
         with self._lock:
             self.robot.reset(seed)
             if self._operator:
@@ -139,9 +136,9 @@ class SimNode(VgilNode):
             self._clock_out.publish(Clock(clock=_time(stamp)))
         with self._lock:
             self.robot.step(1.0 / self._rate)
-            masters = self._lead()
+            masters = {} if self._operator is None else self._operator.masters_after(self._rest)
             states = {name: self.robot.joint_states(name) for name in self.robot.arms}
-            if _falls(count, self._camera_rate, self._rate):
+            if tick_falls(count, self._camera_rate, self._rate):
                 self._cameras.submit(self.robot.data, stamp)
             reward, success = self.robot.reward(), self.robot.success()
         for name, state in states.items():
@@ -149,19 +146,11 @@ class SimNode(VgilNode):
         self._publish_masters(masters, stamp)
         if self.robot.contract.base:
             self._publish_odometry(stamp)
-        if _falls(count, self.robot.contract.rate_hz, self._rate):
+        if tick_falls(count, self.robot.contract.rate_hz, self._rate):
             self._reward_out.publish(Float32(data=float(reward)))
             self._success_out.publish(Bool(data=success))
-        if _falls(count, REPORT_RATE, self._rate):
+        if tick_falls(count, REPORT_RATE, self._rate):
             self._report()
-
-    def _lead(self) -> dict[str, np.ndarray]:
-        """Where the operator has the masters; they rest at home for a while after a reset."""
-        if self._operator is None:
-            return {}
-        if self.robot.time < self._rest:
-            return self._operator.home()
-        return self._operator.masters()
 
     def _publish_masters(self, masters: dict[str, np.ndarray], stamp: int) -> None:
         for name, position in masters.items():
@@ -209,11 +198,6 @@ class SimNode(VgilNode):
         self._loop.join(timeout=5.0)
 
 
-def _falls(count: int, rate: float, base: float) -> bool:
-    """Whether a tick of `rate` falls into tick `count` of `base` (both Hz)."""
-    return int((count + 1) * rate / base + 1e-9) > int(count * rate / base + 1e-9)
-
-
 def _time(stamp: int) -> Time:
     return Time(sec=stamp // 1_000_000_000, nanosec=stamp % 1_000_000_000)
 
@@ -241,10 +225,8 @@ def _image(image: np.ndarray) -> Image:
 
 
 def _compressed(image: np.ndarray) -> CompressedImage:
-    import cv2
-
     data = array.array("B")
-    data.frombytes(cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]))[1].data)
+    data.frombytes(camera_jpeg(image))
     return CompressedImage(format="rgb8; jpeg compressed bgr8", data=data)
 
 

@@ -1,9 +1,9 @@
-"""Teleoperation on topics: each puppet follows its master, the base follows a Twist. The law is
-`core.leader_follower`."""
+"""Teleoperation on topics: each puppet follows its master, the base follows a Twist.
+
+The law is `core.leader_follower`.
+"""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import Twist
@@ -12,10 +12,10 @@ from sensor_msgs.msg import JointState
 from vgil_ros.assets import load_contract
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import POSITION, Affine, ArmLayout, JointReader, Layout, master_reader, puppet_reader
-from vgil_ros.core.leader_follower import FollowerController, Phase
-from vgil_ros.nodes.base.node import VgilNode, run
+from vgil_ros.core.leader_follower import Phase, follower_of
+from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode, run
 from vgil_ros.nodes.messages import cdr
-from vgil_ros.nodes.messages.publishers import RobotCommands
+from vgil_ros.nodes.messages.publishers import Encoded, RobotCommands
 from vgil_ros.nodes.messages.subscriptions import QUIET_NS, sensor_qos
 
 BASE_STALE_NS = 250_000_000
@@ -50,13 +50,12 @@ class Teleop(VgilNode):
 
     def __init__(self) -> None:
         super().__init__("teleop")
-        self.contract, _ = load_contract(self.declare("robot", "sim_aloha"))
+        self.contract, _ = load_contract(self.declare("robot", "sim_aloha", doc=ROBOT_DOC))
         self.layout = Layout(self.contract)
-        rate = self.declare("rate", 100.0)
-        if not 1.0 <= rate <= 1000.0:
-            raise VgilError(f"parameter rate is {rate}; allowed: 1 to 1000 Hz")
-        wait_for_trigger = self.declare("wait_for_gripper", False)
-        base_input = self.declare("base_input", "/teleop/cmd_vel")
+        rate = self.declare("rate", 100.0, low=1.0, high=1000.0, doc="of the commands, Hz")
+        doc = "move nothing until the operator has closed the master's gripper"
+        wait_for_trigger = self.declare("wait_for_gripper", False, doc=doc)
+        base_input = self.declare("base_input", "/teleop/cmd_vel", doc="geometry_msgs/Twist for the base")
         self.commands = RobotCommands(self, self.layout, 1.0 / rate)
         self.arms = [
             (i, arm) for i, arm in enumerate(self.layout.arms) if arm.arm.master and not arm.arm.driver_follows_master
@@ -64,35 +63,20 @@ class Teleop(VgilNode):
         if not self.arms:
             why = "its own driver follows the masters" if any(a.arm.master for a in self.layout.arms) else "no master"
             raise VgilError(f"robot '{self.contract.name}': {why}; teleop needs a puppet that it is to move")
-        self.followers = [self._follower(arm, wait_for_trigger) for _, arm in self.arms]
+        self.followers = [follower_of(self.layout, arm, wait_for_trigger=wait_for_trigger) for _, arm in self.arms]
         self.masters = [self._master(arm) for _, arm in self.arms]
         self.puppets = [TeleopState(self, a.arm.puppet.topic, puppet_reader(a.arm), a.state) for _, a in self.arms]
         self._phases: list[Phase | None] = [None] * len(self.arms)
+        self._targets: list[np.ndarray | None] = [None] * len(self.arms)  # sent by the last turn
         self._base: tuple[np.ndarray, int] | None = None
         if self.contract.base:
             self.create_subscription(Twist, base_input, self._on_twist, 10)
-        self._last_ns = self._now()
-        self.create_timer(1.0 / rate, self._step)
-
-    def _follower(self, arm: ArmLayout, wait_for_trigger: bool) -> FollowerController:
-        part = arm.columns
-        velocity = self.layout.limit("velocity")
-        assert velocity is not None
-        gripper = None if arm.gripper_column is None else arm.gripper_column - part.start
-        return FollowerController(
-            self.layout.lower[part],
-            self.layout.upper[part],
-            velocity[part],
-            gripper=gripper,
-            wait_for_trigger=wait_for_trigger,
-        )
+        self._last_ns = self.now_ns()
+        self.control_timer(1.0 / rate, self._step)
 
     def _master(self, arm: ArmLayout) -> TeleopState:
         assert arm.arm.master is not None
         return TeleopState(self, arm.arm.master.topic, master_reader(arm.arm), arm.master)
-
-    def _now(self) -> int:
-        return self.now_ns()
 
     def _on_twist(self, message: Twist) -> None:
         wanted = np.array([message.linear.x, message.angular.z])
@@ -100,21 +84,26 @@ class Teleop(VgilNode):
             self.warn_once("base", f"base: velocity {wanted.tolist()} is not finite; not followed")
             return
         self.clear("base")
-        self._base = (wanted, self._now())
+        self._base = (wanted, self.now_ns())
 
     def _step(self) -> None:
-        now = self._now()
+        now = self.now_ns()
         dt = min(max((now - self._last_ns) / 1e9, 0.0), 0.1)
         self._last_ns = now
-        messages: Any = []
-        for i, (index, _) in enumerate(self.arms):
-            target = self.followers[i].step(now, dt, self.masters[i].last, self.puppets[i].last)
+        for i, follower in enumerate(self.followers):
+            self._targets[i] = follower.step(now, dt, self.masters[i].last, self.puppets[i].last)
             self._announce(i)
+        self.commands.send(self._arm_messages() + self._base_message(now))
+
+    def _arm_messages(self) -> Encoded:
+        """The targets of this turn; none for an arm that holds by itself, as its master or puppet is silent."""
+        messages: Encoded = []
+        for (index, _), target in zip(self.arms, self._targets, strict=True):
             if target is not None:
                 messages += self.commands.encode_arm(index, target)
-        self.commands.send(messages + self._base_message(now))
+        return messages
 
-    def _base_message(self, now: int) -> Any:
+    def _base_message(self, now: int) -> Encoded:
         """A fresh velocity within limits; zero from a stale one, once the base was driven at all."""
         if self._base is None or self.contract.base is None:
             return []
@@ -129,12 +118,12 @@ class Teleop(VgilNode):
             return
         self._phases[i] = phase
         if phase is Phase.WAITING:
-            self.get_logger().warning(f"{name}: holding: {self._why(i)}")
+            self.log(f"{name}: holding: {self._why(i)}", severity="warning")
         else:
-            self.get_logger().info(f"{name}: {phase.value}")
+            self.log(f"{name}: {phase.value}")
 
     def _why(self, i: int) -> str:
-        arm, now = self.arms[i][1].arm, self._now()
+        arm, now = self.arms[i][1].arm, self.now_ns()
         assert arm.master is not None
         reasons = []
         for topic, state in ((arm.master.topic, self.masters[i]), (arm.puppet.topic, self.puppets[i])):
@@ -145,9 +134,13 @@ class Teleop(VgilNode):
         return ", ".join(reasons)
 
     def on_shutdown(self) -> None:
-        """The arms hold where they are; the base stops."""
-        if self.contract.base:
-            self.commands.send(self.commands.encode_base(np.zeros(2)))
+        """Arms that this node was moving are held where they were commanded; the base stops, if it was driven."""
+        if self._base is not None or any(target is not None for target in self._targets):
+            self.commands.hold_and_end(self._hold)
+
+    def _hold(self) -> None:
+        driven = self._base is not None
+        self.commands.send(self._arm_messages() + (self.commands.encode_base(np.zeros(2)) if driven else []))
 
 
 def main() -> None:

@@ -219,9 +219,9 @@ def test_a_session_that_stands_down_while_it_records_is_idle_once_that_is_closed
     session.advance(0, ())
     session.prepared()
     session.advance(0, ())
-    assert session.state is SessionState.RECORDING
+    assert session.state is SessionState.RUNNING
     session.stand_down()
-    assert session.state is SessionState.RECORDING
+    assert session.state is SessionState.RUNNING
     session.command(SessionCommand.STOP)
     session.closed(0, saved=False)
     assert session.state is SessionState.IDLE

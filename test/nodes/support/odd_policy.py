@@ -86,4 +86,4 @@ class OddPolicy(PolicyNode):
 
 
 if __name__ == "__main__":
-    run(OddPolicy)
+    run(OddPolicy, control=True)

@@ -92,6 +92,12 @@ class PolicyRig:
         """A value of the last status; "" before the first."""
         return next((pair.value for pair in self.status.values if pair.key == key), "") if self.status else ""
 
+    def limits(self) -> dict[str, int]:
+        """How often each limit stepped in."""
+        start = "safety_events_"
+        pairs = self.status.values if self.status else ()
+        return {pair.key[len(start) :]: int(pair.value) for pair in pairs if pair.key.startswith(start)}
+
     def summary(self) -> str:
         """What the status says, with its reasons."""
         return f"{self.status.message} | {self.value('last_safety_event')}" if self.status else "no status"

@@ -45,7 +45,7 @@ class TellingPolicy(PolicyNode):
 
     def begin(self) -> None:
         super().begin()
-        print(f"begun {self.ticks.origin_ns}", flush=True)
+        print(f"begun {self.loop.ticks.origin_ns}", flush=True)
 
     def infer(self, request: InferenceRequest) -> np.ndarray:
         chunk = super().infer(request)
@@ -71,4 +71,4 @@ def _sum(images: Mapping[str, np.ndarray]) -> int:
 
 
 if __name__ == "__main__":
-    run(TellingPolicy)
+    run(TellingPolicy, control=True)

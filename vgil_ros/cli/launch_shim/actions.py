@@ -180,24 +180,32 @@ class ExecuteProcess(LaunchDescriptionEntity):
 
 
 class Node(ExecuteProcess):
-    """A ROS node: one of this package's, or an executable found on the ament path or on PATH."""
+    """A ROS node: one of this package's, or an executable found on the ament path or on PATH.
+
+    Its parameters are groups of values, or paths of parameter files; the later ones come after the earlier.
+    """
 
     def __init__(
         self,
         *,
         package: str,
         executable: str,
-        parameters: Sequence[Mapping[str, Any]] = (),
+        parameters: Sequence[Mapping[str, Any] | str] = (),
         arguments: Sequence[str] = (),
         **process: Any,
     ) -> None:
         cmd = [*_command(package, executable), *arguments]
-        for name, value in (item for group in parameters for item in group.items()):
-            plain = value.value if isinstance(value, ParameterValue) else value
-            cmd += ["-p", f"{name}:={json.dumps(plain)}"]
-        if parameters:
-            cmd.insert(cmd.index("-p"), "--ros-args")
+        options: list[str] = []
+        for group in parameters:
+            options += ["--params-file", group] if isinstance(group, str) else _options(group)
+        if options:
+            cmd += ["--ros-args", *options]
         super().__init__(cmd=cmd, name=executable, **process)
+
+
+def _options(values: Mapping[str, Any]) -> list[str]:
+    plain = {name: value.value if isinstance(value, ParameterValue) else value for name, value in values.items()}
+    return [part for name, value in plain.items() for part in ("-p", f"{name}:={json.dumps(value)}")]
 
 
 def _command(package: str, executable: str) -> list[str]:

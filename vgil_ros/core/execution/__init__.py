@@ -5,12 +5,21 @@ from vgil_ros.core.execution.executor import ChunkExecutor
 from vgil_ros.core.execution.metrics import Smoothness, measure_smoothness
 from vgil_ros.core.execution.open_loop import OpenLoop
 from vgil_ros.core.execution.prefix import Prefix, prefix_weights, with_prefix
-from vgil_ros.core.execution.registry import EXECUTORS, check_mode, executor_class, make_executor
+from vgil_ros.core.execution.registry import (
+    EXECUTORS,
+    RENAMED_MODES,
+    RENAMED_OPTIONS,
+    check_mode,
+    executor_class,
+    make_executor,
+)
 from vgil_ros.core.execution.rtc import RealTimeChunking
 from vgil_ros.core.execution.temporal_ensemble import TemporalEnsemble
 
 __all__ = [
     "EXECUTORS",
+    "RENAMED_MODES",
+    "RENAMED_OPTIONS",
     "Asynchronous",
     "ChunkExecutor",
     "OpenLoop",

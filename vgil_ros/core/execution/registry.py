@@ -20,6 +20,10 @@ EXECUTORS: dict[str, type[ChunkExecutor]] = {
     "rtc": RealTimeChunking,
 }
 
+# What the release before called them; it is accepted for one release more, with a warning.
+RENAMED_MODES = {"real_time": "rtc"}
+RENAMED_OPTIONS = {"query_every": "inference_period"}
+
 
 def executor_class(mode: str) -> type[ChunkExecutor]:
     """The class of a mode.

@@ -14,6 +14,14 @@ from vgil_ros.episodes.meta import CameraMeta
 Image = Frame | np.ndarray
 
 
+def limit_opencv_threads() -> None:
+    """Let OpenCV start no threads of its own in this process: beside the encoder's they only wait, at full speed.
+
+    For a program's main function.
+    """
+    cv2.setNumThreads(1)
+
+
 class Encoder:
     """Turns a row's images into what the file takes, in order, in the background.
 
@@ -21,7 +29,6 @@ class Encoder:
     """
 
     def __init__(self, cameras: tuple[CameraMeta, ...], quality: int, threads: int) -> None:
-        cv2.setNumThreads(1)  # for the process: beside these threads, OpenCV's own only wait at full speed
         self._cameras, self._quality = cameras, quality
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="encode")
         self._last: list[tuple[Image, Future] | None] = [None] * len(cameras)

@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -21,10 +21,15 @@ from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedE
 from rclpy.node import Node
 
 from vgil_ros.core.errors import VgilError
+from vgil_ros.nodes.base import timing
+from vgil_ros.nodes.base.alerts import Severity
+from vgil_ros.nodes.base.parameters import RENAMED_PARAMETERS, RENAMED_VALUES, Parameter, refuse_unknown
 from vgil_ros.nodes.base.scheduler import DeadlineScheduler
 from vgil_ros.nodes.dds import profile as transport
 
 T = TypeVar("T")
+
+ROBOT_DOC = "contract: a name in config/robots, or a path to a .yaml file"  # the parameter that every node has
 
 SPIN_S = 0.1  # how soon the executor's thread sees that it is to end
 
@@ -52,20 +57,67 @@ class VgilNode(Node):
         self._active_warnings: dict[str, str] = {}
         self._scheduler = DeadlineScheduler()
         # a list while turns run: a line in the log takes 0.5 ms
-        self._pending_lines: list[tuple[str, bool]] | None = None
+        self._pending_lines: list[tuple[str, Severity]] | None = None
+        self._declared: list[str] = []
         self._simulated = bool(self.get_parameter("use_sim_time").value)
 
-    def declare(self, name: str, default: T) -> T:
-        """Declare a parameter and return its value; the default fixes its type.
+    def declare(
+        self,
+        name: str,
+        default: T,
+        *,
+        doc: str,
+        low: float | None = None,
+        high: float | None = None,
+        choices: Sequence[str] | None = None,
+        read_only: bool = True,
+    ) -> T:
+        """Declare a parameter and return its value.
+
+        Args:
+            name: as it is given.
+            default: its value where none is given; its type is the parameter's.
+            doc: what it is, with its unit.
+            low, high: the range of a number, both ends allowed.
+            choices: the texts that are allowed.
+            read_only: False only where the node looks at the value again while it runs.
 
         Raises:
-            VgilError: for a value of another type.
+            VgilError: for a value of another type or one that is not allowed.
         """
-        try:
-            value: T = self.declare_parameter(name, default).value
-        except rclpy.exceptions.InvalidParameterTypeException as error:
-            raise VgilError(f"parameter '{name}': {error}; allowed: {type(default).__name__}") from error
-        return value
+        parameter = Parameter(name, default, doc, low, high, choices, read_only)
+        self._declared.append(name)
+        given = self._parameter_overrides
+        self._take_old_spelling(name)
+        if name in given:
+            value = parameter.checked(given[name].value)
+            given[name] = rclpy.Parameter(name, value=value)
+        found: T = self.declare_parameter(name, default, parameter.descriptor()).value
+        return found
+
+    def _take_old_spelling(self, name: str) -> None:
+        """Let a parameter be given by the name, and the value, that it had in the release before, and warn of that."""
+        given = self._parameter_overrides
+        for old in [old for old, new in RENAMED_PARAMETERS.items() if new == name and old in given]:
+            if name in given:
+                raise VgilError(f"parameter '{old}' is the old name of '{name}', and both are given; allowed: one")
+            self.log(f"parameter '{old}' is called '{name}' now; the next release refuses it", severity="warning")
+            given[name] = rclpy.Parameter(name, value=given.pop(old).value)
+        renamed = RENAMED_VALUES.get(name, {})
+        if name in given and (old := given[name].value) in renamed:
+            new = renamed[old]
+            self.log(
+                f"parameter '{name}': '{old}' is called '{new}' now; the next release refuses it", severity="warning"
+            )
+            given[name] = rclpy.Parameter(name, value=new)
+
+    def refuse_unknown_parameters(self) -> None:
+        """Called once the node has declared what it has.
+
+        Raises:
+            VgilError: for parameters that were given and do not exist.
+        """
+        refuse_unknown(self.get_name(), list(self._parameter_overrides), self._declared)
 
     def now_ns(self) -> int:
         """The node's clock: /clock where use_sim_time is set, else the system's, read without the way through rclpy."""
@@ -89,26 +141,25 @@ class VgilNode(Node):
     def spin_once(self, executor: Executor) -> None:
         """Wait for what comes next, a callback of ROS or a turn, and do it; at most `SPIN_S`."""
         executor.spin_once(timeout_sec=self._scheduler.wait_s(time.monotonic(), SPIN_S))
-        pending: list[tuple[str, bool]] = []
+        pending: list[tuple[str, Severity]] = []
         self._pending_lines = pending
         try:
             self._scheduler.run(time.monotonic())
         finally:
             self._pending_lines = None
-            for words, warns in pending:
-                self.log(words, warns=warns)
+            for words, severity in pending:
+                self.log(words, severity=severity)
 
-    def log(self, words: str, *, warns: bool = False) -> None:
+    def log(self, words: str, *, severity: Severity = "info") -> None:
         """Log a line; one from within a control timer comes right after it."""
         if self._pending_lines is not None:
-            self._pending_lines.append((words, warns))
-        elif warns:  # two lines: rclpy refuses a second severity from one
+            self._pending_lines.append((words, severity))
+        elif severity == "error":  # three lines: rclpy refuses a second severity from one
+            self.get_logger().error(words)
+        elif severity == "warning":
             self.get_logger().warning(words)
         else:
             self.get_logger().info(words)
-
-    def spinning(self) -> None:
-        """Called in the executor's thread before it spins."""
 
     def finish(self, code: int = 0) -> None:
         """Ask the process to end with this exit code. May be called from any thread."""
@@ -126,7 +177,7 @@ class VgilNode(Node):
     def warn_once(self, key: str, message: str) -> None:
         """Warn once for as long as the condition `key` lasts, however often it is met."""
         if key not in self._active_warnings:
-            self.log(message, warns=True)
+            self.log(message, severity="warning")
         self._active_warnings[key] = message
 
     def clear(self, key: str) -> None:
@@ -138,6 +189,10 @@ class VgilNode(Node):
     def active_warnings(self) -> tuple[str, ...]:
         """Messages of the conditions that last."""
         return tuple(self._active_warnings.values())
+
+    def forget(self, key: str) -> None:
+        """Let the next warning of `key` be said although the condition lasts: what it says has changed."""
+        self._active_warnings.pop(key, None)
 
 
 class _Signals:
@@ -159,16 +214,23 @@ class _Signals:
         self.received.set()
 
 
-def run(factory: Callable[[], VgilNode]) -> None:
+def run(factory: Callable[[], VgilNode], *, control: bool = False) -> None:
     """Make a node, spin it until it finishes or is interrupted, and leave the process with its exit code.
 
     A VgilError while the node is made is printed as one message and ends the process with code 2.
+
+    Args:
+        factory: makes the node.
+        control: whether a control loop shares the process with other work, and goes before it. This is where the
+            process as a whole is changed (priority, switching, garbage collection); a node's constructor never does.
     """
     signals = _Signals()
     _prepare_transport()
+    if control:
+        timing.prefer_control()
     rclpy.init(args=sys.argv, signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
     try:
-        code = _run(factory, signals)
+        code = _run(factory, signals, control)
     except VgilError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         code = 2
@@ -187,35 +249,45 @@ def _prepare_transport() -> None:
         print(f"transport: {message}", file=sys.stderr, flush=True)
 
 
-def _run(factory: Callable[[], VgilNode], signals: _Signals) -> int:
+def _run(factory: Callable[[], VgilNode], signals: _Signals, control: bool) -> int:
     node = factory()
-    executor = make_ros_executor()
-    executor.add_node(node)
-    stop = threading.Event()
-    spinner = threading.Thread(target=_spin, args=(executor, node, stop), name="executor", daemon=True)
-    spinner.start()
-    answered = 0
     try:
-        while not node.ended.wait(0.02):
-            if signals.count > answered:
-                answered = signals.count
-                node.interrupted()
-        stop.set()
-        spinner.join(timeout=2.0)
-        node.on_shutdown()
+        node.refuse_unknown_parameters()
+        if control:
+            timing.freeze_garbage()
+            node.background_timer(1.0, timing.collect_garbage)
+        _spin_until_ended(node, signals, control)
     finally:
+        node.on_shutdown()
         node.destroy_node()
     return node.exit_code
 
 
-def _spin(executor: Executor, node: VgilNode, stop: threading.Event) -> None:
+def _spin_until_ended(node: VgilNode, signals: _Signals, control: bool) -> None:
+    executor = make_ros_executor()
+    executor.add_node(node)
+    stop = threading.Event()
+    arguments = (executor, node, stop, control)
+    spinner = threading.Thread(target=_spin, args=arguments, name="executor", daemon=True)
+    spinner.start()
+    answered = 0
+    while not node.ended.wait(0.02):
+        if signals.count > answered:
+            answered = signals.count
+            node.interrupted()
+    stop.set()
+    spinner.join(timeout=2.0)
+
+
+def _spin(executor: Executor, node: VgilNode, stop: threading.Event, control: bool) -> None:
     """Spin until told to stop. A callback that raises ends the process with its trace, not in silence.
 
     With a time limit each time: EventsExecutor.spin() without one turns at full speed and dispatches nothing on
     rclpy 9.1 (Kilted).
     """
     try:
-        node.spinning()
+        if control and (why := timing.set_realtime()) is not None:
+            node.log(f"no real-time priority for the control loop ({why}): ticks of a busy machine may be late")
         while not stop.is_set():
             node.spin_once(executor)
     except ExternalShutdownException:

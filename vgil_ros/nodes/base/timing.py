@@ -1,6 +1,7 @@
-"""Figures of a loop: its period, its jitter, how long things take.
+"""Timing of a loop: its figures (period, jitter, how long things take), and its priority over others.
 
-Lets a process with a control loop, and above all the loop's thread, run before others.
+`prefer_control` and the functions after it let a process with a control loop, and above all the loop's thread, run
+before others.
 
 On a machine whose cores are all busy an ordinary thread wakes some milliseconds late, again and again; a real-time
 one, within 0.1 ms. It sleeps nearly all the time, and the kernel leaves the others 5 % whatever it does. But it also
@@ -10,7 +11,9 @@ loop waiting too. So the whole process gets a higher priority, not the loop alon
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 import threading
 from collections import deque
 
@@ -33,11 +36,6 @@ class Durations:
             return None
         middle, high = np.percentile(np.array(self._values) * 1e3, (50, 99))
         return float(middle), float(high)
-
-    def summary(self) -> str:
-        """As text."""
-        figures = self.percentiles()
-        return "none yet" if figures is None else f"p50 {figures[0]:.2f}, p99 {figures[1]:.2f}"
 
     def mean(self) -> float | None:
         """Mean in seconds."""
@@ -69,6 +67,27 @@ class Deadlines:
 
 REALTIME = 10  # SCHED_FIFO, 1..99: above everything ordinary, below the kernel's own threads
 NICER = 10  # of the other threads; 40 steps from -20 to 19
+SWITCH_S = 0.0001  # between threads of Python: an inference thread must not keep the control loop waiting
+
+
+def prefer_control() -> None:
+    """Have this process go before others, and its threads take turns quickly. To be called before it starts any."""
+    raise_priority()
+    sys.setswitchinterval(SWITCH_S)
+
+
+def freeze_garbage() -> None:
+    """Collect no garbage by chance any more: none in the middle of a tick, nor in another thread, as all stand still
+    meanwhile. What is here stays, and no later collection looks at it again. `collect_garbage` is to be called now and
+    then."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+
+
+def collect_garbage() -> None:
+    """Collect what has come since."""
+    gc.collect()
 
 
 def raise_priority() -> bool:

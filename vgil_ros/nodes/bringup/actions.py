@@ -18,11 +18,14 @@ from vgil_ros.assets import load_contract
 from vgil_ros.core.errors import VgilError
 from vgil_ros.nodes.bringup import arguments as bringup_arguments
 from vgil_ros.nodes.bringup.arguments import declare
+from vgil_ros.nodes.bringup.parameter_file import ParameterFile, write_overrides
 from vgil_ros.nodes.dds import profile as transport
 from vgil_ros.nodes.viz import rviz_config as rviz
 
 __all__ = ["declare", "main_node", "monitoring", "prepare", "side_node", "supervised"]
 
+ROBOT = "sim_aloha"  # where neither launch argument nor file names one; also the nodes' own default
+NODES = ("recorder", "policy", "teleop", "sim", "replay", "monitor")
 GRACE_S = "15"  # what a recorder gets to close an episode on a slow disk before it is asked a second time
 
 
@@ -36,19 +39,31 @@ def prepare() -> OpaqueFunction:
 
 
 def _prepare(context: Any) -> list[Any]:
+    given = context.launch_configurations
     try:
-        bringup_arguments.check_all(context.launch_configurations)
-        load_contract(context.launch_configurations["robot"])
+        warnings = bringup_arguments.take_old_names(given)
+        bringup_arguments.check_all(given)
+        settings = _settings(given)
+        given["robot"] = given["robot"].strip() or (settings and settings.robot()) or ROBOT
+        load_contract(given["robot"])
     except VgilError:
         context.extend_globals({"exit_code": 2})
         raise
+    if settings and (strangers := settings.strangers(NODES)):
+        warnings.append(f"{settings.path}: no node of ours reads the section {strangers}; allowed: {sorted(NODES)}")
     plan = transport.prepare(context.environment)
     actions: list[Any] = [SetEnvironmentVariable(key, value) for key, value in plan.environment.items()]
     actions.append(SetEnvironmentVariable("PYTHONUNBUFFERED", "1"))  # or a node's lines come only when it ends
     unknown = bringup_arguments.unknown(context.argv)
     if unknown:  # `vgil launch` refuses them; `ros2 launch` says nothing of itself
-        actions.append(LogInfo(msg=f"WARNING: launch argument {unknown} is unknown and has no effect"))
+        warnings.append(f"launch argument {unknown} is unknown and has no effect")
+    actions += [LogInfo(msg=f"WARNING: {warning}") for warning in warnings]
     return actions + [LogInfo(msg=f"transport: {message}") for message in plan.messages]
+
+
+def _settings(given: Mapping[str, str]) -> ParameterFile | None:
+    path = bringup_arguments.optional(given, "params_file")
+    return ParameterFile(path) if path else None
 
 
 def main_node(name: str, *parameters: str) -> OpaqueFunction:
@@ -85,16 +100,29 @@ def _start(
     if when is not None and not bringup_arguments.value(given, when):
         return []
     values = {key: bringup_arguments.value(given, key) for key in parameters}
-    values = {key: value for key, value in values.items() if value is not None} | fixed | _follows(given, name)
-    typed = {key: ParameterValue(value, value_type=type(value)) for key, value in values.items()}
+    values = {key: value for key, value in values.items() if value is not None} | fixed
     node = Node(
         package="vgil_ros",
         executable=name,
         output="screen",
-        parameters=[typed] if typed else [],
+        parameters=_layers(name, _follows(given, name), _settings(given), values),
         sigterm_timeout=GRACE_S,
     )
     return supervised(node, name, main=main)
+
+
+def _layers(
+    name: str, follows: Mapping[str, Any], settings: ParameterFile | None, values: Mapping[str, Any]
+) -> list[Any]:
+    """A node's parameters, each layer over the one before: what follows from others, the file, launch arguments."""
+    layers: list[Any] = [_typed({**follows, **values})]
+    if settings is not None:
+        layers = [_typed(follows), str(settings.path), values and str(write_overrides(name, values))]
+    return [layer for layer in layers if layer]
+
+
+def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: ParameterValue(value, value_type=type(value)) for key, value in values.items()}
 
 
 def supervised(process: Any, name: str, *, main: bool) -> list[Any]:

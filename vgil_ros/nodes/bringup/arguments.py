@@ -1,17 +1,18 @@
 """The launch arguments: each one's type, default and meaning, once for all launch files.
 
-An empty value leaves a parameter to the node's own default.
+An empty value leaves a parameter to `params_file`, and where that says nothing to the node's own default.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
 from launch.actions import DeclareLaunchArgument
 
 from vgil_ros.core.errors import VgilError
+from vgil_ros.core.execution import RENAMED_OPTIONS
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -26,7 +27,8 @@ class Argument:
 
 
 ARGUMENTS = {
-    "robot": Argument(str, "sim_aloha", "robot contract: a name in config/robots or a path to a .yaml file"),
+    "robot": Argument(str, "", "robot contract: a name in config/robots or a path; sim_aloha where nothing names one"),
+    "params_file": Argument(str, "", "a YAML file of node parameters; launch arguments win over it"),
     "task": Argument(str, "", "what is done; it is written into the episodes, and picks the simulator's task"),
     "dataset_dir": Argument(str, "", "folder that the episodes go to"),
     "num_episodes": Argument(int, "", "how many episodes to record before ending"),
@@ -36,29 +38,53 @@ ARGUMENTS = {
     "checkpoint": Argument(str, "", "the trained policy: a folder, or a name in models/"),
     "device": Argument(str, "", "where the policy runs: cpu, cuda, cuda:1, ..."),
     "execution": Argument(str, "", "how chunks are played: temporal_ensemble, open_loop, async, rtc"),
+    "precision": Argument(str, "", "numbers that the network computes in: fp32, bf16, fp16 (GPU)"),
+    "inference_period": Argument(int, "", "ticks between two requests to the policy, not for temporal_ensemble"),
+    "ensemble_coefficient": Argument(float, "", "of temporal_ensemble: above 0 the oldest prediction weighs most"),
+    "watchdog_ms": Argument(float, "", "how long the policy may be silent before the robot is held"),
+    "max_age_ms": Argument(float, "", "how old a stream, or the observation behind a command, may be"),
+    "soft_start": Argument(float, "", "share of the velocity limits on the way to the first action"),
     "dry_run": Argument(bool, "", "compute and show, send nothing to the robot"),
     "episode": Argument(str, "", "the episode file to play back"),
     "sim": Argument(bool, "false", "bring up the simulated robot too"),
     "seed": Argument(int, "", "seed of the simulated scene"),
     "speed": Argument(float, "", "simulated seconds per second; other than 1, all nodes follow /clock"),
     "sim_time": Argument(bool, "", "follow /clock at speed 1 too: a busy machine slows time down, and loses no image"),
-    "operator": Argument(bool, "true", "the simulator's scripted operator moves the masters"),
+    "operator": Argument(bool, "", "the simulator's scripted operator moves the masters"),
     "teleop": Argument(bool, "", "start the teleop node too; empty: as `sim` says"),
     "rviz": Argument(bool, "false", "start the monitor node, and RViz where it is installed"),
 }
+_OLD = {old: Argument(ARGUMENTS[new].kind, "", f"old name of {new}") for old, new in RENAMED_OPTIONS.items()}
 _KINDS = {int: "a whole number", float: "a number", bool: f"one of {sorted(_BOOLEANS)}"}
 
 
 def declare(*names: str, **defaults: str) -> list[DeclareLaunchArgument]:
-    """Declare launch arguments by name; `defaults` replaces the usual default of some."""
+    """Declare launch arguments, by their old names too; `defaults` replaces the usual default of some."""
+    wanted = {name: ARGUMENTS[name] for name in names}
+    wanted |= {old: argument for old, argument in _OLD.items() if RENAMED_OPTIONS[old] in names}
     return [
         DeclareLaunchArgument(
-            name,
-            default_value=defaults.get(name, ARGUMENTS[name].default),
-            description=ARGUMENTS[name].description,
+            name, default_value=defaults.get(name, argument.default), description=argument.description
         )
-        for name in names
+        for name, argument in wanted.items()
     ]
+
+
+def take_old_names(given: MutableMapping[str, str]) -> list[str]:
+    """Move what was given by an old name to today's, and return a warning for each.
+
+    Raises:
+        VgilError: where both are given.
+    """
+    warnings = []
+    for old, new in RENAMED_OPTIONS.items():
+        if not given.get(old, "").strip():
+            continue
+        if given.get(new, "").strip():
+            raise VgilError(f"launch argument '{old}' is the old name of '{new}', and both are given; allowed: one")
+        given[new] = given.pop(old)
+        warnings.append(f"launch argument '{old}' is called '{new}' now; the next release refuses it")
+    return warnings
 
 
 def value(given: Mapping[str, str], name: str) -> Any:
@@ -96,4 +122,6 @@ def check_all(given: Mapping[str, str]) -> None:
 
 def unknown(argv: list[str]) -> list[str]:
     """Names on a command line of `name:=value` that none of our launch files knows."""
-    return sorted({name for name, sign, _ in (text.partition(":=") for text in argv) if sign} - set(ARGUMENTS))
+    return sorted(
+        {name for name, sign, _ in (text.partition(":=") for text in argv) if sign} - set(ARGUMENTS) - set(_OLD)
+    )

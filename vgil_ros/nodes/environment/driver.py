@@ -149,7 +149,7 @@ class DriverNode(VgilNode):
         self._success = message.data
 
     def _look_around(self) -> None:
-        self.missing = self.inputs.missing(self.inputs.now_ns())
+        self.missing = tuple(problem.detail for problem in self.inputs.missing(self.inputs.now_ns()))
 
     def _turn(self) -> None:
         now = self.inputs.now_ns()

@@ -3,80 +3,114 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vgil_ros.assets import checkpoint_path
 from vgil_ros.core.control.pipeline import ActionPipeline, ChunkSize, ExecutionOptions, make_action_pipeline
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.execution import check_mode
+from vgil_ros.core.execution import EXECUTORS, check_mode
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.streams import StreamSpec
 from vgil_ros.nodes.base.node import VgilNode
 from vgil_ros.policies import PolicyConfig
 from vgil_ros.policies.compatibility import camera_sizes, load_for_robot, unchecked_fields
-from vgil_ros.policies.inference.runtime import InferenceRuntime, limit_torch_threads
+from vgil_ros.policies.inference.runtime import PRECISION_DTYPES, InferenceRuntime
 from vgil_ros.policies.registry import policy_class
 
-
-def load_for(node: VgilNode, layout: Layout, task: str) -> tuple[PolicyConfig, InferenceRuntime]:
-    """Load the checkpoint in the node's parameters, hold it against the robot and the task, and warm it up.
-
-    Raises:
-        VgilError: for a checkpoint that cannot be used, with every mismatch between it and the robot, or one that
-            needs a task where there is none.
-    """
-    checkpoint, device = node.declare("checkpoint", ""), node.declare("device", "cpu")
-    precision: Any = node.declare("precision", "fp32")
-    if not checkpoint:
-        raise VgilError("parameter checkpoint is empty; allowed: a checkpoint folder, or a name in models/")
-    policy = load_for_robot(checkpoint_path(checkpoint), layout)
-    if policy.config.needs_task and not task:
-        raise VgilError(f"checkpoint {checkpoint} needs a task; parameter task is empty, allowed: a text")
-    for field in unchecked_fields(policy.config):
-        node.get_logger().warning(f"the checkpoint does not say its {field}: not checked")
-    limit_torch_threads()
-    runtime = InferenceRuntime(policy, device, precision)
-    began = time.perf_counter()
-    report = runtime.warm_up(policy.example_observation(camera_sizes(layout)))
-    words = f"{policy.config.type} on {runtime.device}, {report.precision}"
-    if precision != "fp32":
-        words += f", actions within {report.max_difference:.2g} of fp32"
-    node.get_logger().info(f"warmed up in {time.perf_counter() - began:.1f} s: {words}")
-    return policy.config, runtime
+COEFFICIENT = 0.01  # of temporal ensembling, as ACT has it
 
 
-def acting_options(node: VgilNode) -> ExecutionOptions:
-    """Declare what every driver of the control loop lets one set, and return it.
+@dataclass(frozen=True)
+class PolicyParameters:
+    """Which policy runs, where, and how its chunks are played."""
+
+    checkpoint: str
+    device: str
+    precision: Any
+    options: ExecutionOptions
+
+
+def declare_policy(node: VgilNode) -> PolicyParameters:
+    """Declare the node's parameters that say so.
 
     Raises:
         VgilError: for a value that is not allowed.
     """
+    doc = "the trained policy: a folder, or a name in models/; must be given"
+    checkpoint = node.declare("checkpoint", "", doc=doc)
+    if not checkpoint:
+        raise VgilError("parameter 'checkpoint' is empty; allowed: a checkpoint folder, or a name in models/")
+    device = node.declare("device", "cpu", doc="where it runs: cpu, cuda, cuda:1, ...")
+    doc = "numbers that the network computes in; bf16 and fp16 on a GPU"
+    precision = node.declare("precision", "fp32", choices=tuple(PRECISION_DTYPES), doc=doc)
+    return PolicyParameters(checkpoint, device, precision, execution_options(node))
+
+
+def load_for(
+    node: VgilNode, given: PolicyParameters, layout: Layout, task: str
+) -> tuple[PolicyConfig, InferenceRuntime]:
+    """Load the checkpoint, hold it against the robot, the task and the execution, and warm it up.
+
+    Raises:
+        VgilError: for a checkpoint that cannot be used, with every mismatch between it and the robot, one that needs a
+            task where there is none, or a mode that it cannot be played in.
+    """
+    policy = load_for_robot(checkpoint_path(given.checkpoint), layout)
+    config = policy.config
+    if config.needs_task and not task:
+        raise VgilError(f"checkpoint {given.checkpoint} needs a task; parameter 'task' is empty, allowed: a text")
+    check_mode(given.options.execution, config.type, policy_class(config.type).supports_prefix)
+    for field in unchecked_fields(config):
+        node.log(f"the checkpoint does not say its {field}: not checked", severity="warning")
+    runtime = InferenceRuntime(policy, given.device, given.precision)
+    began = time.perf_counter()
+    report = runtime.warm_up(policy.example_observation(camera_sizes(layout)))
+    words = f"{config.type} on {runtime.device}, {report.precision}"
+    if given.precision != "fp32":
+        words += f", actions within {report.max_difference:.2g} of fp32"
+    node.log(f"warmed up in {time.perf_counter() - began:.1f} s: {words}")
+    return config, runtime
+
+
+def safety_options(node: VgilNode) -> ExecutionOptions:
+    """Declare what every driver of the control loop lets one set, and return it."""
     usual = ExecutionOptions()
-    return ExecutionOptions(
-        silence_ns=int(node.declare("watchdog_ms", usual.silence_ns / 1e6) * 1e6),
-        age_ns=int(node.declare("max_age_ms", usual.age_ns / 1e6) * 1e6),
-        soft_start=node.declare("soft_start", usual.soft_start),
+    max_age = "how old a stream, or the observation behind a command, may be, ms; older holds the robot"
+    soft_start = "share of the velocity limits at which the robot goes to the first action"
+    return replace(
+        usual,
+        age_ns=round(node.declare("max_age_ms", usual.age_ns / 1e6, low=1.0, high=1e4, doc=max_age) * 1e6),
+        soft_start=node.declare("soft_start", usual.soft_start, low=0.001, high=1.0, doc=soft_start),
+    )
+
+
+def execution_options(node: VgilNode) -> ExecutionOptions:
+    """Declare how chunks are played, and return it with what `safety_options` declares."""
+    usual = ExecutionOptions()
+    mode = node.declare("execution", usual.execution, choices=tuple(EXECUTORS), doc="how chunks are played")
+    every = "ticks between two requests to the policy, not for temporal_ensemble; 0: the mode's usual"
+    weight = "of temporal_ensemble: above 0 the oldest prediction weighs most, below 0 the newest, 0 is their mean"
+    silence = "how long the policy may be silent, ms; longer holds the robot"
+    period = node.declare("inference_period", 0, low=0, doc=every)
+    coefficient = node.declare("ensemble_coefficient", COEFFICIENT, doc=weight)
+    watchdog_ms = node.declare("watchdog_ms", usual.silence_ns / 1e6, low=1.0, high=1e5, doc=silence)
+    return replace(
+        safety_options(node),
+        execution=mode,
+        inference_period=period or None,
+        ensemble_coefficient=coefficient if mode == "temporal_ensemble" or coefficient != COEFFICIENT else None,
+        silence_ns=round(watchdog_ms * 1e6),
     )
 
 
 def pipeline_for(
-    node: VgilNode, layout: Layout, config: PolicyConfig, streams: tuple[StreamSpec, ...]
+    options: ExecutionOptions, layout: Layout, config: PolicyConfig, streams: tuple[StreamSpec, ...]
 ) -> ActionPipeline:
-    """The executor and the safety limits in the node's parameters.
+    """The executor and the safety limits for a policy.
 
     Raises:
-        VgilError: for an unknown mode, or a value that is not allowed.
+        VgilError: for a value that is not allowed.
     """
-    mode, period = node.declare("execution", ExecutionOptions().execution), node.declare("inference_period", 0)
-    coefficient = node.declare("ensemble_coefficient", 0.01)
-    check_mode(mode, config.type, policy_class(config.type).supports_prefix)
-    options = replace(
-        acting_options(node),
-        execution=mode,
-        inference_period=period or None,
-        ensemble_coefficient=coefficient if mode == "temporal_ensemble" else None,
-    )
-    return make_action_pipeline(
-        options, layout, streams, ChunkSize(config.chunk_size, config.action_dim, config.action_steps)
-    )
+    size = ChunkSize(config.chunk_size, config.action_dim, config.action_steps)
+    return make_action_pipeline(options, layout, streams, size)

@@ -18,6 +18,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import ArmLayout, Layout
+from vgil_ros.nodes.base.alerts import Problem
 from vgil_ros.nodes.base.node import VgilNode
 from vgil_ros.nodes.messages.template import Template
 
@@ -44,9 +45,10 @@ class RobotCommands:
         self._base = self._publisher(Twist, base.command.topic) if base else None
         self._twist = Template(_twist, 2)
 
-    def missing_subscribers(self) -> tuple[str, ...]:
-        """In words: command topics that nobody listens to yet. What is sent there is lost, and the next one a jump."""
-        return tuple(f"nobody listens on {p.topic_name}" for p in self._publishers if not p.get_subscription_count())
+    def missing_subscribers(self) -> tuple[Problem, ...]:
+        """Command topics that nobody listens to yet. What is sent there is lost, and the next one a jump."""
+        topics = [p.topic_name for p in self._publishers if not p.get_subscription_count()]
+        return tuple(Problem(f"{topic} unheard", f"nobody listens on {topic}") for topic in topics)
 
     def competing_publishers(self) -> tuple[str, ...]:
         """In words: command topics on which somebody else publishes too."""

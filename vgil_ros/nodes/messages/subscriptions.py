@@ -14,9 +14,10 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 from vgil_ros.core.contract import Camera, Contract
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.frame import COLOR_ENCODINGS, DEPTH_ENCODINGS, Frame
-from vgil_ros.core.layout import JointReader, master_reader, puppet_reader
+from vgil_ros.core.layout import JointError, JointReader, master_reader, puppet_reader
 from vgil_ros.core.streams import StreamSpec
 from vgil_ros.core.sync import StreamMiss, Synchronizer
+from vgil_ros.nodes.base.alerts import Problem
 from vgil_ros.nodes.base.node import VgilNode
 from vgil_ros.nodes.messages import cdr
 
@@ -57,6 +58,8 @@ class StreamInputs:
         def callback(message: Any) -> None:
             try:
                 read(message)
+            except JointError as error:
+                self._refuse(spec.name, error.detail)
             except VgilError as error:
                 self._refuse(spec.name, str(error))
 
@@ -111,10 +114,9 @@ class StreamInputs:
             del self._refused[stream]
             self._node.clear(stream)
 
-    def _refuse(self, stream: str, message: str) -> None:
-        named = message if message.startswith(stream) else f"{stream}: {message}"
-        self._refused[stream] = (named, self.now_ns())
-        self._node.warn_once(stream, named)
+    def _refuse(self, stream: str, detail: str) -> None:
+        self._refused[stream] = (detail, self.now_ns())
+        self._node.warn_once(stream, f"{stream}: {detail}")
 
     def now_ns(self) -> int:
         """The node's clock, which follows /clock where use_sim_time is set."""
@@ -124,24 +126,30 @@ class StreamInputs:
         """Messages a second over the last second."""
         return float(sum(1 for arrival in self._arrivals[stream] if arrival > now_ns - RATE_WINDOW_NS))
 
-    def missing(self, now_ns: int) -> tuple[str, ...]:
-        """In words: which streams are not ready, why, and where to look."""
-        return tuple(self.explain(miss) for miss in self._sync.missing(now_ns))
+    def missing(self, now_ns: int) -> tuple[Problem, ...]:
+        """Which streams are not ready, why, and where to look."""
+        return tuple(self.problem(miss) for miss in self._sync.missing(now_ns))
 
     def explain(self, miss: StreamMiss) -> str:
-        """A miss in words: the refused message, or what is known of the topic's publishers."""
+        """A miss in words."""
+        return self.problem(miss).detail
+
+    def problem(self, miss: StreamMiss) -> Problem:
+        """A miss: the refused message, or what is known of the topic's publishers."""
         if miss.stream in self._refused:
-            return self._refused[miss.stream][0]
+            return Problem(f"{miss.stream} refused", f"{miss.stream}: {self._refused[miss.stream][0]}")
         spec = next((spec for spec in self._sync.streams if spec.name == miss.stream), None)
         if spec is None or miss.age_ns is not None:
-            return str(miss)
+            return Problem(f"{miss.stream} {miss.reason.value}", str(miss))
         topic = self._node.resolve_topic_name(spec.topic)
         kinds = {info.topic_type for info in self._node.get_publishers_info_by_topic(topic)}
         if not kinds:
-            return f"{miss.stream}: nothing received on {topic} (no publisher)"
-        if self.types[miss.stream] not in kinds:
-            return f"{miss.stream}: {topic} is {', '.join(sorted(kinds))}; allowed: {self.types[miss.stream]}"
-        return f"{miss.stream}: nothing received on {topic} (it has a publisher)"
+            words = f"nothing received on {topic} (no publisher)"
+        elif self.types[miss.stream] not in kinds:
+            words = f"{topic} is {', '.join(sorted(kinds))}; allowed: {self.types[miss.stream]}"
+        else:
+            words = f"nothing received on {topic} (it has a publisher)"
+        return Problem(f"{miss.stream} {words}", f"{miss.stream}: {words}")
 
     def duplicate_publishers(self) -> tuple[str, ...]:
         """In words: topics with more than one publisher, whose messages would mix."""

@@ -21,7 +21,7 @@ from vgil_ros.core.timesteps import EpisodeRow, ObservationBuilder, RowBuilder
 from vgil_ros.episodes.errors import Overrun
 from vgil_ros.episodes.meta import EpisodeMeta
 from vgil_ros.episodes.writer import EpisodeWriter
-from vgil_ros.nodes.base.node import VgilNode
+from vgil_ros.nodes.base.alerts import Alerts
 
 
 @dataclass(frozen=True)
@@ -125,25 +125,21 @@ REMEMBER = 64  # ticks; an observation comes out at most a few ticks after its t
 class RolloutSink:
     """Pairs observations with commands by tick. Without a folder it does nothing."""
 
-    def __init__(self, node: VgilNode, sink: EpisodeSink | None, marker: bool) -> None:
-        self._node, self._sink, self._marker = node, sink, marker
+    def __init__(self, alerts: Alerts, sink: EpisodeSink | None, marker: bool) -> None:
+        self._alerts, self._sink, self._marker = alerts, sink, marker
         self._commands: dict[int, np.ndarray] = {}
         self._waiting: deque[tuple[int, Sample]] = deque(maxlen=REMEMBER)
         self._acted = -1
 
     @classmethod
-    def of(
-        cls, node: VgilNode, contract: Contract, text: str, streams: tuple[StreamSpec, ...], task: str, dry_run: bool
-    ) -> RolloutSink:
-        """Make one for the folder in the node's parameter `dataset_dir`. None in a dry run, which sends nothing."""
-        folder = node.get_parameter("dataset_dir").value
-        if folder and dry_run:
-            node.get_logger().warning("dry run: no rollout is recorded, as no command is sent")
-        if not folder or dry_run:
-            return cls(node, None, False)
-        recording = Recording(contract, text, streams, Path(folder).expanduser().absolute(), task=task)
-        sink = EpisodeSink(recording, ObservationBuilder(Layout(contract), streams))
-        return cls(node, sink, contract.end_marker is not None)
+    def of(cls, alerts: Alerts, recording: Recording | None, dry_run: bool) -> RolloutSink:
+        """Make one; None records nothing. Neither does a dry run, which sends nothing."""
+        if recording is not None and dry_run:
+            alerts.log("dry run: no rollout is recorded, as no command is sent", severity="warning")
+        if recording is None or dry_run:
+            return cls(alerts, None, False)
+        sink = EpisodeSink(recording, ObservationBuilder(Layout(recording.contract), recording.streams))
+        return cls(alerts, sink, recording.contract.end_marker is not None)
 
     def open(self) -> None:
         """An episode begins."""
@@ -181,7 +177,7 @@ class RolloutSink:
         try:
             self._sink.push(sample, 0.0, action)
         except VgilError as error:
-            self._node.warn_once("rollout", f"the rollout is recorded no further: {error}")
+            self._alerts.warn_once("rollout", f"the rollout is recorded no further: {error}")
 
     def close(self, success: bool | None) -> Future[Path | None]:
         """Save it; the future gives its file, None where nothing is recorded."""
@@ -206,8 +202,8 @@ TIMEOUT_S = 5.0  # then it is said; the process does not end before the file is 
 class EpisodeClosing:
     """The file that is being closed, if one is."""
 
-    def __init__(self, node: VgilNode) -> None:
-        self._node = node
+    def __init__(self, alerts: Alerts) -> None:
+        self._alerts = alerts
         self._open: tuple[Future[Any], bool] | None = None  # and whether it is to be kept
 
     def begin(self, future: Future[Any], *, keep: bool) -> None:
@@ -226,24 +222,25 @@ class EpisodeClosing:
         try:
             saved = future.result()
         except VgilError as error:
-            self._node.get_logger().error(str(error))
+            self._alerts.log(str(error), severity="error")
             return False
         if saved is not None:
             verdict = "" if success is None else ", success" if success else ", no success"
-            self._node.get_logger().info(f"saved {saved} ({saved.stat().st_size / 1e6:.1f} MB{verdict})")
+            self._alerts.log(f"saved {saved} ({saved.stat().st_size / 1e6:.1f} MB{verdict})")
         return keep
 
-    def wait(self) -> None:
-        """Wait, as the process ends; a file that cannot be closed makes that a failure."""
+    def wait(self) -> bool:
+        """Wait, as the process ends; False where a file could not be closed."""
         if self._open is None:
-            return
-        log = self._node.get_logger()
+            return True
         try:
             saved = self._open[0].result(timeout=TIMEOUT_S)
             if saved is not None:
-                log.info(f"saved {saved}")
+                self._alerts.log(f"saved {saved}")
         except ClosingTakesLong:
-            log.error(f"the episode is not closed after {TIMEOUT_S:.0f} s; waiting for the disk")
+            words = f"the episode is not closed after {TIMEOUT_S:.0f} s; waiting for the disk"
+            self._alerts.log(words, severity="error")
         except VgilError as error:
-            self._node.exit_code = 1
-            log.error(str(error))
+            self._alerts.log(str(error), severity="error")
+            return False
+        return True

@@ -7,7 +7,7 @@ from typing import Any
 from rclpy.task import Future
 from std_srvs.srv import Trigger
 
-from vgil_ros.nodes.base.node import VgilNode
+from vgil_ros.nodes.base.alerts import AlertingClock
 
 TIMEOUT_NS = 10_000_000_000  # an answer that takes longer is asked for again
 ABSENT_NS = 100_000_000  # and where nobody offers the service, so soon
@@ -18,12 +18,12 @@ class SceneReset:
 
     Args:
         node: whose clock and log are used.
-        service: its name (std_srvs/Trigger); empty where nobody resets the scene.
+        client: of a service (std_srvs/Trigger); None where nobody resets the scene.
     """
 
-    def __init__(self, node: VgilNode, service: str) -> None:
+    def __init__(self, node: AlertingClock, client: Any) -> None:
         self._node = node
-        self._client: Any = node.create_client(Trigger, service) if service else None
+        self._client = client
         self._asked: tuple[Future, int] | None = None  # and until when it may take
 
     def ask(self) -> bool:
@@ -46,7 +46,7 @@ class SceneReset:
             self._asked = None
             response: Any = future.result()
             if not response.success:
-                self._node.get_logger().error(f"{self._client.srv_name} refused: {response.message}")
+                self._node.log(f"{self._client.srv_name} refused: {response.message}", severity="error")
             self._node.clear("reset")
             return True
         if now > deadline:

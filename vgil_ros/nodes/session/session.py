@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from abc import abstractmethod
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, TypeVar
 
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
 from vgil_ros.assets import load_contract
-from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.session import Effect, Reply, Session, SessionCommand, SessionState
 from vgil_ros.core.streams import StreamSpec, streams_of
 from vgil_ros.core.sync import Miss, Sample, Synchronizer
 from vgil_ros.core.sync.stall_grace import StallGrace
 from vgil_ros.nodes.base import status
-from vgil_ros.nodes.base.node import VgilNode
+from vgil_ros.nodes.base.alerts import Problem, summary
+from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode
 from vgil_ros.nodes.messages.subscriptions import StreamInputs
 from vgil_ros.nodes.session.recording import EpisodeClosing
 from vgil_ros.nodes.session.scene_reset import SceneReset
-
-T = TypeVar("T", int, float)
 
 SAY_AGAIN_NS = 500_000_000
 PATIENCE_NS = 700_000_000  # streams that are not there by then are named
@@ -36,15 +32,19 @@ class SessionNode(VgilNode):
     Args:
         name: the node's name, and the prefix of its services and status.
         rate_factor: steps in a tick.
+        running: what a running episode is called in statuses and answers.
+        marks_end: whether an episode that is stopped goes on for the contract's end marker.
     """
 
-    def __init__(self, name: str, *, rate_factor: int = 1) -> None:
+    def __init__(self, name: str, *, rate_factor: int = 1, running: str, marks_end: bool) -> None:
         super().__init__(name)
-        self.contract, self.contract_text = load_contract(self.declare("robot", "sim_aloha"))
+        self.contract, self.contract_text = load_contract(self.declare("robot", "sim_aloha", doc=ROBOT_DOC))
         self.layout = Layout(self.contract)
-        self.task = self.declare("task", "")
+        self.task = self.declare("task", "", doc="what is done; written into the episodes")
+        self.session = self._make_session(running, marks_end)
+        success_topic = self.declare("success_topic", "", doc="std_msgs/Bool: whether the task is done; empty: none")
+        reset = self.declare("reset_service", "", doc="std_srvs/Trigger, called before each episode; empty: none")
         self.streams = self.choose_streams()
-        self.session = self._make_session()
         self.sync = Synchronizer(self.streams, self.contract.sync, self.contract.rate_hz)
         self.inputs = StreamInputs(self, self.contract, self.sync)
         self.skew = status.SkewWindow(self.streams)
@@ -52,22 +52,22 @@ class SessionNode(VgilNode):
         self.success: bool | None = None
         self._interrupts = 0
         self._waiting_since = 0
-        self._waiting_for = ("", 0)  # what was said last, and when
+        self._waiting_for: tuple[tuple[str, ...], int] = ((), 0)  # what was said last, and when
         self.closing = EpisodeClosing(self)
         self._counts = True  # whether the episode at hand counts as one
-        self._subscribe_success(self.declare("success_topic", ""))
-        self.scene = SceneReset(self, self.declare("reset_service", ""))
+        self._subscribe_success(success_topic)
+        self.scene = SceneReset(self, self.create_client(Trigger, reset) if reset else None)
         self._time_runs = False
         period_s = 1.0 / (rate_factor * self.contract.rate_hz)
         self._stall_grace = StallGrace(round(period_s * 1e9))
         self.control_timer(period_s, self.step)
         self.background_timer(0.2, self._publish_status)
-        self.background_timer(0.5, self._look_around)
+        self.background_timer(0.5, self.look_around)
         self._last_clock_ns = 0
         self.background_timer(0.5, self._watch_clock)
 
     def choose_streams(self) -> tuple[StreamSpec, ...]:
-        """The streams to synchronise: all of the robot's."""
+        """The streams to synchronise: all of the robot's. Called once the session's parameters are declared."""
         return streams_of(self.contract)
 
     @abstractmethod
@@ -90,29 +90,21 @@ class SessionNode(VgilNode):
     def figures(self) -> dict[str, object]:
         """The status' values beside those of every session."""
 
-    def _make_session(self) -> Session:
-        on_interrupt = self.declare("on_interrupt", "save")
-        if on_interrupt not in ("save", "discard"):
-            raise VgilError(f"parameter on_interrupt is '{on_interrupt}'; allowed: save, discard")
-        return Session(
-            num_episodes=self.declare_within("num_episodes", 0),
-            episode_len=self.declare_within("episode_len", 0),
-            autostart=self.declare("autostart", False),
-            pause_ns=int(self.declare_within("reset_time", 5.0) * 1e9),
-            marker_rows=self.contract.end_marker.rows if self.contract.end_marker else 0,
-            save_on_quit=on_interrupt == "save",
+    def _make_session(self, running: str, marks_end: bool) -> Session:
+        on_interrupt = self.declare(
+            "on_interrupt", "save", choices=("save", "discard"), doc="what Ctrl-C does to a running episode"
         )
-
-    def declare_within(self, name: str, default: T, low: float = 0.0, high: float = 1e9) -> T:
-        """Declare a parameter that is a number, and return its value.
-
-        Raises:
-            VgilError: for a value outside `low` to `high`, or another type.
-        """
-        value: Any = self.declare(name, default)
-        if not low <= value <= high:
-            raise VgilError(f"parameter {name} is {value}; allowed: {low:g} to {high:g}")
-        return value
+        marker = self.contract.end_marker if marks_end else None
+        pause_s = self.declare("reset_time", 5.0, low=0.0, high=1e6, doc="s between episodes, with autostart")
+        return Session(
+            num_episodes=self.declare("num_episodes", 0, low=0, doc="how many before ending; 0: until told"),
+            episode_len=self.declare("episode_len", 0, low=0, doc="ticks of an episode; 0: until told"),
+            autostart=self.declare("autostart", False, doc="begin each episode without being told"),
+            pause_ns=int(pause_s * 1e9),
+            marker_rows=marker.rows if marker else 0,
+            save_on_quit=on_interrupt == "save",
+            running=running,
+        )
 
     def _subscribe_success(self, topic: str) -> None:
         def callback(message: Bool) -> None:
@@ -133,16 +125,13 @@ class SessionNode(VgilNode):
 
     def command(self, command: SessionCommand) -> Reply:
         """Take an operator's command, whichever way it came."""
-        reply = self.session.command(command, self.not_ready())
-        if reply.ok:  # two lines: rclpy refuses a second severity from one
-            self.get_logger().info(reply.message)
-        else:
-            self.get_logger().warning(reply.message)
+        reply = self.session.command(command, [problem.detail for problem in self.not_ready()])
+        self.log(reply.message, severity="info" if reply.ok else "warning")
         self._do(reply.effects)
         return reply
 
-    def not_ready(self) -> tuple[str, ...]:
-        """In words, what stands against starting now."""
+    def not_ready(self) -> tuple[Problem, ...]:
+        """What stands against starting now."""
         return self.inputs.missing(self.now_ns())
 
     def interrupted(self) -> None:
@@ -155,7 +144,7 @@ class SessionNode(VgilNode):
         """Where /clock stands still no step is ever due, and one that was told to end would wait for it."""
         before, self._last_clock_ns = self._last_clock_ns, self.now_ns()
         if self._interrupts and before == self._last_clock_ns:
-            self.get_logger().info("quitting: the clock stands still")
+            self.log("quitting: the clock stands still")
             self.finish()
 
     def step(self) -> None:
@@ -172,27 +161,28 @@ class SessionNode(VgilNode):
         while (tick := self.sync.sample(by)) is not None:
             if isinstance(tick, Sample):
                 self.skew.add(tick)
-            if self.session.state is SessionState.RECORDING:
+            if self.session.state is SessionState.RUNNING:
                 self.take(tick)
         self._watch_reset(now)
-        self._watch_closing(now)
+        if self.closing.ended and self.may_close():
+            self._closed(now)
         if self.session.state is not SessionState.WAITING:
             self._waiting_since = now
         if self.session.state in (SessionState.IDLE, SessionState.PAUSE, SessionState.WAITING):
             missing = self.not_ready()
             if missing and now - self._waiting_since > PATIENCE_NS:
-                self._say_waiting(f"waiting for: {'; '.join(missing)}", now)
+                self._say_waiting(missing, now)
             elif not missing:
                 self.clear("waiting")
-            self._do(self.session.advance(now, missing))
+            self._do(self.session.advance(now, [problem.detail for problem in missing]))
 
-    def _say_waiting(self, words: str, now: int) -> None:
+    def _say_waiting(self, missing: tuple[Problem, ...], now: int) -> None:
         """Warn of what is waited for, and again when that changes: a topic may turn out to be of another type."""
-        shape = re.sub(r"\d+", "", words)  # ages and rates change all the time
-        if shape != self._waiting_for[0] and not 0 <= now - self._waiting_for[1] < SAY_AGAIN_NS:
-            self._active_warnings.pop("waiting", None)
-            self._waiting_for = (shape, now)
-        self.warn_once("waiting", words)
+        keys = tuple(problem.key for problem in missing)  # without ages and rates, which change all the time
+        if keys != self._waiting_for[0] and not 0 <= now - self._waiting_for[1] < SAY_AGAIN_NS:
+            self.forget("waiting")
+            self._waiting_for = (keys, now)
+        self.warn_once("waiting", f"waiting for: {summary(missing)}")
 
     def abort(self) -> None:
         """End an episode that cannot go on; it is kept but does not count."""
@@ -227,15 +217,18 @@ class SessionNode(VgilNode):
     def _close(self, *, keep: bool) -> None:
         self.closing.begin(self.save() if keep else self.discard(), keep=keep)
 
-    def _watch_closing(self, now: int) -> None:
-        if not self.closing.ended:
-            return
+    def may_close(self) -> bool:
+        """Whether the session may go on from an episode whose file is closed. Hook: a robot may still be held."""
+        return True
+
+    def _closed(self, now: int) -> None:
         saved = self.closing.take(self.success)
         self._do(self.session.closed(now, saved=saved and self._counts))
         if self.session.state is SessionState.PAUSE and self.session.pause_ns:
-            self.get_logger().info(f"next episode in {self.session.pause_ns / 1e9:.0f} s: reset the scene")
+            self.log(f"next episode in {self.session.pause_ns / 1e9:.0f} s: reset the scene")
 
-    def _look_around(self) -> None:
+    def look_around(self) -> None:
+        """Called twice a second: warn of what else is on the network. Hook: a subclass looks at more."""
         if duplicate_publishers := self.inputs.duplicate_publishers():
             self.warn_once("publishers", "; ".join(duplicate_publishers))
         else:
@@ -244,18 +237,18 @@ class SessionNode(VgilNode):
     def _publish_status(self) -> None:
         now = self.now_ns()
         waits = self.session.state in (SessionState.IDLE, SessionState.PAUSE, SessionState.WAITING)
-        missing = self.inputs.missing(now)
-        hindered = self.not_ready() if waits else ()  # what `start` would answer
+        missing = [problem.detail for problem in self.inputs.missing(now)]
+        hindered = [problem.detail for problem in self.not_ready()] if waits else []  # what `start` would answer
         active_warnings = [words for key, words in self._active_warnings.items() if not (hindered and key == "waiting")]
         values: dict[str, object] = {
-            "state": self.session.state.value,
+            "state": self.session.state_name,
             "robot": self.contract.name,
             "task": self.task,
-            "episodes done": self.session.saved,
-            "episodes wanted": self.session.num_episodes or "until told",
+            "episodes_done": self.session.saved,
+            "episodes_wanted": self.session.num_episodes,
         }
         values |= self.figures()
-        values |= {f"rate {s.name} [Hz]": f"{self.inputs.rate(s.name, now):.0f}" for s in self.streams}
+        values |= {f"rate_hz_{s.name}": self.inputs.rate(s.name, now) for s in self.streams}
         values |= self.skew.figures()
         named = dict.fromkeys((*missing, *hindered, *active_warnings))
         words = "; ".join(named) or self.session.summary(now)
@@ -264,6 +257,7 @@ class SessionNode(VgilNode):
 
     def on_shutdown(self) -> None:
         """An episode is closed before the process ends, also where it was told twice to end, or a callback failed."""
-        if self.session.state is SessionState.RECORDING:
+        if self.session.state is SessionState.RUNNING:
             self._close(keep=self.session.save_on_quit)
-        self.closing.wait()
+        if not self.closing.wait():
+            self.exit_code = 1

@@ -11,8 +11,8 @@ import mujoco
 import numpy as np
 
 from vgil_ros.robots.sim.robot import SimRobot
+from vgil_ros.robots.sim.simulation import START_NS
 
-START_NS = 1_000_000_000  # simulated time begins at 1 s: ROS takes 0 for "no time yet"
 LATE_S = 0.1  # a loop that is further behind gives up the lost time instead of running after it
 
 

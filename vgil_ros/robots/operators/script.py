@@ -80,6 +80,10 @@ class Operator(ABC):
         """Return the position (J,) of each master at home."""
         return {name: self._as_master(arm, arm.home) for name, arm in self.robot.arms.items()}
 
+    def masters_after(self, rest_s: float) -> dict[str, np.ndarray]:
+        """As `masters`, but at home for the first `rest_s` seconds after a reset."""
+        return self.home() if self.robot.time < rest_s else self.masters()
+
     def masters(self) -> dict[str, np.ndarray]:
         """Return the position (J,) of each master at the robot's time, in the contract's order and master's units."""
         now = self.robot.time

@@ -1,4 +1,4 @@
-"""Poses of a contract's cameras in the simulated world, by their names."""
+"""Cameras of a contract in the simulated world: their poses, by their names, their shutters and their JPEGs."""
 
 from __future__ import annotations
 
@@ -64,3 +64,15 @@ def add_camera(body: Any, name: str, eye: Vector, at: Vector, fovy: float) -> No
     right /= np.linalg.norm(right)
     rotation = np.column_stack([right, np.cross(back, right), back])
     body.add_camera(name=name, pos=list(eye), quat=np.roll(quat_xyzw(rotation), 1), fovy=fovy)
+
+
+def tick_falls(count: int, rate_hz: float, base_hz: float) -> bool:
+    """Whether a tick of a slower rate falls into tick `count` of the base rate: that of the shutters, for one."""
+    return int((count + 1) * rate_hz / base_hz + 1e-9) > int(count * rate_hz / base_hz + 1e-9)
+
+
+def camera_jpeg(pixels: np.ndarray) -> bytes:
+    """What the driver of a camera that sends JPEG makes of pixels (H, W, 3) uint8 RGB."""
+    import cv2
+
+    return cv2.imencode(".jpg", np.ascontiguousarray(pixels[..., ::-1]))[1].tobytes()

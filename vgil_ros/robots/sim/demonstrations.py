@@ -16,8 +16,8 @@ import numpy as np
 from vgil_ros.assets import load_contract
 from vgil_ros.core.contract import Contract
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.layout import POSITION, ArmLayout, Layout
-from vgil_ros.core.leader_follower import FollowerController
+from vgil_ros.core.layout import POSITION, ArmLayout
+from vgil_ros.core.leader_follower import FollowerController, follower_of
 from vgil_ros.core.session import Effect, Session
 from vgil_ros.core.sync import Miss, Sample
 from vgil_ros.core.timesteps import EpisodeRow, ObservationBuilder, RowBuilder
@@ -69,7 +69,7 @@ class Teleoperation:
 
     def __init__(self, world: SimWorld) -> None:
         self._world = world
-        self._arms = [(arm, _follower(world.layout, arm)) for arm in world.layout.arms]
+        self._arms = [(arm, follower_of(world.layout, arm)) for arm in world.layout.arms]
         self._last_states: dict[str, np.ndarray] = {}
         self._last_states_ns = 0
 
@@ -89,13 +89,6 @@ class Teleoperation:
         target = follower.step(self._world.now_ns, TELEOP_STEPS / JOINT_RATE, (master, stamp), (puppet, stamp))
         if target is not None:
             self._world.command_arm(name, arm.command.restore(target))
-
-
-def _follower(layout: Layout, arm: ArmLayout) -> FollowerController:
-    part, velocity = arm.columns, layout.limit("velocity")
-    assert velocity is not None
-    gripper = None if arm.gripper_column is None else arm.gripper_column - part.start
-    return FollowerController(layout.lower[part], layout.upper[part], velocity[part], gripper=gripper)
 
 
 class Generator:

@@ -16,6 +16,7 @@ from pathlib import Path
 from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes import naming
 from vgil_ros.episodes.errors import WriteFailed
+from vgil_ros.episodes.writing.encoder import limit_opencv_threads
 from vgil_ros.robots.sim.demonstrations import DemonstrationConfig, GeneratedEpisode, Generator
 
 TRIES = 5  # with `only_successes`: attempts to one episode wanted, before it is given up
@@ -108,6 +109,7 @@ def _in_order(
 
 def _begin(wanted: DemonstrationConfig) -> None:
     global _generator
+    limit_opencv_threads()
     _generator = Generator(wanted)
 
 

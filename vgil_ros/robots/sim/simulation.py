@@ -19,6 +19,7 @@ from vgil_ros.core.layout import JointReader, Layout, master_reader, puppet_read
 from vgil_ros.core.streams import Kind, StreamSpec, streams_of
 from vgil_ros.core.sync import Miss, Sample, Synchronizer
 from vgil_ros.robots.operators import Operator, make_operator
+from vgil_ros.robots.sim.cameras import camera_jpeg, tick_falls
 from vgil_ros.robots.sim.render import Renderer
 from vgil_ros.robots.sim.robot import SimRobot
 
@@ -57,15 +58,10 @@ class LazyImage:
     def image(self) -> Frame | np.ndarray:
         """What the camera's driver sends: pixels (H, W, 3) uint8 RGB, or a JPEG frame where the contract says so."""
         pixels = self.snapshot.rgb(self.camera)
-        return _jpeg(pixels) if self.snapshot.cameras[self.camera].type == "compressed" else pixels
-
-
-def _jpeg(pixels: np.ndarray) -> Frame:
-    import cv2
-
-    data = cv2.imencode(".jpg", np.ascontiguousarray(pixels[..., ::-1]))[1].tobytes()
-    height, width = pixels.shape[:2]
-    return Frame(height, width, "jpeg", 0, memoryview(data))
+        if self.snapshot.cameras[self.camera].type != "compressed":
+            return pixels
+        height, width = pixels.shape[:2]
+        return Frame(height, width, "jpeg", 0, memoryview(camera_jpeg(pixels)))
 
 
 def drawn(payloads: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -151,7 +147,7 @@ class SimWorld:
         if self.contract.base is not None:
             odometry = self.robot.odometry()
             self.sync.push("base", self.now_ns, np.array([odometry.linear, odometry.angular]))
-        if self._images and _falls(self.count + self._phase):
+        if self._images and tick_falls(self.count - 1 + self._phase, CAMERA_RATE, JOINT_RATE):
             self._capture()
 
     def ticks(self) -> list[Sample | Miss]:
@@ -162,7 +158,7 @@ class SimWorld:
         return complete
 
     def _joints(self) -> dict[str, np.ndarray]:
-        masters = self._lead()
+        masters = {} if self.operator is None else self.operator.masters_after(REST_S)
         payloads = {}
         for arm in self.contract.arms:
             puppet, master = self._readers[arm.name]
@@ -174,11 +170,6 @@ class SimWorld:
                 payloads[master.stream] = master.read(arm.joints, position, velocity)
         self._masters = masters
         return payloads
-
-    def _lead(self) -> dict[str, np.ndarray]:
-        if self.operator is None:
-            return {}
-        return self.operator.home() if self.robot.time < REST_S else self.operator.masters()
 
     def _capture(self) -> None:
         data = mujoco.MjData(self.robot.model)
@@ -200,8 +191,3 @@ class SimWorld:
 
 def _readers(arm: Arm, operator: bool) -> tuple[JointReader, JointReader | None]:
     return puppet_reader(arm), master_reader(arm) if operator and arm.master else None
-
-
-def _falls(count: int) -> bool:
-    """Whether an image falls into a step."""
-    return int(count * CAMERA_RATE / JOINT_RATE + 1e-9) > int((count - 1) * CAMERA_RATE / JOINT_RATE + 1e-9)

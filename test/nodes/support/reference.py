@@ -1,0 +1,52 @@
+"""The reference pages' tables, read."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "reference"
+_CODE = re.compile(r"`([^`]+)`")
+
+
+def rows(page: str, section: str, head: str) -> list[list[str]]:
+    """The cells of the tables below a heading (## SECTION) whose first column has this head."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    parts = re.split(r"^## ", text, flags=re.M)
+    body = next(part for part in parts if part.startswith(section + "\n"))
+    found: list[list[str]] = []
+    inside = False
+    for line in body.splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")] if line.startswith("|") else []
+        if not cells:
+            inside = False
+        elif cells[0] == head:
+            inside = True
+        elif inside and _CODE.search(cells[0]):
+            found.append(cells)
+    return found
+
+
+def names(cells: list[list[str]]) -> list[str]:
+    """What stands in code in the first cells."""
+    return [name for row in cells for name in _CODE.findall(row[0])]
+
+
+def node_parameters(node: str) -> set[str]:
+    """The parameters that the page Nodes lists for a node; every node has `robot`."""
+    return {"robot", *names(rows("nodes.md", node, "parameter"))}
+
+
+def launch_arguments(file: str) -> set[str]:
+    """The arguments that the page Launch lists for a launch file (record, policy, ...)."""
+    simulated = {"record", "policy", "teleop", "replay", "sim"}
+    found = set()
+    for row in rows("launch.md", "The arguments", "argument"):
+        files = {"all": simulated, "with the simulator": simulated}.get(row[1], set(row[1].split(", ")))
+        found |= set(_CODE.findall(row[0])) if file in files else set()
+    return found
+
+
+def status_keys(*sections: str) -> set[str]:
+    """The keys that the page Status keys lists in its sections."""
+    return {name for section in sections for name in names(rows("status.md", section, "key"))}
