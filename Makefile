@@ -2,17 +2,22 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed-$(shell cat setup.py Makefile | cksum | cut -d' ' -f1)
+EXTRAS ?=
+STAMP := $(VENV)/.installed-$(shell { cat setup.py Makefile; echo "$(EXTRAS)"; } | cksum | cut -d' ' -f1)
+JAZZY := .venv-jazzy
 
-.PHONY: demo train-demo browser test test-fast bench lint setup clean help
+.PHONY: demo train-demo browser test test-fast test-jazzy coverage bench lint docs setup clean help
 
 help:
 	@echo "make demo       record and check episodes of simulated robots, run the shipped policy, write a report"
 	@echo "make train-demo train the shipped policy again from nothing (hours on two cores)"
-	@echo "make test       lint, types and every test"
-	@echo "make test-fast  the tests that need neither ROS nor torch, in a few minutes"
+	@echo "make test       lint, types, the documentation and every test"
+	@echo "make test-fast  the tests that start no nodes and train nothing, in a few minutes"
+	@echo "make test-jazzy the tests of the nodes on ROS 2 Jazzy, in an environment of its own ($(JAZZY))"
+	@echo "make coverage   every test, then the share of lines that they ran, for each package"
 	@echo "make bench      the benchmarks, with their figures"
-	@echo "make clean      remove the virtual environment and build folders"
+	@echo "make docs       the documentation as a site, in site/"
+	@echo "make clean      remove the virtual environments and build folders"
 
 demo: setup
 	$(BIN)/vgil demo
@@ -20,11 +25,20 @@ demo: setup
 train-demo: setup
 	$(BIN)/vgil train-demo
 
-test: setup lint browser
+test: setup lint docs browser
 	PYTEST=$(BIN)/pytest sh scripts/test.sh
 
 test-fast: setup
 	$(BIN)/pytest -m "not bench and not slow" test/core test/episodes test/robots test/cli
+
+test-jazzy:
+	@$(MAKE) --no-print-directory setup VENV=$(JAZZY) EXTRAS=ros-jazzy,sim,plot,policy,diffusion,dev
+	PYTHON=$(JAZZY)/bin/python sh scripts/test_jazzy.sh
+
+coverage: setup browser
+	@rm -f .coverage .coverage.*
+	@PYTEST=$(BIN)/pytest sh scripts/test.sh --cov --cov-append --cov-report=; code=$$?; \
+		$(BIN)/python scripts/coverage_totals.py && exit $$code
 
 bench: setup
 	$(BIN)/pytest -s -m bench test/bench/bench_*.py
@@ -34,14 +48,18 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: setup
+	@test -f mkdocs.yml || { echo "docs: mkdocs.yml is missing; found: $$(ls *.yml 2>/dev/null || echo none)" >&2; exit 1; }
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir site
+
 browser:
 	@sh scripts/browser.sh
 
 setup: $(STAMP)
 
 $(STAMP):
-	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/setup.sh
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" EXTRAS="$(EXTRAS)" sh scripts/setup.sh
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build install log *.egg-info
+	rm -rf $(VENV) $(JAZZY) build install log site .coverage .coverage.* *.egg-info

@@ -6,40 +6,67 @@ It stays here rather than in pyproject.toml because Humble's setuptools (59) doe
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
-NAME = "vgil_ros"
 ROOT = Path(__file__).parent
+MANIFEST = ET.parse(ROOT / "package.xml").getroot()  # the one place of version, description, licence and maintainer
 
-ROS_WHEELS = [
-    f"ros-{name}"
-    for name in (
-        "rclpy",
-        "rmw-fastrtps-cpp",
-        "diagnostic-msgs",
-        "geometry-msgs",
-        "nav-msgs",
-        "rosgraph-msgs",
-        "sensor-msgs",
-        "std-msgs",
-        "std-srvs",
-        "trajectory-msgs",
-        "visualization-msgs",
-    )
-]
+
+def stated(tag: str) -> str:
+    """The text of an element of package.xml."""
+    return MANIFEST.findtext(tag, "").strip()
+
+
+NAME = stated("name")
+
+ROS_PACKAGES = (
+    "rclpy",
+    "rmw-fastrtps-cpp",
+    "diagnostic-msgs",
+    "geometry-msgs",
+    "nav-msgs",
+    "rosgraph-msgs",
+    "sensor-msgs",
+    "std-msgs",
+    "std-srvs",
+    "trajectory-msgs",
+    "visualization-msgs",
+)
 
 EXTRAS = {
-    "ros": ROS_WHEELS,  # only where no ROS 2 is installed
+    "ros": [f"ros-{name}" for name in ROS_PACKAGES],  # the newest on PyPI; only where no ROS 2 is installed
+    "ros-jazzy": [f"ros-jazzy-{name}" for name in ROS_PACKAGES],  # in its place, never beside it
     "sim": ["mujoco>=3.3"],
     "plot": ["matplotlib>=3.5", "av>=12"],
     "policy": ["torch>=2.3", "torchvision", "safetensors>=0.4"],
     "diffusion": ["diffusers>=0.27"],  # policies of type diffusion
     "train": ["accelerate>=0.30", "tensorboard"],  # several processes or GPUs; curves beside the log
+    "docs": ["mkdocs>=1.6", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
 }
 EXTRAS["demo"] = EXTRAS["ros"] + EXTRAS["sim"] + EXTRAS["plot"]
-EXTRAS["dev"] = ["pytest>=8", "pytest-timeout", "pytest-xdist", "hypothesis", "ruff", "mypy", "types-PyYAML", "psutil"]
+EXTRAS["dev"] = [
+    "pytest>=8",
+    "pytest-timeout",
+    "pytest-xdist",
+    "pytest-cov>=7",
+    "coverage>=7.10",  # patch = subprocess
+    "hypothesis",
+    "ruff",
+    "mypy",
+    "types-PyYAML",
+    "psutil",
+]
+CLASSIFIERS = [
+    "Development Status :: 4 - Beta",
+    "Intended Audience :: Science/Research",
+    "Operating System :: POSIX :: Linux",
+    *(f"Programming Language :: Python :: 3.{minor}" for minor in range(10, 14)),
+    "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    "Typing :: Typed",
+]
 
 
 def shared_files() -> list[tuple[str, list[str]]]:
@@ -55,13 +82,14 @@ def shared_files() -> list[tuple[str, list[str]]]:
 
 setup(
     name=NAME,
-    version="0.1.0",
-    description="Record teleoperation, train, and run visuomotor policies on ROS 2 robots.",
-    license="Apache-2.0",
-    author="vgil_ros developers",
-    maintainer="vgil_ros developers",
-    maintainer_email="vgil-ros@example.org",
+    version=stated("version"),
+    description=stated("description"),
+    license=stated("license"),
+    author=stated("maintainer"),
+    maintainer=stated("maintainer"),
+    maintainer_email=MANIFEST.find("maintainer").attrib["email"],
     python_requires=">=3.10",
+    classifiers=CLASSIFIERS,
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
     package_data={NAME: ["py.typed"]},
     data_files=[

@@ -37,7 +37,7 @@ class BlurPolicy(Policy):
         features = torch.cat([self.normalizer.qpos(qpos), *blurred], dim=1)
         return self.head(self.hidden(features).relu()).unflatten(1, (self.config.chunk_size, self.config.action_dim))
 
-    def predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
+    def _predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
         return self.normalizer.action.inverse(self(observation))
 
     def compute_loss(self, batch: Mapping[str, Any]) -> LossOutput:

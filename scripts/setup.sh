@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes the virtual environment that `make demo` and `make test` run in: this package, ROS 2 (from PyPI, unless one is
-# sourced), the simulator, plots, policies and the tools for tests. Needs a network for packages, and Python 3.10+.
+# sourced), the simulator, plots, policies and the tools for tests and documentation. Needs a network for packages, and
+# Python 3.10+. EXTRAS=sim,plot,dev takes these extras of setup.py alone; ROS 2 only where they name it.
 set -eu
 
 python=${PYTHON:-python3}
@@ -32,12 +33,13 @@ then
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq libegl1 libgl1-mesa-dri
 fi
 
-extras=sim,plot,policy,diffusion,train,dev
+extras=${EXTRAS:-sim,plot,policy,diffusion,train,docs,dev}
 site=""
 if "$python" -c 'import rclpy' >/dev/null 2>&1; then
+    case ",$extras," in *,ros,* | *,ros-*) fail "a ROS 2 is sourced (${ROS_DISTRO:-unknown}); use a shell without one for EXTRAS=$extras" ;; esac
     say "using the ROS 2 that is sourced (${ROS_DISTRO:-unknown})"
     site="--system-site-packages"
-else
+elif [ -z "${EXTRAS:-}" ]; then
     say "no ROS 2 is sourced: taking ROS 2 Kilted from PyPI"
     extras=ros,$extras
 fi

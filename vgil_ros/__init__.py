@@ -4,10 +4,10 @@
 episodes can be read where torch is absent, and policies run where ROS 2 is.
 """
 
-from importlib import import_module
+import re
+from importlib import import_module, metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-__version__ = "0.1.0"
 
 if TYPE_CHECKING:  # for type checkers and editors; at run time `__getattr__` finds the same
     from vgil_ros.api import evaluate, train
@@ -50,6 +50,22 @@ _WHERE = {
     "make_executor": "vgil_ros.core.execution.registry:make_executor",
     "train": "vgil_ros.api:train",
 }
+
+
+def _version() -> str:
+    """The version that package.xml states: read there in a source checkout, from the metadata of an installation."""
+    manifest = Path(__file__).resolve().parents[1] / "package.xml"
+    if manifest.is_file():
+        found = re.search(r"<version>\s*(\S+?)\s*</version>", manifest.read_text(encoding="utf-8"))
+        if found is not None:
+            return found[1]
+    try:
+        return metadata.version("vgil_ros")
+    except metadata.PackageNotFoundError:
+        return "unknown"  # a copy of the folder, neither a checkout nor installed
+
+
+__version__ = _version()
 
 
 def __getattr__(name: str) -> Any:

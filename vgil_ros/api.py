@@ -12,6 +12,7 @@ from vgil_ros.extras import needed_by
 
 if TYPE_CHECKING:
     from vgil_ros.evaluation.metrics import Rollout
+    from vgil_ros.evaluation.report import EvaluationReport
     from vgil_ros.training.config import TrainConfig
     from vgil_ros.training.trainer import Evaluate, TrainResult
 
@@ -67,7 +68,7 @@ def evaluate(
     workers: int = 1,
     progress: Callable[[Rollout], None] = lambda rollout: None,
     **options: Any,
-) -> dict[str, Any]:
+) -> EvaluationReport:
     """Roll a checkpoint out on the simulated robot, and report how often it succeeds, how fast and how smoothly.
 
     Args:
@@ -82,7 +83,7 @@ def evaluate(
             `latency_ms`.
 
     Returns:
-        The report, as `vgil eval --json` writes it: `success_rate`, `success_interval_95`, `smoothness`, ...
+        The report, which `vgil eval --json` writes: `success_rate`, `success_interval_95`, `smoothness`, ...
 
     Raises:
         MissingDependency: torch or MuJoCo is not installed.
@@ -90,7 +91,7 @@ def evaluate(
     """
     with needed_by("vgil_ros.evaluate"):
         from vgil_ros.evaluation import evaluate as evaluation
-    plan = evaluation.EvaluationPlan(task, robot, episodes, seed, **options)
+    plan = evaluation.EvaluationPlan(task=task, robot=robot, episodes=episodes, seed=seed, **options)
     folder = Path(videos) if videos is not None else None
     return evaluation.evaluate(
         plan, checkpoint_path(Path(checkpoint)), videos=folder, workers=workers, progress=progress
@@ -108,10 +109,10 @@ def rollouts_of(config: TrainConfig) -> Evaluate | None:
         return None
     with needed_by("evaluation.task"):
         from vgil_ros.evaluation import evaluate as evaluation
-    plan = evaluation.EvaluationPlan(wanted.task, episodes=wanted.episodes, seed=wanted.seed, device=config.device)
+    plan = evaluation.EvaluationPlan(task=wanted.task, episodes=wanted.episodes, seed=wanted.seed, device=config.device)
 
     def run(checkpoint: Path) -> Mapping[str, float]:
         report = evaluation.evaluate(plan, checkpoint)
-        return {"success": report["success_rate"], "return": report["average_return"]}
+        return {"success": report.success_rate, "return": report.average_return}
 
     return run

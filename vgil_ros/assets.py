@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from vgil_ros.core.config import read_text
 from vgil_ros.core.contract import Contract, parse_contract
 from vgil_ros.core.errors import ContractError, VgilError
 from vgil_ros.core.layout import Layout
@@ -72,11 +73,6 @@ def checkpoint_path(checkpoint: str | Path) -> Path:
     return given
 
 
-def model_names() -> list[str]:
-    """Names of the checkpoints that come with the package."""
-    return sorted(path.parent.name for path in (share_dir() / "models").glob("*/policy.json"))
-
-
 def load_contract(robot: str) -> tuple[Contract, str]:
     """Return a contract and its YAML text, by name or path.
 
@@ -84,10 +80,7 @@ def load_contract(robot: str) -> tuple[Contract, str]:
         ContractError: where it does not exist or is not valid.
     """
     path = contract_path(robot)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ContractError(f"robot contract '{path}': cannot be read: {error}") from error
+    text = read_text(path, ContractError)
     return parse_contract(text, path.name), text
 
 

@@ -1,7 +1,8 @@
 """ACT, 4 cameras 480x640: from uint8 images to a NumPy chunk, beside a straightforward implementation.
 
 Run it as a script (`--json FILE`, `--device cuda`) or with pytest, where it is marked `bench`. The two take turns, so
-that a busy machine disturbs both alike; the ratio is that of the medians.
+that a busy machine disturbs both alike; the ratio is that of the medians. Libraries that do the same are in
+`bench_backends.py`.
 """
 
 from __future__ import annotations

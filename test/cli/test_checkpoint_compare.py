@@ -10,7 +10,7 @@ import torch
 from typer.testing import CliRunner
 
 from vgil_ros.cli.checkpoint.commands import app
-from vgil_ros.episodes.reader import read_episode
+from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.policies import Normalizer
 from vgil_ros.policies.flow_matching import FlowMatchingConfig, FlowMatchingPolicy
 
@@ -20,7 +20,7 @@ EPISODE = Path(__file__).parents[1] / "episodes" / "golden" / "act_sim.hdf5"
 @pytest.fixture(scope="module")
 def teacher() -> FlowMatchingPolicy:
     torch.manual_seed(0)
-    with read_episode(EPISODE) as episode:
+    with EpisodeReader(EPISODE) as episode:
         height, width = episode.image("top", 0).shape[:2]
         qpos, action = episode.qpos[:], episode.aligned_action()
     config = FlowMatchingConfig(

@@ -18,8 +18,11 @@ from browser import browser, console_of_file, look
 
 from vgil_ros.cli.demo.html import element, table
 from vgil_ros.cli.demo.report import DemoReport, Recorded, render
-from vgil_ros.evaluation.metrics import Rollout, summarise
-from vgil_ros.evaluation.videos import ThumbnailSheet, VideoWriter
+from vgil_ros.episodes.video import VideoWriter
+from vgil_ros.evaluation.metrics import Percentiles, Rollout, summarise
+from vgil_ros.evaluation.plan import EvaluationPlan
+from vgil_ros.evaluation.report import Machine, make_report
+from vgil_ros.evaluation.thumbnails import ThumbnailSheet
 
 needs_browser = pytest.mark.skipif(
     browser() is None, reason="no Chromium or Chrome here (apt-get install chromium); the report is not looked at"
@@ -58,10 +61,9 @@ def report(tmp_path: Path) -> DemoReport:
     sheet.save(tmp_path / "rollouts" / "thumbnail_sheet.png")
     video(tmp_path / "pick_place" / "episode_0.mp4")
     cv2.imwrite(str(tmp_path / "pick_place" / "episode_0.png"), moving(1)[0])
-    evaluation = summarise(ROLLOUTS, 4.0) | {
-        "policy": "act", "task": "pick_place", "robot": "sim_single", "seed": 20000, "execution": "temporal_ensemble",
-        "machine": {"inference_ms": {"p50": 11.6, "p99": None}, "seconds": 20.0},
-    }  # fmt: skip
+    plan = EvaluationPlan("pick_place", episodes=2, seed=20000)
+    machine = Machine(inference_ms=Percentiles(p50=11.6), seconds=20.0)
+    evaluation = make_report(plan.settings, summarise(ROLLOUTS, 4.0), machine, policy="act", over_ros=True)
     return DemoReport(
         created="1 May 2030, 12:00",
         software="vgil_ros 0",

@@ -17,8 +17,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "nodes"))
 from support import checkpoints
 
 from vgil_ros.cli.demo.train_demo import plan
-from vgil_ros.evaluation.metrics import Rollout, summarise
-from vgil_ros.evaluation.plan import EvaluationPlan, settings
+from vgil_ros.evaluation.metrics import Percentiles, Rollout, summarise
+from vgil_ros.evaluation.plan import EvaluationPlan
+from vgil_ros.evaluation.report import Machine, make_report
 from vgil_ros.policies import load_policy
 
 CONFIG = """
@@ -42,7 +43,9 @@ def report(checkpoint: str, successes: int, **changes: Any) -> dict[str, Any]:
     over_ros = changes.pop("over_ros", False)
     wanted = EvaluationPlan("pick_place", episodes=10, seed=500, **changes)
     rollouts = [Rollout(seed, n < successes, 100.0, 4.0, 400, 250) for n, seed in enumerate(wanted.seeds)]
-    return {"checkpoint": checkpoint, "over_ros": over_ros} | settings(wanted) | summarise(rollouts, 4.0)
+    machine = Machine(inference_ms=Percentiles(), seconds=1.0)
+    made = make_report(wanted.settings, summarise(rollouts, 4.0), machine, checkpoint=checkpoint, over_ros=over_ros)
+    return made.as_dict()
 
 
 def test_a_card_tells_what_was_measured_and_how(tmp_path: Path) -> None:

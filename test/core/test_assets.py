@@ -15,7 +15,6 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "share" / "models" / "picker"
     folder.mkdir(parents=True)
     (folder / "policy.json").write_text("{}")
-    (folder.parent / "notes").mkdir()
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setattr(assets, "share_dir", lambda: tmp_path / "share")
@@ -25,7 +24,6 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_name_is_looked_up_in_models(shipped: Path) -> None:
     assert assets.checkpoint_path("picker") == shipped
     assert assets.checkpoint_path(Path("picker")) == shipped
-    assert assets.model_names() == ["picker"]
 
 
 def test_a_folder_of_that_path_wins(shipped: Path) -> None:

@@ -119,21 +119,21 @@ def test_sizes_of_the_shipped_robots(robot: str, dim: int, cameras: tuple[str, .
         ("sync.tolerance", 20, ["sync.tolerance: unknown key; allowed: ['method', 'tolerance_ms'"]),
         ("base.limits.lateral", 1, ["base.limits.lateral: unknown key; allowed: ['linear', 'angular']"]),
         # wrong types
-        ("rate_hz", "fast", ["rate_hz: found 'fast'; input should be a valid number"]),
-        ("rate_hz", "50", ["rate_hz: found '50'; input should be a valid number"]),
-        ("rate_hz", True, ["rate_hz: found True; input should be a valid number"]),
-        ("rate_hz", 0, ["rate_hz: found 0; input should be greater than 0"]),
-        ("rate_hz", 5000, ["rate_hz: found 5000; input should be less than or equal to 1000"]),
-        ("cameras.0.height", 480.0, ["cameras[0].height: found 480.0; input should be a valid integer"]),
-        ("cameras.0.height", "480", ["cameras[0].height: found '480'; input should be a valid integer"]),
-        ("cameras.0.height", -1, ["cameras[0].height: found -1; input should be greater than or equal to 8"]),
-        ("arms.0.home", [0, "a", 0.1], ["arms[0].home[1]: found 'a'; input should be a valid number"]),
-        ("arms.0.home", [0, float("nan"), 0.1], ["arms[0].home[1]: found nan; input should be a finite number"]),
-        ("arms.0.joints", "waist", ["arms[0].joints: found 'waist'; input should be a valid tuple"]),
-        ("arms.0.joints", [1, 2, 3], ["arms[0].joints[0]: found 1; input should be a valid string"]),
-        ("arms", {}, ["arms: found {}; input should be a valid tuple"]),
+        ("rate_hz", "fast", ["rate_hz: found 'fast'; allowed: a valid number"]),
+        ("rate_hz", "50", ["rate_hz: found '50'; allowed: a valid number"]),
+        ("rate_hz", True, ["rate_hz: found True; allowed: a valid number"]),
+        ("rate_hz", 0, ["rate_hz: found 0; allowed: greater than 0"]),
+        ("rate_hz", 5000, ["rate_hz: found 5000; allowed: less than or equal to 1000"]),
+        ("cameras.0.height", 480.0, ["cameras[0].height: found 480.0; allowed: a valid integer"]),
+        ("cameras.0.height", "480", ["cameras[0].height: found '480'; allowed: a valid integer"]),
+        ("cameras.0.height", -1, ["cameras[0].height: found -1; allowed: greater than or equal to 8"]),
+        ("arms.0.home", [0, "a", 0.1], ["arms[0].home[1]: found 'a'; allowed: a valid number"]),
+        ("arms.0.home", [0, float("nan"), 0.1], ["arms[0].home[1]: found nan; allowed: a finite number"]),
+        ("arms.0.joints", "waist", ["arms[0].joints: found 'waist'; allowed: a valid tuple"]),
+        ("arms.0.joints", [1, 2, 3], ["arms[0].joints[0]: found 1; allowed: a valid string"]),
+        ("arms", {}, ["arms: found {}; allowed: a valid tuple"]),
         ("arms", [], ["arms: found []; tuple should have at least 1 item"]),
-        ("arms.0.puppet", "/puppet", ["arms[0].puppet: found '/puppet'; input should be a valid dictionary"]),
+        ("arms.0.puppet", "/puppet", ["arms[0].puppet: found '/puppet'; allowed: a valid dictionary"]),
         (
             "arms.0.command.type",
             "twist",
@@ -141,8 +141,8 @@ def test_sizes_of_the_shipped_robots(robot: str, dim: int, cameras: tuple[str, .
         ),
         ("cameras.0.type", "video", ["cameras[0].type: found 'video'; allowed: 'image', 'compressed' or 'depth'"]),
         ("sync.on_miss", "skip", ["sync.on_miss: found 'skip'; allowed: 'hold', 'drop' or 'abort'"]),
-        ("sync.tolerance_ms", float("inf"), ["sync.tolerance_ms: found inf; input should be a finite number"]),
-        ("sync.max_hold", -1, ["sync.max_hold: found -1; input should be greater than or equal to 0"]),
+        ("sync.tolerance_ms", float("inf"), ["sync.tolerance_ms: found inf; allowed: a finite number"]),
+        ("sync.max_hold", -1, ["sync.max_hold: found -1; allowed: greater than or equal to 0"]),
         ("cameras.0.name", "0 cam", ["cameras[0].name: found '0 cam'; allowed: a name of letters"]),
         ("cameras.0.topic", "/cam//x", ["cameras[0].topic: found '/cam//x'; allowed: a topic's name"]),
         ("cameras.0.topic", "/9lives", ["cameras[0].topic: found '/9lives'; allowed: a topic's name"]),
@@ -294,7 +294,7 @@ def test_robots_by_name_and_path(tmp_path: Path) -> None:
     with pytest.raises(ContractError, match=r"robot contract '.*nowhere.yaml': no such file"):
         load_contract(str(tmp_path / "nowhere.yaml"))
     mine.write_bytes(b"\xff\xfe\x00name")
-    with pytest.raises(ContractError, match=r"mine.yaml': cannot be read"):
+    with pytest.raises(ContractError, match=r"mine.yaml: cannot be read"):
         load_contract(str(mine))
     mine.write_text("name: [")
     with pytest.raises(ContractError, match=r"^mine.yaml: not readable as YAML"):

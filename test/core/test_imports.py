@@ -1,11 +1,12 @@
-"""Imports point one way: core <- episodes, policies <- training, robots <- nodes, cli."""
+"""Imports point one way, core <- episodes, policies <- training, robots <- nodes, cli, and never in a circle."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,8 @@ BELOW = {
     "training": {"core", "episodes", "policies", ROOT},
     "evaluation": {"core", "episodes", "policies", "robots", ROOT},
     "nodes": {"core", "episodes", "policies", "robots", "evaluation", ROOT},
-    "cli": {"core", "episodes", "policies", "robots", "training", "evaluation", "nodes", ROOT, FRONT},
+    "launch_shim": {"core"},
+    "cli": {"core", "episodes", "policies", "robots", "training", "evaluation", "nodes", "launch_shim", ROOT, FRONT},
 }
 ROS = {
     "rclpy", "rcl_interfaces", "rpyutils", "ament_index_python", "launch", "launch_ros", "message_filters",
@@ -45,7 +47,17 @@ FOREIGN = {
     "training": ROS | {"mujoco"},
     "evaluation": ROS,
     "robots": ROS,
+    "launch_shim": ROS | TORCH | FILES | IMAGES | {"mujoco", "numpy"},
 }
+
+
+MOST_FILES = 16  # in one folder
+
+
+def module_name(path: Path) -> str:
+    """The dotted name that a file is imported by."""
+    words = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(words[:-1] if words[-1] == "__init__" else words)
 
 
 def part_of(path: Path) -> str:
@@ -74,6 +86,53 @@ def target(name: str) -> str | None:
     if words[0] != "vgil_ros" or len(words) == 1:
         return None
     return words[1] if words[1] in BELOW and words[1] != ROOT else ROOT
+
+
+def import_graph(paths: Iterable[Path]) -> dict[str, set[str]]:
+    """Which modules of the package each one imports: at its top, within functions, and for types alone.
+
+    A package that is entered on the way to a module does not count as imported by name. Nor does what the front door
+    hands out (`vgil_ros/__init__.py`): it names modules of every part, and loads none before it is asked for.
+    """
+    named = {module_name(path): path for path in paths}
+    graph: dict[str, set[str]] = {}
+    for own, path in named.items():
+        given = [name for _, name in imports(path)] if own != PACKAGE.name else []
+        found = {name if name in named else name.rpartition(".")[0] for name in given}
+        graph[own] = found & set(named) - {own}
+    return graph
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """The groups of modules that reach each other: what is left in each set of mutual ancestors."""
+    reached: dict[str, set[str]] = {}
+    for start in graph:
+        seen: set[str] = set()
+        waiting = list(graph[start])
+        while waiting:
+            name = waiting.pop()
+            if name not in seen:
+                seen.add(name)
+                waiting += graph[name]
+        reached[start] = seen
+    groups = {frozenset(b for b in reached[a] if a in reached[b]) for a in graph if a in reached[a]}
+    return sorted(sorted(group) for group in groups)
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = import_graph(MODULES)
+    assert sum(map(len, graph.values())) > 500, "imports are seen"
+    assert circles(graph) == []
+
+
+def crowded(folder: Path) -> dict[str, int]:
+    """Folders with more Python files than one concept needs."""
+    counts = Counter(str(path.parent.relative_to(folder)) for path in folder.rglob("*.py"))
+    return {name: count for name, count in counts.items() if count > MOST_FILES}
+
+
+def test_no_folder_is_crowded() -> None:
+    assert crowded(PACKAGE) == {}
 
 
 def test_every_folder_has_its_place() -> None:
@@ -120,6 +179,37 @@ def test_the_rules_have_teeth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     names = [name for _, name in sorted(imports(file))]
     assert [target(name) for name in names] == ["nodes", ROOT, "cli", "episodes", "core", "policies", None]
     assert names[-1].split(".")[0] in FOREIGN["core"]
+
+
+def test_circles_have_teeth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two modules, three, one through a function, one through types alone; not two that merely share a third."""
+    package = tmp_path / "vgil_ros"
+    files = {
+        "__init__": "from vgil_ros.core import a\n",
+        "core/__init__": "",
+        "core/a": "import vgil_ros\nfrom vgil_ros.core import b\n",
+        "core/b": "def f():\n    from vgil_ros.core.a import x\n",
+        "core/c": "from vgil_ros.core import shared\nfrom .d import x\n",
+        "core/d": "import vgil_ros.core.e, vgil_ros.core.shared\n",
+        "core/e": "if TYPE_CHECKING:\n    from vgil_ros.core.c import C\n",
+        "core/shared": "import numpy\n",
+    }
+    for name, text in files.items():
+        path = package / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    monkeypatch.setattr(sys.modules[__name__], "PACKAGE", package)
+    found = circles(import_graph(package.rglob("*.py")))
+    assert found == [["vgil_ros.core.a", "vgil_ros.core.b"], [f"vgil_ros.core.{name}" for name in "cde"]]
+
+
+def test_crowds_have_teeth(tmp_path: Path) -> None:
+    (tmp_path / "deep" / "full").mkdir(parents=True)
+    for number in range(MOST_FILES):
+        (tmp_path / "deep" / "full" / f"m{number}.py").touch()
+    assert crowded(tmp_path) == {}
+    (tmp_path / "deep" / "full" / "one_more.py").touch()
+    assert crowded(tmp_path) == {"deep/full": MOST_FILES + 1}
 
 
 BLOCKED = """

@@ -14,7 +14,7 @@ import made_episodes as demo
 import numpy as np
 import pytest
 
-from vgil_ros.episodes import CameraMeta, DiskFull, EpisodeError, EpisodeWriter, Overrun, WriteFailed, read_episode
+from vgil_ros.episodes import CameraMeta, DiskFull, EpisodeError, EpisodeReader, EpisodeWriter, Overrun, WriteFailed
 from vgil_ros.episodes.checks.check import check_episode
 from vgil_ros.episodes.recovery.repair import repair
 from vgil_ros.episodes.writing.disk import MIB
@@ -60,7 +60,7 @@ def test_disk_that_fills_leaves_a_whole_episode(small_disk):
     assert isinstance(error, DiskFull)
     assert "recording stopped after" in str(error)
     path = writer.close()
-    with read_episode(path) as episode:
+    with EpisodeReader(path) as episode:
         assert episode.rows > 3
         assert "2 MiB" in episode.attrs["stopped"] or "less than" in episode.attrs["stopped"]
         np.testing.assert_array_equal(episode.image("cam_a", episode.rows - 1)[:3], demo_image(episode.rows - 1)[:3])
@@ -221,7 +221,7 @@ def test_overrun_names_the_row_and_keeps_the_rest(tmp_path, monkeypatch):
         demo.add(writer, 9)
     taken = writer.rows
     gate.set()
-    with read_episode(writer.close(dropped_rows=2)) as episode:
+    with EpisodeReader(writer.close(dropped_rows=2)) as episode:
         assert episode.rows == taken
         assert episode.attrs["rows_dropped"] == 3
 
@@ -268,7 +268,7 @@ def test_wrong_observation_is_named_and_nothing_of_it_is_kept(tmp_path, change, 
     with pytest.raises(EpisodeError, match=reason):
         writer.append(dm_env.transition(0.0, seen), demo.action(1, m), **sync)
     demo.add(writer, 1)
-    with read_episode(writer.close()) as episode:
+    with EpisodeReader(writer.close()) as episode:
         assert episode.rows == 2
 
 

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from vgil_ros.episodes import EpisodeError, read_episode
+from vgil_ros.episodes import EpisodeError, EpisodeReader
 from vgil_ros.episodes.checks.check import check_episode
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -35,7 +35,7 @@ CASES = {
 def test_values_colours_and_missing_parts(name):
     cameras, dim, base, jpeg, alignment, lacks = CASES[name]
     wanted = make.arrays(list(cameras), dim, base)
-    with read_episode(GOLDEN / f"{name}.hdf5") as episode:
+    with EpisodeReader(GOLDEN / f"{name}.hdf5") as episode:
         assert episode.layout == name
         assert episode.rows == make.T
         assert episode.camera_names == cameras
@@ -68,7 +68,7 @@ def _same_image(found, wanted, jpeg):
 
 
 def test_depth_is_in_millimetres():
-    with read_episode(GOLDEN / "cobot_magic.hdf5") as episode:
+    with EpisodeReader(GOLDEN / "cobot_magic.hdf5") as episode:
         assert episode.depth_names == MOBILE
         for i, name in enumerate(MOBILE):
             depth = episode.depth(name, 3)
@@ -78,7 +78,7 @@ def test_depth_is_in_millimetres():
 
 def test_aligned_action_is_what_each_trainer_uses():
     for name, (*_, alignment, _lacks) in CASES.items():
-        with read_episode(GOLDEN / f"{name}.hdf5") as episode:
+        with EpisodeReader(GOLDEN / f"{name}.hdf5") as episode:
             aligned, action = episode.aligned_action(), episode.action
             for t in range(make.T):
                 row = {
@@ -90,7 +90,7 @@ def test_aligned_action_is_what_each_trainer_uses():
 
 
 def test_timesteps_without_a_final_observation_end_with_the_last_row():
-    with read_episode(GOLDEN / "mobile_aloha.hdf5") as episode:
+    with EpisodeReader(GOLDEN / "mobile_aloha.hdf5") as episode:
         steps = episode.timesteps()
         assert len(steps) == make.T
         assert steps[0].step_type == dm_env.StepType.FIRST
@@ -101,10 +101,10 @@ def test_timesteps_without_a_final_observation_end_with_the_last_row():
 
 
 def test_layout_may_be_said():
-    with read_episode(GOLDEN / "aloha.hdf5", layout="cobot_magic") as episode:
+    with EpisodeReader(GOLDEN / "aloha.hdf5", layout="cobot_magic") as episode:
         assert episode.action_alignment == "next_frame"
     with pytest.raises(EpisodeError, match=r"'nonsense'; allowed: \['vgil', 'aloha'"):
-        read_episode(GOLDEN / "aloha.hdf5", layout="nonsense")
+        EpisodeReader(GOLDEN / "aloha.hdf5", layout="nonsense")
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -119,7 +119,7 @@ def test_a_cut_file_is_named(tmp_path, name, part):
     path = tmp_path / f"{name}.hdf5"
     path.write_bytes(data[: int(len(data) * part)])
     with pytest.raises(EpisodeError, match=rf"{name}\.hdf5: cut short: truncated file"):
-        read_episode(path)
+        EpisodeReader(path)
 
 
 @pytest.mark.parametrize(
@@ -131,14 +131,14 @@ def test_what_is_no_episode_is_named(tmp_path, content, reason):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(EpisodeError, match=rf"episode_3\.hdf5: {reason}"):
-        read_episode(path)
+        EpisodeReader(path)
 
 
 def test_hdf5_without_an_episode_is_named(tmp_path):
     with h5py.File(tmp_path / "other.hdf5", "w") as file:
         file["action"] = np.zeros((3, 2))
     with pytest.raises(EpisodeError, match=r"other\.hdf5: lacks \['observations/qpos'\]; found \['action'\]"):
-        read_episode(tmp_path / "other.hdf5")
+        EpisodeReader(tmp_path / "other.hdf5")
 
 
 def test_damaged_bytes_inside_are_named(tmp_path):
@@ -146,7 +146,7 @@ def test_damaged_bytes_inside_are_named(tmp_path):
     shutil.copy(GOLDEN / "mobile_aloha.hdf5", path)
     with h5py.File(path, "r+") as file:
         file["observations/images/cam_high"][2, :200] = 7
-    with read_episode(path) as episode, pytest.raises(EpisodeError, match=r"cam_high row 2: .* do not decode"):
+    with EpisodeReader(path) as episode, pytest.raises(EpisodeError, match=r"cam_high row 2: .* do not decode"):
         episode.image("cam_high", 2)
     report = check_episode(path)
     assert not report.ok

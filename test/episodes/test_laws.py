@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vgil_ros.episodes import CameraMeta, EpisodeMeta, EpisodeWriter, read_episode
+from vgil_ros.episodes import CameraMeta, EpisodeMeta, EpisodeReader, EpisodeWriter
 from vgil_ros.episodes.checks.check import check_episode
 
 SIZES = st.tuples(st.integers(8, 40), st.integers(8, 40))
@@ -55,7 +55,7 @@ def test_round_trip(case):
                 flags=flags[row],
             )
         path = writer.close()
-        with read_episode(path) as episode:
+        with EpisodeReader(path) as episode:
             assert episode.camera_names == meta.camera_names
             np.testing.assert_array_equal(episode.qpos, numbers[:rows, 0])
             np.testing.assert_array_equal(episode.action, numbers[:rows, 3])

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from support.stall import StallGauge
 
-from vgil_ros.episodes import EpisodeError, EpisodeWriter, read_episode
+from vgil_ros.episodes import EpisodeError, EpisodeReader, EpisodeWriter
 from vgil_ros.episodes.checks.check import check_episode
 from vgil_ros.episodes.recovery.broken_file import lookup3
 from vgil_ros.episodes.recovery.repair import repair
@@ -64,7 +64,7 @@ def test_kill_loses_at_most_a_second(tmp_path, seconds, storage):
     second_ago, stood = _killed(tmp_path, seconds, storage)
     part = tmp_path / "episode_1.hdf5.part"
     with pytest.raises(EpisodeError, match="its writer was killed; `vgil episodes repair`"):
-        read_episode(part)
+        EpisodeReader(part)
     result = repair(part)
     assert result.path == tmp_path / "episode_1.hdf5"
     assert result.rows >= second_ago
@@ -72,7 +72,7 @@ def test_kill_loses_at_most_a_second(tmp_path, seconds, storage):
     assert result.removed
     assert not part.exists()
     m = demo.meta(storage=storage)
-    with read_episode(result.path) as episode:
+    with EpisodeReader(result.path) as episode:
         assert episode.rows == result.rows
         np.testing.assert_array_equal(episode.action, [demo.action(t, m) for t in range(episode.rows)])
         last = episode.rows - 1
@@ -108,7 +108,7 @@ def test_a_cut_part_gives_whole_rows_or_none_and_is_kept(tmp_path, share):
     assert not result.removed
     assert _digest(part) == before
     m = demo.meta()
-    with read_episode(result.path) as episode:
+    with EpisodeReader(result.path) as episode:
         np.testing.assert_array_equal(episode.action, [demo.action(t, m) for t in range(result.rows)])
         assert episode.stamp_ns.all()  # nothing beyond the cut was read as zeros
     assert check_episode(result.path).ok
@@ -129,7 +129,7 @@ def test_whole_file_keeps_its_final_observation(tmp_path):
     path = demo.write(tmp_path, demo.meta(), 5)
     result = repair(path)
     assert (result.rows, result.expected, result.removed) == (5, 5, False)
-    with read_episode(result.path) as episode:
+    with EpisodeReader(result.path) as episode:
         assert len(episode.timesteps()) == 6
     assert path.exists()
 

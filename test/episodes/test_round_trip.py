@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vgil_ros.core.frame import COLOR_ENCODINGS
-from vgil_ros.episodes import CameraMeta, read_episode
+from vgil_ros.episodes import CameraMeta, EpisodeReader
 
 ROWS = 7
 
@@ -21,7 +21,7 @@ def test_everything_comes_back(tmp_path, storage):
     path = demo.write(tmp_path, m, ROWS, success=True, encoding=encoding)
     assert path == tmp_path / "episode_0.hdf5"
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
-    with read_episode(path) as episode:
+    with EpisodeReader(path) as episode:
         assert episode.layout == "vgil"
         assert episode.rows == ROWS
         assert episode.camera_names == ("cam_b", "cam_a")
@@ -58,7 +58,7 @@ def _same(step, wanted, exact):
 @pytest.mark.parametrize("storage", ["jpeg", "raw"])
 def test_every_encoding_is_stored_as_rgb(tmp_path, encoding, storage):
     m = demo.meta(storage=storage)
-    with read_episode(demo.write(tmp_path, m, 2, encoding=encoding)) as episode:
+    with EpisodeReader(demo.write(tmp_path, m, 2, encoding=encoding)) as episode:
         wanted = demo.image(1, shift=0).astype(float)
         if encoding == "mono8":
             wanted = np.repeat((wanted @ [0.299, 0.587, 0.114])[..., None], 3, -1)

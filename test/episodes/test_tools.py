@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from vgil_ros.cli.episodes.commands import app
-from vgil_ros.episodes import read_episode
+from vgil_ros.cli.main import app
+from vgil_ros.episodes import EpisodeReader
 from vgil_ros.episodes.checks.check import check_episode
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -23,7 +23,7 @@ ROWS = 30
 
 
 def run(*arguments) -> tuple[int, str]:
-    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    result = CliRunner().invoke(app, ["episodes", *map(str, arguments)])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result.exit_code, result.output
 
@@ -123,7 +123,7 @@ def test_convert(tmp_path, name, to):
     code, text = run("convert", GOLDEN / f"{name}.hdf5", out, "--to", to, "--rate", 50)
     assert code == 0, text
     assert check_episode(out).ok
-    with read_episode(GOLDEN / f"{name}.hdf5") as old, read_episode(out) as new:
+    with EpisodeReader(GOLDEN / f"{name}.hdf5") as old, EpisodeReader(out) as new:
         assert new.action_alignment == "same_stamp"
         np.testing.assert_array_equal(new.action, old.aligned_action().astype(np.float32))
         np.testing.assert_array_equal(new.qpos, old.qpos.astype(np.float32))

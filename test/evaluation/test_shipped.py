@@ -44,7 +44,7 @@ def test_it_does_its_task_and_needs_its_cameras() -> None:
     plan = EvaluationPlan("pick_place", episodes=4, seed=20_000)
     own = evaluate(plan, checkpoint_path(SHIPPED))
     other = evaluate(replace(plan, swap_images_from_seed=1), checkpoint_path(SHIPPED))
-    assert own["successes"] >= 3, [row["success"] for row in own["rollouts"]]
-    assert other["successes"] <= 1, [row["success"] for row in other["rollouts"]]
-    assert other["successes"] < own["successes"]
-    assert other["average_return"] < 0.5 * own["average_return"]
+    assert own.successes >= 3, [row.success for row in own.rollouts]
+    assert other.successes <= 1, [row.success for row in other.rollouts]
+    assert other.successes < own.successes
+    assert other.average_return < 0.5 * own.average_return

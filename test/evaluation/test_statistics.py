@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vgil_ros.evaluation.metrics import Rollout, summarise, wilson
+from vgil_ros.core.errors import VgilError
+from vgil_ros.evaluation.metrics import Percentiles, Rollout, StepsToSuccess, summarise, wilson
+from vgil_ros.evaluation.plan import EvaluationPlan
+from vgil_ros.evaluation.report import Machine, make_report, read_report
 
 
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
@@ -51,12 +55,37 @@ def test_sums_by_hand() -> None:
         Rollout(2, False, 1.0, 1.0, 5, None),
     ]
     found = summarise(rollouts, 4.0)
-    assert (found["successes"], found["episodes"], found["average_return"]) == (1, 3, 5.0)
-    assert found["highest_reward_at_least"] == {"0": 3, "1": 3, "2": 2, "3": 2, "4": 2}
-    assert found["steps_to_success"] == {"median": 3.0, "slowest": 3}, "one that came undone is no success"
-    assert found["safety_events"] == {"stale": 4, "velocity": 3}
-    assert found["observation_age_ms"]["p50"] == 40.0
-    assert found["smoothness"] == {"p99": pytest.approx(0.2), "max": 0.6}
-    assert found["missed_ticks"] == 2
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert found["rollouts"][0]["return"] == 10.0
+    assert (found.successes, found.episodes, found.average_return) == (1, 3, 5.0)
+    assert found.highest_reward_at_least == {"0": 3, "1": 3, "2": 2, "3": 2, "4": 2}
+    assert found.steps_to_success == StepsToSuccess(median=3.0, slowest=3), "one that came undone is no success"
+    assert found.safety_events == {"stale": 4, "velocity": 3}
+    assert found.observation_age_ms.p50 == 40.0
+    assert (found.smoothness.p99, found.smoothness.max) == (pytest.approx(0.2), 0.6)
+    assert found.missed_ticks == 2
+    assert found.rollouts[0].ret == 10.0
+
+
+def test_a_report_is_frozen_and_survives_its_json(tmp_path: Path) -> None:
+    plan = EvaluationPlan("pick_place", episodes=2, seed=5, ensemble_coefficient=0.1, soft_start=0.5)
+    metrics = summarise([Rollout(5, True, 10.0, 4.0, 5, 3), Rollout(6, False, 1.0, 1.0, 5, None)], 4.0)
+    machine = Machine(inference_ms=Percentiles(p50=1.0), seconds=2.0)
+    report = make_report(plan.settings, metrics, machine, checkpoint="here", policy="act")
+    assert (report.task, report.seed, report.soft_start, report.successes) == ("pick_place", 5, 0.5, 1)
+    with pytest.raises(ValueError, match="frozen"):
+        report.successes = 2  # type: ignore[misc]
+    file = tmp_path / "report.json"
+    file.write_text(json.dumps(report.as_dict(), allow_nan=False))
+    assert json.loads(file.read_text())["rollouts"][0]["return"] == 10.0
+    assert read_report(file) == report
+
+
+def test_what_is_no_report_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    for text, words in (
+        ("[]", "is no report"),
+        ('{"success_interval_95": [0, 1]}', "task: missing; it must be given"),
+        ("{", "not readable as JSON"),
+    ):
+        file.write_text(text)
+        with pytest.raises(VgilError, match=f"report.json: {words}"):
+            read_report(file)

@@ -129,7 +129,7 @@ class Perfect(Policy):
         normalization = self.config.normalization
         self.set_normalizer(Normalizer.fit(normalization, state, action.reshape(-1, 7), 0))
 
-    def predict_chunk(self, observation: Mapping[str, Any]) -> torch.Tensor:
+    def _predict_chunk(self, observation: Mapping[str, Any]) -> torch.Tensor:
         """One observation's chunk (1, H, 7)."""
         qpos, _ = prepare(self.config, observation, self.device)
         field = SmoothModes(self.normalizer.action(self._ways(float(qpos[0, WRIST]))), 0.02)

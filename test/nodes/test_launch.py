@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import os
 import shutil
@@ -15,17 +16,28 @@ from pathlib import Path
 
 import h5py
 import pytest
+import yaml
 from support.domains import own_domain
+from support.reference import launch_arguments
 
 from vgil_ros.assets import load_contract, share_dir
+from vgil_ros.core.execution import RENAMED_OPTIONS
 
 VGIL_LAUNCH = [sys.executable, "-c", "import typer; from vgil_ros.cli.launch import launch; typer.run(launch)"]
 HAVE_ROS2_LAUNCH = shutil.which("ros2") is not None and importlib.util.find_spec("ros2launch") is not None
 FILES = sorted(path.name for path in (share_dir() / "launch").glob("*.launch.py"))
 DOMAIN = str(own_domain())
-DESCRIBE = """
+ARGUMENTS = """
 import json, sys
 from vgil_ros.cli import launch, launch_shim
+launch_shim.install()
+files = {file: launch._load(launch.find_file(file)).generate_launch_description() for file in sys.argv[1:]}
+print(json.dumps({file: [one.name for one in found.get_launch_arguments()] for file, found in files.items()}))
+"""
+DESCRIBE = """
+import json, sys
+from vgil_ros import launch_shim
+from vgil_ros.cli import launch
 launch_shim.install()
 context = launch_shim.LaunchContext(sys.argv[2:])
 context.launch_configurations.update(launch.parse_arguments(sys.argv[2:]))
@@ -50,6 +62,10 @@ def started(file: str, *arguments: str) -> dict[str, dict[str, str]]:
     for _, _, name, *rest in json.loads(done.stdout.splitlines()[-1]):
         pairs = [text.split(":=", 1) for text in rest if ":=" in text]
         found[name] = {key: json.loads(value) for key, value in pairs}
+        files = [path for sign, path in itertools.pairwise(rest) if sign == "--params-file"]
+        if files:  # rcl lets the later one win
+            found[name]["files"] = files[:-1]
+            found[name] |= yaml.safe_load(Path(files[-1]).read_text())[f"/**/{name}"]["ros__parameters"]
     return found
 
 
@@ -222,6 +238,104 @@ def test_the_policy_gets_its_arguments_and_no_operator():
     given = {"robot": "sim_aloha", "checkpoint": "/there", "execution": "open_loop", "dry_run": True}
     assert given.items() <= found["policy"].items()
     assert found["policy"]["reset_service"] == "/sim/reset"
+
+
+EXECUTION = {
+    "precision": "bf16",
+    "execution": "async",
+    "inference_period": 5,
+    "watchdog_ms": 300.0,
+    "max_age_ms": 150.0,
+    "soft_start": 0.1,
+}
+
+
+def test_every_setting_of_execution_and_safety_is_handed_on():
+    given = [f"{key}:={value}" for key, value in EXECUTION.items()]
+    found = started("policy.launch.py", "checkpoint:=/there", *given)["policy"]
+    assert EXECUTION.items() <= found.items()
+    assert {type(found[key]) for key in ("watchdog_ms", "max_age_ms", "soft_start")} == {float}
+    assert started("policy.launch.py", "ensemble_coefficient:=0")["policy"]["ensemble_coefficient"] == 0.0
+    assert started("replay.launch.py", "soft_start:=0.1")["replay"]["soft_start"] == 0.1
+
+
+def test_an_old_name_is_taken_for_todays():
+    assert started("policy.launch.py", "query_every:=5")["policy"]["inference_period"] == 5
+
+
+SETTINGS = """
+/**:
+  ros__parameters: {episode_len: -3, jpeg_quality: 40}
+recorder:
+  ros__parameters: {episode_len: -5, robot: sim_single}
+"""
+
+
+def test_the_files_robot_is_that_of_all_nodes_and_an_argument_wins_over_it(tmp_path):
+    path = tmp_path / "settings.yaml"
+    path.write_text(SETTINGS)
+    found = started("record.launch.py", f"params_file:={path}", "sim:=true", "seed:=2")
+    assert {name: node["robot"] for name, node in found.items()} == dict.fromkeys(found, "sim_single")
+    assert all(node["files"] == [str(path)] for node in found.values())
+    assert found["sim"]["seed"] == 2
+    found = started("record.launch.py", f"params_file:={path}", "robot:=sim_aloha")
+    assert found["recorder"]["robot"] == "sim_aloha"
+
+
+@both
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [((), "parameter 'episode_len' is -5"), (("episode_len:=-7",), "parameter 'episode_len' is -7")],
+    ids=["the file alone", "an argument wins"],
+)
+def test_a_node_reads_the_file_and_arguments_win_over_it(kind, arguments, words, running, tmp_path):
+    path = tmp_path / "settings.yaml"
+    path.write_text(SETTINGS)
+    launch = Running([*launcher(kind), "record.launch.py", f"params_file:={path}", "teleop:=false", *arguments])
+    running.append(launch)
+    assert launch.end() == {"vgil": 2, "ros2": 1}[kind], launch.output
+    assert words in launch.output
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "cannot be read"),
+        ("recorder: {jpeg_quality: 90}", "section 'recorder' is not laid out as ROS wants it"),
+        ("recorder: {ros__parameters: {robot: a}}\n/teleop: {ros__parameters: {robot: b}}", "robots ['a', 'b']"),
+        ("a: [", "is no YAML"),
+    ],
+    ids=["missing", "layout", "robots", "yaml"],
+)
+def test_a_wrong_file_is_named_before_anything_starts(text, words, running, tmp_path):
+    path = tmp_path / "settings.yaml"
+    if text is not None:
+        path.write_text(text)
+    launch = Running([*VGIL_LAUNCH, "record.launch.py", f"params_file:={path}"])
+    running.append(launch)
+    assert launch.end() == 2, launch.output
+    assert str(path) in launch.output
+    assert words in launch.output
+    assert "started" not in launch.output
+
+
+def test_a_section_that_no_node_reads_is_named(running, tmp_path):
+    path = tmp_path / "settings.yaml"
+    path.write_text("recoder: {ros__parameters: {keys: false}}\nrecorder: {ros__parameters: {episode_len: -5}}")
+    launch = Running([*VGIL_LAUNCH, "record.launch.py", f"params_file:={path}", "teleop:=false"])
+    running.append(launch)
+    assert launch.end() == 2, launch.output
+    assert "no node of ours reads the section ['recoder']" in launch.output
+
+
+def test_the_launch_files_take_what_the_page_lists_and_old_names():
+    done = subprocess.run(
+        [sys.executable, "-c", ARGUMENTS, *FILES], capture_output=True, text=True, timeout=150, env=environment()
+    )
+    assert done.returncode == 0, done.stderr
+    for file, found in json.loads(done.stdout.splitlines()[-1]).items():
+        assert len(found) == len(set(found))
+        assert set(found) - set(RENAMED_OPTIONS) == launch_arguments(file.split(".")[0]), file
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -19,6 +19,7 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import JointState
 from support.domains import own_domain
+from support.reference import assert_documented
 from visualization_msgs.msg import Marker, MarkerArray
 
 from vgil_ros.assets import load_contract, robot_names
@@ -143,6 +144,8 @@ def test_a_joint_that_is_missing_is_named(watcher):
         lambda: "shoulder" in getattr(watcher.last.get("/monitor/status"), "message", ""),
         meanwhile=lambda: states.publish(wrong),
     )
+    keys = [pair.key for pair in watcher.last["/monitor/status"].values]
+    assert_documented(keys, "Monitor", streams=["arm/puppet"])
 
 
 def displays(config: dict[str, Any]) -> dict[str, str]:

@@ -16,6 +16,7 @@ pytest.importorskip("torch")
 from support import contracts
 from support.client import until
 from support.policy_rig import PolicyBench, PolicyRig, checkpoint_for, robot
+from support.reference import assert_documented
 from trajectory_msgs.msg import JointTrajectory
 from visualization_msgs.msg import MarkerArray
 
@@ -75,6 +76,12 @@ def test_a_dry_run_shows_everything_and_sends_nothing(bench: PolicyBench) -> Non
     for key in ("rate_hz", "latency_p50_ms", "tick_p99_ms", "jitter_p50_ms", "skew_p99_ms_cam_a", "safety_events"):
         assert float(rig.value(key)) >= 0.0, f"{key}: {rig.status}"
     until(lambda: 45 < float(rig.value("rate_hz")) < 55, "50 Hz")
+    assert rig.status is not None
+    streams = ("left/puppet", "cam_a", "base")
+    assert_documented([pair.key for pair in rig.status.values], "Recorder and policy", "Policy", streams=streams)
+    values = {pair.key: pair.value for pair in rig.status.values}
+    limits = {key: int(value) for key, value in values.items() if key.startswith("safety_events_")}
+    assert sum(limits.values()) == int(values["safety_events"])
     rig.stop()
     rig.estop(True)
     time.sleep(0.3)

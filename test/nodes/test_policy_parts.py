@@ -15,6 +15,7 @@ pytest.importorskip("torch")
 from vgil_ros.core.control.requests import InferenceError, InferenceReply, InferenceRequest, InferenceResult
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.sync import Sample
+from vgil_ros.nodes.base.status import deprecated_values, plain
 from vgil_ros.nodes.base.timing import Deadlines, Durations
 from vgil_ros.nodes.inference.worker import InferenceWorker
 
@@ -27,6 +28,30 @@ def test_figures_of_a_loop() -> None:
     assert loop.rate_hz == pytest.approx(50.0)
     assert loop.jitter.percentiles() == (pytest.approx(10.0), pytest.approx(10.0))
     assert Durations().percentiles() is None
+
+
+def test_the_keys_of_the_release_before_are_made_of_todays() -> None:
+    values = {
+        "episodes_done": "3", "episodes_wanted": "0", "dry_run": "false", "rate_hz": "50.1", "late_chunks": "2",
+        "latency_p50_ms": "12.5", "latency_p99_ms": "20", "safety_events": "5", "safety_events_velocity": "4",
+        "safety_events_stale": "1", "last_safety_event": "stale: cam_a", "rate_hz_cam_a": "30",
+        "skew_p50_ms_left/puppet": "1.2", "skew_p99_ms_left/puppet": "3", "rows_dropped": "1", "disk_free_gb": "7.5",
+    }  # fmt: skip
+    assert deprecated_values(values) == {
+        "episodes done": "3", "episodes wanted": "until told", "dry run": "False", "rate [Hz]": "50.1",
+        "late chunks": "2", "latency [ms]": "p50 12.5, p99 20", "tick [ms]": "none yet", "jitter [ms]": "none yet",
+        "interventions": "stale 1, velocity 4", "last intervention": "stale: cam_a", "rate cam_a [Hz]": "30",
+        "skew left/puppet [ms]": "p50 1.2, p99 3", "rows dropped": "1", "disk free [GB]": "7.5",
+    }  # fmt: skip
+    assert deprecated_values({"robot": "small", "state": "idle"}) == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(True, "true"), (3, "3"), (50.0, "50"), (0.0, "0"), (49.98765, "49.988"), (1234567.0, "1234567"), ("a b", "a b")],
+)
+def test_values_are_plain(value: object, text: str) -> None:
+    assert plain(value) == text
 
 
 class Network:

@@ -14,6 +14,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from support.bench import Bench
 from support.client import until
+from support.reference import assert_documented
 from support.rig import Rig
 
 from vgil_ros.episodes import EpisodeReader
@@ -135,6 +136,7 @@ def test_the_status_tells_state_rows_rates_skew_and_disk(rig: Rig) -> None:
     assert (status.name, status.hardware_id, status.level) == ("recorder", "small", DiagnosticStatus.OK)
     values = {pair.key: pair.value for pair in status.values}
     assert values["state"] == "recording"
+    assert_documented(values, "Recorder and policy", "Recorder", streams=rig.robot_streams)
     assert values["robot"] == "small"
     assert values["episodes_wanted"] == "50"
     assert float(values["disk_free_gb"]) > 0

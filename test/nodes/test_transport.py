@@ -175,6 +175,19 @@ def test_fast_dds_2_gets_the_variable_that_it_reads(tmp_path, distro):
     assert list(plan.environment) == ["FASTRTPS_DEFAULT_PROFILES_FILE"]
 
 
+@pytest.mark.parametrize(("version", "prefix"), [("8.4.4", "FASTRTPS"), ("9.3.3", "FASTDDS"), (None, "FASTDDS")])
+def test_packages_from_pypi_tell_by_their_version_how_they_take_a_profile(
+    version: str | None, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def installed(name: str) -> str:
+        if version is None:
+            raise transport.metadata.PackageNotFoundError(name)
+        return version
+
+    monkeypatch.setattr(transport.metadata, "version", installed)
+    assert transport.profile_variable({}) == f"{prefix}_DEFAULT_PROFILES_FILE"
+
+
 @pytest.mark.parametrize("variable", ["FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"])
 def test_a_users_own_profile_is_left(tmp_path, variable):
     plan = transport.prepare({variable: "/mine.xml"}, folder=tmp_path)
@@ -194,7 +207,8 @@ def test_images_of_four_cameras_arrive_through_the_profile(tmp_path, size, profi
     """All of 30 bursts of four images, best effort, and Fast DDS has nothing to complain of."""
     (tmp_path / "exchange.py").write_text(EXCHANGE)
     run = f"{sys.executable} {tmp_path}/exchange.py"
-    environment = {**os.environ, "ROS_DOMAIN_ID": DOMAIN, "FASTDDS_DEFAULT_PROFILES_FILE": str(DDS / profile.file)}
+    environment = {**os.environ, "ROS_DOMAIN_ID": DOMAIN}
+    environment[transport.profile_variable(os.environ)] = str(DDS / profile.file)
     done = subprocess.run(
         small_shm(size, f"{run} publish & {run} subscribe; wait"),
         shell=True,

@@ -15,18 +15,22 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from vgil_ros.policies import CheckpointError, Normalizer, Policy, PolicyError, load_policy
-from vgil_ros.policies.checkpoint import CONFIG_FILE, WEIGHTS_FILE
+from vgil_ros.policies import CheckpointError, Policy, PolicyError, load_policy
 from vgil_ros.policies.inference.runtime import InferenceRuntime
+from vgil_ros.policies.storage import CONFIG_FILE, WEIGHTS_FILE
+from vgil_ros.training.data.episode_stats import Moments, make_normalizer
 
 ROWS = 40
 
 
 def fitted(policy: Policy, seed: int = 0) -> Policy:
-    """Give `policy` a normaliser from made-up data."""
+    """Give `policy` a normaliser from made-up data, the way training makes it."""
     random, config = np.random.default_rng(seed), policy.config
     qpos, action = random.normal(size=(ROWS, config.state_dim)), random.normal(0.5, 2, (ROWS, config.action_dim))
-    policy.set_normalizer(Normalizer.fit(config.normalization, qpos, action, len(config.cameras)))
+    images = {name: Moments.of(random.random((ROWS, 3))) for name in config.camera_names}
+    policy.set_normalizer(
+        make_normalizer(config.normalization, Moments.of(qpos), Moments.of(action), images, config.camera_names)
+    )
     return policy
 
 
@@ -83,8 +87,7 @@ class PolicyContract:
     def predict(self, policy: Policy, observation: dict[str, Any]) -> torch.Tensor:
         torch.manual_seed(0)
         policy.reset()
-        with torch.no_grad():
-            return policy.predict_chunk(observation)
+        return policy.predict_chunk(observation)
 
     @pytest.mark.parametrize("batch", [1, 3])
     def test_chunk_has_the_shape_and_units_promised(self, policy: Policy, batch: int) -> None:
@@ -107,6 +110,27 @@ class PolicyContract:
         first = self.predict(policy, observation)
         assert torch.equal(first, self.predict(policy, observation))
         assert torch.equal(first, self.predict(policy, mapped(observation, torch.from_numpy)))
+
+    def test_a_chunk_is_predicted_in_eval_mode_and_without_gradients(self, policy: Policy) -> None:
+        """However the policy was left, which is as it is afterwards: some modules in training mode, some not."""
+        observation = self.observation(policy)
+        wanted = self.predict(policy, observation)
+        policy.train()
+        policy.normalizer.eval()
+        dropouts = [module for module in policy.modules() if isinstance(module, torch.nn.Dropout)]
+        for dropout in dropouts:
+            dropout.p = 0.5
+        modes = [module.training for module in policy.modules()]
+        with torch.enable_grad():
+            chunk = self.predict(policy, observation)
+        assert not chunk.requires_grad
+        assert torch.equal(chunk, wanted)
+        assert [module.training for module in policy.modules()] == modes
+        assert policy.training
+        assert not policy.normalizer.training
+        with pytest.raises(PolicyError):
+            policy.predict_chunk({})
+        assert [module.training for module in policy.modules()] == modes, "after an error too"
 
     def test_every_camera_and_the_state_matter(self, policy: Policy) -> None:
         observation = self.observation(policy)
@@ -167,8 +191,7 @@ class PolicyContract:
         seen = [self.observation(policy, 1, seed) for seed in (1, 3)]
         torch.manual_seed(0)
         policy.reset()
-        with torch.no_grad():
-            wanted = [policy.predict_chunk(one)[0].numpy() for one in (*seen, seen[0])]
+        wanted = [policy.predict_chunk(one)[0].numpy() for one in (*seen, seen[0])]
         single = [mapped(one, lambda array: array[0]) for one in seen]
         runtime = InferenceRuntime(policy, "cuda")
         runtime.warm_up(single[0])
@@ -211,7 +234,7 @@ class PolicyContract:
         values = json.loads((folder / CONFIG_FILE).read_text())
         without = {key: value for key, value in values.items() if key != "state_dim"}
         cases = {
-            "surprise: unknown key, allowed are": {**values, "surprise": 1},
+            "surprise: unknown key; allowed: ": {**values, "surprise": 1},
             "state_dim: missing": without,
             "chunk_size": {**values, "chunk_size": 0},
             "'none such' is unknown": {**values, "type": "none such"},
@@ -222,7 +245,7 @@ class PolicyContract:
             with pytest.raises(PolicyError, match=words):
                 load_policy(folder)
         (folder / CONFIG_FILE).write_text("{")
-        with pytest.raises(CheckpointError, match="cannot be read"):
+        with pytest.raises(CheckpointError, match="not readable as JSON"):
             load_policy(folder)
         with pytest.raises(CheckpointError, match="not a checkpoint folder"):
             load_policy(tmp_path)

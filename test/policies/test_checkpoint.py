@@ -10,7 +10,7 @@ from contract import fitted
 from test_act import small
 
 from vgil_ros.policies import CheckpointError, Policy, PolicyError, describe_checkpoint, load_policy
-from vgil_ros.policies import checkpoint as module
+from vgil_ros.policies import storage as module
 from vgil_ros.policies.act import ActPolicy
 
 

@@ -84,8 +84,7 @@ CONTRACT = TestFewSteps()
 
 
 def predict(policy: DiffusionPolicy, observation: dict[str, Any]) -> torch.Tensor:
-    with torch.no_grad():
-        return policy.predict_chunk(observation)
+    return policy.predict_chunk(observation)
 
 
 def test_the_chunk_begins_now_and_is_all_that_can_be_played() -> None:

@@ -106,8 +106,7 @@ def test_it_learns_a_small_set_and_the_right_tick_of_it() -> None:
         loss.backward()
         optimiser.step()
     rows = np.arange(2, ROWS - one.chunk_size - 1)
-    with torch.no_grad():
-        chunk = policy.eval().predict_chunk(observed(rows)).numpy()
+    chunk = policy.eval().predict_chunk(observed(rows)).numpy()
 
     def error(shift: int) -> float:
         return float(np.abs(chunk - ACTION[rows[:, None] + np.arange(one.chunk_size) + shift]).mean())

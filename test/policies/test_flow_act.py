@@ -88,8 +88,7 @@ def learned(policy: Policy, steps: int) -> float:
         loss.backward()
         optimiser.step()
     fresh = moved(8, 1_000_000)
-    with torch.no_grad():
-        chunk = policy.eval().predict_chunk(fresh)
+    chunk = policy.eval().predict_chunk(fresh)
     return float(np.abs(chunk.numpy() - fresh["action"]).mean())
 
 
@@ -162,8 +161,7 @@ def test_no_shape_is_written_into_the_code(batch: int, changes: dict[str, Any]) 
         action = np.zeros((batch, config.chunk_size, config.action_dim), np.float32)
         loss = policy.compute_loss({**observation, "action": action, "is_pad": np.zeros(action.shape[:2], bool)}).loss
         assert torch.isfinite(loss)
-        with torch.no_grad():
-            assert policy.predict_chunk(observation).shape == action.shape
+        assert policy.predict_chunk(observation).shape == action.shape
         if config.cameras[0].height is not None:
             break
 
@@ -252,8 +250,7 @@ def test_flow_is_clamped_and_scaled() -> None:
     policy = fitted(FlowActPolicy(tiny(max_flow=2.0))).eval()
     seen: list[torch.Tensor] = []
     policy.model.flow_backbone.register_forward_pre_hook(lambda _, flow: seen.append(flow[0]))
-    with torch.no_grad():
-        policy.predict_chunk(TestConcat().observation(policy))
+    policy.predict_chunk(TestConcat().observation(policy))
     assert all(0.5 < flow.abs().max() <= 1 for flow in seen)
 
 

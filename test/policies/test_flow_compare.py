@@ -22,9 +22,9 @@ from vgil_ros.policies.flow_matching.model import Prefix
 class TrainMode(FlowMatchingPolicy):
     """Forgets to leave training mode before it predicts."""
 
-    def predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
+    def _predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
         self.model.field.train()
-        return super().predict_chunk(observation)
+        return super()._predict_chunk(observation)
 
 
 class HalfNoise(FlowMatchingPolicy):
@@ -122,8 +122,8 @@ class WrongColumns(FlowMatchingPolicy):
 class FlippedAction(FlowMatchingPolicy):
     """Turns joint 3 round on its way out."""
 
-    def predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
-        chunk = super().predict_chunk(observation)
+    def _predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
+        chunk = super()._predict_chunk(observation)
         chunk[..., 3] *= -1
         return chunk
 

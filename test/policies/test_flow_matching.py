@@ -16,6 +16,7 @@ from vgil_ros.policies import Policy, PolicyError
 from vgil_ros.policies.flow_matching import FlowMatchingConfig, FlowMatchingPolicy
 from vgil_ros.policies.flow_matching.task import embed_text
 from vgil_ros.policies.inference.runtime import InferenceRuntime
+from vgil_ros.policies.registry import make_inference_module
 
 
 def small(**changes: Any) -> FlowMatchingConfig:
@@ -169,8 +170,7 @@ def test_a_task_is_read_from_wherever_it_is_given() -> None:
 
     def chunk(**more: Any) -> torch.Tensor:
         policy.reset()
-        with torch.no_grad():
-            return policy.predict_chunk({**observation, **more})
+        return policy.predict_chunk({**observation, **more})
 
     lift, insert = chunk(task="lift the cube"), chunk(task=["insert the peg"] * 2)
     assert not torch.equal(lift, insert)
@@ -202,13 +202,11 @@ def test_the_runtime_gives_what_the_policy_gives(changes: dict[str, Any]) -> Non
     runtime.reset()
     for seed in (3, 4):  # the second draws other noise
         seen = PolicyContract().observation(plain, 1, seed)
-        with torch.no_grad():
-            expected = plain.predict_chunk(seen)[0].numpy()
+        expected = plain.predict_chunk(seen)[0].numpy()
         one = {"qpos": seen["qpos"][0], "images": {name: image[0] for name, image in seen["images"].items()}}
         np.testing.assert_allclose(runtime(one), expected, atol=1e-4)
     noise = np.ones((6, plain.config.padded_dim), np.float32)
-    with torch.no_grad():
-        expected = plain.predict_chunk({**seen, "noise": noise[None]})[0].numpy()
+    expected = plain.predict_chunk({**seen, "noise": noise[None]})[0].numpy()
     np.testing.assert_allclose(runtime({**one, "noise": noise}), expected, atol=1e-4)
     if plain.config.task_dim:
         given = runtime({**one, "noise": noise, "task_embedding": np.ones(4, np.float32)})
@@ -244,8 +242,7 @@ def test_texts_that_share_words_are_nearer() -> None:
 def test_a_policy_without_cameras_acts_on_its_state() -> None:
     policy = made(cameras=[])
     qpos = np.zeros((1, 5), np.float32)
-    with torch.no_grad():
-        chunk = policy.predict_chunk({"qpos": qpos, "images": {}})
+    chunk = policy.predict_chunk({"qpos": qpos, "images": {}})
     assert chunk.shape == (1, 6, 5)
 
 
@@ -278,8 +275,7 @@ def test_a_tiny_set_is_learnt_by_heart() -> None:
         policy.compute_loss(many).loss.backward()
         optimiser.step()
         schedule.step()
-    with torch.no_grad():
-        found = policy.eval().predict_chunk(batch)
+    found = policy.eval().predict_chunk(batch)
     wrong = policy.normalizer.action(found) - policy.normalizer.action(torch.from_numpy(batch["action"]))
     assert float(wrong.abs().mean()) < 0.08
 
@@ -296,7 +292,7 @@ class _NoLooking(TorchDispatchMode):
 def test_the_fast_loop_can_be_recorded(solver: str) -> None:
     """No value is looked at, and the same buffers give the same result: what a CUDA graph needs."""
     policy = made(solver=solver, task_dim=4, task="lift")
-    fast = policy.make_inference_module(torch.float32)
+    fast = make_inference_module(policy, torch.float32)
     example = policy.example_observation()
     qpos, images = torch.from_numpy(example["qpos"]), [torch.from_numpy(image) for image in example["images"].values()]
     with torch.inference_mode():

@@ -70,8 +70,7 @@ def test_variants_give_the_original_actions(tmp_path: Path, variant: Any, name: 
     assert not report.config.shared_backbone
     policy = load_policy(report.directory)
     assert (policy.config.rate_hz, list(policy.config.joint_names)) == (50, joints)
-    with torch.no_grad():
-        found = policy.predict_chunk(peers.observation("act_original")).numpy()
+    found = policy.predict_chunk(peers.observation("act_original")).numpy()
     assert np.abs(found - peers.arrays("act_original")["action"]).max() < 1e-4
 
 
@@ -82,8 +81,7 @@ def test_each_camera_gets_its_own_backbone(tmp_path: Path) -> None:
     chunks = []
     for order in (CAMERAS, CAMERAS[::-1]):
         policy = load_policy(import_checkpoint(ckpt, tmp_path / order[0], cameras=order).directory)
-        with torch.no_grad():
-            chunks.append(policy.predict_chunk(peers.observation("act_original")))
+        chunks.append(policy.predict_chunk(peers.observation("act_original")))
     assert not torch.allclose(chunks[0], chunks[1], atol=1e-3)
 
 

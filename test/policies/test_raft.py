@@ -19,6 +19,7 @@ from vgil_ros.policies.flow_act import FlowActPolicy
 from vgil_ros.policies.inference.runtime import InferenceRuntime
 from vgil_ros.policies.optical_flow import FlowField, FlowSettings
 from vgil_ros.policies.optical_flow.raft import RaftSmall, cached_weights
+from vgil_ros.policies.registry import make_inference_module
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,7 @@ def test_flow_and_network_can_be_recorded_together(weights: Path) -> None:
     """No value is looked at, nothing is made on another device than the images', and the past comes by buffers."""
     policy = fitted(FlowActPolicy(tiny(flow_method="raft_small", cameras=SAME_SIZE[:1]))).eval()
     policy.flow.fill(str(weights))
-    fast = policy.make_inference_module(torch.float32)
+    fast = make_inference_module(policy, torch.float32)
     batched = test_flow_act.TestConcat().observation(policy, 1)
     seen = mapped(batched, lambda array: array[0])
     without = {key: value for key, value in seen.items() if key != "past"}
@@ -93,8 +94,7 @@ def test_one_graph_on_cuda_gives_the_plain_policys_chunk(weights: Path) -> None:
     policy.flow.fill(str(weights))
     batched = test_flow_act.TestConcat().observation(policy, 1)
     without = {key: value for key, value in batched.items() if key != "past"}
-    with torch.no_grad():
-        wanted = [policy.predict_chunk(one)[0].numpy() for one in (batched, without, batched)]
+    wanted = [policy.predict_chunk(one)[0].numpy() for one in (batched, without, batched)]
     runtime = InferenceRuntime(policy, "cuda")
     runtime.warm_up()
     for one, chunk in zip((batched, without, batched), wanted, strict=True):
@@ -117,8 +117,7 @@ def test_its_weights_are_in_the_checkpoint(weights: Path, tmp_path: Path) -> Non
     policy.flow.fill(str(weights))
     loaded = load_policy(policy.save(tmp_path / "checkpoint"))
     observation = test_flow_act.TestConcat().observation(policy, 1)
-    with torch.no_grad():
-        assert torch.equal(loaded.predict_chunk(observation), policy.predict_chunk(observation))
+    assert torch.equal(loaded.predict_chunk(observation), policy.predict_chunk(observation))
 
 
 def test_nothing_runs_or_is_saved_with_weights_that_are_not_set(tmp_path: Path) -> None:

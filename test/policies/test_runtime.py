@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -12,8 +12,7 @@ from contract import fitted
 from test_act import small
 
 from vgil_ros.policies import Normalization, Normalizer, Policy, PolicyError
-from vgil_ros.policies.act import ActPolicy
-from vgil_ros.policies.base import InferenceModule
+from vgil_ros.policies.act import ActConfig, ActPolicy
 from vgil_ros.policies.inference import onednn as kernels
 from vgil_ros.policies.inference.runtime import InferenceRuntime
 
@@ -76,8 +75,7 @@ def plain(policy: Policy, observation: dict[str, Any]) -> np.ndarray:
         "qpos": observation["qpos"][None],
         "images": {name: image[None] for name, image in observation["images"].items()},
     }
-    with torch.no_grad():
-        return policy.predict_chunk(batched)[0].numpy()
+    return policy.predict_chunk(batched)[0].numpy()
 
 
 @pytest.mark.parametrize(
@@ -215,16 +213,15 @@ def test_unknown_image_sizes_are_taken_from_the_first_observation() -> None:
     np.testing.assert_allclose(InferenceRuntime(policy)(observation), plain(policy, observation), atol=1e-4)
 
 
-class Slow(ActPolicy):
-    """A policy without a fast path."""
+class SlowConfig(ActConfig):
+    """Of a type that has no form for inference."""
 
-    def make_inference_module(self, dtype: torch.dtype) -> InferenceModule | None:  # type: ignore[override]
-        return None
+    type: Literal["slow"] = "slow"  # type: ignore[assignment]
 
 
 def test_a_policy_without_an_inference_module_runs_too() -> None:
     torch.manual_seed(0)
-    policy = fitted(Slow(small())).eval()
+    policy = fitted(ActPolicy(SlowConfig(**{**small().model_dump(), "type": "slow"}))).eval()
     runtime = InferenceRuntime(policy)
     assert runtime.warm_up().max_difference == 0
     observation = observed(policy, 0)

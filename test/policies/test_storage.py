@@ -13,7 +13,7 @@ from test_act import small
 
 from vgil_ros.policies import CheckpointError, Policy, load_policy
 from vgil_ros.policies.act import ActPolicy
-from vgil_ros.policies.checkpoint import CONFIG_FILE, WEIGHTS_FILE, save_policy
+from vgil_ros.policies.storage import CONFIG_FILE, WEIGHTS_FILE
 
 ROUNDING = {"bf16": (torch.bfloat16, 2.0**-8), "fp16": (torch.float16, 2.0**-11)}
 SMALLEST = 2.0**-24  # below it fp16 has nothing
@@ -28,7 +28,7 @@ def policy() -> Policy:
 @pytest.mark.parametrize("storage", ["bf16", "fp16"])
 def test_it_comes_back_within_one_rounding(policy: Policy, storage: str, tmp_path: Path) -> None:
     kind, step = ROUNDING[storage]
-    loaded = load_policy(save_policy(policy, tmp_path / "half", weight_dtype=storage))
+    loaded = load_policy(policy.save(tmp_path / "half", weight_dtype=storage))
     assert loaded.config.weights == storage
     names = dict(policy.named_parameters())
     for key, value in policy.state_dict().items():
@@ -45,8 +45,8 @@ def test_it_comes_back_within_one_rounding(policy: Policy, storage: str, tmp_pat
 
 
 def test_stored_again_it_stays_what_it_is(policy: Policy, tmp_path: Path) -> None:
-    once = load_policy(save_policy(policy, tmp_path / "once", weight_dtype="bf16"))
-    again = load_policy(save_policy(once, tmp_path / "again", weight_dtype="bf16"))
+    once = load_policy(policy.save(tmp_path / "once", weight_dtype="bf16"))
+    again = load_policy(once.save(tmp_path / "again", weight_dtype="bf16"))
     whole = load_policy(once.save(tmp_path / "whole"))
     assert whole.config.weights == "fp32"
     for key, value in once.state_dict().items():
@@ -56,7 +56,7 @@ def test_stored_again_it_stays_what_it_is(policy: Policy, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("claimed", ["fp32", "fp16"])
 def test_what_policy_json_does_not_say_is_refused(policy: Policy, claimed: str, tmp_path: Path) -> None:
-    folder = save_policy(policy, tmp_path / "half", weight_dtype="bf16")
+    folder = policy.save(tmp_path / "half", weight_dtype="bf16")
     text = json.loads((folder / CONFIG_FILE).read_text())
     (folder / CONFIG_FILE).write_text(json.dumps(text | {"weights": claimed}))
     with pytest.raises(CheckpointError, match=r"is torch\.bfloat16, allowed"):
@@ -64,7 +64,7 @@ def test_what_policy_json_does_not_say_is_refused(policy: Policy, claimed: str, 
 
 
 def test_whole_weights_in_a_file_of_halves_are_refused(policy: Policy, tmp_path: Path) -> None:
-    folder = save_policy(policy, tmp_path / "half", weight_dtype="bf16")
+    folder = policy.save(tmp_path / "half", weight_dtype="bf16")
     weights = load_file(folder / WEIGHTS_FILE)
     key = next(k for k, v in weights.items() if v.dtype == torch.bfloat16)
     save_file(weights | {key: weights[key].float()}, folder / WEIGHTS_FILE)
@@ -77,7 +77,7 @@ def test_a_weight_too_large_for_it_is_named(policy: Policy, tmp_path: Path) -> N
     with torch.no_grad():
         next(p for n, p in large.named_parameters() if n.endswith("action_head.bias"))[0] = 1e6
     with pytest.raises(CheckpointError, match=r"action_head\.bias goes up to 1e\+06, which fp16 does not hold"):
-        save_policy(large, tmp_path / "half", weight_dtype="fp16")
+        large.save(tmp_path / "half", weight_dtype="fp16")
     with pytest.raises(CheckpointError, match="allowed:"):
-        save_policy(large, tmp_path / "half", weight_dtype="int8")  # type: ignore[arg-type]
+        large.save(tmp_path / "half", weight_dtype="int8")  # type: ignore[arg-type]
     assert not (tmp_path / "half").exists()

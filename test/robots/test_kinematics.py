@@ -121,7 +121,8 @@ def test_the_grippers_range_is_laid_onto_the_finger() -> None:
     assert other.to_urdf(closed)[6] == pytest.approx(0.021)
     assert other.to_urdf(opened)[6] == pytest.approx(0.057)
     assert other.from_urdf(other.to_urdf(half)) == pytest.approx(half)
-    assert other.rate_from_urdf(other.rate_to_urdf(half)) == pytest.approx(half)
+    way = other.to_urdf(opened) - other.to_urdf(closed)
+    assert other.rate_from_urdf(way) == pytest.approx(opened - closed)
 
 
 def test_other_joints_are_named() -> None:

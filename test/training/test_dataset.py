@@ -150,7 +150,7 @@ def test_merged_moments_are_those_of_the_whole() -> None:
 def test_facts_are_remembered_until_the_file_changes(episodes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = scan_folder(episodes)
     read: list[Path] = []
-    monkeypatch.setattr(dataset_scan, "read_facts", lambda path: read.append(path) or read_episode_stats(path))
+    monkeypatch.setattr(dataset_scan, "read_episode_stats", lambda path: read.append(path) or read_episode_stats(path))
     assert scan_folder(episodes) == first
     assert read == []
     changed = first[1].path

@@ -2,49 +2,89 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 from tqdm import tqdm
 
 from vgil_ros.assets import checkpoint_path
+from vgil_ros.cli.options import EpisodeLength, RenamedOptions, need_torch
 from vgil_ros.cli.report import JsonFile, write_json
+from vgil_ros.core.control.pipeline import ExecutionOptions
 from vgil_ros.core.errors import VgilError
+
+if TYPE_CHECKING:
+    from vgil_ros.evaluation.metrics import Percentiles, Rollout
+    from vgil_ros.evaluation.report import EvaluationReport
+
+WATCHDOG_MS, MAX_AGE_MS = ExecutionOptions.silence_ns / 1e6, ExecutionOptions.age_ns / 1e6
+
+# What is run.
+Checkpoint = Annotated[
+    Path, typer.Option(help="the policy's folder, or the name of one in models/", parser=checkpoint_path)
+]
+Task = Annotated[str, typer.Option(help="the simulated task")]
+Robot = Annotated[str | None, typer.Option(help="a contract; the task's usual robot if left out")]
+Episodes = Annotated[int, typer.Option(min=1, help="rollouts")]
+Seed = Annotated[int, typer.Option(min=0, help="seed of the first scene; the next ones follow")]
+SwappedImages = Annotated[
+    int | None,
+    typer.Option(min=0, help="show it the images of this scene instead: one that needs its cameras fails"),
+]
+# How its chunks are played, as by the policy node.
+Execution = Annotated[
+    str | None,
+    typer.Option(help="temporal_ensemble, open_loop, async or rtc; the policy node's usual one if left out"),
+]
+InferencePeriod = Annotated[int | None, typer.Option(min=1, help="ticks between requests")]
+EnsembleCoefficient = Annotated[
+    float | None,
+    typer.Option(help="temporal_ensemble: above 0 the oldest prediction weighs most, below 0 the newest"),
+]
+Latency = Annotated[float, typer.Option(min=0, help="simulated time of an inference; over ROS it takes what it takes")]
+Watchdog = Annotated[float, typer.Option(help="how long the policy may be silent [ms] before the robot is held")]
+MaxAge = Annotated[float, typer.Option(help="how old a stream or an observation may be [ms] before the robot is held")]
+SoftStart = Annotated[float, typer.Option(help="share of the velocity limits on the way to the first action")]
+# Where and by how many.
+OverRos = Annotated[bool, typer.Option("--over-ros", help="through the real nodes instead")]
+Device = Annotated[str, typer.Option(help="where the policy runs")]
+Workers = Annotated[int, typer.Option(min=1, help="processes; the result does not depend on it")]
+Videos = Annotated[Path | None, typer.Option(help="folder for videos and a thumbnail sheet")]
+
+
+class EvalCommand(RenamedOptions):
+    """Takes the names that options had before the field's own were taken."""
+
+    options: ClassVar = {"--query-every": "--inference-period", "--pictures-of-seed": "--swap-images-from-seed"}
+    values: ClassVar = {"--execution": {"real_time": "rtc"}}
 
 
 def evaluate(
-    checkpoint: Annotated[
-        Path, typer.Option(help="the policy's folder, or the name of one in models/", parser=checkpoint_path)
-    ],
-    task: Annotated[str, typer.Option(help="the simulated task")] = "pick_place",
-    episodes: Annotated[int, typer.Option(min=1, help="rollouts")] = 10,
-    seed: Annotated[int, typer.Option(min=0, help="seed of the first scene; the next ones follow")] = 0,
-    execution: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="temporal_ensemble, open_loop, async or rtc; the policy node's usual one if left out"),
-    ] = None,
-    over_ros: Annotated[bool, typer.Option("--over-ros", help="through the real nodes instead")] = False,
-    robot: Annotated[Optional[str], typer.Option(help="a contract; the task's usual robot if left out")] = None,  # noqa: UP045
-    latency_ms: Annotated[
-        float, typer.Option(min=0, help="simulated time of an inference; over ROS it takes what it takes")
-    ] = 20.0,
-    inference_period: Annotated[Optional[int], typer.Option(min=1, help="ticks between requests")] = None,  # noqa: UP045
-    ensemble_coefficient: Annotated[
-        Optional[float],  # noqa: UP045
-        typer.Option(help="temporal_ensemble: above 0 the oldest prediction weighs most, below 0 the newest"),
-    ] = None,
-    episode_len: Annotated[Optional[int], typer.Option(min=1, help="ticks; the task's usual if left out")] = None,  # noqa: UP045
-    device: Annotated[str, typer.Option(help="where the policy runs")] = "cpu",
-    workers: Annotated[int, typer.Option(min=1, help="processes; the result does not depend on it")] = 1,
-    swap_images_from_seed: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(min=0, help="show it the images of this scene instead: one that needs its cameras fails"),
-    ] = None,
-    videos: Annotated[Optional[Path], typer.Option(help="folder for videos and a thumbnail sheet")] = None,  # noqa: UP045
+    checkpoint: Checkpoint,
+    task: Task = "pick_place",
+    episodes: Episodes = 10,
+    seed: Seed = 0,
+    execution: Execution = None,
+    over_ros: OverRos = False,
+    robot: Robot = None,
+    latency_ms: Latency = 20.0,
+    inference_period: InferencePeriod = None,
+    ensemble_coefficient: EnsembleCoefficient = None,
+    watchdog_ms: Watchdog = WATCHDOG_MS,
+    max_age_ms: MaxAge = MAX_AGE_MS,
+    soft_start: SoftStart = ExecutionOptions.soft_start,
+    episode_len: EpisodeLength = None,
+    device: Device = "cpu",
+    workers: Workers = 1,
+    swap_images_from_seed: SwappedImages = None,
+    videos: Videos = None,
     json: JsonFile = None,
 ) -> None:
     """Run a checkpoint on the simulated robot and say how often it succeeds, how fast and how smoothly."""
+    need_torch("an evaluation")
     from vgil_ros.evaluation import evaluate as evaluation  # torch and MuJoCo: only this command needs both
 
     plan = evaluation.EvaluationPlan(
@@ -55,50 +95,57 @@ def evaluate(
         execution,
         inference_period,
         latency_ms,
-        episode_len=episode_len,
-        device=device,
-        swap_images_from_seed=swap_images_from_seed,
-        ensemble_coefficient=ensemble_coefficient,
+        episode_len,
+        device,
+        swap_images_from_seed,
+        ensemble_coefficient,
+        watchdog_ms,
+        max_age_ms,
+        soft_start,
     )
     if over_ros and workers > 1:
         raise VgilError(f"--workers is {workers}; --over-ros runs one robot at the wall clock's pace: allowed is 1")
-    with tqdm(total=episodes, desc=f"{plan.robot_name} {task}", unit="rollout", disable=None) as bar:
-        done = []
-
-        def progress(rollout: Any) -> None:
-            done.append(rollout.success)
-            bar.update()
-            bar.set_postfix_str(f"{sum(done)} of {len(done)} succeeded")
-
+    with _progress(episodes, f"{plan.robot_name} {task}") as progress:
         if over_ros:
             from vgil_ros.nodes.evaluation_client import evaluate_over_ros
 
             report = evaluate_over_ros(plan, checkpoint, videos=videos, progress=progress)
         else:
             report = evaluation.evaluate(plan, checkpoint, videos=videos, workers=workers, progress=progress)
-    report = {"checkpoint": str(checkpoint), "over_ros": over_ros} | report
     typer.echo(summary(report))
     if videos is not None:
         typer.echo(f"videos and thumbnail sheet: {videos}")
-    write_json(json, report)
+    write_json(json, report.as_dict())
 
 
-def summary(report: dict[str, Any]) -> str:
+@contextmanager
+def _progress(episodes: int, words: str) -> Iterator[Callable[[Rollout], None]]:
+    done: list[bool] = []
+    with tqdm(total=episodes, desc=words, unit="rollout", disable=None) as bar:
+
+        def progress(rollout: Rollout) -> None:
+            done.append(rollout.success)
+            bar.update()
+            bar.set_postfix_str(f"{sum(done)} of {len(done)} succeeded")
+
+        yield progress
+
+
+def summary(report: EvaluationReport) -> str:
     """The report as a few lines."""
-    low, high = report["success_interval_95"]
-    steps, smoothness, machine = report["steps_to_success"], report["smoothness"], report["machine"]
-    safety_events = ", ".join(f"{name} {count}" for name, count in report["safety_events"].items()) or "none"
-    other = report["swap_images_from_seed"]
+    low, high = report.success_interval_95
+    steps, smoothness, other = report.steps_to_success, report.smoothness, report.swap_images_from_seed
+    safety_events = ", ".join(f"{name} {count}" for name, count in report.safety_events.items()) or "none"
     lines = [
-        f"success           {report['successes']} of {report['episodes']} ({report['success_rate']:.0%},"
+        f"success           {report.successes} of {report.episodes} ({report.success_rate:.0%},"
         f" 95 % interval {low:.0%} to {high:.0%})",
         *([] if other is None else [f"images            those of scene {other}"]),
-        f"average return    {report['average_return']:.1f}",
-        "reward reached    " + ", ".join(f">= {r}: {n}" for r, n in report["highest_reward_at_least"].items()),
-        f"steps to success  median {_number(steps['median'])}, slowest {_number(steps['slowest'])}",
-        f"latency [ms]      {_pair(machine['inference_ms'])} measured;"
-        f" an observation was {_pair(report['observation_age_ms'])} old when its chunk came",
-        f"smoothness        p99 {_number(smoothness['p99'])}, largest {_number(smoothness['max'])}",
+        f"average return    {report.average_return:.1f}",
+        "reward reached    " + ", ".join(f">= {r}: {n}" for r, n in report.highest_reward_at_least.items()),
+        f"steps to success  median {_number(steps.median)}, slowest {_number(steps.slowest)}",
+        f"latency [ms]      {_pair(report.machine.inference_ms)} measured;"
+        f" an observation was {_pair(report.observation_age_ms)} old when its chunk came",
+        f"smoothness        p99 {_number(smoothness.p99)}, largest {_number(smoothness.max)}",
         f"safety events     {safety_events}",
     ]
     return "\n".join(lines)
@@ -108,5 +155,5 @@ def _number(value: float | None) -> str:
     return "none" if value is None else f"{value:.4g}"
 
 
-def _pair(percentiles: dict[str, float | None]) -> str:
-    return f"p50 {_number(percentiles['p50'])}, p99 {_number(percentiles['p99'])}"
+def _pair(percentiles: Percentiles) -> str:
+    return f"p50 {_number(percentiles.p50)}, p99 {_number(percentiles.p99)}"

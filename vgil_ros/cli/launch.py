@@ -11,10 +11,10 @@ from typing import Annotated, Any
 
 import typer
 
+from vgil_ros import launch_shim
 from vgil_ros.assets import share_dir
-from vgil_ros.cli import launch_shim
-from vgil_ros.cli.launch_shim import runner
 from vgil_ros.core.errors import VgilError
+from vgil_ros.launch_shim import runner
 
 _SUFFIX = ".launch.py"
 
@@ -25,12 +25,7 @@ def launch(
     show_args: Annotated[bool, typer.Option("--show-args", help="list the file's arguments and end")] = False,
 ) -> None:
     """Run a launch file, as `ros2 launch` does; its exit code is that of the file's main node."""
-    try:
-        code = _launch(file, arguments or [], show_args)
-    except VgilError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        code = 2
-    raise typer.Exit(code)
+    raise typer.Exit(_launch(file, arguments or [], show_args))
 
 
 def _launch(file: str, arguments: list[str], show_args: bool) -> int:

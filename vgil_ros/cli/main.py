@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from vgil_ros import __version__
 from vgil_ros.cli.checkpoint import commands as checkpoint
@@ -14,12 +15,27 @@ from vgil_ros.cli.demo.train_demo import train_demo
 from vgil_ros.cli.episodes import commands as episodes
 from vgil_ros.cli.episodes.generate import generate
 from vgil_ros.cli.episodes.replay import replay
-from vgil_ros.cli.eval import evaluate
+from vgil_ros.cli.eval import EvalCommand, evaluate
 from vgil_ros.cli.launch import launch
 from vgil_ros.cli.train import train
 from vgil_ros.core.errors import VgilError
 
+
+class _Commands(TyperGroup):
+    """The one place where an error that a user can mend becomes a line on stderr and exit code 2."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except VgilError as error:
+            print(f"error: {error}", file=sys.stderr, flush=True)
+            raise typer.Exit(2) from error
+        except KeyboardInterrupt as error:
+            raise typer.Exit(130) from error
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Record teleoperation, train, and run visuomotor policies on ROS 2 robots.",
     no_args_is_help=True,
     add_completion=False,
@@ -32,7 +48,7 @@ app.add_typer(checkpoint.app, name="checkpoint", help="Show, import, check and r
 app.command(context_settings={"ignore_unknown_options": True})(launch)
 app.command()(train)
 app.command("train-demo")(train_demo)
-app.command("eval")(evaluate)
+app.command("eval", cls=EvalCommand)(evaluate)
 app.command()(demo.demo)
 
 
@@ -51,13 +67,7 @@ def _options(
 
 def main() -> None:
     """Entry point of the executable `vgil`."""
-    try:
-        app()
-    except VgilError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    app()
 
 
 if __name__ == "__main__":

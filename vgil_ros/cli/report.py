@@ -10,6 +10,8 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from vgil_ros.core.errors import VgilError
+
 
 def _can_be_written(path: Path | None) -> Path | None:
     """Make the report's folder, and refuse a place that takes no file before the work begins, not after it."""
@@ -33,9 +35,17 @@ JsonFile = Annotated[
 
 
 def write_json(path: Path | None, report: Any) -> None:
-    """Write a report, if a file was asked for; arrays become lists, NaN null."""
-    if path is not None:
-        path.write_text(json.dumps(_plain(report), indent=2) + "\n", encoding="utf-8")
+    """Write a report, if a file was asked for; arrays become lists, NaN null.
+
+    Raises:
+        VgilError: it cannot be written.
+    """
+    if path is None:
+        return
+    try:
+        path.write_text(json.dumps(_plain(report), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise VgilError(f"--json {path}: cannot be written ({error.strerror})") from error
 
 
 def _plain(value: Any) -> Any:

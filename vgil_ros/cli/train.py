@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vgil_ros.cli.options import Overrides, need_torch
 from vgil_ros.cli.report import JsonFile, write_json
 from vgil_ros.core.errors import VgilError
 
@@ -15,40 +16,38 @@ if TYPE_CHECKING:
     from vgil_ros.training.config import TrainConfig
 
 
+Config = Annotated[str | None, typer.Option(help="a YAML file, or a name in config/policies; act where left out")]
+Data = Annotated[list[Path] | None, typer.Option(help="a folder of episodes; several times for several folders")]
+PolicyKind = Annotated[
+    str | None, typer.Option(help="kind of policy: its file in config/policies, where --config is left out")
+]
+Teacher = Annotated[
+    Path | None, typer.Option(help="a flow_matching checkpoint whose paths are to be straightened; see policy.steps")
+]
+Out = Annotated[Path | None, typer.Option(help="the run's folder")]
+Resume = Annotated[Path | None, typer.Option(help="go on with a run, with --steps for longer")]
+BatchSize = Annotated[int | None, typer.Option(help="of all processes together")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="train without episodes that are broken")]
+
+
 def train(
-    overrides: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Argument(
-            help="settings as key=value, such as optimizer.lr=3e-5 policy.chunk_size=50", metavar="KEY=VALUE"
-        ),
-    ] = None,
-    config: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="a YAML file, or a name in config/policies; act where left out"),
-    ] = None,
-    data: Annotated[
-        Optional[list[Path]],  # noqa: UP045
-        typer.Option(help="a folder of episodes; several times for several folders"),
-    ] = None,
-    policy: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="kind of policy: its file in config/policies, where --config is left out"),
-    ] = None,
-    teacher: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="a flow_matching checkpoint whose paths are to be straightened; see policy.steps"),
-    ] = None,
-    out: Annotated[Optional[Path], typer.Option(help="the run's folder")] = None,  # noqa: UP045
-    resume: Annotated[Optional[Path], typer.Option(help="go on with a run, with --steps for longer")] = None,  # noqa: UP045
-    steps: Optional[int] = None,  # noqa: UP045
-    batch_size: Annotated[Optional[int], typer.Option(help="of all processes together")] = None,  # noqa: UP045
-    device: Annotated[Optional[str], typer.Option(help="cpu, cuda or cuda:N")] = None,  # noqa: UP045
-    seed: Optional[int] = None,  # noqa: UP045
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="train without episodes that are broken")] = False,
+    overrides: Overrides = None,
+    config: Config = None,
+    data: Data = None,
+    policy: PolicyKind = None,
+    teacher: Teacher = None,
+    out: Out = None,
+    resume: Resume = None,
+    steps: int | None = None,
+    batch_size: BatchSize = None,
+    device: Device = None,
+    seed: int | None = None,
+    skip_bad: SkipBad = False,
     json: JsonFile = None,
 ) -> None:
     """Train a policy. For several processes: torchrun --nproc-per-node N -m vgil_ros.cli.main train ..."""
-    _need_torch()
+    need_torch("training")
     from vgil_ros.api import rollouts_of
     from vgil_ros.training.trainer import Trainer
 
@@ -112,10 +111,3 @@ def _tell(result: dict[str, Any], settings: TrainConfig) -> None:
     if result["best"] is not None:
         typer.echo(f"best {settings.checkpoint.metric}: {result['best']:.4f}, in {settings.out / 'best'}")
     typer.echo(f"last checkpoint: {settings.out / 'last'}")
-
-
-def _need_torch() -> None:
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise VgilError("training needs torch, which is not installed; pip install 'vgil_ros[policy]'") from error

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from vgil_ros.core.config import describe, parse_yaml
+from vgil_ros.core.config import StrictModel, parse_yaml, validate
 from vgil_ros.core.contract_rules import (
     Count,
     Floats,
@@ -26,12 +25,6 @@ from vgil_ros.core.contract_rules import (
     two_values,
 )
 from vgil_ros.core.errors import ContractError
-
-
-class StrictModel(BaseModel):
-    """Frozen, and strict about what it is given."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class TopicRef(StrictModel):
@@ -276,16 +269,4 @@ def parse_contract(text: str, source: str) -> Contract:
     Raises:
         ContractError: with one line for each fault.
     """
-    try:
-        raw = parse_yaml(text)
-    except yaml.YAMLError as error:
-        raise ContractError(f"{source}: not readable as YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(raw, dict):
-        raise ContractError(
-            f"{source}: found {type(raw).__name__}; allowed: keys and values {list(Contract.model_fields)}"
-        )
-    try:
-        return Contract.model_validate(raw)
-    except ValidationError as error:
-        lines = [f"{source}: {line}" for line in describe(error, Contract)]
-        raise ContractError("\n".join(lines)) from error
+    return validate(Contract, parse_yaml(text, source, ContractError), source, ContractError)

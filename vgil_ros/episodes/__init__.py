@@ -2,7 +2,7 @@
 
 from vgil_ros.episodes.errors import DiskFull, EpisodeError, Overrun, WriteFailed
 from vgil_ros.episodes.meta import CameraMeta, EpisodeMeta
-from vgil_ros.episodes.reader import EpisodeReader, read_episode
+from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.episodes.writer import EpisodeWriter
 
 __all__ = [
@@ -14,5 +14,4 @@ __all__ = [
     "EpisodeWriter",
     "Overrun",
     "WriteFailed",
-    "read_episode",
 ]

@@ -16,13 +16,9 @@ from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes import h5, image_codec, layouts
 from vgil_ros.episodes.errors import EpisodeError
 from vgil_ros.episodes.layouts import Alignment, Layout
+from vgil_ros.episodes.timesteps import timesteps_of
 
 IMAGES, DEPTHS, FINAL = "observations/images", "observations/images_depth", "final_observation"
-
-
-def read_episode(path: Path | str, *, layout: Layout | None = None) -> EpisodeReader:
-    """Open an episode; the same as `EpisodeReader(path)`."""
-    return EpisodeReader(path, layout=layout)
 
 
 class EpisodeReader:
@@ -226,8 +222,6 @@ class EpisodeReader:
 
     def timesteps(self) -> list[dm_env.TimeStep]:
         """Return the TimeSteps; see `timesteps.timesteps_of`."""
-        from vgil_ros.episodes.timesteps import timesteps_of
-
         return timesteps_of(self)
 
     # ---- plumbing

@@ -4,15 +4,47 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import dm_env
+import h5py
 import numpy as np
 
-if TYPE_CHECKING:
-    from vgil_ros.episodes.reader import EpisodeReader
-
 FINAL = "final_observation"
+
+
+class EpisodeRows(Protocol):
+    """What is read of an open episode; `EpisodeReader` is one. Arrays are (T, ...), None where nothing was measured."""
+
+    file: h5py.File
+    rows: int
+    camera_names: tuple[str, ...]
+    depth_names: tuple[str, ...]
+
+    @property
+    def qpos(self) -> np.ndarray:
+        """(T, D) rad."""
+
+    @property
+    def qvel(self) -> np.ndarray | None:
+        """(T, D) rad/s."""
+
+    @property
+    def effort(self) -> np.ndarray | None:
+        """(T, D) as the robot gives it."""
+
+    @property
+    def base_vel(self) -> np.ndarray | None:
+        """(T, 2) [m/s, rad/s]."""
+
+    def image(self, camera: str, row: int) -> np.ndarray:
+        """(H, W, 3) uint8 RGB."""
+
+    def depth(self, camera: str, row: int) -> np.ndarray:
+        """(H, W) uint16 mm."""
+
+    def final_image(self, camera: str) -> np.ndarray:
+        """(H, W, 3) uint8 RGB of the observation after the last action."""
 
 
 class LazyImages(Mapping[str, np.ndarray]):
@@ -33,7 +65,7 @@ class LazyImages(Mapping[str, np.ndarray]):
         return len(self._names)
 
 
-def timesteps_of(episode: EpisodeReader) -> list[dm_env.TimeStep]:
+def timesteps_of(episode: EpisodeRows) -> list[dm_env.TimeStep]:
     """Return FIRST, MID, ..., LAST.
 
     T+1 of them where the final observation is stored. The peers drop it, and a repaired episode has lost it: then
@@ -54,7 +86,7 @@ def timesteps_of(episode: EpisodeReader) -> list[dm_env.TimeStep]:
     return out
 
 
-def _column(episode: EpisodeReader, key: str) -> list[float | None]:
+def _column(episode: EpisodeRows, key: str) -> list[float | None]:
     dataset = episode.file.get(f"timesteps/{key}")
     if dataset is None:
         return [None] * episode.rows
@@ -65,7 +97,7 @@ def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _observation(episode: EpisodeReader, row: int) -> OrderedDict[str, Any]:
+def _observation(episode: EpisodeRows, row: int) -> OrderedDict[str, Any]:
     out: OrderedDict[str, Any] = OrderedDict(qpos=episode.qpos[row])
     for key in ("qvel", "effort"):
         if (values := getattr(episode, key)) is not None:
@@ -79,7 +111,7 @@ def _observation(episode: EpisodeReader, row: int) -> OrderedDict[str, Any]:
     return out
 
 
-def _final(episode: EpisodeReader) -> OrderedDict[str, Any]:
+def _final(episode: EpisodeRows) -> OrderedDict[str, Any]:
     group = episode.file[FINAL]
     out: OrderedDict[str, Any] = OrderedDict((k, group[k][()]) for k in ("qpos", "qvel", "effort") if k in group)
     if episode.camera_names:

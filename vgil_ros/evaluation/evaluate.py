@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -16,10 +15,11 @@ from vgil_ros.core.contract import Contract
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import Layout
 from vgil_ros.evaluation.metrics import Rollout, percentiles, summarise
-from vgil_ros.evaluation.plan import USUAL_ROBOTS, EvaluationPlan, settings
+from vgil_ros.evaluation.plan import USUAL_ROBOTS, EvaluationPlan
+from vgil_ros.evaluation.report import EvaluationReport, Machine, make_report
 from vgil_ros.evaluation.sources import ChunkSource, PolicySource
 from vgil_ros.evaluation.stage import RolloutResult, RolloutSession, one_thread, pipeline_for
-from vgil_ros.evaluation.videos import ThumbnailSheet
+from vgil_ros.evaluation.thumbnails import ThumbnailSheet
 
 _session: RolloutSession | None = None  # a worker process has one
 
@@ -55,7 +55,7 @@ def _play(seed: int) -> RolloutResult:
     return _session.play(seed)
 
 
-__all__ = ["USUAL_ROBOTS", "EvaluationPlan", "evaluate", "evaluate_source", "pipeline_for", "settings"]
+__all__ = ["USUAL_ROBOTS", "EvaluationPlan", "evaluate", "evaluate_source", "pipeline_for"]
 
 Progress = Callable[[Rollout], None]
 
@@ -67,8 +67,8 @@ def evaluate(
     videos: Path | None = None,
     workers: int = 1,
     progress: Progress = lambda rollout: None,
-) -> dict[str, Any]:
-    """Run a checkpoint and return the report, JSON-ready; all but its `machine` part follows from the seed.
+) -> EvaluationReport:
+    """Run a checkpoint and return the report; all but its `machine` part follows from the seed.
 
     Args:
         plan: what is evaluated.
@@ -83,15 +83,20 @@ def evaluate(
     contract, _ = load_contract(plan.robot_name)
     with one_thread():
         source = PolicySource(checkpoint, Layout(contract), plan.device, plan.task)
-    identity = {"policy": source.config.type, "fingerprint": source.config.fingerprint}
+    identity = {
+        "checkpoint": str(checkpoint),
+        "policy": source.config.type,
+        "fingerprint": source.config.fingerprint,
+    }
     if workers == 1:
-        return identity | evaluate_source(plan, contract, source, videos=videos, progress=progress)
+        report = evaluate_source(plan, contract, source, videos=videos, progress=progress)
+        return report.model_copy(update=identity)
     began = time.perf_counter()
     session = RolloutSession(plan, contract, source)  # what is wrong is said here, not by a broken pool
     max_reward = session.max_reward
     session.close()
     results = play_all(plan, checkpoint, videos, workers)
-    return identity | _report(plan, results, max_reward, videos, progress, began)
+    return _report(plan, results, max_reward, videos, progress, began).model_copy(update=identity)
 
 
 def evaluate_source(
@@ -101,7 +106,7 @@ def evaluate_source(
     *,
     videos: Path | None = None,
     progress: Progress = lambda rollout: None,
-) -> dict[str, Any]:
+) -> EvaluationReport:
     """As `evaluate`, for any source of chunks, in this process."""
     began = time.perf_counter()
     session = RolloutSession(plan, contract, source, videos)
@@ -119,7 +124,7 @@ def _report(
     videos: Path | None,
     progress: Progress,
     began: float,
-) -> dict[str, Any]:
+) -> EvaluationReport:
     sheet = ThumbnailSheet()
     rollouts: list[Rollout] = []
     seconds: list[float] = []
@@ -131,5 +136,5 @@ def _report(
         progress(result.rollout)
     if videos is not None:
         sheet.save(videos / "thumbnail_sheet.png")
-    machine = {"inference_ms": percentiles([s * 1e3 for s in seconds]), "seconds": time.perf_counter() - began}
-    return settings(plan) | summarise(rollouts, max_reward) | {"machine": machine}
+    machine = Machine(inference_ms=percentiles([s * 1e3 for s in seconds]), seconds=time.perf_counter() - began)
+    return make_report(plan.settings, summarise(rollouts, max_reward), machine)

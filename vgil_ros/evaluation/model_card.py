@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vgil_ros.evaluation.report import EvaluationReport
 from vgil_ros.policies.config import PolicyConfig
 
 
@@ -20,7 +21,7 @@ class CardContent:
         hours: the training took.
         data: the episodes, in words.
         commands: that made it, in order.
-        reports: of `vgil eval --json`.
+        reports: of its evaluations.
         notes: anything else, a paragraph each.
     """
 
@@ -32,7 +33,7 @@ class CardContent:
     hours: float | None = None
     data: str = ""
     commands: tuple[str, ...] = ()
-    reports: tuple[Mapping[str, Any], ...] = ()
+    reports: tuple[EvaluationReport, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -79,13 +80,13 @@ def _scores(content: CardContent) -> str:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for report in content.reports:
-        low, high = report["success_interval_95"]
-        median = report["steps_to_success"]["median"]
+        low, high = report.success_interval_95
+        median = report.steps_to_success.median
         cells = [
             _how(report),
-            f"{report['successes']} of {report['episodes']}",
+            f"{report.successes} of {report.episodes}",
             f"{low:.0%} to {high:.0%}",
-            f"{report['average_return']:.0f}",
+            f"{report.average_return:.0f}",
             "never" if median is None else f"{median:.0f}",
             f"`{command(content.name, report)}`",
         ]
@@ -93,28 +94,24 @@ def _scores(content: CardContent) -> str:
     return "\n".join(lines)
 
 
-def _how(report: Mapping[str, Any]) -> str:
-    last = report["seed"] + report["episodes"] - 1
-    words = f"{'through the real nodes' if report['over_ros'] else 'simulated time'}, {report['execution']}"
-    if report["swap_images_from_seed"] is not None:
+def _how(report: EvaluationReport) -> str:
+    last = report.seed + report.episodes - 1
+    words = f"{'through the real nodes' if report.over_ros else 'simulated time'}, {report.execution}"
+    if report.swap_images_from_seed is not None:
         words += ", **with another scene's images**"
-    return f"{words}, seeds {report['seed']} to {last}"
+    return f"{words}, seeds {report.seed} to {last}"
 
 
-def command(checkpoint: str, report: Mapping[str, Any]) -> str:
+def command(checkpoint: str, report: EvaluationReport) -> str:
     """The command that makes a report."""
-    coefficient = report.get("ensemble_coefficient")  # reports from before it could be given lack it
+    coefficient, other = report.ensemble_coefficient, report.swap_images_from_seed
     parts: Sequence[str] = [
-        f"vgil eval --checkpoint {checkpoint} --task {report['task']}",
-        f"--episodes {report['episodes']} --seed {report['seed']}",
-        f"--execution {report['execution']}",
-        *([f"--inference-period {report['inference_period']}"] if report["inference_period"] else []),
+        f"vgil eval --checkpoint {checkpoint} --task {report.task}",
+        f"--episodes {report.episodes} --seed {report.seed}",
+        f"--execution {report.execution}",
+        *([f"--inference-period {report.inference_period}"] if report.inference_period else []),
         *([] if coefficient is None else [f"--ensemble-coefficient {coefficient:g}"]),
-        *(
-            [f"--swap-images-from-seed {report['swap_images_from_seed']}"]
-            if report["swap_images_from_seed"] is not None
-            else []
-        ),
-        *(["--over-ros"] if report["over_ros"] else []),
+        *([] if other is None else [f"--swap-images-from-seed {other}"]),
+        *(["--over-ros"] if report.over_ros else []),
     ]
     return " ".join(parts)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from vgil_ros.core.control.pipeline import ExecutionOptions
 from vgil_ros.core.errors import VgilError
+from vgil_ros.evaluation.report import EvaluationSettings
 from vgil_ros.robots.sim.tasks import task_class
 
 USUAL_ROBOTS = {"pick_place": "sim_single", "transfer_cube": "sim_aloha"}
@@ -91,20 +91,20 @@ class EvaluationPlan:
         """Ticks of a rollout."""
         return self.episode_len or task_class(self.task).usual_ticks
 
-
-def settings(plan: EvaluationPlan) -> dict[str, Any]:
-    """The part of a report that says what was evaluated."""
-    return {
-        "task": plan.task,
-        "robot": plan.robot_name,
-        "seed": plan.seed,
-        "execution": plan.mode,
-        "inference_period": plan.inference_period,
-        "ensemble_coefficient": plan.ensemble_coefficient,
-        "episode_len": plan.ticks,
-        "latency_ms": plan.latency_ms,
-        "watchdog_ms": plan.watchdog_ms,
-        "max_age_ms": plan.max_age_ms,
-        "soft_start": plan.soft_start,
-        "swap_images_from_seed": plan.swap_images_from_seed,
-    }
+    @property
+    def settings(self) -> EvaluationSettings:
+        """The part of a report that says what was evaluated."""
+        return EvaluationSettings(
+            task=self.task,
+            robot=self.robot_name,
+            seed=self.seed,
+            execution=self.mode,
+            inference_period=self.inference_period,
+            ensemble_coefficient=self.ensemble_coefficient,
+            episode_len=self.ticks,
+            latency_ms=self.latency_ms,
+            watchdog_ms=self.watchdog_ms,
+            max_age_ms=self.max_age_ms,
+            soft_start=self.soft_start,
+            swap_images_from_seed=self.swap_images_from_seed,
+        )

@@ -15,15 +15,17 @@ from vgil_ros.core.control.pipeline import ActionPipeline, ChunkSize, make_actio
 from vgil_ros.core.execution import check_mode
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.streams import StreamSpec, policy_streams
+from vgil_ros.episodes.video import VideoWriter
 from vgil_ros.evaluation.ablation import SwappedImages
 from vgil_ros.evaluation.metrics import Rollout
 from vgil_ros.evaluation.plan import EvaluationPlan
 from vgil_ros.evaluation.rollout import RolloutRunner
 from vgil_ros.evaluation.sources import ChunkSource, PolicySource
-from vgil_ros.evaluation.videos import VideoWriter, thumbnails
+from vgil_ros.evaluation.thumbnails import thumbnails
 from vgil_ros.robots.sim.simulation import SimWorld
 
 VIDEO_EVERY = 2  # ticks
+WIDEST = 1280  # pixels of a video
 
 
 class RolloutVideo:
@@ -39,7 +41,7 @@ class RolloutVideo:
     def record(self, runner: RolloutRunner, seed: int) -> tuple[Rollout, list[np.ndarray]]:
         """Run a rollout and record it; with it come a few images of its first camera, for the thumbnail sheet."""
         self._first = []
-        with VideoWriter(self._folder / f"seed_{seed}.mp4", self._rate) as self._writer:
+        with VideoWriter(self._folder / f"seed_{seed}.mp4", self._rate, WIDEST) as self._writer:
             rollout = runner.run(seed)
         return rollout, thumbnails(self._first)
 

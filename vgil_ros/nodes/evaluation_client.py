@@ -23,9 +23,10 @@ from vgil_ros.core.layout import Layout
 from vgil_ros.episodes.naming import episodes_in
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.episodes.video import write_video
-from vgil_ros.evaluation.evaluate import EvaluationPlan, settings
-from vgil_ros.evaluation.metrics import Rollout, summarise
-from vgil_ros.evaluation.videos import THUMBS, ThumbnailSheet
+from vgil_ros.evaluation.evaluate import EvaluationPlan
+from vgil_ros.evaluation.metrics import Percentiles, Rollout, summarise
+from vgil_ros.evaluation.report import EvaluationReport, Machine, make_report
+from vgil_ros.evaluation.thumbnails import THUMBS, ThumbnailSheet
 from vgil_ros.policies.compatibility import load_for_robot
 from vgil_ros.robots.sim.tasks import task_class
 
@@ -39,8 +40,8 @@ LIMIT = "safety_events_"  # a limit's name follows
 
 def evaluate_over_ros(
     plan: EvaluationPlan, checkpoint: Path, *, videos: Path | None = None, progress: Callable[[Rollout], None]
-) -> dict[str, Any]:
-    """Run a checkpoint through the real nodes; the report is that of `training.evaluation.evaluate`.
+) -> EvaluationReport:
+    """Run a checkpoint through the real nodes; the report is that of `evaluation.evaluate.evaluate`.
 
     Simulated time goes at the wall clock's pace, so that inference takes what it takes, and no two runs are equal.
 
@@ -72,10 +73,16 @@ def evaluate_over_ros(
         inference = {name: watcher.number(f"latency_{name}_ms") for name in ("p50", "p99")}
     if videos is not None:
         sheet.save(videos / "thumbnail_sheet.png")
-    machine = {"inference_ms": inference, "seconds": time.perf_counter() - began}
-    identity = {"policy": policy.config.type, "fingerprint": policy.config.fingerprint}
-    options = settings(plan) | {"latency_ms": None}  # what it takes, see `machine`
-    return identity | options | summarise(rollouts, max_reward) | {"machine": machine}
+    known = {name: value for name, value in inference.items() if value is not None}
+    return make_report(
+        plan.settings.model_copy(update={"latency_ms": None}),  # what it takes, see `machine`
+        summarise(rollouts, max_reward),
+        Machine(inference_ms=Percentiles(**known), seconds=time.perf_counter() - began),
+        checkpoint=str(checkpoint),
+        policy=policy.config.type,
+        fingerprint=policy.config.fingerprint,
+        over_ros=True,
+    )
 
 
 def launch_arguments(plan: EvaluationPlan, checkpoint: Path, folder: Path) -> dict[str, str]:

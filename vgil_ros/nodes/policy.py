@@ -171,8 +171,8 @@ class PolicyNode(SessionNode):
                 self.warn_once("late chunk", "a chunk came later than it was made for: it is faded in")
             else:
                 self.clear("late chunk")
-        if loop.rejection is not None:
-            self.warn_once("no chunk", f"no chunk: {loop.rejection}")
+        if loop.error is not None:
+            self.warn_once("no chunk", f"no chunk: {loop.error}")
         else:
             self.clear("no chunk")
         if (why := self.worker.failure) is not None:

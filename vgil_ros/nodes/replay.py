@@ -16,7 +16,7 @@ from vgil_ros.core.safety import Command, Outcome
 from vgil_ros.core.streams import policy_streams
 from vgil_ros.core.sync import Sample, Synchronizer
 from vgil_ros.core.sync.stall_grace import StallGrace
-from vgil_ros.episodes.reader import read_episode
+from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.nodes.base.alerts import summary
 from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode, run
 from vgil_ros.nodes.inference.setup import safety_options
@@ -53,7 +53,7 @@ class Replay(VgilNode):
         """The episode's actions (T, J) and base velocities (T, 2), held against the robot."""
         if not path.name:
             raise VgilError("parameter 'episode' is empty; allowed: an episode's .hdf5 file")
-        with read_episode(path) as episode:
+        with EpisodeReader(path) as episode:
             actions = np.asarray(episode.aligned_action(), np.float64)
             base = episode.base_action if self.contract.base else None
             names, rate = episode.joint_names, episode.rate_hz

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,8 +16,12 @@ from torch import Tensor, nn
 
 from vgil_ros.core.history import with_past
 from vgil_ros.policies.config import PolicyConfig
+from vgil_ros.policies.device import DtypeName
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.normalizer import Normalizer
+from vgil_ros.policies.storage import write_checkpoint
+
+_MODES = threading.Lock()  # one for all policies: a lock of their own would keep them from being copied
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class Policy(nn.Module, ABC):
     """A policy maps an observation to a chunk of actions, both in robot units.
 
     A subclass names its configuration class, builds its network in `__init__` (after `super().__init__`), and defines
-    `predict_chunk` and `compute_loss`. `normalizer` is part of the weights; until it is set or loaded nothing runs.
+    `_predict_chunk` and `compute_loss`. `normalizer` is part of the weights; until it is set or loaded nothing runs.
     """
 
     config_class: ClassVar[type[PolicyConfig]] = PolicyConfig
@@ -62,10 +68,15 @@ class Policy(nn.Module, ABC):
         self.config = config
         self.normalizer = Normalizer(config.state_dim, config.action_dim, len(config.cameras), config.normalization)
         self._normalizer_checked = False
+        self._predicting = 0  # calls of `predict_chunk` under way, in any thread
+        self._to_train_again: tuple[nn.Module, ...] = ()  # what was in training mode when the first of them began
 
-    @abstractmethod
+    @torch.no_grad()
     def predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
-        """Give the next actions, (B, H, A) float32 in robot units.
+        """Give the next actions, (B, H, A) float32 in robot units, without gradients.
+
+        The network computes in eval mode: modules in training mode are switched over and back again. Several threads
+        may call at a time; one that trains the policy must not.
 
         Args:
             observation: {"qpos": (B, D) float32, "images": {camera: (B, H, W, 3) uint8 RGB}}, NumPy or torch. Where
@@ -75,6 +86,34 @@ class Policy(nn.Module, ABC):
         Raises:
             PolicyError: cameras, shapes or dtypes differ from the configuration, or the normaliser is not set.
         """
+        with self._in_eval_mode():
+            return self._predict_chunk(observation)
+
+    @abstractmethod
+    def _predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
+        """Do the work of `predict_chunk`, for the same arguments; the network is in eval mode and takes no gradients.
+
+        Where a chunk is guided, `torch.enable_grad` stands around that part alone.
+        """
+
+    @contextmanager
+    def _in_eval_mode(self) -> Iterator[None]:
+        """Keep every module in eval mode; those in training mode go back to it when the last of several calls ends."""
+        with _MODES:
+            if not self._predicting:
+                self._to_train_again = tuple(module for module in self.modules() if module.training)
+                for module in self._to_train_again:
+                    module.training = False
+            self._predicting += 1
+        try:
+            yield
+        finally:
+            with _MODES:
+                self._predicting -= 1
+                if not self._predicting:
+                    for module in self._to_train_again:
+                        module.training = True
+                    self._to_train_again = ()
 
     @abstractmethod
     def compute_loss(self, batch: Mapping[str, Any]) -> LossOutput:
@@ -87,10 +126,6 @@ class Policy(nn.Module, ABC):
 
     def reset(self, seed: int | None = None) -> None:
         """Forget the past: a new episode begins. What is drawn in it follows from `seed`; None: from the usual one."""
-
-    def make_inference_module(self, dtype: torch.dtype) -> InferenceModule | None:
-        """Give a form of this policy for inference, computing in `dtype`, or None where there is none."""
-        return None
 
     @property
     def device(self) -> torch.device:
@@ -119,11 +154,20 @@ class Policy(nn.Module, ABC):
             self.normalizer.check()
             self._normalizer_checked = True
 
-    def save(self, directory: str | Path) -> Path:
-        """Write the checkpoint folder; see `vgil_ros.policies.checkpoint.save_policy`."""
-        from vgil_ros.policies.checkpoint import save_policy  # checkpoint imports this module
+    def save(self, directory: str | Path, *, weight_dtype: DtypeName = "fp32") -> Path:
+        """Write the checkpoint folder; an older checkpoint there is replaced as a whole.
 
-        return save_policy(self, directory)
+        Args:
+            directory: the folder.
+            weight_dtype: with bf16 or fp16 the parameters take half the bytes, rounded; loaded they are float32 again.
+
+        Raises:
+            CheckpointError: a weight is not finite, or `directory` holds something other than a checkpoint.
+            PolicyError: the normaliser is not set.
+        """
+        self.normalizer.check()
+        parameters = dict(self.named_parameters(remove_duplicate=False))
+        return write_checkpoint(self.config, self.state_dict(), parameters, directory, weight_dtype=weight_dtype)
 
     def example_observation(self, sizes: Mapping[str, tuple[int, int]] | None = None) -> dict[str, Any]:
         """Give one made-up observation without batch axis, for warm-up: zeros and noise, with all of its past known.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, field_validator, model_validator
 
 from vgil_ros.core.config import StrictModel
+from vgil_ros.policies.device import DtypeName
 
 if TYPE_CHECKING:  # only for the type; it needs OpenCV
     from vgil_ros.policies.optical_flow import FlowSettings
@@ -83,7 +84,7 @@ class PolicyConfig(StrictModel):
     fingerprint: str | None = None
     normalization: Normalization = Normalization()
     software: str = ""
-    weights: Literal["fp32", "bf16", "fp16"] = "fp32"
+    weights: DtypeName = "fp32"
     source: str | None = None
 
     @field_validator("cameras")

@@ -194,11 +194,10 @@ def _statistics(rows: np.ndarray) -> dict[str, np.ndarray]:
     data = rows.astype(np.float64)
     if not np.isfinite(data).all():
         raise PolicyError("statistics: the data holds values that are not finite")
-    low, high = data.min(0), data.max(0)
+    return floored(data.mean(0), data.std(0, ddof=1), data.min(0), data.max(0))
+
+
+def floored(mean: np.ndarray, std: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, np.ndarray]:
+    """Named statistics, (D,) each, of which std and range are at least `STD_FLOOR`; the range keeps its middle."""
     middle, half = (low + high) / 2, np.maximum(high - low, STD_FLOOR) / 2
-    return {
-        "mean": data.mean(0),
-        "std": np.maximum(data.std(0, ddof=1), STD_FLOOR),
-        "min": middle - half,
-        "max": middle + half,
-    }
+    return {"mean": mean, "std": np.maximum(std, STD_FLOOR), "min": middle - half, "max": middle + half}

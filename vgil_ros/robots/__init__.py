@@ -1,1 +1,1 @@
-"""The simulated robot, arm drivers and scripted operators."""
+"""Kinematics of arms, the simulated robot, and its scripted operators."""

@@ -73,10 +73,6 @@ class ArmModel:
         """Positions (J,) of the URDF -> of the contract."""
         return (position - self._offset) / self._scale
 
-    def rate_to_urdf(self, rate: np.ndarray) -> np.ndarray:
-        """Speeds (J,) of the contract -> of the URDF."""
-        return rate * self._scale
-
     def rate_from_urdf(self, rate: np.ndarray) -> np.ndarray:
         """Speeds (J,) of the URDF -> of the contract."""
         return rate / self._scale

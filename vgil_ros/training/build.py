@@ -9,16 +9,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 from torch import nn
 from tqdm import tqdm
 
+from vgil_ros.core.config import validate
 from vgil_ros.policies.base import Policy
 from vgil_ros.policies.config import CameraSpec, PolicyConfig
 from vgil_ros.policies.nn.backbones import MobileNetBackbone, ResNetBackbone, SmallBackbone, load_pretrained
 from vgil_ros.policies.optical_flow import FlowField
 from vgil_ros.policies.registry import policy_class
-from vgil_ros.training.config import ScheduleConfig, TrainConfig, validation_words
+from vgil_ros.training.config import ScheduleConfig, TrainConfig
 from vgil_ros.training.data.dataset import EpisodeDataset, SampleSpec
 from vgil_ros.training.data.episode_stats import EpisodeStats, make_normalizer, merge_all
 from vgil_ros.training.data.flow_cache import FlowCache, make_flow_cache
@@ -157,14 +157,7 @@ def _policy_config(config: TrainConfig, stats: list[EpisodeStats], cameras: tupl
         "rate_hz": next((one.rate_hz for one in stats if one.rate_hz), None),
         "fingerprint": mark,
     }
-    try:
-        return kind.model_validate({**config.policy, **derived})
-    except ValidationError as error:
-        raise TrainingError(f"policy: {validation_words(error)}; allowed are {_settings(kind)}") from None
-
-
-def _settings(kind: type[PolicyConfig]) -> list[str]:
-    return sorted(set(kind.model_fields) - set(DERIVED))
+    return validate(kind, {**config.policy, **derived}, "policy", TrainingError, derived=DERIVED)
 
 
 def _backbones(policy: Policy) -> list[nn.Module]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from vgil_ros.assets import share_dir
-from vgil_ros.core.config import StrictModel
+from vgil_ros.core.config import StrictModel, load_yaml, parse_yaml, validate
 from vgil_ros.training.data.augmentation import AugmentationConfig
 from vgil_ros.training.errors import TrainingError
 
@@ -177,23 +176,23 @@ def load_config(source: str | Path | None, overrides: list[str], values: dict[st
         TrainingError: naming the key, what was found and what is allowed.
     """
     path = config_path(source) if source is not None else None
-    tree = _read(path) if path is not None else {}
+    tree = load_yaml(path, TrainingError) if path is not None else {}
+    where = str(path) if path is not None else "the command line"
+    if not isinstance(tree, dict):
+        return parse_config(tree, where)  # says what is allowed
     for key, value in (values or {}).items():
         _set(tree, key, value)
     for text in overrides:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise TrainingError(f"'{text}': allowed is key=value, such as optimizer.lr=3e-5")
-        _set(tree, key, _yaml(value, f"'{text}'"))
-    return parse_config(tree, str(path) if path is not None else "the command line")
+        _set(tree, key, parse_yaml(value, f"'{text}'", TrainingError))
+    return parse_config(tree, where)
 
 
 def parse_config(tree: dict[str, Any], where: str) -> TrainConfig:
     """Check values; see `load_config`."""
-    try:
-        return TrainConfig.model_validate(tree)
-    except ValidationError as error:
-        raise TrainingError(f"{where}: {validation_words(error)}") from None
+    return validate(TrainConfig, tree, where, TrainingError)
 
 
 def config_path(source: str | Path) -> Path:
@@ -212,48 +211,6 @@ def config_path(source: str | Path) -> Path:
         known = sorted(one.stem for one in named.parent.glob("*.yaml"))
         raise TrainingError(f"configuration '{source}' is unknown; allowed: {known}, or a path to a .yaml file")
     return named
-
-
-def validation_words(error: ValidationError) -> str:
-    """Say what pydantic found, key by key."""
-    words = []
-    for fault in error.errors():
-        where = ".".join(str(part) for part in fault["loc"]) or "the configuration"
-        if fault["type"] == "extra_forbidden":
-            words.append(f"{where}: unknown key{_allowed(fault['loc'])}")
-        elif fault["type"] == "missing":
-            words.append(f"{where}: missing")
-        else:
-            words.append(f"{where}: {fault['msg'].removeprefix('Value error, ')}, found {fault['input']!r}"[:400])
-    return "; ".join(words)
-
-
-def _allowed(loc: tuple[int | str, ...]) -> str:
-    model: Any = TrainConfig
-    for part in loc[:-1]:
-        field = model.model_fields.get(part) if isinstance(part, str) else None
-        if field is None or not hasattr(field.annotation, "model_fields"):
-            return ""
-        model = field.annotation
-    return f", allowed are {sorted(model.model_fields)}"
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        tree = _yaml(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise TrainingError(f"{path}: cannot be read ({error})") from error
-    if not isinstance(tree, dict):
-        raise TrainingError(f"{path}: found {type(tree).__name__}, allowed is a mapping of keys to values")
-    return tree
-
-
-def _yaml(text: str, where: str) -> Any:
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise TrainingError(f"{where}: not YAML ({error})") from error
-    return value
 
 
 def _set(tree: dict[str, Any], key: str, value: Any) -> None:

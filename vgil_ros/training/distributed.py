@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from vgil_ros.policies.device import checked_device
+from vgil_ros.policies.errors import PolicyError
 from vgil_ros.training.errors import TrainingError
 
 
@@ -93,7 +95,7 @@ def make_engine(device: str) -> Engine:
     Raises:
         TrainingError: the device is not there, or Accelerate is missing where it is needed.
     """
-    checked = checked_device(device)
+    checked = _training_device(device)
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return Alone(checked)
     try:
@@ -107,21 +109,18 @@ def make_engine(device: str) -> Engine:
     return Together(accelerate.Accelerator(cpu=checked.type == "cpu", mixed_precision="no", kwargs_handlers=[unused]))
 
 
-def checked_device(name: str) -> torch.device:
-    """Return a device that is there.
+def _training_device(name: str) -> torch.device:
+    """Return a device that is there and can train.
 
     Raises:
-        TrainingError: it is unknown, or not there.
+        TrainingError: it is unknown, not there, or of a kind that nobody trains on.
     """
     try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise TrainingError(f"device '{name}' is unknown: {error}") from None
+        device = checked_device(name)
+    except PolicyError as error:
+        raise TrainingError(str(error)) from None
     if device.type not in ("cpu", "cuda"):
         raise TrainingError(f"device '{name}': allowed are cpu, cuda and cuda:N")
-    count = torch.cuda.device_count() if device.type == "cuda" else 0
-    if device.type == "cuda" and (device.index or 0) >= count:
-        raise TrainingError(f"device '{name}': torch finds {count} CUDA devices here; allowed: cpu or one of those")
     return device
 
 

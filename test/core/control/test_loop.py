@@ -213,7 +213,7 @@ def test_an_answer_that_never_comes_holds_after_the_allowed_silence_and_not_befo
     assert not outcome.holding
 
 
-def test_one_refusal_after_another_is_silence_since_the_first() -> None:
+def test_one_error_after_another_is_silence_since_the_first() -> None:
     driver = started()
     asked = driver.now
     for _ in range(15):
@@ -221,9 +221,9 @@ def test_one_refusal_after_another_is_silence_since_the_first() -> None:
         outcome = driver.turn()
         assert outcome is not None
         assert outcome.holding == (driver.now - asked > SILENCE)
-        assert driver.loop.refusal == "cam: does not decode"
+        assert driver.loop.error == "cam: does not decode"
     driver.loop.accept(result(driver.requests[-1]))
-    assert driver.loop.refusal is None
+    assert driver.loop.error is None
     outcome = driver.turn()
     assert outcome is not None
     assert not outcome.holding

@@ -15,6 +15,7 @@ from support.process import Line, Process
 from support.stall import StallGauge
 from vgil_ros.assets import share_dir
 from vgil_ros.nodes.dds import shm_segments
+from vgil_ros.nodes.dds.profile import profile_variable
 
 
 class FakeRobot(Process):
@@ -44,7 +45,7 @@ class Bench:
         self.environment = {
             **os.environ,
             "ROS_DOMAIN_ID": str(self.domain),
-            "FASTDDS_DEFAULT_PROFILES_FILE": str(share_dir() / "config" / "dds" / "fastdds_small.xml"),
+            profile_variable(os.environ): str(share_dir() / "config" / "dds" / "fastdds_small.xml"),
             "PYTHONUNBUFFERED": "1",
             "PYTHONPATH": os.pathsep.join([str(here), str(here.parents[1]), os.environ.get("PYTHONPATH", "")]),
             "ROS_LOG_DIR": str(self.folder / "log"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "reference"
@@ -47,6 +48,22 @@ def launch_arguments(file: str) -> set[str]:
     return found
 
 
-def status_keys(*sections: str) -> set[str]:
-    """The keys that the page Status keys lists in its sections."""
-    return {name for section in sections for name in names(rows("status.md", section, "key"))}
+def status_keys(*sections: str, streams: Sequence[str]) -> set[str]:
+    """The keys that the page Status keys lists in its sections, but for those of single limits."""
+    listed = names([row for section in sections for row in rows("status.md", section, "key")])
+    return _for_each(listed, streams) - {"safety_events_LIMIT"}
+
+
+def deprecated_keys(streams: Sequence[str]) -> set[str]:
+    """The keys that the page lists as those of the release before."""
+    return _for_each(names(rows("status.md", "Deprecated keys", "deprecated")), streams)
+
+
+def assert_documented(keys: Iterable[str], *sections: str, streams: Sequence[str]) -> None:
+    """Hold the keys of a status against its sections of the page, both ways."""
+    old, today = deprecated_keys(streams), status_keys(*sections, streams=streams)
+    assert {key for key in keys if not key.startswith("safety_events_")} - old == today
+
+
+def _for_each(listed: Iterable[str], streams: Sequence[str]) -> set[str]:
+    return {name.replace("STREAM", stream) for name in listed for stream in streams}

@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-import json
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
-import yaml
 
 from vgil_ros.assets import checkpoint_path
+from vgil_ros.core.config import load_yaml
 from vgil_ros.core.errors import VgilError
 
 
 def card(
     checkpoint: Annotated[Path, typer.Argument(help="a checkpoint folder; README.md is written there")],
     report: Annotated[
-        Optional[list[Path]],  # noqa: UP045
+        list[Path] | None,
         typer.Option(help="what vgil eval --json wrote; several times for several"),
     ] = None,
-    run: Annotated[Optional[Path], typer.Option(help="the training's folder")] = None,  # noqa: UP045
-    hours: Annotated[Optional[float], typer.Option(help="of training; from the run's log if left out")] = None,  # noqa: UP045
+    run: Annotated[Path | None, typer.Option(help="the training's folder")] = None,
+    hours: Annotated[float | None, typer.Option(help="of training; from the run's log if left out")] = None,
     data: Annotated[str, typer.Option(help="the episodes, in words")] = "",
     command: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option(help="a command that made it; several times, in order"),
     ] = None,
-    note: Annotated[Optional[list[str]], typer.Option(help="a paragraph more; several times for several")] = None,  # noqa: UP045
+    note: Annotated[list[str] | None, typer.Option(help="a paragraph more; several times for several")] = None,
 ) -> None:
     """Write a checkpoint's card: what it is, how it was made, what it scored."""
     from vgil_ros.evaluation.model_card import CardContent
     from vgil_ros.evaluation.model_card import model_card as text
+    from vgil_ros.evaluation.report import read_report
     from vgil_ros.policies import describe_checkpoint
 
     folder = checkpoint_path(checkpoint)
@@ -46,7 +46,7 @@ def card(
         hours=hours if hours is not None else logged,
         data=data,
         commands=tuple(command or ()),
-        reports=tuple(_read(path) for path in report or ()),
+        reports=tuple(read_report(path) for path in report or ()),
         notes=tuple(note or ()),
     )
     (folder / "README.md").write_text(text(content), encoding="utf-8")
@@ -60,7 +60,7 @@ def _training(run: Path) -> tuple[dict[str, Any], float | None]:
 
     if not (run / CONFIG).is_file():
         raise VgilError(f"--run {run}: holds no {CONFIG}; allowed: a folder that vgil train wrote")
-    settings = yaml.safe_load((run / CONFIG).read_text(encoding="utf-8"))
+    settings = load_yaml(run / CONFIG)
     seconds = [float(one["seconds"]) for one in read_log(run / LOG) if one.get("seconds") is not None]
     return settings, _total(seconds) / 3600 if seconds else None
 
@@ -69,13 +69,3 @@ def _total(seconds: list[float]) -> float:
     """The sum over a run that was resumed: its clock begins anew each time."""
     ends = [a for a, b in pairwise(seconds) if b < a]
     return sum(ends) + seconds[-1]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise VgilError(f"--report {path}: cannot be read ({error})") from error
-    if not isinstance(report, dict) or "success_interval_95" not in report:
-        raise VgilError(f"--report {path}: is no report of vgil eval --json")
-    return report

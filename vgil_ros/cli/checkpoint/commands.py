@@ -7,33 +7,24 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from vgil_ros.assets import checkpoint_path
 from vgil_ros.cli.checkpoint.card import card
+from vgil_ros.cli.options import Checkpoint, need_torch
 from vgil_ros.cli.report import JsonFile, write_json
 from vgil_ros.core.errors import VgilError
 
 if TYPE_CHECKING:
     from vgil_ros.policies import PolicyConfig
-    from vgil_ros.policies.checkpoint import WeightDtype
+    from vgil_ros.policies.device import DtypeName
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(card)
-Checkpoint = Annotated[
-    Path, typer.Argument(help="a checkpoint folder, or the name of one in models/", parser=checkpoint_path)
-]
-
-
-def _need_torch() -> None:
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise VgilError("checkpoints need torch, which is not installed; pip install 'vgil_ros[policy]'") from error
+NEEDED_BY = "a checkpoint"
 
 
 @app.command()
 def show(checkpoint: Checkpoint, json: JsonFile = None) -> None:
     """Say what a checkpoint is."""
-    _need_torch()
+    need_torch(NEEDED_BY)
     from vgil_ros.policies import describe_checkpoint
     from vgil_ros.policies.compatibility import unchecked_fields
 
@@ -74,7 +65,7 @@ def import_(
     json: JsonFile = None,
 ) -> None:
     """Make a checkpoint folder from another project's checkpoint. No pickle is ever executed."""
-    _need_torch()
+    need_torch(NEEDED_BY)
     from vgil_ros.policies.importers import import_checkpoint
 
     named = [name.strip() for name in cameras.split(",") if name.strip()] or None
@@ -113,13 +104,13 @@ def compact(
     dtype: Annotated[str, typer.Option(help="bf16, fp16 or fp32: how weights lie on disk")] = "bf16",
 ) -> None:
     """Store a checkpoint in half the bytes. It is float32 again once loaded, rounded; its normaliser is not touched."""
-    _need_torch()
+    need_torch(NEEDED_BY)
     from vgil_ros.policies import describe_checkpoint, load_policy
-    from vgil_ros.policies.checkpoint import WEIGHT_DTYPES, save_policy
+    from vgil_ros.policies.device import DTYPES
 
-    if dtype not in WEIGHT_DTYPES:
-        raise VgilError(f"--dtype is '{dtype}'; allowed: {', '.join(WEIGHT_DTYPES)}")
-    save_policy(load_policy(checkpoint), out, weight_dtype=cast("WeightDtype", dtype))
+    if dtype not in DTYPES:
+        raise VgilError(f"--dtype is '{dtype}'; allowed: {', '.join(DTYPES)}")
+    load_policy(checkpoint).save(out, weight_dtype=cast("DtypeName", dtype))
     before, after = describe_checkpoint(checkpoint), describe_checkpoint(out)
     typer.echo(f"{out}: {after.weight_bytes / 1e6:.1f} MB in {dtype} (it was {before.weight_bytes / 1e6:.1f} MB)")
 
@@ -131,7 +122,7 @@ def check(
     json: JsonFile = None,
 ) -> None:
     """Name every mismatch between a checkpoint and a robot. Exit code 1 when there is one."""
-    _need_torch()
+    need_torch(NEEDED_BY)
     from vgil_ros.assets import load_contract
     from vgil_ros.core.layout import Layout
     from vgil_ros.policies import load_policy
@@ -160,7 +151,7 @@ def replay(
     json: JsonFile = None,
 ) -> None:
     """Run a checkpoint over a recorded episode and compare its actions with the recorded ones."""
-    _need_torch()
+    need_torch(NEEDED_BY)
     from vgil_ros.cli.checkpoint.replay import replay_episode
 
     report = replay_episode(checkpoint, episode, every=every, device=device, plot=plot)
@@ -180,7 +171,7 @@ def compare(
     json: JsonFile = None,
 ) -> None:
     """Run a flow_matching teacher and its student alike and name the first step at which they part. 1: there is one."""
-    _need_torch()
+    need_torch(NEEDED_BY)
     from vgil_ros.cli.checkpoint.compare import compare_checkpoints
 
     report = compare_checkpoints(teacher, student, episodes, rows=rows, seed=seed)

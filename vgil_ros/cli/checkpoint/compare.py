@@ -10,7 +10,7 @@ import numpy as np
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes import naming
-from vgil_ros.episodes.reader import read_episode
+from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.policies import PolicyConfig, load_policy
 from vgil_ros.policies.diagnostics.stages import STAGES
 from vgil_ros.policies.diagnostics.teacher_student import Comparison, compare
@@ -69,7 +69,7 @@ def _observations(config: PolicyConfig, source: Path, rows: int) -> list[dict[st
 
 def _rows_of(config: PolicyConfig, path: Path, count: int) -> dict[str, Any]:
     """One batch of `count` rows, evenly spread over an episode."""
-    with read_episode(path) as episode:
+    with EpisodeReader(path) as episode:
         missing = [name for name in config.camera_names if name not in episode.camera_names]
         if missing:
             raise VgilError(f"{path}: camera {missing} is not in it; found {list(episode.camera_names)}")

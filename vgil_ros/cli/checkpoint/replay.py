@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.history import past_rows, with_past, with_task
-from vgil_ros.episodes.reader import EpisodeReader, read_episode
+from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.policies import PolicyConfig, load_policy
 from vgil_ros.policies.diagnostics.replay import SUSPICION, ReplayMetrics, diagnose, replay
 from vgil_ros.policies.inference.runtime import InferenceRuntime
@@ -39,7 +39,7 @@ def replay_episode(
     """
     policy = load_policy(checkpoint, device="cpu")
     runtime = InferenceRuntime(policy, device)
-    with read_episode(path) as episode:
+    with EpisodeReader(path) as episode:
         actions = _actions(policy.config, episode, path)
         runtime.warm_up(_observation(policy.config, episode, len(actions) - 1))  # a row with a past
         seconds: list[float] = []

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,10 @@ from vgil_ros.assets import checkpoint_path
 from vgil_ros.cli.demo.record import Demonstration, arguments, examine, record
 from vgil_ros.cli.demo.report import DemoReport, Recorded, render
 from vgil_ros.core.errors import VgilError
+
+if TYPE_CHECKING:
+    from vgil_ros.evaluation.metrics import Rollout
+    from vgil_ros.evaluation.report import EvaluationReport
 
 NEEDS = {
     "rclpy": "ROS 2: source your ROS 2, or pip install 'vgil_ros[ros]'",
@@ -61,7 +65,7 @@ def demo(
     _tell(evaluation, report)
     complaints = [f"{e.name} is bad" for e in recorded if not e.ok]
     complaints += ["not every episode was recorded"] if len(files) < sum(t.episodes for t in demonstrations) else []
-    complaints += [] if evaluation["successes"] else ["no rollout did the task"]
+    complaints += [] if evaluation.successes else ["no rollout did the task"]
     if complaints:
         typer.echo(f"error: {'; '.join(complaints)}; see above", err=True)
         raise typer.Exit(1)
@@ -93,11 +97,11 @@ def _step(number: int, words: str, name: str, seconds: dict[str, float]) -> Iter
     seconds[name] = time.perf_counter() - began
 
 
-def _act(policy: Path, rollouts: int, seed: int, videos: Path) -> dict[str, Any]:
+def _act(policy: Path, rollouts: int, seed: int, videos: Path) -> EvaluationReport:
     from vgil_ros.evaluation.plan import EvaluationPlan
     from vgil_ros.nodes.evaluation_client import evaluate_over_ros
 
-    def tell(rollout: Any) -> None:
+    def tell(rollout: Rollout) -> None:
         done = "success" if rollout.success else "no success"
         typer.echo(f"scene {rollout.seed}: {done}, return {rollout.ret:.0f}")
 
@@ -110,7 +114,7 @@ def _report(
     checkpoint: str,
     policy: Path,
     recorded: list[Recorded],
-    evaluation: dict[str, Any],
+    evaluation: EvaluationReport,
     seconds: dict[str, float],
     out: Path,
     demonstrations: tuple[Demonstration, ...],
@@ -122,10 +126,10 @@ def _report(
     commands = (
         ("Record", launch),
         ("Check them, look at one", f"vgil episodes check {out / demonstration.task}\nvgil episodes show {first}"),
-        ("Measure the policy", f"vgil eval --checkpoint {checkpoint} --episodes 100 --seed {evaluation['seed']}"),
+        ("Measure the policy", f"vgil eval --checkpoint {checkpoint} --episodes 100 --seed {evaluation.seed}"),
         (
             "Watch it run in RViz",
-            f"vgil launch policy.launch.py sim:=true robot:={evaluation['robot']} task:={evaluation['task']}"
+            f"vgil launch policy.launch.py sim:=true robot:={evaluation.robot} task:={evaluation.task}"
             f" checkpoint:={checkpoint} autostart:=true rviz:=true",
         ),
         ("Train it again from nothing", "make train-demo"),
@@ -148,12 +152,12 @@ def _report(
     )
 
 
-def _tell(evaluation: dict[str, Any], report: Path) -> None:
-    low, high = evaluation["success_interval_95"]
+def _tell(evaluation: EvaluationReport, report: Path) -> None:
+    low, high = evaluation.success_interval_95
     typer.secho("\nThe policy", bold=True)
     typer.echo(
-        f"  success in {evaluation['successes']} of {evaluation['episodes']} rollouts"
-        f" (95 % interval {low:.0%} to {high:.0%}), average return {evaluation['average_return']:.0f}"
+        f"  success in {evaluation.successes} of {evaluation.episodes} rollouts"
+        f" (95 % interval {low:.0%} to {high:.0%}), average return {evaluation.average_return:.0f}"
     )
     typer.secho("\nThe report: images, videos, figures, and what to do next", bold=True)
     typer.echo(f"  {report.absolute().as_uri()}")

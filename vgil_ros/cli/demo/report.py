@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from vgil_ros.cli.demo.html import Html, element, figure_boxes, image, mark, page, table, video
+from vgil_ros.evaluation.metrics import RolloutRow
+from vgil_ros.evaluation.report import EvaluationReport
 
 SUCCESS = {True: "done", False: "not done", None: "not known"}
 
@@ -35,7 +36,7 @@ class DemoReport:
         created, software, machine: when, with what, on what.
         recorded: the episodes.
         checkpoint: the policy's name or folder; megabytes: of its weights.
-        evaluation: as `cli.eval_over_ros.evaluate_over_ros` returns it.
+        evaluation: of the policy, through the nodes.
         videos: folder of the rollouts' videos and thumbnail sheet, beside the report.
         commands: what would do the same by hand: (words, command).
         seconds: how long each step took, by its name.
@@ -47,7 +48,7 @@ class DemoReport:
     recorded: tuple[Recorded, ...]
     checkpoint: str
     megabytes: float
-    evaluation: Mapping[str, Any]
+    evaluation: EvaluationReport
     videos: str
     commands: tuple[tuple[str, str], ...]
     seconds: Mapping[str, float]
@@ -57,9 +58,9 @@ def render(report: DemoReport) -> str:
     """Return the page."""
     evaluation, good = report.evaluation, sum(episode.ok for episode in report.recorded)
     figures = [
-        (f"{evaluation['successes']} of {evaluation['episodes']}", "rollouts of the policy did the task"),
-        (f"{evaluation['average_return']:.0f}", "average return"),
-        (_ms(evaluation["machine"]["inference_ms"]["p50"]), "for the policy's inference, median"),
+        (f"{evaluation.successes} of {evaluation.episodes}", "rollouts of the policy did the task"),
+        (f"{evaluation.average_return:.0f}", "average return"),
+        (_ms(evaluation.machine.inference_ms.p50), "for the policy's inference, median"),
         (f"{good} of {len(report.recorded)}", "recorded episodes passed the check"),
         (f"{sum(report.seconds.values()):.0f} s", "for everything on this page"),
     ]
@@ -76,13 +77,13 @@ def render(report: DemoReport) -> str:
 
 def _policy(report: DemoReport) -> list[Html]:
     evaluation = report.evaluation
-    low, high = evaluation["success_interval_95"]
-    rows = [_rollout(row) for row in evaluation["rollouts"]]
-    videos = [video(f"{report.videos}/seed_{row['seed']}.mp4", _caption(row)) for row in evaluation["rollouts"]]
+    low, high = evaluation.success_interval_95
+    rows = [_rollout(row) for row in evaluation.rollouts]
+    videos = [video(f"{report.videos}/seed_{row.seed}.mp4", _caption(row)) for row in evaluation.rollouts]
     words = (
-        f"The checkpoint {report.checkpoint} ({evaluation['policy']}, {report.megabytes:.1f} MB) sees the cameras "
-        f"and joints of {evaluation['robot']} and does the task {evaluation['task']} in scenes that it was not "
-        f"trained on, through the nodes sim and policy over DDS; chunks are played by {evaluation['execution']}. With "
+        f"The checkpoint {report.checkpoint} ({evaluation.policy}, {report.megabytes:.1f} MB) sees the cameras "
+        f"and joints of {evaluation.robot} and does the task {evaluation.task} in scenes that it was not "
+        f"trained on, through the nodes sim and policy over DDS; chunks are played by {evaluation.execution}. With "
         f"so few rollouts the success rate lies between {low:.0%} and {high:.0%} (95 %)."
     )
     head = ("scene", "task", "return", "highest reward", "first done", "safety stepped in")
@@ -96,20 +97,20 @@ def _policy(report: DemoReport) -> list[Html]:
     ]
 
 
-def _rollout(row: Mapping[str, Any]) -> list[str]:
-    done_at, held = row["steps_to_success"], row["safety_events"]
+def _rollout(row: RolloutRow) -> list[str]:
+    done_at, held = row.steps_to_success, row.safety_events
     return [
-        str(row["seed"]),
-        mark(row["success"], "done", "not done"),
-        f"{row['return']:.0f}",
-        f"{row['highest_reward']:g}",
-        "never" if done_at is None else f"tick {done_at} of {row['steps']}",
+        str(row.seed),
+        mark(row.success, "done", "not done"),
+        f"{row.ret:.0f}",
+        f"{row.highest_reward:g}",
+        "never" if done_at is None else f"tick {done_at} of {row.steps}",
         ", ".join(f"{name} {count}" for name, count in held.items()) or "never",
     ]
 
 
-def _caption(row: Mapping[str, Any]) -> str:
-    return f"scene {row['seed']}: {'done' if row['success'] else 'not done'}, return {row['return']:.0f}"
+def _caption(row: RolloutRow) -> str:
+    return f"scene {row.seed}: {'done' if row.success else 'not done'}, return {row.ret:.0f}"
 
 
 def _recorded(report: DemoReport) -> list[Html]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import shutil
@@ -10,11 +9,12 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
 from vgil_ros.core.errors import VgilError
+from vgil_ros.evaluation.report import read_report
 
 NAME, ROBOT, TASK = "sim_pick_place_act", "sim_single", "pick_place"
 FIRST_SHOWN = 100_000  # the demonstrations are of the scenes from here on
@@ -40,7 +40,7 @@ class Step:
 
 def train_demo(
     overrides: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Argument(help="settings of the training as key=value, such as steps=2000", metavar="KEY=VALUE"),
     ] = None,
     out: Annotated[Path, typer.Option(help="where the checkpoint goes")] = Path("models") / NAME,
@@ -51,7 +51,7 @@ def train_demo(
     episodes: Annotated[int, typer.Option(min=2, help="demonstrations")] = 300,
     rollouts: Annotated[int, typer.Option(min=1, help="unseen scenes it is measured on")] = 100,
     over_ros: Annotated[int, typer.Option(min=0, help="of them through the real nodes")] = 20,
-    workers: Annotated[Optional[int], typer.Option(min=1, help="processes; all cores if left out")] = None,  # noqa: UP045
+    workers: Annotated[int | None, typer.Option(min=1, help="processes; all cores if left out")] = None,
 ) -> None:
     """Generate demonstrations, train, store in bf16, measure, write the card. Stopped and begun again it goes on."""
     steps = plan(out, work, config, episodes, rollouts, over_ros, workers or os.cpu_count() or 1, overrides or [])
@@ -72,10 +72,8 @@ def train_demo(
             raise VgilError(
                 f"'{step.line}' ended with exit code {code}; begun again, make train-demo goes on from there"
             )
-    measured = json.loads((work / "eval.json").read_text(encoding="utf-8"))
-    typer.echo(
-        f"\n{out}: {measured['successes']} of {measured['episodes']} unseen scenes; its card: {out / 'README.md'}"
-    )
+    measured = read_report(work / "eval.json")
+    typer.echo(f"\n{out}: {measured.successes} of {measured.episodes} unseen scenes; its card: {out / 'README.md'}")
 
 
 def plan(

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from vgil_ros.core.errors import VgilError
+from vgil_ros.cli.report import JsonFile, write_json
 from vgil_ros.episodes import naming
 from vgil_ros.episodes.checks.check import check_episode
 from vgil_ros.episodes.checks.findings import Report
@@ -25,38 +23,18 @@ from vgil_ros.episodes.recovery.repair import repair
 from vgil_ros.episodes.summary import Line, describe, list_episodes
 
 app = typer.Typer(no_args_is_help=True, help="Episodes on disk: list, show, check, repair, plot, convert.")
-BAD, WRONG_USE = 1, 2
+BAD = 1
 
-Json = Annotated[Optional[Path], typer.Option("--json", help="Also write the result to this file.")]  # noqa: UP045
 LayoutName = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option("--layout", help=f"Read the file as: {', '.join(LAYOUTS)}. Found out by itself where left out."),
 ]
 Paths = Annotated[list[Path], typer.Argument(help="Episode files, or folders of them.")]
 
 
-@contextmanager
-def _wrong_use() -> Iterator[None]:
-    """Turn what a user can mend into one line and exit code 2."""
-    try:
-        yield
-    except VgilError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(WRONG_USE) from error
-
-
 def _bar(text: str) -> Callable[[Iterable[int]], Iterable[int]]:
     """A progress bar that shows once something takes longer than two seconds."""
     return lambda rows: tqdm(rows, desc=text, unit="row", delay=2, leave=False)
-
-
-def _write_json(path: Path | None, value: Any) -> None:
-    if path is None:
-        return
-    try:
-        path.write_text(json.dumps(value, indent=2) + "\n")
-    except OSError as error:
-        raise EpisodeError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def _files(paths: list[Path]) -> list[Path]:
@@ -83,12 +61,11 @@ def _layout(name: str | None) -> Any:
 
 @app.command("list")
 def list_command(
-    folder: Annotated[Path, typer.Argument(help="A dataset's folder.")] = Path(), out: Json = None
+    folder: Annotated[Path, typer.Argument(help="A dataset's folder.")] = Path(), json: JsonFile = None
 ) -> None:
     """List the episodes of a folder."""
-    with _wrong_use():
-        lines = list_episodes(folder)
-        _write_json(out, [line.as_dict() for line in lines])
+    lines = list_episodes(folder)
+    write_json(json, [line.as_dict() for line in lines])
     table = Table()
     for heading in ("file", "robot", "task", "T", "seconds", "success", "cameras", "size", "problems"):
         table.add_column(heading, no_wrap=heading in ("file", "T", "size"), overflow="fold")
@@ -111,11 +88,11 @@ def _cells(line: Line) -> list[str]:
 
 
 @app.command()
-def show(file: Path, layout: LayoutName = None, out: Json = None) -> None:
+def show(file: Path, layout: LayoutName = None, json: JsonFile = None) -> None:
     """Show what an episode says of itself: attributes, cameras, datasets, ranges of joints."""
-    with _wrong_use(), EpisodeReader(file, layout=_layout(layout)) as episode:
+    with EpisodeReader(file, layout=_layout(layout)) as episode:
         description = describe(episode)
-        _write_json(out, description)
+        write_json(json, description)
     for key, value in description.items():
         if isinstance(value, dict):
             typer.echo(f"{key}:")
@@ -136,12 +113,11 @@ def _short(value: Any) -> str:
 
 
 @app.command()
-def check(paths: Paths, layout: LayoutName = None, out: Json = None, quiet: bool = False) -> None:
+def check(paths: Paths, layout: LayoutName = None, json: JsonFile = None, quiet: bool = False) -> None:
     """Check episodes; exit code 1 where any has an error."""
-    with _wrong_use():
-        chosen, files = _layout(layout), _files(paths)
-        reports = [check_episode(path, layout=chosen, progress=_bar(path.name)) for path in files]
-        _write_json(out, [report.as_dict() for report in reports])
+    chosen, files = _layout(layout), _files(paths)
+    reports = [check_episode(path, layout=chosen, progress=_bar(path.name)) for path in files]
+    write_json(json, [report.as_dict() for report in reports])
     for report in reports:
         _print(report, quiet)
     bad = sum(not report.ok for report in reports)
@@ -158,29 +134,28 @@ def _print(report: Report, quiet: bool) -> None:
 
 
 @app.command("repair")
-def repair_command(paths: Paths, out: Json = None) -> None:
+def repair_command(paths: Paths, json: JsonFile = None) -> None:
     """Recover what a killed recorder or a cut copy left; a folder means all `.part` files in it.
 
     Exit code 1 where rows that a file speaks of could not be recovered, or none at all.
     """
     done, failed = [], 0
-    with _wrong_use():
-        parts = [part for path in paths for part in _parts(path)]
-        for part in parts:
-            try:
-                result = repair(part, progress=_bar(part.name))
-            except EpisodeError as error:
-                failed += 1
-                typer.echo(f"error: {error}", err=True)
-                continue
-            lost = f"; lost: {', '.join(result.lost)}" if result.lost else ""
-            kept = "removed" if result.removed else "kept"
-            typer.echo(f"{part}: {result.rows} of {result.expected} rows -> {result.path}{lost}; {part.name} {kept}")
-            failed += bool(result.lost) or result.rows < result.expected
-            done.append({**vars(result), "source": str(part), "path": str(result.path), "lost": list(result.lost)})
-        _write_json(out, done)
-        if not parts:
-            typer.echo("nothing to repair")
+    parts = [part for path in paths for part in _parts(path)]
+    for part in parts:
+        try:
+            result = repair(part, progress=_bar(part.name))
+        except EpisodeError as error:
+            failed += 1
+            typer.echo(f"error: {error}", err=True)
+            continue
+        lost = f"; lost: {', '.join(result.lost)}" if result.lost else ""
+        kept = "removed" if result.removed else "kept"
+        typer.echo(f"{part}: {result.rows} of {result.expected} rows -> {result.path}{lost}; {part.name} {kept}")
+        failed += bool(result.lost) or result.rows < result.expected
+        done.append({**vars(result), "source": str(part), "path": str(result.path), "lost": list(result.lost)})
+    write_json(json, done)
+    if not parts:
+        typer.echo("nothing to repair")
     raise typer.Exit(BAD if failed else 0)
 
 
@@ -193,7 +168,7 @@ def _parts(path: Path) -> list[Path]:
 @app.command()
 def plot(
     file: Path,
-    out: Annotated[Optional[Path], typer.Option("--out", help="Folder for the files; the episode's own.")] = None,  # noqa: UP045
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the files; the episode's own.")] = None,
     video: Annotated[bool, typer.Option(help="Also make the MP4 of the cameras.")] = True,
     layout: LayoutName = None,
 ) -> None:
@@ -201,7 +176,7 @@ def plot(
     from vgil_ros.episodes.plot import plot_episode
     from vgil_ros.episodes.video import write_video
 
-    with _wrong_use(), EpisodeReader(file, layout=_layout(layout)) as episode:
+    with EpisodeReader(file, layout=_layout(layout)) as episode:
         folder = out or file.parent
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -217,9 +192,9 @@ def convert_command(
     file: Path,
     out: Annotated[Path, typer.Argument(help="The new file; it must not exist.")],
     to: Annotated[str, typer.Option("--to", help=f"One of: {', '.join(TARGETS)}.")] = "vgil",
-    rate: Annotated[Optional[float], typer.Option(help="Hz, where the file does not store it.")] = None,  # noqa: UP045
+    rate: Annotated[float | None, typer.Option(help="Hz, where the file does not store it.")] = None,
     layout: LayoutName = None,
 ) -> None:
     """Write an episode in another layout."""
-    with _wrong_use(), EpisodeReader(file, layout=_layout(layout)) as episode:
+    with EpisodeReader(file, layout=_layout(layout)) as episode:
         typer.echo(convert(episode, out, to, rate_hz=rate, progress=_bar("convert")))  # type: ignore[arg-type]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Literal, Optional, cast
+from typing import Annotated, Literal, cast
 
 import typer
 from tqdm import tqdm
 
+from vgil_ros.cli.options import EpisodeLength
 from vgil_ros.cli.report import JsonFile, write_json
 from vgil_ros.core.errors import VgilError
 
@@ -23,7 +24,7 @@ def generate(
     only_successes: Annotated[
         bool, typer.Option("--only-successes", help="leave out those that fail; take further seeds instead")
     ] = False,
-    episode_len: Annotated[Optional[int], typer.Option(min=1, help="ticks; the task's usual if left out")] = None,  # noqa: UP045
+    episode_len: EpisodeLength = None,
     image_format: Annotated[str, typer.Option(help="jpeg or raw")] = "jpeg",
     json: JsonFile = None,
 ) -> None:

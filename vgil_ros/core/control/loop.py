@@ -40,7 +40,7 @@ class ControlLoop:
         latest: the newest observation of this episode; None before any.
         answered: a first chunk has come.
         estop: set by the driver; holds, whatever is asked for.
-        rejection: why the last request had no chunk; None once one is answered.
+        error: why the last request had no chunk; None once one is answered.
         failure: why nothing will be answered any more; None while that is not so.
     """
 
@@ -57,7 +57,7 @@ class ControlLoop:
         self.tick = 0
         self.latest: Sample | None = None
         self.answered = False
-        self.rejection: str | None = None
+        self.error: str | None = None
         self.failure: str | None = None
         self._open: InferenceRequest | None = None
         self._asked_tick = -1
@@ -100,10 +100,10 @@ class ControlLoop:
             return False
         self._open = None
         if isinstance(result, InferenceError):  # it is silent since the first request that was refused
-            self.rejection = result.reason
+            self.error = result.reason
             return True
         self.pipeline.executor.add_chunk(request.tick, result.chunk)
-        self.rejection = self._silent_since_ns = None
+        self.error = self._silent_since_ns = None
         self.answered = True
         return True
 

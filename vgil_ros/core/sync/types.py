@@ -78,7 +78,7 @@ class Fault:
     """A sample that was refused or that cleared its stream, and why."""
 
     stream: str
-    kind: Literal["jump_back", "duplicate", "no_stamp", "overflow", "future", "old"]
+    kind: Literal["jump_back", "duplicate", "no_stamp", "future", "old"]
     message: str
 
     def __str__(self) -> str:

@@ -1,7 +1,7 @@
 """Parts of the launch files: arguments, our nodes, the transport, and how a launch ends.
 
 It is written against the `launch` API. Where those packages are not installed, `vgil launch` puts
-`vgil_ros.cli.launch_shim` in their place.
+`vgil_ros.launch_shim` in their place.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 from vgil_ros.assets import share_dir
@@ -22,6 +23,7 @@ PROCESSES = 6  # simulator or drivers, teleop, recorder or policy, monitor, RViz
 OVERHEAD = 1.06  # what Fast DDS takes for a segment, over the segment's size
 UDP_BUFFER = 4 << 20  # bytes, as in fastdds_udp.xml: an image from each of four cameras
 _VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+RMW_OF_FAST_DDS_3 = 9  # rmw_fastrtps_cpp's major version from which on it is built on Fast DDS 3; Jazzy's is 8
 _FAST_DDS_2 = ("humble", "iron", "jazzy")  # they read the second variable; with it, Fast DDS 3 warns
 
 
@@ -68,6 +70,19 @@ def chosen(environment: Mapping[str, str]) -> str | None:
     return next((name for name in _VARIABLES if environment.get(name)), None)
 
 
+def profile_variable(environment: Mapping[str, str]) -> str:
+    """The variable in which this ROS 2's Fast DDS takes its profile: by the distribution that is sourced, or by the
+    version of PyPI's packages, which set no ROS_DISTRO."""
+    distribution = environment.get("ROS_DISTRO")
+    if distribution:
+        return _VARIABLES[1] if distribution in _FAST_DDS_2 else _VARIABLES[0]
+    try:
+        major = int(metadata.version("ros-rmw-fastrtps-cpp").split(".")[0])
+    except (metadata.PackageNotFoundError, ValueError):
+        return _VARIABLES[0]
+    return _VARIABLES[1] if major < RMW_OF_FAST_DDS_3 else _VARIABLES[0]
+
+
 def prepare(environment: Mapping[str, str], *, folder: Path = SHM) -> TransportPlan:
     """Remove segments without an owner, count the room, and choose a profile.
 
@@ -85,7 +100,7 @@ def prepare(environment: Mapping[str, str], *, folder: Path = SHM) -> TransportP
     free = _free(folder)
     profile = choose(free)
     messages += _explain(profile, free, folder)
-    variable = _VARIABLES[1] if environment.get("ROS_DISTRO") in _FAST_DDS_2 else _VARIABLES[0]
+    variable = profile_variable(environment)
     path = share_dir() / "config" / "dds" / profile.file
     return TransportPlan(profile, {variable: str(path)}, tuple(messages))
 

@@ -157,11 +157,24 @@ class DriverNode(VgilNode):
             self._obey(self.requests.get(), now)
         if self._begin is not None and now >= self._begin[0]:
             self._start(now, self._begin[1])
+        ticks = self._ripe_ticks(now)  # observed before the command is judged, handed over after it is sent
         if self._asked is not None:
             self._send(self._asked, now)
+        for tick in ticks:
+            self._hand_over(tick)
+
+    def _ripe_ticks(self, now: int) -> list[Sample | Miss]:
+        ticks: list[Sample | Miss] = []
         by = self._stall_grace.time(now)
         while (tick := self.sync.sample(by)) is not None:
-            self._hand_over(tick, now)
+            if isinstance(tick, Sample):
+                self._begun = True
+                self.loop.observe(tick)
+            elif not self._begun:  # nothing to go on from yet: begin a moment later
+                self.sync.start(now)
+                continue
+            ticks.append(tick)
+        return ticks
 
     def _obey(self, request: Request, now: int) -> None:
         if request.begin:
@@ -177,16 +190,10 @@ class DriverNode(VgilNode):
         self._reward, self._success = 0.0, False
         self.loop.begin(now)
 
-    def _hand_over(self, tick: Sample | Miss, now: int) -> None:
-        if isinstance(tick, Sample):
-            self._begun = True
-            self.loop.observe(tick)
+    def _hand_over(self, tick: Sample | Miss) -> None:
         lost = ""
-        if isinstance(tick, Miss):
-            if not self._begun:  # nothing to go on from yet: begin a moment later
-                self.sync.start(now)
-                return
-            lost = "; ".join(map(self.inputs.explain, tick.streams)) if tick.action == "abort" else ""
+        if isinstance(tick, Miss) and tick.action == "abort":
+            lost = "; ".join(map(self.inputs.explain, tick.streams))
         self.turns.put(Turn(self._serial, tick, self._reward, self._success, lost))
 
     def rest(self) -> None:

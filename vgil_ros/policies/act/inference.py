@@ -8,12 +8,11 @@ layer's self-attention mixes equal values: its result, and the cross-attention's
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vgil_ros.policies.act.policy import ActPolicy
 from vgil_ros.policies.base import InferenceModule
 from vgil_ros.policies.inference.backbone import FastImages
 from vgil_ros.policies.inference.onednn import FusedLinear, attend
@@ -153,9 +152,6 @@ class FastDecoder:
 def _linear(weight: Tensor, bias: Tensor, dtype: torch.dtype, relu: bool = False) -> FusedLinear:
     return FusedLinear(weight.to(dtype), bias.to(dtype), relu)
 
-
-if TYPE_CHECKING:
-    from vgil_ros.policies.act.policy import ActPolicy
 
 Size = tuple[int, int]
 

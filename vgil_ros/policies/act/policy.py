@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vgil_ros.policies.act.config import ActConfig
 from vgil_ros.policies.act.model import ActModel, ActOutput, kl_divergence
-from vgil_ros.policies.base import InferenceModule, LossOutput, Policy
+from vgil_ros.policies.base import LossOutput, Policy
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.observation import check_vector, prepare, to_tensor
 
@@ -29,7 +29,7 @@ class ActPolicy(Policy):
         """The network."""
         return ActModel(self.config)
 
-    def predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
+    def _predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
         """See `Policy.predict_chunk`. The latent is zero."""
         return self.normalizer.action.inverse(self.forward_normalized(observation).action)
 
@@ -65,10 +65,3 @@ class ActPolicy(Policy):
             return LossOutput(l1, {"l1": l1.detach()})
         kl = kl_divergence(out.mu, out.logvar)
         return LossOutput(l1 + config.kl_weight * kl, {"l1": l1.detach(), "kl": kl.detach()})
-
-    def make_inference_module(self, dtype: torch.dtype) -> InferenceModule | None:
-        """See `vgil_ros.policies.act.inference`."""
-        from vgil_ros.policies.act.inference import ActInferenceModule  # only robots need it
-
-        self.require_normalizer()
-        return ActInferenceModule(self, dtype)

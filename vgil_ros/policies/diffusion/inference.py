@@ -7,7 +7,7 @@ changes from call to call besides state and images (noise, the past) comes in th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,13 +15,11 @@ from torch import Tensor
 
 from vgil_ros.policies.base import InferenceModule
 from vgil_ros.policies.diffusion.model import crop
+from vgil_ros.policies.diffusion.policy import DiffusionPolicy
 from vgil_ros.policies.diffusion.trajectory import known_back
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.inference.backbone import FastBackbone
 from vgil_ros.policies.observation import prepare_past
-
-if TYPE_CHECKING:
-    from vgil_ros.policies.diffusion.policy import DiffusionPolicy
 
 
 class DiffusionInferenceModule(InferenceModule):

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from vgil_ros.policies.base import InferenceModule, LossOutput, Policy
+from vgil_ros.policies.base import LossOutput, Policy
 from vgil_ros.policies.diffusion.config import DiffusionConfig
 from vgil_ros.policies.diffusion.model import DiffusionModel
 from vgil_ros.policies.diffusion.schedule import Network, make_schedule, sample
@@ -44,7 +44,7 @@ class DiffusionPolicy(Policy):
         """Begin the noise anew, from `seed` or else from the configuration's."""
         self.noise.reset(self.config.seed if seed is None else seed)
 
-    def predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
+    def _predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
         """See `Policy.predict_chunk`. What lies before the present within the horizon is left away."""
         condition = self.condition(observation)
         action_prefix = prepare_prefix(self.config, observation, self.device)
@@ -147,10 +147,3 @@ class DiffusionPolicy(Policy):
         else:
             loss = error.mean()
         return LossOutput(loss, {config.prediction_type: loss.detach()})
-
-    def make_inference_module(self, dtype: torch.dtype) -> InferenceModule:
-        """See `vgil_ros.policies.diffusion.inference`."""
-        from vgil_ros.policies.diffusion.inference import DiffusionInferenceModule  # only robots need it
-
-        self.require_normalizer()
-        return DiffusionInferenceModule(self, dtype)

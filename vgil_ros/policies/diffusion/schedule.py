@@ -28,11 +28,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Step:
-    """One step; see the module. `level` and `level_after` are the shares of signal (alpha bar) before and after it."""
+    """One step; see the module. `level` is the share of signal (alpha bar) before it."""
 
     time: int
     level: float
-    level_after: float
     a: float
     b: float
     c: float
@@ -108,12 +107,12 @@ def _step(config: DiffusionConfig, time: int, level: float, after: float) -> Ste
         # the noise that the network means, from its output before anything is clipped
         of_x, of_m = (0.0, 1.0) if config.prediction_type == "epsilon" else (1 / noise, -signal / noise)
         back = math.sqrt(1 - after)
-        return Step(time, level, after, a, b, c=math.sqrt(after), d=back * of_x, e=back * of_m, s=0.0)
+        return Step(time, level, a, b, c=math.sqrt(after), d=back * of_x, e=back * of_m, s=0.0)
     kept = level / after
     c = math.sqrt(after) * (1 - kept) / (1 - level)
     d = math.sqrt(kept) * (1 - after) / (1 - level)
     s = math.sqrt(max((1 - after) / (1 - level) * (1 - kept), 1e-20)) if time > 0 else 0.0
-    return Step(time, level, after, a, b, c, d, e=0.0, s=s)
+    return Step(time, level, a, b, c, d, e=0.0, s=s)
 
 
 Network = Callable[[Tensor, int], Tensor]

@@ -7,19 +7,17 @@ with backbones and transformer. DIS runs on the CPU before the pass, which reads
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from vgil_ros.policies.act.inference import ActInferenceModule
 from vgil_ros.policies.flow_act.model import resized
+from vgil_ros.policies.flow_act.policy import FlowActPolicy
 from vgil_ros.policies.nn.backbones import grid_size
 from vgil_ros.policies.observation import batched, check_vector, prepare, prepare_past
 from vgil_ros.policies.optical_flow import field_size
-
-if TYPE_CHECKING:
-    from vgil_ros.policies.flow_act.policy import FlowActPolicy
 
 
 class FlowActInferenceModule(ActInferenceModule):

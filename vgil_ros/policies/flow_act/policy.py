@@ -10,7 +10,6 @@ from torch import Tensor
 
 from vgil_ros.policies.act.model import ActOutput
 from vgil_ros.policies.act.policy import ActPolicy
-from vgil_ros.policies.base import InferenceModule
 from vgil_ros.policies.flow_act.config import FlowActConfig
 from vgil_ros.policies.flow_act.model import FlowActModel
 from vgil_ros.policies.observation import check_cameras, check_known, check_vector, prepare, prepare_past, to_tensor
@@ -81,10 +80,3 @@ class FlowActPolicy(ActPolicy):
             moved = flow[:, 0].permute(0, 3, 1, 2).float()
             flows.append(torch.where(known[:, 0, None, None, None], moved, zero))
         return flows
-
-    def make_inference_module(self, dtype: torch.dtype) -> InferenceModule:
-        """See `vgil_ros.policies.flow_act.inference`."""
-        from vgil_ros.policies.flow_act.inference import FlowActInferenceModule  # only robots need it
-
-        self.require_normalizer()
-        return FlowActInferenceModule(self, dtype)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from vgil_ros.policies.base import InferenceModule
 from vgil_ros.policies.flow_matching.config import FlowMatchingConfig
 from vgil_ros.policies.flow_matching.flow import Velocity, integrate
 from vgil_ros.policies.flow_matching.model import GIVEN, ActionLayer, VelocityField
+from vgil_ros.policies.flow_matching.policy import FlowMatchingPolicy
 from vgil_ros.policies.flow_matching.task import task_embedding
 from vgil_ros.policies.inference.backbone import FastImages
 from vgil_ros.policies.inference.onednn import FusedLinear, attend
@@ -116,9 +117,6 @@ def _linear(layer: nn.Linear, dtype: torch.dtype, relu: bool = False) -> FusedLi
     assert layer.bias is not None
     return FusedLinear(layer.weight.to(dtype), layer.bias.to(dtype), relu)
 
-
-if TYPE_CHECKING:
-    from vgil_ros.policies.flow_matching.policy import FlowMatchingPolicy
 
 Size = tuple[int, int]
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from vgil_ros.policies.base import InferenceModule, LossOutput, Policy
+from vgil_ros.policies.base import LossOutput, Policy
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.flow_matching.config import FlowMatchingConfig
 from vgil_ros.policies.flow_matching.flow import Velocity, draw_times, integrate, on_path, pad, path_velocity, unpad
@@ -40,7 +40,7 @@ class FlowMatchingPolicy(Policy):
         """Begin the noise anew, from `seed` or else from the configuration's."""
         self.noise.reset(self.config.seed if seed is None else seed)
 
-    def predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
+    def _predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
         """See `Policy.predict_chunk`."""
         velocity = self.velocity(self.encode(observation))
         noise = self.noise_for(observation, len(observation["qpos"]))
@@ -88,13 +88,6 @@ class FlowMatchingPolicy(Policy):
         if noise.dtype != torch.float32:
             raise PolicyError(f"noise: found dtype {noise.dtype}, allowed is float32, however the network computes")
         return noise
-
-    def make_inference_module(self, dtype: torch.dtype) -> InferenceModule:
-        """See `vgil_ros.policies.flow_matching.inference`."""
-        from vgil_ros.policies.flow_matching.inference import FlowInferenceModule  # only robots need it
-
-        self.require_normalizer()
-        return FlowInferenceModule(self, dtype)
 
     def compute_loss(self, batch: Mapping[str, Any]) -> LossOutput:
         """Mean square of the velocity's error, over actions that are not padded in time.

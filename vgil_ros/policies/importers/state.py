@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
+from vgil_ros.core.config import validate
 from vgil_ros.policies.base import Policy
-from vgil_ros.policies.checkpoint import check_keys
 from vgil_ros.policies.config import PolicyConfig
 from vgil_ros.policies.errors import CheckpointError
 from vgil_ros.policies.nn.backbones import BackboneName
 from vgil_ros.policies.normalizer import Normalizer
+from vgil_ros.policies.storage import check_keys
 
 # torchvision's ResNet in an nn.Sequential without its last two parts: places instead of names
 SEQUENTIAL_RESNET = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
@@ -121,11 +121,7 @@ def which_resnet(keys: Iterable[str], where: str) -> BackboneName:
 
 def make_config(kind: type[Config], values: Mapping[str, object], where: str) -> Config:
     """Check inferred sizes, with errors as CheckpointError."""
-    try:
-        return kind.model_validate(dict(values))
-    except ValidationError as error:
-        words = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'sizes'}: {e['msg']}" for e in error.errors())
-        raise CheckpointError(f"{where}: {words}") from None
+    return validate(kind, dict(values), where, CheckpointError)
 
 
 def fill_policy(policy: AnyPolicy, weights: dict[str, Tensor], normalizer: Normalizer, where: str) -> AnyPolicy:

@@ -7,19 +7,18 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from vgil_ros.policies.base import InferenceModule, Policy
+from vgil_ros.policies.device import DTYPES, DtypeName, checked_device
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.inference.buffers import RecordedPass, Staging, image_sizes
 from vgil_ros.policies.observation import batched, check_parts, example_prefix
-
-Precision = Literal["fp32", "bf16", "fp16"]
-PRECISION_DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+from vgil_ros.policies.registry import make_inference_module
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class InferenceRuntime:
         self,
         policy: Policy,
         device: str | torch.device = "cpu",
-        precision: Precision = "fp32",
+        precision: DtypeName = "fp32",
         *,
         repeatable: bool = False,
     ) -> None:
@@ -56,17 +55,17 @@ class InferenceRuntime:
         Raises:
             PolicyError: the precision or device is unknown or absent, or the policy's normaliser is not set.
         """
-        if precision not in PRECISION_DTYPES:
-            raise PolicyError(f"precision {precision!r} is unknown, allowed are {sorted(PRECISION_DTYPES)}")
-        self.device = _checked_device(device)
+        if precision not in DTYPES:
+            raise PolicyError(f"precision {precision!r} is unknown, allowed are {sorted(DTYPES)}")
+        self.device = checked_device(device)
         if precision == "fp16" and self.device.type == "cpu":
             raise PolicyError("precision 'fp16' needs a GPU, on a CPU allowed are ['bf16', 'fp32']")
-        self.precision: Precision = precision
+        self.precision: DtypeName = precision
         self._repeatable = repeatable
         self.report: PrecisionReport | None = None
         policy.require_normalizer()
         self._policy = policy.to(self.device).eval()
-        self._module: InferenceModule | None = self._policy.make_inference_module(PRECISION_DTYPES[precision])
+        self._module: InferenceModule | None = make_inference_module(self._policy, DTYPES[precision])
         self._staging: Staging | None = None
         self._sizes: tuple[tuple[int, int], ...] = ()
         self._recorded: RecordedPass | None = None
@@ -143,7 +142,7 @@ class InferenceRuntime:
 
     def _run(self, observation: Mapping[str, Any]) -> np.ndarray:
         if self._module is None:
-            with torch.autocast(self.device.type, PRECISION_DTYPES[self.precision], enabled=self.precision != "fp32"):
+            with torch.autocast(self.device.type, DTYPES[self.precision], enabled=self.precision != "fp32"):
                 return self._plain(observation)
         staging = self._staging
         assert staging is not None
@@ -160,7 +159,7 @@ class InferenceRuntime:
         """A chunk that agrees with a prefix. It takes gradients, so no inference mode and no recorded pass."""
         if not self._policy.supports_prefix:
             raise PolicyError(f"policy type {self._policy.config.type!r} does not keep prefix actions")
-        autocast = torch.autocast(self.device.type, PRECISION_DTYPES[self.precision], enabled=self.precision != "fp32")
+        autocast = torch.autocast(self.device.type, DTYPES[self.precision], enabled=self.precision != "fp32")
         with self._lock, torch.no_grad(), _exact_float32(), autocast:
             return self._plain(observation)
 
@@ -181,18 +180,6 @@ def limit_torch_threads() -> None:
     network that needs 10 ms takes a second.
     """
     torch.set_num_threads(max(1, (os.cpu_count() or 2) - 1))
-
-
-def _checked_device(name: str | torch.device) -> torch.device:
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise PolicyError(f"device {name!r} is unknown: {error}") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise PolicyError(f"device {name!r}: torch finds no CUDA device here")
-    if device.type == "cuda" and device.index is None:
-        device = torch.device("cuda", torch.cuda.current_device())
-    return device
 
 
 def _exact_float32() -> AbstractContextManager[Any]:

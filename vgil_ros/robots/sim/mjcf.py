@@ -10,8 +10,7 @@ import numpy as np
 
 from vgil_ros.core.contract import Contract
 from vgil_ros.robots.sim.arm import SimArm
-from vgil_ros.robots.sim.cameras import PLACES, add_camera, view_of
-from vgil_ros.robots.sim.render import SHOW_CAMERA
+from vgil_ros.robots.sim.cameras import add_camera, view_of
 from vgil_ros.robots.sim.scenery import add_scenery
 from vgil_ros.robots.sim.tasks import Task
 
@@ -85,5 +84,3 @@ def _add_cameras(spec: Any, frame: Any, contract: Contract, arms: Sequence[SimAr
             add_camera(gripper, camera.name, view.eye, view.at, view.fovy)
         else:
             add_camera(frame, camera.name, centre + view.eye, centre + view.at, view.fovy)
-    eye, at, fovy = PLACES[SHOW_CAMERA]
-    add_camera(frame, f"/{SHOW_CAMERA}", centre + eye, centre + at, fovy)

@@ -13,7 +13,6 @@ from vgil_ros.core.errors import VgilError
 from vgil_ros.robots.sim.gl import make_context
 
 NOISE = 2  # grey levels
-SHOW_CAMERA = "show"  # a viewpoint for people, beside the contract's; in the model it is "/show"
 
 
 class Renderer:
@@ -74,10 +73,6 @@ class Renderer:
         pixels = np.empty((height, width, 3), np.uint8)
         mujoco.mjr_readPixels(pixels, None, rect, self._context)
         return pixels[::-1]  # OpenGL's rows run upwards
-
-    def shadows(self, wanted: bool) -> None:
-        """Draw shadows or not; they cost several times the image."""
-        self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = wanted
 
     def restart(self, seed: int) -> None:
         """Begin the sensor noise anew."""

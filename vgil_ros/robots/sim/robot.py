@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
-from vgil_ros.core.contract import Camera, Contract
+from vgil_ros.core.contract import Contract
 from vgil_ros.core.errors import VgilError
 from vgil_ros.robots.arm_model import ArmModel
 from vgil_ros.robots.sim.arm import JointStates, SimArm
 from vgil_ros.robots.sim.mjcf import BASE_JOINTS, PHYSICS_DT, build_model
-from vgil_ros.robots.sim.render import SHOW_CAMERA, Renderer
+from vgil_ros.robots.sim.render import Renderer
 from vgil_ros.robots.sim.tasks import task_class
 from vgil_ros.robots.transforms import pose_rpy
 
@@ -188,18 +188,6 @@ class SimRobot:
     def make_renderer(self) -> Renderer:
         """Return a renderer for the calling thread."""
         return Renderer(self.model, self.contract.cameras, self.seed)
-
-    def photograph(self, height: int = 600, width: int = 800) -> np.ndarray:
-        """Return the whole scene with shadows, for people, (H, W, 3) uint8 RGB."""
-        view = Camera(name=SHOW_CAMERA, topic="/show", height=2 * height, width=2 * width)
-        renderer = Renderer(self.model, (view,))
-        renderer.shadows(True)
-        try:
-            image = renderer.draw(self.data, f"/{SHOW_CAMERA}", 2 * height, 2 * width)
-        finally:
-            renderer.close()
-        blocks = image.reshape(height, 2, width, 2, 3).astype(np.uint16)
-        return ((blocks.sum(axis=(1, 3)) + 2) // 4).astype(np.uint8)  # smooths the edges
 
     def objects(self) -> dict[str, np.ndarray]:
         """Return the true pose (4, 4) of each of the task's things."""

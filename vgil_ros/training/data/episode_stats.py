@@ -13,7 +13,7 @@ from vgil_ros.core.config import StrictModel
 from vgil_ros.episodes import layouts
 from vgil_ros.episodes.reader import IMAGES, EpisodeReader
 from vgil_ros.policies.config import Normalization
-from vgil_ros.policies.normalizer import STD_FLOOR, Normalizer
+from vgil_ros.policies.normalizer import STD_FLOOR, Normalizer, floored
 from vgil_ros.training.errors import TrainingError
 
 
@@ -66,15 +66,8 @@ class Moments(StrictModel):
         return np.sqrt(np.array(self.m2) / max(self.count - 1, 1))
 
     def statistics(self) -> dict[str, np.ndarray]:
-        """`mean`, `std`, `min`, `max`, (D,) each, with the floors of `Normalizer.fit`."""
-        low, high = np.array(self.low), np.array(self.high)
-        middle, half = (low + high) / 2, np.maximum(high - low, STD_FLOOR) / 2
-        return {
-            "mean": np.array(self.mean),
-            "std": np.maximum(self.std, STD_FLOOR),
-            "min": middle - half,
-            "max": middle + half,
-        }
+        """`mean`, `std`, `min`, `max`, (D,) each, with the floors of a normaliser."""
+        return floored(np.array(self.mean), self.std, np.array(self.low), np.array(self.high))
 
 
 def merge_all(parts: Iterable[Moments]) -> Moments:

@@ -1,11 +1,8 @@
-"""Videos of rollouts, and one sheet of thumbnails that shows them all."""
+"""Sheet of thumbnails that shows several rollouts, a row each."""
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Any
 
 import cv2
 import numpy as np
@@ -13,51 +10,10 @@ import numpy as np
 from vgil_ros.core.errors import VgilError
 from vgil_ros.evaluation.metrics import Rollout
 
-WIDEST = 1280  # pixels of a video
 THUMB = (120, 160)  # pixels, height and width
 THUMBS = 8  # images of a rollout on the sheet
 CAPTION, GAP = 20, 3  # pixels
 GOOD, BAD = (30, 140, 60), (180, 40, 40)
-
-
-class VideoWriter:
-    """An H.264 MP4, image by image.
-
-    Raises:
-        VgilError: where PyAV is missing.
-    """
-
-    def __init__(self, path: Path, rate_hz: float) -> None:
-        try:
-            import av
-        except ImportError as error:
-            raise VgilError("videos need PyAV: pip install 'vgil_ros[plot]'") from error
-        self._frame = av.VideoFrame.from_ndarray
-        self._container = av.open(str(path), "w", options={"movflags": "+faststart"})  # a browser plays it at once
-        self._stream: Any = self._container.add_stream("libx264", rate=Fraction(rate_hz).limit_denominator(1000))
-        self._stream.pix_fmt, self._stream.options = "yuv420p", {"crf": "23", "preset": "veryfast"}
-        self._begun = False
-
-    def add(self, images: list[np.ndarray]) -> None:
-        """Add one moment: images (H, W, 3) uint8 RGB of equal heights, from left to right."""
-        joined = np.hstack(images)
-        scale = min(1.0, WIDEST / joined.shape[1])
-        height, width = (int(size * scale) // 2 * 2 for size in joined.shape[:2])
-        if not self._begun:
-            self._stream.width, self._stream.height, self._begun = width, height, True
-        resized: Any = cv2.resize(joined, (width, height), interpolation=cv2.INTER_AREA)
-        for packet in self._stream.encode(self._frame(resized, format="rgb24")):
-            self._container.mux(packet)
-
-    def __enter__(self) -> VideoWriter:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        """Finish the file."""
-        if self._begun:
-            for packet in self._stream.encode():
-                self._container.mux(packet)
-        self._container.close()
 
 
 def thumbnails(images: list[np.ndarray]) -> list[np.ndarray]:

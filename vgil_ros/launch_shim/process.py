@@ -11,7 +11,7 @@ import threading
 import time
 from typing import IO
 
-from vgil_ros.cli.launch_shim.actions import ExecuteProcess
+from vgil_ros.launch_shim.actions import ExecuteProcess
 
 _LIBC = ctypes.CDLL(None)  # loaded before any fork
 _PR_SET_PDEATHSIG = 1

@@ -10,8 +10,8 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from vgil_ros.cli.launch_shim import actions
-from vgil_ros.cli.launch_shim.actions import LaunchContext, LaunchDescription, LaunchDescriptionEntity, ParameterValue
+from vgil_ros.launch_shim import actions
+from vgil_ros.launch_shim.actions import LaunchContext, LaunchDescription, LaunchDescriptionEntity, ParameterValue
 
 _MODULES: dict[str, dict[str, Any]] = {
     "launch": {

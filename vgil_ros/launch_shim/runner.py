@@ -6,9 +6,9 @@ import os
 import signal
 from dataclasses import dataclass
 
-from vgil_ros.cli.launch_shim.actions import LaunchContext, LaunchDescriptionEntity
-from vgil_ros.cli.launch_shim.process import Process
 from vgil_ros.core.errors import VgilError
+from vgil_ros.launch_shim.actions import LaunchContext, LaunchDescriptionEntity
+from vgil_ros.launch_shim.process import Process
 
 _SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 _FROM_KERNEL = 0x80  # si_code of a signal that the terminal sent: all of its foreground group has got it
