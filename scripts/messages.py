@@ -42,7 +42,7 @@ REMEDY = re.compile(
 )
 # or puts what was found beside what it should have been,
 BESIDE = re.compile(
-    r"(?:missing|lacks|no camera|not in|no '…').*found …|is doubled on line|not divisible by …|not a multiple of …"
+    r"(?:missing|lacks|no camera|not in|no '…').*found …|is doubled|not divisible by …|not a multiple of …"
     r"|more than (?:the )?\S*…|larger than|is below …|is not below|is even|twice|more than once|is missing$"
     r"|(?:is|are|has|have|gives|holds|names|of|at|to) …[^…]*[;,] [^…]*…"
     r"|(?:is|are|for|by|of) …, (?:as|not|which|named|at|it)|… names for …|… values of … for …|unknown keys"
