@@ -98,6 +98,13 @@ def test_snippets_are_python_and_import_what_there_is(page: Path) -> None:
                 assert not unknown, f"{unknown} in: {text}"
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/tutorial/07-your-robots-contract.md"])
+def test_a_contract_that_is_to_be_copied_is_one(page: str, tmp_path: Path) -> None:
+    [text] = re.findall(r"^```yaml\n(.*?)^```", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+    (tmp_path / "my_robot.yaml").write_text(text)
+    assert vgil_ros.load_robot(tmp_path / "my_robot.yaml").layout.joint_names[-1] == "arm/gripper"
+
+
 def test_the_readmes_python_runs() -> None:
     [text] = snippets(ROOT / "README.md")
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=240, check=False)
