@@ -48,7 +48,7 @@ try() {
     printf '%5d s  %s%s\n' $(($(date +%s) - began)) "$1" "$verdict" >>"$notes/times"
 }
 
-for part in test/core test/episodes test/robots test/policies test/training test/evaluation test/cli test/nodes/test_*.py; do
+for part in test/core test/episodes test/robots test/policies test/training test/evaluation test/cli test/docs test/examples test/nodes/test_*.py; do
     [ -e "$part" ] && try "$part" "$@"
 done
 
