@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from vgil_ros import PolicyRunner, load_policy, train
 from vgil_ros.policies import LossOutput, Policy, PolicyConfig
-from vgil_ros.policies.observation import prepare, to_tensor
+from vgil_ros.policies.observation import Batch, Observation, prepare, to_tensor
 from vgil_ros.policies.registry import POLICY_TYPES
 from vgil_ros.robots.sim.demonstrations import DemonstrationConfig
 from vgil_ros.robots.sim.generate import generate
@@ -30,17 +29,18 @@ class BlurPolicy(Policy):
         self.hidden = nn.Linear(config.state_dim + 3 * 6 * 8 * len(config.cameras), 128)
         self.head = nn.Linear(128, config.chunk_size * config.action_dim)
 
-    def forward(self, observation: Mapping[str, Any]) -> Tensor:  # normalised chunk (B, H, A)
+    def forward(self, observation: Observation) -> Tensor:  # normalised chunk (B, H, A)
         qpos, images = prepare(self.config, observation, self.device)  # checked; images (B, H, W, 3) uint8
         scaled = [self.normalizer.normalize_images(image, i) for i, image in enumerate(images)]
         blurred = [nn.functional.adaptive_avg_pool2d(image, (6, 8)).flatten(1) for image in scaled]
         features = torch.cat([self.normalizer.qpos(qpos), *blurred], dim=1)
-        return self.head(self.hidden(features).relu()).unflatten(1, (self.config.chunk_size, self.config.action_dim))
+        chunk: Tensor = self.head(self.hidden(features).relu())
+        return chunk.unflatten(1, (self.config.chunk_size, self.config.action_dim))
 
-    def _predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
+    def _predict_chunk(self, observation: Observation) -> Tensor:
         return self.normalizer.action.inverse(self(observation))
 
-    def compute_loss(self, batch: Mapping[str, Any]) -> LossOutput:
+    def compute_loss(self, batch: Batch) -> LossOutput:
         target = self.normalizer.action(to_tensor(batch["action"], self.device))
         l1 = (self(batch) - target).abs()[~to_tensor(batch["is_pad"], self.device)].mean()
         return LossOutput(l1, {"l1": l1.detach()})

@@ -23,7 +23,7 @@ from support.reference import launch_arguments
 from vgil_ros.assets import load_contract, share_dir
 from vgil_ros.core.execution import RENAMED_OPTIONS
 
-VGIL_LAUNCH = [sys.executable, "-c", "import typer; from vgil_ros.cli.launch import launch; typer.run(launch)"]
+VGIL_LAUNCH = [sys.executable, "-m", "vgil_ros.cli.main", "launch"]
 HAVE_ROS2_LAUNCH = shutil.which("ros2") is not None and importlib.util.find_spec("ros2launch") is not None
 FILES = sorted(path.name for path in (share_dir() / "launch").glob("*.launch.py"))
 DOMAIN = str(own_domain())

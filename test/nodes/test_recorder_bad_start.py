@@ -57,7 +57,7 @@ PARAMETERS: list[tuple[dict[str, Any], str]] = [
     ({"episode_len": -1}, "parameter 'episode_len' is -1; allowed: a whole number, 0 or above"),
     ({"num_episodes": 1.5}, "parameter 'num_episodes' is 1.5; allowed: a whole number"),
     ({"image_format": "png"}, "parameter 'image_format' is 'png'; allowed: jpeg, raw"),
-    ({"jpeg_quality": 0}, "quality is 0; allowed: 1"),
+    ({"jpeg_quality": 0}, "parameter 'jpeg_quality' is 0; allowed: a whole number, 1 to 100"),
     ({"reset_time": -1.0}, "parameter 'reset_time' is -1.0; allowed: a number, 0 to"),
     ({"min_free_gb": -1.0}, "parameter 'min_free_gb' is -1.0; allowed: a number, 0 or above"),
 ]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from contract import fitted
+from peers import GOLDEN
+from safetensors.torch import load_file, save_file
 from test_act import small
 
 from vgil_ros.policies import CheckpointError, Policy, PolicyError, describe_checkpoint, load_policy
@@ -88,3 +91,22 @@ def test_a_normaliser_of_another_kind_or_size_is_refused(policy: Policy) -> None
 def test_others_may_read_what_is_saved(policy: Policy, tmp_path: Path) -> None:
     folder = policy.save(tmp_path / "saved")
     assert [oct(path.stat().st_mode)[-3:] for path in sorted(folder.iterdir())] == ["644", "644"]
+
+
+# Of a small policy of each type: policy.json, and the shapes of model.safetensors.
+RELEASED = json.loads((GOLDEN / "release_0_1_0" / "checkpoints.json").read_text())
+
+
+@pytest.mark.parametrize("kind", RELEASED)
+def test_what_the_first_release_wrote_loads_and_is_written_alike(kind: str, tmp_path: Path) -> None:
+    config, shapes = RELEASED[kind]["policy.json"], RELEASED[kind]["model.safetensors"]
+    folder = tmp_path / "old"
+    folder.mkdir()
+    (folder / module.CONFIG_FILE).write_text(json.dumps(config))
+    weights = {key: torch.zeros(shape) for key, shape in shapes.items()}
+    scales = (".std", ".max", "_std", "_max")  # what is divided by
+    weights |= {key: torch.ones(shape) for key, shape in shapes.items() if key.endswith(scales)}
+    save_file(weights, folder / module.WEIGHTS_FILE)
+    again = load_policy(folder).save(tmp_path / "new")
+    assert json.loads((again / module.CONFIG_FILE).read_text()) == {**config, "software": module.software_name()}
+    assert {key: list(value.shape) for key, value in load_file(again / module.WEIGHTS_FILE).items()} == shapes

@@ -89,19 +89,19 @@ def evaluate(
 
     plan = evaluation.EvaluationPlan(
         task,
-        robot,
-        episodes,
-        seed,
-        execution,
-        inference_period,
-        latency_ms,
-        episode_len,
-        device,
-        swap_images_from_seed,
-        ensemble_coefficient,
-        watchdog_ms,
-        max_age_ms,
-        soft_start,
+        robot=robot,
+        episodes=episodes,
+        seed=seed,
+        execution=execution,
+        inference_period=inference_period,
+        latency_ms=latency_ms,
+        episode_len=episode_len,
+        device=device,
+        swap_images_from_seed=swap_images_from_seed,
+        ensemble_coefficient=ensemble_coefficient,
+        watchdog_ms=watchdog_ms,
+        max_age_ms=max_age_ms,
+        soft_start=soft_start,
     )
     if over_ros and workers > 1:
         raise VgilError(f"--workers is {workers}; --over-ros runs one robot at the wall clock's pace: allowed is 1")

@@ -15,6 +15,7 @@ from vgil_ros import launch_shim
 from vgil_ros.assets import share_dir
 from vgil_ros.core.errors import VgilError
 from vgil_ros.launch_shim import runner
+from vgil_ros.launch_shim.actions import LaunchContext
 
 _SUFFIX = ".launch.py"
 
@@ -45,7 +46,7 @@ def _launch(file: str, arguments: list[str], show_args: bool) -> int:
         raise VgilError(f"launch argument {unknown} is unknown to {path.name}; allowed: {allowed}")
     if real:
         return _run_real(description, given)
-    context = launch_shim.LaunchContext(arguments)
+    context = LaunchContext(arguments)
     context.launch_configurations.update(given)
     return runner.run(description, context)
 

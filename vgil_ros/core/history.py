@@ -7,10 +7,12 @@ time. Where nothing was observed near that time, the answer is None, never some 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Sequence
+from typing import Generic, TypeVar, cast
 
 import numpy as np
+
+from vgil_ros.core.observation import RobotFrame, RobotObservation, RobotPast
 
 Item = TypeVar("Item")
 SLACK_TICKS = 4  # that a request may be older than the newest observation
@@ -87,7 +89,7 @@ def past_rows(
     return tuple(nearest(before, stamp, ticks, period_ns) for ticks in obs_offsets)
 
 
-def with_past(observation: Mapping[str, Any], earlier: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
+def with_past(observation: RobotFrame, earlier: Sequence[RobotFrame | None]) -> RobotObservation:
     """Give an observation together with its past, under "past".
 
     Args:
@@ -98,17 +100,19 @@ def with_past(observation: Mapping[str, Any], earlier: Sequence[Mapping[str, Any
         The observation with "past": {"qpos": (N, D), "images": {camera: (N, H, W, 3)}, "known": (N,) bool}; what is
         unknown is a copy of the present. With no `earlier`, the observation as it is.
     """
+    result = cast(RobotObservation, dict(observation))  # what else the observation holds goes along
     if not earlier:
-        return dict(observation)
+        return result
     frames = [observation if one is None else one for one in earlier]
-    past = {
+    past: RobotPast = {
         "qpos": np.stack([frame["qpos"] for frame in frames]),
         "images": {name: np.stack([frame["images"][name] for frame in frames]) for name in observation["images"]},
         "known": np.array([one is not None for one in earlier]),
     }
-    return {**observation, "past": past}
+    result["past"] = past
+    return result
 
 
-def with_task(observation: Mapping[str, Any], task: str) -> dict[str, Any]:
+def with_task(observation: RobotObservation, task: str) -> RobotObservation:
     """Give an observation together with its task, under "task"; as it is where the task is empty."""
-    return {**observation, "task": task} if task else dict(observation)
+    return {**observation, "task": task} if task else observation

@@ -87,7 +87,8 @@ class FollowerController:
         self._target = self._target + np.clip(goal - self._target, -speed * dt, speed * dt)
         if self.phase is Phase.ALIGNING and np.abs(goal - self._target).max() < ALIGNED:
             self.phase = Phase.FOLLOWING
-        return np.clip(self._target, self.lower, self.upper)
+        result: np.ndarray | None = np.clip(self._target, self.lower, self.upper)
+        return result
 
     def _resume(self, goal: np.ndarray, measured: np.ndarray) -> None:
         """Begin from where the puppet is: gently when that is far from the master."""

@@ -98,7 +98,8 @@ class Session:
         """Take an operator's command; `missing` says in words which streams are not ready."""
         if command is SessionCommand.TOGGLE:
             command = SessionCommand.STOP if self.state is SessionState.RUNNING else SessionCommand.START
-        return getattr(self, f"_{command.value}")(missing)
+        result: Reply = getattr(self, f"_{command.value}")(missing)
+        return result
 
     def _start(self, missing: Sequence[str]) -> Reply:
         if self.state not in (SessionState.IDLE, SessionState.PAUSE):

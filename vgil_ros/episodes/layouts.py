@@ -50,7 +50,8 @@ def alignment(layout: Layout, file: h5py.File) -> Alignment:
     action after the observation beside it; Cobot Magic's row k holds the action read with frame k+1.
     """
     if layout == "vgil":
-        return file.attrs.get("action_alignment", "same_stamp")
+        result: Alignment = file.attrs.get("action_alignment", "same_stamp")
+        return result
     if layout == "cobot_magic":
         return "next_frame"
     if layout == "vgil_single_arm" or bool(file.attrs.get("sim", False)):

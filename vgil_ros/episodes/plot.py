@@ -100,7 +100,8 @@ def _skew(episode: EpisodeReader, axes: Axes) -> None:
 
 def _time(episode: EpisodeReader) -> np.ndarray:
     if episode.stamp_ns is not None and episode.rows:
-        return (episode.stamp_ns - episode.stamp_ns[0])[: episode.rows] / 1e9
+        result: np.ndarray = (episode.stamp_ns - episode.stamp_ns[0])[: episode.rows] / 1e9
+        return result
     return np.arange(episode.rows) / (episode.rate_hz or 1.0)
 
 

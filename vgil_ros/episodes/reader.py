@@ -174,7 +174,8 @@ class EpisodeReader:
     def depth(self, camera: str, row: int) -> np.ndarray:
         """Return a depth image (H, W) uint16 mm."""
         dataset = self._image(DEPTHS, camera, self.depth_names, row)
-        return self._guard(dataset.__getitem__, f"{camera} row {row}", row)
+        result: np.ndarray = self._guard(dataset.__getitem__, f"{camera} row {row}", row)
+        return result
 
     def final_image(self, camera: str) -> np.ndarray:
         """Return the image (H, W, 3) uint8 RGB after the last action, where it is stored."""
@@ -185,12 +186,14 @@ class EpisodeReader:
 
     def is_jpeg(self, camera: str) -> bool:
         """Whether a camera's images are stored as JPEG."""
-        return self.file[f"{IMAGES}/{camera}"].ndim == 2
+        result: bool = self.file[f"{IMAGES}/{camera}"].ndim == 2
+        return result
 
     def jpeg(self, camera: str, row: int) -> np.ndarray:
         """Return a JPEG as stored, (P,) uint8 with its padding."""
         dataset = self._image(IMAGES, camera, self.camera_names, row)
-        return self._guard(dataset.__getitem__, f"{camera} row {row}", row)
+        result: np.ndarray = self._guard(dataset.__getitem__, f"{camera} row {row}", row)
+        return result
 
     def jpeg_order(self, camera: str) -> image_codec.JpegOrder:
         """Return the order in which a camera's JPEGs decode: the dataset's word, the file's, or the peers' habit."""
@@ -199,7 +202,8 @@ class EpisodeReader:
     def _order(self, dataset: h5py.Dataset) -> image_codec.JpegOrder:
         for attrs in (dataset.attrs, self.attrs):
             if (order := attrs.get("jpeg_order")) in ("bgr", "rgb"):
-                return order
+                result: image_codec.JpegOrder = order
+                return result
         return "bgr"
 
     def _image(self, group: str, camera: str, names: tuple[str, ...], row: int) -> h5py.Dataset:
@@ -233,7 +237,8 @@ class EpisodeReader:
         return self._array(name) if self._has(name) else None
 
     def _array(self, name: str) -> np.ndarray:
-        return self._guard(lambda: self.file[name][()], name)
+        result: np.ndarray = self._guard(lambda: self.file[name][()], name)
+        return result
 
     def _guard(self, read: Callable[..., Any], what: str, *arguments: Any) -> Any:
         """Run a read; whatever HDF5 stumbles over names the file and the place."""

@@ -33,12 +33,14 @@ class Job:
     """A row on its way: its small arrays, and the futures of its images."""
 
     values: dict[str, Any]
-    images: tuple[Future, ...]
-    depths: tuple[Future, ...]
+    images: tuple[Future[bytes | np.ndarray], ...]
+    depths: tuple[Future[bytes | np.ndarray], ...]
 
     def row(self) -> RowSchema:
         """Wait for the images and return the row."""
-        return RowSchema(self.values, tuple(f.result() for f in self.images), tuple(f.result() for f in self.depths))
+        return RowSchema(
+            self.values, tuple(f.result() for f in self.images), tuple(np.asarray(f.result()) for f in self.depths)
+        )
 
 
 class EpisodeWriter:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from vgil_ros.core.observation import RobotObservation
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.evaluation.plan import EvaluationPlan
 from vgil_ros.evaluation.sources import ChunkSource
@@ -49,9 +48,9 @@ class SwappedImages:
         """See `ChunkSource.reset`."""
         self._source.reset(seed)
 
-    def chunk(self, observation: Mapping[str, Any], seconds: float) -> np.ndarray:
+    def chunk(self, observation: RobotObservation, seconds: float) -> np.ndarray:
         """See `ChunkSource.chunk`."""
-        changed = {**observation, "images": self._at(seconds)}
+        changed: RobotObservation = {**observation, "images": self._at(seconds)}
         if "past" in observation:
             period = 1.0 / (self._episode.rate_hz or 1.0)
             earlier = [self._at(seconds - ticks * period) for ticks in self.obs_offsets]

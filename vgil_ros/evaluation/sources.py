@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from vgil_ros.core.history import with_task
 from vgil_ros.core.layout import Layout
+from vgil_ros.core.observation import RobotObservation
 from vgil_ros.policies.compatibility import camera_sizes, load_for_robot
 from vgil_ros.policies.inference.runtime import InferenceRuntime
 
@@ -37,7 +37,7 @@ class ChunkSource(Protocol):
     def reset(self, seed: int) -> None:
         """An episode begins."""
 
-    def chunk(self, observation: Mapping[str, Any], seconds: float) -> np.ndarray:
+    def chunk(self, observation: RobotObservation, seconds: float) -> np.ndarray:
         """Return the chunk (H, A) for an observation that was made so many simulated seconds after the reset.
 
         Args:
@@ -75,7 +75,7 @@ class PolicySource:
         """An episode begins; what the policy draws follows from the seed."""
         self._runtime.reset(seed)
 
-    def chunk(self, observation: Mapping[str, Any], seconds: float) -> np.ndarray:
+    def chunk(self, observation: RobotObservation, seconds: float) -> np.ndarray:
         """See `ChunkSource.chunk`."""
         began = time.perf_counter()
         chunk = self._runtime(with_task(observation, self._task))

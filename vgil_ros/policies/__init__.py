@@ -5,14 +5,17 @@ from vgil_ros.policies.checkpoint import CheckpointInfo, describe_checkpoint, lo
 from vgil_ros.policies.config import CameraSpec, Normalization, PolicyConfig
 from vgil_ros.policies.errors import CheckpointError, PolicyError
 from vgil_ros.policies.normalizer import Normalizer
+from vgil_ros.policies.observation import Batch, Observation
 
 __all__ = [
+    "Batch",
     "CameraSpec",
     "CheckpointError",
     "CheckpointInfo",
     "LossOutput",
     "Normalization",
     "Normalizer",
+    "Observation",
     "Policy",
     "PolicyConfig",
     "PolicyError",

@@ -8,17 +8,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vgil_ros.core.history import with_past
+from vgil_ros.core.history import with_past, with_task
+from vgil_ros.core.observation import RobotFrame, RobotObservation
 from vgil_ros.policies.config import PolicyConfig
 from vgil_ros.policies.device import DtypeName
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.normalizer import Normalizer
+from vgil_ros.policies.observation import Batch, Observation
 from vgil_ros.policies.storage import write_checkpoint
 
 _MODES = threading.Lock()  # one for all policies: a lock of their own would keep them from being copied
@@ -43,7 +45,7 @@ class InferenceModule(ABC):
             qpos: (D,) float32 on the device; images: one (H, W, 3) uint8 for each camera, on the device.
         """
 
-    def load(self, observation: Mapping[str, Any]) -> None:  # noqa: B027 - most need nothing else
+    def load(self, observation: RobotObservation) -> None:  # noqa: B027 - most need nothing else
         """Bring what else a pass needs, such as noise, into buffers of the module.
 
         Called before every pass and outside of what CUDA records. `observation` has no batch axis and is checked.
@@ -72,16 +74,14 @@ class Policy(nn.Module, ABC):
         self._to_train_again: tuple[nn.Module, ...] = ()  # what was in training mode when the first of them began
 
     @torch.no_grad()
-    def predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
+    def predict_chunk(self, observation: Observation) -> Tensor:
         """Give the next actions, (B, H, A) float32 in robot units, without gradients.
 
         The network computes in eval mode: modules in training mode are switched over and back again. Several threads
         may call at a time; one that trains the policy must not.
 
         Args:
-            observation: {"qpos": (B, D) float32, "images": {camera: (B, H, W, 3) uint8 RGB}}, NumPy or torch. Where
-                the configuration has `obs_offsets` (N), it may hold "past": {"qpos": (B, N, D), "images": {camera:
-                (B, N, H, W, 3)}, "known": (B, N) bool}; without it nothing of the past is known.
+            observation: see `Observation`; without "past" nothing of the past is known.
 
         Raises:
             PolicyError: cameras, shapes or dtypes differ from the configuration, or the normaliser is not set.
@@ -90,7 +90,7 @@ class Policy(nn.Module, ABC):
             return self._predict_chunk(observation)
 
     @abstractmethod
-    def _predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
+    def _predict_chunk(self, observation: Observation) -> Tensor:
         """Do the work of `predict_chunk`, for the same arguments; the network is in eval mode and takes no gradients.
 
         Where a chunk is guided, `torch.enable_grad` stands around that part alone.
@@ -116,12 +116,11 @@ class Policy(nn.Module, ABC):
                     self._to_train_again = ()
 
     @abstractmethod
-    def compute_loss(self, batch: Mapping[str, Any]) -> LossOutput:
+    def compute_loss(self, batch: Batch) -> LossOutput:
         """Give the training loss.
 
         Args:
-            batch: an observation and "action" (B, H, A) float32 in robot units, "is_pad" (B, H) bool, True where the
-                episode had ended.
+            batch: see `Batch`.
         """
 
     def reset(self, seed: int | None = None) -> None:
@@ -169,7 +168,7 @@ class Policy(nn.Module, ABC):
         parameters = dict(self.named_parameters(remove_duplicate=False))
         return write_checkpoint(self.config, self.state_dict(), parameters, directory, weight_dtype=weight_dtype)
 
-    def example_observation(self, sizes: Mapping[str, tuple[int, int]] | None = None) -> dict[str, Any]:
+    def example_observation(self, sizes: Mapping[str, tuple[int, int]] | None = None) -> RobotObservation:
         """Give one made-up observation without batch axis, for warm-up: zeros and noise, with all of its past known.
 
         Args:
@@ -185,11 +184,11 @@ class Policy(nn.Module, ABC):
             raise PolicyError(f"size of camera {', '.join(unknown)} is unknown: give an example observation")
         noise = np.random.default_rng(0)
 
-        def frame() -> dict[str, Any]:
+        def frame() -> RobotFrame:
             images = {
                 name: noise.integers(0, 256, (*shapes[name], 3), dtype=np.uint8) for name in self.config.camera_names
             }
             return {"qpos": np.zeros(self.config.state_dim, np.float32), "images": images}
 
-        task = {"task": "an example"} if self.config.needs_task else {}
-        return with_past({**frame(), **task}, [frame() for _ in self.config.obs_offsets])
+        example = with_past(frame(), [frame() for _ in self.config.obs_offsets])
+        return with_task(example, "an example" if self.config.needs_task else "")

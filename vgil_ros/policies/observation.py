@@ -1,21 +1,129 @@
-"""Check an observation or a batch and turn it into tensors, with errors in words."""
+"""Observations and batches: what stands in them, and their check on the way to tensors, with errors in words."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vgil_ros.core.observation import ActionPrefix, RobotObservation
 from vgil_ros.policies.config import PolicyConfig
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.normalizer import VectorNormalizer
 
 Array = np.ndarray | Tensor
+
+
+class KnownPast(TypedDict):
+    """What of the past stands in every observation that has one: N moments (`obs_offsets`), oldest first.
+
+    Attributes:
+        qpos: (B, N, D) float32 in robot units.
+        known: (B, N) bool; where False there was no such observation, and the rest means nothing.
+    """
+
+    qpos: Array
+    known: Array
+
+
+class PastPart(KnownPast, total=False):
+    """What was observed N times before.
+
+    Attributes:
+        images: camera -> (B, N, H, W, 3) uint8 RGB.
+        flow: camera -> (B, 1, h, w, 2) float16 px, from a cache in training, in the place of the images.
+        action: (B, N, A) float32 in robot units, in training, for targets that begin before the present.
+    """
+
+    images: Mapping[str, Array]
+    flow: Mapping[str, Array]
+    action: Array
+
+
+class PrefixPart(TypedDict):
+    """Actions that a chunk has to agree with; see `PrefixTensors`.
+
+    Attributes:
+        action: (B, H, A) float32 in robot units.
+        weight: (B, H) float32, 0 to 1.
+    """
+
+    action: Array
+    weight: Array
+
+
+class Frames(TypedDict):
+    """What every policy takes.
+
+    Attributes:
+        qpos: (B, D) float32 in robot units.
+        images: camera -> (B, H, W, 3) uint8 RGB, exactly the configuration's cameras.
+    """
+
+    qpos: Array
+    images: Mapping[str, Array]
+
+
+class NoisePart(TypedDict, total=False):
+    """Where a policy that integrates begins; drawn where left out.
+
+    Attributes:
+        noise: (B, H, W) float32 in the policy's own sizes.
+    """
+
+    noise: Array
+
+
+class TaskPart(TypedDict, total=False):
+    """What is to be done, for policies that are told.
+
+    Attributes:
+        task: in words: one text, or one for each of B; task_embedding: (B, E) float32, in its place.
+    """
+
+    task: str | Sequence[str]
+    task_embedding: Array
+
+
+class Observation(Frames, NoisePart, TaskPart, total=False):
+    """What a policy predicts from: NumPy or torch, with a batch axis B.
+
+    Attributes:
+        past: for policies with `obs_offsets`; without it nothing of the past is known.
+        prefix: for policies that keep to settled actions.
+    """
+
+    past: PastPart
+    prefix: PrefixPart
+
+
+class Targets(TypedDict):
+    """What was done after an observation.
+
+    Attributes:
+        action: (B, H, A) float32 in robot units, the first one at the observation's tick.
+        is_pad: (B, H) bool, True where the episode had ended.
+    """
+
+    action: Array
+    is_pad: Array
+
+
+class Batch(Observation, Targets, total=False):
+    """What a policy is trained on: an observation and its targets, and of a reflow what its teacher made of them.
+
+    Attributes:
+        endpoint: (B, H, W) float32 in the policy's sizes: where the teacher went from `noise`.
+        time: (B,) float32, 0 to 1: where on the way the field is asked.
+    """
+
+    endpoint: Tensor
+    time: Tensor
 
 
 def to_tensor(value: Array, device: torch.device) -> Tensor:
@@ -58,7 +166,7 @@ def check_image(config: PolicyConfig, index: int, shape: tuple[int, ...], dtype:
         raise PolicyError(f"{when}image of {camera.name}: found dtype {dtype}, allowed is uint8 (RGB, 0..255)")
 
 
-def prepare(config: PolicyConfig, observation: Mapping[str, Any], device: torch.device) -> tuple[Tensor, list[Tensor]]:
+def prepare(config: PolicyConfig, observation: Observation, device: torch.device) -> tuple[Tensor, list[Tensor]]:
     """Check `observation` and give (qpos (B, D) float32, [images (B, H, W, 3) uint8 in the policy's camera order]).
 
     Raises:
@@ -84,7 +192,7 @@ class Past:
     known: Tensor
 
 
-def prepare_past(config: PolicyConfig, observation: Mapping[str, Any], device: torch.device) -> Past | None:
+def prepare_past(config: PolicyConfig, observation: Observation, device: torch.device) -> Past | None:
     """Check the past of an observation whose present is checked; None where it has none, so nothing is known.
 
     Raises:
@@ -102,7 +210,7 @@ def prepare_past(config: PolicyConfig, observation: Mapping[str, Any], device: t
     return Past(qpos.to(torch.float32), _images(config, past["images"], shape, device, "past "), known)
 
 
-def check_known(config: PolicyConfig, observation: Mapping[str, Any], device: torch.device) -> Tensor:
+def check_known(config: PolicyConfig, observation: Observation, device: torch.device) -> Tensor:
     """Give which parts of an observation's past are known, (B, N) bool.
 
     Raises:
@@ -129,18 +237,51 @@ def _images(
     return checked
 
 
-def batched(values: Mapping[str, Any]) -> dict[str, Any]:
+def prepare_targets(config: PolicyConfig, batch: Targets, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Check the targets of a batch and give (action (B, H, A) float32 in robot units, is_pad (B, H) bool).
+
+    Raises:
+        PolicyError: a shape or dtype does not fit.
+    """
+    action, is_pad = to_tensor(batch["action"], device), to_tensor(batch["is_pad"], device)
+    check_vector("action", tuple(action.shape), (None, config.chunk_size, config.action_dim))
+    check_vector("is_pad", tuple(is_pad.shape), (len(action), config.chunk_size))
+    if is_pad.dtype != torch.bool:
+        raise PolicyError(f"is_pad: found dtype {is_pad.dtype}, allowed is bool")
+    return action.to(torch.float32), is_pad
+
+
+def prepare_noise(observation: NoisePart, shape: tuple[int, ...], device: torch.device) -> Tensor | None:
+    """Check the noise of an observation and give it, `shape` (B, ...) float32; None where it has none.
+
+    Raises:
+        PolicyError: another shape or dtype.
+    """
+    if "noise" not in observation:
+        return None
+    noise = to_tensor(observation["noise"], device)
+    check_vector("noise", tuple(noise.shape), shape)
+    if noise.dtype != torch.float32:
+        raise PolicyError(f"noise: found dtype {noise.dtype}, allowed is float32, however the network computes")
+    return noise
+
+
+def batched(observation: RobotObservation) -> Observation:
     """Put a batch axis of one before every array, however deep; a text becomes a list of one."""
+    return cast("Observation", _batched(observation))
+
+
+def _batched(values: Mapping[str, Any]) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
-            out[key] = batched(value)
+            out[key] = _batched(value)
         else:
             out[key] = [value] if isinstance(value, str) else np.asarray(value)[None]
     return out
 
 
-PARTS = ("action", "weight")
+PREFIX_PARTS = ["action", "weight"]
 
 
 @dataclass(frozen=True)
@@ -186,7 +327,7 @@ class PrefixTensors:
         return torch.where(self.fixed, self.action, chunk)
 
 
-def prepare_prefix(config: PolicyConfig, observation: Mapping[str, Any], device: torch.device) -> PrefixTensors | None:
+def prepare_prefix(config: PolicyConfig, observation: Observation, device: torch.device) -> PrefixTensors | None:
     """Check the prefix of an observation whose present is checked; None where there is none.
 
     Args:
@@ -199,9 +340,9 @@ def prepare_prefix(config: PolicyConfig, observation: Mapping[str, Any], device:
     part = observation.get("prefix")
     if part is None:
         return None
-    if sorted(part) != sorted(PARTS):
-        raise PolicyError(f"prefix: found {sorted(part)}, allowed is exactly {sorted(PARTS)}")
-    action, weight = (to_tensor(part[name], device).to(torch.float32) for name in PARTS)
+    if sorted(part) != PREFIX_PARTS:
+        raise PolicyError(f"prefix: found {sorted(part)}, allowed is exactly {PREFIX_PARTS}")
+    action, weight = (to_tensor(one, device).to(torch.float32) for one in (part["action"], part["weight"]))
     batch = len(observation["qpos"])
     check_vector("prefix action", tuple(action.shape), (batch, config.chunk_size, config.action_dim))
     check_vector("prefix weight", tuple(weight.shape), (batch, config.chunk_size))
@@ -213,7 +354,7 @@ def prepare_prefix(config: PolicyConfig, observation: Mapping[str, Any], device:
     return PrefixTensors(action.masked_fill(free, 0.0), weight[..., None])
 
 
-def example_prefix(config: PolicyConfig) -> dict[str, np.ndarray]:
+def example_prefix(config: PolicyConfig) -> ActionPrefix:
     """A made-up part without batch axis, for warm-up: of zeros, half of them fixed."""
     weight = np.zeros(config.chunk_size, np.float32)
     weight[: (config.chunk_size + 1) // 2] = 1.0

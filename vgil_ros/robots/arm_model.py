@@ -67,15 +67,18 @@ class ArmModel:
 
     def to_urdf(self, position: np.ndarray) -> np.ndarray:
         """Positions (J,) of the contract (rad; the gripper in its own unit) -> of the URDF (rad, m)."""
-        return position * self._scale + self._offset
+        result: np.ndarray = position * self._scale + self._offset
+        return result
 
     def from_urdf(self, position: np.ndarray) -> np.ndarray:
         """Positions (J,) of the URDF -> of the contract."""
-        return (position - self._offset) / self._scale
+        result: np.ndarray = (position - self._offset) / self._scale
+        return result
 
     def rate_from_urdf(self, rate: np.ndarray) -> np.ndarray:
         """Speeds (J,) of the URDF -> of the contract."""
-        return rate / self._scale
+        result: np.ndarray = rate / self._scale
+        return result
 
     def named(self, position: np.ndarray) -> dict[str, float]:
         """Positions (J,) of the contract -> the URDF's, by name."""

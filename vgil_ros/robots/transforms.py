@@ -25,7 +25,8 @@ def rotation_about(axis: np.ndarray, angle: float) -> np.ndarray:
     """Return the (3, 3) rotation by `angle` about a unit `axis` (Rodrigues)."""
     x, y, z = axis
     cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    return np.eye(3) + np.sin(angle) * cross + (1.0 - np.cos(angle)) * (cross @ cross)
+    result: np.ndarray = np.eye(3) + np.sin(angle) * cross + (1.0 - np.cos(angle)) * (cross @ cross)
+    return result
 
 
 def rotation_vector(rotation: np.ndarray) -> np.ndarray:

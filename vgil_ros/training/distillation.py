@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from vgil_ros.policies.base import Policy
 from vgil_ros.policies.config import PolicyConfig
 from vgil_ros.policies.flow_matching import FlowMatchingConfig, FlowMatchingPolicy, TeacherNote
 from vgil_ros.policies.flow_matching.flow import draw_times, time_grid
+from vgil_ros.policies.observation import Observation
 from vgil_ros.training.build import DERIVED
 from vgil_ros.training.checkpoints import need_room, writing
 from vgil_ros.training.config import DistillationConfig, TrainConfig
@@ -54,7 +55,7 @@ class Reflow:
     @torch.no_grad()
     def endpoint(self, batch: Batch, noise: Tensor) -> Tensor:
         """What the teacher makes of `noise`, in the network's units, (B, H, padded_dim)."""
-        return self.teacher.endpoint(self.teacher.velocity(self.teacher.encode(batch)), noise)
+        return self.teacher.endpoint(self.teacher.velocity(self.teacher.encode(cast("Observation", batch))), noise)
 
     def times(self, count: int, device: torch.device) -> Tensor:
         """(count,): half on the student's own grid, half as in any training, so that the field is known in between."""

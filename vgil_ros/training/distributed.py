@@ -1,4 +1,8 @@
-"""One process or several. Several run under `torchrun`, through Accelerate."""
+"""One process or several. Several run under `torchrun`, through Accelerate.
+
+One process does without it: Accelerate takes the first GPU whatever `cuda:N` says, and keeps its choice of CPU or GPU
+for the whole of a Python process, in which several trainings may follow each other.
+"""
 
 from __future__ import annotations
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from vgil_ros.policies.base import Policy
+from vgil_ros.policies.observation import Batch as PolicyBatch
 from vgil_ros.training.build import make_optimizer, rate_factor
 from vgil_ros.training.config import EmaConfig, TrainConfig
 from vgil_ros.training.data.augmentation import Augmentation
@@ -50,7 +51,7 @@ class LossModule(nn.Module):
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """(loss, its parts)."""
         with autocast(self.policy.device, self._precision), short_attention(self.policy.device):
-            out = self.policy.compute_loss(batch)
+            out = self.policy.compute_loss(cast("PolicyBatch", batch))
         return out.loss, out.parts
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import torch
 
 from vgil_ros.policies.base import Policy
+from vgil_ros.policies.observation import Batch as PolicyBatch
 from vgil_ros.training.config import TrainConfig
 from vgil_ros.training.data.dataset import Batch, EpisodeDataset, Loader
 from vgil_ros.training.distributed import Engine, autocast
@@ -45,7 +47,7 @@ class Validation:
             torch.manual_seed(number * self._engine.processes + self._engine.rank)
             batch = batch if self._change is None else self._change(batch)
             with autocast(self._engine.device, self._config.precision):
-                out = policy.compute_loss(batch)
+                out = policy.compute_loss(cast("PolicyBatch", batch))
             for key, value in {**out.parts, "loss": out.loss}.items():
                 sums[key] = sums.get(key, torch.zeros((), dtype=torch.float64, device=value.device)) + value * len(rows)
         policy.train(training)

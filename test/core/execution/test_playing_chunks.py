@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.execution import EXECUTORS, Asynchronous, OpenLoop, make_executor, measure_smoothness
+from vgil_ros.core.execution import (
+    EXECUTORS,
+    RENAMED_MODES,
+    Asynchronous,
+    OpenLoop,
+    executor_class,
+    make_executor,
+    measure_smoothness,
+    resolve_mode,
+)
 
 DIM = 3
 
@@ -135,6 +144,17 @@ def test_every_executor_keeps_the_interface(mode: str) -> None:
     assert executor.action(5) is None
     executor.reset()
     assert executor.action(1) is None
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED_MODES.items())
+def test_a_mode_is_known_by_its_old_name_which_is_said(old: str, new: str) -> None:
+    found, message = resolve_mode(old)
+    assert found == new
+    assert message is not None
+    assert f"'{old}' is called '{new}' now" in message
+    assert executor_class(old) is executor_class(new)
+    assert type(make_executor(old, 5, DIM, inference_period=2)) is EXECUTORS[new]
+    assert resolve_mode(new) == (new, None)
 
 
 def test_an_unknown_mode_or_option_names_what_is_allowed() -> None:

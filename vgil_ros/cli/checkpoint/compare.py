@@ -15,6 +15,7 @@ from vgil_ros.policies import PolicyConfig, load_policy
 from vgil_ros.policies.diagnostics.stages import STAGES
 from vgil_ros.policies.diagnostics.teacher_student import Comparison, compare
 from vgil_ros.policies.flow_matching import FlowMatchingPolicy
+from vgil_ros.policies.observation import Observation
 
 TITLES = {
     "mode": "train or eval mode",
@@ -58,7 +59,7 @@ def _load(path: Path) -> FlowMatchingPolicy:
     return policy
 
 
-def _observations(config: PolicyConfig, source: Path, rows: int) -> list[dict[str, Any]]:
+def _observations(config: PolicyConfig, source: Path, rows: int) -> list[Observation]:
     paths = [source] if source.is_file() else naming.episodes_in(source) if source.is_dir() else []
     if not paths:
         raise VgilError(f"{source}: no episode (*.hdf5) here; allowed: a folder of episodes, or one file")
@@ -67,7 +68,7 @@ def _observations(config: PolicyConfig, source: Path, rows: int) -> list[dict[st
     return [_rows_of(config, path, count) for path, count in zip(chosen, counts, strict=True)]
 
 
-def _rows_of(config: PolicyConfig, path: Path, count: int) -> dict[str, Any]:
+def _rows_of(config: PolicyConfig, path: Path, count: int) -> Observation:
     """One batch of `count` rows, evenly spread over an episode."""
     with EpisodeReader(path) as episode:
         missing = [name for name in config.camera_names if name not in episode.camera_names]

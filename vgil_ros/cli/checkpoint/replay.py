@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.history import past_rows, with_past, with_task
+from vgil_ros.core.observation import RobotFrame, RobotObservation
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.policies import PolicyConfig, load_policy
 from vgil_ros.policies.diagnostics.replay import SUSPICION, ReplayMetrics, diagnose, replay
@@ -97,10 +98,10 @@ def _actions(config: PolicyConfig, episode: EpisodeReader, path: Path) -> np.nda
     return actions
 
 
-def _observation(config: PolicyConfig, episode: EpisodeReader, row: int) -> dict[str, Any]:
+def _observation(config: PolicyConfig, episode: EpisodeReader, row: int) -> RobotObservation:
     """A row as the policy would have seen it, with its past."""
 
-    def frame(row: int) -> dict[str, Any]:
+    def frame(row: int) -> RobotFrame:
         images = {name: episode.image(name, row) for name in config.camera_names}
         return {"qpos": np.asarray(episode.qpos[row], np.float32), "images": images}
 

@@ -24,7 +24,7 @@ SWAPPED_IMAGES = 10  # rollouts with another scene's images
 
 
 @dataclass(frozen=True)
-class Step:
+class Stage:
     """A command, and what it leaves behind when it is done."""
 
     words: str
@@ -85,35 +85,35 @@ def plan(
     over_ros: int,
     workers: int,
     overrides: list[str],
-) -> list[Step]:
+) -> list[Stage]:
     """Return the commands in their order."""
     data, run, made, trained = work / EPISODES, work / "run", work / GENERATED, work / "train.json"
-    generate = Step(
+    generate = Stage(
         f"{episodes} demonstrations by a scripted operator",
         ("episodes", "generate", "--out", str(data), "--robot", ROBOT, "--task", TASK, "--episodes", str(episodes),
          "--seed", str(FIRST_SHOWN), "--only-successes", "--workers", str(workers), "--json", str(made)),
         made,
     )  # fmt: skip
-    fresh = Step(
+    fresh = Stage(
         "train",
         ("train", "--config", config, "--data", str(data), "--out", str(run), "--json", str(trained), *overrides),
         trained,
     )
     again = ("train", "--resume", str(run), "--json", str(trained))
-    train = Step("train on", again, trained) if (run / "resume.pt").exists() else fresh
-    compact = Step(
+    train = Stage("train on", again, trained) if (run / "resume.pt").exists() else fresh
+    compact = Stage(
         "store it in half the bytes", ("checkpoint", "compact", str(run / "last"), "--out", str(out)), out, always=True
     )
     unseen = ("eval", "--checkpoint", str(out), "--task", TASK, "--seed", str(FIRST_UNSEEN))
     several = ("--workers", str(workers))
     reports = [work / "eval.json", work / "eval_swapped_images.json"]
     measure = [
-        Step(
+        Stage(
             f"measure it on {rollouts} scenes that it has not seen",
             (*unseen, "--episodes", str(rollouts), *several, "--json", str(reports[0])),
             reports[0],
         ),
-        Step(
+        Stage(
             "and shown the images of another scene, with which it should fail",
             (*unseen, "--episodes", str(min(rollouts, SWAPPED_IMAGES)), "--swap-images-from-seed", "1", *several,
              "--json", str(reports[1])),
@@ -123,9 +123,9 @@ def plan(
     if over_ros:
         reports.append(work / "eval_over_ros.json")
         arguments = (*unseen, "--episodes", str(over_ros), "--over-ros", "--json", str(reports[-1]))
-        measure.append(Step("measure it through the real nodes", arguments, reports[-1]))
+        measure.append(Stage("measure it through the real nodes", arguments, reports[-1]))
     words = f"{episodes} generated demonstrations of {TASK} on {ROBOT}, scenes from seed {FIRST_SHOWN} on"
     card = ["checkpoint", "card", str(out), "--run", str(run), "--data", words]
     card += [part for report in reports for part in ("--report", str(report))]
     card += [part for step in (generate, fresh, compact) for part in ("--command", step.line)]
-    return [generate, train, compact, *measure, Step("write its card", tuple(card), out / "README.md", always=True)]
+    return [generate, train, compact, *measure, Stage("write its card", tuple(card), out / "README.md", always=True)]

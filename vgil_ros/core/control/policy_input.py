@@ -11,6 +11,7 @@ from vgil_ros.core.control.requests import InferenceRequest
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.execution import with_prefix
 from vgil_ros.core.history import with_past, with_task
+from vgil_ros.core.observation import RobotFrame, RobotObservation
 from vgil_ros.core.sync import Sample
 from vgil_ros.core.timesteps import ObservationBuilder
 
@@ -30,9 +31,9 @@ class PolicyInput:
     ) -> None:
         self._builder, self._cameras, self._decode, self._task = builder, tuple(cameras), decode, task
 
-    def observation(self, request: InferenceRequest) -> dict[str, Any]:
+    def observation(self, request: InferenceRequest) -> RobotObservation:
         """The observation of a request: qpos (D,) float32, images {camera: (H, W, 3) uint8 RGB}, and where they apply
-        past, task and committed.
+        past, task and prefix.
 
         Raises:
             VgilError: an image does not decode; it names the camera.
@@ -41,7 +42,7 @@ class PolicyInput:
         now = with_past(self._frame(request.sample), past)
         return with_prefix(with_task(now, self._task), request.prefix)
 
-    def _frame(self, sample: Sample) -> dict[str, Any]:
+    def _frame(self, sample: Sample) -> RobotFrame:
         observation = self._builder.observation(sample.payloads)
         images: dict[str, np.ndarray] = {}
         for name in self._cameras:

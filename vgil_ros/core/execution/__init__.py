@@ -12,6 +12,7 @@ from vgil_ros.core.execution.registry import (
     check_mode,
     executor_class,
     make_executor,
+    resolve_mode,
 )
 from vgil_ros.core.execution.rtc import RealTimeChunking
 from vgil_ros.core.execution.temporal_ensemble import TemporalEnsemble
@@ -32,5 +33,6 @@ __all__ = [
     "make_executor",
     "measure_smoothness",
     "prefix_weights",
+    "resolve_mode",
     "with_prefix",
 ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from vgil_ros.core.observation import ActionPrefix, RobotObservation
 
 Floats = NDArray[np.float64]
 
@@ -25,14 +25,14 @@ class Prefix:
     action: Floats
     weight: Floats
 
-    def as_observation(self) -> dict[str, np.ndarray]:
+    def as_observation(self) -> ActionPrefix:
         """The observation's part "prefix": action (H, D) float32, weight (H,) float32."""
         return {"action": self.action.astype(np.float32), "weight": self.weight.astype(np.float32)}
 
 
-def with_prefix(observation: Mapping[str, Any], prefix: Prefix | None) -> dict[str, Any]:
+def with_prefix(observation: RobotObservation, prefix: Prefix | None) -> RobotObservation:
     """Give an observation together with what is settled, under "prefix"; as it is where nothing is."""
-    return dict(observation) if prefix is None else {**observation, "prefix": prefix.as_observation()}
+    return observation if prefix is None else {**observation, "prefix": prefix.as_observation()}
 
 
 def prefix_weights(horizon: int, delay: int, overlap: int) -> Floats:
@@ -45,4 +45,5 @@ def prefix_weights(horizon: int, delay: int, overlap: int) -> Floats:
     rest = np.clip((overlap - row) / (max(overlap - delay, 0) + 1), 0.0, 1.0)
     weight = rest * np.expm1(rest) / np.expm1(1.0)
     weight[: min(delay, overlap)] = 1.0
-    return weight
+    result: Floats = weight
+    return result

@@ -25,15 +25,27 @@ RENAMED_MODES = {"real_time": "rtc"}
 RENAMED_OPTIONS = {"query_every": "inference_period"}
 
 
-def executor_class(mode: str) -> type[ChunkExecutor]:
-    """The class of a mode.
+def resolve_mode(mode: str) -> tuple[str, str | None]:
+    """The mode that a name stands for, and what to say to whoever gave its old name; None where it is today's.
 
     Raises:
         VgilError: for another mode than those in `EXECUTORS`.
     """
+    if mode in RENAMED_MODES:
+        new = RENAMED_MODES[mode]
+        return new, f"execution '{mode}' is called '{new}' now; the next release refuses it"
     if mode not in EXECUTORS:
         raise VgilError(f"execution: found {mode!r}, allowed are {', '.join(EXECUTORS)}")
-    return EXECUTORS[mode]
+    return mode, None
+
+
+def executor_class(mode: str) -> type[ChunkExecutor]:
+    """The class of a mode, by its old name too; `resolve_mode` says what to tell the user of that.
+
+    Raises:
+        VgilError: for another mode than those in `EXECUTORS`.
+    """
+    return EXECUTORS[resolve_mode(mode)[0]]
 
 
 def check_mode(mode: str, policy: str, supports_prefix: bool) -> None:

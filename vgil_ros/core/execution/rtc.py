@@ -90,7 +90,8 @@ class RealTimeChunking(PlanExecutor):
         if not len(rows):
             return None
         self._played = tick if self._played is None else max(self._played, tick)
-        return rows[0]
+        result: Floats | None = rows[0]
+        return result
 
     def wants_inference(self, tick: int) -> bool:
         """When `inference_period` ticks have passed since the tick of the newest prediction."""

@@ -33,7 +33,8 @@ def source_stamps(episode: EpisodeReader, stream: str) -> np.ndarray | None:
     """(T,) the stamps of a stream's own samples, or None where the file does not tell."""
     if episode.stamp_ns is None or episode.skew_ns is None or stream not in episode.streams:
         return None
-    return episode.stamp_ns + episode.skew_ns[:, episode.streams.index(stream)]
+    result: np.ndarray | None = episode.stamp_ns + episode.skew_ns[:, episode.streams.index(stream)]
+    return result
 
 
 def _frozen(episode: EpisodeReader, name: str, same: np.ndarray, stamps: np.ndarray | None) -> Iterator[Finding]:

@@ -197,7 +197,8 @@ def _whole(dataset: h5py.Dataset, row: int) -> bytes | np.ndarray | None:
     except (OSError, RuntimeError, ValueError):
         return None
     if dataset.ndim != 2:
-        return data
+        result: bytes | np.ndarray | None = data
+        return result
     jpeg = data.tobytes().rstrip(b"\0")
     return jpeg if jpeg.startswith(START) and jpeg.endswith(END) else None
 

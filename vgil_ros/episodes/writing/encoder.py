@@ -31,13 +31,13 @@ class Encoder:
     def __init__(self, cameras: tuple[CameraMeta, ...], quality: int, threads: int) -> None:
         self._cameras, self._quality = cameras, quality
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="encode")
-        self._last: list[tuple[Image, Future] | None] = [None] * len(cameras)
+        self._last: list[tuple[Image, Future[bytes | np.ndarray]] | None] = [None] * len(cameras)
 
-    def submit(self, row: list[Image]) -> tuple[Future, ...]:
+    def submit(self, row: list[Image]) -> tuple[Future[bytes | np.ndarray], ...]:
         """Start on a row, one image for each camera; the futures give `bytes` (JPEG) or arrays."""
         return tuple(self._one(i, image) for i, image in enumerate(row))
 
-    def _one(self, index: int, image: Image) -> Future:
+    def _one(self, index: int, image: Image) -> Future[bytes | np.ndarray]:
         last = self._last[index]
         if last is not None and last[0] is image and isinstance(image, Frame):
             return last[1]

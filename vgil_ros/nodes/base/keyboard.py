@@ -10,6 +10,7 @@ import termios
 import threading
 import tty
 from queue import Empty, SimpleQueue
+from typing import Any
 
 
 class Keys:
@@ -23,7 +24,7 @@ class Keys:
         self._keys: SimpleQueue[str] = SimpleQueue()
         self._stop = threading.Event()
         self._file: int | None = None
-        self._before: list | None = None
+        self._before: list[Any] | None = None
         with contextlib.suppress(OSError, termios.error):
             self._open()
         if self.available:

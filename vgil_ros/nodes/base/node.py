@@ -19,6 +19,7 @@ import rclpy
 from rclpy.context import Context
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.parameter import Parameter as RosParameter
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.nodes.base import timing
@@ -33,15 +34,14 @@ ROBOT_DOC = "contract: a name in config/robots, or a path to a .yaml file"  # th
 
 SPIN_S = 0.1  # how soon the executor's thread sees that it is to end
 
-ECHO_S = (
-    1.0  # a SIGTERM so soon after another is the same: the kernel sends one for each thread of a launcher that dies
-)
+# A SIGTERM so soon after another is the same: the kernel sends one for each thread of a launcher that dies.
+ECHO_S = 1.0
 
 
 def make_ros_executor(context: Context | None = None) -> Executor:
     """The events executor where rclpy has it (less than half the CPU), the single-threaded one elsewhere."""
     try:
-        from rclpy.experimental import EventsExecutor
+        from rclpy.experimental.events_executor import EventsExecutor
     except ImportError:
         return SingleThreadedExecutor(context=context)
     return EventsExecutor(context=context)
@@ -91,7 +91,7 @@ class VgilNode(Node):
         self._take_old_spelling(name)
         if name in given:
             value = parameter.checked(given[name].value)
-            given[name] = rclpy.Parameter(name, value=value)
+            given[name] = RosParameter(name, value=value)
         found: T = self.declare_parameter(name, default, parameter.descriptor()).value
         return found
 
@@ -102,14 +102,14 @@ class VgilNode(Node):
             if name in given:
                 raise VgilError(f"parameter '{old}' is the old name of '{name}', and both are given; allowed: one")
             self.log(f"parameter '{old}' is called '{name}' now; the next release refuses it", severity="warning")
-            given[name] = rclpy.Parameter(name, value=given.pop(old).value)
+            given[name] = RosParameter(name, value=given.pop(old).value)
         renamed = RENAMED_VALUES.get(name, {})
         if name in given and (old := given[name].value) in renamed:
             new = renamed[old]
             self.log(
                 f"parameter '{name}': '{old}' is called '{new}' now; the next release refuses it", severity="warning"
             )
-            given[name] = rclpy.Parameter(name, value=new)
+            given[name] = RosParameter(name, value=new)
 
     def refuse_unknown_parameters(self) -> None:
         """Called once the node has declared what it has.

@@ -25,8 +25,8 @@ class StatusPublisher:
     def __init__(self, node: VgilNode, topic: str, hardware_id: str) -> None:
         self._node = node
         self._hardware_id = hardware_id
-        self._own: Publisher = node.create_publisher(DiagnosticStatus, topic, 10)
-        self._all: Publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._own: Publisher[DiagnosticStatus] = node.create_publisher(DiagnosticStatus, topic, 10)
+        self._all: Publisher[DiagnosticArray] = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
 
     def publish(self, level: bytes, message: str, values: Mapping[str, object]) -> None:
         """Send it: one value a key, numbers as plain numbers, and beside them the keys of the release before."""

@@ -24,7 +24,7 @@ class SceneReset:
     def __init__(self, node: AlertingClock, client: Any) -> None:
         self._node = node
         self._client = client
-        self._asked: tuple[Future, int] | None = None  # and until when it may take
+        self._asked: tuple[Future[Trigger.Response], int] | None = None  # and until when it may take
 
     def ask(self) -> bool:
         """Ask; False where there is nobody to ask."""

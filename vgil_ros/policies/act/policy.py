@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from vgil_ros.policies.act.config import ActConfig
 from vgil_ros.policies.act.model import ActModel, ActOutput, kl_divergence
 from vgil_ros.policies.base import LossOutput, Policy
-from vgil_ros.policies.errors import PolicyError
-from vgil_ros.policies.observation import check_vector, prepare, to_tensor
+from vgil_ros.policies.observation import Batch, Observation, prepare, prepare_targets
 
 
 class ActPolicy(Policy):
@@ -29,12 +26,12 @@ class ActPolicy(Policy):
         """The network."""
         return ActModel(self.config)
 
-    def _predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
+    def _predict_chunk(self, observation: Observation) -> Tensor:
         """See `Policy.predict_chunk`. The latent is zero."""
         return self.normalizer.action.inverse(self.forward_normalized(observation).action)
 
     def forward_normalized(
-        self, observation: Mapping[str, Any], action: Tensor | None = None, is_pad: Tensor | None = None
+        self, observation: Observation, action: Tensor | None = None, is_pad: Tensor | None = None
     ) -> ActOutput:
         """Run the network on an observation in robot units; `action` (B, H, A), if given, is normalised already."""
         self.require_normalizer()
@@ -43,7 +40,7 @@ class ActPolicy(Policy):
         out: ActOutput = self.model(self.normalizer.qpos(qpos), images, action, is_pad)
         return out
 
-    def compute_loss(self, batch: Mapping[str, Any]) -> LossOutput:
+    def compute_loss(self, batch: Batch) -> LossOutput:
         """L1 on unpadded actions plus kl_weight times KL.
 
         As published, the L1 is divided by the count of all entries, padded ones included, so that kl_weight means the
@@ -52,16 +49,11 @@ class ActPolicy(Policy):
         Raises:
             PolicyError: a shape does not fit, or an action is not finite.
         """
-        config = self.config
-        action, is_pad = to_tensor(batch["action"], self.device), to_tensor(batch["is_pad"], self.device)
-        check_vector("action", tuple(action.shape), (None, config.chunk_size, config.action_dim))
-        check_vector("is_pad", tuple(is_pad.shape), (len(action), config.chunk_size))
-        if is_pad.dtype != torch.bool:
-            raise PolicyError(f"is_pad: found dtype {is_pad.dtype}, allowed is bool")
-        target = self.normalizer.action(action.to(torch.float32))
+        action, is_pad = prepare_targets(self.config, batch, self.device)
+        target = self.normalizer.action(action)
         out = self.forward_normalized(batch, target, is_pad)
         l1 = (out.action - target).abs().masked_fill(is_pad[..., None], 0.0).mean()
         if out.mu is None or out.logvar is None:
             return LossOutput(l1, {"l1": l1.detach()})
         kl = kl_divergence(out.mu, out.logvar)
-        return LossOutput(l1 + config.kl_weight * kl, {"l1": l1.detach(), "kl": kl.detach()})
+        return LossOutput(l1 + self.config.kl_weight * kl, {"l1": l1.detach(), "kl": kl.detach()})

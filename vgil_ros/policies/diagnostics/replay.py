@@ -6,14 +6,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from vgil_ros.core.observation import RobotObservation
 from vgil_ros.policies.errors import PolicyError
 
-Observation = Mapping[str, Any]
-Predict = Callable[[Observation], np.ndarray]
+Predict = Callable[[RobotObservation], np.ndarray]
 MAX_ORDERS = 24
 CLEARLY_BETTER = 0.7  # an altered input that leaves this share of the error, or less, was the right one
 SUSPICION = "wrong normalisation, colour or camera order?"
@@ -95,7 +94,7 @@ def replay_metrics(
 
 def replay(
     predict: Predict,
-    observations: Callable[[int], Observation],
+    observations: Callable[[int], RobotObservation],
     actions: np.ndarray,
     every: int = 1,
     names: Sequence[str] = (),
@@ -112,14 +111,16 @@ def replay(
     return replay_metrics(chunks, starts, actions, names), chunks
 
 
-def diagnose(predict: Predict, observations: Sequence[Observation], actions: Sequence[np.ndarray]) -> list[Hypothesis]:
+def diagnose(
+    predict: Predict, observations: Sequence[RobotObservation], actions: Sequence[np.ndarray]
+) -> list[Hypothesis]:
     """Try the usual mistakes on a few rows, best first: red and blue swapped, cameras in another order.
 
     Args:
         observations: rows without a batch axis; actions: (A,) recorded beside each.
     """
 
-    def score(alter: Callable[[Observation], Observation]) -> float:
+    def score(alter: Callable[[RobotObservation], RobotObservation]) -> float:
         errors = [np.abs(predict(alter(o))[0] - a).mean() for o, a in zip(observations, actions, strict=True)]
         return float(np.mean(errors))
 
@@ -154,14 +155,14 @@ def _suspicion(overall: float, constant: float) -> str | None:
     return f"{SUSPICION} L1 is {overall:.4g}, a constant action would score {constant:.4g}"
 
 
-def _swap_colours(observation: Observation) -> Observation:
+def _swap_colours(observation: RobotObservation) -> RobotObservation:
     return _alter_images(
         observation, lambda images: {name: np.ascontiguousarray(image[..., ::-1]) for name, image in images.items()}
     )
 
 
-def _reorder(names: Sequence[str], order: Sequence[str]) -> Callable[[Observation], Observation]:
-    def alter(observation: Observation) -> Observation:
+def _reorder(names: Sequence[str], order: Sequence[str]) -> Callable[[RobotObservation], RobotObservation]:
+    def alter(observation: RobotObservation) -> RobotObservation:
         return _alter_images(
             observation, lambda images: {name: images[other] for name, other in zip(names, order, strict=True)}
         )
@@ -170,10 +171,10 @@ def _reorder(names: Sequence[str], order: Sequence[str]) -> Callable[[Observatio
 
 
 def _alter_images(
-    observation: Observation, change: Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
-) -> Observation:
+    observation: RobotObservation, change: Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
+) -> RobotObservation:
     """Change the images of an observation and those of its past alike."""
-    out = {**observation, "images": change(observation["images"])}
+    out: RobotObservation = {**observation, "images": change(observation["images"])}
     if "past" in observation:
         out["past"] = {**observation["past"], "images": change(observation["past"]["images"])}
     return out

@@ -8,9 +8,8 @@ did, and its last state, un-padded and de-normalised, must be the policy's chunk
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +18,7 @@ from vgil_ros.policies.diagnostics.tolerances import close, far, joints, spans
 from vgil_ros.policies.diagnostics.trace import Trace
 from vgil_ros.policies.flow_matching.flow import integrate
 from vgil_ros.policies.flow_matching.policy import FlowMatchingPolicy
-from vgil_ros.policies.observation import to_tensor
+from vgil_ros.policies.observation import Observation, to_tensor
 
 Faults = dict[str, str]
 
@@ -114,7 +113,7 @@ MIRROR_SHARE, MIRROR_FLOOR = 0.5, 0.1  # a mirrored joint must fit twice as well
 class Pass:
     """An observation, the noise given with it, and what was seen."""
 
-    observation: Mapping[str, Any]
+    observation: Observation
     noise: Tensor
     trace: Trace
 

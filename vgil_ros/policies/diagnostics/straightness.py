@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from vgil_ros.policies.flow_matching.flow import integrate
+from vgil_ros.policies.observation import Observation
 
 if TYPE_CHECKING:
     from vgil_ros.policies.flow_matching.policy import FlowMatchingPolicy
@@ -28,7 +29,7 @@ def path_straightness(velocities: Sequence[Tensor], start: Tensor, end: Tensor) 
 
 
 @torch.no_grad()
-def straightness(policy: FlowMatchingPolicy, observations: Sequence[Mapping[str, Any]], seed: int = 0) -> float | None:
+def straightness(policy: FlowMatchingPolicy, observations: Sequence[Observation], seed: int = 0) -> float | None:
     """Give `path_straightness` on a fine grid, whatever the policy's own steps; the mean over observations, None where
     it fails."""
     values: list[float] = []

@@ -4,9 +4,8 @@ against what its own description promises and against the other, stage by stage 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from vgil_ros.policies.diagnostics.straightness import straightness
 from vgil_ros.policies.diagnostics.trace import trace
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.flow_matching.policy import FlowMatchingPolicy
+from vgil_ros.policies.observation import Observation
 
 SAME = ("state_dim", "action_dim", "chunk_size", "padded_dim", "task_dim", "camera_names", "joint_names")
 
@@ -55,7 +55,7 @@ class Comparison:
 
 
 def compare(
-    teacher: FlowMatchingPolicy, student: FlowMatchingPolicy, observations: Sequence[Mapping[str, Any]], seed: int = 0
+    teacher: FlowMatchingPolicy, student: FlowMatchingPolicy, observations: Sequence[Observation], seed: int = 0
 ) -> Comparison:
     """Run both on each observation, with the same noise, and say where they part. Modes are left as they are.
 
@@ -94,7 +94,7 @@ def _named(teacher: FlowMatchingPolicy, student: FlowMatchingPolicy) -> tuple[tu
     return ("teacher", teacher), ("student", student)
 
 
-def _side(name: str, policy: FlowMatchingPolicy, observations: Sequence[Mapping[str, Any]], seed: int) -> Side:
+def _side(name: str, policy: FlowMatchingPolicy, observations: Sequence[Observation], seed: int) -> Side:
     passes = []
     for number, observation in enumerate(observations):
         noise = make_noise(policy, len(observation["qpos"]), seed + number)
@@ -127,7 +127,7 @@ def _l1(ours: Side, theirs: Side) -> np.ndarray | None:
     return torch.stack(gaps).mean(dim=0).cpu().numpy() if gaps else None
 
 
-def _l1_of_noise(teacher: FlowMatchingPolicy, observations: Sequence[Mapping[str, Any]], ours: Side) -> float | None:
+def _l1_of_noise(teacher: FlowMatchingPolicy, observations: Sequence[Observation], ours: Side) -> float | None:
     first, other = ours.passes[0], make_noise(teacher, len(observations[0]["qpos"]), -1)
     chunk = trace(teacher, first.observation, other).chunk
     if chunk is None or first.trace.chunk is None:

@@ -6,13 +6,15 @@ or back shows in what the network is asked and in the chunk that comes out. Noth
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+
+from vgil_ros.policies.observation import Observation
 
 if TYPE_CHECKING:
     from vgil_ros.policies.flow_matching.policy import FlowMatchingPolicy
@@ -48,7 +50,7 @@ class Trace:
 
 
 @torch.no_grad()
-def trace(policy: FlowMatchingPolicy, observation: Mapping[str, Any], noise: Tensor | None) -> Trace:
+def trace(policy: FlowMatchingPolicy, observation: Observation, noise: Tensor | None) -> Trace:
     """Run `predict_chunk` once with probes on the network.
 
     Args:
@@ -57,7 +59,7 @@ def trace(policy: FlowMatchingPolicy, observation: Mapping[str, Any], noise: Ten
     An error within the pass is kept, not raised: how far it came tells where to look.
     """
     record = Trace()
-    given = observation if noise is None else {**observation, "noise": noise}
+    given: Observation = observation if noise is None else {**observation, "noise": noise}
     with _probes(policy, record):
         try:
             record.chunk = policy.predict_chunk(given).clone()

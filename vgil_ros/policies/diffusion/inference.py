@@ -6,20 +6,18 @@ changes from call to call besides state and images (noise, the past) comes in th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
 
+from vgil_ros.core.observation import RobotObservation
 from vgil_ros.policies.base import InferenceModule
 from vgil_ros.policies.diffusion.model import crop
 from vgil_ros.policies.diffusion.policy import DiffusionPolicy
 from vgil_ros.policies.diffusion.trajectory import known_back
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.inference.backbone import FastBackbone
-from vgil_ros.policies.observation import prepare_past
+from vgil_ros.policies.observation import NoisePart, batched, prepare_past
 
 
 class DiffusionInferenceModule(InferenceModule):
@@ -45,10 +43,10 @@ class DiffusionInferenceModule(InferenceModule):
         self._images: dict[int, Tensor] = {}  # (N, H, W, 3) of each camera
         self._place = torch.full((config.n_obs_steps,), config.first, device=device)  # of each step among what is there
 
-    def load(self, observation: Mapping[str, Any]) -> None:
+    def load(self, observation: RobotObservation) -> None:
         """Noise and the past; see `InferenceModule.load`."""
         policy, config = self._policy, self._policy.config
-        given = {"noise": np.asarray(observation["noise"])[None]} if "noise" in observation else {}
+        given: NoisePart = {"noise": np.asarray(observation["noise"])[None]} if "noise" in observation else {}
         noise, fresh = policy.noise_for(given, 1)
         self._noise.copy_(noise)
         if fresh is not None:
@@ -58,12 +56,10 @@ class DiffusionInferenceModule(InferenceModule):
             oldest = self._load_past(observation)
         self._place.copy_(torch.arange(config.n_obs_steps).clamp(min=oldest))
 
-    def _load_past(self, observation: Mapping[str, Any]) -> int:
+    def _load_past(self, observation: RobotObservation) -> int:
         """Fill the buffers; the place of the oldest step that is known."""
         policy, config = self._policy, self._policy.config
-        given = observation["past"]
-        batched = {key: _one(value) for key, value in given.items()}
-        past = prepare_past(config, {"qpos": np.asarray(observation["qpos"])[None], "past": batched}, policy.device)
+        past = prepare_past(config, batched(observation), policy.device)
         assert past is not None
         self._qpos.copy_(past.qpos[0])
         for index, (name, images) in enumerate(zip(config.camera_names, past.images, strict=True)):
@@ -71,7 +67,7 @@ class DiffusionInferenceModule(InferenceModule):
             if tuple(images.shape[2:]) != now:
                 raise PolicyError(f"past image of {name}: found shape {tuple(images.shape[2:])}, allowed is {now}")
             self._before(index, now).copy_(images[0])
-        return int((~known_back(torch.as_tensor(np.asarray(given["known"]))[None])).sum())
+        return int((~known_back(torch.as_tensor(np.asarray(observation["past"]["known"]))[None])).sum())
 
     def __call__(self, qpos: Tensor, images: list[Tensor]) -> Tensor:
         """See `InferenceModule`."""
@@ -119,8 +115,3 @@ class DiffusionInferenceModule(InferenceModule):
             buffer = torch.zeros(lead, *shape, dtype=torch.uint8, device=self._policy.device)
             self._images[camera] = buffer
         return buffer
-
-
-def _one(value: Any) -> Any:
-    """Put a batch axis of one before every array."""
-    return {key: _one(one) for key, one in value.items()} if isinstance(value, Mapping) else np.asarray(value)[None]

@@ -82,7 +82,8 @@ def random_places(count: int, have: Size, want: Size) -> Tensor:
 def resize(images: Tensor, size: Size, antialias: bool) -> Tensor:
     """(B, T, 3, H, W) float -> (B, T, 3, *size), bilinear."""
     flat = F.interpolate(images.flatten(0, 1), size, mode="bilinear", align_corners=False, antialias=antialias)
-    return flat.unflatten(0, images.shape[:2])
+    result: Tensor = flat.unflatten(0, images.shape[:2])
+    return result
 
 
 def _axis(count: int, like: Tensor) -> Tensor:
@@ -131,7 +132,8 @@ class DiffusionModel(nn.Module):
             images = self._crop(images.movedim(-1, 2)).movedim(2, -1)
         scaled = normalizer.normalize_images(images.flatten(0, 1), camera).unflatten(0, images.shape[:2])
         if config.resize is None:
-            return scaled
+            result: Tensor = scaled
+            return result
         scaled = resize(scaled, config.resize, config.resize_antialias)
         return self._crop(scaled) if config.resize_first else scaled
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -13,10 +12,18 @@ from vgil_ros.policies.diffusion.config import DiffusionConfig
 from vgil_ros.policies.diffusion.model import DiffusionModel
 from vgil_ros.policies.diffusion.schedule import Network, make_schedule, sample
 from vgil_ros.policies.diffusion.trajectory import known_back, oldest_repeated, trajectory
-from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.guidance import guided_output
 from vgil_ros.policies.nn.noise import NoiseSource
-from vgil_ros.policies.observation import PrefixTensors, check_vector, prepare, prepare_past, prepare_prefix, to_tensor
+from vgil_ros.policies.observation import (
+    Batch,
+    NoisePart,
+    Observation,
+    PrefixTensors,
+    prepare,
+    prepare_noise,
+    prepare_past,
+    prepare_prefix,
+)
 
 
 class DiffusionPolicy(Policy):
@@ -42,9 +49,9 @@ class DiffusionPolicy(Policy):
 
     def reset(self, seed: int | None = None) -> None:
         """Begin the noise anew, from `seed` or else from the configuration's."""
-        self.noise.reset(self.config.seed if seed is None else seed)
+        self.noise.reset(seed)
 
-    def _predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
+    def _predict_chunk(self, observation: Observation) -> Tensor:
         """See `Policy.predict_chunk`. What lies before the present within the horizon is left away."""
         condition = self.condition(observation)
         action_prefix = prepare_prefix(self.config, observation, self.device)
@@ -87,7 +94,7 @@ class DiffusionPolicy(Policy):
     def _clip(self) -> float | None:
         return self.config.clip_sample_range if self.config.clip_sample else None
 
-    def condition(self, observation: Mapping[str, Any]) -> Tensor:
+    def condition(self, observation: Observation) -> Tensor:
         """Check and encode an observation in robot units with its past, (B, C).
 
         As published, the oldest known observation stands in for older ones that are not known.
@@ -106,21 +113,16 @@ class DiffusionPolicy(Policy):
         condition: Tensor = self.model.condition(self.normalizer.qpos(frames[0]), frames[1:], self.normalizer)
         return condition
 
-    def noise_for(self, observation: Mapping[str, Any], batch: int) -> tuple[Tensor, Tensor | None]:
+    def noise_for(self, observation: NoisePart, batch: int) -> tuple[Tensor, Tensor | None]:
         """Give where the way begins, (B, horizon, A), and what random steps add, (S, B, horizon, A) or None."""
         shape = (self.config.horizon, self.config.action_dim)
         random_steps = self.schedule.random_steps
         drawn = self.noise.draw(batch, (1 + random_steps, *shape)).to(self.device).transpose(0, 1)
         fresh = drawn[1:] if random_steps else None
-        if "noise" not in observation:
-            return drawn[0], fresh
-        noise = to_tensor(observation["noise"], self.device)
-        check_vector("noise", tuple(noise.shape), (batch, *shape))
-        if noise.dtype != torch.float32:
-            raise PolicyError(f"noise: found dtype {noise.dtype}, allowed is float32, however the network computes")
-        return noise, fresh
+        given = prepare_noise(observation, (batch, *shape), self.device)
+        return drawn[0] if given is None else given, fresh
 
-    def compute_loss(self, batch: Mapping[str, Any]) -> LossOutput:
+    def compute_loss(self, batch: Batch) -> LossOutput:
         """Mean square of what the network gets wrong, at a random step for each member of the batch.
 
         Args:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from vgil_ros.policies.diffusion.config import DiffusionConfig
 from vgil_ros.policies.errors import PolicyError
-from vgil_ros.policies.observation import check_known, check_vector, to_tensor
+from vgil_ros.policies.observation import Batch, check_known, check_vector, prepare_targets, to_tensor
 
 
-def trajectory(config: DiffusionConfig, batch: Mapping[str, Any], device: torch.device) -> tuple[Tensor, Tensor]:
+def trajectory(config: DiffusionConfig, batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
     """Give the actions of a batch from the oldest observation on.
 
     Where there was none (before the episode's first row, after its last, across a gap), the nearest one is repeated, as
@@ -25,12 +22,7 @@ def trajectory(config: DiffusionConfig, batch: Mapping[str, Any], device: torch.
     Raises:
         PolicyError: a shape or dtype does not fit, or there is a past without actions.
     """
-    action, is_pad = to_tensor(batch["action"], device), to_tensor(batch["is_pad"], device)
-    check_vector("action", tuple(action.shape), (None, config.chunk_size, config.action_dim))
-    check_vector("is_pad", tuple(is_pad.shape), (len(action), config.chunk_size))
-    if is_pad.dtype != torch.bool:
-        raise PolicyError(f"is_pad: found dtype {is_pad.dtype}, allowed is bool")
-    action = action.to(torch.float32)
+    action, is_pad = prepare_targets(config, batch, device)
     if config.first:
         before, unknown = _before(config, batch, action)
         action, is_pad = torch.cat([before, action], dim=1), torch.cat([unknown, is_pad], dim=1)
@@ -40,7 +32,7 @@ def trajectory(config: DiffusionConfig, batch: Mapping[str, Any], device: torch.
     return action.gather(1, nearest[..., None].expand_as(action)), is_pad
 
 
-def _before(config: DiffusionConfig, batch: Mapping[str, Any], action: Tensor) -> tuple[Tensor, Tensor]:
+def _before(config: DiffusionConfig, batch: Batch, action: Tensor) -> tuple[Tensor, Tensor]:
     """Actions (B, N, A) before the present, and which of them are not known, (B, N)."""
     shape = (len(action), config.first, config.action_dim)
     if "past" not in batch:

@@ -62,7 +62,8 @@ class ResidualBlock(nn.Module):
         else:
             out = out + modulation[..., None]
         out = F.mish(self.norm2(self.conv2(out)))
-        return out + self.skip(x)
+        result: Tensor = out + self.skip(x)
+        return result
 
 
 class Level(nn.Module):

@@ -6,12 +6,10 @@ with backbones and transformer. DIS runs on the CPU before the pass, which reads
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor
 
+from vgil_ros.core.observation import RobotObservation
 from vgil_ros.policies.act.inference import ActInferenceModule
 from vgil_ros.policies.flow_act.model import resized
 from vgil_ros.policies.flow_act.policy import FlowActPolicy
@@ -30,7 +28,7 @@ class FlowActInferenceModule(ActInferenceModule):
         self._known = torch.zeros(1, device=policy.device)
         self._buffers: dict[int, Tensor] = {}  # of each camera: the previous image, or the flow
 
-    def load(self, observation: Mapping[str, Any]) -> None:
+    def load(self, observation: RobotObservation) -> None:
         """The past; see `InferenceModule.load`."""
         policy, one = self._policy, batched(observation)
         device = torch.device("cpu") if self._inside else policy.device

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -12,7 +11,15 @@ from vgil_ros.policies.act.model import ActOutput
 from vgil_ros.policies.act.policy import ActPolicy
 from vgil_ros.policies.flow_act.config import FlowActConfig
 from vgil_ros.policies.flow_act.model import FlowActModel
-from vgil_ros.policies.observation import check_cameras, check_known, check_vector, prepare, prepare_past, to_tensor
+from vgil_ros.policies.observation import (
+    Observation,
+    check_cameras,
+    check_known,
+    check_vector,
+    prepare,
+    prepare_past,
+    to_tensor,
+)
 from vgil_ros.policies.optical_flow import FlowField, field_size
 
 
@@ -36,7 +43,7 @@ class FlowActPolicy(ActPolicy):
         return FlowActModel(self.config)
 
     def forward_normalized(
-        self, observation: Mapping[str, Any], action: Tensor | None = None, is_pad: Tensor | None = None
+        self, observation: Observation, action: Tensor | None = None, is_pad: Tensor | None = None
     ) -> ActOutput:
         """See `ActPolicy.forward_normalized`."""
         self.require_normalizer()
@@ -45,7 +52,7 @@ class FlowActPolicy(ActPolicy):
         images = [self.normalizer.normalize_images(image, index) for index, image in enumerate(frames)]
         return self.model.forward_flow(self.normalizer.qpos(qpos), images, flows, action, is_pad)
 
-    def flows(self, observation: Mapping[str, Any], images: list[Tensor]) -> list[Tensor]:
+    def flows(self, observation: Observation, images: list[Tensor]) -> list[Tensor]:
         """Give the flow of each camera, (B, 2, h, w) float32 px; zero where the past is unknown.
 
         Args:
@@ -70,7 +77,7 @@ class FlowActPolicy(ActPolicy):
         size = field_size(image.shape[1], image.shape[2], self.config.flow_shrink)
         return torch.zeros(len(image), 2, *size, device=self.device)
 
-    def _given(self, observation: Mapping[str, Any], images: list[Tensor]) -> list[Tensor]:
+    def _given(self, observation: Observation, images: list[Tensor]) -> list[Tensor]:
         given, known = observation["past"]["flow"], check_known(self.config, observation, self.device)
         check_cameras(self.config, given)
         flows = []

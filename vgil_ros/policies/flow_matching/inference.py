@@ -6,15 +6,14 @@ loop has static shapes and never waits for the device: on CUDA all of it lies in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vgil_ros.core.observation import RobotObservation
 from vgil_ros.policies.act.inference import FastEncoder
 from vgil_ros.policies.base import InferenceModule
 from vgil_ros.policies.flow_matching.config import FlowMatchingConfig
@@ -25,6 +24,7 @@ from vgil_ros.policies.flow_matching.task import task_embedding
 from vgil_ros.policies.inference.backbone import FastImages
 from vgil_ros.policies.inference.onednn import FusedLinear, attend
 from vgil_ros.policies.nn.backbones import grid_size
+from vgil_ros.policies.observation import NoisePart, TaskPart
 
 
 @dataclass(frozen=True)
@@ -147,16 +147,16 @@ class FlowInferenceModule(InferenceModule):
         self._task_embedding = torch.zeros(1, max(1, config.task_dim), device=policy.device, dtype=dtype)
         self._parts: dict[tuple[Size, ...], tuple[FastEncoder, FusedLinear, Tensor]] = {}
 
-    def load(self, observation: Mapping[str, Any]) -> None:
+    def load(self, observation: RobotObservation) -> None:
         """Noise and task; see `InferenceModule.load`."""
         policy = self._policy
-        given = {"noise": np.asarray(observation["noise"])[None]} if "noise" in observation else {}
+        given: NoisePart = {"noise": np.asarray(observation["noise"])[None]} if "noise" in observation else {}
         self._noise.copy_(policy.noise_for(given, 1))
         if self._task is None:
             return
-        named = {key: observation[key] for key in ("task", "task_embedding") if key in observation}
-        if "task_embedding" in named:
-            named["task_embedding"] = np.asarray(named["task_embedding"])[None]
+        named: TaskPart = {"task": observation["task"]} if "task" in observation else {}
+        if "task_embedding" in observation:
+            named["task_embedding"] = np.asarray(observation["task_embedding"])[None]
         embedding = task_embedding(policy.config, named, 1, policy.device)
         assert embedding is not None
         self._task_embedding.copy_(embedding)

@@ -72,7 +72,8 @@ class ActionLayer(nn.Module):
         attended = F.scaled_dot_product_attention(q, k, v, mask, self.drop if self.training else 0.0)
         x = x + (1 + gate1) * self.dropout(self.out(attended.transpose(1, 2).flatten(2)))
         hidden = self.activation(self.linear1(self.norm2(x) * (1 + scale2) + shift2))
-        return x + (1 + gate2) * self.dropout(self.linear2(self.dropout(hidden)))
+        result: Tensor = x + (1 + gate2) * self.dropout(self.linear2(self.dropout(hidden)))
+        return result
 
 
 def split_heads(x: Tensor, heads: int, parts: int) -> tuple[Tensor, ...]:

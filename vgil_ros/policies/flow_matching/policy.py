@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from vgil_ros.policies.base import LossOutput, Policy
-from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.flow_matching.config import FlowMatchingConfig
 from vgil_ros.policies.flow_matching.flow import Velocity, draw_times, integrate, on_path, pad, path_velocity, unpad
 from vgil_ros.policies.flow_matching.model import FlowModel, Prefix
 from vgil_ros.policies.flow_matching.task import task_embedding
 from vgil_ros.policies.guidance import guide_flow
 from vgil_ros.policies.nn.noise import NoiseSource
-from vgil_ros.policies.observation import check_vector, prepare, prepare_prefix, to_tensor
+from vgil_ros.policies.observation import (
+    Batch,
+    NoisePart,
+    Observation,
+    check_vector,
+    prepare,
+    prepare_noise,
+    prepare_prefix,
+    prepare_targets,
+)
 
 
 class FlowMatchingPolicy(Policy):
@@ -38,9 +45,9 @@ class FlowMatchingPolicy(Policy):
 
     def reset(self, seed: int | None = None) -> None:
         """Begin the noise anew, from `seed` or else from the configuration's."""
-        self.noise.reset(self.config.seed if seed is None else seed)
+        self.noise.reset(seed)
 
-    def _predict_chunk(self, observation: Mapping[str, Any]) -> Tensor:
+    def _predict_chunk(self, observation: Observation) -> Tensor:
         """See `Policy.predict_chunk`."""
         velocity = self.velocity(self.encode(observation))
         noise = self.noise_for(observation, len(observation["qpos"]))
@@ -53,7 +60,7 @@ class FlowMatchingPolicy(Policy):
         guided = guide_flow(velocity, settled, noise, self.config.steps)
         return action_prefix.keep(self.to_robot_units(self.endpoint(guided, noise)))
 
-    def encode(self, observation: Mapping[str, Any]) -> Prefix:
+    def encode(self, observation: Observation) -> Prefix:
         """Check an observation in robot units and encode it, once for all steps."""
         self.require_normalizer()
         qpos, frames = prepare(self.config, observation, self.device)
@@ -78,18 +85,13 @@ class FlowMatchingPolicy(Policy):
         """Actions (B, H, A) in robot units -> (B, H, padded_dim)."""
         return pad(self.normalizer.action(action), self.config.padded_dim)
 
-    def noise_for(self, observation: Mapping[str, Any], batch: int) -> Tensor:
+    def noise_for(self, observation: NoisePart, batch: int) -> Tensor:
         """Give the observation's noise, or draw it: (B, H, padded_dim) float32."""
         shape = (self.config.chunk_size, self.config.padded_dim)
-        if "noise" not in observation:
-            return self.noise.draw(batch, shape).to(self.device)
-        noise = to_tensor(observation["noise"], self.device)
-        check_vector("noise", tuple(noise.shape), (batch, *shape))
-        if noise.dtype != torch.float32:
-            raise PolicyError(f"noise: found dtype {noise.dtype}, allowed is float32, however the network computes")
-        return noise
+        given = prepare_noise(observation, (batch, *shape), self.device)
+        return self.noise.draw(batch, shape).to(self.device) if given is None else given
 
-    def compute_loss(self, batch: Mapping[str, Any]) -> LossOutput:
+    def compute_loss(self, batch: Batch) -> LossOutput:
         """Mean square of the velocity's error, over actions that are not padded in time.
 
         The padded width counts: on the way from noise the field sees those values too, so it must carry them to zero.
@@ -99,7 +101,8 @@ class FlowMatchingPolicy(Policy):
                 then stand in for noise drawn here and for the actions, and "time" (B,) float32.
         """
         target, is_pad = self._target(batch)
-        noise = batch["noise"] if "noise" in batch else torch.randn_like(target, dtype=torch.float32)
+        given = prepare_noise(batch, tuple(target.shape), self.device)
+        noise = torch.randn_like(target, dtype=torch.float32) if given is None else given
         t = batch["time"] if "time" in batch else draw_times(len(target), target.device)
         velocity = self.model.field(on_path(target, noise, t), t, self.encode(batch), is_pad).to(torch.float32)
         error = (velocity - path_velocity(target, noise)).square().masked_fill(is_pad[..., None], 0.0)
@@ -108,16 +111,11 @@ class FlowMatchingPolicy(Policy):
         actions = error[..., : self.config.action_dim].sum() / (kept * self.config.action_dim)
         return LossOutput(loss, {"flow": loss.detach(), "flow_of_actions": actions.detach()})
 
-    def _target(self, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+    def _target(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Where the path ends, (B, H, padded_dim), and which actions are padded, (B, H) bool."""
         self.require_normalizer()
-        config = self.config
-        action, is_pad = to_tensor(batch["action"], self.device), to_tensor(batch["is_pad"], self.device)
-        check_vector("action", tuple(action.shape), (None, config.chunk_size, config.action_dim))
-        check_vector("is_pad", tuple(is_pad.shape), (len(action), config.chunk_size))
-        if is_pad.dtype != torch.bool:
-            raise PolicyError(f"is_pad: found dtype {is_pad.dtype}, allowed is bool")
+        action, is_pad = prepare_targets(self.config, batch, self.device)
         if "endpoint" in batch:  # a teacher's chunk goes on beyond the episode's end
-            check_vector("endpoint", tuple(batch["endpoint"].shape), (*action.shape[:2], config.padded_dim))
+            check_vector("endpoint", tuple(batch["endpoint"].shape), (*action.shape[:2], self.config.padded_dim))
             return batch["endpoint"], torch.zeros_like(is_pad)
-        return self.to_network_units(action.to(torch.float32)), is_pad
+        return self.to_network_units(action), is_pad

@@ -11,8 +11,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +18,7 @@ from torch import Tensor
 
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.flow_matching.config import FlowMatchingConfig
-from vgil_ros.policies.observation import check_vector, to_tensor
+from vgil_ros.policies.observation import TaskPart, check_vector, to_tensor
 
 
 def embed_text(text: str, dim: int) -> np.ndarray:
@@ -35,7 +33,7 @@ def embed_text(text: str, dim: int) -> np.ndarray:
 
 
 def task_embedding(
-    config: FlowMatchingConfig, observation: Mapping[str, Any], batch: int, device: torch.device
+    config: FlowMatchingConfig, observation: TaskPart, batch: int, device: torch.device
 ) -> Tensor | None:
     """Give (B, task_dim) float32, or None where the policy is told no task.
 

@@ -23,6 +23,7 @@ from vgil_ros.policies.importers.state import (
     need,
     rename,
     which_resnet,
+    without_prefix,
 )
 from vgil_ros.policies.normalizer import Normalizer
 
@@ -83,10 +84,7 @@ def import_act(
 
 def _tidy(raw: dict[str, Tensor], where: str) -> tuple[dict[str, Tensor], str, list[str]]:
     """Strip the prefix, leave out what is never used, bring the variants to one form; say which variant it was."""
-    wrong = [key for key in raw if not key.startswith(_PREFIX)]
-    if wrong:
-        raise CheckpointError(f"{where}: unknown keys {', '.join(wrong[:10])}: those of ACT begin with {_PREFIX!r}")
-    state = {key.removeprefix(_PREFIX): value for key, value in raw.items()}
+    state = without_prefix(raw, _PREFIX, where)
     _refuse_relatives(state, where)
     # Only decoder layer 0 reaches the output; frozen batch norm does not count batches.
     unused = [

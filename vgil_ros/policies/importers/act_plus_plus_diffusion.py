@@ -27,6 +27,7 @@ from vgil_ros.policies.importers.state import (
     make_config,
     need,
     rename,
+    without_prefix,
 )
 from vgil_ros.policies.importers.unet_keys import ORIGINAL, infer_unet, state_first, unet_rules
 from vgil_ros.policies.normalizer import Normalizer
@@ -67,15 +68,9 @@ def import_act_plus_plus_diffusion(
     if missing:
         raise CheckpointError(f"{where}: {', '.join(missing)} are not stored in it: name them")
     part = "nets" if content["ema"] is None else "ema"
-    raw = as_state_dict(content[part], where)
-    wrong = [key for key in raw if not key.startswith(_PREFIX)]
-    if wrong:
-        raise CheckpointError(
-            f"{where}: unknown keys {', '.join(wrong[:10])}: those of {part!r} begin with {_PREFIX!r}"
-        )
-    state = {key.removeprefix(_PREFIX): value for key, value in raw.items()}
-    if count(state, r"backbones\.(\d+)\.") != len(cameras):
-        held = count(state, r"backbones\.(\d+)\.")
+    state = without_prefix(as_state_dict(content[part], where), _PREFIX, f"{where}, {part}")
+    held = count(state, r"backbones\.(\d+)\.")
+    if held != len(cameras):
         raise CheckpointError(f"{where}: holds {held} backbones, {len(cameras)} cameras named")
     specs, guessed = _sized(state, cameras, where)
     config = _config(state, specs, horizon, where, robot)

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
 
-from vgil_ros.policies.act.config import ActConfig
 from vgil_ros.policies.act.policy import ActPolicy
+from vgil_ros.policies.base import Policy
+from vgil_ros.policies.config import PolicyConfig
 from vgil_ros.policies.diffusion.config import DiffusionConfig
 from vgil_ros.policies.diffusion.policy import DiffusionPolicy
 from vgil_ros.policies.errors import CheckpointError
 from vgil_ros.policies.importers.lerobot_folder import LerobotFolder, read_config, read_folder
-from vgil_ros.policies.importers.state import SEQUENTIAL_RESNET, Imported, fill_policy, make_config, rename
+from vgil_ros.policies.importers.state import (
+    SEQUENTIAL_RESNET,
+    Imported,
+    fill_policy,
+    make_config,
+    rename,
+    without_prefix,
+)
 from vgil_ros.policies.importers.unet_keys import LEROBOT, unet_rules
+
+Renamed = tuple[dict[str, Tensor], list[str]]  # tensors under our names; keys that were left out
 
 _ACT_RULES = {
     "vae_encoder.": "cvae.encoder.",
@@ -35,59 +46,33 @@ _ACT_RULES = {
 }
 
 
-def import_act_folder(folder: LerobotFolder, robot: dict[str, object]) -> Imported:
-    """Make an ACT policy.
-
-    Args:
-        robot: what a folder does not tell and the caller does, as configuration values.
-
-    Raises:
-        CheckpointError: options that are not supported, anything missing, unknown or mismatched.
-    """
-    config = make_config(ActConfig, {**_act_sizes(folder), **robot}, folder.where)
-    weights, dropped = _rename_act(folder.state, folder.where)
-    policy = fill_policy(ActPolicy(config), weights, folder.normalizer, folder.where)
-    return Imported(policy, folder.source_format, tuple(dropped), ())
+_ACT_SETTINGS = {
+    "chunk_size": "chunk_size",
+    "hidden_dim": "dim_model",
+    "heads": "n_heads",
+    "feedforward_dim": "dim_feedforward",
+    "activation": "feedforward_activation",
+    "encoder_layers": "n_encoder_layers",
+    "decoder_layers": "n_decoder_layers",
+    "latent_dim": "latent_dim",
+    "backbone": "vision_backbone",
+    "pre_norm": "pre_norm",
+    "dropout": "dropout",
+    "kl_weight": "kl_weight",
+}
 
 
 def _act_sizes(folder: LerobotFolder) -> dict[str, object]:
     folder.only({"n_obs_steps": 1, "replace_final_stride_with_dilation": False})
-    wanted = {
-        "chunk_size": "chunk_size",
-        "hidden_dim": "dim_model",
-        "heads": "n_heads",
-        "feedforward_dim": "dim_feedforward",
-        "activation": "feedforward_activation",
-        "encoder_layers": "n_encoder_layers",
-        "decoder_layers": "n_decoder_layers",
-        "latent_dim": "latent_dim",
-        "backbone": "vision_backbone",
-        "pre_norm": "pre_norm",
-        "dropout": "dropout",
-        "kl_weight": "kl_weight",
-    }
-    folder.need([*wanted.values(), "use_vae"])
-    values, features = folder.values, folder.features
-    sizes: dict[str, object] = {ours: values[theirs] for ours, theirs in wanted.items()}
-    sizes["cvae_layers"] = values.get("n_vae_encoder_layers", 4) if values["use_vae"] else 0
-    sizes["cameras"] = [camera.model_dump() for camera in features.cameras.values()]
-    sizes |= {
-        "state_dim": features.state_dim,
-        "action_dim": features.action_dim,
-        "pad_head": False,
-        "source": "lerobot",
-        "normalization": folder.normalizer.spec.model_dump(),
-    }
-    return sizes
+    folder.need([*_ACT_SETTINGS.values(), "use_vae"])
+    values = folder.values
+    cvae_layers = values.get("n_vae_encoder_layers", 4) if values["use_vae"] else 0
+    return {**_renamed_values(folder, _ACT_SETTINGS), "cvae_layers": cvae_layers, "pad_head": False}
 
 
-def _rename_act(state: dict[str, Tensor], where: str) -> tuple[dict[str, Tensor], list[str]]:
-    wrong = [key for key in state if not key.startswith("model.")]
-    if wrong:
-        raise CheckpointError(f"{where}: unknown keys {', '.join(wrong[:10])}")
+def _act_weights(state: dict[str, Tensor], _: PolicyConfig, where: str) -> Renamed:
     dropped = [key for key in state if key.endswith("num_batches_tracked")]
-    inner = {key.removeprefix("model."): value for key, value in state.items() if key not in dropped}
-    weights = rename(inner, _ACT_RULES, where)
+    weights = rename({key: value for key, value in state.items() if key not in dropped}, _ACT_RULES, where)
     if "cvae.positions" in weights:
         weights["cvae.positions"] = weights["cvae.positions"].squeeze(0)
     return weights, dropped
@@ -119,47 +104,20 @@ _DIFFUSION_SETTINGS = {
 }
 
 
-def import_diffusion_folder(folder: LerobotFolder, robot: dict[str, object]) -> Imported:
-    """Make a diffusion policy.
-
-    Args:
-        robot: what a folder does not tell and the caller does, as configuration values.
-
-    Raises:
-        CheckpointError: options that are not supported, anything missing, unknown or mismatched.
-    """
-    config = make_config(DiffusionConfig, {**_diffusion_sizes(folder), **robot}, folder.where)
-    weights, dropped = _rename_diffusion(folder.state, config, folder.where)
-    policy = fill_policy(DiffusionPolicy(config), weights, folder.normalizer, folder.where)
-    return Imported(policy, folder.source_format, tuple(dropped), ())
-
-
 def _diffusion_sizes(folder: LerobotFolder) -> dict[str, object]:
     folder.need([*_DIFFUSION_SETTINGS.values(), "use_group_norm"])
-    values, features = folder.values, folder.features
-    sizes: dict[str, object] = {ours: values[theirs] for ours, theirs in _DIFFUSION_SETTINGS.items()}
-    return sizes | {
+    values = folder.values
+    return {
+        **_renamed_values(folder, _DIFFUSION_SETTINGS),
         "resize": values.get("resize_shape"),
         # batch norm is in eval mode on a robot: its statistics no longer change
         "backbone_norm": "group" if values["use_group_norm"] else "frozen",
         "shared_encoder": not values.get("use_separate_rgb_encoder_per_camera", False),
-        "cameras": [camera.model_dump() for camera in features.cameras.values()],
-        "state_dim": features.state_dim,
-        "action_dim": features.action_dim,
-        "normalization": folder.normalizer.spec.model_dump(),
-        "source": "lerobot",
     }
 
 
-def _rename_diffusion(
-    state: dict[str, Tensor], config: DiffusionConfig, where: str
-) -> tuple[dict[str, Tensor], list[str]]:
-    """Give the weights under our names, and the keys that were left out."""
-    wrong = [key for key in state if not key.startswith("diffusion.")]
-    if wrong:
-        raise CheckpointError(
-            f"{where}: unknown keys {', '.join(wrong[:10])}: those of diffusion begin with 'diffusion.'"
-        )
+def _diffusion_weights(state: dict[str, Tensor], config: PolicyConfig, where: str) -> Renamed:
+    assert isinstance(config, DiffusionConfig)
     rules = unet_rules("unet.", len(config.down_dims), LEROBOT)
     for index in range(1 if config.shared_encoder else len(config.cameras)):
         theirs, ours = "rgb_encoder." if config.shared_encoder else f"rgb_encoder.{index}.", f"encoders.{index}."
@@ -167,26 +125,61 @@ def _rename_diffusion(
         rules |= {f"{theirs}pool.nets.": f"{ours}pool.maps.", f"{theirs}out.": f"{ours}out."}
     # the grid of the spatial softmax is computed here, and frozen batch norm does not count batches
     dropped = [key for key in state if key.endswith((".pool.pos_grid", "num_batches_tracked"))]
-    return rename(
-        {k.removeprefix("diffusion."): v for k, v in state.items() if k not in dropped}, rules, where
-    ), dropped
+    return rename({key: value for key, value in state.items() if key not in dropped}, rules, where), dropped
 
 
-_KINDS: dict[str, Callable[[LerobotFolder, dict[str, object]], Imported]] = {
-    "act": import_act_folder,
-    "diffusion": import_diffusion_folder,
+def _renamed_values(folder: LerobotFolder, settings: Mapping[str, str]) -> dict[str, object]:
+    return {ours: folder.values[theirs] for ours, theirs in settings.items()}
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """How one of LeRobot's policy types becomes one of ours.
+
+    Attributes:
+        prefix: before every key of its weights.
+        sizes: configuration values out of a folder. weights: the tensors, their prefix gone, under our names, and the
+            keys that are left out.
+    """
+
+    policy: type[Policy]
+    prefix: str
+    sizes: Callable[[LerobotFolder], dict[str, object]]
+    weights: Callable[[dict[str, Tensor], PolicyConfig, str], Renamed]
+
+
+_KINDS = {
+    "act": _Kind(ActPolicy, "model.", _act_sizes, _act_weights),
+    "diffusion": _Kind(DiffusionPolicy, "diffusion.", _diffusion_sizes, _diffusion_weights),
 }
 
 
-def import_lerobot(folder: Path, joint_names: Sequence[str] = (), rate_hz: float | None = None) -> Imported:
+def import_lerobot(source: Path, joint_names: Sequence[str] = (), rate_hz: float | None = None) -> Imported:
     """Read a LeRobot folder, with processor files or with the statistics in the weights.
 
     Raises:
         CheckpointError: another policy type, options that are not supported, anything missing, unknown or mismatched.
     """
-    values = read_config(folder)
+    values = read_config(source)
     # folders from before 0.1 do not say; diffusion alone has a horizon
-    kind = values.get("type", "diffusion" if "horizon" in values else "act")
-    if kind not in _KINDS:
-        raise CheckpointError(f"{folder}: policy type {kind!r}, allowed are {sorted(_KINDS)}")
-    return _KINDS[kind](read_folder(folder, values), {"joint_names": tuple(joint_names), "rate_hz": rate_hz})
+    name = values.get("type", "diffusion" if "horizon" in values else "act")
+    if name not in _KINDS:
+        raise CheckpointError(f"{source}: policy type {name!r}, allowed are {sorted(_KINDS)}")
+    kind, folder = _KINDS[name], read_folder(source, values)
+    robot = {"joint_names": tuple(joint_names), "rate_hz": rate_hz}
+    config = make_config(kind.policy.config_class, {**_common(folder), **kind.sizes(folder), **robot}, folder.where)
+    weights, dropped = kind.weights(without_prefix(folder.state, kind.prefix, folder.where), config, folder.where)
+    policy = fill_policy(kind.policy(config), weights, folder.normalizer, folder.where)
+    return Imported(policy, folder.source_format, tuple(kind.prefix + key for key in dropped), ())
+
+
+def _common(folder: LerobotFolder) -> dict[str, object]:
+    """Configuration values of every type."""
+    features = folder.features
+    return {
+        "cameras": [camera.model_dump() for camera in features.cameras.values()],
+        "state_dim": features.state_dim,
+        "action_dim": features.action_dim,
+        "normalization": folder.normalizer.spec.model_dump(),
+        "source": "lerobot",
+    }

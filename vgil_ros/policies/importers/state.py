@@ -65,6 +65,17 @@ def as_state_dict(content: object, where: str) -> dict[str, Tensor]:
     return content
 
 
+def without_prefix(state: Mapping[str, Tensor], prefix: str, where: str) -> dict[str, Tensor]:
+    """Take off the prefix that every key has.
+
+    Raises:
+        CheckpointError: keys without it, named.
+    """
+    if wrong := [key for key in state if not key.startswith(prefix)]:
+        raise CheckpointError(f"{where}: unknown keys {', '.join(wrong[:10])}: all of this kind begin with {prefix!r}")
+    return {key.removeprefix(prefix): value for key, value in state.items()}
+
+
 def rename(state: Mapping[str, Tensor], rules: Mapping[str, str], where: str) -> dict[str, Tensor]:
     """Rename keys by prefix; the longest rule that fits wins. Rules are prefixes ending in a dot, or whole keys.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from vgil_ros.core.observation import RobotObservation
 from vgil_ros.policies.config import PolicyConfig
 from vgil_ros.policies.observation import check_cameras, check_image, check_parts, check_vector
 
@@ -39,7 +39,7 @@ class Staging:
         """One (H, W, 3) uint8 for each camera, on the device."""
         return self._device[1:]
 
-    def load(self, observation: Mapping[str, Any]) -> None:
+    def load(self, observation: RobotObservation) -> None:
         """Check and copy one observation: qpos (D,), images {camera: (H, W, 3) uint8}.
 
         Raises:
@@ -60,7 +60,7 @@ class Staging:
                 device.copy_(host, non_blocking=True)
 
 
-def image_sizes(config: PolicyConfig, observation: Mapping[str, Any]) -> tuple[tuple[int, int], ...]:
+def image_sizes(config: PolicyConfig, observation: RobotObservation) -> tuple[tuple[int, int], ...]:
     """(height, width) of each camera in the policy's order, from an observation without batch axis."""
     check_parts(observation)
     check_cameras(config, observation["images"])

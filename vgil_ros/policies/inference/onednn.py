@@ -28,7 +28,8 @@ def fused_cpu_kernels(dtype: torch.dtype) -> bool:
 
 def multiply(x: Tensor, y: Tensor) -> Tensor:
     """x (R, K) times y (K, C) by oneDNN; only where `fused_cpu_kernels`. y must be contiguous or is very slow."""
-    return torch.ops.mkldnn._linear_pointwise(x, y.t(), None, "none", [], "")
+    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, y.t(), None, "none", [], "")
+    return result
 
 
 class FusedLinear:
@@ -52,7 +53,8 @@ class FusedLinear:
                 x, weight, self.bias, "relu" if self.relu and other is None else "none", [], ""
             )
             return out if other is None else _finish(out, other, self.relu)
-        return torch.ops.mkldnn._linear_pointwise.binary(x, other, weight, self.bias, "add")
+        result: Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, other, weight, self.bias, "add")
+        return result
 
 
 class FusedConv:
@@ -75,11 +77,14 @@ class FusedConv:
             weight = torch.ops.mkldnn._reorder_convolution_weight(self.weight, *sizes, list(x.shape))
             self._packed[tuple(x.shape)] = weight
         act = "relu" if self.relu else "none"
+        result: Tensor
         if other is None:
-            return torch.ops.mkldnn._convolution_pointwise(x, weight, self.bias, *sizes, act, [], "")
-        return torch.ops.mkldnn._convolution_pointwise_.binary(
+            result = torch.ops.mkldnn._convolution_pointwise(x, weight, self.bias, *sizes, act, [], "")
+            return result
+        result = torch.ops.mkldnn._convolution_pointwise_.binary(
             other, x, weight, self.bias, *sizes, "add", 1.0, act if self.relu else None, [], None
         )
+        return result
 
 
 def fold_norm(conv: nn.Conv2d, norm: nn.Module) -> tuple[Tensor, Tensor]:

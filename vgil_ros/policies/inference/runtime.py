@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vgil_ros.core.observation import RobotObservation
 from vgil_ros.policies.base import InferenceModule, Policy
 from vgil_ros.policies.device import DTYPES, DtypeName, checked_device
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.inference.buffers import RecordedPass, Staging, image_sizes
-from vgil_ros.policies.observation import batched, check_parts, example_prefix
+from vgil_ros.policies.observation import Observation, batched, check_parts, example_prefix
 from vgil_ros.policies.registry import make_inference_module
 
 
@@ -72,7 +73,7 @@ class InferenceRuntime:
         self._stream = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
         self._lock = threading.Lock()
 
-    def warm_up(self, observation: Mapping[str, Any] | None = None) -> PrecisionReport:
+    def warm_up(self, observation: RobotObservation | None = None) -> PrecisionReport:
         """Make buffers, choose kernels, record the CUDA graph, and measure the result against the plain policy.
 
         Args:
@@ -99,7 +100,7 @@ class InferenceRuntime:
             )
         return self.report
 
-    def __call__(self, observation: Mapping[str, Any]) -> np.ndarray:
+    def __call__(self, observation: RobotObservation) -> np.ndarray:
         """Give the chunk, (H, A) float32 in robot units.
 
         Args:
@@ -127,7 +128,7 @@ class InferenceRuntime:
         with self._lock:
             self._policy.reset(seed)
 
-    def _prepare(self, example: Mapping[str, Any]) -> None:
+    def _prepare(self, example: RobotObservation) -> None:
         """Make everything of an inference module that depends on the image sizes."""
         if self._module is None:
             return
@@ -140,7 +141,7 @@ class InferenceRuntime:
             torch.cuda.synchronize(self.device)
             self._recorded = RecordedPass(self._compute(self._module, self._staging), self._stream)
 
-    def _run(self, observation: Mapping[str, Any]) -> np.ndarray:
+    def _run(self, observation: RobotObservation) -> np.ndarray:
         if self._module is None:
             with torch.autocast(self.device.type, DTYPES[self.precision], enabled=self.precision != "fp32"):
                 return self._plain(observation)
@@ -155,7 +156,7 @@ class InferenceRuntime:
         out = self._recorded() if self._recorded is not None else self._compute(self._module, staging)()
         return np.array(out.numpy(), dtype=np.float32)  # a copy: buffers are used again
 
-    def _agree(self, observation: Mapping[str, Any]) -> np.ndarray:
+    def _agree(self, observation: RobotObservation) -> np.ndarray:
         """A chunk that agrees with a prefix. It takes gradients, so no inference mode and no recorded pass."""
         if not self._policy.supports_prefix:
             raise PolicyError(f"policy type {self._policy.config.type!r} does not keep prefix actions")
@@ -163,9 +164,9 @@ class InferenceRuntime:
         with self._lock, torch.no_grad(), _exact_float32(), autocast:
             return self._plain(observation)
 
-    def _plain(self, observation: Mapping[str, Any]) -> np.ndarray:
+    def _plain(self, observation: RobotObservation) -> np.ndarray:
         check_parts(observation)
-        one = {**batched(observation), "qpos": np.asarray(observation["qpos"], np.float32)[None]}
+        one: Observation = {**batched(observation), "qpos": np.asarray(observation["qpos"], np.float32)[None]}
         return self._policy.predict_chunk(one)[0].float().cpu().numpy()
 
     @staticmethod

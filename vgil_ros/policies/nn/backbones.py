@@ -65,7 +65,8 @@ class SmallFeatures(nn.Module):
         places = self.places(self.keypoints(x))
         for stage in self.stages[1:]:
             x = stage(x)
-        return x + places[:, :, None, None]
+        result: Tensor = x + places[:, :, None, None]
+        return result
 
 
 class _Stage(nn.Module):
@@ -91,7 +92,8 @@ class Keypoints(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         shares = (SHARPNESS * self.maps(x).float().flatten(2)).softmax(dim=-1)
         places = coordinates(x[:1]).float().flatten(2)[0]
-        return (shares @ places.t()).flatten(1).to(x.dtype)
+        result: Tensor = (shares @ places.t()).flatten(1).to(x.dtype)
+        return result
 
 
 def coordinates(x: Tensor) -> Tensor:

@@ -16,12 +16,12 @@ class NoiseSource:
     """
 
     def __init__(self, seed: int) -> None:
-        self.seed = seed
+        self.seed = self._usual = seed
         self.drawn = 0
 
     def reset(self, seed: int | None = None) -> None:
-        """Begin anew, with another seed where one is given."""
-        self.seed = self.seed if seed is None else seed
+        """Begin anew, from `seed`, or else from the one it was made with."""
+        self.seed = self._usual if seed is None else seed
         self.drawn = 0
 
     def draw(self, batch: int, shape: tuple[int, ...]) -> Tensor:

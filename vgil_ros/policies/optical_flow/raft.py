@@ -99,7 +99,8 @@ class RaftSmall(nn.Module):
 
 def cached_weights() -> Path:
     """Where torchvision keeps RAFT-small's weights once they have been downloaded."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / Raft_Small_Weights.DEFAULT.url.rpartition("/")[2]
+    result: Path = Path(torch.hub.get_dir()) / "checkpoints" / Raft_Small_Weights.DEFAULT.url.rpartition("/")[2]
+    return result
 
 
 def _scaled(images: Tensor) -> Tensor:

@@ -28,4 +28,5 @@ class Tremor:
 
     def at(self, time: float) -> np.ndarray:
         """Return the deviation (size,) rad at a time in seconds."""
-        return self._amplitude * np.sin(self._frequency * time + self._phase).sum(axis=0)
+        result: np.ndarray = self._amplitude * np.sin(self._frequency * time + self._phase).sum(axis=0)
+        return result

@@ -96,4 +96,5 @@ def _with_noise(image: np.ndarray, noise: np.ndarray) -> np.ndarray:
     """Add noise in uint8 arithmetic, which wraps: the image is kept far enough from both ends first."""
     bounded = np.clip(image, NOISE, 255 - NOISE)
     np.add(bounded, noise, out=bounded)
-    return bounded
+    result: np.ndarray = bounded
+    return result

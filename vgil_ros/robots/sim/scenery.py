@@ -25,7 +25,10 @@ def _wood(size: int = 256) -> np.ndarray:
     fibre = rng.normal(0, 1, (size, 1)) * 2.0 + rng.normal(0, 1.2, (size, size))
     seam = np.where(np.abs(across * boards - np.round(across * boards)) < 0.02, -22.0, 0.0)
     light = tone + 4.0 * grain + fibre + seam
-    return np.clip(np.array([190.0, 153.0, 112.0]) + light[..., None] * [1.0, 0.93, 0.8], 0, 255).astype(np.uint8)
+    result: np.ndarray = np.clip(np.array([190.0, 153.0, 112.0]) + light[..., None] * [1.0, 0.93, 0.8], 0, 255).astype(
+        np.uint8
+    )
+    return result
 
 
 def _texture(spec: Any, name: str, pixels: np.ndarray) -> None:

@@ -24,7 +24,7 @@ from vgil_ros.robots.sim.render import Renderer
 from vgil_ros.robots.sim.robot import SimRobot
 
 JOINT_RATE, CAMERA_RATE = 200.0, 30.0  # Hz
-START_NS = 1_000_000_000  # simulated time at a reset: 0 is "no stamp"
+START_NS = 1_000_000_000  # simulated time at a reset: ROS takes 0 for "no time yet"
 REST_S = 0.5  # after a reset the masters rest, and commands are refused: they were made for the scene before
 PERIOD_NS = round(1e9 / JOINT_RATE)
 PHASES = 20  # the cameras' pattern on the joints' grid repeats after as many steps

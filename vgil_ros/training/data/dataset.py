@@ -39,7 +39,7 @@ class SampleSpec:
     obs_offsets: tuple[int, ...] = ()
 
 
-class EpisodeDataset(Dataset):
+class EpisodeDataset(Dataset[Batch]):
     """Every row of every episode is a sample; `__getitems__` makes whole batches in place.
 
     A batch is {"qpos": (B, D) float32, "images": {camera: (B, H, W, 3) uint8 RGB}, "action": (B, chunk, A) float32 in
@@ -181,7 +181,8 @@ def _empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         return torch.empty(shape, dtype=dtype)
     count = int(np.prod(shape))
     storage = torch.UntypedStorage._new_shared(count * dtype.itemsize)
-    return torch.tensor([], dtype=dtype).set_(storage, 0, shape)  # type: ignore[call-overload]
+    result: Tensor = torch.tensor([], dtype=dtype).set_(storage, 0, shape)  # type: ignore[call-overload]
+    return result
 
 
 PREFETCH = 4  # batches that each worker is ahead
@@ -199,7 +200,7 @@ class Loader:
         if workers:
             # fork: what is decoded is shared through memory made before it
             more = {"prefetch_factor": PREFETCH, "persistent_workers": True, "multiprocessing_context": "fork"}
-        self._loader: DataLoader = DataLoader(
+        self._loader: DataLoader[Batch] = DataLoader(
             dataset,
             batch_sampler=batches,
             num_workers=workers,

@@ -1,0 +1,233 @@
+"""Parts of recorder and policy without a node: they take a log and a clock; and what making a node leaves alone."""
+
+from __future__ import annotations
+
+import json
+import sys
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+pytest.importorskip("torch")
+
+from hypothesis import given
+from hypothesis import strategies as st
+from rclpy.task import Future as RosFuture
+from std_srvs.srv import Trigger
+from support import contracts
+from support.policy_rig import PolicyBench, checkpoint_for, robot
+from support.process import Process
+
+from vgil_ros.core.errors import VgilError
+from vgil_ros.core.safety import Command, Outcome, SafetyEvent
+from vgil_ros.core.sync import Sample
+from vgil_ros.nodes.base.alerts import Severity
+from vgil_ros.nodes.base.status import SafetyEventLog
+from vgil_ros.nodes.session.recording import EpisodeClosing, RolloutSink
+from vgil_ros.nodes.session.scene_reset import ABSENT_NS, TIMEOUT_NS, SceneReset
+
+
+@dataclass
+class Desk:
+    """Alerts and a clock, kept to be looked at."""
+
+    now: int = 0
+    lines: list[tuple[str, str]] = field(default_factory=list)
+    lasting: dict[str, str] = field(default_factory=dict)
+
+    def now_ns(self) -> int:
+        return self.now
+
+    def log(self, words: str, *, severity: Severity = "info") -> None:
+        self.lines.append((severity, words))
+
+    def warn_once(self, key: str, message: str) -> None:
+        self.lasting[key] = message
+
+    def clear(self, key: str) -> None:
+        self.lasting.pop(key, None)
+
+
+COMMAND = Command(np.zeros(3))
+LIMITED = Outcome(COMMAND, (SafetyEvent("velocity", "left/waist is limited"),), holding=False)
+HELD = Outcome(COMMAND, (SafetyEvent("stale", "cam_a is old"),), holding=True)
+WELL = Outcome(COMMAND, (), holding=False)
+
+
+def test_a_hold_lasts_and_a_changed_command_is_said_now_and_then() -> None:
+    desk = Desk()
+    log = SafetyEventLog(desk)
+    assert log.reason == "none"
+    log.log(HELD)
+    assert desk.lasting == {"holding": "holding: stale: cam_a is old"}
+    log.log(LIMITED)
+    log.log(LIMITED)
+    assert desk.lasting == {}
+    assert desk.lines == [("warning", "limited: velocity: left/waist is limited")]
+    log.log(WELL)
+    assert log.reason == "velocity: left/waist is limited", "the last one is remembered"
+
+
+def done(value: Any = None, error: BaseException | None = None) -> Future[Any]:
+    future: Future[Any] = Future()
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(value)
+    return future
+
+
+def test_a_file_that_is_closed_counts_where_it_was_to_be_kept(tmp_path: Path) -> None:
+    (tmp_path / "episode_0.hdf5").write_bytes(b"0" * 2_000_000)
+    desk = Desk()
+    closing = EpisodeClosing(desk)
+    assert not closing.ended
+    assert closing.wait()
+    closing.begin(done(tmp_path / "episode_0.hdf5"), keep=True)
+    assert closing.ended
+    assert closing.take(success=True)
+    assert desk.lines == [("info", f"saved {tmp_path / 'episode_0.hdf5'} (2.0 MB, success)")]
+    closing.begin(done(), keep=False)
+    assert not closing.take(success=None)
+    assert not closing.ended
+
+
+def test_a_file_that_cannot_be_closed_is_an_error_and_a_failure() -> None:
+    desk = Desk()
+    closing = EpisodeClosing(desk)
+    closing.begin(done(error=VgilError("disk full")), keep=True)
+    assert not closing.take(success=None)
+    closing.begin(done(error=VgilError("disk full")), keep=True)
+    assert not closing.wait()
+    assert desk.lines == [("error", "disk full")] * 2
+
+
+class Resetter:
+    """A client of a reset service, which answers when it is told to."""
+
+    srv_name = "/sim/reset"
+
+    def __init__(self) -> None:
+        self.there = True
+        self.asked: list[RosFuture] = []
+
+    def service_is_ready(self) -> bool:
+        return self.there
+
+    def call_async(self, request: Trigger.Request) -> RosFuture:
+        self.asked.append(RosFuture())
+        return self.asked[-1]
+
+
+def test_nobody_to_ask_is_no_reset() -> None:
+    assert not SceneReset(Desk(), None).ask()
+
+
+def test_a_reset_is_asked_for_until_it_is_answered() -> None:
+    desk, client = Desk(), Resetter()
+    scene = SceneReset(desk, client)
+    client.there = False
+    assert scene.ask()
+    assert desk.lasting == {"reset": "waiting for the service /sim/reset"}
+    client.there = True
+    desk.now = ABSENT_NS + 1
+    assert not scene.answered(desk.now)  # asks again
+    desk.now += TIMEOUT_NS + 1
+    assert not scene.answered(desk.now)  # and again, as the answer took too long
+    assert len(client.asked) == 2
+    client.asked[-1].set_result(Trigger.Response(success=False, message="no"))
+    assert scene.answered(desk.now)
+    assert not scene.answered(desk.now)
+    assert desk.lasting == {}
+    assert desk.lines == [("error", "/sim/reset refused: no")]
+
+
+class Rows:
+    """Where a rollout's rows go; full after so many."""
+
+    def __init__(self, room: int = 10**6) -> None:
+        self.room = room
+        self.rows: list[tuple[int, int]] = []  # ticks of sample and action
+
+    def open(self) -> None:
+        self.rows.clear()
+
+    def push(self, sample: Sample, marker: float, action: np.ndarray) -> None:
+        if len(self.rows) == self.room:
+            raise VgilError("disk full")
+        self.rows.append((sample.tick, int(action[0])))
+
+
+def sample(tick: int) -> Sample:
+    return Sample(tick, 0, (), np.zeros(0, np.int64), np.zeros(0, np.uint8))
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(0, 8)), max_size=60))
+def test_a_rollouts_rows_are_the_ticks_that_have_both(ticks: list[tuple[bool, bool, int]]) -> None:
+    """An observation comes out before its command or some ticks after it; each row is one tick's, in order."""
+    rows = Rows()
+    sink = RolloutSink(Desk(), rows, marker=False)  # type: ignore[arg-type]
+    sink.open()
+    events: list[tuple[int, bool, int]] = []  # when, whether it is the command, tick
+    at = 0
+    for tick, (observed, commanded, late) in enumerate(ticks):
+        at = max(at, 10 * tick + 10 * late)  # observations stay in order
+        if observed:
+            events.append((at, False, tick))
+        if commanded:
+            events.append((10 * tick + 5, True, tick))
+    for _, command, tick in sorted(events):
+        if command:
+            sink.acted(tick, Command(np.full(3, tick)))
+        else:
+            sink.observe(tick, sample(tick))
+    newest = max((tick for tick, one in enumerate(ticks) if one[1]), default=-1)
+    both = [tick for tick, one in enumerate(ticks) if one[0] and one[1]]
+    assert rows.rows == [(tick, tick) for tick in both if tick <= newest]
+
+
+def test_a_rollout_that_cannot_be_written_is_said() -> None:
+    desk = Desk()
+    sink = RolloutSink(desk, Rows(room=1), marker=False)  # type: ignore[arg-type]
+    sink.open()
+    for tick in range(3):
+        sink.observe(tick, sample(tick))
+        sink.acted(tick, COMMAND)
+    assert desk.lasting == {"rollout": "the rollout is recorded no further: disk full"}
+
+
+MADE = """
+import gc, json, os, sys
+import cv2, rclpy, torch
+from vgil_ros.nodes.policy import PolicyNode
+from vgil_ros.nodes.recorder import Recorder
+
+def state():
+    threads = cv2.getNumThreads(), torch.get_num_threads()
+    collector = gc.isenabled(), gc.get_freeze_count()
+    return [*collector, sys.getswitchinterval(), os.getpriority(os.PRIO_PROCESS, 0), *threads]
+
+rclpy.init(args=sys.argv)
+before = state()
+PolicyNode()
+Recorder()
+print(json.dumps([before, state()]))
+os._exit(0)
+"""
+
+
+def test_making_a_node_changes_nothing_of_the_process(tmp_path: Path) -> None:
+    with PolicyBench(tmp_path) as bench:
+        contract = contracts.write(robot(), tmp_path / "robot.yaml")
+        given = {"robot": contract, "policy:checkpoint": checkpoint_for(bench, contract), "recorder:keys": "false"}
+        given["recorder:dataset_dir"] = tmp_path / "episodes"
+        options = [part for key, value in given.items() for part in ("-p", f"{key}:={value}")]
+        process = bench.also(Process([sys.executable, "-c", MADE, "--ros-args", *options], bench.environment))
+        line = process.expect(r"^\[\[")
+        before, after = json.loads(line.text)
+        assert after == before
