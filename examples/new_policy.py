@@ -35,7 +35,7 @@ class BlurPolicy(Policy):
         blurred = [nn.functional.adaptive_avg_pool2d(image, (6, 8)).flatten(1) for image in scaled]
         features = torch.cat([self.normalizer.qpos(qpos), *blurred], dim=1)
         chunk: Tensor = self.head(self.hidden(features).relu())
-        return chunk.unflatten(1, (self.config.chunk_size, self.config.action_dim))
+        return chunk.reshape(-1, self.config.chunk_size, self.config.action_dim)
 
     def _predict_chunk(self, observation: Observation) -> Tensor:
         return self.normalizer.action.inverse(self(observation))
