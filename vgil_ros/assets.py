@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 from vgil_ros.core.config import read_text
 from vgil_ros.core.contract import Contract, parse_contract
 from vgil_ros.core.errors import ContractError, VgilError
+from vgil_ros.core.layout import Layout
+from vgil_ros.core.streams import StreamSpec, streams_of
 
 _SHARE = Path("share", "vgil_ros")
 
@@ -79,3 +82,38 @@ def load_contract(robot: str) -> tuple[Contract, str]:
     path = contract_path(robot)
     text = read_text(path, ContractError)
     return parse_contract(text, path.name), text
+
+
+@dataclass(frozen=True)
+class Robot:
+    """A robot as every part of this package sees it.
+
+    Attributes:
+        contract: its topics, joints, limits and cameras.
+        layout: the columns of qpos and action, and the limits in their units.
+        text: the contract's YAML, which goes into recorded episodes.
+    """
+
+    contract: Contract
+    layout: Layout = field(repr=False)
+    text: str = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """As in the contract."""
+        return self.contract.name
+
+    @property
+    def streams(self) -> tuple[StreamSpec, ...]:
+        """What a recorder synchronises: puppets, masters, cameras and the base."""
+        return streams_of(self.contract)
+
+
+def load_robot(robot: str | os.PathLike[str]) -> Robot:
+    """Return a robot, by its name in config/robots or the path of its contract.
+
+    Raises:
+        ContractError: where the contract does not exist or is not valid.
+    """
+    contract, text = load_contract(os.fspath(robot))
+    return Robot(contract, Layout(contract), text)

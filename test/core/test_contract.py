@@ -299,3 +299,25 @@ def test_robots_by_name_and_path(tmp_path: Path) -> None:
     mine.write_text("name: [")
     with pytest.raises(ContractError, match=r"^mine.yaml: not readable as YAML"):
         load_contract(str(mine))
+
+
+def test_follower_and_leader_are_puppet_and_master() -> None:
+    raw = copy.deepcopy(GOOD)
+    arm = raw["arms"][0]
+    arm["follower"], arm["leader"] = arm.pop("puppet"), arm.pop("master")
+    gripper = arm["gripper"]
+    gripper["follower_range"], gripper["leader_range"] = gripper.pop("puppet_range"), gripper.pop("master_range")
+    assert parse_contract(yaml.safe_dump(raw), "mine.yaml") == parse_contract(yaml.safe_dump(GOOD), "mine.yaml")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("arms.0.follower", {"topic": "/other"}, "follower and puppet are both given and mean the same"),
+        ("arms.0.gripper.leader_range", [0.0, 1.0], "leader_range and master_range are both given and mean the same"),
+    ],
+)
+def test_a_key_beside_its_alias_is_refused(path: str, value: Any, words: str) -> None:
+    said = refusal(changed(path, value))
+    assert words in said
+    assert "allowed: one of them" in said

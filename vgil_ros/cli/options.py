@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from vgil_ros.assets import checkpoint_path
-from vgil_ros.core.errors import VgilError
+from vgil_ros.extras import needed_by
 
 Checkpoint = Annotated[
     Path, typer.Argument(help="a checkpoint folder, or the name of one in models/", parser=checkpoint_path)
@@ -30,12 +30,10 @@ def need_torch(purpose: str) -> None:
         purpose: what needs it, as the subject of a sentence in the plural or an -ing form.
 
     Raises:
-        VgilError: where it is not installed.
+        MissingDependency: where it is not installed.
     """
-    try:
+    with needed_by(purpose):
         import torch  # noqa: F401
-    except ImportError as error:
-        raise VgilError(f"{purpose} needs torch, which is not installed; pip install 'vgil_ros[policy]'") from error
 
 
 class RenamedOptions(TyperCommand):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +14,6 @@ from vgil_ros.core.errors import VgilError
 
 if TYPE_CHECKING:
     from vgil_ros.training.config import TrainConfig
-    from vgil_ros.training.trainer import Evaluate
 
 
 Config = Annotated[str | None, typer.Option(help="a YAML file, or a name in config/policies; act where left out")]
@@ -50,6 +48,7 @@ def train(
 ) -> None:
     """Train a policy. For several processes: torchrun --nproc-per-node N -m vgil_ros.cli.main train ..."""
     need_torch("training")
+    from vgil_ros.api import rollouts_of
     from vgil_ros.training.trainer import Trainer
 
     values = {
@@ -68,7 +67,7 @@ def train(
         settings = _resumed(resume, config or policy, given, overrides or [])
     else:
         settings = _fresh(config or policy or ("flow_matching" if teacher else None), given, overrides or [])
-    trainer = Trainer(settings, resume=resume is not None, evaluate=_rollouts(settings), log=typer.echo)
+    trainer = Trainer(settings, resume=resume is not None, evaluate=rollouts_of(settings), log=typer.echo)
     try:
         result = trainer.run()
     finally:
@@ -101,22 +100,6 @@ def _resumed(folder: Path, config: str | None, given: dict[str, Any], overrides:
     if settings.steps < before:
         raise VgilError(f"--resume {folder}: steps is {settings.steps}; allowed: {before}, which the run has, or more")
     return settings
-
-
-def _rollouts(settings: TrainConfig) -> Evaluate | None:
-    """What rolls a checkpoint out, where a task is configured."""
-    wanted = settings.evaluation
-    if wanted.task is None:
-        return None
-    from vgil_ros.evaluation.evaluate import EvaluationPlan, evaluate
-
-    plan = EvaluationPlan(task=wanted.task, episodes=wanted.episodes, seed=wanted.seed, device=settings.device)
-
-    def run(checkpoint: Path) -> Mapping[str, float]:
-        report = evaluate(plan, checkpoint)
-        return {"success": report.success_rate, "return": report.average_return}
-
-    return run
 
 
 def _tell(result: dict[str, Any], settings: TrainConfig) -> None:

@@ -22,6 +22,7 @@ from vgil_ros.core.contract_rules import (
     Vector3,
     no_duplicates,
     no_shared_topics,
+    one_spelling,
     two_values,
 )
 from vgil_ros.core.errors import ContractError
@@ -80,6 +81,11 @@ class Gripper(StrictModel):
     master_range: Range
     feedback: GripperFeedback | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _aliases(cls, values: object) -> object:
+        return one_spelling(values, {"follower_range": "puppet_range", "leader_range": "master_range"})
+
     @field_validator("puppet_range", "master_range")
     @classmethod
     def _not_empty(cls, value: Range) -> Range:
@@ -106,6 +112,11 @@ class Arm(StrictModel):
     gripper: Gripper | None = None
     urdf: str | None = None
     mount: Mount = Mount()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _aliases(cls, values: object) -> object:
+        return one_spelling(values, {"follower": "puppet", "leader": "master"})
 
     @property
     def driver_follows_master(self) -> bool:

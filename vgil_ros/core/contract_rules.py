@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated
 
 from pydantic import Field, Strict, StringConstraints
@@ -26,6 +26,20 @@ def two_values(value: Range) -> Range:
     if value[0] == value[1]:
         raise ValueError(f"closed and open are both {value[0]}; allowed: two different values")
     return value
+
+
+def one_spelling(values: object, aliases: Mapping[str, str]) -> object:
+    """Return an entry's keys and values with each alias called by its own name; what is no mapping is left alone.
+
+    Raises:
+        ValueError: where a key and its alias are both given.
+    """
+    if not isinstance(values, dict):
+        return values
+    for alias, name in aliases.items():
+        if alias in values and name in values:
+            raise ValueError(f"{alias} and {name} are both given and mean the same; allowed: one of them")
+    return {aliases.get(key, key): value for key, value in values.items()}
 
 
 def no_duplicates(what: str, names: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from vgil_ros.assets import checkpoint_path
 from vgil_ros.core.config import load_json, validate
 from vgil_ros.policies.base import Policy
 from vgil_ros.policies.config import PolicyConfig
@@ -27,14 +28,14 @@ class CheckpointInfo:
 
 
 def load_policy(directory: str | Path, device: str | torch.device = "cpu") -> Policy:
-    """Load a checkpoint folder, in eval mode, on `device`.
+    """Load a checkpoint, in eval mode, on `device`; by its folder, or the name of one that comes with the package.
 
     Raises:
         CheckpointError: a file is missing or unreadable; policy.json has an unknown, missing or wrong key; a weight is
             unknown, missing, of another shape or dtype, or not finite. The error names it.
         PolicyError: the device is unknown or not there.
     """
-    folder = Path(directory)
+    folder = checkpoint_path(directory)
     config = read_config(folder)
     policy = policy_class(config.type)(config)
     weights = cast_loaded(read_weights(folder), dict(policy.named_parameters(remove_duplicate=False)), config.weights)

@@ -1,0 +1,48 @@
+"""Optional dependencies: the extra of this package that installs each, told where one is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from vgil_ros.core.errors import VgilError
+
+_ROS = (
+    "builtin_interfaces", "diagnostic_msgs", "geometry_msgs", "nav_msgs", "rclpy", "rosgraph_msgs", "sensor_msgs",
+    "std_msgs", "std_srvs", "trajectory_msgs", "visualization_msgs",
+)  # fmt: skip
+EXTRA_OF: dict[str, str] = {
+    "torch": "policy",
+    "torchvision": "policy",
+    "safetensors": "policy",
+    "diffusers": "diffusion",
+    "accelerate": "train",
+    "mujoco": "sim",
+    "matplotlib": "plot",
+    "av": "plot",
+    **dict.fromkeys(_ROS, "ros"),
+}
+
+
+class MissingDependency(VgilError, ImportError):
+    """An optional dependency that is needed now and not installed."""
+
+
+@contextmanager
+def needed_by(user: str) -> Iterator[None]:
+    """Around an import: a missing optional dependency becomes an error that names `user` and what installs it.
+
+    Raises:
+        MissingDependency: where the missing module is one of `EXTRA_OF`; another one's error passes unchanged.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in EXTRA_OF:
+            raise
+        extra = EXTRA_OF[missing]
+        ways = "source a ROS 2 installation, or " if extra == "ros" else ""
+        raise MissingDependency(
+            f"{user} needs {missing}, which is not installed; {ways}pip install 'vgil_ros[{extra}]'", name=missing
+        ) from error
