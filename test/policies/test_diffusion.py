@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from contract import PolicyContract, fitted, mapped
+from contract import PolicyWithPast, fitted, mapped
 from pydantic import ValidationError
 
 from vgil_ros.policies import Policy, PolicyError
@@ -34,7 +34,7 @@ def small(**changes: Any) -> DiffusionConfig:
     return DiffusionConfig.model_validate({**values, **changes})
 
 
-class DiffusionContract(PolicyContract):
+class DiffusionContract(PolicyWithPast):
     def batch(self, policy: Policy, batch: int = 2) -> dict[str, Any]:
         """Training looks at the actions of the past, too."""
         out = super().batch(policy, batch)

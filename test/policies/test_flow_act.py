@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from contract import PolicyContract, fitted, mapped
+from contract import PolicyWithPast, fitted, mapped
 from pydantic import ValidationError
 
 from vgil_ros.policies import Policy, PolicyError
@@ -41,12 +41,12 @@ def tiny(**changes: Any) -> FlowActConfig:
     return FlowActConfig.model_validate({**TINY, **changes})
 
 
-class TestConcat(PolicyContract):
+class TestConcat(PolicyWithPast):
     def make_policy(self) -> Policy:
         return FlowActPolicy(tiny())
 
 
-class TestGateOnOtherSizes(PolicyContract):
+class TestGateOnOtherSizes(PolicyWithPast):
     """Nothing of the published sizes: odd images, learned positions, a backbone each, full flow, a wider action."""
 
     def make_policy(self) -> Policy:
