@@ -26,7 +26,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = Path("test")
-WITH_ROS = ("test/cli/test_demo.py", "test/evaluation/test_over_ros.py")  # beside all of test/nodes
+WITH_ROS = (
+    "test/cli/test_demo.py",
+    "test/evaluation/test_over_ros.py",
+    "test/examples/test_examples.py",
+)  # beside all of test/nodes
 LAST = (
     "test/episodes/test_repair.py",
     "test/nodes/policy/test_faults.py",

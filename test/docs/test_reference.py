@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
 
-import generate_reference as reference  # noqa: E402
-import read_nodes  # noqa: E402
+import generate_reference as reference
+import read_nodes
 
 WITHOUT_ROS = """
 import sys

@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "test" / "nodes"))
 
-from support.domains import own_domain  # noqa: E402
+from support.nodes.domains import own_domain
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 LINES = 60  # and fewer: short enough to be read at once

@@ -22,19 +22,24 @@ def observation(**changes: Any) -> dict[str, Any]:
     return {"qpos": np.zeros((1, 3), np.float32), "prefix": part}
 
 
-def test_it_is_checked_in_words() -> None:
-    cases: dict[str, dict[str, Any]] = {
-        r"prefix action: found shape \(1, 3, 2\), allowed is \(1, 4, 2\)": {"action": np.zeros((1, 3, 2))},
-        r"committed weight: found shape \(4,\), allowed is \(1, 4\)": {"weight": np.zeros(4)},
-        r"committed weight: found 0 to 1.5, allowed is 0 to 1": {"weight": np.array([[1.5, 1, 0.5, 0]])},
-        r"committed weight: found nan": {"weight": np.full((1, 4), np.nan)},
-        r"a row with a weight above 0 is not finite": {"action": np.full((1, 4, 2), np.inf)},
-        r"found \['action', 'tick', 'weight'\], allowed is exactly": {"tick": 3},
-    }
-    for words, changes in cases.items():
-        with pytest.raises(PolicyError, match=words):
-            prepare_prefix(CONFIG, observation(**changes), CPU)
-    with pytest.raises(PolicyError, match=r"committed: found \['weight'\]"):
+@pytest.mark.parametrize(
+    ("words", "changes"),
+    [
+        (r"prefix action: found shape \(1, 3, 2\), allowed is \(1, 4, 2\)", {"action": np.zeros((1, 3, 2))}),
+        (r"prefix weight: found shape \(4,\), allowed is \(1, 4\)", {"weight": np.zeros(4)}),
+        (r"prefix weight: found 0 to 1\.5, allowed is 0 to 1", {"weight": np.array([[1.5, 1, 0.5, 0]])}),
+        ("prefix weight: found nan", {"weight": np.full((1, 4), np.nan)}),
+        ("a row with a weight above 0 is not finite", {"action": np.full((1, 4, 2), np.inf)}),
+        (r"found \['action', 'tick', 'weight'\], allowed is exactly", {"tick": 3}),
+    ],
+)
+def test_it_is_checked_in_words(words: str, changes: dict[str, Any]) -> None:
+    with pytest.raises(PolicyError, match=words):
+        prepare_prefix(CONFIG, observation(**changes), CPU)
+
+
+def test_a_part_that_is_missing_is_named() -> None:
+    with pytest.raises(PolicyError, match=r"prefix: found \['weight'\]"):
         prepare_prefix(CONFIG, {"qpos": np.zeros((1, 3)), "prefix": {"weight": np.zeros((1, 4))}}, CPU)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
-from support.policies.contract import PolicyContract, fitted, mapped
+from support.policies.contract import PolicyWithPast, fitted, mapped
 
 from vgil_ros.policies import Policy, PolicyError
 from vgil_ros.policies.diffusion import DiffusionConfig, DiffusionPolicy
@@ -34,7 +34,7 @@ def small(**changes: Any) -> DiffusionConfig:
     return DiffusionConfig.model_validate({**values, **changes})
 
 
-class DiffusionContract(PolicyContract):
+class DiffusionContract(PolicyWithPast):
     def batch(self, policy: Policy, batch: int = 2) -> dict[str, Any]:
         """Training looks at the actions of the past, too."""
         out = super().batch(policy, batch)

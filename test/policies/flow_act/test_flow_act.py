@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
-from support.policies.contract import PolicyContract, fitted, mapped
+from support.policies.contract import PolicyWithPast, fitted, mapped
 from support.policies.flow_act import SAME_SIZE, TINY, tiny
 
 from vgil_ros.policies import Policy, PolicyError
@@ -18,12 +18,12 @@ from vgil_ros.policies.flow_act import FlowActPolicy
 from vgil_ros.policies.optical_flow import FlowField, FlowSettings
 
 
-class TestConcat(PolicyContract):
+class TestConcat(PolicyWithPast):
     def make_policy(self) -> Policy:
         return FlowActPolicy(tiny())
 
 
-class TestGateOnOtherSizes(PolicyContract):
+class TestGateOnOtherSizes(PolicyWithPast):
     """Nothing of the published sizes: odd images, learned positions, a backbone each, full flow, a wider action."""
 
     def make_policy(self) -> Policy:

@@ -66,33 +66,46 @@ def test_act_plus_plus(tmp_path: Path, ema: bool, sized: bool) -> None:
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
-def test_act_plus_plus_that_does_not_fit(tmp_path: Path) -> None:
+BOTH: dict[str, Any] = {"cameras": CAMERAS, "horizon": 8}  # what the file does not tell
+BIAS = "policy.noise_pred_net.mid_modules.0.blocks.0.block.0.bias"
+
+
+@pytest.mark.parametrize(
+    ("words", "given"),
+    [
+        ("cameras and their order, horizon are not stored", {}),
+        ("horizon are not stored", {"cameras": CAMERAS}),
+        ("holds 2 backbones, 1 cameras named", {**BOTH, "cameras": CAMERAS[:1]}),
+        (
+            r"gives a map of \(15, 20\), its keypoints were trained on \(5, 10\)",
+            {**BOTH, "image_sizes": {"cam_high": (480, 640)}},
+        ),
+        ("not a multiple of 2", {**BOTH, "horizon": 7}),
+        (r"statistics .* do not exist", {**BOTH, "stats": Path("none.pkl")}),
+    ],
+)
+def test_act_plus_plus_that_is_told_wrong_things(tmp_path: Path, words: str, given: dict[str, Any]) -> None:
     ckpt = peers_diffusion.write_act_plus_plus(tmp_path / "peer", act_plus_plus(), (5, 10))
-    both: dict[str, Any] = {"cameras": CAMERAS, "horizon": 8}
-    for words, given in {
-        "cameras and their order, horizon are not stored": {},
-        "horizon are not stored": {"cameras": CAMERAS},
-        "holds 2 backbones, 1 cameras named": {**both, "cameras": CAMERAS[:1]},
-        r"gives a map of \(15, 20\), its keypoints were trained on \(5, 10\)": {
-            **both,
-            "image_sizes": {"cam_high": (480, 640)},
-        },
-        "not a multiple of 2": {**both, "horizon": 7},
-        r"statistics .* do not exist": {**both, "stats": tmp_path / "none.pkl"},
-    }.items():
-        with pytest.raises(CheckpointError, match=words):
-            import_checkpoint(ckpt, tmp_path / "ours", **given)
+    with pytest.raises(CheckpointError, match=words):
+        import_checkpoint(ckpt, tmp_path / "ours", **given)
+    assert not (tmp_path / "ours").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "change"),
+    [
+        (r"missing: unet\.mid\.0\.conv1\.bias", lambda s: {k: v for k, v in s.items() if k != BIAS}),
+        (r"unknown keys vq\.weight", lambda s: {**s, "policy.vq.weight": torch.zeros(1)}),
+        (r"unknown keys other\.weight", lambda s: {**s, "other.weight": torch.zeros(1)}),
+        (r"unet\.mid\.0\.conv1\.bias has shape \(1,\)", lambda s: {**s, BIAS: torch.zeros(1)}),
+    ],
+)
+def test_act_plus_plus_with_wrong_weights(tmp_path: Path, words: str, change: Callable[[Any], Any]) -> None:
+    ckpt = peers_diffusion.write_act_plus_plus(tmp_path / "peer", act_plus_plus(), (5, 10))
     content = torch.load(ckpt, weights_only=True)
-    key = "policy.noise_pred_net.mid_modules.0.blocks.0.block.0.bias"
-    for words, change in {
-        f"missing: {'unet.mid.0.conv1.bias'}": lambda s: {k: v for k, v in s.items() if k != key},
-        r"unknown keys vq\.weight": lambda s: {**s, "policy.vq.weight": torch.zeros(1)},
-        r"unknown keys other\.weight": lambda s: {**s, "other.weight": torch.zeros(1)},
-        r"unet\.mid\.0\.conv1\.bias has shape \(1,\)": lambda s: {**s, key: torch.zeros(1)},
-    }.items():
-        torch.save({**content, "ema": change(content["ema"])}, ckpt)
-        with pytest.raises(CheckpointError, match=words):
-            import_checkpoint(ckpt, tmp_path / "ours", **both)
+    torch.save({**content, "ema": change(content["ema"])}, ckpt)
+    with pytest.raises(CheckpointError, match=words):
+        import_checkpoint(ckpt, tmp_path / "ours", **BOTH)
     assert not (tmp_path / "ours").exists()
 
 
@@ -200,12 +213,22 @@ def test_diffusion_policys_own(tmp_path: Path) -> None:
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
-def test_diffusion_policys_own_that_does_not_fit(tmp_path: Path) -> None:
-    state = theirs_state(diffusion_policy())
-    ckpt, config = write_diffusion_policy(tmp_path / "peer", state)
-    with pytest.raises(CheckpointError, match="name the YAML of its configuration"):
-        import_checkpoint(ckpt, tmp_path / "ours", cameras=CAMERAS)
-    for words, old, new in (
+def assert_refused(folder: Path, ckpt: Path, words: str, **given: Any) -> None:
+    """The file is refused with these words, nothing is written, and nothing in it was run."""
+    with pytest.raises(CheckpointError, match=words):
+        import_checkpoint(ckpt, folder / "ours", **given)
+    assert not (folder / "ours").exists()
+    assert not (folder / "peer" / "sprung").exists()
+
+
+def test_diffusion_policys_own_without_its_configuration(tmp_path: Path) -> None:
+    ckpt, _ = write_diffusion_policy(tmp_path / "peer", theirs_state(diffusion_policy()))
+    assert_refused(tmp_path, ckpt, "name the YAML of its configuration", cameras=CAMERAS)
+
+
+@pytest.mark.parametrize(
+    ("words", "old", "new"),
+    [
         ("horizon is missing", "\nhorizon: 8", "\n"),
         ("num_train_timesteps is missing", "num_train_timesteps: 20", "other: 20"),
         (
@@ -219,25 +242,43 @@ def test_diffusion_policys_own_that_does_not_fit(tmp_path: Path) -> None:
         (r"of type \['depth'\] are not supported", "gripper: {shape: [1]}", "gripper: {shape: [1], type: depth}"),
         (r"missing key gripper2\.scale", "gripper:", "gripper2:"),
         ("policy._target_ is missing", "_target_: diffusion_policy", "target: diffusion_policy"),
-        ("scheduler: Input should be", "DDIMScheduler", "PNDMScheduler"),
-    ):
-        config.write_text(YAML.replace(old, new))
-        with pytest.raises(CheckpointError, match=words):
-            import_checkpoint(ckpt, tmp_path / "ours", config=config)
-    for words, wrong in {
-        r"unknown keys model\.surprise": {**state, "model.surprise": torch.zeros(1)},
-        r"normaliser knows lidar\.scale": {**state, "normalizer.params_dict.lidar.scale": torch.ones(1)},
-        r"missing: unet\.head\.bias": {k: v for k, v in state.items() if k != "model.final_conv.1.bias"},
-        "scale of action is not above zero": {**state, "normalizer.params_dict.action.scale": torch.zeros(7)},
-    }.items():
-        ckpt, config = write_diffusion_policy(tmp_path / "peer", wrong)
-        with pytest.raises(CheckpointError, match=words):
-            import_checkpoint(ckpt, tmp_path / "ours", config=config)
+        ("scheduler: (Input should be|found)", "DDIMScheduler", "PNDMScheduler"),
+    ],
+)
+def test_diffusion_policys_own_with_a_wrong_configuration(tmp_path: Path, words: str, old: str, new: str) -> None:
+    ckpt, config = write_diffusion_policy(tmp_path / "peer", theirs_state(diffusion_policy()))
+    assert old in YAML
+    config.write_text(YAML.replace(old, new))
+    assert_refused(tmp_path, ckpt, words, config=config)
+
+
+@pytest.mark.parametrize(
+    ("words", "change"),
+    [
+        (r"unknown keys model\.surprise", lambda s: {**s, "model.surprise": torch.zeros(1)}),
+        (
+            r"normaliser knows lidar\.scale",
+            lambda s: {**s, "normalizer.params_dict.lidar.scale": torch.ones(1)},
+        ),
+        (
+            r"missing: unet\.head\.bias",
+            lambda s: {k: v for k, v in s.items() if k != "model.final_conv.1.bias"},
+        ),
+        (
+            "scale of action is not above zero",
+            lambda s: {**s, "normalizer.params_dict.action.scale": torch.zeros(7)},
+        ),
+    ],
+)
+def test_diffusion_policys_own_with_wrong_weights(tmp_path: Path, words: str, change: Callable[[Any], Any]) -> None:
+    ckpt, config = write_diffusion_policy(tmp_path / "peer", change(theirs_state(diffusion_policy())))
+    assert_refused(tmp_path, ckpt, words, config=config)
+
+
+def test_diffusion_policys_own_cut_short(tmp_path: Path) -> None:
+    ckpt, config = write_diffusion_policy(tmp_path / "peer", theirs_state(diffusion_policy()))
     ckpt.write_bytes(ckpt.read_bytes()[:1000])
-    with pytest.raises(CheckpointError, match="cannot be read as a checkpoint"):
-        import_checkpoint(ckpt, tmp_path / "ours", config=config)
-    assert not (tmp_path / "ours").exists()
-    assert not (tmp_path / "peer" / "sprung").exists()
+    assert_refused(tmp_path, ckpt, "cannot be read as a checkpoint", config=config)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from support.policies.act import small
-from support.policies.contract import fitted
+from support.policies.contract import Change, first_image, fitted, no_first_image, without
 
 from vgil_ros.policies import Normalization, Normalizer, Policy, PolicyError
 from vgil_ros.policies.act import ActConfig, ActPolicy
@@ -173,22 +173,23 @@ def test_threads_take_turns() -> None:
     assert wrong == []
 
 
-def test_wrong_observations_are_refused_in_words() -> None:
+@pytest.mark.parametrize(
+    ("words", "change"),
+    [
+        (r"missing \['CAMERA'\]", no_first_image),
+        ("image of CAMERA: found shape", first_image(lambda image: image[1:])),
+        ("image of CAMERA: found dtype", first_image(lambda image: image.astype(np.int16))),
+        ("qpos: found shape", lambda observation: {**observation, "qpos": observation["qpos"][None]}),
+        ("'qpos' missing", lambda observation: without(observation, "qpos")),
+    ],
+)
+def test_a_wrong_observation_is_refused_in_words_and_the_next_one_is_answered(words: str, change: Change) -> None:
     policy = seeded()
-    runtime = InferenceRuntime(policy)
-    runtime.warm_up()
+    runtime = InferenceRuntime(policy, repeatable=True)
     good = observed(policy, 0)
-    name, image = next(iter(good["images"].items()))
-    others = {k: v for k, v in good["images"].items() if k != name}
-    for words, wrong in {
-        rf"missing \['{name}'\]": {**good, "images": others},
-        f"image of {name}: found shape": {**good, "images": {**others, name: image[1:]}},
-        f"image of {name}: found dtype": {**good, "images": {**others, name: image.astype(np.int16)}},
-        "qpos: found shape": {**good, "qpos": good["qpos"][None]},
-        "'qpos' missing": {"images": good["images"]},
-    }.items():
-        with pytest.raises(PolicyError, match=words):
-            runtime(wrong)
+    runtime.warm_up(good)
+    with pytest.raises(PolicyError, match=words.replace("CAMERA", policy.config.camera_names[0])):
+        runtime(change(good))
     np.testing.assert_allclose(runtime(good), plain(policy, good), atol=1e-4)
 
 

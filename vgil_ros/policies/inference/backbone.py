@@ -113,7 +113,7 @@ def _tune(x: Tensor, steps: list[Step]) -> None:
 
 
 def _split(backbone: nn.Module, dtype: torch.dtype) -> tuple[nn.Conv2d, Any, list[Step]]:
-    """The first convolution, its frozen norm if it has one, and the steps that follow both."""
+    """The first convolution, its frozen batch norm if it has one, and the steps that follow both."""
     if isinstance(backbone, ResNetBackbone):
         if isinstance(backbone.bn1, FrozenBatchNorm2d):
             return backbone.conv1, backbone.bn1, [_pool, *_residual_blocks(backbone, dtype)]
@@ -184,7 +184,7 @@ def _fused(conv: nn.Conv2d, norm: nn.Module, relu: bool, dtype: torch.dtype) -> 
 
 
 def _fold_pairs(module: nn.Module) -> None:
-    """Fold every frozen norm into the convolution right before it, in place."""
+    """Fold every frozen batch norm into the convolution right before it, in place."""
     children = list(module.named_children())
     for (_, first), (name, second) in itertools.pairwise(children):
         if isinstance(first, nn.Conv2d) and isinstance(second, FrozenBatchNorm2d):

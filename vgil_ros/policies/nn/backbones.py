@@ -105,7 +105,7 @@ def coordinates(x: Tensor) -> Tensor:
 
 
 BackboneName = Literal["resnet18", "resnet34", "resnet50", "mobilenet_v3_small", "small"]
-BackboneNorm = Literal["frozen", "group"]
+BackboneNorm = Literal["frozen", "group"]  # frozen: batch norm that training does not change
 
 CHANNELS: dict[str, int] = {
     "resnet18": 512,
@@ -149,12 +149,13 @@ class MobileNetBackbone(nn.Module):
 def build_backbone(name: BackboneName, norm: BackboneNorm) -> nn.Module:
     """Make a backbone with random weights.
 
-    `frozen` batch norm keeps the statistics that came with pretrained or imported weights, as ACT and DETR do.
+    `frozen` is batch norm whose statistics, scale and shift stay those of the pretrained or imported weights, as in ACT
+    and DETR: neither training nor what is in a batch changes them.
     `group` norm (Wu & He 2018) needs none: take it where no pretrained weights are at hand. `small` has no other, as
     there are no pretrained weights of it.
 
     Raises:
-        PolicyError: `small` with frozen norm.
+        PolicyError: `small` with frozen batch norm.
     """
     if name == "small":
         if norm != "group":
@@ -176,7 +177,7 @@ def grid_size(height: int, width: int) -> tuple[int, int]:
 
 
 def load_pretrained(backbone: nn.Module, name: BackboneName, file: str | Path | None = None) -> None:
-    """Fill a frozen-norm backbone with ImageNet weights, from `file` or torchvision's own place.
+    """Fill a backbone with frozen batch norm with ImageNet weights, from `file` or torchvision's own place.
 
     Raises:
         PolicyError: the weights can be neither found nor downloaded, or are those of another network.

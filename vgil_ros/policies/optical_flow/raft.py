@@ -1,4 +1,4 @@
-"""RAFT-small (Teed & Deng 2020) from torchvision, frozen. Its weights travel in the policy's checkpoint."""
+"""RAFT-small (Teed & Deng 2020) from torchvision, never trained here. Its weights travel in the policy's checkpoint."""
 
 from __future__ import annotations
 
