@@ -6,12 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import generate_reference as reference
 import pytest
+import read_nodes
 
 ROOT = Path(__file__).resolve().parents[2]
-
-import generate_reference as reference
-import read_nodes
 
 WITHOUT_ROS = """
 import sys

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import messages
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-
-import messages
 
 SAMPLE = """
 class Node:

@@ -9,10 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.nodes.domains import own_domain
 
 ROOT = Path(__file__).resolve().parents[2]
-
-from support.nodes.domains import own_domain
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 LINES = 60  # and fewer: short enough to be read at once
