@@ -1,4 +1,4 @@
-"""The part "committed" of an observation: checked in words, exact on the way back."""
+"""The part "prefix" of an observation: checked in words, exact on the way back."""
 
 from __future__ import annotations
 

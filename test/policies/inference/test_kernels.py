@@ -148,7 +148,8 @@ def test_attention_by_head(seed: int, heads: int, width: int, queries: int, keys
         found = attend_by_head(q, k, v, heads)
         split = (t.double().unflatten(1, (heads, width)).transpose(0, 1)[None] for t in (q, k, v))
         expected = F.scaled_dot_product_attention(*split)[0].transpose(0, 1).flatten(1)
-    torch.testing.assert_close(found.double(), expected, atol=3e-5, rtol=0)
+    # A score is rounded in proportion to its size, and the weights follow it: the sharper, the further apart.
+    torch.testing.assert_close(found.double(), expected, atol=3e-5 * max(1.0, sharp / 10), rtol=0)
 
 
 @needs_onednn

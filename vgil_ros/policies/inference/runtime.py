@@ -108,7 +108,7 @@ class InferenceRuntime:
                 else the policy takes, such as "past" (see `core.history.with_past`) or "prefix" (see `prepare_prefix`).
 
         Raises:
-            PolicyError: cameras, shapes, sizes or dtypes differ from those warmed up for; or actions are committed that
+            PolicyError: cameras, shapes, sizes or dtypes differ from those warmed up for; or a prefix is given that
                 the policy would not keep.
         """
         if "prefix" in observation:
