@@ -29,7 +29,8 @@ FILES = sorted(path.name for path in (share_dir() / "launch").glob("*.launch.py"
 DOMAIN = str(own_domain())
 ARGUMENTS = """
 import json, sys
-from vgil_ros.cli import launch, launch_shim
+from vgil_ros import launch_shim
+from vgil_ros.cli import launch
 launch_shim.install()
 files = {file: launch._load(launch.find_file(file)).generate_launch_description() for file in sys.argv[1:]}
 print(json.dumps({file: [one.name for one in found.get_launch_arguments()] for file, found in files.items()}))
