@@ -73,7 +73,7 @@ def test_a_folder_that_cannot_be_written_is_refused_at_once(bench: Bench, small_
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     recorder = bench.recorder(bench.contract(), dataset_dir=small_disk / "sub")
     assert recorder.wait() == 2, recorder.output
-    recorder.expect(f"dataset_dir is '{small_disk}/sub': {small_disk} cannot be written; allowed: a folder")
+    recorder.expect(f"parameter 'dataset_dir' is '{small_disk}/sub': {small_disk} cannot be written; allowed: a folder")
 
 
 def test_a_folder_that_can_no_longer_be_written_is_named_at_the_first_row(bench: Bench) -> None:
