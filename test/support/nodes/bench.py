@@ -51,7 +51,7 @@ def ros_arguments(parameters: Mapping[str, Any]) -> list[str]:
 class Bench:
     """Starts things and ends them."""
 
-    loaded: tuple[str, ...] = ("vgil_ros.nodes.recorder", "support.nodes.fake_robot")
+    loaded: tuple[str, ...] = ()  # modules that take long to load, for `support.prefork`
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -36,7 +36,12 @@ def robot(*, base: bool = True, **changes: Any) -> dict[str, Any]:
 class PolicyBench(Bench):
     """A bench for policies: the policy's node in any of its forms, and a listener."""
 
-    loaded = (*Bench.loaded, "support.nodes.command_listener", "vgil_ros.nodes.policy", "vgil_ros.policies.act")
+    loaded = (
+        "support.nodes.fake_robot",
+        "support.nodes.command_listener",
+        "vgil_ros.nodes.policy",
+        "vgil_ros.policies.act",
+    )
 
     def module(self, module: str, parameters: dict[str, Any]) -> Process:
         """Start a module with a node's parameters."""
