@@ -20,7 +20,7 @@ from vgil_ros.policies.errors import PolicyError
 from vgil_ros.training.errors import TrainingError
 
 
-class Engine(Protocol):
+class Accelerator(Protocol):
     """What a training loop needs of its fellows."""
 
     device: torch.device
@@ -40,7 +40,7 @@ class Engine(Protocol):
         """Part from the others."""
 
 
-class Alone:
+class SingleProcess:
     """One process."""
 
     rank, processes = 0, 1
@@ -49,21 +49,21 @@ class Alone:
         self.device = device
 
     def wrap(self, module: nn.Module) -> nn.Module:
-        """See `Engine.wrap`."""
+        """See `Accelerator.wrap`."""
         return module
 
     def mean(self, value: Tensor) -> Tensor:
-        """See `Engine.mean`."""
+        """See `Accelerator.mean`."""
         return value
 
     def wait(self) -> None:
-        """See `Engine.wait`."""
+        """See `Accelerator.wait`."""
 
     def close(self) -> None:
-        """See `Engine.close`."""
+        """See `Accelerator.close`."""
 
 
-class Together:
+class MultiProcess:
     """Several processes under Accelerate. Loading, autocast and optimiser are the same code as in one process."""
 
     def __init__(self, accelerator: Any) -> None:
@@ -73,27 +73,27 @@ class Together:
         self.processes: int = accelerator.num_processes
 
     def wrap(self, module: nn.Module) -> nn.Module:
-        """See `Engine.wrap`."""
+        """See `Accelerator.wrap`."""
         wrapped: nn.Module = self._accelerator.prepare(module)
         return wrapped
 
     def mean(self, value: Tensor) -> Tensor:
-        """See `Engine.mean`."""
+        """See `Accelerator.mean`."""
         reduced: Tensor = self._accelerator.reduce(value.clone(), "mean")
         return reduced
 
     def wait(self) -> None:
-        """See `Engine.wait`."""
+        """See `Accelerator.wait`."""
         self._accelerator.wait_for_everyone()
 
     def close(self) -> None:
-        """See `Engine.close`."""
+        """See `Accelerator.close`."""
         self._accelerator.end_training()
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
 
 
-def make_engine(device: str) -> Engine:
+def make_accelerator(device: str) -> Accelerator:
     """Join the processes that `torchrun` started, or stand alone.
 
     Raises:
@@ -101,7 +101,7 @@ def make_engine(device: str) -> Engine:
     """
     checked = _training_device(device)
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return Alone(checked)
+        return SingleProcess(checked)
     try:
         accelerate = importlib.import_module("accelerate")  # only needed here
     except ImportError as error:
@@ -110,7 +110,9 @@ def make_engine(device: str) -> Engine:
         ) from error
     # not every weight has a share in the loss: ACT's padding head, for one
     unused = accelerate.DistributedDataParallelKwargs(find_unused_parameters=True)
-    return Together(accelerate.Accelerator(cpu=checked.type == "cpu", mixed_precision="no", kwargs_handlers=[unused]))
+    return MultiProcess(
+        accelerate.Accelerator(cpu=checked.type == "cpu", mixed_precision="no", kwargs_handlers=[unused])
+    )
 
 
 def _training_device(name: str) -> torch.device:

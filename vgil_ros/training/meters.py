@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vgil_ros.training.distributed import Engine
+from vgil_ros.training.distributed import Accelerator
 
 
 class LossMeter:
@@ -25,17 +25,17 @@ class LossMeter:
             value = value.detach().double()
             self._sums[key] = self._sums[key] + value if key in self._sums else value
 
-    def take(self, engine: Engine) -> dict[str, float]:
+    def take(self, accelerator: Accelerator) -> dict[str, float]:
         """Means over steps and processes; starts anew."""
         keys = sorted(self._sums)
-        sums = engine.mean(torch.stack([self._sums[key] for key in keys])) / self._count
+        sums = accelerator.mean(torch.stack([self._sums[key] for key in keys])) / self._count
         self._sums, self._count = {}, 0
         return dict(zip(keys, sums.tolist(), strict=True))
 
-    def state(self, engine: Engine) -> dict[str, Any]:
+    def state(self, accelerator: Accelerator) -> dict[str, Any]:
         """For a checkpoint: the sums, as the mean over processes, which is all that `take` gives of them."""
         return {
-            "sums": {key: engine.mean(value).item() for key, value in sorted(self._sums.items())},
+            "sums": {key: accelerator.mean(value).item() for key, value in sorted(self._sums.items())},
             "count": self._count,
         }
 

@@ -15,7 +15,7 @@ from vgil_ros.training.build import make_optimizer, rate_factor
 from vgil_ros.training.config import EmaConfig, TrainConfig
 from vgil_ros.training.data.augmentation import Augmentation
 from vgil_ros.training.data.dataset import Batch
-from vgil_ros.training.distributed import Engine, autocast, short_attention
+from vgil_ros.training.distributed import Accelerator, autocast, short_attention
 from vgil_ros.training.meters import LossMeter
 
 
@@ -65,11 +65,11 @@ class TrainStep:
     """
 
     def __init__(
-        self, policy: Policy, config: TrainConfig, engine: Engine, teach: Callable[[Batch], Batch] | None
+        self, policy: Policy, config: TrainConfig, accelerator: Accelerator, teach: Callable[[Batch], Batch] | None
     ) -> None:
-        """Take a policy that is on the engine's device; `teach` is what a teacher adds to a batch."""
-        self.policy, self._config, self._engine, self._teach = policy, config, engine, teach
-        self._module = engine.wrap(LossModule(policy, config.precision))
+        """Take a policy that is on the accelerator's device; `teach` is what a teacher adds to a batch."""
+        self.policy, self._config, self._engine, self._teach = policy, config, accelerator, teach
+        self._module = accelerator.wrap(LossModule(policy, config.precision))
         self._optimizer = make_optimizer(policy, config)
         self.ema = Ema(policy, config.ema) if config.ema.enabled else None
         self._augment = Augmentation(config.augmentation, config.seed)
@@ -88,10 +88,10 @@ class TrainStep:
 
     def learn(self, batch: Batch, step: int) -> Tensor:
         """Take step number `step`, counted from 0, with this process' share of its batch; gives the gradient's norm."""
-        config, engine = self._config, self._engine
-        torch.manual_seed((config.seed * 1_000_003 + step) * engine.processes + engine.rank)
-        share = config.batch_size // engine.processes
-        batch = self._augment(batch, step, engine.rank * share, config.batch_size)
+        config, accelerator = self._config, self._engine
+        torch.manual_seed((config.seed * 1_000_003 + step) * accelerator.processes + accelerator.rank)
+        share = config.batch_size // accelerator.processes
+        batch = self._augment(batch, step, accelerator.rank * share, config.batch_size)
         if self._teach is not None:
             batch = self._teach(batch)
         factor = rate_factor(config.schedule, step, config.steps)

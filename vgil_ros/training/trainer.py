@@ -24,7 +24,7 @@ from vgil_ros.training.config import DistillationConfig, TrainConfig
 from vgil_ros.training.data.dataset import Batch, Loader
 from vgil_ros.training.data.sampling import ProcessBatches
 from vgil_ros.training.distillation import PairCache, Reflow, load_teacher, make_student, student_settings
-from vgil_ros.training.distributed import Engine, make_engine
+from vgil_ros.training.distributed import Accelerator, make_accelerator
 from vgil_ros.training.errors import TrainingError
 from vgil_ros.training.meters import DataTimer
 from vgil_ros.training.optimization import TrainStep
@@ -72,23 +72,25 @@ class Trainer:
             evaluate: rollouts of a checkpoint folder; gives "success" and other numbers for the log.
 
         Raises:
-            TrainingError, PolicyError: see `load_data`, `make_policy`, `make_engine`.
+            TrainingError, PolicyError: see `load_data`, `make_policy`, `make_accelerator`.
         """
         self.config = config
-        self.engine: Engine = make_engine(config.device)
-        if config.batch_size % self.engine.processes:
-            raise TrainingError(f"batch_size {config.batch_size} cannot be shared by {self.engine.processes} processes")
-        self._log, self._progress = (log, progress) if self.engine.rank == 0 else (_keep_quiet, False)
+        self.accelerator: Accelerator = make_accelerator(config.device)
+        if config.batch_size % self.accelerator.processes:
+            raise TrainingError(
+                f"batch_size {config.batch_size} cannot be shared by {self.accelerator.processes} processes"
+            )
+        self._log, self._progress = (log, progress) if self.accelerator.rank == 0 else (_keep_quiet, False)
         _check_out(config.out, resume=resume)
         self._teach: Callable[[Batch], Batch] | None = None  # what a teacher adds to a batch
         self._reflow: Reflow | None = None  # the same, of the moment
         if config.distillation is None:
             self.data = load_data(config, self._log, progress=self._progress)
-            self.policy = make_policy(config, self.data, self._log).to(self.engine.device)
+            self.policy = make_policy(config, self.data, self._log).to(self.accelerator.device)
         else:
             self._take_teacher(config.distillation)
-        self.train_step = TrainStep(self.policy, config, self.engine, self._teach)
-        self._validation = Validation(self.data.validation, config, self.engine, self._reflow)
+        self.train_step = TrainStep(self.policy, config, self.accelerator, self._teach)
+        self._validation = Validation(self.data.validation, config, self.accelerator, self._reflow)
         self._evaluate = evaluate
         by_success = config.checkpoint.metric == "success"
         self._checkpoints = Checkpoints(config.out, config.checkpoint.keep, higher_is_better=by_success)
@@ -102,14 +104,14 @@ class Trainer:
         merged = student_settings(self.config, teacher, self._log)
         self.data = load_data(merged, self._log, progress=self._progress)
         student = make_student(teacher, self.data.policy)
-        self.policy = student.to(self.engine.device)
-        self._teach = self._reflow = Reflow(teacher.to(self.engine.device), student.config.steps)
+        self.policy = student.to(self.accelerator.device)
+        self._teach = self._reflow = Reflow(teacher.to(self.accelerator.device), student.config.steps)
         if settings.cache is None:
             return
         pairs = PairCache(settings.cache.expanduser(), self.data.train, self._reflow, settings.draws)
-        if self.engine.rank == 0 and not pairs.complete:
+        if self.accelerator.rank == 0 and not pairs.complete:
             pairs.build(lambda parts: tqdm(parts, "teacher", delay=2, leave=False, disable=not self._progress))
-        self.engine.wait()
+        self.accelerator.wait()
         self._teach = pairs
 
     def run(self) -> TrainResult:
@@ -119,11 +121,11 @@ class Trainer:
             TrainingError: the loss is not finite, or the disk is full; what was saved before stands.
             EpisodeError: an episode can no longer be read.
         """
-        config, engine = self.config, self.engine
-        if engine.rank == 0:
+        config, accelerator = self.config, self.accelerator
+        if accelerator.rank == 0:
             self._prepare_out()
-        engine.wait()
-        run_log = RunLog(config, self.step, first=engine.rank == 0, progress=self._progress)
+        accelerator.wait()
+        run_log = RunLog(config, self.step, first=accelerator.rank == 0, progress=self._progress)
         timer, began, last = DataTimer(), self.step, None
         try:
             batches = iter(self._loader())
@@ -145,14 +147,14 @@ class Trainer:
 
     def close(self) -> None:
         """Part from the other processes."""
-        self.engine.close()
+        self.accelerator.close()
 
     def _loader(self) -> Loader:
-        config, engine = self.config, self.engine
+        config, accelerator = self.config, self.accelerator
         batches = ProcessBatches(
-            self.data.sampling, config.batch_size, self.step, config.steps, engine.rank, engine.processes
+            self.data.sampling, config.batch_size, self.step, config.steps, accelerator.rank, accelerator.processes
         )
-        return Loader(self.data.train, batches, config.data.workers, engine.device)
+        return Loader(self.data.train, batches, config.data.workers, accelerator.device)
 
     def _turn(self, batch: Batch, run_log: RunLog, timer: DataTimer) -> float | None:
         """One step and what follows from its number; the mean loss where a line was logged."""
@@ -169,7 +171,7 @@ class Trainer:
         return loss
 
     def _log_step(self, run_log: RunLog, norm: Tensor, timer: DataTimer) -> float:
-        means = self.train_step.meter.take(self.engine)
+        means = self.train_step.meter.take(self.accelerator)
         seconds, share = timer.lap()
         lr, lr_backbone = self.train_step.rates
         record = {
@@ -198,8 +200,8 @@ class Trainer:
         losses = self._validation.run(self.train_step.eval_policy)
         if losses:
             run_log.write({"kind": "validation", "step": self.step, **losses})
-        meter = self.train_step.meter.state(self.engine)
-        if self.engine.rank == 0:
+        meter = self.train_step.meter.state(self.accelerator)
+        if self.accelerator.rank == 0:
             value = losses.get("loss")
             if self._evaluate is not None:
                 self.train_step.eval_policy.save(self.config.out / "last")
@@ -209,7 +211,7 @@ class Trainer:
             self._checkpoints.save(self.train_step.eval_policy, self.step, value)
             self._checkpoints.save_state(self._state(meter))
             run_log.draw()
-        self.engine.wait()
+        self.accelerator.wait()
 
     def _state(self, meter: dict[str, Any]) -> dict[str, Any]:
         return {

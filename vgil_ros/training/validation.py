@@ -12,7 +12,7 @@ from vgil_ros.policies.base import Policy
 from vgil_ros.policies.observation import Batch as PolicyBatch
 from vgil_ros.training.config import TrainConfig
 from vgil_ros.training.data.dataset import Batch, EpisodeDataset, Loader
-from vgil_ros.training.distributed import Engine, autocast
+from vgil_ros.training.distributed import Accelerator, autocast
 
 
 class Validation:
@@ -22,18 +22,18 @@ class Validation:
         self,
         dataset: EpisodeDataset,
         config: TrainConfig,
-        engine: Engine,
+        accelerator: Accelerator,
         change: Callable[[Batch], Batch] | None = None,
     ) -> None:
         """Choose the rows. `change` is what else happens to a batch in training, such as a teacher's targets."""
-        self._engine, self._config, self._change = engine, config, change
+        self._engine, self._config, self._change = accelerator, config, change
         count = min(len(dataset), config.validation_samples)
-        count -= count % engine.processes  # equal shares, so that means can be averaged
+        count -= count % accelerator.processes  # equal shares, so that means can be averaged
         rows = np.unique(np.linspace(0, max(len(dataset) - 1, 0), count).astype(int))[:count]
-        mine = rows[engine.rank :: engine.processes].tolist()
-        size = config.batch_size // engine.processes
+        mine = rows[accelerator.rank :: accelerator.processes].tolist()
+        size = config.batch_size // accelerator.processes
         self._batches = [mine[i : i + size] for i in range(0, len(mine), size)]
-        self._loader = Loader(dataset, self._batches, min(config.data.workers, 1), engine.device)
+        self._loader = Loader(dataset, self._batches, min(config.data.workers, 1), accelerator.device)
 
     @torch.no_grad()
     def run(self, policy: Policy) -> dict[str, float]:

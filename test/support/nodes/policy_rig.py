@@ -36,7 +36,7 @@ def robot(*, base: bool = True, **changes: Any) -> dict[str, Any]:
 class PolicyBench(Bench):
     """A bench for policies: the policy's node in any of its forms, and a listener."""
 
-    loaded = (
+    loaded: tuple[str, ...] = (
         "support.nodes.fake_robot",
         "support.nodes.command_listener",
         "vgil_ros.nodes.policy",

@@ -129,7 +129,7 @@ def standard_limits(
     First what may hold; then the target is put within reach (position, soft start); then the motion towards it is
     limited, acceleration before velocity, neither of which leaves the position limits; the base is by itself.
     `max_age_ns` is for each stream that the policy sees, `base` (m/s, rad/s) where there is one, `soft_start` and
-    `largest_step_s` as in FirstStepLimit.
+    `largest_step_s` as in SoftStartLimit.
     """
     limits: list[SafetyLimit] = [
         EstopLimit(),
