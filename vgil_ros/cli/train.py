@@ -72,7 +72,7 @@ def train(
         result = trainer.run()
     finally:
         trainer.close()
-    if trainer.engine.rank == 0:
+    if trainer.accelerator.rank == 0:
         _tell(asdict(result), settings)
         write_json(json, asdict(result))
 
