@@ -8,6 +8,7 @@ nothing.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -284,11 +285,11 @@ class PolicyNode(SessionNode):
         super().on_shutdown()
 
 
-def main() -> None:
-    """Entry point of the executable `policy`."""
+def main(node: Callable[[], PolicyNode] = PolicyNode) -> None:
+    """Entry point of the executable `policy`; `node` makes another policy node in its place."""
     limit_opencv_threads()
     limit_torch_threads()
-    run(PolicyNode, control=True)
+    run(node, control=True)
 
 
 if __name__ == "__main__":

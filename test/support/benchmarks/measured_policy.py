@@ -6,8 +6,7 @@ import json
 import time
 
 from vgil_ros.core.session import SessionState
-from vgil_ros.nodes.base.node import run
-from vgil_ros.nodes.policy import PolicyNode
+from vgil_ros.nodes.policy import PolicyNode, main
 
 
 class MeasuredPolicy(PolicyNode):
@@ -30,4 +29,4 @@ class MeasuredPolicy(PolicyNode):
 
 
 if __name__ == "__main__":
-    run(MeasuredPolicy, control=True)
+    main(MeasuredPolicy)

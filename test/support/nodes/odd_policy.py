@@ -21,8 +21,7 @@ import numpy as np
 
 from vgil_ros.core.control.requests import InferenceRequest
 from vgil_ros.core.sync import Sample
-from vgil_ros.nodes.base.node import run
-from vgil_ros.nodes.policy import PolicyNode
+from vgil_ros.nodes.policy import PolicyNode, main
 
 AMPLITUDE, SPEED = 0.2, 2.0  # of the swing: rad, rad/s of its phase
 BASE = (0.2, -0.3)
@@ -86,4 +85,4 @@ class OddPolicy(PolicyNode):
 
 
 if __name__ == "__main__":
-    run(OddPolicy, control=True)
+    main(OddPolicy)

@@ -16,8 +16,7 @@ import numpy as np
 
 from vgil_ros.core.control.requests import InferenceRequest
 from vgil_ros.core.streams import StreamSpec
-from vgil_ros.nodes.base.node import run
-from vgil_ros.nodes.policy import PolicyNode
+from vgil_ros.nodes.policy import PolicyNode, main
 
 
 class ObservedRuntime:
@@ -71,4 +70,4 @@ def _sum(images: Mapping[str, np.ndarray]) -> int:
 
 
 if __name__ == "__main__":
-    run(TellingPolicy, control=True)
+    main(TellingPolicy)
