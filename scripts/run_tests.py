@@ -1,9 +1,10 @@
 """Runner of every test but the benchmarks, for two cores: `scripts/test.sh`, with pytest's options.
 
 A part is a test process. Tests that meet ROS run file by file, so that what one leaves behind in the middleware cannot
-reach another; the other folders have a process each, since each pays for loading torch. Three lanes run a part at a
-time: one those that compute, two those over nodes, which mostly wait. Parts that judge times to the millisecond or kill
-processes run at the end, when nothing computes any more, so that their bounds mean a machine that works.
+reach another; the other folders have a process each, since each pays for loading torch. Two lanes run a part at a time:
+one those that compute, one those over nodes, whose robots and cameras keep real time and need a core to do so. Parts
+that judge times to the millisecond, drive a robot in real time or kill processes run at the end, when nothing computes
+any more, so that their bounds mean a machine that works.
 
 A part's output is printed whole when it ends. At the very end stand the seconds of each part, the name of every test
 that failed, and the sums. A process that a signal ended is a failure, whatever it had said before.
@@ -33,6 +34,7 @@ WITH_ROS = (
 )  # beside all of test/nodes
 LAST = (
     "test/episodes/test_repair.py",
+    "test/nodes/environment/test_environment.py",
     "test/nodes/policy/test_faults.py",
     "test/nodes/recorder/test_kills.py",
     "test/support/test_stall.py",
@@ -187,7 +189,7 @@ def main() -> int:
     plain, ros, last = parts()
     with tempfile.TemporaryDirectory(prefix="vgil_tests_") as folder:
         notes = Path(folder)
-        results = run_side_by_side([(plain, ros), (ros, plain), (ros,)], options, notes)
+        results = run_side_by_side([(plain, ros), (ros, plain)], options, notes)
         results += run_side_by_side([(last,), (last,)], options, notes)
         if any(option.startswith("--cov") for option in options):
             data = sorted(map(str, notes.glob(".coverage.*")))
