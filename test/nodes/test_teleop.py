@@ -91,6 +91,7 @@ def rig(shared: Rig) -> Rig:
 
 
 def test_the_puppet_is_aligned_gently_before_it_follows(rig: Rig) -> None:
+    rig.teleop.expect("left: following")  # the rig's own start is over
     since, start = rig.teleop.mark(), len(rig.commands)
     rig.robot.tell("left/master stop")
     rig.teleop.expect("left: holding", since=since)
