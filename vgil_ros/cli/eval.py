@@ -15,6 +15,7 @@ from vgil_ros.cli.options import EpisodeLength, RenamedOptions, need_torch
 from vgil_ros.cli.report import JsonFile, write_json
 from vgil_ros.core.control.pipeline import ExecutionOptions
 from vgil_ros.core.errors import VgilError
+from vgil_ros.core.execution import RENAMED_MODES
 
 if TYPE_CHECKING:
     from vgil_ros.evaluation.metrics import Percentiles, Rollout
@@ -59,7 +60,7 @@ class EvalCommand(RenamedOptions):
     """Takes the names that options had before the field's own were taken."""
 
     options: ClassVar = {"--query-every": "--inference-period", "--pictures-of-seed": "--swap-images-from-seed"}
-    values: ClassVar = {"--execution": {"real_time": "rtc"}}
+    values: ClassVar = {"--execution": RENAMED_MODES}
 
 
 def evaluate(
