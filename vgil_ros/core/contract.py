@@ -26,6 +26,7 @@ from vgil_ros.core.contract_rules import (
     two_values,
 )
 from vgil_ros.core.errors import ContractError
+from vgil_ros.core.guard.settings import Guard
 
 
 class TopicRef(StrictModel):
@@ -221,6 +222,7 @@ class Contract(StrictModel):
     cameras: tuple[Camera, ...] = ()
     base: Base | None = None
     sync: Sync = Sync()
+    guard: Guard = Guard()
     joystick: Joystick | None = None
     end_marker: EndMarker | None = None
 
@@ -237,10 +239,17 @@ class Contract(StrictModel):
             raise ValueError("cameras: found the name 'base', which the base's stream has; allowed: any other")
         no_shared_topics(self._topics())
         self._check_latencies()
+        unknown = [name for name in self.guard.off if name not in self._joint_streams()]
+        if unknown:
+            raise ValueError(f"guard.off has {unknown}; allowed: {self._joint_streams()}")
         methods = ["clock", "min_stamp", "latest", *(f"camera:{c.name}" for c in self.cameras if c.type != "depth")]
         if self.sync.method not in methods:
             raise ValueError(f"sync.method is '{self.sync.method}'; allowed: {methods}")
         return self
+
+    def _joint_streams(self) -> list[str]:
+        kinds = ((arm.name, kind) for arm in self.arms for kind in ("puppet", "master"))
+        return [f"{name}/{kind}" for name, kind in kinds]
 
     def _topics(self) -> Iterator[tuple[str, str]]:
         """Each (key, topic). A driver that follows its master itself is commanded on the master's topic."""
