@@ -108,7 +108,7 @@ def test_the_puppet_is_aligned_gently_before_it_follows(rig: Rig) -> None:
 
 def test_the_puppet_follows_within_its_velocity_and_position_limits(rig: Rig) -> None:
     start = len(rig.commands)
-    rig.robot.tell("left/master at 1.9,5.0,0.0")
+    rig.robot.tell("left/master at 1.9,1.6,0.0")
     rig.settle((1.9, 1.0, 0.02))  # the elbow's limit is 1.0
     stamps, positions = (part[start:] for part in rig.table())
     for joint in range(3):
@@ -154,6 +154,30 @@ def test_a_master_that_is_no_number_stops_the_commands_and_is_named(rig: Rig) ->
     rig.teleop.expect(r"left/master: position of \['elbow'\] is not a finite number", since=since)
     rig.teleop.expect("left: holding: /master/joint_states", since=since)
     assert np.isfinite(rig.table()[1]).all()
+
+
+@pytest.mark.parametrize(
+    ("lie", "words"),
+    [
+        ("left/master lost", r"left/master: every joint reads -3\.1416: the driver has lost its servos"),
+        ("left/puppet jump 1.5,0.0,0.1", r"left/puppet: waist jumped by 1\.5 within \d+ ms, from 0 to 1\.5"),
+        ("left/master jump -49.0,0.0,0.5", r"left/master: waist reads -49, its limits are -2 to 2: degrees\?"),
+    ],
+    ids=["lost", "jump", "degrees"],
+)
+def test_readings_that_lie_hold_the_puppet_where_it_is_and_are_named(rig: Rig, lie: str, words: str) -> None:
+    since, start = rig.teleop.mark(), len(rig.commands)
+    rig.robot.tell(lie)
+    rig.teleop.expect(words, since=since)
+    rig.teleop.expect("left: holding: /(master|puppet)/joint_states: ", since=since)
+    time.sleep(0.3)
+    np.testing.assert_allclose(rig.table()[1][start:], np.tile([0.0, 0.0, 0.1], (len(rig.commands) - start, 1)))
+    stream = lie.split()[0]
+    rig.robot.tell(f"{stream} well")
+    rig.robot.tell("left/puppet at 0.0,0.0,0.1")
+    rig.robot.tell("left/master at 1.0,0.0,0.5")
+    rig.teleop.expect("left: (aligning|following)", since=since)
+    rig.settle((1.0, 0.0, 0.1))
 
 
 def test_the_base_follows_a_fresh_velocity_within_limits_and_stops_at_a_stale_one(rig: Rig) -> None:

@@ -8,7 +8,9 @@ It publishes what the contract says (joints at 100 Hz, cameras at 30 Hz) and obe
     size HxW | encoding E                  another image
     drop J | rename J:K | reorder | nan J  another message of joints
     odd                                    every second message lacks a joint
-    at P,P,...                             joints stand there
+    at P,P,...                             joints go there, as fast as a hand takes them, and stand
+    jump P,P,...                           every message says that they are there, from one to the next
+    lost                                   every message is what a driver makes of servos that do not answer
     go                                     messages again
     well                                   all is as it should be
     joy B,B,...                            (stream `joy`) one message with these buttons
@@ -86,6 +88,9 @@ class Stream:
         raise NotImplementedError
 
 
+HAND = 2.5  # velocity limits, at which a person takes joints along
+
+
 class Joints(Stream):
     """A JointState that follows `signals.position`."""
 
@@ -93,12 +98,18 @@ class Joints(Stream):
         super().__init__(node, topic, JointState, JOINT_HZ)
         self.arm, self.master = arm, master
         self.count = 0
+        self.where: tuple[list[float], float] | None = None  # the last message's positions, and when that was
 
     def message(self, now_ns: int) -> JointState:
         stamp = self.stamp(now_ns)
         values = [float(position(i, now_ns, master=self.master)) for i in range(len(self.arm.joints))]
         if "at" in self.faults:
             values = [float(part) for part in self.faults["at"].split(",")]
+        values = self._taken_there(values)
+        if "jump" in self.faults:
+            values = [float(part) for part in self.faults["jump"].split(",")]
+        if "lost" in self.faults:
+            values = [-3.14159] * len(values)
         pairs = list(zip(self.arm.joints, values, strict=True))
         if "nan" in self.faults:
             pairs = [(name, float("nan") if name == self.faults["nan"] else value) for name, value in pairs]
@@ -115,6 +126,18 @@ class Joints(Stream):
         message = JointState(name=[name for name, _ in pairs], position=[value for _, value in pairs])
         message.header.stamp = to_time(stamp)
         return message
+
+    def _taken_there(self, goal: list[float]) -> list[float]:
+        """On the way from the message before, grippers at once: a robot is nowhere else all of a sudden."""
+        now = time.monotonic()
+        if self.where is not None:
+            before, then = self.where
+            gripper = self.arm.gripper.joint if self.arm.gripper else None
+            limits = zip(self.arm.joints, self.arm.limits.velocity, strict=True)
+            steps = [float("inf") if joint == gripper else HAND * most * (now - then) for joint, most in limits]
+            goal = [at + min(max(to - at, -step), step) for at, to, step in zip(before, goal, steps, strict=True)]
+        self.where = goal, now
+        return goal
 
 
 class Images(Stream):

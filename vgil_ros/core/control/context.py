@@ -59,4 +59,5 @@ def safety_context(
         stream_ages_ns=ages,
         last_policy_ns=last_policy_ns,
         estop=estop,
+        refused=sync.refusals.standing(now_ns),
     )

@@ -7,6 +7,7 @@ from vgil_ros.core.safety.finite import FiniteLimit
 from vgil_ros.core.safety.joint_limits import JointLimits
 from vgil_ros.core.safety.pipeline import SafetyPipeline, standard_limits
 from vgil_ros.core.safety.position import PositionLimit
+from vgil_ros.core.safety.readings import ReadingsLimit
 from vgil_ros.core.safety.soft_start import SoftStartLimit
 from vgil_ros.core.safety.stale import StaleLimit
 from vgil_ros.core.safety.types import (
@@ -35,6 +36,7 @@ __all__ = [
     "Outcome",
     "Pass",
     "PositionLimit",
+    "ReadingsLimit",
     "SafetyContext",
     "SafetyEvent",
     "SafetyLimit",

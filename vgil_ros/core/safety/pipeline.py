@@ -14,6 +14,7 @@ from vgil_ros.core.safety.estop import EstopLimit
 from vgil_ros.core.safety.finite import FiniteLimit
 from vgil_ros.core.safety.joint_limits import JointLimits
 from vgil_ros.core.safety.position import PositionLimit
+from vgil_ros.core.safety.readings import ReadingsLimit
 from vgil_ros.core.safety.soft_start import SoftStartLimit
 from vgil_ros.core.safety.stale import StaleLimit
 from vgil_ros.core.safety.types import Command, Floats, Hold, Outcome, Pass, SafetyContext, SafetyEvent, SafetyLimit
@@ -133,6 +134,7 @@ def standard_limits(
     """
     limits: list[SafetyLimit] = [
         EstopLimit(),
+        ReadingsLimit(),
         StaleLimit(max_age_ns),
         WatchdogLimit(max_silence_ns),
         FiniteLimit(joints),

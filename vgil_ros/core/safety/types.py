@@ -50,6 +50,7 @@ class SafetyContext:
     `stream_ages_ns`: age of the newest observation of each stream by its stamp, None if none has come.
     `last_policy_ns`: when the policy thread was last known to be well, on the clock of `now_ns`: it gave a result, or
     it is alive and has no request open. None if it never was.
+    `refused`: the streams whose readings are none, and why.
     `last`, `velocity` and `holding` are the pipeline's own: the command before, its joint velocity (D,) per second, and
     whether a limit has asked to hold in this tick.
     """
@@ -61,6 +62,7 @@ class SafetyContext:
     stream_ages_ns: Mapping[str, int | None] = field(default_factory=dict)
     last_policy_ns: int | None = None
     estop: bool = False
+    refused: Mapping[str, str] = field(default_factory=dict)
     last: Command | None = None
     velocity: Floats | None = None
     holding: bool = False

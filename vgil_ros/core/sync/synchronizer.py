@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from vgil_ros.core.contract import Sync
+from vgil_ros.core.guard.refusals import one_tick
 from vgil_ros.core.streams import Kind, StreamSpec
 from vgil_ros.core.sync.gaps import GapPolicy
 from vgil_ros.core.sync.resample import Resampled
@@ -48,6 +49,7 @@ class Synchronizer:
         self._spec = {spec.name: spec for spec in self.streams}
         self._rings = {spec.name: StreamBuffer(capacity or CAPACITY[spec.kind]) for spec in self.streams}
         self._stuck = {s.name: StuckSensorDetector(s.frozen_ns) for s in self.streams if s.frozen_ns is not None}
+        self.refusals = one_tick(round(1e9 / rate_hz))  # what was not pushed, as it was no reading
         self._tick_source: TickSource | None = None
         self._tick = self._last_now = self._fresh_ns = 0
 

@@ -14,12 +14,14 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 from vgil_ros.core.contract import Camera, Contract
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.frame import COLOR_ENCODINGS, DEPTH_ENCODINGS, Frame
-from vgil_ros.core.layout import JointError, JointReader, master_reader, puppet_reader
+from vgil_ros.core.guard.reading_guard import guards_of
+from vgil_ros.core.layout import JointError, master_reader, puppet_reader
 from vgil_ros.core.streams import StreamSpec
 from vgil_ros.core.sync import StreamMiss, Synchronizer
 from vgil_ros.nodes.base.alerts import Problem
 from vgil_ros.nodes.base.node import VgilNode
 from vgil_ros.nodes.messages import cdr
+from vgil_ros.nodes.messages.joint_input import JointInput
 
 RATE_WINDOW_NS = 1_000_000_000
 QUIET_NS = 500_000_000  # so long without a bad message, and a stream is well again
@@ -46,11 +48,13 @@ class StreamInputs:
         cameras = {camera.name: camera for camera in contract.cameras}
         readers = {f"{arm.name}/puppet": puppet_reader(arm) for arm in contract.arms}
         readers |= {f"{arm.name}/master": master_reader(arm) for arm in contract.arms}
+        guards = guards_of(contract)
         for spec in sync.streams:
             if spec.name in cameras:
                 self._subscribe_camera(spec, cameras[spec.name])
             elif spec.name in readers:
-                self._subscribe(spec, JointState, self._joints(spec, readers[spec.name]), depth=200, raw=True)
+                joints = JointInput(readers[spec.name], guards.get(spec.name))
+                self._subscribe(spec, JointState, self._joints(spec, joints), depth=200, raw=True)
             else:
                 self._subscribe(spec, Odometry, self._odometry(spec), depth=200, raw=False)
 
@@ -59,6 +63,7 @@ class StreamInputs:
             try:
                 read(message)
             except JointError as error:
+                self._sync.refusals.refuse(spec.name, error.detail, self.now_ns())
                 self._refuse(spec.name, error.detail)
             except VgilError as error:
                 self._refuse(spec.name, str(error))
@@ -78,11 +83,9 @@ class StreamInputs:
 
         self._subscribe(spec, CompressedImage if compressed else Image, read, depth=40, raw=True)
 
-    def _joints(self, spec: StreamSpec, reader: JointReader) -> Callable[[bytes], None]:
+    def _joints(self, spec: StreamSpec, joints: JointInput) -> Callable[[bytes], None]:
         def read(data: bytes) -> None:
-            message = cdr.read_joint_state(data)
-            payload = reader.read(message.names, message.position, message.velocity, message.effort)
-            self._push(spec, message.stamp_ns, payload)
+            self._push(spec, *joints.read(data, self.now_ns()))
 
         return read
 
@@ -104,7 +107,9 @@ class StreamInputs:
         self.counts[spec.name] += 1
         if fault is not None:
             self._refuse(spec.name, fault.message)
-        elif self._refused:
+            return
+        self._sync.refusals.accept(spec.name)
+        if self._refused:
             self._well(spec.name, now)
 
     def _well(self, stream: str, now_ns: int) -> None:
