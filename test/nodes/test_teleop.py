@@ -6,6 +6,7 @@ import copy
 import importlib.util
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,10 +34,17 @@ BASE = {
 class Rig:
     """A robot, its teleop, and the commands that it gives."""
 
-    def __init__(self, bench: Bench, kind: type = JointState, command: str = "joint_state", **parameters: Any) -> None:
+    def __init__(
+        self,
+        bench: Bench,
+        kind: type = JointState,
+        command: str = "joint_state",
+        contract: Path | None = None,
+        **parameters: Any,
+    ) -> None:
         arm = copy.deepcopy(ARM)
         arm["command"]["type"] = command
-        contract = bench.contract(arms=[arm], cameras=[], base=BASE)
+        contract = contract or bench.contract(arms=[arm], cameras=[], base=BASE)
         self.bench = bench
         self.commands = bench.client.collect(kind, "/puppet/command")
         self.base = bench.client.collect(Twist, "/cmd_vel")
@@ -159,9 +167,9 @@ def test_a_master_that_is_no_number_stops_the_commands_and_is_named(rig: Rig) ->
 @pytest.mark.parametrize(
     ("lie", "words"),
     [
-        ("left/master lost", r"left/master: every joint reads -3\.1416: the driver has lost its servos"),
-        ("left/puppet jump 1.5,0.0,0.1", r"left/puppet: waist jumped by 1\.5 within \d+ ms, from 0 to 1\.5"),
-        ("left/master jump -49.0,0.0,0.5", r"left/master: waist reads -49, its limits are -2 to 2: degrees\?"),
+        ("left/master lost", r": every joint reads -3\.1416: the driver has lost its servos"),
+        ("left/puppet jump 1.5,0.0,0.1", r": waist jumped by 1\.5 within \d+ ms, from 0 to 1\.5"),
+        ("left/master jump -49.0,0.0,0.5", r": waist reads -49, its limits are -2 to 2: degrees\?"),
     ],
     ids=["lost", "jump", "degrees"],
 )
@@ -240,6 +248,18 @@ def test_an_arm_that_holds_by_itself_is_sent_nothing_at_the_end(bench: Bench) ->
     assert rig.teleop.wait() == 0, rig.teleop.output
     time.sleep(0.3)
     assert len(rig.commands) == quiet
+
+
+def test_a_joint_that_does_not_follow_holds_the_arm_until_the_master_is_brought_to_it(bench: Bench) -> None:
+    rig = Rig(bench, contract=bench.contract(arms=[copy.deepcopy(ARM)], cameras=[], base=BASE, following={}))
+    rig.settle((0.0, 0.0, 0.1))
+    since = rig.teleop.mark()
+    rig.robot.tell("left/master at 1.0,0.0,0.5")  # the fake robot stays where it is
+    words = r"left/waist does not follow: commanded to \S+, measured at 0 for 1 s"
+    rig.teleop.expect(f"left: holding: {words}; look at the robot, then bring the master to where", since=since)
+    rig.settle((0.0, 0.0, 0.1))
+    rig.robot.tell("left/master at 0.1,0.0,0.5")
+    rig.settle((0.1, 0.0, 0.1))
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from vgil_ros.core.contract_rules import (
     two_values,
 )
 from vgil_ros.core.errors import ContractError
-from vgil_ros.core.guard.settings import Guard
+from vgil_ros.core.guard.settings import Following, Guard
 
 
 class TopicRef(StrictModel):
@@ -223,6 +223,7 @@ class Contract(StrictModel):
     base: Base | None = None
     sync: Sync = Sync()
     guard: Guard = Guard()
+    following: Following = Following()
     joystick: Joystick | None = None
     end_marker: EndMarker | None = None
 
@@ -242,6 +243,9 @@ class Contract(StrictModel):
         unknown = [name for name in self.guard.off if name not in self._joint_streams()]
         if unknown:
             raise ValueError(f"guard.off has {unknown}; allowed: {self._joint_streams()}")
+        names = [arm.name for arm in self.arms]
+        if unknown := [name for name in self.following.off if name not in names]:
+            raise ValueError(f"following.off has {unknown}; allowed: {names}")
         methods = ["clock", "min_stamp", "latest", *(f"camera:{c.name}" for c in self.cameras if c.type != "depth")]
         if self.sync.method not in methods:
             raise ValueError(f"sync.method is '{self.sync.method}'; allowed: {methods}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,8 @@ class Replay(VgilNode):
         self.streams = policy_streams(self.contract, cameras=())
         self.sync = Synchronizer(self.streams, self.contract.sync, self.contract.rate_hz)
         self.inputs = StreamInputs(self, self.contract, self.sync)
-        pipeline = make_direct_pipeline(safety_options(self), self.layout, self.streams)
+        options = replace(safety_options(self), following=not self.dry_run)  # what is not sent is not followed
+        pipeline = make_direct_pipeline(options, self.layout, self.streams)
         self.loop = ControlLoop(self.sync, pipeline)
         self._stall_grace = StallGrace(round(period * 1e9))
         self.commands = RobotCommands(self, self.layout, period)

@@ -12,6 +12,7 @@ from sensor_msgs.msg import JointState
 from vgil_ros.assets import load_contract
 from vgil_ros.core.contract import TopicRef
 from vgil_ros.core.errors import VgilError
+from vgil_ros.core.guard.following import not_following_words
 from vgil_ros.core.guard.reading_guard import ReadingGuard, guards_of
 from vgil_ros.core.guard.refusals import one_tick
 from vgil_ros.core.layout import (
@@ -160,6 +161,8 @@ class Teleop(VgilNode):
         self._phases[i] = phase
         if phase is Phase.WAITING:
             self.log(f"{name}: holding: {self._why(i)}", severity="warning")
+        elif phase is Phase.BLOCKED:
+            self.log(f"{name}: holding: {self._blocked(i)}", severity="error")
         else:
             self.log(f"{name}: {phase.value}")
 
@@ -175,6 +178,13 @@ class Teleop(VgilNode):
             elif now - state.last[1] > self.followers[i].stale_ns:
                 reasons.append(f"{topic} is {(now - state.last[1]) / 1e6:.0f} ms old")
         return ", ".join(reasons)
+
+    def _blocked(self, i: int) -> str:
+        """What does not follow, and what brings it back."""
+        follower, arm = self.followers[i], self.arms[i][1]
+        names, after_s = self.layout.joint_names[arm.columns], self.contract.following.after_s
+        words = not_following_words(names, follower.blocked, follower.commanded, follower.measured, after_s)
+        return f"{words}; look at the robot, then bring the master to where the puppet is"
 
     def on_shutdown(self) -> None:
         """Arms that this node was moving are held where they were commanded; the base stops, if it was driven."""

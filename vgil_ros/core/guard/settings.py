@@ -24,3 +24,18 @@ class Guard(StrictModel):
     speed: Number = Field(default=3.0, ge=1, le=100)
     settle_s: Number = Field(default=0.5, ge=0.3, le=10)
     off: tuple[str, ...] = ()
+
+
+class Following(StrictModel):
+    """When a joint counts as not coming after its commands (see `core.guard.following`).
+
+    Attributes:
+        max_error: how far its measured position may be from where it was commanded, rad (m); a joint of a short range
+            may be less far from it.
+        after_s: for how long it may be farther, s.
+        off: arms that are not watched.
+    """
+
+    max_error: Number = Field(default=0.3, gt=0, le=10)
+    after_s: Number = Field(default=1.0, ge=0.2, le=60)
+    off: tuple[str, ...] = ()

@@ -2,8 +2,10 @@
 
 from vgil_ros.core.safety.acceleration import AccelerationLimit
 from vgil_ros.core.safety.base import BaseLimit
+from vgil_ros.core.safety.entry import Entry
 from vgil_ros.core.safety.estop import EstopLimit
 from vgil_ros.core.safety.finite import FiniteLimit
+from vgil_ros.core.safety.following import FollowingLimit
 from vgil_ros.core.safety.joint_limits import JointLimits
 from vgil_ros.core.safety.pipeline import SafetyPipeline, standard_limits
 from vgil_ros.core.safety.position import PositionLimit
@@ -29,8 +31,10 @@ __all__ = [
     "BaseLimit",
     "Changed",
     "Command",
+    "Entry",
     "EstopLimit",
     "FiniteLimit",
+    "FollowingLimit",
     "Hold",
     "JointLimits",
     "Outcome",

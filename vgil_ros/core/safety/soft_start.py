@@ -6,13 +6,15 @@ import numpy as np
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.safety.joint_limits import JointLimits
+from vgil_ros.core.safety.position import TOLERATED
 from vgil_ros.core.safety.types import Changed, Command, Floats, Pass, SafetyContext, Verdict
 
 
 class SoftStartLimit:
     """Checks the first action after a start or a hold; one that is too far off is approached slowly.
 
-    Too far is more than a joint could do in `largest_step_s` at its velocity limit. The way there is straight in joint
+    Too far is more than a joint could do in `largest_step_s` at its velocity limit, and any way at all from outside the
+    position limits. The way there is straight in joint
     space, at `fraction` of the velocity limits; the base stays at rest. The robot goes for the action of the tick it is
     in, not for the first one for ever: the policy sees the robot move and may change its mind.
     """
@@ -42,12 +44,14 @@ class SoftStartLimit:
             return Pass(command)
         last, _ = context.standing()
         way: Floats = command.positions - last
-        far = np.abs(way) > self._largest
+        outside = (last < self._limits.lower - TOLERATED) | (last > self._limits.upper + TOLERATED)
+        far = (np.abs(way) > self._largest) | outside
         if not far.any():
             self._following = True
             return Pass(command)
         ticks = float(np.max(np.abs(way) / (self._slow * context.period_s)))
         base = None if command.base is None else np.zeros(2)
         joints = self._limits.named(far)
-        reason = f"{', '.join(joints)} too far from the action, moving there slowly"
+        what = "outside the joint limits" if outside.any() else "too far from the action"
+        reason = f"{', '.join(joints)} {what}, moving there slowly"
         return Changed(Command(last + way / max(ticks, 1.0), base), reason, joints)

@@ -102,10 +102,14 @@ class Changed:
 
 @dataclass(frozen=True, eq=False)
 class Hold:
-    """No command can be trusted now: stay, with the base at rest."""
+    """No command can be trusted now: stay, with the base at rest.
+
+    `positions`: (D,) where to stay, where that is not the command before.
+    """
 
     reason: str
     joints: tuple[str, ...] = ()
+    positions: Floats | None = None
 
 
 Verdict: TypeAlias = Pass | Changed | Hold
