@@ -110,6 +110,8 @@ class Arm(StrictModel):
     joints: tuple[str, ...] = Field(min_length=1)
     limits: Limits
     home: Floats
+    start: Floats | None = None
+    sleep: Floats | None = None
     gripper: Gripper | None = None
     urdf: str | None = None
     mount: Mount = Mount()
@@ -129,14 +131,18 @@ class Arm(StrictModel):
         count = len(self.joints)
         no_duplicates("joints", self.joints)
         vectors = {f"limits.{k}": getattr(self.limits, k) for k in ("lower", "upper", "velocity", "acceleration")}
-        for key, values in {**vectors, "home": self.home}.items():
+        poses = {key: getattr(self, key) for key in ("home", "start", "sleep")}
+        for key, values in (vectors | poses).items():
             if values is not None and len(values) != count:
                 raise ValueError(
                     f"{key} has {len(values)} values; allowed: {count}, one for each of {list(self.joints)}"
                 )
-        for joint, low, high, home in zip(self.joints, self.limits.lower, self.limits.upper, self.home, strict=True):
-            if not low <= home <= high:
-                raise ValueError(f"home of joint '{joint}' is {home}; allowed: {low} to {high}, its limits")
+        for key, pose in poses.items():
+            for joint, low, high, at in zip(
+                self.joints, self.limits.lower, self.limits.upper, pose or (), strict=False
+            ):
+                if not low <= at <= high:
+                    raise ValueError(f"{key} of joint '{joint}' is {at}; allowed: {low} to {high}, its limits")
         if self.gripper:
             self._check_gripper(self.gripper)
         return self

@@ -20,7 +20,7 @@ from vgil_ros.core.sync.stall_grace import StallGrace
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.nodes.base.alerts import summary
 from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode, run
-from vgil_ros.nodes.inference.setup import safety_options
+from vgil_ros.nodes.base.safety_options import safety_options
 from vgil_ros.nodes.messages.publishers import RobotCommands
 from vgil_ros.nodes.messages.subscriptions import StreamInputs
 

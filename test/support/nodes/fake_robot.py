@@ -10,6 +10,7 @@ It publishes what the contract says (joints at 100 Hz, cameras at 30 Hz) and obe
     odd                                    every second message lacks a joint
     at P,P,...                             joints go there, as fast as a hand takes them, and stand
     jump P,P,...                           every message says that they are there, from one to the next
+    obey [J]                               (a puppet) it goes where joint_state commands send it, but for a joint
     lost                                   every message is what a driver makes of servos that do not answer
     go                                     messages again
     well                                   all is as it should be
@@ -99,6 +100,19 @@ class Joints(Stream):
         self.arm, self.master = arm, master
         self.count = 0
         self.where: tuple[list[float], float] | None = None  # the last message's positions, and when that was
+
+    def tell(self, what: str, value: str) -> None:
+        """Take a command; one who is to obey listens from then on."""
+        if what == "obey" and "obey" not in self.faults:
+            self.node.create_subscription(JointState, self.arm.command.topic, self._sent, 10)
+        super().tell(what, value)
+
+    def _sent(self, message: JointState) -> None:
+        assert self.where is not None
+        sent = dict(zip(message.name, message.position, strict=True))
+        if (stuck := self.faults.get("obey", "")) in sent:
+            sent[stuck] = self.where[0][self.arm.joints.index(stuck)]
+        self.faults["at"] = ",".join(str(sent[joint]) for joint in self.arm.joints)
 
     def message(self, now_ns: int) -> JointState:
         stamp = self.stamp(now_ns)
@@ -226,6 +240,8 @@ class Robot:
             while self.late and self.late[0][0] <= now:
                 _, _, publisher, message = heapq.heappop(self.late)
                 publisher.publish(message)
+            if any("obey" in stream.faults for stream in self.streams.values()):
+                rclpy.spin_once(self.node, timeout_sec=0.0)
             wake = min(stream.due for stream in self.streams.values())
             time.sleep(min(max(wake - time.monotonic(), 0.0), 0.01))
 
