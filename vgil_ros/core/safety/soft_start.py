@@ -52,6 +52,7 @@ class SoftStartLimit:
         ticks = float(np.max(np.abs(way) / (self._slow * context.period_s)))
         base = None if command.base is None else np.zeros(2)
         joints = self._limits.named(far)
-        what = "outside the joint limits" if outside.any() else "too far from the action"
-        reason = f"{', '.join(joints)} {what}, moving there slowly"
+        reason = f"{', '.join(joints)} too far from the action, moving there slowly"
+        if outside.any():
+            reason = f"{', '.join(self._limits.named(outside))} outside the joint limits, moving inward slowly"
         return Changed(Command(last + way / max(ticks, 1.0), base), reason, joints)

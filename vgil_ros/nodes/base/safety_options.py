@@ -1,4 +1,4 @@
-"""The parameters of every node that drives the control loop. No policy is loaded for them: a robot goes home without."""
+"""Parameters of every node that drives the control loop, those of a policy apart: a robot goes home without one."""
 
 from __future__ import annotations
 
