@@ -23,7 +23,13 @@ LOGGED = ("warning", "error", "fatal")
 # Calls whose arguments make a message, and which of these it is.
 MAKERS = {"Hold": 0, "Changed": 1, "Problem": 1, "SafetyEvent": 1, "Fault": 2, "_passing": 1, "append": 0}
 # Functions that return what is wrong.
-REASONS = {"core/safety/stale.py", "core/sync/types.py", "nodes/dds/profile.py", "policies/normalizer.py"}
+REASONS = {
+    "core/guard/reading_guard.py",
+    "core/safety/stale.py",
+    "core/sync/types.py",
+    "nodes/dds/profile.py",
+    "policies/normalizer.py",
+}
 # Errors that a program meets, not a person: of Python's own protocols.
 PROTOCOL = {"AttributeError", "NotImplementedError", "KeyError", "StopIteration", "Exit", "Unknown"}
 

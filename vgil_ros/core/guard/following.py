@@ -92,8 +92,8 @@ def not_following_words(
     names: Sequence[str], which: np.ndarray, command: np.ndarray, measured: np.ndarray, after_s: float
 ) -> str:
     """The joints (J,) bool that do not follow, in words."""
-    told = [
-        f"{names[i]} does not follow: commanded to {command[i]:.3g}, measured at {measured[i]:.3g} for {after_s:g} s"
-        for i in np.flatnonzero(which).tolist()
-    ]
-    return "; ".join(told)
+    words = []
+    for i in np.flatnonzero(which).tolist():
+        at = f"commanded to {command[i]:.3g}, measured at {measured[i]:.3g}"
+        words.append(f"{names[i]} does not follow: {at} for {after_s:g} s")
+    return "; ".join(words)

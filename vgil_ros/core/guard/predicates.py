@@ -72,9 +72,9 @@ def out_of_range_words(
     names: Sequence[str], values: np.ndarray, lower: np.ndarray, upper: np.ndarray, margin: np.ndarray
 ) -> str:
     """The joints beyond their range, in words: "j2 reads -49, its limits are -1.8 to 1.2: degrees?"; "" for none."""
-    told = []
+    words = []
     for i in np.flatnonzero(beyond_range(values, lower, upper, margin)).tolist():
         value, low, high = float(values[i]), float(lower[i]), float(upper[i])
         degrees = ": degrees?" if looks_like_degrees(value, low, high, float(margin[i])) else ""
-        told.append(f"{names[i]} reads {value:.4g}, its limits are {low:.4g} to {high:.4g}{degrees}")
-    return "; ".join(told)
+        words.append(f"{names[i]} reads {value:.4g}, its limits are {low:.4g} to {high:.4g}{degrees}")
+    return "; ".join(words)

@@ -45,10 +45,9 @@ class Entry:
         outside = np.abs(measured - inside) > self._margin
         if outside.any():
             joints = self._limits.named(outside)
-            told = zip(joints, measured[outside], self._margin[outside], strict=True)
-            words = (
-                f"{name} measured more than {most:.3g} beyond the joint limits, at {at:.4g}" for name, at, most in told
-            )
+            words = []
+            for name, at, most in zip(joints, measured[outside], self._margin[outside], strict=True):
+                words.append(f"{name} measured more than {most:.3g} beyond the joint limits, at {at:.4g}")
             return SafetyEvent("measured", "; ".join(words), joints)
         begin: Floats = np.where(self._clipped, inside, measured)
         return begin
