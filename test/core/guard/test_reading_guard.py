@@ -145,6 +145,15 @@ def test_readings_after_a_jump_are_believed_once_they_have_agreed_for_long_enoug
     assert believed == [False] * 40 + [True] * 20
 
 
+def test_where_a_scene_was_reset_the_robot_is_somewhere_else_at_once() -> None:
+    guard = small()
+    assert feed(guard, [[0.0, 0.0, 0.05]]) == [None]
+    assert feed(guard, [[1.5, 0.0, 0.05]], start_ms=10)[0] is not None
+    guard.reset(START + 50 * MS)
+    rows = [[0.0, 0.0, 0.05], [1.5, 0.0, 0.05], [1.5, 0.0, 0.05], [0.0, 0.0, 0.05]]  # the first was on its way
+    assert [words is None for words in feed(guard, rows, start_ms=20)] == [True, True, True, False]
+
+
 def test_readings_that_do_not_agree_are_never_believed() -> None:
     wild = [[1.5, 0.0, 0.05], [-1.5, 0.0, 0.05]] * 100
     assert None not in feed(small(), [[0.0, 0.0, 0.05], *wild])[1:]

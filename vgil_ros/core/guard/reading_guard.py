@@ -39,6 +39,14 @@ class ReadingGuard:
 
     def __init__(self, ranges: Ranges, settle_s: float) -> None:
         self._ranges, self._settle_ns = ranges, round(settle_s * 1e9)
+        self.reset()
+
+    def reset(self, until_ns: int = 0) -> None:
+        """The next reading within the range is believed, and every one that arrives before a time.
+
+        Somebody has set the robot somewhere else; what was measured before may still be on its way.
+        """
+        self._anywhere_until_ns = until_ns
         self._good: _Reading | None = None
         self._candidate: _Reading | None = None  # after a jump: the newest that agrees with the ones before it
         self._since_ns = 0  # arrival of the first of those
@@ -71,7 +79,7 @@ class ReadingGuard:
         return None
 
     def _believed(self, reading: _Reading) -> bool:
-        if self._good is None:
+        if self._good is None or reading.now_ns < self._anywhere_until_ns:
             return True
         if self._candidate is None:
             if self._way(self._good, reading) <= 1.0:

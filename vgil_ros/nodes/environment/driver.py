@@ -188,6 +188,8 @@ class DriverNode(VgilNode):
     def _start(self, now: int, serial: int) -> None:
         self._serial, self._begin, self._begun = serial, None, False
         self._reward, self._success = 0.0, False
+        if self.reset_client is not None:
+            self.inputs.scene_was_reset()
         self.loop.begin(now)
 
     def _hand_over(self, tick: Sample | Miss) -> None:

@@ -24,6 +24,7 @@ from vgil_ros.nodes.messages import cdr
 from vgil_ros.nodes.messages.joint_input import JointInput
 
 RATE_WINDOW_NS = 1_000_000_000
+RESET_NS = 200_000_000  # what was measured before a reset of the scene has come by then
 QUIET_NS = 500_000_000  # so long without a bad message, and a stream is well again
 
 
@@ -48,12 +49,12 @@ class StreamInputs:
         cameras = {camera.name: camera for camera in contract.cameras}
         readers = {f"{arm.name}/puppet": puppet_reader(arm) for arm in contract.arms}
         readers |= {f"{arm.name}/master": master_reader(arm) for arm in contract.arms}
-        guards = guards_of(contract)
+        self._guards = guards_of(contract)
         for spec in sync.streams:
             if spec.name in cameras:
                 self._subscribe_camera(spec, cameras[spec.name])
             elif spec.name in readers:
-                joints = JointInput(readers[spec.name], guards.get(spec.name))
+                joints = JointInput(readers[spec.name], self._guards.get(spec.name))
                 self._subscribe(spec, JointState, self._joints(spec, joints), depth=200, raw=True)
             else:
                 self._subscribe(spec, Odometry, self._odometry(spec), depth=200, raw=False)
@@ -122,6 +123,12 @@ class StreamInputs:
     def _refuse(self, stream: str, detail: str) -> None:
         self._refused[stream] = (detail, self.now_ns())
         self._node.warn_once(stream, f"{stream}: {detail}")
+
+    def scene_was_reset(self) -> None:
+        """A simulator puts its robot somewhere else from one message to the next: that is no jump to be refused."""
+        for name, guard in self._guards.items():
+            guard.reset(self.now_ns() + RESET_NS)
+            self._sync.refusals.accept(name)
 
     def now_ns(self) -> int:
         """The node's clock, which follows /clock where use_sim_time is set."""
