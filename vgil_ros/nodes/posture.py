@@ -12,7 +12,7 @@ from vgil_ros.core.control.loop import ControlLoop
 from vgil_ros.core.control.pipeline import make_direct_pipeline
 from vgil_ros.core.control.poses import POSES, PoseCourse, waypoints
 from vgil_ros.core.layout import Layout
-from vgil_ros.core.safety import Command, Outcome
+from vgil_ros.core.safety import Command, FollowingLimit, Outcome
 from vgil_ros.core.streams import policy_streams
 from vgil_ros.core.sync import Sample, Synchronizer
 from vgil_ros.core.sync.stall_grace import StallGrace
@@ -73,11 +73,10 @@ class Posture(VgilNode):
             self._give_up(self.course.failure)
 
     def _held(self, outcome: Outcome) -> None:
-        words = "; ".join(event.reason for event in outcome.safety_events)
-        if any(event.name == "following" for event in outcome.safety_events):
+        if (words := outcome.reason(FollowingLimit.name)) is not None:
             self._give_up(words)
-        else:
-            self.warn_once("holding", f"holding: {words}")
+            return
+        self.warn_once("holding", "holding: " + "; ".join(event.reason for event in outcome.safety_events))
 
     def _give_up(self, words: str) -> None:
         self.log(f"not at '{self.pose}': {words}", severity="error")

@@ -143,3 +143,7 @@ class Outcome:
     command: Command | None
     safety_events: tuple[SafetyEvent, ...]
     holding: bool
+
+    def reason(self, limit: str) -> str | None:
+        """Why a limit stepped in, by its name; None where it did not."""
+        return next((event.reason for event in self.safety_events if event.name == limit), None)
