@@ -194,10 +194,10 @@ class DriverNode(VgilNode):
         self.loop.begin(now)
 
     def _hand_over(self, tick: Sample | Miss) -> None:
-        lost = self._not_following
+        words = [self._not_following] if self._not_following else []
         if isinstance(tick, Miss) and tick.action == "abort":
-            lost = f"stream lost: {'; '.join(map(self.inputs.explain, tick.streams))}"
-        self.turns.put(Turn(self._serial, tick, self._reward, self._success, lost))
+            words.append(f"stream lost: {'; '.join(map(self.inputs.explain, tick.streams))}")
+        self.turns.put(Turn(self._serial, tick, self._reward, self._success, "; ".join(words)))
 
     def rest(self) -> None:
         """Hold the arms where they are commanded, the base at rest; where nothing was sent yet, send nothing."""
