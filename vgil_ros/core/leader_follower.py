@@ -64,6 +64,7 @@ class FollowerController:
         self.phase = Phase.WAITING
         self._trigger = GripperTrigger() if wait_for_trigger and gripper is not None else None
         self._target: np.ndarray | None = None
+        self._paused_ns: int | None = None  # since when nothing is sent
         self._monitor = monitor
         self.blocked = np.zeros(len(self.lower), bool)
         self.commanded = self.measured = np.zeros(len(self.lower))
@@ -84,19 +85,22 @@ class FollowerController:
         """
         if master is None or puppet is None or self._stale(now_ns, master[1]) or self._stale(now_ns, puppet[1]):
             self.phase = Phase.WAITING
+            self._paused_ns = now_ns if self._paused_ns is None else self._paused_ns
             self._forget_commands()
             return None
         goal = np.clip(master[0], self.lower, self.upper)
-        if self.phase is Phase.BLOCKED and np.abs(goal - puppet[0])[self.blocked].max() < REALIGN:
-            self.phase = Phase.WAITING  # the operator has come to where the puppet is
+        if self.phase is Phase.BLOCKED and self._met(goal, puppet[0]):
+            self.phase = Phase.WAITING
         if self.phase is Phase.WAITING:
-            self._resume(goal, puppet[0])
+            brief = self._paused_ns is not None and 0 <= now_ns - self._paused_ns <= self.stale_ns
+            self._resume(goal, puppet[0], brief=brief)
         if self.phase is Phase.READY:
             assert self._trigger is not None
             assert self.gripper is not None
             if not self._trigger.update(now_ns, master[0][self.gripper : self.gripper + 1]):
                 return None
-            self._trigger, self.phase = None, Phase.ALIGNING
+            self._trigger = None
+            self._resume(goal, puppet[0], brief=False)  # it may have been moved while it waited
         assert self._target is not None
         if self._stuck(now_ns, puppet[0]):
             goal = self._hold_at
@@ -121,20 +125,35 @@ class FollowerController:
         self._hold_at = np.where(blocked, measured, self._target)
         return True
 
+    def _met(self, goal: np.ndarray, measured: np.ndarray) -> bool:
+        """Whether the operator has brought the master to the joints that did not follow."""
+        return bool((np.abs(goal - measured)[self.blocked] < REALIGN).all())
+
     def _forget_commands(self) -> None:
         if self._monitor is not None:
             self._monitor.reset()
 
-    def _resume(self, goal: np.ndarray, measured: np.ndarray) -> None:
-        """Begin from where the puppet is: gently when that is far from the master, or outside the limits."""
-        inside = np.clip(measured, self.lower, self.upper)
+    def _resume(self, goal: np.ndarray, measured: np.ndarray, *, brief: bool) -> None:
+        """Begin from where the puppet is: gently when that is far from the master, or outside the limits.
+
+        After a `brief` pause go on from the target that the puppet's driver still holds: a puppet in motion is behind
+        it, and to begin from there would be a jerk for one message that was lost.
+        """
+        self._paused_ns = None
         begin, before = measured.copy(), self._target
-        if self.gripper is not None:  # one that holds a thing must not be told to open as far as it stands open
+        if brief and before is not None:
+            begin = before.copy()
+        elif self.gripper is not None:  # one that holds a thing must not be told to open as far as it stands open
+            inside = np.clip(measured, self.lower, self.upper)
             begin[self.gripper] = (inside if before is None else before)[self.gripper]
         self._target = begin
         self._forget_commands()
-        outside = np.abs(self._target - inside).max() > ALIGNED
-        far = np.abs(goal - self._target).max() > REALIGN or outside
+        if not self._met(goal, measured):  # a message that was lost meanwhile lets nobody off
+            self.phase, self._hold_at = Phase.BLOCKED, begin
+            return
+        self.blocked = np.zeros_like(self.blocked)
+        outside = np.abs(begin - np.clip(begin, self.lower, self.upper)).max() > ALIGNED
+        far = np.abs(goal - begin).max() > REALIGN or outside
         self.phase = Phase.READY if self._trigger else Phase.ALIGNING if far else Phase.FOLLOWING
 
     def _stale(self, now_ns: int, stamp_ns: int) -> bool:
