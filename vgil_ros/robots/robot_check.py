@@ -146,7 +146,9 @@ def _standing(
     outside = (at < lower - WIDER) | (at > upper + WIDER)
     if arm.gripper_column is not None:
         outside[arm.gripper_column - arm.columns.start] = False
-    told = [f"{names[i]} at {at[i]:.3g}, outside {lower[i]:.4g} to {upper[i]:.4g}" for i in np.flatnonzero(outside).tolist()]
+    told = [
+        f"{names[i]} at {at[i]:.3g}, outside {lower[i]:.4g} to {upper[i]:.4g}" for i in np.flatnonzero(outside).tolist()
+    ]
     if told:
         words = f"{'; '.join(told)}: the first commands move it inward slowly"
         return RobotFinding(about, Verdict.LOOK, words)
