@@ -15,7 +15,7 @@ from vgil_ros.core.streams import StreamSpec
 from vgil_ros.nodes.base.node import VgilNode
 from vgil_ros.policies import PolicyConfig
 from vgil_ros.policies.compatibility import camera_sizes, load_for_robot, unchecked_fields
-from vgil_ros.policies.device import DTYPES
+from vgil_ros.policies.device import PRECISIONS
 from vgil_ros.policies.inference.runtime import InferenceRuntime
 from vgil_ros.policies.registry import policy_class
 
@@ -43,8 +43,8 @@ def declare_policy(node: VgilNode) -> PolicyParameters:
     if not checkpoint:
         raise VgilError("parameter 'checkpoint' is empty; allowed: a checkpoint folder, or a name in models/")
     device = node.declare("device", "cpu", doc="where it runs: cpu, cuda, cuda:1, ...")
-    doc = "numbers that the network computes in; bf16 and fp16 on a GPU"
-    precision = node.declare("precision", "fp32", choices=tuple(DTYPES), doc=doc)
+    doc = "numbers that the network computes in; tf32, bf16 and fp16 on a GPU"
+    precision = node.declare("precision", "fp32", choices=tuple(PRECISIONS), doc=doc)
     return PolicyParameters(checkpoint, device, precision, execution_options(node))
 
 
