@@ -10,7 +10,7 @@ from vgil_ros.core.errors import VgilError
 from vgil_ros.evaluation.report import EvaluationSettings
 from vgil_ros.robots.sim.tasks import task_class
 
-USUAL_ROBOTS = {"pick_place": "sim_single", "transfer_cube": "sim_aloha"}
+USUAL_ROBOTS = {"pick_place": "sim_single", "pick_place_any": "sim_single", "transfer_cube": "sim_aloha"}
 
 
 @dataclass(frozen=True)
