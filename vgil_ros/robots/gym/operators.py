@@ -17,12 +17,20 @@ from vgil_ros.robots.transforms import pose, rotation_rpy
 OPEN, HOLD = 0.95, 0.1  # of a gripper's range; closed past what it holds, so that the servo presses
 STEEP = np.pi / 3  # rad; how far down a hand points that takes a thing from the table
 TIP = 0.035  # m; from the grasp link to the fingers' tips
-ABOVE = 0.07  # m; where a hand looks again before it goes down
+ABOVE, OVER = 0.09, 0.055  # m; where a hand comes near, and where it stands right before it goes straight down
+FALL = 0.25  # s; the things begin a little above the table
+SETTLE = 0.12  # s; until what is held stands still and can be aimed at
 BACK = 0.10  # m; how far the taking hand waits from the meeting place
 MEETING = np.array([0.0, 0.5, 0.25])  # m; between the arms, high enough for both hands
 
 
-class GymTransferCubeOperator(Operator):
+class GymOperator(Operator):
+    """The things are not much narrower than the open fingers: it comes nearer."""
+
+    near, near_turn = 0.008, 0.06
+
+
+class GymTransferCubeOperator(GymOperator):
     """The right hand brings the cube to the middle; the left takes it by top and bottom, the right lets go."""
 
     def script(self) -> Iterator[Move]:
@@ -30,10 +38,11 @@ class GymTransferCubeOperator(Operator):
         right, left = giver.arm.name, taker.arm.name
         steep, level = towards(giver, STEEP), towards(taker, 0.0, np.pi / 2)
         wait = pose(MEETING - BACK * level[:3, 0], level)
-        yield Move(0.3, {right: Goal(grip=OPEN)}, patient=True)
-        grasp = fingers_at(self.robot.objects()["box"][:3, 3], steep, 0.015)
-        yield Move(1.2, {right: Goal(lifted(grasp, ABOVE), OPEN, near=True), left: Goal(wait, OPEN)})
-        yield Move(0.8, {right: Goal(grasp)})
+        yield Move(FALL, {}, patient=True)
+        grasp = fingers_at(self.robot.objects()["box"][:3, 3], steep, 0.013)
+        yield Move(1.1, {right: Goal(lifted(grasp, ABOVE), OPEN, near=True), left: Goal(wait, OPEN)})
+        yield Move(0.4, {right: Goal(lifted(grasp, OVER))})
+        yield Move(0.5, {right: Goal(grasp)})
         yield Move(0.4, {right: Goal(grip=HOLD)})
         yield Move(0.5, {right: Goal(lifted(grasp, ABOVE))})
         yield Move(1.2, {right: Goal(carried(self, giver, "box", pose(MEETING)))})
@@ -44,19 +53,20 @@ class GymTransferCubeOperator(Operator):
         yield Move(0.8, {right: Goal(lifted(grasp, ABOVE)), left: Goal(wait)})
 
 
-class GymInsertionOperator(Operator):
+class GymInsertionOperator(GymOperator):
     """Both hands take their thing by its outer half; they meet in the air, and the right pushes the peg in."""
 
     def script(self) -> Iterator[Move]:
         pusher, holder = self.robot.taking_part
         right, left = pusher.arm.name, holder.arm.name
+        yield Move(FALL, {}, patient=True)
         things = self.robot.objects()
-        peg = fingers_at(things["peg"][:3, 3] + [0.01, 0, 0], towards(pusher, STEEP), 0.008)
-        socket = fingers_at(things["socket"][:3, 3] - [0.01, 0, 0], towards(holder, STEEP), 0.02)
-        yield Move(0.3, {right: Goal(grip=OPEN), left: Goal(grip=OPEN)}, patient=True)
-        over = Goal(lifted(peg, ABOVE), near=True), Goal(lifted(socket, ABOVE), near=True)
-        yield Move(1.2, {right: over[0], left: over[1]})
-        yield Move(0.8, {right: Goal(peg), left: Goal(socket)})
+        peg = fingers_at(things["peg"][:3, 3] + [0.01, 0, 0], towards(pusher, STEEP), 0.002)
+        socket = fingers_at(things["socket"][:3, 3] - [0.01, 0, 0], towards(holder, STEEP), 0.015)
+        over = Goal(lifted(peg, ABOVE), OPEN, near=True), Goal(lifted(socket, ABOVE), OPEN, near=True)
+        yield Move(1.1, {right: over[0], left: over[1]})
+        yield Move(0.4, {right: Goal(lifted(peg, OVER)), left: Goal(lifted(socket, OVER))})
+        yield Move(0.5, {right: Goal(peg), left: Goal(socket)})
         yield Move(0.4, {right: Goal(grip=HOLD), left: Goal(grip=HOLD)})
         yield Move(0.5, {right: Goal(lifted(peg, ABOVE)), left: Goal(lifted(socket, ABOVE))})
         apart = 0.06 + 0.06 + 0.04
@@ -68,8 +78,10 @@ class GymInsertionOperator(Operator):
                 right: Goal(carried(self, pusher, "peg", pose(meet[1])), near=False),
             },
         )
-        yield Move(0.8, {right: Goal(carried(self, pusher, "peg", self._before_the_socket(0.135)))})
-        yield Move(0.8, {right: Goal(carried(self, pusher, "peg", self._before_the_socket(0.09)))})
+        yield Move(SETTLE, {})
+        yield Move(0.6, {right: Goal(carried(self, pusher, "peg", self._before_the_socket(0.135)))})
+        yield Move(SETTLE, {})
+        yield Move(0.7, {right: Goal(carried(self, pusher, "peg", self._before_the_socket(0.09)))})
         yield Move(0.5, {})
 
     def _before_the_socket(self, distance: float) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -98,7 +98,13 @@ class Operator(ABC):
     Args:
         robot: whose masters these are; its things and puppets are looked at, it is not moved.
         seed: of the operator's inaccuracies.
+
+    Attributes:
+        near, near_turn: see `NEAR`, `NEAR_TURN`; less where things stand close to the fingers.
     """
+
+    near: ClassVar[float] = NEAR
+    near_turn: ClassVar[float] = NEAR_TURN
 
     def __init__(self, robot: OperatedRobot, seed: int = 0) -> None:
         self.robot = robot
@@ -195,8 +201,8 @@ class Operator(ABC):
         """A pose (4, 4) as the operator aims at it."""
         pose = target.copy()
         if near:
-            pose[:2, 3] += np.clip(self._rng.normal(0, NEAR, 2), -2 * NEAR, 2 * NEAR)
-            turn = np.clip(self._rng.normal(0, NEAR_TURN), -2 * NEAR_TURN, 2 * NEAR_TURN)
+            pose[:2, 3] += np.clip(self._rng.normal(0, self.near, 2), -2 * self.near, 2 * self.near)
+            turn = np.clip(self._rng.normal(0, self.near_turn), -2 * self.near_turn, 2 * self.near_turn)
             pose[:3, :3] = rotation_rpy([0.0, 0.0, float(turn)]) @ pose[:3, :3]
         pose[:3, 3] += np.clip(self._rng.normal(0, AIM, 3), -2 * AIM, 2 * AIM)
         return pose

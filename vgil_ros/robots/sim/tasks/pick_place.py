@@ -16,8 +16,6 @@ TARGET_HALF = 0.045  # m; half the field's side
 NEAR, FAR, ASIDE = 0.30, 0.46, 0.15  # m, in the arm's frame: where cube and field may lie
 APART = 0.13  # m; least distance between them
 TURN = np.pi / 6  # rad; at 45 degrees the fingers could take it either way: `pick_place_any`'s difficulty
-    np.pi / 6
-)  # rad; at 45 degrees the fingers could take the cube either way, which is `pick_place_any`'s difficulty
 
 
 class PickPlace(Task):
