@@ -1,1 +1,1 @@
-"""Robots of Gymnasium environments with ALOHA's layout: puppets, cameras, reward; and their scripted operators."""
+"""Robots of Gymnasium environments with ALOHA's layout: puppets, cameras, reward."""

@@ -27,11 +27,6 @@ class GymError(VgilError):
     """A Gymnasium environment that is not there, or that has not ALOHA's layout."""
 
 
-def is_gym_task(task: str) -> bool:
-    """Whether a task is a Gymnasium environment (`gym_aloha/AlohaTransferCube-v0`) rather than one of our own."""
-    return "/" in task
-
-
 class GymArm:
     """One arm: what a scripted operator asks of it."""
 
@@ -50,6 +45,7 @@ class GymRobot:
         action: (14,) the command of the next step; it stays until another comes.
         over: whether the environment has ended the episode; it must be reset before it is stepped again.
         max_reward: the highest reward of the episode so far.
+        goes_on: steps on where the environment has ended the episode, as a demonstration does that is shown to its end.
 
     Raises:
         GymError: where Gymnasium or the environment is not installed, or its layout is not the contract's.
@@ -62,6 +58,7 @@ class GymRobot:
         self._env = _make(name)
         self._physics = AlohaPhysics(self._env) if is_gym_aloha(self._env) else None
         self._cameras = {camera.name: camera for camera in contract.cameras}
+        self.goes_on = False
         self.reset(seed)
         self._check()
 
@@ -114,7 +111,7 @@ class GymRobot:
         Raises:
             GymError: where the episode is over.
         """
-        if self.over:
+        if self.over and not self.goes_on:
             raise GymError(f"environment '{self.name}': the episode of seed {self.seed} is over; reset it")
         self._before = self.qpos
         action = np.clip(self.action, self.layout.lower, self.layout.upper).astype(np.float32)

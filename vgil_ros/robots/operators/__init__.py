@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vgil_ros.robots.operators.gym_aloha import GymInsertionOperator, GymTransferCubeOperator
 from vgil_ros.robots.operators.pick_place import PickPlaceOperator
 from vgil_ros.robots.operators.script import OperatedRobot, Operator
 from vgil_ros.robots.operators.transfer_cube import TransferCubeOperator
@@ -11,6 +12,8 @@ OPERATORS: dict[str, type[Operator]] = {
     "pick_place": PickPlaceOperator,
     "pick_place_any": PickPlaceOperator,  # it takes any cube by the faces that turn the wrist least
     "transfer_cube": TransferCubeOperator,
+    "gym_aloha/AlohaTransferCube-v0": GymTransferCubeOperator,
+    "gym_aloha/AlohaInsertion-v0": GymInsertionOperator,
 }
 
 

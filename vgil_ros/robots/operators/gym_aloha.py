@@ -70,12 +70,12 @@ class GymInsertionOperator(GymOperator):
         yield Move(0.4, {right: Goal(grip=HOLD), left: Goal(grip=HOLD)})
         yield Move(0.5, {right: Goal(lifted(peg, ABOVE)), left: Goal(lifted(socket, ABOVE))})
         apart = 0.06 + 0.06 + 0.04
-        meet = MEETING + [-apart / 2, 0, 0], MEETING + [apart / 2, 0, 0]
+        aside = np.array([apart / 2, 0.0, 0.0])
         yield Move(
             1.2,
             {
-                left: Goal(carried(self, holder, "socket", pose(meet[0]))),
-                right: Goal(carried(self, pusher, "peg", pose(meet[1])), near=False),
+                left: Goal(carried(self, holder, "socket", pose(MEETING - aside))),
+                right: Goal(carried(self, pusher, "peg", pose(MEETING + aside)), near=False),
             },
         )
         yield Move(SETTLE, {})
