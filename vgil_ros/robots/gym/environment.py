@@ -7,6 +7,7 @@ told to: one step is one tick of the contract.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from vgil_ros.core.contract import Contract
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import Layout
+from vgil_ros.extras import EXTRA_OF, needed_by
 from vgil_ros.robots.arm_model import ArmModel, JointStates
 from vgil_ros.robots.gym.gym_aloha import AlohaPhysics, is_gym_aloha
 from vgil_ros.robots.transforms import pose
@@ -167,15 +169,19 @@ def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _make(name: str) -> Any:
-    try:
-        import gymnasium
-    except ImportError as error:
-        raise GymError(f"task '{name}' is a Gymnasium environment; pip install 'vgil_ros[gym]' brings it") from error
     package = name.split("/")[0]
-    try:
-        __import__(package)  # which registers its environments
-    except ImportError as error:
-        raise GymError(f"task '{name}': Python package '{package}' cannot be imported ({error})") from error
+    with needed_by(f"task '{name}'"):
+        import gymnasium
+
+        try:
+            importlib.import_module(package)  # which registers its environments
+        except ModuleNotFoundError as error:
+            if error.name in EXTRA_OF or error.name != package:
+                raise
+            raise GymError(
+                f"task '{name}': there is no Python package '{package}' that could register it; allowed:"
+                " PACKAGE/ENVIRONMENT of one that is installed"
+            ) from error
     try:
         return gymnasium.make(name, obs_type="pixels_agent_pos", max_episode_steps=-1, disable_env_checker=True)
     except (gymnasium.error.Error, TypeError) as error:
