@@ -18,6 +18,8 @@ EXTRA_OF: dict[str, str] = {
     "diffusers": "diffusion",
     "accelerate": "train",
     "mujoco": "sim",
+    "gymnasium": "gym",
+    "gym_aloha": "gym",
     "matplotlib": "plot",
     "av": "plot",
     **dict.fromkeys(_ROS, "ros"),

@@ -166,7 +166,9 @@ def test_what_cannot_be_simulated_is_named() -> None:
         SimRobot(contract(cameras=(depth,)), "pick_place")
     with pytest.raises(VgilError, match="names no urdf"):
         SimRobot(contract(arms=(contract().arms[0].model_copy(update={"urdf": None}),)), "pick_place")
-    with pytest.raises(TaskError, match=r"task 'dance' is unknown; allowed: \['pick_place', 'transfer_cube'\]"):
+    with pytest.raises(
+        TaskError, match=r"task 'dance' is unknown; allowed: \['pick_place', 'pick_place_any', 'transfer_cube'\]"
+    ):
         SimRobot(contract(), "dance")
     with pytest.raises(TaskError, match=r"needs arms 'right' and 'left' with grippers; found \['arm'\]"):
         SimRobot(contract(), "transfer_cube")

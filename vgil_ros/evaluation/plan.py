@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from vgil_ros.core.control.pipeline import ExecutionOptions
 from vgil_ros.core.errors import VgilError
 from vgil_ros.evaluation.report import EvaluationSettings
-from vgil_ros.robots.sim.tasks import task_class
-
-USUAL_ROBOTS = {"pick_place": "sim_single", "transfer_cube": "sim_aloha"}
+from vgil_ros.robots.worlds import usual_robot, usual_ticks
 
 
 @dataclass(frozen=True)
@@ -18,7 +16,7 @@ class EvaluationPlan:
     """What is evaluated.
 
     Attributes:
-        task: the simulated task.
+        task: the simulated task, or the id of a Gymnasium environment.
         robot: a contract's name or path; None takes the task's usual one.
         episodes, seed: rollouts of the scenes `seed`, `seed + 1`, ...
         execution: how chunks are played (`core.execution.EXECUTORS`); None is the policy node's default.
@@ -49,7 +47,7 @@ class EvaluationPlan:
     soft_start: float = ExecutionOptions.soft_start
 
     def __post_init__(self) -> None:
-        task_class(self.task)  # before a usual robot is looked for that would not fit either
+        usual_ticks(self.task)  # before a usual robot is looked for that would not fit either
         for name, low in (("episodes", 1), ("seed", 0), ("latency_ms", 0)):
             if not getattr(self, name) >= low or not math.isfinite(getattr(self, name)):
                 raise VgilError(f"{name} is {getattr(self, name)}; allowed: a finite number from {low}")
@@ -84,12 +82,12 @@ class EvaluationPlan:
     @property
     def robot_name(self) -> str:
         """The contract's name or path."""
-        return self.robot or USUAL_ROBOTS.get(self.task, "sim_aloha")
+        return self.robot or usual_robot(self.task)
 
     @property
     def ticks(self) -> int:
         """Ticks of a rollout."""
-        return self.episode_len or task_class(self.task).usual_ticks
+        return self.episode_len or usual_ticks(self.task)
 
     @property
     def settings(self) -> EvaluationSettings:

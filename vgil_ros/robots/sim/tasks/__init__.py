@@ -5,9 +5,10 @@ from __future__ import annotations
 from vgil_ros.core.contract import Contract
 from vgil_ros.robots.sim.tasks.base import Task, TaskError
 from vgil_ros.robots.sim.tasks.pick_place import PickPlace
+from vgil_ros.robots.sim.tasks.pick_place_any import PickPlaceAny
 from vgil_ros.robots.sim.tasks.transfer_cube import TransferCube
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (PickPlace, TransferCube)}
+TASKS: dict[str, type[Task]] = {task.name: task for task in (PickPlace, PickPlaceAny, TransferCube)}
 
 
 def task_class(name: str) -> type[Task]:
