@@ -27,9 +27,8 @@ def fused_cpu_kernels(dtype: torch.dtype) -> bool:
 
 
 def image_layout(dtype: torch.dtype, device: torch.device) -> torch.memory_format:
-    """Channels last, which convolutions like best; but not for exact float32 on a GPU, where cuDNN is slow in it."""
-    exact_on_gpu = device.type == "cuda" and dtype == torch.float32 and not torch.backends.cudnn.allow_tf32
-    return torch.contiguous_format if exact_on_gpu else torch.channels_last
+    """Channels last, which convolutions like best; but not for float32 on a GPU, where cuDNN is slow in it."""
+    return torch.contiguous_format if (device.type, dtype) == ("cuda", torch.float32) else torch.channels_last
 
 
 def multiply(x: Tensor, y: Tensor) -> Tensor:

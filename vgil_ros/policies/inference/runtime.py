@@ -67,8 +67,7 @@ class InferenceRuntime:
         self.report: PrecisionReport | None = None
         policy.require_normalizer()
         self._policy = policy.to(self.device).eval()
-        with self._float32():  # it lays out its weights for the arithmetic to come
-            self._module: InferenceModule | None = make_inference_module(self._policy, PRECISIONS[precision])
+        self._module: InferenceModule | None = make_inference_module(self._policy, PRECISIONS[precision])
         self._staging: Staging | None = None
         self._sizes: tuple[tuple[int, int], ...] = ()
         self._recorded: RecordedPass | None = None
