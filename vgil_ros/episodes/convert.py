@@ -68,7 +68,7 @@ def convert(
 def _image(episode: EpisodeReader, name: str, row: int, quality: int) -> bytes:
     """Return a JPEG in the peers' order."""
     if episode.is_jpeg(name) and episode.jpeg_order(name) == "bgr":
-        return episode.jpeg(name, row).tobytes().rstrip(b"\0")
+        return episode.jpeg(name, row)
     return image_codec.encode(episode.image(name, row), quality)
 
 

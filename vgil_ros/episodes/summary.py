@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vgil_ros.episodes import naming
-from vgil_ros.episodes.errors import EpisodeError
+from vgil_ros.episodes.errors import EpisodeError, naming_file
 from vgil_ros.episodes.reader import EpisodeReader
 
 
@@ -55,9 +55,10 @@ def list_episodes(folder: Path) -> list[Line]:
 def _line(path: Path) -> Line:
     size = path.stat().st_size
     try:
-        with EpisodeReader(path) as episode:
+        with naming_file(path), EpisodeReader(path) as episode:
             problems: list[str] = [key for key in ("stopped", "repaired") if key in episode.attrs]
-            problems += [f"{n} {key}" for key in ("held", "dropped") if (n := int(episode.attrs.get(f"rows_{key}", 0)))]
+            problems += [f"{n} {key}" for key in ("held", "dropped") if (n := episode.attrs.get(f"rows_{key}", 0))]
+            problems += [f"{name} {reason}" for name, reason in episode.unusable.items()]
             return Line(
                 path.name,
                 episode.robot,

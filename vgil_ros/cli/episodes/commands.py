@@ -12,6 +12,7 @@ from rich.table import Table
 from tqdm import tqdm
 
 from vgil_ros.cli.report import JsonFile, write_json
+from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes import naming
 from vgil_ros.episodes.checks.check import check_episode
 from vgil_ros.episodes.checks.findings import Report
@@ -144,7 +145,7 @@ def repair_command(paths: Paths, json: JsonFile = None) -> None:
     for part in parts:
         try:
             result = repair(part, progress=_bar(part.name))
-        except EpisodeError as error:
+        except VgilError as error:
             failed += 1
             typer.echo(f"error: {error}", err=True)
             continue

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from vgil_ros.episodes.checks import alignment, colour, frames, jpegs, lengths, numbers, stamps, states, sync
+from vgil_ros.episodes.checks import alignment, colour, frames, images, jpegs, lengths, numbers, stamps, states, sync
 from vgil_ros.episodes.checks.findings import SEVERITIES, Finding, Report
 from vgil_ros.episodes.checks.scan import Scan, scan_images
-from vgil_ros.episodes.errors import EpisodeError
+from vgil_ros.episodes.errors import EpisodeError, naming_file
 from vgil_ros.episodes.layouts import Layout
 from vgil_ros.episodes.reader import EpisodeReader
 
@@ -16,6 +16,7 @@ Check = Callable[[EpisodeReader, Scan], Iterator[Finding]]
 
 CHECKS: tuple[Check, ...] = (
     lengths.check,
+    images.check,
     numbers.check,
     states.check,
     jpegs.check,
@@ -39,7 +40,7 @@ def check_episode(
     """
     path = Path(path)
     try:
-        with EpisodeReader(path, layout=layout) as episode:
+        with naming_file(path, "checked"), EpisodeReader(path, layout=layout) as episode:
             scan = scan_images(episode, progress)
             findings = [finding for check in CHECKS for finding in check(episode, scan)]
     except EpisodeError as error:
