@@ -61,8 +61,8 @@ class EpisodeReader:
 
     def _open(self, layout: Layout | None) -> None:
         datasets = self.structure.datasets
-        for name, reason in self.structure.broken.items():
-            raise EpisodeError(f"{self.path}: {name}: {reason}")
+        for name, why in self.structure.broken.items():
+            raise EpisodeError(f"{self.path}: {name}: {why}")
         missing = [name for name in ("observations/qpos", "action") if name not in datasets]
         if missing:
             raise EpisodeError(f"{self.path}: lacks {missing}; found {list(self.structure.children(''))}")
@@ -263,7 +263,7 @@ class EpisodeReader:
         return self._order(self.place(camera))
 
     def stated_order(self, camera: str) -> Any:
-        """Return what the file says of the order of colours in a camera's JPEGs, be it right or wrong; None: nothing."""
+        """Return the file's word on the order of colours in a camera's JPEGs, be it right or wrong, or None."""
         return self._stated(self.place(camera))
 
     def _stated(self, place: str) -> Any:

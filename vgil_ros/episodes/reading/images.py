@@ -64,7 +64,7 @@ def _is_bytes(dtype: np.dtype) -> bool:
     """Whether a value is a run of bytes: a byte string, opaque bytes, or an array of bytes of its own length."""
     if h5py.check_string_dtype(dtype) is not None or (dtype.kind == "V" and dtype.names is None):
         return True
-    return h5py.check_vlen_dtype(dtype) == np.uint8
+    return bool(h5py.check_vlen_dtype(dtype) == np.uint8)
 
 
 def _why(shape: tuple[int, ...], dtype: np.dtype) -> str:

@@ -144,7 +144,7 @@ class _Walk:
         for raw in list(group):
             name = f"{at}/{_text(raw)}" if at else _text(raw)
             if not name.isprintable():
-                raise EpisodeError(f"{self.path}: holds the name {ascii(name)}; allowed: names that can be printed")
+                raise EpisodeError(f"{self.path}: holds the name {name!a}; allowed: names that can be printed")
             self._or_broken(name, lambda raw=raw, name=name: self._link(group, raw, name, above))  # type: ignore[misc]
 
     def _or_broken(self, name: str, look: Callable[[], None]) -> None:

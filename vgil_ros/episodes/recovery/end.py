@@ -46,5 +46,5 @@ def copy_attributes(source: h5py.File | h5py.Dataset, target: h5py.File | h5py.D
                 raise ValueError
             target.attrs[name] = source.attrs[name]
         except Exception:  # as above
-            lost.append(f"attribute {ascii(name)} of {source.name}")
+            lost.append(f"attribute {name!a} of {source.name}")
     return lost
