@@ -22,6 +22,7 @@ from vgil_ros.episodes.reading.images import ALLOWED, DEPTH, Form, form_of, jpeg
 from vgil_ros.episodes.reading.structure import Stored
 from vgil_ros.episodes.timesteps import timesteps_of
 
+MOST_CAMERAS = 64
 IMAGES, DEPTHS, FINAL = "observations/images", "observations/images_depth", "final_observation"
 
 
@@ -71,6 +72,10 @@ class EpisodeReader:
             if reason := self.structure.disbelief(name):
                 raise EpisodeError(f"{self.path}: {name} {reason}")
         self.attrs: dict[str, Any] = read_attributes(self.file, self.path)
+        for name in ("sync/skew_ns", "sync/flags"):
+            if name in datasets and datasets[name].shape[1] != len(self.streams):
+                found = f"has {datasets[name].shape[1]} columns; the attribute streams names {len(self.streams)}"
+                raise EpisodeError(f"{self.path}: {name} {found}")
         self.layout: Layout = layout or layouts.detect(self.structure, self.attrs)
         self._find_cameras()
         self.rows = min(datasets["action"].shape[0], datasets["observations/qpos"].shape[0])
@@ -89,6 +94,8 @@ class EpisodeReader:
             (self._depths if form == "depth" and name not in depth else self._colours)[name] = place
         for name, stored in depth.items():
             self._judge(f"{DEPTHS}/{name}", stored)
+        if len(colour) + len(depth) > MOST_CAMERAS:
+            raise EpisodeError(f"{self.path}: holds {len(colour) + len(depth)} cameras; allowed: up to {MOST_CAMERAS}")
         for place, form in self._forms.items():
             if (form == "depth") != (place in self._depths.values()):
                 what = "depth" if form == "depth" else "colour"
@@ -172,6 +179,10 @@ class EpisodeReader:
     def aligned_action(self) -> np.ndarray:
         """(T, D): row t is what the layout's own trainer pairs with observation t (see `layouts.aligned`)."""
         return layouts.aligned(self.action, self.action_alignment)
+
+    def aligned_base_action(self) -> np.ndarray | None:
+        """(T, 2), in rows as `aligned_action`; None where the robot has no base."""
+        return None if self.base_action is None else layouts.aligned(self.base_action, self.action_alignment)
 
     # ---- what the file says of itself
 

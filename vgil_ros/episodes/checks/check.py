@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes.checks import alignment, colour, frames, images, jpegs, lengths, numbers, stamps, states, sync
 from vgil_ros.episodes.checks.findings import SEVERITIES, Finding, Report
 from vgil_ros.episodes.checks.scan import Scan, scan_images
@@ -39,11 +40,29 @@ def check_episode(
         progress: wraps the rows whose images are read, such as `tqdm`.
     """
     path = Path(path)
+    findings: list[Finding] = []
     try:
         with naming_file(path, "checked"), EpisodeReader(path, layout=layout) as episode:
             scan = scan_images(episode, progress)
-            findings = [finding for check in CHECKS for finding in check(episode, scan)]
+            for check in CHECKS:
+                findings += _findings(check, episode, scan)
     except EpisodeError as error:
-        findings = [Finding("error", "file", path.name, str(error).removeprefix(f"{path}: "))]
+        findings.append(_unreadable(path, error))
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     return Report(path, tuple(findings))
+
+
+def _findings(check: Check, episode: EpisodeReader, scan: Scan) -> list[Finding]:
+    """Run one check; where it stumbles over the file, that is a finding, and the other checks go on."""
+    found: list[Finding] = []
+    try:
+        with naming_file(episode.path, "checked"):
+            for finding in check(episode, scan):
+                found.append(finding)
+    except VgilError as error:
+        found.append(_unreadable(episode.path, error))
+    return found
+
+
+def _unreadable(path: Path, error: VgilError) -> Finding:
+    return Finding("error", "file", path.name, str(error).removeprefix(f"{path}: "))

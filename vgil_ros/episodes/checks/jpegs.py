@@ -18,7 +18,8 @@ def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
     """Name rows that are broken, cameras that change size, and lengths that are not right."""
     for name, rows in scan.broken.items():
         if rows:
-            yield Finding("error", "jpegs", name, "images cannot be read or are no whole JPEG", spans(rows))
+            reason = f": {scan.reasons[name]}" if name in scan.reasons else ""
+            yield Finding("error", "jpegs", name, f"images cannot be read or are no whole JPEG{reason}", spans(rows))
     for name in scan.lengths:
         yield from _decode(episode, name, set(scan.broken[name]))
     if episode.compress_len is not None and scan.lengths:

@@ -24,11 +24,13 @@ class Scan:
         content: (T,) checksum of each image.
         lengths: (T,) bytes of each JPEG without its padding; cameras with JPEG alone.
         broken: rows whose JPEG has no proper start or end, or that cannot be read.
+        reasons: why the first row of them cannot be read, where reading itself failed.
     """
 
     content: dict[str, np.ndarray] = field(default_factory=dict)
     lengths: dict[str, np.ndarray] = field(default_factory=dict)
     broken: dict[str, list[int]] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
 
 
 def scan_images(episode: EpisodeReader, progress: Callable[[Iterable[int]], Iterable[int]] = iter) -> Scan:
@@ -50,8 +52,9 @@ def scan_images(episode: EpisodeReader, progress: Callable[[Iterable[int]], Iter
         for key, look in looks.items():
             try:
                 look(row)
-            except EpisodeError:
+            except EpisodeError as error:
                 scan.broken[key].append(row)
+                scan.reasons.setdefault(key, str(error).removeprefix(f"{episode.path}: "))
     return scan
 
 

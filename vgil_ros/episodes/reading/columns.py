@@ -7,6 +7,7 @@ from pathlib import Path
 from vgil_ros.episodes.errors import EpisodeError
 from vgil_ros.episodes.reading.structure import Stored
 
+MOST_COLUMNS = 256  # joints, or streams
 NUMBERS, WHOLE = "biuf", "iuf"  # kinds of numpy's types; peers store whole numbers as floats
 COLUMNS: dict[str, tuple[str, str]] = {
     "observations/qpos": ("(T, D)", NUMBERS),
@@ -35,6 +36,8 @@ def check_column(path: Path, name: str, stored: Stored) -> None:
     words = shape.strip("(,)").replace(" ", "").split(",")
     fits = len(stored.shape) == len(words) and stored.dtype.kind in kinds
     fits = fits and all(size > 0 for size in stored.shape[1:])
+    if words[-1] in ("D", "S") and len(stored.shape) == 2 and stored.shape[1] > MOST_COLUMNS:
+        raise EpisodeError(f"{path}: {name} has {stored.shape[1]} columns; allowed: up to {MOST_COLUMNS}")
     if "2" in words:
         fits = fits and stored.shape[1:] == (2,)
     if name == "compress_len":

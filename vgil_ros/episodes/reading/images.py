@@ -12,12 +12,12 @@ import h5py
 import numpy as np
 
 from vgil_ros.core.errors import VgilError
+from vgil_ros.episodes.image_codec import START
 from vgil_ros.episodes.reading.structure import Stored
 
 Form = Literal["jpeg", "raw", "depth"]
 ALLOWED = "(T, H, W, 3) uint8, or JPEGs as (T, P) uint8 or as a row of bytes each"
 DEPTH = "(T, H, W) uint16, mm"
-START = b"\xff\xd8"
 
 
 def form_of(stored: Stored | None) -> Form:
