@@ -12,8 +12,7 @@ import cv2
 import numpy as np
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.frame import COLOR_ENCODINGS, Frame
-from vgil_ros.core.jpeg import jpeg_size
+from vgil_ros.core.frame import COLOR_ENCODINGS, Frame, jpeg_size
 
 JpegOrder = Literal["bgr", "rgb"]
 START = b"\xff\xd8"

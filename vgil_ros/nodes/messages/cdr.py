@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.frame import Frame
-from vgil_ros.core.jpeg import jpeg_size
+from vgil_ros.core.frame import Frame, FrameError, jpeg_size
 
 _U32 = {True: struct.Struct("<I"), False: struct.Struct(">I")}
 _STAMP = {True: struct.Struct("<iI"), False: struct.Struct(">iI")}
@@ -144,6 +143,6 @@ def read_compressed(data: bytes) -> tuple[int, Frame]:
         raise CdrError(f"compressed image of format '{kind}' is no JPEG; allowed: jpeg")
     try:
         height, width = jpeg_size(jpeg)
-    except VgilError as error:
+    except FrameError as error:
         raise CdrError(str(error)) from error
     return stamp, Frame(height, width, "jpeg", 0, jpeg)
