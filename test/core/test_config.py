@@ -165,7 +165,7 @@ HOSTILE = {
     "no truth": ("b: 1\na: !!bool x", "'x' on line 2 is no bool"),
     "no date": ("a: 2001-99-99", "'2001-99-99' on line 1 is no timestamp"),
     "no stamp": ("a: !!timestamp x", "'x' on line 1 is no timestamp"),
-    "no bytes": ("a: !!binary \"\\\\xff\"", "failed to convert base64 data"),
+    "no bytes": ('a: !!binary "é"', "failed to convert base64 data"),
     "no float": ("a: !!float x", "'x' on line 1 is no float"),
     "no mapping": ("a: !!map x", "line 1"),
     "no set": ("a: !!set x", "line 1"),

@@ -114,7 +114,7 @@ def survey(file: h5py.File, path: Path, length: int) -> Structure:
         EpisodeError: where it names other files, has groups that hold themselves, or is nested or filled without end.
     """
     walk = _Walk(path, Structure(length))
-    walk.group(file.id, "", (_address(file.id),))
+    walk.group(file.id, "", ())
     if walk.leads_out:
         raise EpisodeError(
             f"{path}: {'; '.join(walk.leads_out[:4])}; allowed: data in the file itself (other files are never read)"
@@ -135,9 +135,9 @@ class _Walk:
         self._objects = 0
 
     def group(self, group: h5py.h5g.GroupID, at: str, above: tuple[int, ...]) -> None:
-        """Look at each link of a group; `above` are the addresses of the groups around it and its own."""
+        """Look at each link of a group; `above` are the addresses of the groups around it, and its own, without the root."""
         if len(above) > DEEPEST:
-            raise EpisodeError(f"{self.path}: '{at}' is nested {len(above)} deep; allowed: {DEEPEST}")
+            raise EpisodeError(f"{self.path}: '{at}' is nested deeper than {DEEPEST}; allowed: groups within groups")
         self._objects += group.get_num_objs()
         if self._objects > MOST_OBJECTS:
             raise EpisodeError(f"{self.path}: holds {self._objects} objects; allowed: up to {MOST_OBJECTS}")
@@ -156,22 +156,22 @@ class _Walk:
             self.structure.broken[name] = f"cannot be opened, the file is damaged there ({error})"
 
     def _link(self, group: h5py.h5g.GroupID, raw: bytes, name: str, above: tuple[int, ...]) -> None:
-        kind = group.links.get_info(raw).type
+        info = group.links.get_info(raw)
+        kind = info.type
         if kind == h5py.h5l.TYPE_SOFT:
             self.soft[name] = _text(group.links.get_val(raw))
         elif kind == h5py.h5l.TYPE_EXTERNAL:
             other, inside = group.links.get_val(raw)
             self.leads_out.append(f"'{name}' is a link to '{_text(inside)}' in the file '{_text(other)}'")
         elif kind == h5py.h5l.TYPE_HARD:
-            self._object(h5py.h5o.open(group, raw), name, above)
+            self._object(h5py.h5o.open(group, raw), int(info.u), name, above)
         else:
             self.leads_out.append(f"'{name}' is a link of the unknown kind {kind}")
 
-    def _object(self, item: object, name: str, above: tuple[int, ...]) -> None:
+    def _object(self, item: object, address: int, name: str, above: tuple[int, ...]) -> None:
         if isinstance(item, h5py.h5d.DatasetID):
             self._dataset(item, name)
         elif isinstance(item, h5py.h5g.GroupID):
-            address = _address(item)
             if address in above:
                 raise EpisodeError(f"{self.path}: the group '{name}' holds itself; allowed: groups within groups")
             if address in self._seen:
@@ -215,10 +215,6 @@ def _chunks(item: h5py.h5d.DatasetID) -> int:
         return int(item.get_num_chunks())
     except (OSError, RuntimeError, ValueError):
         return 0
-
-
-def _address(group: h5py.h5g.GroupID) -> int:
-    return int(h5py.h5o.get_info(group).addr)
 
 
 def _text(raw: bytes | str) -> str:

@@ -6,9 +6,10 @@ import math
 
 import h5py
 
+from vgil_ros.episodes.h5 import text_array
 from vgil_ros.episodes.reading.attributes import MOST_BYTES
 from vgil_ros.episodes.reading.structure import Structure
-from vgil_ros.episodes.schema import FINAL
+from vgil_ros.episodes.schema import FINAL, FORMAT, STAMPS
 
 
 def copy_end(file: h5py.File, out: h5py.File, structure: Structure, *, complete: bool) -> list[str]:
@@ -18,6 +19,8 @@ def copy_end(file: h5py.File, out: h5py.File, structure: Structure, *, complete:
         What could not be copied.
     """
     lost = copy_attributes(file, out)
+    if lost and STAMPS in structure.datasets:
+        _stand_in(out)
     inside = [path for path in (*structure.datasets, *structure.broken) if path.startswith(f"{FINAL}/")]
     if not complete or FINAL not in structure.groups:
         return lost
@@ -30,6 +33,14 @@ def copy_end(file: h5py.File, out: h5py.File, structure: Structure, *, complete:
             del out[FINAL]
         lost.append(FINAL)
     return lost
+
+
+def _stand_in(out: h5py.File) -> None:
+    """Put in place of lost attributes what is the same in each file of ours; without, it would be read as a peer's."""
+    out.attrs.setdefault("format", FORMAT)
+    out.attrs.setdefault("sim", True)
+    if "sync/skew_ns" in out and "streams" not in out.attrs:
+        out.attrs["streams"] = text_array([f"stream_{i}" for i in range(out["sync/skew_ns"].shape[1])])
 
 
 def copy_attributes(source: h5py.File | h5py.Dataset, target: h5py.File | h5py.Dataset) -> list[str]:
