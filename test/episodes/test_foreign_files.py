@@ -1,4 +1,4 @@
-"""Files as others make them: what can be read is read, what cannot is named by every command, and none stops a folder."""
+"""Files as others make them: what can be read is read, what cannot is named by every command; none stops a folder."""
 
 from __future__ import annotations
 

@@ -166,7 +166,9 @@ def _expanded(node: yaml.Node, known: dict[int, int], above: tuple[int, ...]) ->
         yaml.YAMLError: where a value holds itself.
     """
     if id(node) in above:
-        raise yaml.constructor.ConstructorError(None, None, f"the value on line {node.start_mark.line + 1} holds itself")
+        raise yaml.constructor.ConstructorError(
+            None, None, f"the value on line {node.start_mark.line + 1} holds itself"
+        )
     if id(node) not in known:
         inner = node.value if not isinstance(node, yaml.ScalarNode) else ()
         parts = [part for pair in inner for part in pair] if isinstance(node, yaml.MappingNode) else inner

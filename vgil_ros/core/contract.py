@@ -28,7 +28,6 @@ from vgil_ros.core.contract_rules import (
 )
 from vgil_ros.core.errors import ContractError
 
-
 SLOWEST = 1e-6  # rad/s, rad/s^2
 
 

@@ -91,7 +91,9 @@ def describe(episode: EpisodeReader) -> dict[str, Any]:
         "joints": {
             name: {"qpos": _range(episode.qpos, i), "action": _range(episode.action, i)} for i, name in enumerate(names)
         },
-        "datasets": {name: f"{stored.dtype}{stored.shape}" for name, stored in sorted(episode.structure.datasets.items())},
+        "datasets": {
+            name: f"{stored.dtype}{stored.shape}" for name, stored in sorted(episode.structure.datasets.items())
+        },
     }
 
 

@@ -17,6 +17,7 @@ from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes import naming
 from vgil_ros.episodes.checks.check import check_episode
 from vgil_ros.episodes.checks.findings import Report
+from vgil_ros.episodes.checks.motion.outliers import compare
 from vgil_ros.episodes.convert import TARGETS, convert, left_out
 from vgil_ros.episodes.errors import EpisodeError, naming_file
 from vgil_ros.episodes.layouts import LAYOUTS
@@ -118,7 +119,7 @@ def _short(value: Any) -> str:
 def check(paths: Paths, layout: LayoutName = None, json: JsonFile = None, quiet: bool = False) -> None:
     """Check episodes; exit code 1 where any has an error."""
     chosen, files = _layout(layout), _files(paths)
-    reports = [check_episode(path, layout=chosen, progress=_bar(path.name)) for path in files]
+    reports = compare([check_episode(path, layout=chosen, progress=_bar(path.name)) for path in files])
     write_json(json, [report.as_dict() for report in reports])
     for report in reports:
         _print(report, quiet)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
+
 from vgil_ros.core.errors import VgilError
-from vgil_ros.episodes.checks import alignment, colour, frames, images, jpegs, lengths, numbers, stamps, states, sync
-from vgil_ros.episodes.checks.findings import SEVERITIES, Finding, Report
+from vgil_ros.episodes.checks import alignment, colour, frames, jpegs, lengths, numbers, stamps, states, sync
+from vgil_ros.episodes.checks.findings import Facts, Finding, Report
+from vgil_ros.episodes.checks.motion import limits, rates
 from vgil_ros.episodes.checks.scan import Scan, scan_images
 from vgil_ros.episodes.errors import EpisodeError, naming_file
 from vgil_ros.episodes.layouts import Layout
@@ -17,13 +20,14 @@ Check = Callable[[EpisodeReader, Scan], Iterator[Finding]]
 
 CHECKS: tuple[Check, ...] = (
     lengths.check,
-    images.check,
     numbers.check,
     states.check,
+    limits.check,
     jpegs.check,
     frames.check,
     stamps.check,
     sync.check,
+    rates.check,
     colour.check,
     alignment.check,
 )
@@ -41,15 +45,26 @@ def check_episode(
     """
     path = Path(path)
     findings: list[Finding] = []
+    facts: Facts | None = None
     try:
         with naming_file(path, "checked"), EpisodeReader(path, layout=layout) as episode:
             scan = scan_images(episode, progress)
+            facts = _facts(episode)
             for check in CHECKS:
                 findings += _findings(check, episode, scan)
     except EpisodeError as error:
         findings.append(_unreadable(path, error))
-    findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
-    return Report(path, tuple(findings))
+    findings.sort(key=lambda finding: finding.rank)
+    return Report(path, tuple(findings), facts)
+
+
+def _facts(episode: EpisodeReader) -> Facts | None:
+    qpos = episode.qpos[: episode.rows].astype(np.float64)
+    qpos = qpos[np.isfinite(qpos).all(axis=1)]
+    if not len(qpos):
+        return None
+    names, told = episode.joint_names, (episode.success, episode.task)
+    return Facts(len(qpos), qpos.mean(axis=0), qpos.std(axis=0), names, *told)
 
 
 def _findings(check: Check, episode: EpisodeReader, scan: Scan) -> list[Finding]:

@@ -135,7 +135,7 @@ class _Walk:
         self._objects = 0
 
     def group(self, group: h5py.h5g.GroupID, at: str, above: tuple[int, ...]) -> None:
-        """Look at each link of a group; `above` are the addresses of the groups around it, and its own, without the root."""
+        """Look at each link of a group; `above` are the addresses from below the root to it."""
         if len(above) > DEEPEST:
             raise EpisodeError(f"{self.path}: '{at}' is nested deeper than {DEEPEST}; allowed: groups within groups")
         self._objects += group.get_num_objs()
