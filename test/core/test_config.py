@@ -157,9 +157,9 @@ BOMB = "\n".join(["a0: &a0 [x, x, x]"] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}
 HOSTILE = {
     "aliases of aliases": (BOMB, "values, aliases counted as what they stand for; allowed: up to 20000"),
     "a value in itself": ("a: &a [*a]", "the value on line 1 holds itself"),
-    "lists in lists": ("a: " + "[" * 5000, "line 1 is nested deeper than 32"),
-    "keys in keys": ("{a: " * 5000, "line 1 is nested deeper than 32"),
-    "blocks in blocks": ("\n".join(" " * i + "a:" for i in range(500)), "is nested deeper than 32"),
+    "lists in lists": ("a: " + "[" * 5000, "line 1 is nested too deep; allowed: 32"),
+    "keys in keys": ("{a: " * 5000, "line 1 is nested too deep; allowed: 32"),
+    "blocks in blocks": ("\n".join(" " * i + "a:" for i in range(500)), "is nested too deep; allowed: 32"),
     "too long": ("a: " + "x" * 300_000, "has 300003 characters; allowed: up to 262144"),
     "no number": ('a: !!int ""', "'' on line 1 is no int"),
     "no truth": ("b: 1\na: !!bool x", "'x' on line 2 is no bool"),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+
 from support.episodes import made_episodes as demo
 
 ROWS = 8

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from support import fuzz
 
+from support import fuzz
 from vgil_ros.core.errors import VgilError
 
 

@@ -120,7 +120,7 @@ class _StrictLoader(yaml.SafeLoader):
         self._depth += 1
         if self._depth > DEEPEST:
             line = self.peek_event().start_mark.line + 1
-            raise yaml.constructor.ConstructorError(None, None, f"line {line} is nested deeper than {DEEPEST}")
+            raise yaml.constructor.ConstructorError(None, None, f"line {line} is nested too deep; allowed: {DEEPEST}")
         node = super().compose_node(parent, index)
         self._depth -= 1
         return node
@@ -143,11 +143,15 @@ class _StrictLoader(yaml.SafeLoader):
         except Exception as fault:
             tag, line = node.tag.rpartition(":")[2], node.start_mark.line + 1
             found = _short(node.value)
-            raise yaml.constructor.ConstructorError(None, None, f"{found} on line {line} is no {tag}") from fault
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{found} on line {line} is no {tag}; give one"
+            ) from fault
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         if not isinstance(node, yaml.MappingNode):
-            raise yaml.constructor.ConstructorError(None, None, f"line {node.start_mark.line + 1} has no keys")
+            raise yaml.constructor.ConstructorError(
+                None, None, f"line {node.start_mark.line + 1} has no keys; allowed: keys and values"
+            )
         keys: set[Any] = set()
         for key_node, _ in node.value:
             key, line = self.construct_object(key_node, deep=True), key_node.start_mark.line + 1
@@ -167,7 +171,7 @@ def _expanded(node: yaml.Node, known: dict[int, int], above: tuple[int, ...]) ->
     """
     if id(node) in above:
         raise yaml.constructor.ConstructorError(
-            None, None, f"the value on line {node.start_mark.line + 1} holds itself"
+            None, None, f"the value on line {node.start_mark.line + 1} holds itself; allowed: values within values"
         )
     if id(node) not in known:
         inner = node.value if not isinstance(node, yaml.ScalarNode) else ()

@@ -135,5 +135,5 @@ def _final(episode: EpisodeRows) -> OrderedDict[str, Any]:
 def _final_depth(episode: EpisodeRows, name: str) -> np.ndarray:
     image = episode.dataset(f"{FINAL}/images_depth/{name}")
     if image is None:
-        raise EpisodeError(f"{episode.path}: has no final depth image of '{name}'")
+        raise EpisodeError(f"{episode.path}: lacks {FINAL}/images_depth/{name}")
     return image

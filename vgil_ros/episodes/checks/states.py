@@ -23,8 +23,11 @@ def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
         yield Finding("warning", "states", "qpos", "never changes, in no column")
         return
     if np.max(still["qpos"]) > MOVES and _equal(episode):
-        message = "actions equal the measured positions of their own row: a policy that learns them stays still"
-        yield Finding("error", "states", "action", f"{message}; allowed: where the joints are to go")
+        message = (
+            "actions equal the measured positions of their own row: a policy that learns them stays still; allowed:"
+            " where the joints are to go"
+        )
+        yield Finding("error", "states", "action", message)
     for i, name in enumerate(names):
         state, action = still["qpos"][i], still["action"][i]
         if state == 0 and action > MOVES:

@@ -9,13 +9,12 @@ import numpy as np
 
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.safety.pipeline import MEASURED_BEYOND
-from vgil_ros.episodes.checks.findings import Finding, Severity, spans
+from vgil_ros.episodes.checks.findings import Finding, spans
 from vgil_ros.episodes.checks.motion.contract import layout_of
 from vgil_ros.episodes.checks.scan import Scan
 from vgil_ros.episodes.reader import EpisodeReader
 
 FAR = 1.0  # rad, or a gripper's whole travel, beyond a limit: no sag and no play is that large
-DEGREES = ": degrees?"
 FASTER, JUMP = 2.0, 10.0  # times the velocity limit: worth a look; no motion of this robot
 
 
@@ -45,7 +44,7 @@ def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
     for column in _columns(episode, layout):
         beyond = list(_beyond(column))
         yield from beyond
-        if not any(finding.message.endswith(DEGREES) for finding in beyond):
+        if not any(finding.message.endswith("degrees?") for finding in beyond):
             yield from _too_fast(column, period)
 
 
@@ -69,13 +68,15 @@ def _beyond(column: _Column) -> Iterator[Finding]:
     if not len(rows):
         return
     worst = rows[np.argmax(excess[rows])]
-    severity: Severity = "error" if excess[worst] > FAR else "warning"
-    allowed = f"{column.lower:.4g} to {column.upper:.4g}{column.unit}"
-    what = f"{column.stream} is {values[worst]:.4g}{column.unit}; allowed: {allowed}"
-    what += ", more than a little beyond" if severity == "warning" else ""
-    if not column.gripper and severity == "error" and _fits_in_degrees(column):
-        what += DEGREES
-    yield Finding(severity, "limits", column.name, what, spans(rows))
+    found = f"{column.stream} is {values[worst]:.4g}{column.unit}"
+    low, high = f"{column.lower:.4g}", f"{column.upper:.4g}{column.unit}"
+    if excess[worst] <= FAR:
+        message = f"{found}; allowed: {low} to {high}, more than a little beyond"
+        yield Finding("warning", "limits", column.name, message, spans(rows))
+    elif not column.gripper and _fits_in_degrees(column):
+        yield Finding("error", "limits", column.name, f"{found}; allowed: {low} to {high}: degrees?", spans(rows))
+    else:
+        yield Finding("error", "limits", column.name, f"{found}; allowed: {low} to {high}", spans(rows))
 
 
 def _fits_in_degrees(column: _Column) -> bool:
@@ -95,12 +96,14 @@ def _too_fast(column: _Column, period: np.ndarray | None) -> Iterator[Finding]:
         return
     worst = rows[np.argmax(speed[rows])]
     step = abs(column.values[worst + 1] - column.values[worst])
-    jump = speed[worst] > JUMP * column.velocity and step > MEASURED_BEYOND
     message = (
         f"{column.stream} moves by {step:.3g}{column.unit} in a row, {speed[worst]:.3g}{column.unit}/s;"
         f" allowed: {column.velocity:.3g}{column.unit}/s"
     )
-    yield Finding("error" if jump else "warning", "limits", column.name, message, spans(rows + 1))
+    if speed[worst] > JUMP * column.velocity and step > MEASURED_BEYOND:
+        yield Finding("error", "limits", column.name, message, spans(rows + 1))
+    else:
+        yield Finding("warning", "limits", column.name, message, spans(rows + 1))
 
 
 def _periods(episode: EpisodeReader) -> np.ndarray | None:

@@ -51,7 +51,7 @@ def _far_off(one: Facts, all_of_them: Sequence[Facts]) -> Iterator[Finding]:
         names = ", ".join(one.name(i) for i in np.flatnonzero(wide)[:4])
         message = (
             f"{names} move {np.median(ratio[wide]):.0f} times as far as in the other {len(all_of_them) - 1} episodes:"
-            " degrees among radians?"
+            " degrees among radians? allowed: one unit in all"
         )
         yield Finding("error", "outliers", "qpos", message)
         return

@@ -35,7 +35,7 @@ def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
     if every:
         message = (
             f"joints have a value of their own every {every} rows, between them are straight lines: measured at about"
-            f" {rate / every:.0f} Hz, rows of {rate:g} Hz; usual: rows no faster than the joints are measured"
+            f" {rate / every:.0f} Hz, rows of {rate:g} Hz; usual: up to a row a measurement"
         )
         yield Finding("warning", "rates", "qpos", message)
 
