@@ -131,8 +131,10 @@ def test_convert(tmp_path: Path, name: str, to: str) -> None:
         whole = new.rows - (to == "cobot_magic")  # its trainer pairs observation k with action k+1
         wanted = old.aligned_action().astype(np.float32)
         np.testing.assert_array_equal(new.aligned_action()[:whole], wanted[:whole])
-        if old.base_action is not None:
-            np.testing.assert_array_equal(new.aligned_base_action()[:whole], old.aligned_base_action()[:whole])
+        base, wanted_base = new.aligned_base_action(), old.aligned_base_action()
+        if wanted_base is not None:
+            assert base is not None
+            np.testing.assert_array_equal(base[:whole], wanted_base[:whole])
         np.testing.assert_array_equal(new.qpos, old.qpos.astype(np.float32))
         assert (new.qvel is None, new.effort is None) == (old.qvel is None, old.effort is None)
         for camera in old.camera_names:

@@ -38,8 +38,9 @@ def try_contract(text: str) -> None:
     with np.errstate(all="raise", under="ignore"):
         layout = Layout(contract)
         names = layout.joint_names[: layout.joints]
-        limits = [layout.lower, layout.upper, layout.limit("velocity"), layout.limit("acceleration")]
-        JointLimits.of(*limits[:2], limits[2], limits[3], names)
+        velocity = layout.limit("velocity")
+        assert velocity is not None
+        JointLimits.of(layout.lower, layout.upper, velocity, layout.limit("acceleration"), names)
         assert np.isfinite(layout.home).all()
         layout.commands(layout.home)
         layout.state([np.zeros((3, len(arm.arm.joints))) for arm in layout.arms])

@@ -18,7 +18,7 @@ def _target(what: str) -> None:
     if what == "ours":
         raise VgilError("x.hdf5: is broken")
     if what == "theirs":
-        {}["key"]
+        dict[str, str]()["key"]
     if what == "hidden":
         try:
             bytearray(1 << 34)

@@ -119,7 +119,7 @@ class _StrictLoader(yaml.SafeLoader):
         """Compose a node, unless it is nested too deep."""
         self._depth += 1
         if self._depth > DEEPEST:
-            line = self.peek_event().start_mark.line + 1
+            line = self.peek_event().start_mark.line + 1  # type: ignore[no-untyped-call]
             raise yaml.constructor.ConstructorError(None, None, f"line {line} is nested too deep; allowed: {DEEPEST}")
         node = super().compose_node(parent, index)
         self._depth -= 1

@@ -15,6 +15,7 @@ import numpy as np
 from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes import h5, image_codec, layouts
 from vgil_ros.episodes.errors import EpisodeError, naming_file
+from vgil_ros.episodes.image_codec import START
 from vgil_ros.episodes.layouts import Alignment, Layout
 from vgil_ros.episodes.reading.attributes import read_attributes
 from vgil_ros.episodes.reading.columns import COLUMNS, check_column
@@ -84,6 +85,7 @@ class EpisodeReader:
     def _find_cameras(self) -> None:
         """Tell colour from depth. A camera that cannot be read has a place too: whoever asks for an image is told."""
         self._forms: dict[str, Form] = {}
+        self._orders: dict[str, image_codec.JpegOrder] = {}
         self.unusable: dict[str, str] = {}
         colour, depth = self.structure.children(IMAGES), self.structure.children(DEPTHS)
         self._depths = {name: f"{DEPTHS}/{name}" for name in depth}
@@ -282,7 +284,9 @@ class EpisodeReader:
         return own.get("jpeg_order", self.attrs.get("jpeg_order"))
 
     def _order(self, place: str) -> image_codec.JpegOrder:
-        return "rgb" if self._stated(place) == "rgb" else "bgr"
+        if place not in self._orders:
+            self._orders[place] = "rgb" if self._stated(place) == "rgb" else "bgr"
+        return self._orders[place]
 
     def _usable(self, place: str) -> None:
         if place in self.unusable:
@@ -298,7 +302,9 @@ class EpisodeReader:
 
     def _decode(self, value: Any, path: str, what: str) -> np.ndarray:
         with self._naming(what):
-            return image_codec.decode(np.frombuffer(jpeg_bytes(value), np.uint8), self._order(path))
+            padded = isinstance(value, np.ndarray) and value.dtype == np.uint8 and value[:2].tobytes() == START
+            data = value if padded else np.frombuffer(jpeg_bytes(value), np.uint8)
+            return image_codec.decode(data, self._order(path))
 
     # ---- TimeSteps
 

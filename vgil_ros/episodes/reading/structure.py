@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import h5py
@@ -21,6 +21,7 @@ import numpy as np
 from vgil_ros.episodes.errors import EpisodeError
 
 MOST_OBJECTS, DEEPEST = 2048, 16
+UNCOUNTED_BYTES = 1 << 18  # counting the chunks of small arrays would be most of the work of opening a file
 FREE_BYTES = 64 << 20  # an array up to this size is read, whatever the file's length
 
 
@@ -32,13 +33,13 @@ class Stored:
         shape: as claimed; () for a scalar or an empty dataset.
         dtype: numpy's type of its values.
         chunk: shape of a chunk, or None where it is stored in one piece.
-        chunks: how many chunks are in the file; 0 where it is stored in one piece.
+        chunks: how many chunks are in the file; None where nobody counted, since it is small or in one piece.
     """
 
     shape: tuple[int, ...]
     dtype: np.dtype
     chunk: tuple[int, ...] | None = None
-    chunks: int = 0
+    chunks: int | None = None
 
     @property
     def bytes(self) -> int:
@@ -93,11 +94,18 @@ class Structure:
             return f"claims {max(claimed, chunk)} bytes{' a row' if by_row else ''}; the file has {self.length}"
         if cut or not stored.shape or stored.shape[axis] == 0:
             return None
+        if math.prod(stored.shape) == 0:
+            return f"has rows without a value, {stored}; allowed: at least one"
         if stored.chunk is None:
-            known = math.prod(stored.shape) > 0 and stored.bytes <= self.length
-            return None if known else f"claims {stored.shape[axis]} rows of {row} bytes; the file has {self.length}"
+            return (
+                None
+                if stored.bytes <= self.length
+                else f"claims {stored.shape[axis]} rows of {row} bytes; the file has {self.length}"
+            )
+        if stored.chunks is None:
+            return None
         held = stored.chunks * stored.chunk[axis]
-        if stored.shape[axis] > held or math.prod(stored.shape) == 0:
+        if stored.shape[axis] > held:
             return f"claims {stored.shape[axis]} rows; the file holds {min(held, stored.shape[axis])} of them"
         return None
 
@@ -193,7 +201,10 @@ class _Walk:
             chunked = made.get_layout() == h5py.h5d.CHUNKED
             shape = tuple(map(int, item.shape)) if item.shape is not None else ()
             chunk = tuple(map(int, made.get_chunk())) if chunked else None
-            self.structure.datasets[name] = Stored(shape, item.dtype, chunk, _chunks(item) if chunked else 0)
+            stored = Stored(shape, item.dtype, chunk)
+            if chunked and (stored.bytes > UNCOUNTED_BYTES or name.startswith("observations/images")):
+                stored = replace(stored, chunks=_chunks(item))
+            self.structure.datasets[name] = stored
 
     def follow(self, root: h5py.h5g.GroupID, name: str, target: str) -> None:
         """Take a soft link to a dataset of the file as that dataset."""
