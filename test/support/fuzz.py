@@ -88,7 +88,7 @@ def run(
         target: the function under test; what it returns is not looked at.
         inputs: names and values. A value is handed to a fork, so it need not be picklable.
         folder: the only place where the target may write. It is the worker's working directory.
-        seconds: the longest that one input may take.
+        seconds: the longest that one input may take of a processor's time; on the clock, six times that.
         memory: bytes that one input may take beyond what the worker has.
         errors: exceptions that are the right answer.
         forbidden: audit events that are failures.
@@ -160,8 +160,9 @@ def _one_worker(
     try:
         while len(outcomes) < len(todo):
             began = time.monotonic()
-            if not select.select([there], [], [], seconds)[0]:
-                return [*outcomes, Outcome(todo[len(outcomes)][0], "hang", f"longer than {seconds:g} s", seconds)]
+            if not _answers(there, pid, seconds):
+                took = time.monotonic() - began
+                return [*outcomes, Outcome(todo[len(outcomes)][0], "hang", f"longer than {seconds:g} s", took)]
             report = _receive(there)
             if report is None:
                 status = os.waitpid(pid, 0)[1]
@@ -177,6 +178,22 @@ def _one_worker(
         if status is None:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
+
+
+def _answers(pipe: int, pid: int, seconds: float) -> bool:
+    """Wait for a report. What counts is the worker's own time, as the machine may be busy with others, or six times
+    as long on the clock, as a worker may wait for what never comes.
+    """
+    began, used = time.monotonic(), _processor_seconds(pid)
+    while not select.select([pipe], [], [], 0.1)[0]:
+        if _processor_seconds(pid) - used > seconds or time.monotonic() - began > 6 * seconds:
+            return False
+    return True
+
+
+def _processor_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _work(

@@ -91,7 +91,7 @@ def _claim(file: h5py.File, rng: np.random.RandomState, secret: Path) -> None:
 
 def _bomb(file: h5py.File, rng: np.random.RandomState, secret: Path) -> None:
     """Thousands of rows of zeros in a few bytes."""
-    rows, width = int(rng.choice([ROWS, 4096, 100_000])), int(rng.choice([3, 4096]))
+    rows, width = int(rng.choice([ROWS, 4096, 50_000])), int(rng.choice([3, 1024]))
     name = _gone(file, _any(rng, PATHS))
     file.create_dataset(name, data=np.zeros((rows, width), "u1"), chunks=(rows, width), compression="gzip")
 
