@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Annotated, Any
 
@@ -67,6 +68,9 @@ def _options(
 
 def main() -> None:
     """Entry point of the executable `vgil`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files and in files may be no proper text
     app()
 
 

@@ -15,6 +15,7 @@ from vgil_ros.core.config import StrictModel, parse_yaml, validate
 from vgil_ros.core.contract_rules import (
     Count,
     Floats,
+    JointName,
     Name,
     Number,
     Range,
@@ -26,6 +27,8 @@ from vgil_ros.core.contract_rules import (
     two_values,
 )
 from vgil_ros.core.errors import ContractError
+
+SLOWEST = 1e-6  # rad/s, rad/s^2
 
 
 class TopicRef(StrictModel):
@@ -56,8 +59,8 @@ class Limits(StrictModel):
                 raise ValueError(f"lower[{i}] = {low} is not below upper[{i}] = {high}")
         for key in ("velocity", "acceleration"):
             for i, value in enumerate(getattr(self, key) or ()):
-                if value <= 0:
-                    raise ValueError(f"{key}[{i}] = {value}; allowed: above 0")
+                if value < SLOWEST:
+                    raise ValueError(f"{key}[{i}] = {value}; allowed: above 0, at least {SLOWEST}")
         return self
 
 
@@ -106,7 +109,7 @@ class Arm(StrictModel):
     puppet: TopicRef
     master: TopicRef | None = None
     command: CommandTopic
-    joints: tuple[str, ...] = Field(min_length=1)
+    joints: tuple[JointName, ...] = Field(min_length=1, max_length=64)
     limits: Limits
     home: Floats
     gripper: Gripper | None = None
@@ -216,9 +219,9 @@ class Contract(StrictModel):
     """A whole robot. Arms, cameras and joints keep the order of the file: it is the order in qpos and action."""
 
     name: Name
-    rate_hz: Number = Field(gt=0, le=1000)
-    arms: tuple[Arm, ...] = Field(min_length=1)
-    cameras: tuple[Camera, ...] = ()
+    rate_hz: Number = Field(ge=0.1, le=1000)
+    arms: tuple[Arm, ...] = Field(min_length=1, max_length=16)
+    cameras: tuple[Camera, ...] = Field(default=(), max_length=32)
     base: Base | None = None
     sync: Sync = Sync()
     joystick: Joystick | None = None

@@ -12,9 +12,11 @@ import cv2
 import numpy as np
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.frame import COLOR_ENCODINGS, Frame
+from vgil_ros.core.frame import COLOR_ENCODINGS, Frame, jpeg_size
 
 JpegOrder = Literal["bgr", "rgb"]
+START = b"\xff\xd8"
+LARGEST = 8192  # pixels either way: as in a contract
 DEPTH_ENCODINGS = ("16UC1", "mono16", "32FC1")
 
 _TO_RGB = {
@@ -69,7 +71,13 @@ def decode(row: np.ndarray, order: JpegOrder) -> np.ndarray:
     Raises:
         VgilError: where it does not decode.
     """
-    pixels = cv2.imdecode(row, cv2.IMREAD_COLOR) if len(row) else None
+    height, width = jpeg_size(row.data) if row[:2].tobytes() == START else (0, 0)
+    if max(height, width) > LARGEST:
+        raise VgilError(f"a JPEG of {height}x{width}; allowed: up to {LARGEST} pixels either way")
+    try:
+        pixels = cv2.imdecode(row, cv2.IMREAD_COLOR) if height else None
+    except cv2.error:
+        pixels = None
     if pixels is None:
         raise VgilError(f"{len(row)} bytes that do not decode as JPEG")
     return pixels if order == "bgr" else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)

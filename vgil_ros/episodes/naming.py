@@ -25,9 +25,17 @@ def number_of(path: Path) -> int | None:
 
 
 def episodes_in(folder: Path) -> list[Path]:
-    """Return the saved episodes of a folder by their number, then any other `.hdf5` by name."""
-    paths = [path for path in folder.iterdir() if path.suffix == ".hdf5" and path.is_file()]
+    """Return the saved episodes of a folder by their number, then any other `.hdf5` by name.
+
+    Hidden files are left out: macOS puts a `._NAME` beside each file on disks of other systems.
+    """
+    paths = [path for path in folder.iterdir() if path.suffix == ".hdf5" and is_visible(path) and path.is_file()]
     return sorted(paths, key=lambda path: (number_of(path) is None, number_of(path) or 0, path.name))
+
+
+def is_visible(path: Path) -> bool:
+    """Whether a file's name does not begin with a dot."""
+    return not path.name.startswith(".")
 
 
 def claim(folder: Path) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vgil_ros.episodes import naming
-from vgil_ros.episodes.errors import EpisodeError
+from vgil_ros.episodes.errors import EpisodeError, naming_file
 from vgil_ros.episodes.reader import EpisodeReader
 
 
@@ -46,7 +46,7 @@ def list_episodes(folder: Path) -> list[Line]:
     if not folder.is_dir():
         raise EpisodeError(f"{folder}: no such folder")
     lines = [_line(path) for path in naming.episodes_in(folder)]
-    for part in sorted(folder.glob(f"*.hdf5{naming.PART}")):
+    for part in sorted(filter(naming.is_visible, folder.glob(f"*.hdf5{naming.PART}"))):
         problem = "not finished: being recorded, or its writer was killed (`vgil episodes repair`)"
         lines.append(Line(part.name, bytes=part.stat().st_size, problems=(problem,)))
     return lines
@@ -55,9 +55,10 @@ def list_episodes(folder: Path) -> list[Line]:
 def _line(path: Path) -> Line:
     size = path.stat().st_size
     try:
-        with EpisodeReader(path) as episode:
+        with naming_file(path), EpisodeReader(path) as episode:
             problems: list[str] = [key for key in ("stopped", "repaired") if key in episode.attrs]
-            problems += [f"{n} {key}" for key in ("held", "dropped") if (n := int(episode.attrs.get(f"rows_{key}", 0)))]
+            problems += [f"{n} {key}" for key in ("held", "dropped") if (n := episode.attrs.get(f"rows_{key}", 0))]
+            problems += [f"{name} {reason}" for name, reason in episode.unusable.items()]
             return Line(
                 path.name,
                 episode.robot,
@@ -90,13 +91,20 @@ def describe(episode: EpisodeReader) -> dict[str, Any]:
         "joints": {
             name: {"qpos": _range(episode.qpos, i), "action": _range(episode.action, i)} for i, name in enumerate(names)
         },
-        "datasets": _datasets(episode),
+        "datasets": {
+            name: f"{stored.dtype}{stored.shape}" for name, stored in sorted(episode.structure.datasets.items())
+        },
     }
 
 
 def _camera(episode: EpisodeReader, name: str) -> dict[str, Any]:
+    if reason := episode.unusable.get(episode.place(name)):
+        return {"unusable": reason}
     jpeg = episode.is_jpeg(name)
-    size = list(episode.image(name, 0).shape[:2]) if episode.rows else None
+    try:
+        size = list(episode.image(name, 0).shape[:2]) if episode.rows else None
+    except EpisodeError as error:
+        return {"unusable": str(error).removeprefix(f"{episode.path}: ")}
     return {"size": size, "stored": "jpeg" if jpeg else "raw", "jpeg_order": episode.jpeg_order(name) if jpeg else None}
 
 
@@ -106,17 +114,11 @@ def _range(values: np.ndarray, column: int) -> list[float] | None:
     return [float(values[:, column].min()), float(values[:, column].max())]
 
 
-def _datasets(episode: EpisodeReader) -> dict[str, str]:
-    datasets: dict[str, str] = {}
-    episode.file.visititems(
-        lambda name, x: datasets.update({name: f"{x.dtype}{x.shape}"}) if hasattr(x, "shape") else None
-    )
-    return datasets
-
-
 def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return [_plain(x) for x in value.tolist()]
+    if isinstance(value, (np.ndarray, tuple, list)):
+        return [_plain(x) for x in (value.tolist() if isinstance(value, np.ndarray) else value)]
     if isinstance(value, np.generic):
-        return value.item()
-    return value.decode() if isinstance(value, bytes) else value
+        return _plain(value.item())
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value if isinstance(value, (str, int, float, type(None))) else repr(value)

@@ -106,12 +106,12 @@ def compare_with_limits(policy: Policy, lower: np.ndarray, upper: np.ndarray, na
     for index, name in enumerate(names):
         if low[index] < lower[index] - slack[index] or high[index] > upper[index] + slack[index]:
             trained = f"{low[index]:.3g}" if low[index] == high[index] else f"{low[index]:.3g}..{high[index]:.3g}"
-            limits = f"{lower[index]:.3g}..{upper[index]:.3g} rad"
+            limits = f"{lower[index]:.3g}..{upper[index]:.3g}"  # rad; of a gripper 0..1
             words.append(f"joint {name}: trained around {trained}, the robot's limits are {limits}")
         elif spread[index] > upper[index] - lower[index]:
             words.append(
                 f"joint {name}: trained with a spread of {spread[index]:.3g}, the robot's whole range is "
-                f"{upper[index] - lower[index]:.3g} rad"
+                f"{upper[index] - lower[index]:.3g}"
             )
     return words
 

@@ -9,14 +9,17 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from tqdm import tqdm
 
 from vgil_ros.cli.report import JsonFile, write_json
+from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes import naming
 from vgil_ros.episodes.checks.check import check_episode
 from vgil_ros.episodes.checks.findings import Report
-from vgil_ros.episodes.convert import TARGETS, convert
-from vgil_ros.episodes.errors import EpisodeError
+from vgil_ros.episodes.checks.motion.outliers import compare
+from vgil_ros.episodes.convert import TARGETS, convert, left_out
+from vgil_ros.episodes.errors import EpisodeError, naming_file
 from vgil_ros.episodes.layouts import LAYOUTS
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.episodes.recovery.repair import repair
@@ -70,7 +73,7 @@ def list_command(
     for heading in ("file", "robot", "task", "T", "seconds", "success", "cameras", "size", "problems"):
         table.add_column(heading, no_wrap=heading in ("file", "T", "size"), overflow="fold")
     for line in lines:
-        table.add_row(*_cells(line))
+        table.add_row(*(Text(cell) for cell in _cells(line)))  # a file's words are no markup
     console = Console()
     (console if console.is_terminal else Console(width=160)).print(table)
     total = sum(line.bytes for line in lines) / 1e6
@@ -90,9 +93,9 @@ def _cells(line: Line) -> list[str]:
 @app.command()
 def show(file: Path, layout: LayoutName = None, json: JsonFile = None) -> None:
     """Show what an episode says of itself: attributes, cameras, datasets, ranges of joints."""
-    with EpisodeReader(file, layout=_layout(layout)) as episode:
+    with naming_file(file), EpisodeReader(file, layout=_layout(layout)) as episode:
         description = describe(episode)
-        write_json(json, description)
+    write_json(json, description)
     for key, value in description.items():
         if isinstance(value, dict):
             typer.echo(f"{key}:")
@@ -109,14 +112,14 @@ def _short(value: Any) -> str:
         return ", ".join(_short(item) for item in value)
     if isinstance(value, dict):
         return "; ".join(f"{key} {_short(item)}" for key, item in value.items() if item is not None)
-    return "unknown" if value is None else str(value)
+    return "unknown" if value is None else "".join(letter if letter.isprintable() else " " for letter in str(value))
 
 
 @app.command()
 def check(paths: Paths, layout: LayoutName = None, json: JsonFile = None, quiet: bool = False) -> None:
     """Check episodes; exit code 1 where any has an error."""
     chosen, files = _layout(layout), _files(paths)
-    reports = [check_episode(path, layout=chosen, progress=_bar(path.name)) for path in files]
+    reports = compare([check_episode(path, layout=chosen, progress=_bar(path.name)) for path in files])
     write_json(json, [report.as_dict() for report in reports])
     for report in reports:
         _print(report, quiet)
@@ -144,7 +147,7 @@ def repair_command(paths: Paths, json: JsonFile = None) -> None:
     for part in parts:
         try:
             result = repair(part, progress=_bar(part.name))
-        except EpisodeError as error:
+        except VgilError as error:
             failed += 1
             typer.echo(f"error: {error}", err=True)
             continue
@@ -161,7 +164,7 @@ def repair_command(paths: Paths, json: JsonFile = None) -> None:
 
 def _parts(path: Path) -> list[Path]:
     if path.is_dir():
-        return sorted(path.glob(f"*.hdf5{naming.PART}"))
+        return sorted(filter(naming.is_visible, path.glob(f"*.hdf5{naming.PART}")))
     return _files([path])
 
 
@@ -176,8 +179,8 @@ def plot(
     from vgil_ros.episodes.plot import plot_episode
     from vgil_ros.episodes.video import write_video
 
-    with EpisodeReader(file, layout=_layout(layout)) as episode:
-        folder = out or file.parent
+    folder = out or file.parent
+    with naming_file(file, "plotted"), EpisodeReader(file, layout=_layout(layout)) as episode:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             typer.echo(plot_episode(episode, folder / f"{file.stem}.png"))
@@ -189,12 +192,36 @@ def plot(
 
 @app.command("convert")
 def convert_command(
-    file: Path,
-    out: Annotated[Path, typer.Argument(help="The new file; it must not exist.")],
+    source: Annotated[Path, typer.Argument(help="An episode file, or a folder of them.")],
+    out: Annotated[Path, typer.Argument(help="The new file; it must not exist. Of a folder: the new files' folder.")],
     to: Annotated[str, typer.Option("--to", help=f"One of: {', '.join(TARGETS)}.")] = "vgil",
     rate: Annotated[float | None, typer.Option(help="Hz, where the file does not store it.")] = None,
     layout: LayoutName = None,
 ) -> None:
-    """Write an episode in another layout."""
-    with EpisodeReader(file, layout=_layout(layout)) as episode:
-        typer.echo(convert(episode, out, to, rate_hz=rate, progress=_bar("convert")))  # type: ignore[arg-type]
+    """Write an episode, or a folder of them, in another layout; exit code 1 where one of a folder cannot be."""
+    chosen = _layout(layout)
+    if to not in TARGETS:
+        raise EpisodeError(f"--to is '{to}'; allowed: {list(TARGETS)}")
+    if not source.is_dir():
+        _convert(source, out, to, rate, chosen)
+        return
+    files, failed = _files([source]), 0
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EpisodeError(f"{out}: cannot be made a folder ({error.strerror})") from error
+    for path in tqdm(files, desc="convert", unit="episode", delay=2, leave=False):
+        try:
+            _convert(path, out / path.name, to, rate, chosen)
+        except VgilError as error:
+            failed += 1
+            typer.echo(f"error: {error}", err=True)
+    typer.echo(f"{len(files) - failed} of {len(files)} converted")
+    raise typer.Exit(BAD if failed else 0)
+
+
+def _convert(source: Path, out: Path, to: Any, rate: float | None, layout: Any) -> None:
+    with naming_file(source, "converted"), EpisodeReader(source, layout=layout) as episode:
+        typer.echo(convert(episode, out, to, rate_hz=rate, progress=_bar(source.name)))
+        if missing := left_out(episode, to):
+            typer.echo(f"  the layout '{to}' has no place for: {', '.join(missing)}")

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
+
+from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes.checks import alignment, colour, frames, jpegs, lengths, numbers, stamps, states, sync
-from vgil_ros.episodes.checks.findings import SEVERITIES, Finding, Report
+from vgil_ros.episodes.checks.findings import Facts, Finding, Report
+from vgil_ros.episodes.checks.motion import limits, rates
 from vgil_ros.episodes.checks.scan import Scan, scan_images
-from vgil_ros.episodes.errors import EpisodeError
+from vgil_ros.episodes.errors import EpisodeError, naming_file
 from vgil_ros.episodes.layouts import Layout
 from vgil_ros.episodes.reader import EpisodeReader
 
@@ -18,10 +22,12 @@ CHECKS: tuple[Check, ...] = (
     lengths.check,
     numbers.check,
     states.check,
+    limits.check,
     jpegs.check,
     frames.check,
     stamps.check,
     sync.check,
+    rates.check,
     colour.check,
     alignment.check,
 )
@@ -38,11 +44,40 @@ def check_episode(
         progress: wraps the rows whose images are read, such as `tqdm`.
     """
     path = Path(path)
+    findings: list[Finding] = []
+    facts: Facts | None = None
     try:
-        with EpisodeReader(path, layout=layout) as episode:
+        with naming_file(path, "checked"), EpisodeReader(path, layout=layout) as episode:
             scan = scan_images(episode, progress)
-            findings = [finding for check in CHECKS for finding in check(episode, scan)]
+            facts = _facts(episode)
+            for check in CHECKS:
+                findings += _findings(check, episode, scan)
     except EpisodeError as error:
-        findings = [Finding("error", "file", path.name, str(error).removeprefix(f"{path}: "))]
-    findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
-    return Report(path, tuple(findings))
+        findings.append(_unreadable(path, error))
+    findings.sort(key=lambda finding: finding.rank)
+    return Report(path, tuple(findings), facts)
+
+
+def _facts(episode: EpisodeReader) -> Facts | None:
+    qpos = episode.qpos[: episode.rows].astype(np.float64)
+    qpos = qpos[np.isfinite(qpos).all(axis=1)]
+    if not len(qpos):
+        return None
+    names, told = episode.joint_names, (episode.success, episode.task)
+    return Facts(len(qpos), qpos.mean(axis=0), qpos.std(axis=0), names, *told)
+
+
+def _findings(check: Check, episode: EpisodeReader, scan: Scan) -> list[Finding]:
+    """Run one check; where it stumbles over the file, that is a finding, and the other checks go on."""
+    found: list[Finding] = []
+    try:
+        with naming_file(episode.path, "checked"):
+            for finding in check(episode, scan):
+                found.append(finding)
+    except VgilError as error:
+        found.append(_unreadable(episode.path, error))
+    return found
+
+
+def _unreadable(path: Path, error: VgilError) -> Finding:
+    return Finding("error", "file", path.name, str(error).removeprefix(f"{path}: "))

@@ -25,7 +25,7 @@ def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
     if order not in (None, "rgb"):
         yield Finding("error", "colour", "color_order", f"is '{order}'; allowed: 'rgb'")
     for name in scan.lengths:
-        stated = episode.file[f"observations/images/{name}"].attrs.get("jpeg_order", episode.attrs.get("jpeg_order"))
+        stated = episode.stated_order(name)
         if stated is None:
             message = "no word on the order of colours in its JPEGs; read as the peers write them (imdecode gives RGB)"
             yield Finding("info", "colour", name, message)

@@ -1,4 +1,4 @@
-"""JPEGs are whole and decode, all of a camera to one size, and `compress_len` says how long they are."""
+"""Images lie in a form that is read; JPEGs are whole, decode to one size a camera, and are as long as is stated."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ DECODED = 64  # images a camera that are decoded; start and end are looked at in
 
 
 def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
-    """Name rows that are broken, cameras that change size, and lengths that are not right."""
+    """Name cameras that cannot be read, broken rows, cameras that change size, and lengths that are not right."""
+    for place, reason in episode.unusable.items():
+        yield Finding("error", "images", place, reason)
     for name, rows in scan.broken.items():
         if rows:
-            yield Finding("error", "jpegs", name, "images cannot be read or are no whole JPEG", spans(rows))
+            reason = f": {scan.reasons[name]}" if name in scan.reasons else ""
+            yield Finding("error", "jpegs", name, f"images cannot be read or are no whole JPEG{reason}", spans(rows))
     for name in scan.lengths:
         yield from _decode(episode, name, set(scan.broken[name]))
     if episode.compress_len is not None and scan.lengths:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.frame import Frame
+from vgil_ros.core.frame import Frame, FrameError, jpeg_size
 
 _U32 = {True: struct.Struct("<I"), False: struct.Struct(">I")}
 _STAMP = {True: struct.Struct("<iI"), False: struct.Struct(">iI")}
@@ -141,22 +141,8 @@ def read_compressed(data: bytes) -> tuple[int, Frame]:
     jpeg = reader.take(reader.u32()).toreadonly()
     if bytes(jpeg[:2]) != b"\xff\xd8":
         raise CdrError(f"compressed image of format '{kind}' is no JPEG; allowed: jpeg")
-    height, width = jpeg_size(jpeg)
+    try:
+        height, width = jpeg_size(jpeg)
+    except FrameError as error:
+        raise CdrError(str(error)) from error
     return stamp, Frame(height, width, "jpeg", 0, jpeg)
-
-
-def jpeg_size(jpeg: memoryview | bytes) -> tuple[int, int]:
-    """Return (height, width) from a JPEG's frame header.
-
-    Raises:
-        CdrError: where there is no such header. Source: ITU-T T.81, B.2.2.
-    """
-    at = 2
-    while at + 9 <= len(jpeg):
-        if jpeg[at] != 0xFF:
-            break
-        marker = jpeg[at + 1]
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return (jpeg[at + 5] << 8) | jpeg[at + 6], (jpeg[at + 7] << 8) | jpeg[at + 8]
-        at += 1 if marker == 0xFF else 2 + ((jpeg[at + 2] << 8) | jpeg[at + 3])
-    raise CdrError("a JPEG without a frame header (SOF): cut off or damaged")

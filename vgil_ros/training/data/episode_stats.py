@@ -11,7 +11,7 @@ import numpy as np
 
 from vgil_ros.core.config import StrictModel
 from vgil_ros.episodes import layouts
-from vgil_ros.episodes.reader import IMAGES, EpisodeReader
+from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.policies.config import Normalization
 from vgil_ros.policies.normalizer import STD_FLOOR, Normalizer, floored
 from vgil_ros.training.errors import TrainingError
@@ -188,7 +188,8 @@ def check_rows(path: Path, name: str, values: np.ndarray) -> None:
 
 
 def _camera(episode: EpisodeReader, name: str, digest: hashlib._Hash) -> CameraStats:
-    count = len(episode.file[f"{IMAGES}/{name}"])
+    jpeg = episode.is_jpeg(name)
+    count = episode.structure.datasets[episode.place(name)].shape[0]
     if count < episode.rows:
         raise TrainingError(f"{episode.path}: {name} has {count} images for {episode.rows} rows")
     chosen = np.unique(np.linspace(0, episode.rows - 1, SAMPLED).astype(int))
@@ -201,4 +202,4 @@ def _camera(episode: EpisodeReader, name: str, digest: hashlib._Hash) -> CameraS
             )
         digest.update(image[::8].tobytes())
     pixels = np.concatenate([image.reshape(-1, 3)[::7] for image in images]) / 255.0
-    return CameraStats(height=shape[0], width=shape[1], jpeg=episode.is_jpeg(name), pixels=Moments.of(pixels))
+    return CameraStats(height=shape[0], width=shape[1], jpeg=jpeg, pixels=Moments.of(pixels))

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from vgil_ros.episodes.errors import EpisodeError
-from vgil_ros.episodes.reader import IMAGES, EpisodeReader
+from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.training.data.episode_stats import EpisodeStats, aligned_actions, check_rows
 from vgil_ros.training.errors import TrainingError
 
@@ -79,7 +79,7 @@ def read_image(episode: EpisodeReader, camera: str, row: int, out: np.ndarray) -
     """
     if not episode.is_jpeg(camera):
         try:
-            episode.file[f"{IMAGES}/{camera}"].read_direct(out, np.s_[row])
+            episode.file[episode.place(camera)].read_direct(out, np.s_[row])
         except (OSError, RuntimeError, TypeError, ValueError) as error:
             raise EpisodeError(f"{episode.path}: {camera} row {row} cannot be read ({error})") from error
         return

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes import naming
+from vgil_ros.episodes.errors import naming_file
 from vgil_ros.training.data.episode_stats import EpisodeStats, read_episode_stats
 from vgil_ros.training.errors import TrainingError
 
@@ -50,7 +51,8 @@ def scan_folder(
     bad: list[str] = []
     for path in progress(paths):
         try:
-            stats.append(cache.recall(path) or cache.keep(path, read_episode_stats(path)))
+            with naming_file(path):
+                stats.append(cache.recall(path) or cache.keep(path, read_episode_stats(path)))
         except VgilError as error:
             bad.append(str(error))
     cache.save()
