@@ -145,6 +145,16 @@ class EpisodeReader:
         return bool(self.attrs["success"]) if "success" in self.attrs else None
 
     @property
+    def aborted(self) -> str | None:
+        """Why it was not recorded to its end, or None where it was."""
+        return str(self.attrs["aborted"]) if "aborted" in self.attrs else None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What its recorder warned of."""
+        return tuple(map(str, np.atleast_1d(self.attrs.get("warnings", ()))))
+
+    @property
     def streams(self) -> tuple[str, ...]:
         """Columns of `skew_ns` and `flags`."""
         return tuple(map(str, self.attrs.get("streams", ())))
