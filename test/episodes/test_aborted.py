@@ -86,9 +86,10 @@ def test_one_of_an_older_release_that_lies_among_the_others_is_named_too(folder:
     assert code == 1
     assert "episode_2.hdf5: BAD" in text
     assert "aborted: cam_a: silent" in text
-    assert "aborted: cam_a: silent" in run("list", folder, "--json", folder / "list.json")[1] + (
-        folder / "list.json"
-    ).read_text()
+    assert (
+        "aborted: cam_a: silent"
+        in run("list", folder, "--json", folder / "list.json")[1] + (folder / "list.json").read_text()
+    )
 
 
 def test_a_folder_of_aborted_ones_alone_says_so(tmp_path: Path) -> None:
@@ -166,7 +167,7 @@ def test_a_folder_that_is_removed_while_it_is_recorded_to_is_named(tmp_path: Pat
     shutil.rmtree(data)
     error = demo.fill(_Later(writer), 200)  # type: ignore[arg-type]
     assert "somebody has removed it while it was recorded; nothing is left of its" in str(error)
-    with pytest.raises(WriteFailed, match="is gone .*nothing of it is saved"):
+    with pytest.raises(WriteFailed, match=r"is gone .*nothing of it is saved"):
         writer.close()
 
 

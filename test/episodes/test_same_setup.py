@@ -29,9 +29,7 @@ def write(folder: Path, contract: str) -> Path:
     """A short episode of a contract."""
     robot = parse_contract(contract, "test")
     cameras = tuple(CameraMeta(c.name, c.height, c.width, "jpeg") for c in robot.cameras)
-    meta = demo.meta(
-        contract=contract, rate_hz=robot.rate_hz, cameras=cameras, joint_names=Layout(robot).joint_names
-    )
+    meta = demo.meta(contract=contract, rate_hz=robot.rate_hz, cameras=cameras, joint_names=Layout(robot).joint_names)
     return demo.write(folder, meta, 6)
 
 
@@ -52,7 +50,7 @@ CHANGES = [
         "range",
         other_range(),
         "gripper of left",
-        "puppet_range [0.02, 0.09], master_range [0.0, 0.5] here, joint grip, puppet_range [0.02, 0.1]",
+        "puppet_range [0.02, 0.09], master_range [0.0, 0.5] here, grip, puppet_range [0.02, 0.1]",
         "error",
     ),
     ("order", other_order(), "joints", "joints: left/elbow, left/waist, left/grip here", "error"),

@@ -1,7 +1,7 @@
 """Numbers and names of episodes in a folder. A number is claimed by making its `.part`; nothing is ever overwritten.
 
-An episode that could not be recorded to its end lies apart, as `aborted/episode_N.hdf5.aborted`: a name that no reader's
-pattern takes, neither `episode_*.hdf5` nor a search for `*.hdf5` through all folders (act-plus-plus, RDT).
+An episode that could not be recorded to its end lies apart, as `aborted/episode_N.hdf5.aborted`: a name that no
+reader's pattern takes, neither `episode_*.hdf5` nor a search for `*.hdf5` through all folders (act-plus-plus, RDT).
 """
 
 from __future__ import annotations
@@ -50,6 +50,15 @@ def newest_in(folder: Path) -> Path | None:
 def parts_in(folder: Path) -> list[Path]:
     """Return what is being recorded in a folder, or was left by a recorder that was killed."""
     return _sorted(folder.glob(f"*.hdf5{PART}"))
+
+
+def left_behind(folder: Path) -> list[Path]:
+    """Return the parts of a folder that no living recorder holds."""
+    left = []
+    for part in parts_in(folder):
+        with contextlib.suppress(EpisodeError, OSError), not_being_written(part):
+            left.append(part)
+    return left
 
 
 def _sorted(paths: Iterable[Path]) -> list[Path]:

@@ -102,6 +102,11 @@ class EpisodeWriter:
         return self._appended
 
     @property
+    def saved_rows(self) -> int:
+        """Rows in the file, once it is closed; fewer than `rows` where the disk took no more."""
+        return self._file.rows
+
+    @property
     def full(self) -> bool:
         """Whether `append` would raise Overrun now; who can wait asks first."""
         return self._worker.full()
@@ -230,7 +235,9 @@ class EpisodeWriter:
         if whole_rows(self.part) == 0:
             with contextlib.suppress(OSError):  # a disk that has become read-only
                 self.part.unlink(missing_ok=True)
-            return WriteFailed(f"{self.part}: could not be written ({error}); no row reached the disk, nothing is saved")
+            return WriteFailed(
+                f"{self.part}: could not be written ({error}); no row reached the disk, nothing is saved"
+            )
         return WriteFailed(
             f"{self.part}: could not be finished ({error}); `vgil episodes repair {self.part}` recovers its rows"
         )

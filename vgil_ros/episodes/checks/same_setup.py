@@ -5,6 +5,7 @@ With another gripper range the same number is another opening of the hand; with 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -38,10 +39,8 @@ def setup_of_contract(contract: Contract) -> dict[str, str]:
 def setup_of_episode(episode: EpisodeReader) -> dict[str, str]:
     """Return the set-up of an episode of any layout, as far as its file tells."""
     setup: dict[str, str] = {}
-    try:
+    with contextlib.suppress(ContractError):  # another layout, or another release's: then what the datasets say
         setup = setup_of_contract(parse_contract(str(episode.attrs.get("contract", "")), str(episode.path)))
-    except ContractError:
-        pass  # another layout, or a contract of another release: then what the datasets say
     setup |= {"cameras": _names(sorted(episode.camera_names)), "depth cameras": _names(sorted(episode.depth_names))}
     setup |= {"columns of qpos": f"{episode.qpos.shape[-1]}"}
     if episode.rate_hz is not None:
@@ -110,6 +109,6 @@ def _gripper(arm: Arm) -> str:
     gripper = arm.gripper
     if gripper is None:
         return "none"
-    words = f"joint {gripper.joint}, puppet_range {list(gripper.puppet_range)}, master_range {list(gripper.master_range)}"
+    words = f"{gripper.joint}, puppet_range {list(gripper.puppet_range)}, master_range {list(gripper.master_range)}"
     feedback = gripper.feedback
     return words if feedback is None else f"{words}, feedback {feedback.joint} {list(feedback.range)}"

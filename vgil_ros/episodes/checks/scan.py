@@ -1,4 +1,4 @@
-"""One pass over all images of an episode, for the checks that look at their bytes: over a file, or while it is written."""
+"""One pass over all images of an episode, for the checks that look at their bytes: of a file, or as it is written."""
 
 from __future__ import annotations
 
