@@ -253,7 +253,7 @@ class EpisodeWriter:
             try:
                 self.part.unlink(missing_ok=True)
             except OSError as error:
-                raise WriteFailed(f"{self.part}: cannot be removed ({error.strerror})") from error
+                raise WriteFailed(f"{self.part}: cannot be removed ({error.strerror}); remove it by hand") from error
             finally:
                 os.close(self._lock)
 

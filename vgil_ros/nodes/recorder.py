@@ -11,7 +11,6 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import Joy
 from tqdm import tqdm
 
@@ -29,14 +28,13 @@ from vgil_ros.nodes.base.keyboard import Keys
 from vgil_ros.nodes.base.node import run
 from vgil_ros.nodes.session.closing import EpisodeClosing, EpisodeEnd
 from vgil_ros.nodes.session.dataset_folder import DatasetFolder
-from vgil_ros.nodes.session.readiness import ready_words, slow_words, teleop_problem
+from vgil_ros.nodes.session.neighbours import TeleopWatch
+from vgil_ros.nodes.session.readiness import ready_words, slow_words
 from vgil_ros.nodes.session.recording import EpisodeSink, Recording
 from vgil_ros.nodes.session.session import SessionNode
 
 REMEDY = "r records it again, d throws it away"
 QUIET_NS = 1_000_000_000
-TELEOP_S = 2.0  # without a status for so long the teleop node is gone
-PHASE = "phase_"  # of an arm, in the teleop node's status
 READERS = {
     "jpeg": "images are stored as JPEG, which act-plus-plus, Mobile ALOHA and Cobot Magic read; the original ACT and"
     " Shaka-Labs' read raw ones alone: image_format:=raw, or `vgil episodes convert --to aloha` later",
@@ -60,10 +58,7 @@ class Recorder(SessionNode):
         doc = (
             "begin no episode before a teleop node says that the puppets follow; one that is heard is waited for anyhow"
         )
-        self._wait_for_teleop = self.declare("wait_for_teleop", False, doc=doc)
-        self._phases: dict[str, str] | None = None  # of the arms, as the teleop node says
-        self._phases_s = 0.0
-        self.create_subscription(DiagnosticStatus, "teleop/status", self._on_teleop, 10)
+        self.teleop = TeleopWatch(self, wanted=self.declare("wait_for_teleop", False, doc=doc))
         self._named = True  # the running episode's file was told of
         self._first = True
         self._last_seen: dict[str, int] = {}  # conditions that pass, and when they were met last
@@ -102,16 +97,9 @@ class Recorder(SessionNode):
             min_free_bytes=needed,
         )
 
-    def _on_teleop(self, message: DiagnosticStatus) -> None:
-        phases = {pair.key: pair.value for pair in message.values if pair.key.startswith(PHASE)}
-        self._phases = {key.removeprefix(PHASE): value for key, value in phases.items()}
-        self._phases_s = time.monotonic()
-
     def unprepared(self) -> tuple[Problem, ...]:
         """A scene is reset when the puppets follow: an operator's script would run away from them."""
-        heard = self._phases if time.monotonic() - self._phases_s < TELEOP_S else None
-        problem = teleop_problem(heard, self._wait_for_teleop)
-        return () if problem is None else (problem,)
+        return self.teleop.problems
 
     def not_ready(self) -> tuple[Problem, ...]:
         """As in every session; and puppets that do not follow yet."""
@@ -172,7 +160,7 @@ class Recorder(SessionNode):
         self._first = False
         self.log(READERS[self.sink.recording.image_format])
         led = any(not arm.driver_follows_master for arm in self.contract.arms)
-        if self._phases is None and led:
+        if led and not self.teleop.heard:
             self.log("no teleop node is heard: recording without knowing whether the puppets follow their masters")
 
     def take(self, tick: Sample | Miss) -> None:
@@ -315,7 +303,8 @@ def _writable(folder: Path) -> Path:
         VgilError: where it cannot be written, before anybody has shown the robot anything.
     """
     if (words := disk.unusable(folder, 0, try_it=False)) is not None:
-        raise VgilError(f"parameter 'dataset_dir' is '{folder}': {words.removeprefix(f'{folder}: ')}")
+        why = words.removeprefix(f"{folder}: ").removesuffix("; allowed: a folder one may write")
+        raise VgilError(f"parameter 'dataset_dir' is '{folder}': {why}; allowed: a folder one may write")
     return folder
 
 

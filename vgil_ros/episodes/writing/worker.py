@@ -105,8 +105,7 @@ class Worker:
         self.scan.add(images | dict(zip(self._file.meta.depth_names, row.depths, strict=True)))
 
     def _flush(self) -> None:
-        if not self._file.path.exists():
-            raise FileNotFoundError("it is gone")
+        self._file.path.stat()  # raises where somebody has removed it, which writing does not
         self._file.flush()
 
     def _guard(self, action: Callable[..., None], *arguments: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as ClosingTakesLong
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes.checks.findings import Report
+from vgil_ros.episodes.naming import ABORTED
 from vgil_ros.nodes.base.alerts import Alerts, Severity
 
 TIMEOUT_S = 5.0  # then it is said; the process does not end before the file is closed all the same
@@ -131,3 +133,15 @@ class EpisodeClosing:
             self._alerts.log(words, severity="error")
             self._open[0].exception()
         return self.take(success)
+
+
+def remove_episode(path: Path) -> tuple[str, Severity]:
+    """Remove an episode's file, and say so or why not."""
+    try:
+        path.unlink()
+    except OSError as error:
+        return f"{path}: cannot be removed ({error.strerror}); remove it by hand", "error"
+    if path.name.endswith(ABORTED):
+        with contextlib.suppress(OSError):  # others lie there too
+            path.parent.rmdir()
+    return f"{path} is removed", "info"

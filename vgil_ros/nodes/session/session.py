@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from abc import abstractmethod
-from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -18,19 +16,20 @@ from vgil_ros.core.session import Effect, Reply, Session, SessionCommand, Sessio
 from vgil_ros.core.streams import StreamSpec, streams_of
 from vgil_ros.core.sync import Miss, Sample, Synchronizer
 from vgil_ros.core.sync.stall_grace import StallGrace
-from vgil_ros.episodes.naming import ABORTED
 from vgil_ros.nodes.base import status
 from vgil_ros.nodes.base.alerts import Problem, summary
 from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode
 from vgil_ros.nodes.messages.subscriptions import StreamInputs
-from vgil_ros.nodes.session.closing import Closed, EpisodeClosing, EpisodeEnd
+from vgil_ros.nodes.session.closing import Closed, EpisodeClosing, EpisodeEnd, remove_episode
 from vgil_ros.nodes.session.dataset_folder import DatasetFolder
-from vgil_ros.nodes.session.readiness import Waiting, nobody_there
+from vgil_ros.nodes.session.neighbours import Neighbours
+from vgil_ros.nodes.session.readiness import Waiting
 from vgil_ros.nodes.session.scene_reset import SceneReset
 
 PATIENCE_NS = 700_000_000  # streams that are not there by then are named
 IDLE_PATIENCE_NS = 1_500_000_000  # and so soon where nobody has asked for an episode yet
 FOLDER_PATIENCE_NS = 10_000_000_000  # so long nothing can be written, and what begins by itself ends
+NUMBER_DOC = "how many whole ones before ending, beside what the folder holds already; 0: until told"
 REST = (SessionState.IDLE, SessionState.PAUSE, SessionState.WAITING)
 
 
@@ -56,6 +55,7 @@ class SessionNode(VgilNode):
         self.streams = self.choose_streams()
         self.sync = Synchronizer(self.streams, self.contract.sync, self.contract.rate_hz)
         self.inputs = StreamInputs(self, self.contract, self.sync)
+        self.neighbours = Neighbours(self, self.inputs, self.contract.name, len(self.streams))
         self.skew = status.SkewWindow(self.streams)
         self.status = status.StatusPublisher(self, f"/{name}/status", self.contract.name)
         self.success: bool | None = None
@@ -65,8 +65,6 @@ class SessionNode(VgilNode):
         self._interrupts = 0
         self._waiting_since = self._unwritable_since = 0
         self._waiting = Waiting()
-        self._nobody: tuple[Problem, ...] = ()
-        self._doubled: tuple[Problem, ...] = ()
         self._ready = False  # it was said that everything is there
         self.closing = EpisodeClosing(self)
         self._last_file: Path | None = None
@@ -115,7 +113,7 @@ class SessionNode(VgilNode):
         marker = self.contract.end_marker if records else None
         pause_s = self.declare("reset_time", 5.0, low=0.0, high=1e6, doc="s between episodes, with autostart")
         return Session(
-            num_episodes=self.declare("num_episodes", 0, low=0, doc="how many before ending; 0: until told"),
+            num_episodes=self.declare("num_episodes", 0, low=0, doc=NUMBER_DOC),
             episode_len=self.declare("episode_len", 0, low=0, doc="ticks of an episode; 0: until told"),
             autostart=self.declare("autostart", False, doc="begin each episode without being told"),
             pause_ns=int(pause_s * 1e9),
@@ -146,7 +144,7 @@ class SessionNode(VgilNode):
         """Take an operator's command, whichever way it came."""
         starts = command in (SessionCommand.START, SessionCommand.TOGGLE) and self.session.state in REST
         if starts:
-            self._look_for_others()
+            self.neighbours.look()
         missing = self.not_ready() + (self._folder_problems(now=True) if starts else ())
         reply = self.session.command(command, list(dict.fromkeys(problem.detail for problem in missing)))
         self.log(reply.message, severity="info" if reply.ok else "warning")
@@ -157,7 +155,7 @@ class SessionNode(VgilNode):
     def not_ready(self) -> tuple[Problem, ...]:
         """What stands against starting now."""
         folder = self.folder.problems() if self.folder else ()
-        return self._nobody + self.inputs.missing(self.now_ns()) + self._doubled + folder
+        return self.neighbours.problems + self.inputs.missing(self.now_ns()) + folder
 
     def unprepared(self) -> tuple[Problem, ...]:
         """What of it stands against resetting the scene already. Hook."""
@@ -174,7 +172,7 @@ class SessionNode(VgilNode):
         """Ctrl-C: end well, by saving or discarding as asked; a second one ends at once."""
         self._interrupts += 1
         if self.session.state is SessionState.DONE or self._interrupts > 1:
-            self.finish(self.end_code())
+            self.finish()
 
     def _watch_clock(self) -> None:
         """Where /clock stands still no step is ever due, and one that was told to end would wait for it."""
@@ -284,7 +282,7 @@ class SessionNode(VgilNode):
             elif effect is Effect.REMOVE:
                 self._remove_last()
             else:
-                self.finish(self.end_code())
+                self.finish()
 
     def _watch_reset(self, now: int) -> None:
         if self.scene.answered(now):
@@ -299,20 +297,12 @@ class SessionNode(VgilNode):
     def _remove_last(self) -> None:
         """Throw away the file of the episode that was saved last."""
         path, self._last_file = self._last_file, None
-        if path is None:
-            return
-        try:
-            path.unlink()
-        except OSError as error:
-            self.log(f"{path}: cannot be removed ({error.strerror}); remove it yourself", severity="error")
-            return
-        with contextlib.suppress(OSError):  # others lie there, or it is not our folder
-            if path.name.endswith(ABORTED):
-                path.parent.rmdir()
-        self.log(f"{path} is removed")
+        if path is not None:
+            words, severity = remove_episode(path)
+            self.log(words, severity=severity)
 
     def end_code(self) -> int:
-        """The exit code, were it to end now."""
+        """The exit code of a node that ends with this session, whose last file is closed."""
         return 1 if self._unsaved else 0
 
     def may_close(self) -> bool:
@@ -340,29 +330,14 @@ class SessionNode(VgilNode):
 
     def look_around(self) -> None:
         """Called twice a second: warn of what else is on the network. Hook: a subclass looks at more."""
-        self._look_for_others()
-        if self._doubled and self.session.state not in REST:
-            words = summary(self._doubled)
-            self.warn_once("publishers", words)
-            for problem in self._doubled:
-                self.note(problem.detail)
-        elif not self._doubled:
+        self.neighbours.look()
+        doubled = self.neighbours.doubled
+        if not doubled:
             self.clear("publishers")
-
-    def _look_for_others(self) -> None:
-        """Publishers that should not be there, and where there is none at all what to think of."""
-        self._doubled = self.inputs.duplicate_publishers()
-        self._nobody = ()
-        if not self.inputs.look_for_names():
-            nodes = [f"{space.rstrip('/')}/{name}" for name, space in self._nodes_seen()]
-            domain = self.context.get_domain_id()
-            self._nobody = (nobody_there(self.contract.name, len(self.streams), domain, nodes),)
-
-    def _nodes_seen(self) -> Iterator[tuple[str, str]]:
-        own = (self.get_name(), self.get_namespace())
-        for name, space in self.get_node_names_and_namespaces():
-            if (name, space) != own and not name.startswith("_"):  # hidden ones are tools
-                yield name, space
+        elif self.session.state not in REST:  # there it stands against starting
+            self.warn_once("publishers", summary(doubled))
+            for problem in doubled:
+                self.note(problem.detail)
 
     def _publish_status(self) -> None:
         now = self.now_ns()
