@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -95,6 +97,22 @@ def test_a_start_is_refused_while_nothing_can_be_written_and_works_again_when_it
     until(lambda: "is no folder" in rig.summary(), "the status says so")
     bench.episodes.unlink()
     rig.record(3)
+
+
+def test_a_process_without_a_file_handle_left_says_so_and_records_when_it_has_some(bench: Bench) -> None:
+    rig = Rig(bench, bench.contract())
+    rig.ready()
+    pid = rig.recorder.popen.pid
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    used = set(map(int, os.listdir(f"/proc/{pid}/fd")))
+    lowest_free = min(set(range(max(used) + 2)) - used)  # the next file would get this number
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest_free, before[1]))
+    answer = bench.client.call("/recorder/start")
+    assert not answer.success
+    assert f"not started: {bench.episodes}: cannot be written (Too many open files)" in answer.message
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+    rig.record(3)
+    assert "Traceback" not in rig.recorder.output
 
 
 def test_too_little_room_ends_an_autostart_with_the_figures(bench: Bench) -> None:
