@@ -20,6 +20,7 @@ from vgil_ros.core.sync import Sample
 from vgil_ros.core.timesteps import EpisodeRow, ObservationBuilder, RowBuilder
 from vgil_ros.episodes import h5
 from vgil_ros.episodes.checks.check import check_saved
+from vgil_ros.episodes.checks.findings import Finding, Report
 from vgil_ros.episodes.errors import NothingSaved, Overrun, WriteFailed
 from vgil_ros.episodes.meta import EpisodeMeta
 from vgil_ros.episodes.naming import final_of
@@ -126,16 +127,17 @@ class EpisodeSink:
         """
         builder, writer, dropped = self._builder, self._writer, self.dropped
         self._builder = self._writer = None
-        attributes = more | ({"warnings": h5.text_array(list(warnings))} if warnings else {})
 
         def work() -> EpisodeEnd | None:
             if writer is None or builder is None:
                 return None
             try:
-                return _end(writer, builder, success, aborted, dropped, attributes)
+                return _end(writer, builder, success, aborted, dropped, tuple(warnings), more)
             except NothingSaved:
                 return None
-            except (OSError, RuntimeError) as error:
+            except VgilError:
+                raise
+            except Exception as error:  # in a thread of its own: the node would end with its trace
                 raise WriteFailed(f"{writer.part}: could not be closed ({error}); see `vgil episodes list`") from error
 
         return self._pool.submit(work)
@@ -153,15 +155,25 @@ def _end(
     success: bool | None,
     aborted: str | None,
     dropped: int,
+    warnings: tuple[str, ...],
     attributes: dict[str, Any],
 ) -> EpisodeEnd:
     if writer.error is None and (last := builder.end()) is not None:
         sample = last.sample
-        writer.append(last.timestep, None, stamp_ns=sample.stamp_ns, skew_ns=sample.skew_ns, flags=sample.flags)
+        try:
+            writer.append(last.timestep, None, stamp_ns=sample.stamp_ns, skew_ns=sample.skew_ns, flags=sample.flags)
+        except VgilError as error:  # it is no reason to lose the rows before it
+            warnings = (*warnings, f"the observation after the last action is left out: {error}")
     if writer.error is not None and aborted is None:
         aborted = str(writer.error)  # it met its end after the last row was handed on
+    if warnings:
+        attributes = attributes | {"warnings": h5.text_array(list(warnings))}
     path = writer.close(success, dropped_rows=dropped, aborted=aborted, **attributes)
-    report = check_saved(path, writer.scan)
+    try:
+        report = check_saved(path, writer.scan)
+    except Exception as error:  # the file is there, whatever a check thinks of it
+        words = f"cannot be checked ({type(error).__name__}: {error}); look at it with `vgil episodes show`"
+        report = Report(path, (Finding("error", "check", path.name, words),))
     return EpisodeEnd(path, writer.saved_rows, path.stat().st_size, report, aborted)
 
 
