@@ -156,6 +156,18 @@ def test_a_rollouts_rows_are_the_ticks_that_have_both(ticks: list[tuple[bool, bo
     assert sink.pairs == len(rows.rows)
 
 
+@given(st.integers(1, 8), st.integers(0, 5))
+def test_a_rollout_takes_as_many_rows_as_were_asked_for_also_where_they_come_at_once(length: int, late: int) -> None:
+    rows = Rows()
+    sink = RolloutSink(Desk(), rows, marker=False)  # type: ignore[arg-type]
+    sink.open(length)
+    for tick in range(length + late):
+        sink.acted(tick, COMMAND)
+    for tick in range(length + late):
+        sink.observe(tick, sample(tick))
+    assert len(rows.rows) == sink.pairs == min(length + 1, length + late)
+
+
 def test_a_rollout_that_cannot_be_written_is_said() -> None:
     desk = Desk()
     sink = RolloutSink(desk, Rows(room=1), marker=False)  # type: ignore[arg-type]

@@ -118,7 +118,7 @@ class PolicyNode(SessionNode):
         """An episode begins: the ticks of synchroniser, chunks and commands are counted from now."""
         self.loop.begin(self.now_ns())
         self.worker.new_episode()
-        self.rollout.open()
+        self.rollout.open(self.session.episode_len)
         self._engaged, self._release = False, 0
         self._played = 0
         self.deadlines = Deadlines(self.period_s)

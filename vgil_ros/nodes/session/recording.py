@@ -188,7 +188,7 @@ class RolloutSink:
         self._commands: dict[int, np.ndarray] = {}
         self._waiting: deque[tuple[int, Sample]] = deque(maxlen=REMEMBER)
         self._acted = -1
-        self._pairs = 0
+        self._pairs = self._wanted = 0
         self._failed: str | None = None
 
     @classmethod
@@ -201,11 +201,12 @@ class RolloutSink:
         sink = EpisodeSink(recording, ObservationBuilder(Layout(recording.contract), recording.streams))
         return cls(alerts, sink, recording.contract.end_marker is not None)
 
-    def open(self) -> None:
-        """An episode begins."""
+    def open(self, length: int = 0) -> None:
+        """An episode begins, of so many rows; 0: of as many as come."""
         self._commands.clear()
         self._waiting.clear()
         self._acted, self._pairs, self._failed = -1, 0, None
+        self._wanted = length + 1 if length else 0  # the last one becomes the final observation
         if self._sink:
             self._sink.open()
 
@@ -244,7 +245,7 @@ class RolloutSink:
 
     def _push(self, sample: Sample, action: np.ndarray) -> None:
         assert self._sink is not None
-        if self._failed is not None:
+        if self._failed is not None or self._pairs == self._wanted > 0:  # observations may come several at once
             return
         try:
             self._pairs += self._sink.push(sample, 0.0, action)
