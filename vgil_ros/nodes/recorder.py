@@ -261,9 +261,11 @@ class Recorder(SessionNode):
 
     def gave_up(self) -> None:
         """Say what to do."""
+        simulated = self.contract.name.startswith("sim_") and not self.get_parameter("use_sim_time").value
+        hint = " (sim_time:=true where this machine is too busy for the simulator)" if simulated else ""
         self.log(
-            f"ending: {self.session.failed} episodes in a row were aborted or do not count; mend what is named above,"
-            " or give max_aborted:=0 to go on all the same",
+            f"ending: {self.session.failed} episodes in a row were aborted or do not count; mend what is named above"
+            f"{hint}, or give max_aborted:=0 to go on all the same",
             severity="error",
         )
 
