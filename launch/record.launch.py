@@ -3,7 +3,10 @@
 from launch import LaunchDescription
 from vgil_ros.nodes.bringup.actions import declare, main_node, monitoring, prepare, side_node
 
-RECORDER = ("robot", "task", "dataset_dir", "num_episodes", "episode_len", "autostart", "reset_time")
+RECORDER = (
+    *("robot", "task", "dataset_dir", "num_episodes", "episode_len", "autostart", "reset_time", "image_format"),
+    *("continue_folder", "count_bad", "max_aborted", "wait_for_teleop"),
+)
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -22,10 +22,12 @@ REFERENCE = ROOT / "docs" / "reference"
 # What a topic or service is for, by its name; where the code makes the name, by "module:expression", with what stands
 # for the name, its type, and the words. A topic of the code that is not here ends the generator.
 WORDS = {
-    "/recorder/start": "begin an episode; refused, with the reason, while a stream is missing",
+    "/recorder/start": "begin an episode; refused, with the reason, while a stream is missing or doubled, a puppet does"
+    " not follow, or the folder cannot be written or holds another set-up",
     "/recorder/stop": "end it and save",
-    "/recorder/discard": "end it and throw it away",
-    "/recorder/redo": "throw it away and record it again",
+    "/recorder/discard": "end it and throw it away; also the one that ended last, until the next begins",
+    "/recorder/redo": "throw it away, or the one that ended last, and record it again",
+    "teleop/status": "whether the puppets follow: a recording waits for that",
     "/policy/start": "begin to move; refused, with the reason, while a stream, a subscriber of a command, or the e-stop"
     " is in the way",
     "/policy/stop": "hold, and end the episode; also ends a start that still waits",

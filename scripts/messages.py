@@ -37,7 +37,7 @@ RIGHT = re.compile(
 REMEDY = re.compile(
     r"`vgil [^`]+`|pip install|apt-get install|\bgive\b|\btake '?\w+|go on with|\bgoes on|\b[Mm]end\b|\btry a|leave"
     r"|train without|\bfetch\b|choose|release it with|start anew|compare `|disable|make a new one|name (?:them|the)"
-    r"|say it \(|stop the recorder first|remove them by hand|fill them in|load a checkpoint|is called '…' now"
+    r"|say it \(|stop the recorder first|remove (?:them|it) by hand|fill them in|load a checkpoint|is called '…' now"
     r"|write the value"
 )
 # or puts what was found beside what it should have been,

@@ -69,14 +69,16 @@ def test_check(folder: Path) -> None:
     code, _ = run("check", folder, "--json", folder / "check.json")
     assert code == 1
     reports = {Path(r["file"]).name: r for r in json.loads((folder / "check.json").read_text())}
-    assert [name for name, r in reports.items() if not r["ok"]] == ["episode_1.hdf5"]
+    assert [name for name, r in reports.items() if not r["ok"]] == ["episode_1.hdf5", folder.name]
     assert run("check", folder / "nowhere")[0] == 2
     assert run("check")[0] == 2
 
 
 def test_repair(folder: Path) -> None:
-    assert run("repair", folder)[0] == 1  # the empty one
-    (folder / "episode_2.hdf5.part").unlink()
+    code, text = run("repair", folder)
+    assert code == 0
+    assert text == f"{folder / 'episode_2.hdf5.part'}: no row had reached it; removed\n"
+    assert not (folder / "episode_2.hdf5.part").exists()
     assert run("repair", folder) == (0, "nothing to repair\n")
     assert run("repair", folder / "nowhere")[0] == 2
 

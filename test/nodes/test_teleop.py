@@ -93,8 +93,18 @@ def rig(shared: Rig) -> Rig:
 def test_the_puppet_is_aligned_gently_before_it_follows(rig: Rig) -> None:
     rig.teleop.expect("left: following")  # the rig's own start is over
     since, start = rig.teleop.mark(), len(rig.commands)
+    statuses = rig.bench.client.status("/teleop/status")
+
+    def phases() -> list[str]:
+        seen = [{pair.key: pair.value for pair in status.values} for _, status in statuses]
+        assert all(set(one) == {"state", "robot", "phase_left"} for one in seen)
+        found = [one["phase_left"] for one in seen]
+        return [one for i, one in enumerate(found) if found[i - 1 : i] != [one]]
+
+    until(lambda: phases() == ["following"], "its status")
     rig.robot.tell("left/master stop")
     rig.teleop.expect("left: holding", since=since)
+    until(lambda: phases() == ["following", "waiting"], "its status")
     rig.robot.tell("left/master at 1.0,-0.5,0.0")
     rig.robot.tell("left/master go")
     rig.settle((1.0, -0.5, 0.02))
@@ -104,6 +114,7 @@ def test_the_puppet_is_aligned_gently_before_it_follows(rig: Rig) -> None:
     assert way / seconds < ALIGN_SPEED * VELOCITY[0] * 1.1
     aligning = rig.teleop.expect("left: aligning", since=since)
     assert rig.teleop.expect("left: following", since=since).at > aligning.at
+    until(lambda: phases() == ["following", "waiting", "aligning", "following"], "its status")
 
 
 def test_the_puppet_follows_within_its_velocity_and_position_limits(rig: Rig) -> None:

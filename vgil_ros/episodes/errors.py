@@ -21,6 +21,10 @@ class WriteFailed(VgilError):
     """The file could not be written; what was recorded up to here is kept as far as the disk took it."""
 
 
+class NothingSaved(EpisodeError):
+    """The episode had no row, so there is no file of it."""
+
+
 class DiskFull(WriteFailed):
     """Too little room on the disk; what was recorded up to here is kept.
 

@@ -209,6 +209,16 @@ class EpisodeReader:
         return self.attrs.get("success")
 
     @property
+    def aborted(self) -> str | None:
+        """Why it was not recorded to its end, or None where it was."""
+        return str(self.attrs["aborted"]) if "aborted" in self.attrs else None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What its recorder warned of."""
+        return tuple(map(str, np.atleast_1d(self.attrs.get("warnings", ()))))
+
+    @property
     def streams(self) -> tuple[str, ...]:
         """Columns of `skew_ns` and `flags`."""
         result: tuple[str, ...] = self.attrs.get("streams", ())

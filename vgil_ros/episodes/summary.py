@@ -38,29 +38,32 @@ class Line:
 
 
 def list_episodes(folder: Path) -> list[Line]:
-    """Return a line for each episode of a folder, and for each `.part` that was left behind.
+    """Return a line for each episode of a folder, each aborted one apart, and each `.part` that was left behind.
 
     Raises:
         EpisodeError: where the folder is missing.
     """
     if not folder.is_dir():
         raise EpisodeError(f"{folder}: no such folder")
-    lines = [_line(path) for path in naming.episodes_in(folder)]
-    for part in sorted(filter(naming.is_visible, folder.glob(f"*.hdf5{naming.PART}"))):
+    lines = [_line(path, path.name) for path in naming.episodes_in(folder)]
+    lines += [_line(path, f"{naming.ABORTED_FOLDER}/{path.name}") for path in naming.aborted_in(folder)]
+    for part in naming.parts_in(folder):
         problem = "not finished: being recorded, or its writer was killed (`vgil episodes repair`)"
         lines.append(Line(part.name, bytes=part.stat().st_size, problems=(problem,)))
     return lines
 
 
-def _line(path: Path) -> Line:
+def _line(path: Path, name: str) -> Line:
     size = path.stat().st_size
     try:
         with naming_file(path), EpisodeReader(path) as episode:
-            problems: list[str] = [key for key in ("stopped", "repaired") if key in episode.attrs]
+            problems = [] if episode.aborted is None else [f"aborted: {episode.aborted}"]
+            problems += [key for key in ("stopped", "repaired") if key in episode.attrs]
             problems += [f"{n} {key}" for key in ("held", "dropped") if (n := episode.attrs.get(f"rows_{key}", 0))]
-            problems += [f"{name} {reason}" for name, reason in episode.unusable.items()]
+            problems += [f"{len(episode.warnings)} warnings"] if episode.warnings else []
+            problems += [f"{camera} {reason}" for camera, reason in episode.unusable.items()]
             return Line(
-                path.name,
+                name,
                 episode.robot,
                 episode.layout,
                 episode.task,
@@ -72,15 +75,17 @@ def _line(path: Path) -> Line:
                 tuple(problems),
             )
     except EpisodeError as error:
-        return Line(path.name, bytes=size, problems=(str(error).removeprefix(f"{path}: "),))
+        return Line(name, bytes=size, problems=(str(error).removeprefix(f"{path}: "),))
 
 
 def describe(episode: EpisodeReader) -> dict[str, Any]:
     """Return what an episode says of itself: its attributes, datasets, ranges of joints, cameras."""
     names = episode.joint_names or tuple(f"column {i}" for i in range(episode.qpos.shape[-1]))
     attributes = {key: value for key, value in episode.attrs.items() if key != "contract"}
+    ended = {} if episode.aborted is None else {"aborted": episode.aborted}  # before all the rest
     return {
         "file": str(episode.path),
+        **ended,
         "layout": episode.layout,
         "rows": episode.rows,
         "seconds": episode.seconds,

@@ -6,6 +6,7 @@ observation and attributes added, checked, renamed to `episode_N.hdf5`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -18,8 +19,10 @@ import numpy as np
 
 from vgil_ros.episodes import naming
 from vgil_ros.episodes.checks.quick_check import quick_check
-from vgil_ros.episodes.errors import EpisodeError, Overrun, WriteFailed
+from vgil_ros.episodes.checks.scan import Scan
+from vgil_ros.episodes.errors import EpisodeError, NothingSaved, Overrun, WriteFailed
 from vgil_ros.episodes.meta import EpisodeMeta
+from vgil_ros.episodes.recovery.repair import whole_rows
 from vgil_ros.episodes.schema import RowFile, RowSchema, finish
 from vgil_ros.episodes.writing import disk, rows
 from vgil_ros.episodes.writing.encoder import Encoder
@@ -77,14 +80,17 @@ class EpisodeWriter:
         try:
             disk.need_free(folder, min_free_bytes)
             self._file = RowFile(self.part, meta)
+            self._lock = naming.hold(self.part)
+            limit = int(np.clip(queue_bytes // meta.row_bytes, 8, 512))
+            self._worker = Worker(self._file, folder, min(min_free_bytes, disk.STOP_FREE), limit)
+            self._images = Encoder(meta.cameras, meta.quality, encoder_threads)
+            self._depths = Encoder(meta.depths, meta.quality, 1) if meta.depths else None
+        except (OSError, RuntimeError) as error:
+            self.part.unlink(missing_ok=True)
+            raise WriteFailed(f"{self.part}: cannot be made ({error}); nothing is recorded") from error
         except BaseException:
             self.part.unlink(missing_ok=True)
             raise
-        self._lock = naming.hold(self.part)
-        limit = int(np.clip(queue_bytes // meta.row_bytes, 8, 512))
-        self._worker = Worker(self._file, folder, min(min_free_bytes, disk.STOP_FREE), limit)
-        self._images = Encoder(meta.cameras, meta.quality, encoder_threads)
-        self._depths = Encoder(meta.depths, meta.quality, 1) if meta.depths else None
         self._appended = 0
         self._final: Job | None = None
         self._open = True
@@ -96,6 +102,11 @@ class EpisodeWriter:
         return self._appended
 
     @property
+    def saved_rows(self) -> int:
+        """Rows in the file, once it is closed; fewer than `rows` where the disk took no more."""
+        return self._file.rows
+
+    @property
     def full(self) -> bool:
         """Whether `append` would raise Overrun now; who can wait asks first."""
         return self._worker.full()
@@ -104,6 +115,11 @@ class EpisodeWriter:
     def error(self) -> WriteFailed | None:
         """Why writing stopped (DiskFull or WriteFailed), or None; rows before it are kept."""
         return self._worker.error
+
+    @property
+    def scan(self) -> Scan:
+        """What was seen of the images that are written, for `check_saved`."""
+        return self._worker.scan.scan()
 
     def append(
         self,
@@ -162,35 +178,40 @@ class EpisodeWriter:
         if timestep.last() != (action is None):
             raise EpisodeError("the last TimeStep comes without an action, and every other one with its action")
 
-    def close(self, success: bool | None = None, *, dropped_rows: int = 0, **attributes: Any) -> Path:
+    def close(
+        self, success: bool | None = None, *, dropped_rows: int = 0, aborted: str | None = None, **attributes: Any
+    ) -> Path:
         """Save the episode.
 
         Args:
             success: what the operator or the task says; None where nobody did.
             dropped_rows: ticks that were left out, by the recorder's count; overruns are added by itself.
+            aborted: why it was not recorded to its end; it is then kept apart (`naming.aborted_of`).
             attributes: further root attributes.
 
         Returns:
             The saved file.
 
         Raises:
-            EpisodeError: when there is no row (nothing is left behind), or the file fails its check.
-            WriteFailed: when the file could not be finished; the `.part` stays for `vgil episodes repair`.
+            NothingSaved: when there is no row; nothing is left behind.
+            EpisodeError: when the file fails its check; the `.part` stays.
+            WriteFailed: when the file could not be finished; the `.part` stays for `vgil episodes repair`, if a row of
+                it reached the disk.
         """
         self._end()
         try:
+            if aborted is not None:
+                attributes["aborted"] = aborted
             return self._save(success, dropped_rows, attributes)
         finally:
             os.close(self._lock)
 
     def _save(self, success: bool | None, dropped_rows: int, attributes: dict[str, Any]) -> Path:
         if not self._worker.sound:
-            raise WriteFailed(
-                f"{self.part}: could not be finished ({self.error}); `vgil episodes repair` recovers its rows"
-            ) from self.error
+            raise self._unfinished(self.error) from self.error
         if self._file.rows == 0:
             self.part.unlink(missing_ok=True)
-            raise EpisodeError(f"{self.part.name}: no row was recorded; nothing is saved")
+            raise NothingSaved(f"{self.part.name}: no row was recorded; nothing is saved")
         attributes |= {"rows_held": self._file.held, "rows_dropped": dropped_rows + self.overruns}
         if success is not None:
             attributes["success"] = bool(success)
@@ -201,18 +222,40 @@ class EpisodeWriter:
             finish(self.part, attributes, final, self.meta)
             quick_check(self.part, self._file.rows)
             self._worker.sync()
-            return naming.publish_free(self.part, naming.final_of(self.part))
+            apart = "aborted" in attributes
+            wanted = naming.aborted_of(self.part) if apart else naming.final_of(self.part)
+            return naming.publish_free(self.part, wanted)
         except (OSError, RuntimeError, KeyError) as error:
-            raise WriteFailed(
-                f"{self.part}: could not be finished ({error}); `vgil episodes repair` recovers its rows"
-            ) from error
+            raise self._unfinished(error) from error
+
+    def _unfinished(self, error: BaseException | None) -> WriteFailed:
+        """What there is of a file that could not be finished, in words; one without a whole row is removed."""
+        if not self.part.exists():
+            return WriteFailed(f"{self.part}: is gone ({error}); nothing of it is saved")
+        if whole_rows(self.part) == 0:
+            with contextlib.suppress(OSError):  # a disk that has become read-only
+                self.part.unlink(missing_ok=True)
+            return WriteFailed(
+                f"{self.part}: could not be written ({error}); no row reached the disk, nothing is saved"
+            )
+        return WriteFailed(
+            f"{self.part}: could not be finished ({error}); `vgil episodes repair {self.part}` recovers its rows"
+        )
 
     def discard(self) -> None:
-        """Throw the episode away."""
+        """Throw the episode away.
+
+        Raises:
+            WriteFailed: where its file cannot be removed.
+        """
         if self._open:
             self._end()
-            self.part.unlink(missing_ok=True)
-            os.close(self._lock)
+            try:
+                self.part.unlink(missing_ok=True)
+            except OSError as error:
+                raise WriteFailed(f"{self.part}: cannot be removed ({error.strerror}); remove it by hand") from error
+            finally:
+                os.close(self._lock)
 
     def _end(self) -> None:
         if not self._open:

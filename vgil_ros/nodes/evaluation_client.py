@@ -20,7 +20,7 @@ from vgil_ros.core.contract import Contract
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.execution import check_mode, measure_smoothness
 from vgil_ros.core.layout import Layout
-from vgil_ros.episodes.naming import episodes_in
+from vgil_ros.episodes.naming import aborted_in, episodes_in
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.episodes.video import write_video
 from vgil_ros.evaluation.evaluate import EvaluationPlan
@@ -135,7 +135,10 @@ class _Launch:
         before = set(self._episodes())
         self._wait(lambda: watcher.begin(seed), START_S, "the policy node did not start a rollout")
         limit = START_S + SLOWEST * self._plan.ticks / self._contract.rate_hz
-        self._wait(lambda: set(self._episodes()) - before, limit, "a rollout did not end")
+        self._wait(lambda: set(self._episodes()) - before or aborted_in(self._folder), limit, "a rollout did not end")
+        for aborted in aborted_in(self._folder):
+            with EpisodeReader(aborted) as episode:
+                raise VgilError(f"the rollout of seed {seed} was aborted after {episode.rows} ticks: {episode.aborted}")
         self._wait(lambda: watcher.value("state") == "idle", START_S, "the policy node did not come to rest")
         return (set(self._episodes()) - before).pop()
 

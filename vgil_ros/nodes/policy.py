@@ -33,12 +33,15 @@ from vgil_ros.nodes.base.timing import Deadlines, Durations
 from vgil_ros.nodes.inference.setup import declare_policy, load_for, pipeline_for
 from vgil_ros.nodes.inference.worker import InferenceWorker
 from vgil_ros.nodes.messages.publishers import RobotCommands
+from vgil_ros.nodes.session.closing import EpisodeEnd
+from vgil_ros.nodes.session.dataset_folder import DatasetFolder
 from vgil_ros.nodes.session.recording import Recording, RolloutSink
 from vgil_ros.nodes.session.session import SessionNode
 from vgil_ros.nodes.viz.chunk_publisher import ChunkView
 from vgil_ros.policies.inference.runtime import limit_torch_threads
 
 RELEASE_TICKS = 25  # an episode's end is held for this long before the node lets go of the topics
+PATIENT_TICKS = 250  # and twice its length: a rollout that has not its rows by then is given up
 LATE_NS = 1_000_000_000  # a first chunk that takes longer is spoken of
 
 
@@ -47,7 +50,7 @@ class PolicyNode(SessionNode):
 
     def __init__(self) -> None:
         # the policy gives the end marker: a stop is a stop
-        super().__init__("policy", running="running", marks_end=False)
+        super().__init__("policy", running="running", records=False)
         self.period_s = 1.0 / self.contract.rate_hz
         self.pipeline = pipeline_for(self._given.options, self.layout, self.config, self.streams)
         self.commands = RobotCommands(self, self.layout, self.period_s)
@@ -62,6 +65,7 @@ class PolicyNode(SessionNode):
         self.outcome: Outcome | None = None
         self._engaged = False  # the robot follows this node's commands: from the first one until it is let go of
         self._release = 0
+        self._played = 0  # ticks of the episode that had a command
         for command in (SessionCommand.START, SessionCommand.STOP):
             self.serve(command.value, command)
         self.serve("reset", SessionCommand.REDO)
@@ -85,7 +89,10 @@ class PolicyNode(SessionNode):
         if not self.dataset_dir:
             return None
         folder = Path(self.dataset_dir).expanduser().absolute()
-        return Recording(self.contract, self.contract_text, self.streams, folder, task=self.task)
+        made = Recording(self.contract, self.contract_text, self.streams, folder, task=self.task)
+        if not self.dry_run:
+            self.folder = DatasetFolder(folder, self.contract, made.min_free_bytes, time.monotonic, go_on=True)
+        return made
 
     def infer(self, request: InferenceRequest) -> np.ndarray:
         """In the inference thread: a request's observation through the policy, chunk (H, A)."""
@@ -111,8 +118,9 @@ class PolicyNode(SessionNode):
         """An episode begins: the ticks of synchroniser, chunks and commands are counted from now."""
         self.loop.begin(self.now_ns())
         self.worker.new_episode()
-        self.rollout.open()
+        self.rollout.open(self.session.episode_len)
         self._engaged, self._release = False, 0
+        self._played = 0
         self.deadlines = Deadlines(self.period_s)
         mode = "dry run, nothing is sent" if self.dry_run else "the robot will move"
         self.get_logger().info(f"episode {self.session.saved + 1} begins: {mode}")
@@ -121,8 +129,8 @@ class PolicyNode(SessionNode):
         """A complete tick becomes the newest observation; a missing stream is named, and safety holds when it lasts."""
         if isinstance(tick, Miss):
             if any(miss.reason is Reason.CLOCK for miss in tick.streams):
-                self.get_logger().error(f"{tick}: the ticks mean nothing any more, the episode ends")
-                self.abort()
+                self.log(f"{tick}: the ticks mean nothing any more, the episode ends", severity="error")
+                self.abort(str(tick))
                 return
             words = "; ".join(self.inputs.explain(m) for m in tick.streams)
             self.warn_once("observation", f"no observation: {words}")
@@ -194,10 +202,23 @@ class PolicyNode(SessionNode):
         self.safety_events.log(outcome)
         if outcome.command is not None:
             self.rollout.acted(loop.tick, outcome.command)
-        self.sampled()
+        self._count_tick()
         if self.pipeline.ended and self.session.state is SessionState.RUNNING:
             self.get_logger().info("the policy says that the task is done")
             self.command(SessionCommand.STOP)
+
+    def _count_tick(self) -> None:
+        """A tick was played. Where a rollout is recorded, its rows are what is counted: of some ticks no observation
+        comes, and a length that was asked for is the length that is written."""
+        self._played += 1
+        pairs, length = self.rollout.pairs, self.session.episode_len
+        if pairs is None:
+            self.sampled()
+            return
+        while self.session.state is SessionState.RUNNING and self.session.samples < pairs:
+            self.sampled()
+        if length and self.session.state is SessionState.RUNNING and self._played > 2 * length + PATIENT_TICKS:
+            self.abort(f"of {self._played} ticks only {pairs} had an observation; {length + 1} are needed")
 
     def _send(self, outcome: Outcome) -> None:
         self.outcome = outcome
@@ -232,7 +253,7 @@ class PolicyNode(SessionNode):
         self.get_logger().warning(response.message)
         return response
 
-    def save(self) -> Future[Path | None]:
+    def save(self) -> Future[EpisodeEnd | None]:
         """The episode ends: hold, and keep its recording if there is one."""
         self._let_go()
         smoothness = self.pipeline.smoothness()
@@ -240,7 +261,7 @@ class PolicyNode(SessionNode):
             self.get_logger().info(
                 f"second differences of the commands: p99 {smoothness['p99']:.4f}, largest {smoothness['max']:.4f}"
             )
-        return self.rollout.close(self.success)
+        return self.rollout.close(self.success, aborted=self.aborted, warnings=tuple(self.notes))
 
     def discard(self) -> Future[None]:
         """The episode ends: hold, and drop its recording."""

@@ -13,12 +13,14 @@ from vgil_ros.assets import load_contract
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import POSITION, Affine, ArmLayout, JointReader, Layout, master_reader, puppet_reader
 from vgil_ros.core.leader_follower import Phase, follower_of
+from vgil_ros.nodes.base import status
 from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode, run
 from vgil_ros.nodes.messages import cdr
 from vgil_ros.nodes.messages.publishers import Encoded, RobotCommands
 from vgil_ros.nodes.messages.subscriptions import QUIET_NS, sensor_qos
 
 BASE_STALE_NS = 250_000_000
+ORDER = (Phase.WAITING, Phase.READY, Phase.ALIGNING, Phase.FOLLOWING)  # the worst first
 
 
 class TeleopState:
@@ -69,10 +71,12 @@ class Teleop(VgilNode):
         self._phases: list[Phase | None] = [None] * len(self.arms)
         self._targets: list[np.ndarray | None] = [None] * len(self.arms)  # sent by the last turn
         self._base: tuple[np.ndarray, int] | None = None
+        self.status = status.StatusPublisher(self, "~/status", self.contract.name)
         if self.contract.base:
             self.create_subscription(Twist, base_input, self._on_twist, 10)
         self._last_ns = self.now_ns()
         self.control_timer(1.0 / rate, self._step)
+        self.background_timer(0.2, self._publish_status)
 
     def _master(self, arm: ArmLayout) -> TeleopState:
         assert arm.arm.master is not None
@@ -121,6 +125,15 @@ class Teleop(VgilNode):
             self.log(f"{name}: holding: {self._why(i)}", severity="warning")
         else:
             self.log(f"{name}: {phase.value}")
+
+    def _publish_status(self) -> None:
+        """Each arm's phase, and the worst of them as the state: a recorder waits until all follow."""
+        phases = {arm.arm.name: follower.phase for (_, arm), follower in zip(self.arms, self.followers, strict=True)}
+        worst = min(phases.values(), key=ORDER.index)
+        level = status.OK if worst is Phase.FOLLOWING else status.WARN
+        words = "; ".join((*(f"{name}: {phase.value}" for name, phase in phases.items()), *self.active_warnings))
+        values: dict[str, object] = {"state": worst.value, "robot": self.contract.name}
+        self.status.publish(level, words, values | {f"phase_{name}": phase.value for name, phase in phases.items()})
 
     def _why(self, i: int) -> str:
         arm, now = self.arms[i][1].arm, self.now_ns()

@@ -16,6 +16,7 @@ from support.nodes.signals import position
 
 from vgil_ros.core.streams import Flag
 from vgil_ros.episodes import EpisodeReader
+from vgil_ros.episodes.checks.check import check_episode
 
 SOON = 1.0  # s
 
@@ -162,7 +163,7 @@ def test_bad_messages_among_good_ones_are_named_once_and_recording_goes_on(patie
     assert len(said) == 1
 
 
-def test_a_second_publisher_is_named_and_recording_goes_on(patient: Rig) -> None:
+def test_a_second_publisher_is_named_written_down_and_keeps_the_next_from_starting(patient: Rig) -> None:
     rig = patient
     rig.record(5)
     since = rig.recorder.mark()
@@ -171,7 +172,15 @@ def test_a_second_publisher_is_named_and_recording_goes_on(patient: Rig) -> None
     assert line.at - told.at < SOON + rig.bench.gauge.stood(told.at, line.at)
     until(lambda: "2 publishers" in rig.summary(), "the status says so too")
     rig.command("stop")
-    assert assert_truth(rig.saved(since), 5) == ""
+    file = rig.saved(since)
+    assert assert_truth(file, 5) == ""
+    words = "left/puppet: 2 publishers on /puppet/joint_states; allowed: one; found /fake_robot, /fake_robot"
+    assert f"warning: recorder: {words}" in map(str, check_episode(file).warnings)
+    until(lambda: rig.value("state") == "idle", "idle")
+    answer = rig.bench.client.call("/recorder/start")
+    assert (answer.success, answer.message) == (False, f"not started: {words}")
+    rig.robot.tell("left/puppet well")
+    rig.record(3)
 
 
 def test_a_dead_stream_keeps_an_episode_from_starting(rig: Rig) -> None:

@@ -18,11 +18,12 @@ from vgil_ros.episodes import naming
 from vgil_ros.episodes.checks.check import check_episode
 from vgil_ros.episodes.checks.findings import Report
 from vgil_ros.episodes.checks.motion.outliers import compare
+from vgil_ros.episodes.checks.same_setup import check_folder
 from vgil_ros.episodes.convert import TARGETS, convert, left_out
 from vgil_ros.episodes.errors import EpisodeError, naming_file
 from vgil_ros.episodes.layouts import LAYOUTS
 from vgil_ros.episodes.reader import EpisodeReader
-from vgil_ros.episodes.recovery.repair import repair
+from vgil_ros.episodes.recovery.repair import remove_if_empty, repair
 from vgil_ros.episodes.summary import Line, describe, list_episodes
 
 app = typer.Typer(no_args_is_help=True, help="Episodes on disk: list, show, check, repair, plot, convert.")
@@ -47,7 +48,9 @@ def _files(paths: list[Path]) -> list[Path]:
         if path.is_dir():
             inside = naming.episodes_in(path)
             if not inside:
-                raise EpisodeError(f"{path}: no episode in this folder")
+                apart = len(naming.aborted_in(path))
+                hint = f"; {apart} aborted ones in {naming.ABORTED_FOLDER}" if apart else ""
+                raise EpisodeError(f"{path}: no episode in this folder{hint}")
             files += inside
         elif path.is_file():
             files.append(path)
@@ -76,6 +79,9 @@ def list_command(
         table.add_row(*(Text(cell) for cell in _cells(line)))  # a file's words are no markup
     console = Console()
     (console if console.is_terminal else Console(width=160)).print(table)
+    apart = len(naming.aborted_in(folder))
+    if apart:
+        typer.echo(f"{apart} aborted ones lie in {folder / naming.ABORTED_FOLDER}; no reader takes them")
     total = sum(line.bytes for line in lines) / 1e6
     typer.echo(f"{len(lines)} files, {sum(line.rows or 0 for line in lines)} rows, {total:.1f} MB")
 
@@ -117,15 +123,21 @@ def _short(value: Any) -> str:
 
 @app.command()
 def check(paths: Paths, layout: LayoutName = None, json: JsonFile = None, quiet: bool = False) -> None:
-    """Check episodes; exit code 1 where any has an error."""
+    """Check episodes, and those of a folder against each other; exit code 1 where any has an error.
+
+    Aborted episodes, which lie apart in a folder's `aborted`, are checked where they are given by name.
+    """
     chosen, files = _layout(layout), _files(paths)
     reports = compare([check_episode(path, layout=chosen, progress=_bar(path.name)) for path in files])
-    write_json(json, [report.as_dict() for report in reports])
-    for report in reports:
+    folders = [check_folder(path, naming.episodes_in(path)) for path in paths if path.is_dir()]
+    folders = [report for report in folders if report.findings]
+    write_json(json, [report.as_dict() for report in (*reports, *folders)])
+    for report in (*reports, *folders):
         _print(report, quiet)
     bad = sum(not report.ok for report in reports)
-    typer.echo(f"{len(reports)} checked, {bad} bad")
-    raise typer.Exit(BAD if bad else 0)
+    apart = sum(len(naming.aborted_in(path)) for path in paths if path.is_dir())
+    typer.echo(f"{len(reports)} checked, {bad} bad" + (f"; {apart} aborted ones lie apart" if apart else ""))
+    raise typer.Exit(BAD if bad or not all(report.ok for report in folders) else 0)
 
 
 def _print(report: Report, quiet: bool) -> None:
@@ -140,12 +152,16 @@ def _print(report: Report, quiet: bool) -> None:
 def repair_command(paths: Paths, json: JsonFile = None) -> None:
     """Recover what a killed recorder or a cut copy left; a folder means all `.part` files in it.
 
-    Exit code 1 where rows that a file speaks of could not be recovered, or none at all.
+    Exit code 1 where rows that a file speaks of could not be recovered, or none at all. A `.part` that no row had
+    reached is removed.
     """
     done, failed = [], 0
     parts = [part for path in paths for part in _parts(path)]
     for part in parts:
         try:
+            if part.name.endswith(naming.PART) and remove_if_empty(part):
+                typer.echo(f"{part}: no row had reached it; removed")
+                continue
             result = repair(part, progress=_bar(part.name))
         except VgilError as error:
             failed += 1
@@ -164,7 +180,7 @@ def repair_command(paths: Paths, json: JsonFile = None) -> None:
 
 def _parts(path: Path) -> list[Path]:
     if path.is_dir():
-        return sorted(filter(naming.is_visible, path.glob(f"*.hdf5{naming.PART}")))
+        return naming.parts_in(path)
     return _files([path])
 
 

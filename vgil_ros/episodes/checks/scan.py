@@ -1,9 +1,9 @@
-"""One pass over all images of an episode, for the checks that look at their bytes."""
+"""One pass over all images of an episode, for the checks that look at their bytes: of a file, or as it is written."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -13,6 +13,8 @@ from vgil_ros.episodes.checks.quick_check import END, START
 from vgil_ros.episodes.errors import EpisodeError
 from vgil_ros.episodes.reader import EpisodeReader
 
+DECODED = 64  # images a camera that are decoded; start and end are looked at in all
+DECODED_AT_END = 4  # and where somebody waits for the verdict
 RAW_ROWS = 8  # a raw image is read on every eighth row of pixels: a living sensor's noise shows on any of them
 
 
@@ -25,12 +27,14 @@ class Scan:
         lengths: (T,) bytes of each JPEG without its padding; cameras with JPEG alone.
         broken: rows whose JPEG has no proper start or end, or that cannot be read.
         reasons: why the first row of them cannot be read, where reading itself failed.
+        decoded: how many images a camera are worth decoding.
     """
 
     content: dict[str, np.ndarray] = field(default_factory=dict)
     lengths: dict[str, np.ndarray] = field(default_factory=dict)
     broken: dict[str, list[int]] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
+    decoded: int = DECODED
 
 
 def scan_images(episode: EpisodeReader, progress: Callable[[Iterable[int]], Iterable[int]] = iter) -> Scan:
@@ -59,11 +63,55 @@ def scan_images(episode: EpisodeReader, progress: Callable[[Iterable[int]], Iter
 
 
 def _look_at_pixels(scan: Scan, read: Callable[[str, int], np.ndarray], name: str, key: str, row: int) -> None:
-    scan.content[key][row] = zlib.crc32(read(name, row)[::RAW_ROWS].tobytes())
+    scan.content[key][row] = _of_pixels(read(name, row))
 
 
 def _look_at_jpeg(scan: Scan, episode: EpisodeReader, name: str, row: int) -> None:
-    data = episode.jpeg(name, row)
-    scan.content[name][row], scan.lengths[name][row] = zlib.crc32(data), len(data)
-    if not (data.startswith(START) and data.endswith(END)):
+    scan.content[name][row], scan.lengths[name][row], whole = _of_jpeg(episode.jpeg(name, row))
+    if not whole:
         scan.broken[name].append(row)
+
+
+def _of_pixels(pixels: np.ndarray) -> int:
+    return zlib.crc32(pixels[::RAW_ROWS].tobytes())
+
+
+def _of_jpeg(data: bytes) -> tuple[int, int, bool]:
+    """Checksum, bytes without padding, and whether it has a JPEG's start and end."""
+    data = data.rstrip(b"\0")
+    return zlib.crc32(data), len(data), data.startswith(START) and data.endswith(END)
+
+
+class ScanBuilder:
+    """Makes a `Scan` row by row while an episode is written, so that nothing is read again at its end.
+
+    A JPEG of 50 kB takes 0.05 ms, a raw image of 480x640 0.1 ms.
+    """
+
+    def __init__(self) -> None:
+        self._content: dict[str, list[int]] = {}
+        self._lengths: dict[str, list[int]] = {}
+        self._broken: dict[str, list[int]] = {}
+
+    def add(self, images: Mapping[str, bytes | np.ndarray]) -> None:
+        """Take a row's images, by camera: a JPEG's bytes, pixels (H, W, 3), or depth (H, W)."""
+        for name, image in images.items():
+            content = self._content.setdefault(name, [])
+            broken = self._broken.setdefault(name, [])
+            if not isinstance(image, bytes):
+                content.append(_of_pixels(image))
+                continue
+            checksum, length, whole = _of_jpeg(image)
+            if not whole:
+                broken.append(len(content))
+            content.append(checksum)
+            self._lengths.setdefault(name, []).append(length)
+
+    def scan(self) -> Scan:
+        """Return what was seen so far."""
+        return Scan(
+            {name: np.array(values, np.uint32) for name, values in self._content.items()},
+            {name: np.array(values, np.int64) for name, values in self._lengths.items()},
+            {name: list(rows) for name, rows in self._broken.items()},
+            decoded=DECODED_AT_END,
+        )

@@ -80,6 +80,38 @@ def repair(source: Path | str, *, progress: Progress = iter) -> Repaired:
     return Repaired(source, path, rows, expected, lost, False)
 
 
+def whole_rows(part: Path) -> int:
+    """Return how many rows of an unfinished file have all their parts in it; 0 where it cannot be read at all."""
+    try:
+        with BrokenFile(part) as broken, h5py.File(broken, "r") as file:
+            lengths, _ = _readable(file)
+    except (OSError, RuntimeError, ValueError, KeyError):
+        return 0
+    return min(lengths.values(), default=0) if all(name in lengths for name in ESSENTIAL) else 0
+
+
+def remove_if_empty(part: Path) -> bool:
+    """Remove a `.part` that nobody records to and that not one row reached; return whether it was one.
+
+    Raises:
+        EpisodeError: when it is still being recorded.
+    """
+    with naming.not_being_written(part):
+        empty = part.stat().st_size == 0 or (_closed_properly(part) and whole_rows(part) == 0)
+    if empty:
+        part.unlink(missing_ok=True)
+    return empty
+
+
+def _closed_properly(part: Path) -> bool:
+    """Whether its structure can be read and nothing of it is missing: only then is "no row" a fact."""
+    try:
+        with BrokenFile(part) as broken, h5py.File(broken, "r") as file:
+            return not broken.missing and not _readable(file)[1]
+    except (OSError, RuntimeError, ValueError, KeyError):
+        return False
+
+
 def _open_broken(source: Path) -> BrokenFile:
     if not source.is_file():
         raise EpisodeError(f"{source}: no such file")

@@ -33,6 +33,11 @@ ARGUMENTS = {
     "dataset_dir": Argument(str, "", "folder that the episodes go to"),
     "num_episodes": Argument(int, "", "how many episodes to record before ending"),
     "episode_len": Argument(int, "", "length of an episode in ticks; 0: open end"),
+    "image_format": Argument(str, "", "jpeg, or raw for readers of the original ACT's files"),
+    "continue_folder": Argument(bool, "", "record into a folder whose episodes are of another set-up"),
+    "count_bad": Argument(bool, "", "an episode in which the check finds errors counts as one"),
+    "max_aborted": Argument(int, "", "aborted episodes in a row before an autostart ends; 0: go on"),
+    "wait_for_teleop": Argument(bool, "", "begin only when the puppets follow; empty: as `teleop` says"),
     "reset_time": Argument(float, "", "seconds between episodes to reset the scene; 0.5 with sim:=true, else 5"),
     "autostart": Argument(bool, "", "start without waiting for a key, a button or a service call"),
     "checkpoint": Argument(str, "", "the trained policy: a folder, or a name in models/"),
@@ -96,6 +101,8 @@ def value(given: Mapping[str, str], name: str) -> Any:
     text = given[name].strip()
     if name == "teleop" and not text:
         return value(given, "sim")
+    if name == "wait_for_teleop" and not text and "teleop" in given:
+        return value(given, "teleop") or None
     if not text:
         return None
     kind = ARGUMENTS[name].kind

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,14 @@ from vgil_ros.nodes.base.node import VgilNode
 from vgil_ros.nodes.messages import cdr
 
 RATE_WINDOW_NS = 1_000_000_000
+ALIKE = 0.6  # of two topics' names, as difflib has it
 QUIET_NS = 500_000_000  # so long without a bad message, and a stream is well again
+
+
+def did_you_mean(topic: str, there: Collection[str]) -> str:
+    """Return the topic among those that are there whose name is most like a wanted one; "" where none is."""
+    alike = difflib.get_close_matches(topic, sorted(there), n=1, cutoff=ALIKE)
+    return alike[0] if alike else ""
 
 
 def sensor_qos(depth: int) -> QoSProfile:
@@ -42,6 +50,8 @@ class StreamInputs:
         self._arrivals: dict[str, deque[int]] = {spec.name: deque(maxlen=512) for spec in sync.streams}
         self._refused: dict[str, tuple[str, int]] = {}  # what was wrong with a stream's last bad message, and when
         self.types: dict[str, str] = {}
+        self._suggestions: dict[str, str] = {}  # for a topic without a publisher, one that is there and alike
+        self._best: dict[str, float] = {}  # most messages in a second
         self.counts: dict[str, int] = dict.fromkeys(self._arrivals, 0)
         cameras = {camera.name: camera for camera in contract.cameras}
         readers = {f"{arm.name}/puppet": puppet_reader(arm) for arm in contract.arms}
@@ -124,7 +134,13 @@ class StreamInputs:
 
     def rate(self, stream: str, now_ns: int) -> float:
         """Messages a second over the last second."""
-        return float(sum(1 for arrival in self._arrivals[stream] if arrival > now_ns - RATE_WINDOW_NS))
+        rate = float(sum(1 for arrival in self._arrivals[stream] if arrival > now_ns - RATE_WINDOW_NS))
+        self._best[stream] = max(rate, self._best.get(stream, 0.0))
+        return rate
+
+    def best_rate(self, stream: str) -> float:
+        """The highest of the rates that were asked for so far."""
+        return self._best.get(stream, 0.0)
 
     def missing(self, now_ns: int) -> tuple[Problem, ...]:
         """Which streams are not ready, why, and where to look."""
@@ -145,17 +161,40 @@ class StreamInputs:
         kinds = {info.topic_type for info in self._node.get_publishers_info_by_topic(topic)}
         if not kinds:
             words = f"nothing received on {topic} (no publisher)"
+            if suggestion := self._suggestions.get(miss.stream):
+                words += f"; did you mean {suggestion}?"
         elif self.types[miss.stream] not in kinds:
             words = f"{topic} is {', '.join(sorted(kinds))}; allowed: {self.types[miss.stream]}"
         else:
             words = f"nothing received on {topic} (it has a publisher)"
         return Problem(f"{miss.stream} {words}", f"{miss.stream}: {words}")
 
-    def duplicate_publishers(self) -> tuple[str, ...]:
-        """In words: topics with more than one publisher, whose messages would mix."""
-        topics = []
+    def duplicate_publishers(self) -> tuple[Problem, ...]:
+        """Topics with more than one publisher, whose messages would mix, and the nodes that publish."""
+        problems = []
         for spec in self._sync.streams:
             count = self._node.count_publishers(spec.topic)
             if count > 1:
-                topics.append(f"{spec.name}: {count} publishers on {spec.topic}; allowed: one")
-        return tuple(topics)
+                topic = self._node.resolve_topic_name(spec.topic)
+                infos = self._node.get_publishers_info_by_topic(topic)
+                nodes = sorted(f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in infos)
+                words = f"{spec.name}: {count} publishers on {spec.topic}; allowed: one; found {', '.join(nodes)}"
+                problems.append(Problem(f"{spec.name} publishers", words))
+        return tuple(problems)
+
+    def look_for_names(self) -> bool:
+        """Look for topics that are there under another name; return whether any stream has a publisher.
+
+        For now and then: it looks at everything that is on the network.
+        """
+        lacking = [spec for spec in self._sync.streams if not self._node.count_publishers(spec.topic)]
+        self._suggestions = {}
+        if lacking:
+            wanted = {self._node.resolve_topic_name(spec.topic) for spec in self._sync.streams}
+            there = self._node.get_topic_names_and_types()
+            for spec in lacking:
+                kind = self.types[spec.name]
+                same = [name for name, kinds in there if kind in kinds and name not in wanted]
+                published = [name for name in same if self._node.count_publishers(name)]
+                self._suggestions[spec.name] = did_you_mean(self._node.resolve_topic_name(spec.topic), published)
+        return len(lacking) < len(self._sync.streams)
