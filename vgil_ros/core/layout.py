@@ -167,12 +167,12 @@ class Layout:
     @cached_property
     def image_names(self) -> tuple[str, ...]:
         """Names of the colour cameras, in the contract's order."""
-        return tuple(camera.name for camera in self.contract.cameras if camera.type != "depth")
+        return tuple(camera.name for camera in self.contract.cameras if not camera.is_depth)
 
     @cached_property
     def depth_names(self) -> tuple[str, ...]:
         """Names of the depth cameras, in the contract's order."""
-        return tuple(camera.name for camera in self.contract.cameras if camera.type == "depth")
+        return tuple(camera.name for camera in self.contract.cameras if camera.is_depth)
 
     def limit(self, key: str) -> np.ndarray | None:
         """A limit `lower`, `upper`, `velocity` or `acceleration` of all joints (J,), in units of qpos and action."""

@@ -114,6 +114,11 @@ class EpisodeReader:
         return self._maybe("sync/flags")
 
     @cached_property
+    def arrival_ns(self) -> np.ndarray | None:
+        """(T, S) int64, when the used samples arrived, interpolated as the values are; 0 where nobody said."""
+        return self._maybe("sync/arrival_ns")
+
+    @cached_property
     def compress_len(self) -> np.ndarray | None:
         """(cameras, T), bytes of each JPEG; rows in the order of the writer."""
         return self._maybe("compress_len")

@@ -22,6 +22,7 @@ from vgil_ros.core.session import SessionCommand, SessionState
 from vgil_ros.core.streams import Flag
 from vgil_ros.core.sync import Miss, Sample
 from vgil_ros.core.timesteps import ObservationBuilder
+from vgil_ros.episodes.h5 import text_array
 from vgil_ros.episodes.writing.encoder import limit_opencv_threads
 from vgil_ros.nodes.base.keyboard import Keys
 from vgil_ros.nodes.base.node import run
@@ -41,6 +42,8 @@ class Recorder(SessionNode):
         doc = "closing all master grippers, having been open, for 0.3 s starts an episode"
         self.trigger = GripperTrigger() if self.declare("gripper_start", False, doc=doc) else None
         self._aborted: str | None = None
+        self._warned: dict[str, str] = {}  # in the running episode, for its file
+        self._said_unmeasured: set[str] = set()
         self._last_seen: dict[str, int] = {}  # conditions that pass, and when they were met last
         self._buttons: list[int] = []
         self._bar: tqdm | None = None
@@ -97,7 +100,9 @@ class Recorder(SessionNode):
 
     def begin(self) -> None:
         """Open the episode; its file is made with its first row."""
-        self._aborted = None
+        self._aborted, self._warned = None, {}
+        for key, words in list(self._active_warnings.items()):
+            self._remember(key, words)
         self.sink.open()
         wanted = f"/{self.session.num_episodes}" if self.session.num_episodes else ""
         self._bar = tqdm(
@@ -133,9 +138,19 @@ class Recorder(SessionNode):
             name = self.streams[i].name
             self._passing(f"{name} held", f"{name}: nothing within its tolerance, the last value is repeated")
 
+    def warn_once(self, key: str, message: str) -> None:
+        """As in every node; and what is warned of in an episode is written into its file."""
+        super().warn_once(key, message)
+        if self.session.state is SessionState.RUNNING:
+            self._remember(key, message)
+
+    def _remember(self, key: str, message: str) -> None:
+        if key not in ("waiting", "beginning"):
+            self._warned[key] = message
+
     def _passing(self, key: str, message: str) -> None:
         """A condition that may come and go from tick to tick: it is over after a second without it."""
-        self.warn_once(key, message)
+        super().warn_once(key, message)  # the file's flags and stamps tell of it
         self._last_seen[key] = self.now_ns()
 
     def _settle(self, quiet_ns: int = QUIET_NS) -> None:
@@ -163,7 +178,14 @@ class Recorder(SessionNode):
     def save(self) -> Future[Path | None]:
         """Close the episode's file."""
         self._tidy()
-        return self.sink.close(self.success, **({"aborted": self._aborted} if self._aborted else {}))
+        for words in self.sink.unmeasured():
+            if words not in self._said_unmeasured:
+                self._said_unmeasured.add(words)
+                self.log(words, severity="warning")
+        attributes: dict[str, object] = {"aborted": self._aborted} if self._aborted else {}
+        if self._warned:
+            attributes["warnings"] = text_array(list(self._warned.values()))
+        return self.sink.close(self.success, **attributes)
 
     def discard(self) -> Future[None]:
         """Remove the episode's file."""
@@ -209,6 +231,12 @@ class Recorder(SessionNode):
     def _say_hello(self) -> None:
         log = self.get_logger()
         log.info(f"robot {self.contract.name}: {len(self.streams)} streams, {self.contract.rate_hz:g} Hz")
+        compressed = [camera for camera in self.contract.cameras if camera.type == "compressed"]
+        if own := [camera.name for camera in compressed if camera.jpeg_order == "camera"]:
+            log.info(
+                f"JPEGs of {own} are stored as they come: act-plus-plus' and Cobot Magic's loaders swap their red and"
+                " blue; for those give the cameras `jpeg_order: peers`, or use `vgil episodes convert`"
+            )
         log.info(f"episodes go to {self.sink.recording.dataset_dir}")
         if self.keys and self.keys.available:
             log.info("keys: s start/stop, d discard, r redo, q quit")

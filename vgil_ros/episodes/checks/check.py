@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from vgil_ros.episodes.checks import alignment, colour, frames, jpegs, lengths, numbers, stamps, states, sync
+from vgil_ros.episodes.checks import alignment, clocks, colour, frames, jpegs, lengths, numbers, stamps, states, sync
 from vgil_ros.episodes.checks.findings import SEVERITIES, Finding, Report
 from vgil_ros.episodes.checks.scan import Scan, scan_images
 from vgil_ros.episodes.errors import EpisodeError
@@ -22,6 +22,7 @@ CHECKS: tuple[Check, ...] = (
     frames.check,
     stamps.check,
     sync.check,
+    clocks.check,
     colour.check,
     alignment.check,
 )

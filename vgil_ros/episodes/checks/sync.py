@@ -21,7 +21,7 @@ def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
     """Name held rows, and rows whose skew is beyond the stream's tolerance."""
     if episode.skew_ns is None or episode.flags is None:
         return
-    tolerances = _tolerances(episode)
+    tolerances = tolerances_of(episode)
     for i, stream in enumerate(episode.streams):
         held = held_rows(episode, stream)
         if len(held):
@@ -42,8 +42,8 @@ def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
         yield Finding("info", "sync", "skew", f"99 % of samples within (ms): {text}")
 
 
-def _tolerances(episode: EpisodeReader) -> dict[str, int]:
-    """By stream, from the contract in the file; none where it is not a contract."""
+def tolerances_of(episode: EpisodeReader) -> dict[str, int]:
+    """By stream (ns), from the contract in the file; none where it is not a contract."""
     try:
         contract = parse_contract(str(episode.attrs.get("contract", "")), f"{episode.path}: contract")
     except ContractError:

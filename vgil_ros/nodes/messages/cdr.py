@@ -13,7 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.frame import Frame
+from vgil_ros.core.frame import RAW_ENCODINGS, Frame
+
+JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 
 _U32 = {True: struct.Struct("<I"), False: struct.Struct(">I")}
 _STAMP = {True: struct.Struct("<iI"), False: struct.Struct(">iI")}
@@ -21,6 +24,18 @@ _STAMP = {True: struct.Struct("<iI"), False: struct.Struct(">iI")}
 
 class CdrError(VgilError):
     """Bytes that are not the message they should be."""
+
+
+class CutImage(CdrError):
+    """A compressed image that does not reach its end.
+
+    Attributes:
+        what: "JPEG" or "PNG".
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"a {what} that is cut off")
+        self.what = what
 
 
 class CdrReader:
@@ -123,26 +138,76 @@ def read_image(data: bytes) -> tuple[int, Frame]:
     reader.string()
     height, width, encoding = reader.u32(), reader.u32(), reader.string()
     big_endian, step = reader.u8(), reader.u32()
-    if big_endian and encoding in ("16UC1", "mono16", "32FC1"):
+    if big_endian and RAW_ENCODINGS.get(encoding, (1, 1))[0] > 1:
         raise CdrError(f"{encoding} in big-endian order; allowed: little-endian")
     return stamp, Frame(height, width, encoding, step, reader.take(reader.u32()).toreadonly())
 
 
 def read_compressed(data: bytes) -> tuple[int, Frame]:
-    """Read a serialised sensor_msgs/CompressedImage that holds a JPEG into (stamp_ns, Frame over the same bytes).
+    """Read a serialised sensor_msgs/CompressedImage that holds a JPEG or PNG into (stamp_ns, Frame over the same
+    bytes). What lies behind the image's end (some drivers send a whole buffer, zeros and all) is left out.
 
     Raises:
-        CdrError: for bytes that are not one, or another format than JPEG.
+        CutImage: where the image does not reach its end.
+        CdrError: for bytes that are not one, or another format than JPEG and PNG.
     """
     reader = CdrReader(data)
     stamp = reader.stamp()
     reader.string()
     kind = reader.string()
-    jpeg = reader.take(reader.u32()).toreadonly()
-    if bytes(jpeg[:2]) != b"\xff\xd8":
-        raise CdrError(f"compressed image of format '{kind}' is no JPEG; allowed: jpeg")
-    height, width = jpeg_size(jpeg)
-    return stamp, Frame(height, width, "jpeg", 0, jpeg)
+    image = reader.take(reader.u32()).toreadonly()
+    if image[:2] == JPEG_START:
+        whole = _until(image, JPEG_END, "JPEG")
+        return stamp, Frame(*jpeg_size(whole), "jpeg", 0, whole)
+    if image[:8] == PNG_START:
+        whole = _until(image, PNG_END, "PNG")
+        return stamp, Frame(*png_size(whole), "png", 0, whole)
+    raise CdrError(f"compressed image of format '{kind}' is neither JPEG nor PNG; allowed: jpeg, png")
+
+
+def read_compressed_depth(data: bytes) -> tuple[int, Frame]:
+    """Read a serialised sensor_msgs/CompressedImage of image_transport's `compressedDepth` into (stamp_ns, Frame):
+    12 bytes of header, then a PNG of 16 bits.
+
+    Raises:
+        CutImage: where the image does not reach its end.
+        CdrError: for bytes that are not one, or another format.
+    """
+    reader = CdrReader(data)
+    stamp = reader.stamp()
+    reader.string()
+    kind = reader.string()
+    image = reader.take(reader.u32()).toreadonly()
+    encoding = next((f"compressedDepth {name}" for name in ("16UC1", "32FC1") if kind.startswith(name)), None)
+    if encoding is None or "compressedDepth" not in kind or image[12:20] != PNG_START:
+        raise CdrError(
+            f"compressed image of format '{kind}'; allowed: '16UC1; compressedDepth png' or '32FC1; compressedDepth"
+            " png' (the transport's parameter `format: png`)"
+        )
+    whole = _until(image, PNG_END, "PNG")
+    return stamp, Frame(*png_size(whole[12:]), encoding, 0, whole)
+
+
+def _until(image: memoryview, end: bytes, what: str) -> memoryview:
+    """The image up to its end: looked for from behind, past zeros, as a picture in it (a thumbnail) ends too."""
+    if image[-len(end) :] == end:
+        return image
+    size = len(bytes(image).rstrip(b"\0"))
+    if image[size - len(end) : size] != end:
+        raise CutImage(what)
+    return image[:size]
+
+
+def png_size(png: memoryview | bytes) -> tuple[int, int]:
+    """Return (height, width) from a PNG's header.
+
+    Raises:
+        CdrError: where there is none. Source: PNG specification, 11.2.2.
+    """
+    if len(png) < 24 or png[12:16] != b"IHDR":
+        raise CdrError("a PNG without its header (IHDR): cut off or damaged")
+    width, height = struct.unpack_from(">II", png, 16)
+    return int(height), int(width)
 
 
 def jpeg_size(jpeg: memoryview | bytes) -> tuple[int, int]:

@@ -79,6 +79,7 @@ class EpisodeSink:
                 stamp_ns=row.sample.stamp_ns,
                 skew_ns=row.sample.skew_ns,
                 flags=row.sample.flags,
+                arrival_ns=row.sample.arrival_ns,
             )
         except Overrun:
             if row.action is None or self._writer.overruns > self.recording.contract.sync.max_hold:
@@ -107,10 +108,24 @@ class EpisodeSink:
                 return None
             if writer.error is None and (last := builder.end()) is not None:
                 sample = last.sample
-                writer.append(last.timestep, None, stamp_ns=sample.stamp_ns, skew_ns=sample.skew_ns, flags=sample.flags)
+                try:
+                    writer.append(
+                        last.timestep,
+                        None,
+                        stamp_ns=sample.stamp_ns,
+                        skew_ns=sample.skew_ns,
+                        flags=sample.flags,
+                        arrival_ns=sample.arrival_ns,
+                    )
+                except VgilError as error:  # the rows before it are good
+                    attributes["final_left_out"] = str(error)
             return writer.close(success, dropped_rows=dropped, **attributes)
 
         return self._pool.submit(work)
+
+    def unmeasured(self) -> tuple[str, ...]:
+        """In words: what the running episode lacks of velocities and efforts."""
+        return self._writer.unmeasured() if self._writer else ()
 
     def discard(self) -> Future[None]:
         """Throw the running episode away."""

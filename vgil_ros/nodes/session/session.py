@@ -22,7 +22,8 @@ from vgil_ros.nodes.messages.subscriptions import StreamInputs
 from vgil_ros.nodes.session.recording import EpisodeClosing
 from vgil_ros.nodes.session.scene_reset import SceneReset
 
-SAY_AGAIN_NS = 500_000_000
+SAY_AGAIN_NS = 500_000_000  # what other streams are waited for
+REWORD_NS = 10_000_000_000  # that the same ones are waited for, for other reasons
 PATIENCE_NS = 700_000_000  # streams that are not there by then are named
 
 
@@ -45,7 +46,7 @@ class SessionNode(VgilNode):
         success_topic = self.declare("success_topic", "", doc="std_msgs/Bool: whether the task is done; empty: none")
         reset = self.declare("reset_service", "", doc="std_srvs/Trigger, called before each episode; empty: none")
         self.streams = self.choose_streams()
-        self.sync = Synchronizer(self.streams, self.contract.sync, self.contract.rate_hz)
+        self.sync = Synchronizer(self.streams, self.contract.sync, self.contract.rate_hz, simulated=self.simulated)
         self.inputs = StreamInputs(self, self.contract, self.sync)
         self.skew = status.SkewWindow(self.streams)
         self.status = status.StatusPublisher(self, f"/{name}/status", self.contract.name)
@@ -157,6 +158,8 @@ class SessionNode(VgilNode):
             self._time_runs = True
         if self._interrupts and not self.session.quitting:
             self.command(SessionCommand.QUIT)
+        if by_ns := self.clock_set_ns():
+            self._clock_set(self.sync.clock_set(now, by_ns))
         by = self._stall_grace.time(now)
         while (tick := self.sync.sample(by)) is not None:
             if isinstance(tick, Sample):
@@ -176,10 +179,18 @@ class SessionNode(VgilNode):
                 self.clear("waiting")
             self._do(self.session.advance(now, [problem.detail for problem in missing]))
 
+    def _clock_set(self, miss: Miss) -> None:
+        """The computer's clock was set: rows before it and after it do not go together."""
+        self.log(f"{miss}: the computer's clock was set; let it be slewed while the robot is used", severity="warning")
+        if self.session.state is SessionState.RUNNING:
+            self.take(miss)
+
     def _say_waiting(self, missing: tuple[Problem, ...], now: int) -> None:
         """Warn of what is waited for, and again when that changes: a topic may turn out to be of another type."""
         keys = tuple(problem.key for problem in missing)  # without ages and rates, which change all the time
-        if keys != self._waiting_for[0] and not 0 <= now - self._waiting_for[1] < SAY_AGAIN_NS:
+        said, since_ns = self._waiting_for
+        of_others = {key.partition(" ")[0] for key in keys} != {key.partition(" ")[0] for key in said}
+        if keys != said and not 0 <= now - since_ns < (SAY_AGAIN_NS if of_others else REWORD_NS):
             self.forget("waiting")
             self._waiting_for = (keys, now)
         self.warn_once("waiting", f"waiting for: {summary(missing)}")
@@ -250,6 +261,7 @@ class SessionNode(VgilNode):
         values |= self.figures()
         values |= {f"rate_hz_{s.name}": self.inputs.rate(s.name, now) for s in self.streams}
         values |= self.skew.figures()
+        values |= {f"delay_ms_{name}": delay_ns / 1e6 for name, delay_ns in self.sync.delays().items()}
         named = dict.fromkeys((*missing, *hindered, *active_warnings))
         words = "; ".join(named) or self.session.summary(now)
         level = status.ERROR if missing else status.WARN if named else status.OK
