@@ -117,8 +117,10 @@ class Frame:
         if self.encoding not in RAW_ENCODINGS:
             empty = depth and len(self.data) * EMPTY_SHARE < self.height * self.width * 2
             return None if empty else zlib.crc32(self.data)
-        rows = [self.data[start : start + self.step] for start in range(0, self.step * self.rows, self.step * 8)]
-        if depth and self._constant(rows):
+        rows = [
+            self.data[start : start + self.step] for start in range(0, self.step * self.rows, max(self.step * 8, 1))
+        ]
+        if depth and rows and self._constant(rows):
             return None
         value = 0
         for row in rows:

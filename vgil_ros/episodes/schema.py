@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dm_env
 import h5py
 import numpy as np
 
@@ -122,6 +123,8 @@ class RowFile:
                 write_image(self._images[i], self.rows, image)
         for dataset, image in zip(self._depths, row.depths, strict=True):
             write_image(dataset, self.rows, image)
+        if self.rows == 0:  # also where a row before it had to be left out
+            row.values["timesteps/step_type"] = int(dm_env.StepType.FIRST)
         self.rows += 1
         self.held += bool(np.any(np.asarray(row.values.get("sync/flags", 0)) & Flag.HELD))
         if self.meta.streams:

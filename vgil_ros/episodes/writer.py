@@ -102,9 +102,14 @@ class EpisodeWriter:
         """Whether `append` would raise Overrun now; who can wait asks first."""
         return self._worker.full()
 
-    def unmeasured(self) -> tuple[str, ...]:
-        """In words: velocities and efforts that were not measured in some rows, or only in later ones."""
-        return self._beside.words()
+    def notes(self) -> tuple[str, ...]:
+        """In words: velocities and efforts that were not measured in some rows, or only in later ones, and rows that
+        are left out since an image of theirs does not decode."""
+        return (*self._beside.words(), *filter(None, [self._unreadable()]))
+
+    def _unreadable(self) -> str:
+        why = self._worker.unreadable
+        return f"{len(why)} row{'s' if len(why) > 1 else ''} whose image is damaged: {why[0]}" if why else ""
 
     @property
     def error(self) -> WriteFailed | None:
@@ -209,11 +214,12 @@ class EpisodeWriter:
         if self._file.rows == 0:
             self.part.unlink(missing_ok=True)
             raise EpisodeError(f"{self.part.name}: no row was recorded; nothing is saved")
-        attributes |= {"rows_held": self._file.held, "rows_dropped": dropped_rows + self.overruns}
+        dropped = dropped_rows + self.overruns + len(self._worker.unreadable)
+        attributes |= {"rows_held": self._file.held, "rows_dropped": dropped}
         if np.isfinite(delays := self._file.min_delay_ms).any():
             attributes["min_delay_ms"] = delays
-        if late := self._beside.late():
-            attributes["left_out"] = late
+        if left_out := "; ".join(filter(None, (self._beside.late(), self._unreadable()))):
+            attributes["left_out"] = left_out
         if success is not None:
             attributes["success"] = bool(success)
         if self.error is not None:

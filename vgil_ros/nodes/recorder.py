@@ -43,7 +43,7 @@ class Recorder(SessionNode):
         self.trigger = GripperTrigger() if self.declare("gripper_start", False, doc=doc) else None
         self._aborted: str | None = None
         self._warned: dict[str, str] = {}  # in the running episode, for its file
-        self._said_unmeasured: set[str] = set()
+        self._noted: set[str] = set()
         self._last_seen: dict[str, int] = {}  # conditions that pass, and when they were met last
         self._buttons: list[int] = []
         self._bar: tqdm | None = None
@@ -178,9 +178,9 @@ class Recorder(SessionNode):
     def save(self) -> Future[Path | None]:
         """Close the episode's file."""
         self._tidy()
-        for words in self.sink.unmeasured():
-            if words not in self._said_unmeasured:
-                self._said_unmeasured.add(words)
+        for words in self.sink.notes():
+            if words not in self._noted:
+                self._noted.add(words)
                 self.log(words, severity="warning")
         attributes: dict[str, object] = {"aborted": self._aborted} if self._aborted else {}
         if self._warned:

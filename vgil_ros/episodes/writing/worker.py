@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes.errors import DiskFull, WriteFailed
 from vgil_ros.episodes.schema import RowFile, RowSchema
 from vgil_ros.episodes.writing import disk
@@ -33,6 +34,7 @@ class Worker:
     def __init__(self, file: RowFile, folder: Path, stop_free: int, limit: int) -> None:
         self.limit = limit
         self.error: WriteFailed | DiskFull | None = None
+        self.unreadable: list[str] = []  # of rows that were left out, why: an image did not decode
         self._file, self._folder, self._stop_free = file, folder, stop_free
         self._queue: queue.Queue[RowJob | None] = queue.Queue()
         self._syncer = Syncer(file.path)
@@ -97,7 +99,12 @@ class Worker:
                 f" that are kept to finish a file; recording stopped after {self._file.rows} rows",
                 room_left=True,
             )
-        self._file.append(job.row())
+        try:
+            row = job.row()
+        except VgilError as error:  # one image, damaged on its way: not worth an episode
+            self.unreadable.append(str(error))
+            return
+        self._file.append(row)
 
     def _guard(self, action: Callable[..., None], *arguments: Any) -> None:
         """Run a step; what goes wrong is kept for the caller's thread, in words."""

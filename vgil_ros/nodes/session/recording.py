@@ -123,9 +123,9 @@ class EpisodeSink:
 
         return self._pool.submit(work)
 
-    def unmeasured(self) -> tuple[str, ...]:
-        """In words: what the running episode lacks of velocities and efforts."""
-        return self._writer.unmeasured() if self._writer else ()
+    def notes(self) -> tuple[str, ...]:
+        """In words: what the running episode lacks; see `EpisodeWriter.notes`."""
+        return self._writer.notes() if self._writer else ()
 
     def discard(self) -> Future[None]:
         """Throw the running episode away."""

@@ -181,9 +181,10 @@ class SessionNode(VgilNode):
 
     def _clock_set(self, miss: Miss) -> None:
         """The computer's clock was set: rows before it and after it do not go together."""
-        self.log(f"{miss}: the computer's clock was set; let it be slewed while the robot is used", severity="warning")
         if self.session.state is SessionState.RUNNING:
             self.take(miss)
+        else:
+            self.log(f"{miss}; while the robot is used it must not be set but slewed", severity="warning")
 
     def _say_waiting(self, missing: tuple[Problem, ...], now: int) -> None:
         """Warn of what is waited for, and again when that changes: a topic may turn out to be of another type."""
