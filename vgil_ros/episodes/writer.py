@@ -108,8 +108,7 @@ class EpisodeWriter:
         return (*self._beside.words(), *filter(None, [self._unreadable()]))
 
     def _unreadable(self) -> str:
-        why = self._worker.unreadable
-        return f"{len(why)} row{'s' if len(why) > 1 else ''} whose image is damaged: {why[0]}" if why else ""
+        return rows.damaged(self._worker.unreadable)
 
     @property
     def error(self) -> WriteFailed | None:

@@ -138,11 +138,16 @@ class Synchronizer:
                 f"stamped {-delay_ns / 1e9:.2f} s ahead of its arrival; are the clocks of both computers set alike?"
             )
             return Fault(spec.name, "future", message)
+        if delay_ns > DAY_NS:
+            message = (
+                f"stamped {delay_ns / 1e9:.2f} s before its arrival; a device's own time? It must be the {NO_STAMP}"
+            )
+            return Fault(spec.name, "old", message)
         if delay_ns > OLD_NS:
-            words = "a slow link, or clocks that are not set alike"
-            if delay_ns > DAY_NS:
-                words = f"a device's own time? The driver must send the {NO_STAMP}"
-            return Fault(spec.name, "old", f"stamped {delay_ns / 1e9:.2f} s before its arrival; {words}")
+            message = (
+                f"stamped {delay_ns / 1e9:.2f} s before its arrival; a slow link, or clocks that are not set alike"
+            )
+            return Fault(spec.name, "old", message)
         return None
 
     def sample(self, now_ns: int) -> Sample | Miss | None:

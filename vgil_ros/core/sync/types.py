@@ -39,8 +39,10 @@ class StreamMiss:
             words = f"{far / 1e9:.2f} s" if far >= 500_000_000 else f"{far / 1e6:.0f} ms"
             return f"{self.stream}: jumped {'back' if self.age_ns > 0 else 'ahead'} by {words}"
         if self.reason is Reason.FROZEN:
-            words = f"frozen, the same content for {self.age_ns / 1e6:.0f} ms"
-            return f"{self.stream}: {words} (a scene that may stand still: `frozen_ms` in the contract)"
+            return (
+                f"{self.stream}: frozen, the same content for {self.age_ns / 1e6:.0f} ms (a scene that may stand still:"
+                " `frozen_ms` in the contract)"
+            )
         if self.reason is Reason.AHEAD:
             return f"{self.stream}: {ahead_words(self.age_ns)}"
         where = "old" if self.age_ns >= 0 else "ahead"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from vgil_ros.core.sync.clocks import AHEAD_NS, ENOUGH
-from vgil_ros.episodes.checks.findings import Finding, Severity, spans
+from vgil_ros.episodes.checks.findings import Finding, spans
 from vgil_ros.episodes.checks.scan import Scan
 from vgil_ros.episodes.checks.sync import tolerances_of
 from vgil_ros.episodes.reader import EpisodeReader
@@ -30,12 +30,14 @@ def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
         if len(ahead) < ENOUGH:
             continue
         far = np.sort(-delay[ahead, i])[-ENOUGH] > tolerances.get(stream, np.inf)
-        severity: Severity = "error" if far else "warning"
         message = (
             f"stamped up to {-shortest[stream]:.0f} ms ahead of its arrival, by another clock: rows pair old images"
             f" with new joints; allowed: up to {AHEAD_NS / 1e6:.0f} ms"
         )
-        yield Finding(severity, "clocks", stream, message, spans(ahead))
+        if far:
+            yield Finding("error", "clocks", stream, message, spans(ahead))
+        else:
+            yield Finding("warning", "clocks", stream, message, spans(ahead))
     if shortest:
         text = ", ".join(f"{name} {value:.1f}" for name, value in shortest.items())
         yield Finding("info", "clocks", "delay", f"shortest time from stamp to arrival (ms): {text}")

@@ -89,7 +89,7 @@ class BesideCounts:
     def late(self) -> str:
         """In words: what was measured, though not in the first row, and so is not written; "" where nothing."""
         found = [f"{_WORDS[key]} in {n} of {self._rows} rows" for key, n in self._late.items() if n]
-        return f"{', '.join(found)}: not recorded, as the first row had none" if found else ""
+        return _not_recorded(found) if found else ""
 
     def words(self) -> tuple[str, ...]:
         """Everything in words, arm by arm."""
@@ -98,14 +98,26 @@ class BesideCounts:
             for name, count in zip(self._meta.joint_names, counts.tolist(), strict=True):
                 arm, _, joint = name.rpartition("/")
                 if count:
-                    found.setdefault((arm, key, count), []).append(joint)
-        lines = [
-            f"{arm}/puppet: {_WORDS[key]} of {joints} is not measured"
-            + (f" in {count} of {self._rows} rows" if count < self._rows else "")
-            + " (NaN in the file)"
-            for (arm, key, count), joints in found.items()
-        ]
+                    found.setdefault((arm, _WORDS[key], count), []).append(joint)
+        lines = [_not_measured(*where, self._rows, joints) for where, joints in found.items()]
         return (*lines, *filter(None, [self.late()]))
+
+
+def damaged(reasons: list[str]) -> str:
+    """In words: rows that are left out because an image of theirs does not decode; "" where none is."""
+    if not reasons:
+        return ""
+    return f"{len(reasons)} row{'s' if len(reasons) > 1 else ''} whose image is damaged: {reasons[0]}"
+
+
+def _not_recorded(found: list[str]) -> str:
+    return f"{', '.join(found)}: not recorded, as the first row had none"
+
+
+def _not_measured(arm: str, what: str, count: int, rows: int, joints: list[str]) -> str:
+    if count == rows:
+        return f"{arm}/puppet: {what} of {joints} is not measured (NaN in the file)"
+    return f"{arm}/puppet: {what} of {joints} is not measured in {count} of {rows} rows (NaN in the file)"
 
 
 def _vector(key: str, value: Any, size: int, dtype: type = np.float32) -> np.ndarray:
