@@ -11,7 +11,7 @@ import pytest
 from support.episodes import made_episodes as demo
 
 from vgil_ros.core.streams import Flag
-from vgil_ros.episodes import EpisodeWriter
+from vgil_ros.episodes import CameraMeta, EpisodeWriter
 from vgil_ros.episodes.checks.alignment import lag
 from vgil_ros.episodes.checks.check import check_episode
 from vgil_ros.episodes.checks.findings import Finding, spans
@@ -261,3 +261,31 @@ def test_a_cameras_own_jpegs_are_noted(tmp_path: Path) -> None:
     (finding,) = _found(path, "colour", "cam_a")
     assert finding.severity == "info"
     assert "act-plus-plus' and Cobot Magic's loaders swap red and blue" in finding.message
+
+
+def test_depth_with_nothing_within_reach_is_not_frozen(tmp_path: Path) -> None:
+    m = demo.meta(depths=(CameraMeta("wrist", 12, 16, None),))
+    random = np.random.default_rng(0)
+    for folder, blank in ((tmp_path / "blank", True), (tmp_path / "frozen", False)):
+        writer = EpisodeWriter(folder, m, min_free_bytes=0)
+        kept = random.integers(300, 900, (12, 16)).astype(np.uint16)
+        for t in range(ROWS):
+            seen = demo.observation(t, m)
+            depth = random.integers(300, 900, (12, 16)).astype(np.uint16)
+            if 40 <= t < 100:
+                depth = np.zeros((12, 16), np.uint16) if blank else kept
+            seen["depth"] = {"wrist": depth}
+            demo.add(writer, t, seen=seen)
+        found = [f for f in _found(writer.close(), "frames", "wrist") if f.severity != "info"]
+        assert [f.rows for f in found] == ([] if blank else [((40, 99),)])
+
+
+def test_a_camera_that_may_stand_still(tmp_path: Path) -> None:
+    for frozen, errors in (("off", 0), (200, 1)):
+        contract = CONTRACT.replace("topic: /a,", f"topic: /a, frozen_ms: {frozen},")
+        writer = EpisodeWriter(tmp_path / str(frozen), demo.meta(contract=contract), min_free_bytes=0)
+        for t in range(ROWS):
+            seen = demo.observation(t, writer.meta)
+            seen["images"]["cam_a"] = demo.image(0)
+            demo.add(writer, t, seen=seen)
+        assert len(_found(writer.close(), "frames", "cam_a")) == errors

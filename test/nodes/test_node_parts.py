@@ -25,7 +25,7 @@ from support.process import Process
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.safety import Command, Outcome, SafetyEvent
 from vgil_ros.core.sync import Sample
-from vgil_ros.nodes.base.alerts import Severity
+from vgil_ros.nodes.base.alerts import REWORD_NS, SAY_AGAIN_NS, Problem, Retelling, Severity
 from vgil_ros.nodes.base.status import SafetyEventLog
 from vgil_ros.nodes.session.recording import EpisodeClosing, RolloutSink
 from vgil_ros.nodes.session.scene_reset import ABSENT_NS, TIMEOUT_NS, SceneReset
@@ -231,3 +231,19 @@ def test_making_a_node_changes_nothing_of_the_process(tmp_path: Path) -> None:
         line = process.expect(r"^\[\[")
         before, after = json.loads(line.text)
         assert after == before
+
+
+def test_what_is_waited_for_is_said_again_for_other_streams_and_rarely_for_other_reasons() -> None:
+    """A stream that goes to and fro between silent and frozen must not fill the log with the words of all others."""
+    retelling, said = Retelling(), []
+    for k in range(400):  # 40 s
+        now = 10**18 + k * 100_000_000
+        keys = ["cam_a silent" if k // 5 % 2 else "cam_a frozen", "cam_b silent"] + (
+            ["base silent"] if k >= 200 else []
+        )
+        if retelling.due(tuple(Problem(key, f"{key} for {k}") for key in keys), now):
+            said.append(k)
+    assert said[0] == 0
+    assert len(said) <= 2 + 40e9 / REWORD_NS
+    assert 200 in said
+    assert retelling.due((Problem("cam_b silent", ""),), now + SAY_AGAIN_NS + 100_000_000)

@@ -22,11 +22,13 @@ class Scan:
     Attributes:
         content: (T,) checksum of each image.
         lengths: (T,) bytes of each JPEG without its padding; cameras with JPEG alone.
+        blank: (T,) whether a depth image is one value all over, as of a camera that sees nothing within reach.
         broken: rows whose JPEG has no proper start or end, or that cannot be read.
     """
 
     content: dict[str, np.ndarray] = field(default_factory=dict)
     lengths: dict[str, np.ndarray] = field(default_factory=dict)
+    blank: dict[str, np.ndarray] = field(default_factory=dict)
     broken: dict[str, list[int]] = field(default_factory=dict)
 
 
@@ -36,6 +38,8 @@ def scan_images(episode: EpisodeReader, progress: Callable[[Iterable[int]], Iter
     colour, rows = episode.camera_names, episode.rows
     for name in (*colour, *episode.depth_names):
         scan.content[name], scan.broken[name] = np.zeros(rows, np.uint32), []
+        if name not in colour:
+            scan.blank[name] = np.zeros(rows, bool)
         if name in colour and episode.is_jpeg(name):
             scan.lengths[name] = np.zeros(rows, np.int64)
     for row in progress(range(rows)) if scan.content else ():
@@ -51,6 +55,8 @@ def _look(scan: Scan, episode: EpisodeReader, name: str, row: int, *, depth: boo
     if name not in scan.lengths:
         pixels = episode.depth(name, row) if depth else episode.image(name, row)
         scan.content[name][row] = zlib.crc32(pixels[::RAW_ROWS].tobytes())
+        if depth:
+            scan.blank[name][row] = pixels.size > 0 and bool((pixels == pixels.flat[0]).all())
         return
     data = episode.jpeg(name, row).tobytes().rstrip(b"\0")
     scan.content[name][row], scan.lengths[name][row] = zlib.crc32(data), len(data)

@@ -6,11 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from vgil_ros.core.contract import parse_contract
-from vgil_ros.core.errors import ContractError
-from vgil_ros.core.streams import Flag, streams_of
+from vgil_ros.core.streams import Flag
 from vgil_ros.episodes.checks.findings import Finding, Severity, spans
-from vgil_ros.episodes.checks.frames import held_rows
+from vgil_ros.episodes.checks.frames import held_rows, streams_of_file
 from vgil_ros.episodes.checks.scan import Scan
 from vgil_ros.episodes.reader import EpisodeReader
 
@@ -44,8 +42,4 @@ def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
 
 def tolerances_of(episode: EpisodeReader) -> dict[str, int]:
     """By stream (ns), from the contract in the file; none where it is not a contract."""
-    try:
-        contract = parse_contract(str(episode.attrs.get("contract", "")), f"{episode.path}: contract")
-    except ContractError:
-        return {}
-    return {stream.name: stream.tolerance_ns for stream in streams_of(contract)}
+    return {stream.name: stream.tolerance_ns for stream in streams_of_file(episode)}

@@ -44,3 +44,25 @@ class Problem(NamedTuple):
 def summary(problems: tuple[Problem, ...]) -> str:
     """All of them in one line."""
     return "; ".join(problem.detail for problem in problems)
+
+
+SAY_AGAIN_NS = 500_000_000  # once it is about others
+REWORD_NS = 10_000_000_000  # once it is about the same ones, for other reasons
+
+
+class Retelling:
+    """When a warning of several problems is said again: soon where others are concerned, rarely where only reasons
+    change. A stream may go to and fro between silent and frozen twice a second."""
+
+    def __init__(self) -> None:
+        self._keys: tuple[str, ...] = ()
+        self._said_ns = 0
+
+    def due(self, problems: tuple[Problem, ...], now_ns: int) -> bool:
+        """Whether to say them now, though they were said before. True counts as said."""
+        keys = tuple(problem.key for problem in problems)  # without ages and rates, which change all the time
+        others = {key.partition(" ")[0] for key in keys} != {key.partition(" ")[0] for key in self._keys}
+        if keys == self._keys or 0 <= now_ns - self._said_ns < (SAY_AGAIN_NS if others else REWORD_NS):
+            return False
+        self._keys, self._said_ns = keys, now_ns
+        return True

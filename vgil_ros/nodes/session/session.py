@@ -16,14 +16,12 @@ from vgil_ros.core.streams import StreamSpec, streams_of
 from vgil_ros.core.sync import Miss, Sample, Synchronizer
 from vgil_ros.core.sync.stall_grace import StallGrace
 from vgil_ros.nodes.base import status
-from vgil_ros.nodes.base.alerts import Problem, summary
+from vgil_ros.nodes.base.alerts import Problem, Retelling, summary
 from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode
 from vgil_ros.nodes.messages.subscriptions import StreamInputs
 from vgil_ros.nodes.session.recording import EpisodeClosing
 from vgil_ros.nodes.session.scene_reset import SceneReset
 
-SAY_AGAIN_NS = 500_000_000  # what other streams are waited for
-REWORD_NS = 10_000_000_000  # that the same ones are waited for, for other reasons
 PATIENCE_NS = 700_000_000  # streams that are not there by then are named
 
 
@@ -53,7 +51,7 @@ class SessionNode(VgilNode):
         self.success: bool | None = None
         self._interrupts = 0
         self._waiting_since = 0
-        self._waiting_for: tuple[tuple[str, ...], int] = ((), 0)  # what was said last, and when
+        self._retelling = Retelling()
         self.closing = EpisodeClosing(self)
         self._counts = True  # whether the episode at hand counts as one
         self._subscribe_success(success_topic)
@@ -188,12 +186,8 @@ class SessionNode(VgilNode):
 
     def _say_waiting(self, missing: tuple[Problem, ...], now: int) -> None:
         """Warn of what is waited for, and again when that changes: a topic may turn out to be of another type."""
-        keys = tuple(problem.key for problem in missing)  # without ages and rates, which change all the time
-        said, since_ns = self._waiting_for
-        of_others = {key.partition(" ")[0] for key in keys} != {key.partition(" ")[0] for key in said}
-        if keys != said and not 0 <= now - since_ns < (SAY_AGAIN_NS if of_others else REWORD_NS):
+        if self._retelling.due(missing, now):
             self.forget("waiting")
-            self._waiting_for = (keys, now)
         self.warn_once("waiting", f"waiting for: {summary(missing)}")
 
     def abort(self) -> None:
