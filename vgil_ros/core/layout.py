@@ -53,10 +53,12 @@ class JointReader:
         velocity: Sequence[float] | np.ndarray = (),
         effort: Sequence[float] | np.ndarray = (),
     ) -> np.ndarray:
-        """Return the payload (3, J) float64: position, velocity, effort; NaN rows for what is not measured.
+        """Return the payload (3, J) float64: position, velocity, effort.
+
+        What is not measured is NaN; a velocity or effort of another length than the names is none.
 
         Raises:
-            JointError: for a missing joint, arrays of another length than the names, or a position that is no number.
+            JointError: for a missing joint, positions of another length than the names, or one that is no number.
         """
         index, effort_index = self._index(tuple(names))
         payload = np.full((3, len(self.joints)), np.nan)
@@ -64,7 +66,7 @@ class JointReader:
         for row, (key, values, at) in enumerate(rows):
             if len(values) == len(names):
                 payload[row] = np.asarray(values, np.float64)[at]
-            elif len(values) or row == POSITION:
+            elif row == POSITION:
                 raise JointError(self.stream, f"{len(values)} values of {key} for {len(names)} joint names")
         if not np.isfinite(payload[POSITION]).all():
             bad = [joint for joint, x in zip(self.joints, payload[POSITION], strict=True) if not np.isfinite(x)]
