@@ -21,9 +21,15 @@ PAGE = ROOT / "docs" / "troubleshooting.md"
 FILLED = "…"  # stands for what an f-string fills in
 LOGGED = ("warning", "error", "fatal")
 # Calls whose arguments make a message, and which of these it is.
-MAKERS = {"Hold": 0, "Changed": 1, "Problem": 1, "SafetyEvent": 1, "Fault": 2, "_passing": 1, "append": 0}
+MAKERS = {"Hold": 0, "Changed": 1, "Problem": 1, "SafetyEvent": 1, "Fault": 2, "_passing": 1, "_refuse": 1, "append": 0}
 # Functions that return what is wrong.
-REASONS = {"core/safety/stale.py", "core/sync/types.py", "nodes/dds/profile.py", "policies/normalizer.py"}
+REASONS = {
+    "core/safety/stale.py",
+    "core/sync/types.py",
+    "episodes/writing/rows.py",
+    "nodes/dds/profile.py",
+    "policies/normalizer.py",
+}
 # Errors that a program meets, not a person: of Python's own protocols.
 PROTOCOL = {"AttributeError", "NotImplementedError", "KeyError", "StopIteration", "Exit", "Unknown"}
 

@@ -195,3 +195,16 @@ def test_what_a_layout_has_no_place_for_is_said(tmp_path: Path) -> None:
     code, text = run("convert", GOLDEN / "cobot_magic.hdf5", tmp_path / "x.hdf5", "--to", "aloha")
     assert code == 0
     assert "has no place for: depth images of cam_high" in " ".join(text.split())
+
+
+def test_a_cameras_own_jpegs_become_the_peers(tmp_path: Path) -> None:
+    """act-plus-plus' and Cobot Magic's loaders take what `imdecode` gives for RGB."""
+    own = demo.write(tmp_path / "own", demo.meta(storage="passthrough"), 6, encoding="jpeg")
+    assert run("convert", own, tmp_path / "m.hdf5", "--to", "mobile_aloha")[0] == 0
+    assert run("convert", own, tmp_path / "v.hdf5", "--to", "vgil")[0] == 0
+    for name in ("m.hdf5", "v.hdf5"):
+        with h5py.File(tmp_path / name) as file:
+            pixels = cv2.imdecode(file["observations/images/cam_b"][3], cv2.IMREAD_COLOR)
+        assert np.abs(pixels - demo.image(3).astype(int)).mean() < 5
+    with EpisodeReader(own) as before, EpisodeReader(tmp_path / "v.hdf5") as after:
+        np.testing.assert_array_equal(before.arrival_ns, after.arrival_ns)

@@ -16,11 +16,14 @@ from vgil_ros.core.contract_rules import (
     Count,
     Floats,
     JointName,
+    MillisecondsOrOff,
     Name,
     Number,
     Range,
+    StampPolicy,
     TopicName,
     Vector3,
+    arrival_offset_ms,
     no_duplicates,
     no_shared_topics,
     one_spelling,
@@ -35,6 +38,12 @@ class TopicRef(StrictModel):
     """A topic whose message type is fixed by its place in the contract."""
 
     topic: TopicName
+
+
+class SensorTopic(TopicRef):
+    """A topic that is measured, and where its stamps come from."""
+
+    stamp: StampPolicy = "header"
 
 
 class CommandTopic(StrictModel):
@@ -106,8 +115,8 @@ class Arm(StrictModel):
     """A puppet arm, the master that leads it, and how the puppet is commanded."""
 
     name: Name
-    puppet: TopicRef
-    master: TopicRef | None = None
+    puppet: SensorTopic
+    master: SensorTopic | None = None
     command: CommandTopic
     joints: tuple[JointName, ...] = Field(min_length=1, max_length=64)
     limits: Limits
@@ -166,11 +175,25 @@ class Camera(StrictModel):
 
     name: Name
     topic: TopicName
-    type: Literal["image", "compressed", "depth"] = "image"
+    type: Literal["image", "compressed", "depth", "compressed_depth"] = "image"
     height: Count = Field(ge=8, le=8192)
     width: Count = Field(ge=8, le=8192)
     latency_ms: Number = Field(default=0.0, ge=0, le=5000)
     tolerance_ms: Number | None = Field(default=None, gt=0)
+    frozen_ms: MillisecondsOrOff | None = None
+    stamp: StampPolicy = "header"
+    jpeg_order: Literal["camera", "peers"] = "camera"
+
+    @property
+    def is_depth(self) -> bool:
+        """Whether its images are distances and no colours."""
+        return self.type in ("depth", "compressed_depth")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Camera:
+        if self.jpeg_order == "peers" and self.type != "compressed":
+            raise ValueError(f"jpeg_order is 'peers' and type '{self.type}'; allowed: with type 'compressed' alone")
+        return self
 
 
 class BaseLimits(StrictModel):
@@ -183,7 +206,7 @@ class BaseLimits(StrictModel):
 class Base(StrictModel):
     """A mobile base: measured by nav_msgs/Odometry, commanded by geometry_msgs/Twist."""
 
-    odom: TopicRef
+    odom: SensorTopic
     command: TopicRef
     limits: BaseLimits
     latency_ms: Number = Field(default=0.0, ge=0, le=5000)
@@ -197,7 +220,7 @@ class Sync(StrictModel):
     max_wait_ms: Number = Field(default=60.0, ge=0)
     on_miss: Literal["hold", "drop", "abort"] = "hold"
     max_hold: Count = Field(default=5, ge=0)
-    frozen_ms: Number = Field(default=200.0, gt=0)
+    frozen_ms: MillisecondsOrOff = 200.0
 
 
 class Joystick(StrictModel):
@@ -240,7 +263,7 @@ class Contract(StrictModel):
             raise ValueError("cameras: found the name 'base', which the base's stream has; allowed: any other")
         no_shared_topics(self._topics())
         self._check_latencies()
-        methods = ["clock", "min_stamp", "latest", *(f"camera:{c.name}" for c in self.cameras if c.type != "depth")]
+        methods = ["clock", "min_stamp", "latest", *(f"camera:{c.name}" for c in self.cameras if not c.is_depth)]
         if self.sync.method not in methods:
             raise ValueError(f"sync.method is '{self.sync.method}'; allowed: {methods}")
         return self
@@ -263,14 +286,24 @@ class Contract(StrictModel):
 
     def _check_latencies(self) -> None:
         """A sample that is older than the longest wait when it comes could never be used."""
-        latencies = {f"cameras[{i}].latency_ms": camera.latency_ms for i, camera in enumerate(self.cameras)}
-        if self.base:
-            latencies["base.latency_ms"] = self.base.latency_ms
-        for key, value in latencies.items():
+        for key, value in self._latencies():
             if value > self.sync.max_wait_ms:
                 raise ValueError(
                     f"{key} is {value}; allowed: up to sync.max_wait_ms, {self.sync.max_wait_ms}: no tick waits longer"
                 )
+
+    def _latencies(self) -> Iterator[tuple[str, float]]:
+        """Each (key, ms) by which a stream's stamps are known to be before their arrival."""
+        for i, arm in enumerate(self.arms):
+            yield f"arms[{i}].puppet.stamp", arrival_offset_ms(arm.puppet.stamp) or 0.0
+            if arm.master:
+                yield f"arms[{i}].master.stamp", arrival_offset_ms(arm.master.stamp) or 0.0
+        for i, camera in enumerate(self.cameras):
+            yield f"cameras[{i}].latency_ms", camera.latency_ms
+            yield f"cameras[{i}].stamp", (arrival_offset_ms(camera.stamp) or 0.0) + camera.latency_ms
+        if self.base:
+            yield "base.latency_ms", self.base.latency_ms
+            yield "base.odom.stamp", (arrival_offset_ms(self.base.odom.stamp) or 0.0) + self.base.latency_ms
 
 
 def parse_contract(text: str, source: str) -> Contract:

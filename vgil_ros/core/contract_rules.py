@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, Field, Strict, StringConstraints
+from pydantic import AfterValidator, Field, PlainValidator, Strict, StringConstraints
 
 AnyNumber = TypeVar("AnyNumber", int, float)
 LARGEST = 1e6  # of any number: no joint, speed or time of a robot is beyond it in rad, m, s or ms
@@ -38,6 +39,43 @@ Count = Annotated[int, Strict(), AfterValidator(_bounded)]
 Floats = tuple[Number, ...]
 Range = tuple[Number, Number]
 Vector3 = tuple[Number, Number, Number]
+
+
+_ARRIVAL = re.compile(r"arrival(?:\s*-\s*(\d+(?:\.\d+)?))?")
+
+
+def stamp_policy(value: object) -> str:
+    """Return where a stream's stamps come from: "header", "arrival", or "arrival - 30" (ms before its arrival).
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if isinstance(value, str) and (value == "header" or _ARRIVAL.fullmatch(value)):
+        return value
+    raise ValueError(f"found {value!r}; allowed: header, arrival, or arrival - MILLISECONDS")
+
+
+def arrival_offset_ms(stamp: str) -> float | None:
+    """Return by how much (ms) a stamp is before the arrival, None where it is the header's."""
+    found = _ARRIVAL.fullmatch(stamp)
+    return None if found is None else float(found[1] or 0)
+
+
+def milliseconds_or_off(value: object) -> float | str:
+    """Return milliseconds above 0, or "off" (which YAML reads as a no).
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if value is False or value == "off":
+        return "off"
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf"):
+        return float(value)
+    raise ValueError(f"found {value!r}; allowed: milliseconds above 0, or off")
+
+
+StampPolicy = Annotated[str, PlainValidator(stamp_policy)]
+MillisecondsOrOff = Annotated[float | str, PlainValidator(milliseconds_or_off)]
 
 
 def two_values(value: Range) -> Range:

@@ -141,7 +141,9 @@ def _values(episode: EpisodeReader, row: int, meta: EpisodeMeta, rate: float) ->
         "sync/stamp_ns": episode.stamp_ns,
         "sync/skew_ns": episode.skew_ns,
         "sync/flags": episode.flags,
+        "sync/arrival_ns": episode.arrival_ns,
     }
-    made = {"sync/stamp_ns": round(row * 1e9 / rate), "timesteps/step_type": min(row, 1)}
+    made: dict[str, object] = {"sync/stamp_ns": round(row * 1e9 / rate), "timesteps/step_type": min(row, 1)}
+    made["sync/arrival_ns"] = np.zeros(len(meta.streams), np.int64)
     unknown = {name: np.full(shape, np.nan) for name, (shape, _) in columns(meta).items()}
     return {**unknown, **made, **{name: values[row] for name, values in known.items() if values is not None}}

@@ -13,9 +13,9 @@ import dm_env
 import numpy as np
 
 from vgil_ros.core.errors import VgilError
+from vgil_ros.core.frame import JPEG_START
 from vgil_ros.episodes import h5, image_codec, layouts
 from vgil_ros.episodes.errors import EpisodeError, naming_file
-from vgil_ros.episodes.image_codec import START
 from vgil_ros.episodes.layouts import Alignment, Layout
 from vgil_ros.episodes.reading.attributes import read_attributes
 from vgil_ros.episodes.reading.columns import COLUMNS, check_column
@@ -174,6 +174,11 @@ class EpisodeReader:
         return self.dataset("sync/flags")
 
     @cached_property
+    def arrival_ns(self) -> np.ndarray | None:
+        """(T, S) int64, when the used samples arrived, interpolated as the values are; 0 where nobody said."""
+        return self.dataset("sync/arrival_ns")
+
+    @cached_property
     def compress_len(self) -> np.ndarray | None:
         """(cameras, T), bytes of each JPEG; rows in the order of the writer."""
         return self.dataset("compress_len")
@@ -312,7 +317,7 @@ class EpisodeReader:
 
     def _decode(self, value: Any, path: str, what: str) -> np.ndarray:
         with self._naming(what):
-            padded = isinstance(value, np.ndarray) and value.dtype == np.uint8 and value[:2].tobytes() == START
+            padded = isinstance(value, np.ndarray) and value.dtype == np.uint8 and value[:2].tobytes() == JPEG_START
             data = value if padded else np.frombuffer(jpeg_bytes(value), np.uint8)
             return image_codec.decode(data, self._order(path))
 

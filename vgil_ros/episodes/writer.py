@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +86,7 @@ class EpisodeWriter:
             self._worker = Worker(self._file, folder, min(min_free_bytes, disk.STOP_FREE), limit)
             self._images = Encoder(meta.cameras, meta.quality, encoder_threads)
             self._depths = Encoder(meta.depths, meta.quality, 1) if meta.depths else None
+            self._beside = rows.BesideCounts(meta)
         except (OSError, RuntimeError) as error:
             self.part.unlink(missing_ok=True)
             raise WriteFailed(f"{self.part}: cannot be made ({error}); nothing is recorded") from error
@@ -111,6 +113,14 @@ class EpisodeWriter:
         """Whether `append` would raise Overrun now; who can wait asks first."""
         return self._worker.full()
 
+    def notes(self) -> tuple[str, ...]:
+        """In words: velocities and efforts that were not measured in some rows, or only in later ones, and rows that
+        are left out since an image of theirs does not decode."""
+        return (*self._beside.words(), *filter(None, [self._unreadable()]))
+
+    def _unreadable(self) -> str:
+        return rows.damaged(self._worker.unreadable)
+
     @property
     def error(self) -> WriteFailed | None:
         """Why writing stopped (DiskFull or WriteFailed), or None; rows before it are kept."""
@@ -130,8 +140,11 @@ class EpisodeWriter:
         skew_ns: np.ndarray,
         flags: np.ndarray,
         base_action: np.ndarray | None = None,
+        arrival_ns: np.ndarray | Sequence[int] = (),
     ) -> None:
         """Take one TimeStep; never blocks.
+
+        Velocity and effort that the first one had and this one lacks become NaN.
 
         Args:
             timestep: FIRST, MID, ... with an action each, then LAST without one. Images are `core.frame.Frame`s or
@@ -141,6 +154,7 @@ class EpisodeWriter:
             skew_ns: (S,) sample's stamp minus tick, by stream.
             flags: (S,) `core.streams.Flag`.
             base_action: (2,) m/s, rad/s; the measured base velocity where None.
+            arrival_ns: (S,) when the samples arrived; empty where nobody said.
 
         Raises:
             Overrun: when the queue is full; the row is not taken and may be counted as dropped.
@@ -149,7 +163,14 @@ class EpisodeWriter:
         """
         self._check_order(timestep, action)
         values = rows.small_values(
-            self.meta, timestep, action, stamp_ns=stamp_ns, skew_ns=skew_ns, flags=flags, base_action=base_action
+            self.meta,
+            timestep,
+            action,
+            stamp_ns=stamp_ns,
+            skew_ns=skew_ns,
+            flags=flags,
+            base_action=base_action,
+            arrival_ns=arrival_ns,
         )
         images = rows.images(self.meta.cameras, timestep.observation.get("images", {}), "images")
         depths = rows.images(self.meta.depths, timestep.observation.get("depth", {}), "depth images")
@@ -164,6 +185,7 @@ class EpisodeWriter:
             self._final = job
             return
         self._worker.put(job)
+        self._beside.add(timestep.observation, values)
         self._appended += 1
 
     def _check_order(self, timestep: dm_env.TimeStep, action: np.ndarray | None) -> None:
@@ -212,20 +234,24 @@ class EpisodeWriter:
         if self._file.rows == 0:
             self.part.unlink(missing_ok=True)
             raise NothingSaved(f"{self.part.name}: no row was recorded; nothing is saved")
-        attributes |= {"rows_held": self._file.held, "rows_dropped": dropped_rows + self.overruns}
+        dropped = dropped_rows + self.overruns + len(self._worker.unreadable)
+        attributes |= {"rows_held": self._file.held, "rows_dropped": dropped}
+        if np.isfinite(delays := self._file.min_delay_ms).any():
+            attributes["min_delay_ms"] = delays
+        if left_out := "; ".join(filter(None, (self._beside.late(), self._unreadable()))):
+            attributes["left_out"] = left_out
         if success is not None:
             attributes["success"] = bool(success)
         if self.error is not None:
             attributes["stopped"] = str(self.error)
         try:
-            final = self._final.row() if self._final and self.error is None else None
-            finish(self.part, attributes, final, self.meta)
+            finish(self.part, attributes, self._last_row(attributes), self.meta)
             quick_check(self.part, self._file.rows)
             self._worker.sync()
             apart = "aborted" in attributes
             wanted = naming.aborted_of(self.part) if apart else naming.final_of(self.part)
             return naming.publish_free(self.part, wanted)
-        except (OSError, RuntimeError, KeyError) as error:
+        except (OSError, RuntimeError, KeyError, EpisodeError) as error:
             raise self._unfinished(error) from error
 
     def _unfinished(self, error: BaseException | None) -> WriteFailed:
@@ -241,6 +267,16 @@ class EpisodeWriter:
         return WriteFailed(
             f"{self.part}: could not be finished ({error}); `vgil episodes repair {self.part}` recovers its rows"
         )
+
+    def _last_row(self, attributes: dict[str, Any]) -> RowSchema | None:
+        """The final observation; one that cannot be encoded is left out, and costs no row."""
+        if self._final is None or self.error is not None:
+            return None
+        try:
+            return self._final.row()
+        except Exception as error:  # whatever a codec raises: it is about one image
+            attributes["final_left_out"] = str(error)
+            return None
 
     def discard(self) -> None:
         """Throw the episode away.

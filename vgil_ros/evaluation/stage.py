@@ -34,7 +34,7 @@ class RolloutVideo:
     def __init__(self, folder: Path, contract: Contract) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._rate = folder, contract.rate_hz / VIDEO_EVERY
-        self._cameras = [camera for camera in contract.cameras if camera.type != "depth"]
+        self._cameras = [camera for camera in contract.cameras if not camera.is_depth]
         self._first: list[np.ndarray] = []
         self._writer: VideoWriter | None = None
 

@@ -61,6 +61,7 @@ class Recorder(SessionNode):
         self.teleop = TeleopWatch(self, wanted=self.declare("wait_for_teleop", False, doc=doc))
         self._named = True  # the running episode's file was told of
         self._first = True
+        self._told: set[str] = set()  # what episodes lacked, said once
         self._last_seen: dict[str, int] = {}  # conditions that pass, and when they were met last
         self._buttons: list[int] = []
         self._bar: tqdm | None = None
@@ -135,6 +136,8 @@ class Recorder(SessionNode):
 
     def begin(self) -> None:
         """Open the episode; its file is made with its first row."""
+        for key, words in list(self._active_warnings.items()):
+            self._remember(key, words)
         self.sink.open()
         self._named = False
         wanted = f"/{self.session.num_episodes}" if self.session.num_episodes else ""
@@ -189,9 +192,19 @@ class Recorder(SessionNode):
             rate = slow_words(self.inputs.rate(name, self.now_ns()), self.inputs.best_rate(name))
             self._passing(f"{name} held", f"{name}: nothing within its tolerance, the last value is repeated; {rate}")
 
+    def warn_once(self, key: str, message: str) -> None:
+        """As in every node; and what is warned of in an episode is written into its file."""
+        super().warn_once(key, message)
+        if self.session.state is SessionState.RUNNING:
+            self._remember(key, message)
+
+    def _remember(self, key: str, message: str) -> None:
+        if key not in ("waiting", "beginning", "publishers"):  # publishers are noted one by one
+            self.notes[message] = None
+
     def _passing(self, key: str, message: str) -> None:
         """A condition that may come and go from tick to tick: it is over after a second without it."""
-        self.warn_once(key, message)
+        super().warn_once(key, message)  # the file's flags and stamps tell of it
         self._last_seen[key] = self.now_ns()
 
     def _settle(self, quiet_ns: int = QUIET_NS) -> None:
@@ -218,6 +231,10 @@ class Recorder(SessionNode):
     def save(self) -> Future[EpisodeEnd | None]:
         """Close the episode's file."""
         self._tidy()
+        for words in self.sink.notes():
+            if words not in self._told:
+                self._told.add(words)
+                self.log(words, severity="warning")
         return self.sink.close(self.success, aborted=self.aborted, warnings=tuple(self.notes))
 
     def discard(self) -> Future[None]:
@@ -272,6 +289,12 @@ class Recorder(SessionNode):
     def _say_hello(self) -> None:
         log = self.get_logger()
         log.info(f"robot {self.contract.name}: {len(self.streams)} streams, {self.contract.rate_hz:g} Hz")
+        compressed = [camera for camera in self.contract.cameras if camera.type == "compressed"]
+        if own := [camera.name for camera in compressed if camera.jpeg_order == "camera"]:
+            log.info(
+                f"JPEGs of {own} are stored as they come: act-plus-plus' and Cobot Magic's loaders swap their red and"
+                " blue; for those give the cameras `jpeg_order: peers`, or use `vgil episodes convert`"
+            )
         log.info(f"episodes go to {self.sink.recording.dataset_dir}")
         assert self.folder is not None
         for words in self.folder.warnings:

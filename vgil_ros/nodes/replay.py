@@ -38,7 +38,7 @@ class Replay(VgilNode):
         self.dry_run = self.declare("dry_run", False, doc="compute, send nothing")
         period = 1.0 / self.contract.rate_hz
         self.streams = policy_streams(self.contract, cameras=())
-        self.sync = Synchronizer(self.streams, self.contract.sync, self.contract.rate_hz)
+        self.sync = Synchronizer(self.streams, self.contract.sync, self.contract.rate_hz, simulated=self.simulated)
         self.inputs = StreamInputs(self, self.contract, self.sync)
         pipeline = make_direct_pipeline(safety_options(self), self.layout, self.streams)
         self.loop = ControlLoop(self.sync, pipeline)

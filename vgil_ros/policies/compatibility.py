@@ -47,7 +47,7 @@ def profile_of(layout: Layout) -> RobotProfile:
 
 def camera_sizes(layout: Layout) -> dict[str, tuple[int, int]]:
     """(height, width) of a robot's cameras, but for depth."""
-    return {camera.name: (camera.height, camera.width) for camera in layout.contract.cameras if camera.type != "depth"}
+    return {camera.name: (camera.height, camera.width) for camera in layout.contract.cameras if not camera.is_depth}
 
 
 def load_for_robot(checkpoint: str | Path, layout: Layout) -> Policy:

@@ -8,7 +8,19 @@ from pathlib import Path
 import numpy as np
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.episodes.checks import alignment, colour, frames, jpegs, lengths, notes, numbers, stamps, states, sync
+from vgil_ros.episodes.checks import (
+    alignment,
+    clocks,
+    colour,
+    frames,
+    jpegs,
+    lengths,
+    notes,
+    numbers,
+    stamps,
+    states,
+    sync,
+)
 from vgil_ros.episodes.checks.findings import Facts, Finding, Report
 from vgil_ros.episodes.checks.motion import limits, rates
 from vgil_ros.episodes.checks.scan import Scan, scan_images
@@ -29,6 +41,7 @@ CHECKS: tuple[Check, ...] = (
     stamps.check,
     sync.check,
     rates.check,
+    clocks.check,
     colour.check,
     alignment.check,
 )

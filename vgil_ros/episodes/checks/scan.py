@@ -25,6 +25,7 @@ class Scan:
     Attributes:
         content: (T,) checksum of each image.
         lengths: (T,) bytes of each JPEG without its padding; cameras with JPEG alone.
+        blank: (T,) whether a depth image is one value all over, as of a camera that sees nothing within reach.
         broken: rows whose JPEG has no proper start or end, or that cannot be read.
         reasons: why the first row of them cannot be read, where reading itself failed.
         decoded: how many images a camera are worth decoding.
@@ -32,6 +33,7 @@ class Scan:
 
     content: dict[str, np.ndarray] = field(default_factory=dict)
     lengths: dict[str, np.ndarray] = field(default_factory=dict)
+    blank: dict[str, np.ndarray] = field(default_factory=dict)
     broken: dict[str, list[int]] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     decoded: int = DECODED
@@ -52,6 +54,8 @@ def scan_images(episode: EpisodeReader, progress: Callable[[Iterable[int]], Iter
             looks[key] = partial(_look_at_jpeg, scan, episode, name)
         else:
             looks[key] = partial(_look_at_pixels, scan, episode.depth if depth else episode.image, name, key)
+            if depth:
+                scan.blank[key] = np.zeros(rows, bool)
     for row in progress(range(rows)) if looks else ():
         for key, look in looks.items():
             try:
@@ -63,7 +67,10 @@ def scan_images(episode: EpisodeReader, progress: Callable[[Iterable[int]], Iter
 
 
 def _look_at_pixels(scan: Scan, read: Callable[[str, int], np.ndarray], name: str, key: str, row: int) -> None:
-    scan.content[key][row] = _of_pixels(read(name, row))
+    pixels = read(name, row)
+    scan.content[key][row] = _of_pixels(pixels)
+    if key in scan.blank:
+        scan.blank[key][row] = _is_blank(pixels)
 
 
 def _look_at_jpeg(scan: Scan, episode: EpisodeReader, name: str, row: int) -> None:
@@ -74,6 +81,10 @@ def _look_at_jpeg(scan: Scan, episode: EpisodeReader, name: str, row: int) -> No
 
 def _of_pixels(pixels: np.ndarray) -> int:
     return zlib.crc32(pixels[::RAW_ROWS].tobytes())
+
+
+def _is_blank(pixels: np.ndarray) -> bool:
+    return pixels.size > 0 and bool((pixels == pixels.flat[0]).all())
 
 
 def _of_jpeg(data: bytes) -> tuple[int, int, bool]:
@@ -92,6 +103,7 @@ class ScanBuilder:
         self._content: dict[str, list[int]] = {}
         self._lengths: dict[str, list[int]] = {}
         self._broken: dict[str, list[int]] = {}
+        self._blank: dict[str, list[bool]] = {}
 
     def add(self, images: Mapping[str, bytes | np.ndarray]) -> None:
         """Take a row's images, by camera: a JPEG's bytes, pixels (H, W, 3), or depth (H, W)."""
@@ -100,6 +112,8 @@ class ScanBuilder:
             broken = self._broken.setdefault(name, [])
             if not isinstance(image, bytes):
                 content.append(_of_pixels(image))
+                if image.ndim == 2:
+                    self._blank.setdefault(name, []).append(_is_blank(image))
                 continue
             checksum, length, whole = _of_jpeg(image)
             if not whole:
@@ -112,6 +126,7 @@ class ScanBuilder:
         return Scan(
             {name: np.array(values, np.uint32) for name, values in self._content.items()},
             {name: np.array(values, np.int64) for name, values in self._lengths.items()},
+            {name: np.array(values, bool) for name, values in self._blank.items()},
             {name: list(rows) for name, rows in self._broken.items()},
             decoded=DECODED_AT_END,
         )

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.episodes.image_codec import START
+from vgil_ros.core.frame import JPEG_START
 from vgil_ros.episodes.reading.structure import Stored
 
 Form = Literal["jpeg", "raw", "depth"]
@@ -47,7 +47,7 @@ def jpeg_bytes(value: Any) -> bytes:
         VgilError: where the row holds a file's name, or text, in place of an image.
     """
     data = value if isinstance(value, bytes) else _bytes(value)
-    if data and not data.startswith(START) and len(data) < 4096 and data.rstrip(b"\0").isascii():
+    if data and not data.startswith(JPEG_START) and len(data) < 4096 and data.rstrip(b"\0").isascii():
         text = data.rstrip(b"\0").decode("ascii")
         if text.isprintable() and text:
             raise VgilError(f"holds file names, not images ({text[:60]!r}); allowed: {ALLOWED}")

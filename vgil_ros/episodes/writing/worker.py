@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes.checks.scan import ScanBuilder
 from vgil_ros.episodes.errors import DiskFull, WriteFailed
 from vgil_ros.episodes.schema import RowFile, RowSchema
@@ -35,6 +36,7 @@ class Worker:
         self.limit = limit
         self.error: WriteFailed | DiskFull | None = None
         self.scan = ScanBuilder()  # for the check at the end
+        self.unreadable: list[str] = []  # of rows that were left out, why: an image did not decode
         self._file, self._folder, self._stop_free = file, folder, stop_free
         self._queue: queue.Queue[RowJob | None] = queue.Queue()
         self._syncer = Syncer(file.path)
@@ -99,7 +101,11 @@ class Worker:
                 f" that are kept to finish a file; recording stopped after {self._file.rows} rows",
                 room_left=True,
             )
-        row = job.row()
+        try:
+            row = job.row()
+        except VgilError as error:  # one image, damaged on its way: not worth an episode
+            self.unreadable.append(str(error))
+            return
         self._file.append(row)
         images = dict(zip(self._file.meta.camera_names, row.images, strict=True))
         self.scan.add(images | dict(zip(self._file.meta.depth_names, row.depths, strict=True)))

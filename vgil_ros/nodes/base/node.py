@@ -22,6 +22,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
 from vgil_ros.core.errors import VgilError
+from vgil_ros.core.sync.clocks import ClockWatch
 from vgil_ros.nodes.base import timing
 from vgil_ros.nodes.base.alerts import Severity
 from vgil_ros.nodes.base.parameters import RENAMED_PARAMETERS, RENAMED_VALUES, Parameter, refuse_unknown
@@ -33,6 +34,8 @@ T = TypeVar("T")
 ROBOT_DOC = "contract: a name in config/robots, or a path to a .yaml file"  # the parameter that every node has
 
 SPIN_S = 0.1  # how soon the executor's thread sees that it is to end
+
+CLOSE_NS = 1_000_000  # between the readings of two clocks that are compared
 
 # A SIGTERM so soon after another is the same: the kernel sends one for each thread of a launcher that dies.
 ECHO_S = 1.0
@@ -59,6 +62,7 @@ class VgilNode(Node):
         # a list while turns run: a line in the log takes 0.5 ms
         self._pending_lines: list[tuple[str, Severity]] | None = None
         self._declared: list[str] = []
+        self._clock_watch = ClockWatch()
         self._simulated = bool(self.get_parameter("use_sim_time").value)
 
     def declare(
@@ -123,6 +127,16 @@ class VgilNode(Node):
         """The node's clock: /clock where use_sim_time is set, else the system's, read without the way through rclpy."""
         return int(self.get_clock().now().nanoseconds) if self._simulated else time.time_ns()
 
+    def clock_set_ns(self) -> int:
+        """By how much (ns) the computer's clock was set since the last call, below 0 for back; 0 where it was not.
+
+        /clock is no clock of the computer's. Two readings that something came between are no evidence.
+        """
+        if self._simulated:
+            return 0
+        before, wall, after = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
+        return self._clock_watch.saw(wall, after) if after - before < CLOSE_NS else 0
+
     def control_timer(self, period_s: float, callback: Callable[[], None]) -> None:
         """Call back on absolute deadlines: by /clock where use_sim_time is set, else by a clock that nobody sets.
 
@@ -184,6 +198,11 @@ class VgilNode(Node):
         """Log that the condition `key` is over, if it was warned of."""
         if self._active_warnings.pop(key, None) is not None:
             self.log(f"{key}: recovered")
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the node's clock is /clock."""
+        return self._simulated
 
     @property
     def active_warnings(self) -> tuple[str, ...]:

@@ -118,7 +118,7 @@ class DriverNode(VgilNode):
         super().__init__("environment", context=context)
         self.period_s = 1.0 / contract.rate_hz
         self.streams = streams_of(contract, masters=False)
-        self.sync = Synchronizer(self.streams, contract.sync, contract.rate_hz)
+        self.sync = Synchronizer(self.streams, contract.sync, contract.rate_hz, simulated=self.simulated)
         self.inputs = StreamInputs(self, contract, self.sync)
         self.commands = RobotCommands(self, layout, self.period_s)
         self.loop = ControlLoop(self.sync, make_direct_pipeline(options, layout, self.streams))
@@ -165,6 +165,8 @@ class DriverNode(VgilNode):
 
     def _ripe_ticks(self, now: int) -> list[Sample | Miss]:
         ticks: list[Sample | Miss] = []
+        if by_ns := self.clock_set_ns():
+            ticks.append(self.sync.clock_set(now, by_ns))
         by = self._stall_grace.time(now)
         while (tick := self.sync.sample(by)) is not None:
             if isinstance(tick, Sample):

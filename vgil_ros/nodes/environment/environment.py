@@ -35,7 +35,8 @@ class RosEnvironment(dm_env.Environment):
     """A robot, real or simulated, that is reached over its contract's topics.
 
     Observations (float32, images read-only): `qpos` (D,) rad, grippers 0..1; `qvel` (D,) rad/s and `effort` (D,)
-    where the robot measures them; `images` {camera: (H, W, 3) uint8 RGB}; `depth` {camera: (H, W) uint16 mm};
+    where the robot measures them at the start (NaN where it later does not); `images` {camera: (H, W, 3) uint8 RGB};
+    `depth` {camera: (H, W) uint16 mm};
     `base_vel` (2,) m/s, rad/s. Actions (D,) or, with a base, (D + 2,): targets in the units of `qpos`, then the base's
     velocity. An action beyond a limit is brought within it by `core.safety`, as a policy's would be.
 
@@ -203,11 +204,8 @@ class RosEnvironment(dm_env.Environment):
             )
         if "depth" in observation:
             observation["depth"] = OrderedDict((name, _depth(frame)) for name, frame in observation["depth"].items())
-        if list(observation) != list(self._observation_spec):
-            raise VgilError(
-                f"the robot now measures {list(observation)}; at the start it was {list(self._observation_spec)}"
-            )
-        return observation
+        unmeasured = np.full(self.layout.dim, np.nan, np.float32)  # a velocity or effort that a driver left out
+        return OrderedDict((key, observation.get(key, unmeasured)) for key in self._observation_spec)
 
 
 def _depth(frame: Frame) -> np.ndarray:

@@ -91,6 +91,7 @@ class EpisodeSink:
                 stamp_ns=row.sample.stamp_ns,
                 skew_ns=row.sample.skew_ns,
                 flags=row.sample.flags,
+                arrival_ns=row.sample.arrival_ns,
             )
         except Overrun:
             if row.action is None or self._writer.overruns > self.recording.contract.sync.max_hold:
@@ -142,6 +143,10 @@ class EpisodeSink:
 
         return self._pool.submit(work)
 
+    def notes(self) -> tuple[str, ...]:
+        """In words: what the running episode lacks; see `EpisodeWriter.notes`."""
+        return self._writer.notes() if self._writer else ()
+
     def discard(self) -> Future[None]:
         """Throw the running episode away."""
         writer = self._writer
@@ -161,7 +166,14 @@ def _end(
     if writer.error is None and (last := builder.end()) is not None:
         sample = last.sample
         try:
-            writer.append(last.timestep, None, stamp_ns=sample.stamp_ns, skew_ns=sample.skew_ns, flags=sample.flags)
+            writer.append(
+                last.timestep,
+                None,
+                stamp_ns=sample.stamp_ns,
+                skew_ns=sample.skew_ns,
+                flags=sample.flags,
+                arrival_ns=sample.arrival_ns,
+            )
         except VgilError as error:  # it is no reason to lose the rows before it
             warnings = (*warnings, f"the observation after the last action is left out: {error}")
     if writer.error is not None and aborted is None:

@@ -53,7 +53,7 @@ class SessionNode(VgilNode):
         success_topic = self.declare("success_topic", "", doc="std_msgs/Bool: whether the task is done; empty: none")
         reset = self.declare("reset_service", "", doc="std_srvs/Trigger, called before each episode; empty: none")
         self.streams = self.choose_streams()
-        self.sync = Synchronizer(self.streams, self.contract.sync, self.contract.rate_hz)
+        self.sync = Synchronizer(self.streams, self.contract.sync, self.contract.rate_hz, simulated=self.simulated)
         self.inputs = StreamInputs(self, self.contract, self.sync)
         self.neighbours = Neighbours(self, self.inputs, self.contract.name, len(self.streams))
         self.skew = status.SkewWindow(self.streams)
@@ -196,6 +196,8 @@ class SessionNode(VgilNode):
             self._time_runs = True
         if self._interrupts and not self.session.quitting:
             self.command(SessionCommand.QUIT)
+        if by_ns := self.clock_set_ns():
+            self._clock_set(self.sync.clock_set(now, by_ns))
         by = self._stall_grace.time(now)
         while (tick := self.sync.sample(by)) is not None:
             if isinstance(tick, Sample):
@@ -231,6 +233,13 @@ class SessionNode(VgilNode):
         if not self._ready and self.session.state is SessionState.IDLE and not self.session.autostart:
             self._ready = True
             self.ready()
+
+    def _clock_set(self, miss: Miss) -> None:
+        """The computer's clock was set: rows before it and after it do not go together."""
+        if self.session.state is SessionState.RUNNING:
+            self.take(miss)
+        else:
+            self.log(f"{miss}; while the robot is used it must not be set but slewed", severity="warning")
 
     def _say_waiting(self, missing: tuple[Problem, ...], now: int) -> None:
         """Warn of what is waited for, and of more when that changes: a topic may turn out to be of another type."""
@@ -355,6 +364,7 @@ class SessionNode(VgilNode):
         values |= self.figures()
         values |= {f"rate_hz_{s.name}": self.inputs.rate(s.name, now) for s in self.streams}
         values |= self.skew.figures()
+        values |= {f"delay_ms_{name}": delay_ns / 1e6 for name, delay_ns in self.sync.delays().items()}
         named = dict.fromkeys((*missing, *hindered, *active_warnings))
         words = "; ".join(named) or self.session.summary(now)
         level = status.ERROR if missing else status.WARN if named else status.OK

@@ -43,7 +43,7 @@ def view_of(camera: Camera, arms: Sequence[str]) -> View:
     Raises:
         VgilError: for a wrist camera that matches no arm, or a camera that is not for colour.
     """
-    if camera.type == "depth":
+    if camera.is_depth:
         raise VgilError(f"camera '{camera.name}' has type 'depth'; the simulator can make: image, compressed")
     words = camera.name.lower().split("_")
     if "wrist" in words or "hand" in words:

@@ -7,7 +7,7 @@ come out of the same synchroniser into the same rows and the same writer.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -190,7 +190,7 @@ class _DemonstrationRecording:
                 raise VgilError(f"seed {self._seed}: tick {tick.tick} of the episode is incomplete: {tick}")
             self.dropped += 1
             return False
-        sample = Sample(tick.tick, tick.stamp_ns, drawn(tick.payloads), tick.skew_ns, tick.flags)
+        sample = replace(tick, payloads=drawn(tick.payloads))
         row = self._builder.push(sample, self._session.marker())
         if row is not None:
             self._append(row)
