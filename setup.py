@@ -121,6 +121,7 @@ setup(
             "sim = vgil_ros.nodes.sim:main",
             "replay = vgil_ros.nodes.replay:main",
             "monitor = vgil_ros.nodes.monitor:main",
+            "posture = vgil_ros.nodes.posture:main",
         ]
     },
 )

@@ -24,6 +24,7 @@ LOGGED = ("warning", "error", "fatal")
 MAKERS = {"Hold": 0, "Changed": 1, "Problem": 1, "SafetyEvent": 1, "Fault": 2, "_passing": 1, "_refuse": 1, "append": 0}
 # Functions that return what is wrong.
 REASONS = {
+    "core/guard/reading_guard.py",
     "core/safety/stale.py",
     "core/sync/types.py",
     "episodes/writing/rows.py",

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-NODES = ("recorder", "policy", "teleop", "replay", "sim", "monitor")
+NODES = ("recorder", "policy", "teleop", "replay", "sim", "monitor", "posture")
 CALLS = {"create_publisher": "publishes", "create_subscription": "subscribes", "create_service": "offers",
          "create_client": "calls"}  # fmt: skip
 

@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from bench_backends import CASES, make_observation, make_policy
+from bench.bench_backends import CASES, make_observation, make_policy
 
 from vgil_ros.policies.base import Policy
 from vgil_ros.policies.device import PRECISIONS, Precision

@@ -7,12 +7,14 @@ import typing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import BaseModel
 
 from vgil_ros.core.contract import Contract, Sync, parse_contract
 from vgil_ros.core.errors import ContractError
 from vgil_ros.core.frame import Frame, FrameError
+from vgil_ros.core.guard.reading_guard import guards_of
 from vgil_ros.core.layout import JointError, JointReader
 
 DOC = (Path(__file__).parents[2] / "docs" / "reference" / "contract.md").read_text(encoding="utf-8")
@@ -52,6 +54,11 @@ def test_the_running_robots_errors_are_what_is_said() -> None:
         )
     with pytest.raises(FrameError) as image:
         Frame(720, 1280, "rgb8", 3840, memoryview(b"")).check(480, 640, ("rgb8",))
+    guards = guards_of(parse_contract(EXAMPLE, "my_arm.yaml"))
+    degrees = guards["left/puppet"].judge(1, 1, np.array([0.0, -49.0, 0.0, 0.0]))
+    lost = guards["left/master"].judge(1, 1, np.full(4, -np.pi))
+    assert f"left/puppet: {degrees}" in DOC
+    assert f"left/master: {lost}" in DOC
     assert str(joint.value) in DOC
     assert f"cam_high: {image.value}" in DOC
 

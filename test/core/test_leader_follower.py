@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vgil_ros.core.leader_follower import ALIGN_SPEED, REALIGN, FollowerController, Phase
+from vgil_ros.core.guard.following import FollowingMonitor
+from vgil_ros.core.leader_follower import ALIGN_SPEED, ALIGNED, REALIGN, FollowerController, Phase
 
 LOWER, UPPER = np.array([-2.0, -1.0, 0.0]), np.array([2.0, 1.0, 1.0])
 VELOCITY = np.array([2.0, 1.0, 4.0])
@@ -22,9 +23,14 @@ def follower(*, wait_for_trigger: bool = False) -> FollowerController:
     return FollowerController(LOWER, UPPER, VELOCITY, gripper=2, wait_for_trigger=wait_for_trigger, stale_ns=STALE_NS)
 
 
+def begin_at(puppet: np.ndarray) -> np.ndarray:
+    """Where the commands begin: where the puppet is, but for a gripper measured beyond its range."""
+    return np.array([*puppet[:2], np.clip(puppet[2], 0.0, 1.0)])
+
+
 @given(steps)
-def test_targets_lie_within_limits_and_move_no_faster_than_the_velocity(rows: list) -> None:
-    law, before = follower(), None
+def test_targets_never_leave_the_limits_nor_step_and_move_no_faster_than_the_velocity(rows: list) -> None:
+    law, before, held, paused = follower(), None, None, 0
     for i, (master, master_age, puppet, puppet_age) in enumerate(rows):
         now = 10**12 + i * STEP_NS
         was = law.phase
@@ -34,28 +40,33 @@ def test_targets_lie_within_limits_and_move_no_faster_than_the_velocity(rows: li
         assert (target is not None) == fresh
         if target is None:
             assert law.phase is Phase.WAITING
+            paused = now if before is not None else paused
             before = None
             continue
-        assert (target >= LOWER).all()
-        assert (target <= UPPER).all()
-        start = np.clip(puppet, LOWER, UPPER) if before is None else before
+        start = begin_at(puppet) if before is None else before
+        if before is None and held is not None:  # from what its driver holds, or at least what its gripper does
+            start = held if now - paused <= STALE_NS else np.array([*start[:2], held[2]])
+        assert (target >= np.minimum(LOWER, start)).all(), "never farther out than it was"
+        assert (target <= np.maximum(UPPER, start)).all()
         speed = VELOCITY * (ALIGN_SPEED if was is Phase.ALIGNING else 1.0)
         assert (np.abs(target - start) <= speed * DT + 1e-9).all()
-        before = target
+        before = held = target
 
 
+@settings(max_examples=30, deadline=None)
 @given(poses, poses)
 def test_a_wide_gap_is_closed_gently_and_then_the_master_is_reached(master: np.ndarray, puppet: np.ndarray) -> None:
     law, now = follower(), 10**12
-    goal, start = np.clip(master, LOWER, UPPER), np.clip(puppet, LOWER, UPPER)
+    goal, start = np.clip(master, LOWER, UPPER), begin_at(puppet)
     phases = []
-    target = start
-    for i in range(900):
+    target: np.ndarray | None = start
+    for i in range(2700):
         target = law.step(now + i * STEP_NS, DT, (master, now + i * STEP_NS), (puppet, now + i * STEP_NS))
         phases.append(law.phase)
     np.testing.assert_allclose(target, goal, atol=1e-9)
     assert law.phase is Phase.FOLLOWING
-    far = np.abs(goal - start).max() > REALIGN
+    outside = np.abs(start - np.clip(start, LOWER, UPPER)).max() > ALIGNED
+    far = np.abs(goal - start).max() > REALIGN or outside
     assert (phases[0] is Phase.ALIGNING) == (far and not _reached_in_one(goal, start))
     assert phases == sorted(phases, key=[Phase.ALIGNING, Phase.FOLLOWING].index)
 
@@ -110,3 +121,78 @@ def test_a_gripper_measured_beyond_its_range_is_not_sent_beyond_it() -> None:
             target = law.step(now + i * STEP_NS, DT, (pose, now + i * STEP_NS), (pose, now + i * STEP_NS))
             assert target is not None
             assert target[2] == end
+
+
+class Stuck:
+    """A puppet whose waist has no torque, led by a master."""
+
+    def __init__(self, after_ns: int = 1_000_000_000) -> None:
+        monitor = FollowingMonitor(np.array([0.3, 0.3, np.inf]), after_ns)
+        self.law = FollowerController(LOWER, UPPER, VELOCITY, gripper=2, stale_ns=STALE_NS, monitor=monitor)
+        self.now, self.puppet, self.sent = 10**12, np.zeros(3), np.zeros(3)
+
+    def step(self, master: list[float], *, stuck: bool = True) -> Phase:
+        """A tick: the puppet comes after what was sent last, but for its waist where it is stuck."""
+        self.now += STEP_NS
+        target = self.law.step(self.now, DT, (np.array(master), self.now), (self.puppet, self.now))
+        assert target is not None
+        assert (np.abs(target - self.sent) <= VELOCITY * DT + 1e-9).all()
+        self.sent = target
+        self.puppet = np.array([self.puppet[0] if stuck else target[0], target[1], 0.7])
+        return self.law.phase
+
+
+def test_a_joint_that_does_not_follow_holds_the_arm_until_the_master_comes_to_it() -> None:
+    rig = Stuck()
+    phases = [rig.step([1.5, 0.8, 0.0]) for _ in range(500)]
+    found = phases.index(Phase.BLOCKED)
+    assert 100 <= found <= 260, "about a second after the command has left it by 0.3"
+    assert set(phases[found:]) == {Phase.BLOCKED}
+    assert rig.law.blocked.tolist() == [True, False, False]
+    assert rig.sent[0] == 0.0, "nothing pulls any more: it is commanded to where it is"
+    held = rig.sent.copy()
+    rig.now += STEP_NS
+    assert rig.law.step(rig.now, DT, None, (rig.puppet, rig.now)) is None
+    assert rig.step([0.9, 0.8, 0.0], stuck=False) is Phase.BLOCKED, "a lost message does not let go of it"
+    np.testing.assert_array_equal(rig.sent, held)
+    assert rig.step([0.9, 0.8, 0.0], stuck=False) is Phase.BLOCKED
+    np.testing.assert_array_equal(rig.sent, held)
+    assert rig.step([0.1, 0.8, 0.0], stuck=False) is Phase.ALIGNING, "slowly: the elbow was held on its way"
+    assert [rig.step([0.1, 0.8, 0.0], stuck=False) for _ in range(400)][-1] is Phase.FOLLOWING
+    assert rig.sent[2] == 0.0, "the gripper never let go"
+
+
+def test_a_puppet_that_trails_is_not_blocked_and_neither_is_a_gripper_on_a_thing() -> None:
+    rig, trail = Stuck(), []
+    for i in range(1000):
+        rig.step([1.9 * np.sin(0.01 * i), 0.9 * np.sin(0.01 * i), 0.0], stuck=False)
+        trail.append(rig.puppet[:2].copy())
+        rig.puppet = np.array([*trail[max(0, i - 20)], 0.7])  # 0.2 s behind
+        assert rig.law.phase is not Phase.BLOCKED
+
+
+def test_one_lost_message_in_a_fast_motion_is_no_jerk() -> None:
+    law = follower()
+    sent: list[np.ndarray] = []
+    for i in range(200):
+        now, master = 10**12 + i * STEP_NS, np.array([-1.9 + 0.018 * i, 0.0, 0.5])
+        puppet = sent[-10] if len(sent) > 10 else np.array([-1.9, 0.0, 0.5])
+        target = law.step(now, DT, None if i in (100, 150) else (master, now), (puppet, now))
+        assert (target is None) == (i in (100, 150))
+        if target is not None:
+            sent.append(target)
+    steps = np.diff(np.array(sent)[:, 0])
+    assert (steps >= 0.0).all()
+    assert (steps <= VELOCITY[0] * DT + 1e-9).all()
+
+
+def test_a_puppet_that_was_moved_before_the_gesture_is_begun_with_where_it_is() -> None:
+    law = follower(wait_for_trigger=True)
+    for i in range(200):
+        now, at = 10**12 + i * STEP_NS, 0.0 if i < 50 else 1.5
+        master = np.array([0.0, 0.0, 0.9 if i < 100 else 0.1])
+        target = law.step(now, DT, (master, now), (np.array([at, 0.0, 0.5]), now))
+        if target is not None:
+            break
+    assert target is not None
+    assert abs(target[0] - 1.5) <= ALIGN_SPEED * VELOCITY[0] * DT + 1e-9

@@ -174,7 +174,7 @@ def test_a_cameras_own_jpeg_is_stored_in_the_peers_order_where_that_is_asked_for
             assert episode.jpeg_order("cam_b") == order
             wanted = demo.image(2).astype(int)
             assert np.abs(episode.image("cam_b", 2) - wanted).mean() < 4
-            peers = cv2.imdecode(episode.jpeg("cam_b", 2), cv2.IMREAD_COLOR)
+            peers = cv2.imdecode(np.frombuffer(episode.jpeg("cam_b", 2), np.uint8), cv2.IMREAD_COLOR)
             assert (np.abs(peers - wanted).mean() < 4) == (order == "bgr")
 
 

@@ -103,6 +103,16 @@ def test_a_stream_that_stops_holds_and_ctrl_c_ends_it_at_rest(stage: Stage) -> N
     assert stage.assert_allowed() > 0
 
 
+def test_a_joint_that_does_not_follow_ends_it_by_name_and_not_in_a_dry_run(stage: Stage) -> None:
+    watched = contracts.write(robot(following={}), stage.bench.folder / "watched.yaml")
+    file = stage.file("episodes")
+    node = stage.replay(file, watched)  # the fake robot stays where it is
+    assert node.wait() == 1, node.output
+    node.expect(r"held at row \d+ of 60: left/waist does not follow: commanded to .*, measured at 0 for 1 s")
+    stage.assert_allowed()
+    assert stage.replay(file, watched, dry_run=True).wait() == 0
+
+
 def test_a_dry_run_sends_nothing(stage: Stage) -> None:
     node = stage.replay(stage.file("episodes"), dry_run=True)
     assert node.wait() == 0, node.output

@@ -6,6 +6,7 @@ import copy
 import importlib.util
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,10 +34,17 @@ BASE = {
 class Rig:
     """A robot, its teleop, and the commands that it gives."""
 
-    def __init__(self, bench: Bench, kind: type = JointState, command: str = "joint_state", **parameters: Any) -> None:
+    def __init__(
+        self,
+        bench: Bench,
+        kind: type = JointState,
+        command: str = "joint_state",
+        contract: Path | None = None,
+        **parameters: Any,
+    ) -> None:
         arm = copy.deepcopy(ARM)
         arm["command"]["type"] = command
-        contract = bench.contract(arms=[arm], cameras=[], base=BASE)
+        contract = contract or bench.contract(arms=[arm], cameras=[], base=BASE)
         self.bench = bench
         self.commands = bench.client.collect(kind, "/puppet/command")
         self.base = bench.client.collect(Twist, "/cmd_vel")
@@ -119,7 +127,7 @@ def test_the_puppet_is_aligned_gently_before_it_follows(rig: Rig) -> None:
 
 def test_the_puppet_follows_within_its_velocity_and_position_limits(rig: Rig) -> None:
     start = len(rig.commands)
-    rig.robot.tell("left/master at 1.9,5.0,0.0")
+    rig.robot.tell("left/master at 1.9,1.6,0.0")
     rig.settle((1.9, 1.0, 0.02))  # the elbow's limit is 1.0
     stamps, positions = (part[start:] for part in rig.table())
     for joint in range(3):
@@ -165,6 +173,30 @@ def test_a_master_that_is_no_number_stops_the_commands_and_is_named(rig: Rig) ->
     rig.teleop.expect(r"left/master: position of \['elbow'\] is not a finite number", since=since)
     rig.teleop.expect("left: holding: /master/joint_states", since=since)
     assert np.isfinite(rig.table()[1]).all()
+
+
+@pytest.mark.parametrize(
+    ("lie", "words"),
+    [
+        ("left/master lost", r": every joint reads -3\.1416: the driver has lost its servos"),
+        ("left/puppet jump 1.5,0.0,0.1", r": waist jumped by 1\.5 within \d+ ms, from 0 to 1\.5"),
+        ("left/master jump -49.0,0.0,0.5", r": waist reads -49, its limits are -2 to 2: degrees\?"),
+    ],
+    ids=["lost", "jump", "degrees"],
+)
+def test_readings_that_lie_hold_the_puppet_where_it_is_and_are_named(rig: Rig, lie: str, words: str) -> None:
+    since, start = rig.teleop.mark(), len(rig.commands)
+    rig.robot.tell(lie)
+    rig.teleop.expect(words, since=since)
+    rig.teleop.expect("left: holding: /(master|puppet)/joint_states: ", since=since)
+    time.sleep(0.3)
+    np.testing.assert_allclose(rig.table()[1][start:], np.tile([0.0, 0.0, 0.1], (len(rig.commands) - start, 1)))
+    stream = lie.split()[0]
+    rig.robot.tell(f"{stream} well")
+    rig.robot.tell("left/puppet at 0.0,0.0,0.1")
+    rig.robot.tell("left/master at 1.0,0.0,0.5")
+    rig.teleop.expect("left: (aligning|following)", since=since)
+    rig.settle((1.0, 0.0, 0.1))
 
 
 def test_the_base_follows_a_fresh_velocity_within_limits_and_stops_at_a_stale_one(rig: Rig) -> None:
@@ -227,6 +259,18 @@ def test_an_arm_that_holds_by_itself_is_sent_nothing_at_the_end(bench: Bench) ->
     assert rig.teleop.wait() == 0, rig.teleop.output
     time.sleep(0.3)
     assert len(rig.commands) == quiet
+
+
+def test_a_joint_that_does_not_follow_holds_the_arm_until_the_master_is_brought_to_it(bench: Bench) -> None:
+    rig = Rig(bench, contract=bench.contract(arms=[copy.deepcopy(ARM)], cameras=[], base=BASE, following={}))
+    rig.settle((0.0, 0.0, 0.1))
+    since = rig.teleop.mark()
+    rig.robot.tell("left/master at 1.0,0.0,0.5")  # the fake robot stays where it is
+    words = r"left/waist does not follow: commanded to \S+, measured at 0 for 1 s"
+    rig.teleop.expect(f"left: holding: {words}; look at the robot, then bring the master to where", since=since)
+    rig.settle((0.0, 0.0, 0.1))
+    rig.robot.tell("left/master at 0.1,0.0,0.5")
+    rig.settle((0.1, 0.0, 0.1))
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,8 @@ def sync(max_hold: int) -> dict[str, Any]:
 def small_robot(**changes: Any) -> dict[str, Any]:
     """One arm of three joints with a master, one camera, 25 Hz; `changes` replace top keys.
 
-    It is patient (two seconds): that a busy machine kept the fake robot waiting ends no episode.
+    It is patient (two seconds): that a busy machine kept the fake robot waiting ends no episode. Nobody watches whether
+    its arms follow, as a fake robot's do not; `following={}` does.
     """
     robot: dict[str, Any] = {
         "name": "small",
@@ -52,7 +53,8 @@ def small_robot(**changes: Any) -> dict[str, Any]:
         "cameras": [camera("cam_a")],
         "sync": sync(max_hold=50),
     }
-    return {**robot, **changes}
+    robot |= changes
+    return {"following": {"off": [arm["name"] for arm in robot["arms"]]}, **robot}
 
 
 def write(robot: dict[str, Any], path: Path) -> Path:

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from vgil_ros import __version__
+from vgil_ros.cli import robot
 from vgil_ros.cli.checkpoint import commands as checkpoint
 from vgil_ros.cli.demo import demo
 from vgil_ros.cli.demo.train_demo import train_demo
@@ -46,6 +47,7 @@ episodes.app.command()(replay)
 episodes.app.command()(generate)
 app.add_typer(episodes.app, name="episodes", help="List, show, check, repair, plot, convert and replay episodes.")
 app.add_typer(checkpoint.app, name="checkpoint", help="Show, import, check and replay policy checkpoints.")
+app.add_typer(robot.app, name="robot", help="Look at a robot before it moves; bring it home, to sleep, and back.")
 app.command(context_settings={"ignore_unknown_options": True})(launch)
 app.command()(train)
 app.command("train-demo")(train_demo)

@@ -30,6 +30,7 @@ from vgil_ros.core.contract_rules import (
     two_values,
 )
 from vgil_ros.core.errors import ContractError
+from vgil_ros.core.guard.settings import Following, Guard
 
 SLOWEST = 1e-6  # rad/s, rad/s^2
 
@@ -121,6 +122,8 @@ class Arm(StrictModel):
     joints: tuple[JointName, ...] = Field(min_length=1, max_length=64)
     limits: Limits
     home: Floats
+    start: Floats | None = None
+    sleep: Floats | None = None
     gripper: Gripper | None = None
     urdf: str | None = None
     mount: Mount = Mount()
@@ -140,14 +143,18 @@ class Arm(StrictModel):
         count = len(self.joints)
         no_duplicates("joints", self.joints)
         vectors = {f"limits.{k}": getattr(self.limits, k) for k in ("lower", "upper", "velocity", "acceleration")}
-        for key, values in {**vectors, "home": self.home}.items():
+        poses = {key: getattr(self, key) for key in ("home", "start", "sleep")}
+        for key, values in (vectors | poses).items():
             if values is not None and len(values) != count:
                 raise ValueError(
                     f"{key} has {len(values)} values; allowed: {count}, one for each of {list(self.joints)}"
                 )
-        for joint, low, high, home in zip(self.joints, self.limits.lower, self.limits.upper, self.home, strict=True):
-            if not low <= home <= high:
-                raise ValueError(f"home of joint '{joint}' is {home}; allowed: {low} to {high}, its limits")
+        for key, pose in poses.items():
+            for joint, low, high, at in zip(
+                self.joints, self.limits.lower, self.limits.upper, pose or (), strict=False
+            ):
+                if not low <= at <= high:
+                    raise ValueError(f"{key} of joint '{joint}' is {at}; allowed: {low} to {high}, its limits")
         if self.gripper:
             self._check_gripper(self.gripper)
         return self
@@ -247,6 +254,8 @@ class Contract(StrictModel):
     cameras: tuple[Camera, ...] = Field(default=(), max_length=32)
     base: Base | None = None
     sync: Sync = Sync()
+    guard: Guard = Guard()
+    following: Following = Following()
     joystick: Joystick | None = None
     end_marker: EndMarker | None = None
 
@@ -263,10 +272,20 @@ class Contract(StrictModel):
             raise ValueError("cameras: found the name 'base', which the base's stream has; allowed: any other")
         no_shared_topics(self._topics())
         self._check_latencies()
+        unknown = [name for name in self.guard.off if name not in self._joint_streams()]
+        if unknown:
+            raise ValueError(f"guard.off has {unknown}; allowed: {self._joint_streams()}")
+        names = [arm.name for arm in self.arms]
+        if unknown := [name for name in self.following.off if name not in names]:
+            raise ValueError(f"following.off has {unknown}; allowed: {names}")
         methods = ["clock", "min_stamp", "latest", *(f"camera:{c.name}" for c in self.cameras if not c.is_depth)]
         if self.sync.method not in methods:
             raise ValueError(f"sync.method is '{self.sync.method}'; allowed: {methods}")
         return self
+
+    def _joint_streams(self) -> list[str]:
+        kinds = ((arm.name, kind) for arm in self.arms for kind in ("puppet", "master"))
+        return [f"{name}/{kind}" for name, kind in kinds]
 
     def _topics(self) -> Iterator[tuple[str, str]]:
         """Each (key, topic). A driver that follows its master itself is commanded on the master's topic."""

@@ -1,6 +1,7 @@
 """The law by which a puppet follows its master: aligned gently first, then within limits, never on a stale one.
 
-The rule is ALOHA's: the puppet must not jump to where the master happens to be ("opening ceremony").
+The rule is ALOHA's: the puppet must not jump to where the master happens to be ("opening ceremony"). A puppet that
+rests outside its limits, in a cradle, is aligned from where it is.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from enum import Enum
 import numpy as np
 
 from vgil_ros.core.gripper_trigger import GripperTrigger
+from vgil_ros.core.guard.following import FollowingMonitor, following_monitor
 from vgil_ros.core.layout import ArmLayout, Layout
 
 ALIGN_SPEED = 0.25  # share of the velocity limits while aligning
@@ -24,6 +26,7 @@ class Phase(str, Enum):
     READY = "ready"  # waits for the operator to close the grippers
     ALIGNING = "aligning"
     FOLLOWING = "following"
+    BLOCKED = "blocked"  # the puppet does not come after its commands; it holds until the master comes to it
 
 
 class FollowerController:
@@ -35,6 +38,11 @@ class FollowerController:
         gripper: the gripper's index among the joints, or None.
         stale_ns: age of a state from which on the puppet holds.
         wait_for_trigger: wait for the master's gripper to be closed before moving.
+        monitor: of the arm's joints; None where nothing looks at whether they follow.
+
+    Attributes:
+        blocked: (J,) bool, the joints that did not follow.
+        commanded, measured: (J,) each, as it was found.
     """
 
     def __init__(
@@ -46,6 +54,7 @@ class FollowerController:
         gripper: int | None = None,
         stale_ns: int = 200_000_000,
         wait_for_trigger: bool = False,
+        monitor: FollowingMonitor | None = None,
     ) -> None:
         self.lower, self.upper, self.velocity = lower.copy(), upper.copy(), velocity
         self.gripper = gripper
@@ -55,6 +64,10 @@ class FollowerController:
         self.phase = Phase.WAITING
         self._trigger = GripperTrigger() if wait_for_trigger and gripper is not None else None
         self._target: np.ndarray | None = None
+        self._paused_ns: int | None = None  # since when nothing is sent
+        self._monitor = monitor
+        self.blocked = np.zeros(len(self.lower), bool)
+        self.commanded = self.measured = np.zeros(len(self.lower))
 
     def step(
         self,
@@ -72,28 +85,75 @@ class FollowerController:
         """
         if master is None or puppet is None or self._stale(now_ns, master[1]) or self._stale(now_ns, puppet[1]):
             self.phase = Phase.WAITING
+            self._paused_ns = now_ns if self._paused_ns is None else self._paused_ns
+            self._forget_commands()
             return None
         goal = np.clip(master[0], self.lower, self.upper)
+        if self.phase is Phase.BLOCKED and self._met(goal, puppet[0]):
+            self.phase = Phase.WAITING
         if self.phase is Phase.WAITING:
-            self._resume(goal, puppet[0])
+            brief = self._paused_ns is not None and 0 <= now_ns - self._paused_ns <= self.stale_ns
+            self._resume(goal, puppet[0], brief=brief)
         if self.phase is Phase.READY:
             assert self._trigger is not None
             assert self.gripper is not None
             if not self._trigger.update(now_ns, master[0][self.gripper : self.gripper + 1]):
                 return None
-            self._trigger, self.phase = None, Phase.ALIGNING
+            self._trigger = None
+            self._resume(goal, puppet[0], brief=False)  # it may have been moved while it waited
         assert self._target is not None
+        if self._stuck(now_ns, puppet[0]):
+            goal = self._hold_at
         speed = self.velocity * (ALIGN_SPEED if self.phase is Phase.ALIGNING else 1.0)
         self._target = self._target + np.clip(goal - self._target, -speed * dt, speed * dt)
         if self.phase is Phase.ALIGNING and np.abs(goal - self._target).max() < ALIGNED:
             self.phase = Phase.FOLLOWING
-        result: np.ndarray | None = np.clip(self._target, self.lower, self.upper)
-        return result
+        return self._target.copy()
 
-    def _resume(self, goal: np.ndarray, measured: np.ndarray) -> None:
-        """Begin from where the puppet is: gently when that is far from the master."""
-        self._target = np.clip(measured, self.lower, self.upper)
-        far = np.abs(goal - self._target).max() > REALIGN
+    def _stuck(self, now_ns: int, measured: np.ndarray) -> bool:
+        """Whether the puppet is held because it does not follow; where it does not, its target is where it is."""
+        if self.phase is Phase.BLOCKED:
+            return True
+        assert self._target is not None
+        if self._monitor is None:
+            return False
+        blocked = self._monitor.update(now_ns, self._target, measured)
+        if not blocked.any():
+            return False
+        self.phase, self.blocked = Phase.BLOCKED, blocked
+        self.commanded, self.measured = self._target.copy(), measured.copy()
+        self._hold_at = np.where(blocked, measured, self._target)
+        return True
+
+    def _met(self, goal: np.ndarray, measured: np.ndarray) -> bool:
+        """Whether the operator has brought the master to the joints that did not follow."""
+        return bool((np.abs(goal - measured)[self.blocked] < REALIGN).all())
+
+    def _forget_commands(self) -> None:
+        if self._monitor is not None:
+            self._monitor.reset()
+
+    def _resume(self, goal: np.ndarray, measured: np.ndarray, *, brief: bool) -> None:
+        """Begin from where the puppet is: gently when that is far from the master, or outside the limits.
+
+        After a `brief` pause go on from the target that the puppet's driver still holds: a puppet in motion is behind
+        it, and to begin from there would be a jerk for one message that was lost.
+        """
+        self._paused_ns = None
+        begin, before = measured.copy(), self._target
+        if brief and before is not None:
+            begin = before.copy()
+        elif self.gripper is not None:  # one that holds a thing must not be told to open as far as it stands open
+            inside = np.clip(measured, self.lower, self.upper)
+            begin[self.gripper] = (inside if before is None else before)[self.gripper]
+        self._target = begin
+        self._forget_commands()
+        if not self._met(goal, measured):  # a message that was lost meanwhile lets nobody off
+            self.phase, self._hold_at = Phase.BLOCKED, begin
+            return
+        self.blocked = np.zeros_like(self.blocked)
+        outside = np.abs(begin - np.clip(begin, self.lower, self.upper)).max() > ALIGNED
+        far = np.abs(goal - begin).max() > REALIGN or outside
         self.phase = Phase.READY if self._trigger else Phase.ALIGNING if far else Phase.FOLLOWING
 
     def _stale(self, now_ns: int, stamp_ns: int) -> bool:
@@ -106,4 +166,7 @@ def follower_of(layout: Layout, arm: ArmLayout, *, wait_for_trigger: bool = Fals
     assert velocity is not None
     gripper = None if arm.gripper_column is None else arm.gripper_column - part.start
     lower, upper = layout.lower[part], layout.upper[part]
-    return FollowerController(lower, upper, velocity[part], gripper=gripper, wait_for_trigger=wait_for_trigger)
+    monitor = following_monitor(layout, part)
+    return FollowerController(
+        lower, upper, velocity[part], gripper=gripper, wait_for_trigger=wait_for_trigger, monitor=monitor
+    )

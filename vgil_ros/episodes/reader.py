@@ -73,7 +73,7 @@ class EpisodeReader:
             if reason := self.structure.disbelief(name):
                 raise EpisodeError(f"{self.path}: {name} {reason}")
         self.attrs: dict[str, Any] = read_attributes(self.file, self.path)
-        for name in ("sync/skew_ns", "sync/flags"):
+        for name in ("sync/skew_ns", "sync/flags", "sync/arrival_ns"):
             if name in datasets and datasets[name].shape[1] != len(self.streams):
                 found = f"has {datasets[name].shape[1]} columns; the attribute streams names {len(self.streams)}"
                 raise EpisodeError(f"{self.path}: {name} {found}")

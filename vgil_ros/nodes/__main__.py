@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NODES = ("recorder", "policy", "teleop", "sim", "replay", "monitor")
+NODES = ("recorder", "policy", "teleop", "sim", "replay", "monitor", "posture")
 
 if __name__ == "__main__":
     name = sys.argv.pop(1) if len(sys.argv) > 1 else ""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,8 @@ class PolicyNode(SessionNode):
         # the policy gives the end marker: a stop is a stop
         super().__init__("policy", running="running", records=False)
         self.period_s = 1.0 / self.contract.rate_hz
-        self.pipeline = pipeline_for(self._given.options, self.layout, self.config, self.streams)
+        options = replace(self._given.options, following=not self.dry_run)  # what is not sent is not followed
+        self.pipeline = pipeline_for(options, self.layout, self.config, self.streams)
         self.commands = RobotCommands(self, self.layout, self.period_s)
         builder = ObservationBuilder(self.layout, self.streams)
         self.input = PolicyInput(builder, self.config.camera_names, to_rgb, self.task)

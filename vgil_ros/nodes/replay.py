@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,14 @@ from vgil_ros.core.control.loop import ControlLoop
 from vgil_ros.core.control.pipeline import make_direct_pipeline
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import Layout
-from vgil_ros.core.safety import Command, Outcome
+from vgil_ros.core.safety import Command, FollowingLimit, Outcome
 from vgil_ros.core.streams import policy_streams
 from vgil_ros.core.sync import Sample, Synchronizer
 from vgil_ros.core.sync.stall_grace import StallGrace
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.nodes.base.alerts import summary
 from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode, run
-from vgil_ros.nodes.inference.setup import safety_options
+from vgil_ros.nodes.base.safety_options import safety_options
 from vgil_ros.nodes.messages.publishers import RobotCommands
 from vgil_ros.nodes.messages.subscriptions import StreamInputs
 
@@ -40,7 +41,8 @@ class Replay(VgilNode):
         self.streams = policy_streams(self.contract, cameras=())
         self.sync = Synchronizer(self.streams, self.contract.sync, self.contract.rate_hz, simulated=self.simulated)
         self.inputs = StreamInputs(self, self.contract, self.sync)
-        pipeline = make_direct_pipeline(safety_options(self), self.layout, self.streams)
+        options = replace(safety_options(self), following=not self.dry_run)  # what is not sent is not followed
+        pipeline = make_direct_pipeline(options, self.layout, self.streams)
         self.loop = ControlLoop(self.sync, pipeline)
         self._stall_grace = StallGrace(round(period * 1e9))
         self.commands = RobotCommands(self, self.layout, period)
@@ -83,6 +85,10 @@ class Replay(VgilNode):
         row = min(self._row, len(self.actions) - 1)
         outcome = self.loop.send(Command(self.actions[row], self._base_at(row)), now)
         self._send(outcome)
+        if (words := outcome.reason(FollowingLimit.name)) is not None:
+            self.log(f"held at row {self._row} of {len(self.actions)}: {words}", severity="error")
+            self.finish(1)
+            return
         if outcome.holding or outcome.command is None:
             self.warn_once("holding", "holding: " + "; ".join(i.reason for i in outcome.safety_events))
             return

@@ -10,12 +10,24 @@ from geometry_msgs.msg import Twist
 from sensor_msgs.msg import JointState
 
 from vgil_ros.assets import load_contract
+from vgil_ros.core.contract import TopicRef
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.layout import POSITION, Affine, ArmLayout, JointReader, Layout, master_reader, puppet_reader
+from vgil_ros.core.guard.following import not_following_words
+from vgil_ros.core.guard.reading_guard import ReadingGuard, guards_of
+from vgil_ros.core.guard.refusals import one_tick
+from vgil_ros.core.layout import (
+    POSITION,
+    Affine,
+    JointError,
+    JointReader,
+    Layout,
+    master_reader,
+    puppet_reader,
+)
 from vgil_ros.core.leader_follower import Phase, follower_of
 from vgil_ros.nodes.base import status
 from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode, run
-from vgil_ros.nodes.messages import cdr
+from vgil_ros.nodes.messages.joint_input import JointInput
 from vgil_ros.nodes.messages.publishers import Encoded, RobotCommands
 from vgil_ros.nodes.messages.subscriptions import QUIET_NS, sensor_qos
 
@@ -24,27 +36,54 @@ ORDER = (Phase.WAITING, Phase.READY, Phase.ALIGNING, Phase.FOLLOWING)  # the wor
 
 
 class TeleopState:
-    """The last positions of one arm, in units of the action, and when they were measured."""
+    """The last positions of one arm, in units of the action, and when they were measured.
 
-    def __init__(self, node: VgilNode, topic: str, reader: JointReader, units: Affine) -> None:
+    Args:
+        node: the node that listens.
+        topic: where its states come from.
+        reader, guard: what its messages must be, and what they can say.
+        units: of the action.
+        period_s: between two turns; readings that are refused for longer are no place to go by.
+    """
+
+    def __init__(
+        self,
+        node: VgilNode,
+        topic: str,
+        reader: JointReader,
+        guard: ReadingGuard | None,
+        units: Affine,
+        period_s: float,
+    ) -> None:
         self.last: tuple[np.ndarray, int] | None = None
-        self._node, self._reader, self._units = node, reader, units
+        self._node, self._stream, self._units = node, reader.stream, units
+        self._joints = JointInput(reader, guard)
+        self._refusals = one_tick(round(period_s * 1e9))
         self._bad_ns = 0
         node.create_subscription(JointState, topic, self._on_message, sensor_qos(10), raw=True)
 
     def _on_message(self, data: bytes) -> None:
         arrived = self._node.now_ns()
         try:
-            message = cdr.read_joint_state(data)
-            payload = self._reader.read(message.names, message.position)
+            stamp_ns, payload = self._joints.read(data, arrived)
         except VgilError as error:
-            self._node.warn_once(self._reader.stream, str(error))
+            self._node.warn_once(self._stream, str(error))
+            self._refusals.refuse(self._stream, error.detail if isinstance(error, JointError) else str(error), arrived)
             self._bad_ns = arrived
             return
+        self._refusals.accept(self._stream)
         if arrived - self._bad_ns > QUIET_NS:  # bad messages among good ones must not flood the log
-            self._node.clear(self._reader.stream)
+            self._node.clear(self._stream)
         # a clock that is ahead must not keep a dead arm fresh
-        self.last = (self._units.normalise(payload[POSITION]), min(message.stamp_ns, arrived))
+        self.last = (self._units.normalise(payload[POSITION]), min(stamp_ns, arrived))
+
+    def refused(self, now_ns: int) -> str | None:
+        """Why its readings are none, where they are refused."""
+        return self._refusals.standing(now_ns).get(self._stream)
+
+    def trusted(self, now_ns: int) -> tuple[np.ndarray, int] | None:
+        """The last positions, None before any and while readings are refused."""
+        return self.last if self.refused(now_ns) is None else None
 
 
 class Teleop(VgilNode):
@@ -66,8 +105,9 @@ class Teleop(VgilNode):
             why = "its own driver follows the masters" if any(a.arm.master for a in self.layout.arms) else "no master"
             raise VgilError(f"robot '{self.contract.name}': {why}; teleop needs a puppet that it is to move")
         self.followers = [follower_of(self.layout, arm, wait_for_trigger=wait_for_trigger) for _, arm in self.arms]
-        self.masters = [self._master(arm) for _, arm in self.arms]
-        self.puppets = [TeleopState(self, a.arm.puppet.topic, puppet_reader(a.arm), a.state) for _, a in self.arms]
+        guards = guards_of(self.contract)
+        self.masters = [self._state(master_reader(a.arm), a.arm.master, a.master, guards, rate) for _, a in self.arms]
+        self.puppets = [self._state(puppet_reader(a.arm), a.arm.puppet, a.state, guards, rate) for _, a in self.arms]
         self._phases: list[Phase | None] = [None] * len(self.arms)
         self._targets: list[np.ndarray | None] = [None] * len(self.arms)  # sent by the last turn
         self._base: tuple[np.ndarray, int] | None = None
@@ -78,9 +118,11 @@ class Teleop(VgilNode):
         self.control_timer(1.0 / rate, self._step)
         self.background_timer(0.2, self._publish_status)
 
-    def _master(self, arm: ArmLayout) -> TeleopState:
-        assert arm.arm.master is not None
-        return TeleopState(self, arm.arm.master.topic, master_reader(arm.arm), arm.master)
+    def _state(
+        self, reader: JointReader, at: TopicRef | None, units: Affine, guards: dict[str, ReadingGuard], rate: float
+    ) -> TeleopState:
+        assert at is not None
+        return TeleopState(self, at.topic, reader, guards.get(reader.stream), units, 1.0 / rate)
 
     def _on_twist(self, message: Twist) -> None:
         wanted = np.array([message.linear.x, message.angular.z])
@@ -95,7 +137,7 @@ class Teleop(VgilNode):
         dt = min(max((now - self._last_ns) / 1e9, 0.0), 0.1)
         self._last_ns = now
         for i, follower in enumerate(self.followers):
-            self._targets[i] = follower.step(now, dt, self.masters[i].last, self.puppets[i].last)
+            self._targets[i] = follower.step(now, dt, self.masters[i].trusted(now), self.puppets[i].trusted(now))
             self._announce(i)
         self.commands.send(self._arm_messages() + self._base_message(now))
 
@@ -123,6 +165,8 @@ class Teleop(VgilNode):
         self._phases[i] = phase
         if phase is Phase.WAITING:
             self.log(f"{name}: holding: {self._why(i)}", severity="warning")
+        elif phase is Phase.BLOCKED:
+            self.log(f"{name}: holding: {self._blocked(i)}", severity="error")
         else:
             self.log(f"{name}: {phase.value}")
 
@@ -140,11 +184,20 @@ class Teleop(VgilNode):
         assert arm.master is not None
         reasons = []
         for topic, state in ((arm.master.topic, self.masters[i]), (arm.puppet.topic, self.puppets[i])):
-            if state.last is None:
+            if (words := state.refused(now)) is not None:
+                reasons.append(f"{topic}: {words}")
+            elif state.last is None:
                 reasons.append(f"nothing received on {topic}")
             elif now - state.last[1] > self.followers[i].stale_ns:
                 reasons.append(f"{topic} is {(now - state.last[1]) / 1e6:.0f} ms old")
         return ", ".join(reasons)
+
+    def _blocked(self, i: int) -> str:
+        """What does not follow, and what brings it back."""
+        follower, arm = self.followers[i], self.arms[i][1]
+        names, after_s = self.layout.joint_names[arm.columns], self.contract.following.after_s
+        words = not_following_words(names, follower.blocked, follower.commanded, follower.measured, after_s)
+        return f"{words}; look at the robot, then bring the master to where the puppet is"
 
     def on_shutdown(self) -> None:
         """Arms that this node was moving are held where they were commanded; the base stops, if it was driven."""

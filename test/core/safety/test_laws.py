@@ -8,12 +8,21 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vgil_ros.core.safety import Command, JointLimits, Outcome, SafetyContext, SafetyPipeline, standard_limits
+from vgil_ros.core.safety import (
+    Command,
+    Entry,
+    JointLimits,
+    Outcome,
+    SafetyContext,
+    SafetyPipeline,
+    standard_limits,
+)
 from vgil_ros.core.safety.position import TOLERATED
 
 LOWER, UPPER = np.array([-1.5, 0.0, -0.2]), np.array([1.5, 1.0, 3.0])
 VELOCITY, ACCELERATION = np.array([2.0, 1.0, 0.5]), np.array([20.0, 4.0, 30.0])
 BASE = (0.5, 1.0)
+MARGIN = 0.6  # beyond the limits, from where a robot may begin
 PERIOD = 0.02
 EPS = 1e-9
 MS = 1_000_000
@@ -32,7 +41,8 @@ class Tick:
 
 def pipeline(accelerated: bool) -> SafetyPipeline:
     joints = JointLimits.of(LOWER, UPPER, VELOCITY, ACCELERATION if accelerated else None)
-    return SafetyPipeline(joints, standard_limits(joints, {"cam": 100 * MS}, 200 * MS, base=BASE), has_base=True)
+    limits = standard_limits(joints, {"cam": 100 * MS}, 200 * MS, base=BASE)
+    return SafetyPipeline(joints, limits, has_base=True, entry=Entry(joints, np.full(3, MARGIN)))
 
 
 @st.composite
@@ -95,19 +105,21 @@ def base_of(command: Command | None) -> np.ndarray:
 
 
 def path(outcomes: list[Outcome], measured: np.ndarray) -> np.ndarray:
-    """The positions (T + 1, D): the place where it began, then what was sent."""
-    return np.stack([np.clip(measured, LOWER, UPPER), *(sent(outcome).positions for outcome in outcomes)])
+    """The positions (T + 1, D): where it was measured, be it outside its limits, then what was sent."""
+    return np.stack([measured, *(sent(outcome).positions for outcome in outcomes)])
 
 
 @settings(max_examples=300, deadline=None)
 @given(ticks=sequences(), accelerated=st.booleans(), start=st.tuples(*[st.floats(0, 1)] * 3))
 def test_nothing_outside_a_limit_is_ever_sent(ticks: list[Tick], accelerated: bool, start: tuple[float, ...]) -> None:
-    measured = LOWER - 0.05 + (UPPER - LOWER + 0.1) * np.array(start)
+    """From anywhere, also outside: never a step, never farther out, and what has come in stays in."""
+    reach = 0.999 * MARGIN
+    measured = LOWER - reach + (UPPER - LOWER + 2 * reach) * np.array(start)
     safety = pipeline(accelerated)
     outcomes = play(safety, ticks, measured)
     positions = path(outcomes, measured)
-    assert np.all(positions >= LOWER)
-    assert np.all(positions <= UPPER)
+    out = np.maximum(np.maximum(LOWER - positions, positions - UPPER), 0.0)
+    assert np.all(np.diff(out, axis=0) <= 0.0)
     velocity = np.diff(positions, axis=0) / PERIOD
     assert np.all(np.abs(velocity) <= VELOCITY + EPS)
     if accelerated:
@@ -229,3 +241,20 @@ def test_a_far_action_is_reached_slowly_and_not_overshot(accelerated: bool, seed
             assert not base_of(outcome.command).any()
     assert not outcomes[-1].safety_events
     np.testing.assert_array_equal(base_of(outcomes[-1].command), [0.1, 0.1])
+
+
+@settings(max_examples=20, deadline=None)
+@given(accelerated=st.booleans(), seed=st.integers(0, 2**32 - 1), held=st.integers(0, 5))
+def test_from_outside_it_moves_inward_slowly_wherever_it_is_sent(accelerated: bool, seed: int, held: int) -> None:
+    values = np.random.default_rng(seed)
+    side = values.choice([LOWER - values.uniform(0, MARGIN, 3), UPPER + values.uniform(0, MARGIN, 3)])
+    measured = np.where(values.random(3) < 0.5, side, values.uniform(LOWER, UPPER))
+    target = measured + values.uniform(-0.7, 0.7, 3)
+    ticks = [Tick(None)] * held + [Tick(Command(target))] * 800
+    positions = path(play(pipeline(accelerated), ticks, measured), measured)
+    np.testing.assert_array_equal(positions[: held + 1], np.tile(measured, (held + 1, 1)))
+    out = np.maximum(np.maximum(LOWER - positions, positions - UPPER), 0.0)
+    speed = np.abs(np.diff(positions, axis=0)) / PERIOD
+    assert np.all(speed[(out[:-1] > TOLERATED).any(axis=1)] <= 0.2 * VELOCITY + EPS), "slowly while outside"
+    assert np.all(speed <= VELOCITY + EPS)
+    np.testing.assert_allclose(positions[-1], np.clip(target, LOWER, UPPER), atol=1e-6)

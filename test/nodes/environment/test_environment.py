@@ -205,3 +205,12 @@ def test_a_silent_caller_holds_the_robot(single: Bench) -> None:
 
         until(rests, "a robot that is held")
         assert (np.array(messages[-1][1].position) < np.array(environment.contract.arms[0].limits.upper)).any()
+
+
+def test_a_joint_that_does_not_follow_ends_the_episode_by_name(bench: Bench) -> None:
+    contract = bench.contract(cameras=[], following={})
+    bench.robot(contract).tell("left/puppet at 0.0,0.0,0.1")  # and there it stays
+    with RosEnvironment(str(contract), domain_id=bench.domain, timeout_s=30.0) as environment:
+        environment.reset()
+        with pytest.raises(VgilError, match=r"left/waist does not follow: commanded to .*, measured at 0 for 1 s"):
+            follow(environment, np.array([1.0, 0.0, 1.0]), 300)

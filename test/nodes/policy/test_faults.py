@@ -66,6 +66,7 @@ def assert_held(rig: PolicyRig, fault: float, since: int, *reasons: str) -> None
         ("cam_a size 24x32", "24x32"),
         ("left/puppet stop", "stale: left/puppet is"),
         ("left/puppet nan elbow", "is not a finite number"),
+        ("left/puppet lost", r"left/puppet: every joint reads -3.1416: the driver has lost its servos"),
         ("base stop", "stale: base is"),
     ],
 )

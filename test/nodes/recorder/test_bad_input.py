@@ -92,6 +92,8 @@ FAULTS = [
     ("left/puppet drop elbow", r"left/puppet: joint \['elbow'\] is not in the message; found \['waist', 'grip'\]"),
     ("left/master rename elbow:ellbow", r"left/master: joint \['elbow'\] is not in the message; found .*'ellbow'"),
     ("left/puppet nan waist", r"left/puppet: position of \['waist'\] is not a finite number"),
+    ("left/master lost", r"left/master: every joint reads -3\.1416: the driver has lost its servos"),
+    ("left/puppet jump 0.2,-49,0.05", r"left/puppet: elbow reads -49, its limits are -1 to 1: degrees\?"),
     ("left/master old 3", r"left/master: stamped 3\.\d+ s before its arrival"),
     ("base stop", r"base: silent"),
     ("base nan", r"base: twist \[nan, .*\] is not finite"),

@@ -10,7 +10,10 @@ It publishes what the contract says (joints at 100 Hz, cameras at 30 Hz) and obe
     odd                                    every second message lacks a joint
     effort J,J,...                         velocities and efforts too; these joints' efforts are NaN
     cut N | zeros                          every Nth JPEG is cut at half; zeros behind each
-    at P,P,...                             joints stand there
+    at P,P,...                             joints go there, as fast as a hand takes them, and stand
+    jump P,P,...                           every message says that they are there, from one to the next
+    obey [J]                               (a puppet) it goes where joint_state commands send it, but for a joint
+    lost                                   every message is what a driver makes of servos that do not answer
     go                                     messages again
     well                                   all is as it should be
     joy B,B,...                            (stream `joy`) one message with these buttons
@@ -88,6 +91,9 @@ class Stream:
         raise NotImplementedError
 
 
+HAND = 2.5  # velocity limits, at which a person takes joints along
+
+
 class Joints(Stream):
     """A JointState that follows `signals.position`."""
 
@@ -95,12 +101,31 @@ class Joints(Stream):
         super().__init__(node, topic, JointState, JOINT_HZ)
         self.arm, self.master = arm, master
         self.count = 0
+        self.where: tuple[list[float], float] | None = None  # the last message's positions, and when that was
+
+    def tell(self, what: str, value: str) -> None:
+        """Take a command; one who is to obey listens from then on."""
+        if what == "obey" and "obey" not in self.faults:
+            self.node.create_subscription(JointState, self.arm.command.topic, self._sent, 10)
+        super().tell(what, value)
+
+    def _sent(self, message: JointState) -> None:
+        assert self.where is not None
+        sent = dict(zip(message.name, message.position, strict=True))
+        if (stuck := self.faults.get("obey", "")) in sent:
+            sent[stuck] = self.where[0][self.arm.joints.index(stuck)]
+        self.faults["at"] = ",".join(str(sent[joint]) for joint in self.arm.joints)
 
     def message(self, now_ns: int) -> JointState:
         stamp = self.stamp(now_ns)
         values = [float(position(i, now_ns, master=self.master)) for i in range(len(self.arm.joints))]
         if "at" in self.faults:
             values = [float(part) for part in self.faults["at"].split(",")]
+        values = self._taken_there(values)
+        if "jump" in self.faults:
+            values = [float(part) for part in self.faults["jump"].split(",")]
+        if "lost" in self.faults:
+            values = [-3.14159] * len(values)
         pairs = list(zip(self.arm.joints, values, strict=True))
         if "nan" in self.faults:
             pairs = [(name, float("nan") if name == self.faults["nan"] else value) for name, value in pairs]
@@ -121,6 +146,18 @@ class Joints(Stream):
             message.effort = [float("nan") if name in unmeasured else value for name, value in pairs]
         message.header.stamp = to_time(stamp)
         return message
+
+    def _taken_there(self, goal: list[float]) -> list[float]:
+        """On the way from the message before, grippers at once: a robot is nowhere else all of a sudden."""
+        now = time.monotonic()
+        if self.where is not None:
+            before, then = self.where
+            gripper = self.arm.gripper.joint if self.arm.gripper else None
+            limits = zip(self.arm.joints, self.arm.limits.velocity, strict=True)
+            steps = [float("inf") if joint == gripper else HAND * most * (now - then) for joint, most in limits]
+            goal = [at + min(max(to - at, -step), step) for at, to, step in zip(before, goal, steps, strict=True)]
+        self.where = goal, now
+        return goal
 
 
 class Images(Stream):
@@ -215,6 +252,8 @@ class Robot:
             while self.late and self.late[0][0] <= now:
                 _, _, publisher, message = heapq.heappop(self.late)
                 publisher.publish(message)
+            if any("obey" in stream.faults for stream in self.streams.values()):
+                rclpy.spin_once(self.node, timeout_sec=0.0)
             wake = min(stream.due for stream in self.streams.values())
             time.sleep(min(max(wake - time.monotonic(), 0.0), 0.01))
 

@@ -9,6 +9,10 @@ ROUND_NS = 4_188_790_204_786  # a thousand swings: seconds stay small enough for
 
 
 def position(joint: int, stamp_ns: int | np.ndarray, *, master: bool = False) -> np.ndarray:
-    """Position (rad) of a joint, by its place in the contract, at a stamp."""
+    """Position (rad) of a joint, by its place in the contract, at a stamp.
+
+    The third and later ones swing less: the small robots' third is a gripper, and reads what a gripper can.
+    """
     seconds = (np.asarray(stamp_ns) % ROUND_NS) / 1e9
-    return 0.3 * np.sin(1.5 * seconds + 1.1 * joint) + 0.2 * joint + (MASTER_LEAD if master else 0.0)
+    swing = 0.3 if joint < 2 else 0.1
+    return swing * np.sin(1.5 * seconds + 1.1 * joint) + 0.1 * joint + (MASTER_LEAD if master else 0.0)

@@ -35,7 +35,6 @@ def safety_context(
     observation_ns: int | None,
     last_policy_ns: int | None,
     estop: bool = False,
-    measure: bool = True,
 ) -> SafetyContext:
     """Build the context of a tick.
 
@@ -47,7 +46,6 @@ def safety_context(
         observation_ns: stamp of the newest complete tick; None before any.
         last_policy_ns: when whatever asks for commands was last known to be well.
         estop: the e-stop is set.
-        measure: whether to read where the robot stands; not needed once a command has gone out.
     """
     ages = sync.ages(now_ns)
     ages[OBSERVATION] = None if observation_ns is None else now_ns - observation_ns
@@ -55,8 +53,9 @@ def safety_context(
         tick=tick,
         now_ns=now_ns,
         period_s=1.0 / layout.contract.rate_hz,
-        measured=measured_positions(sync, layout) if measure else None,
+        measured=measured_positions(sync, layout),
         stream_ages_ns=ages,
         last_policy_ns=last_policy_ns,
         estop=estop,
+        refused=sync.refusals.standing(now_ns),
     )

@@ -141,5 +141,4 @@ class ControlLoop:
             observation_ns=None if self.latest is None else self.latest.stamp_ns,
             last_policy_ns=now_ns if self._silent_since_ns is None else self._silent_since_ns,
             estop=self.estop,
-            measure=not self.pipeline.safety.standing,
         )

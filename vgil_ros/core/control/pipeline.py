@@ -13,8 +13,19 @@ from numpy.typing import ArrayLike
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.execution import ChunkExecutor, Prefix, executor_class, make_executor, measure_smoothness
+from vgil_ros.core.guard.following import following_monitor
+from vgil_ros.core.guard.ranges import qpos_ranges
 from vgil_ros.core.layout import Layout
-from vgil_ros.core.safety import Command, JointLimits, Outcome, SafetyContext, SafetyPipeline, standard_limits
+from vgil_ros.core.safety import (
+    Command,
+    Entry,
+    FollowingLimit,
+    JointLimits,
+    Outcome,
+    SafetyContext,
+    SafetyPipeline,
+    standard_limits,
+)
 from vgil_ros.core.streams import StreamSpec
 
 SMOOTHNESS_OVER = 15_000  # ticks: the smoothness metric looks back over so many commands, so that memory stays flat
@@ -31,7 +42,12 @@ def joint_limits(layout: Layout) -> JointLimits:
 
 
 def safety_for(
-    layout: Layout, max_age_ns: Mapping[str, int], *, max_silence_ns: int, soft_start: float = 0.2
+    layout: Layout,
+    max_age_ns: Mapping[str, int],
+    *,
+    max_silence_ns: int,
+    soft_start: float = 0.2,
+    following: bool = True,
 ) -> SafetyPipeline:
     """Every limit of a robot, in their standard order.
 
@@ -40,12 +56,17 @@ def safety_for(
         max_age_ns: for each stream that the policy sees.
         max_silence_ns: how long the policy may be silent.
         soft_start: share of the velocity limits at which the robot goes to the first action.
+        following: whether a joint that does not come after its commands holds.
     """
     base = layout.contract.base
     speeds = (base.limits.linear, base.limits.angular) if base else None
     joints = joint_limits(layout)
-    limits = standard_limits(joints, max_age_ns, max_silence_ns, speeds, soft_start)
-    return SafetyPipeline(joints, limits, has_base=base is not None)
+    monitor = following_monitor(layout) if following else None
+    follows = None if monitor is None else FollowingLimit(joints, monitor, layout.contract.following.after_s)
+    limits = standard_limits(joints, max_age_ns, max_silence_ns, speeds, soft_start, following=follows)
+    ranges = qpos_ranges(layout)
+    entry = Entry(joints, ranges.margin, clipped=~ranges.arm)
+    return SafetyPipeline(joints, limits, has_base=base is not None, entry=entry)
 
 
 class NoChunks(ChunkExecutor):
@@ -158,6 +179,7 @@ class ExecutionOptions:
         silence_ns: how long the policy, or whoever else asks for commands, may be silent.
         age_ns: how old a stream, or the observation behind a command, may be.
         soft_start: share of the velocity limits at which the robot goes to the first action.
+        following: whether a joint that does not come after its commands holds; not where none are sent.
     """
 
     execution: str = "temporal_ensemble"
@@ -166,11 +188,14 @@ class ExecutionOptions:
     silence_ns: int = 200_000_000
     age_ns: int = 200_000_000
     soft_start: float = 0.2
+    following: bool = True
 
     def safety(self, layout: Layout, streams: Sequence[StreamSpec]) -> SafetyPipeline:
         """The limits of a robot of which these streams, and the newest complete tick, must not be old."""
         ages = {spec.name: self.age_ns for spec in streams} | {OBSERVATION: self.age_ns}
-        return safety_for(layout, ages, max_silence_ns=self.silence_ns, soft_start=self.soft_start)
+        return safety_for(
+            layout, ages, max_silence_ns=self.silence_ns, soft_start=self.soft_start, following=self.following
+        )
 
 
 @dataclass(frozen=True)

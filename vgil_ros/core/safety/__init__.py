@@ -2,11 +2,14 @@
 
 from vgil_ros.core.safety.acceleration import AccelerationLimit
 from vgil_ros.core.safety.base import BaseLimit
+from vgil_ros.core.safety.entry import Entry
 from vgil_ros.core.safety.estop import EstopLimit
 from vgil_ros.core.safety.finite import FiniteLimit
+from vgil_ros.core.safety.following import FollowingLimit
 from vgil_ros.core.safety.joint_limits import JointLimits
 from vgil_ros.core.safety.pipeline import SafetyPipeline, standard_limits
 from vgil_ros.core.safety.position import PositionLimit
+from vgil_ros.core.safety.readings import ReadingsLimit
 from vgil_ros.core.safety.soft_start import SoftStartLimit
 from vgil_ros.core.safety.stale import StaleLimit
 from vgil_ros.core.safety.types import (
@@ -28,13 +31,16 @@ __all__ = [
     "BaseLimit",
     "Changed",
     "Command",
+    "Entry",
     "EstopLimit",
     "FiniteLimit",
+    "FollowingLimit",
     "Hold",
     "JointLimits",
     "Outcome",
     "Pass",
     "PositionLimit",
+    "ReadingsLimit",
     "SafetyContext",
     "SafetyEvent",
     "SafetyLimit",

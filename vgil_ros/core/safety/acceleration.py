@@ -43,10 +43,10 @@ class AccelerationLimit:
         self._target: Floats | None = None
 
     def apply(self, command: Command, context: SafetyContext) -> Verdict:
-        """Pass or Changed. While holding: slow down to a stop."""
+        """Pass or Changed. While holding where the robot stands: slow down to a stop."""
         last, velocity = context.standing()
         period, change = context.period_s, self._acceleration * context.period_s
-        if context.holding:
+        if context.holding and np.array_equal(command.positions, last):
             self._target = None
             wanted = np.zeros_like(last)
         else:
@@ -54,7 +54,8 @@ class AccelerationLimit:
         fastest = self._braking(np.maximum(self._limits.upper - last, 0.0), period)
         slowest = -self._braking(np.maximum(last - self._limits.lower, 0.0), period)
         chosen = np.clip(np.clip(wanted, velocity - change, velocity + change), slowest, fastest)
-        reached = np.clip(last + chosen * period, self._limits.lower, self._limits.upper)
+        lower, upper = np.minimum(self._limits.lower, last), np.maximum(self._limits.upper, last)  # a clip is no step
+        reached = np.clip(last + chosen * period, lower, upper)
         beyond = np.abs(reached - command.positions)
         allowed = Command(reached, command.base)
         if beyond.max(initial=0.0) <= SLACK:

@@ -10,17 +10,18 @@ import numpy as np
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.safety.acceleration import AccelerationLimit
 from vgil_ros.core.safety.base import BaseLimit
+from vgil_ros.core.safety.entry import Entry
 from vgil_ros.core.safety.estop import EstopLimit
 from vgil_ros.core.safety.finite import FiniteLimit
+from vgil_ros.core.safety.following import FollowingLimit
 from vgil_ros.core.safety.joint_limits import JointLimits
 from vgil_ros.core.safety.position import PositionLimit
+from vgil_ros.core.safety.readings import ReadingsLimit
 from vgil_ros.core.safety.soft_start import SoftStartLimit
 from vgil_ros.core.safety.stale import StaleLimit
 from vgil_ros.core.safety.types import Command, Floats, Hold, Outcome, Pass, SafetyContext, SafetyEvent, SafetyLimit
 from vgil_ros.core.safety.velocity import VelocityLimit
 from vgil_ros.core.safety.watchdog import WatchdogLimit
-
-MEASURED_BEYOND = 0.1  # rad; an arm at rest may sag a little beyond its limits, more is a wrong unit or a wrong limit
 
 
 class SafetyPipeline:
@@ -30,12 +31,15 @@ class SafetyPipeline:
     is braked where acceleration is limited. Once nothing holds any more, the soft start takes the robot back.
     """
 
-    def __init__(self, joints: JointLimits, limits: Sequence[SafetyLimit], has_base: bool = False) -> None:
-        """`has_base`: commands carry a base velocity (one that is missing counts as rest)."""
+    def __init__(
+        self, joints: JointLimits, limits: Sequence[SafetyLimit], has_base: bool = False, entry: Entry | None = None
+    ) -> None:
+        """`has_base`: commands carry a base velocity (one that is missing counts as rest); `entry`: where to begin."""
         names = [limit.name for limit in limits]
         if len(set(names)) != len(names):
             raise VgilError(f"safety: doubled names among the limits {', '.join(names)}")
         self._joints, self._limits, self._has_base = joints, tuple(limits), has_base
+        self._entry = entry or Entry(joints)
         self.counts: Counter[str] = Counter()
         self.reset()
 
@@ -45,11 +49,6 @@ class SafetyPipeline:
         self._velocity = np.zeros(len(self._joints.names))
         for limit in self._limits:
             limit.reset()
-
-    @property
-    def standing(self) -> bool:
-        """Whether it is known where the robot stands: from then on `SafetyContext.measured` is not looked at."""
-        return self._last is not None
 
     def step(self, command: Command | None, context: SafetyContext) -> Outcome:
         """Judge one tick's command; None is that there is no action for it, and holds."""
@@ -77,7 +76,9 @@ class SafetyPipeline:
             if not isinstance(verdict, Pass):
                 safety_events.append(SafetyEvent(limit.name, verdict.reason, verdict.joints))
             if isinstance(verdict, Hold):
-                command, context = stay, context.within(holding=True)
+                where = verdict.positions
+                command = stay if where is None else self._complete(Command(where))
+                context = context.within(holding=True)
             else:
                 command = verdict.command
         return command, safety_events, context.holding
@@ -94,20 +95,9 @@ class SafetyPipeline:
         return command
 
     def _begin(self, measured: Floats | None) -> Command | SafetyEvent:
-        """Where to begin: as measured, within the limits; or why that cannot be said."""
-        if measured is None:
-            return SafetyEvent("measured", "the joints have not been heard yet")
-        finite = np.isfinite(measured)
-        if not finite.all():
-            joints = self._joints.named(~finite)
-            return SafetyEvent("measured", f"measured position is not finite for {', '.join(joints)}", joints)
-        inside = np.clip(measured, self._joints.lower, self._joints.upper)
-        outside = np.abs(measured - inside) > MEASURED_BEYOND
-        if outside.any():
-            joints = self._joints.named(outside)
-            reason = f"{', '.join(joints)} measured more than {MEASURED_BEYOND} beyond the joint limits"
-            return SafetyEvent("measured", reason, joints)
-        return self._complete(Command(inside))
+        """Where to begin, or why that cannot be said."""
+        begin = self._entry.begin(measured)
+        return begin if isinstance(begin, SafetyEvent) else self._complete(Command(begin))
 
     def _finish(self, command: Command | None, safety_events: Iterable[SafetyEvent], holding: bool) -> Outcome:
         outcome = Outcome(command, tuple(safety_events), holding)
@@ -123,18 +113,21 @@ def standard_limits(
     base: tuple[float, float] | None = None,
     soft_start: float = 0.2,
     largest_step_s: float = 0.05,
+    following: FollowingLimit | None = None,
 ) -> list[SafetyLimit]:
     """Every limit, in the order that makes them hold together.
 
     First what may hold; then the target is put within reach (position, soft start); then the motion towards it is
     limited, acceleration before velocity, neither of which leaves the position limits; the base is by itself.
     `max_age_ns` is for each stream that the policy sees, `base` (m/s, rad/s) where there is one, `soft_start` and
-    `largest_step_s` as in SoftStartLimit.
+    `largest_step_s` as in SoftStartLimit; `following` after the holds that excuse a joint from it.
     """
     limits: list[SafetyLimit] = [
         EstopLimit(),
+        ReadingsLimit(),
         StaleLimit(max_age_ns),
         WatchdogLimit(max_silence_ns),
+        *([following] if following is not None else []),
         FiniteLimit(joints),
         PositionLimit(joints),
         SoftStartLimit(joints, soft_start, largest_step_s),

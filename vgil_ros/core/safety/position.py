@@ -32,8 +32,10 @@ class PositionLimit:
         """Nothing is remembered."""
 
     def apply(self, command: Command, context: SafetyContext) -> Verdict:
-        """Pass or Changed."""
-        if all(low <= value <= high for value, (low, high) in zip(command.values, self._range, strict=True)):
+        """Pass or Changed. What is held is where the robot stands, be it outside: it is not moved while it holds."""
+        if context.holding or all(
+            low <= value <= high for value, (low, high) in zip(command.values, self._range, strict=True)
+        ):
             return Pass(command)
         inside = np.clip(command.positions, self._limits.lower, self._limits.upper)
         beyond = np.abs(command.positions - inside)

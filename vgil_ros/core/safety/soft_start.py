@@ -6,13 +6,15 @@ import numpy as np
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.safety.joint_limits import JointLimits
+from vgil_ros.core.safety.position import TOLERATED
 from vgil_ros.core.safety.types import Changed, Command, Floats, Pass, SafetyContext, Verdict
 
 
 class SoftStartLimit:
     """Checks the first action after a start or a hold; one that is too far off is approached slowly.
 
-    Too far is more than a joint could do in `largest_step_s` at its velocity limit. The way there is straight in joint
+    Too far is more than a joint could do in `largest_step_s` at its velocity limit, and any way at all from outside the
+    position limits. The way there is straight in joint
     space, at `fraction` of the velocity limits; the base stays at rest. The robot goes for the action of the tick it is
     in, not for the first one for ever: the policy sees the robot move and may change its mind.
     """
@@ -42,7 +44,8 @@ class SoftStartLimit:
             return Pass(command)
         last, _ = context.standing()
         way: Floats = command.positions - last
-        far = np.abs(way) > self._largest
+        outside = (last < self._limits.lower - TOLERATED) | (last > self._limits.upper + TOLERATED)
+        far = (np.abs(way) > self._largest) | outside
         if not far.any():
             self._following = True
             return Pass(command)
@@ -50,4 +53,6 @@ class SoftStartLimit:
         base = None if command.base is None else np.zeros(2)
         joints = self._limits.named(far)
         reason = f"{', '.join(joints)} too far from the action, moving there slowly"
+        if outside.any():
+            reason = f"{', '.join(self._limits.named(outside))} outside the joint limits, moving inward slowly"
         return Changed(Command(last + way / max(ticks, 1.0), base), reason, joints)

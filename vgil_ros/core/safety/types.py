@@ -50,6 +50,7 @@ class SafetyContext:
     `stream_ages_ns`: age of the newest observation of each stream by its stamp, None if none has come.
     `last_policy_ns`: when the policy thread was last known to be well, on the clock of `now_ns`: it gave a result, or
     it is alive and has no request open. None if it never was.
+    `refused`: the streams whose readings are none, and why.
     `last`, `velocity` and `holding` are the pipeline's own: the command before, its joint velocity (D,) per second, and
     whether a limit has asked to hold in this tick.
     """
@@ -61,6 +62,7 @@ class SafetyContext:
     stream_ages_ns: Mapping[str, int | None] = field(default_factory=dict)
     last_policy_ns: int | None = None
     estop: bool = False
+    refused: Mapping[str, str] = field(default_factory=dict)
     last: Command | None = None
     velocity: Floats | None = None
     holding: bool = False
@@ -100,10 +102,14 @@ class Changed:
 
 @dataclass(frozen=True, eq=False)
 class Hold:
-    """No command can be trusted now: stay, with the base at rest."""
+    """No command can be trusted now: stay, with the base at rest.
+
+    `positions`: (D,) where to stay, where that is not the command before.
+    """
 
     reason: str
     joints: tuple[str, ...] = ()
+    positions: Floats | None = None
 
 
 Verdict: TypeAlias = Pass | Changed | Hold
@@ -137,3 +143,7 @@ class Outcome:
     command: Command | None
     safety_events: tuple[SafetyEvent, ...]
     holding: bool
+
+    def reason(self, limit: str) -> str | None:
+        """Why a limit stepped in, by its name; None where it did not."""
+        return next((event.reason for event in self.safety_events if event.name == limit), None)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from vgil_ros.core.contract import Sync
+from vgil_ros.core.guard.refusals import one_tick
 from vgil_ros.core.streams import Kind, StreamSpec
 from vgil_ros.core.sync.clocks import StreamClock
 from vgil_ros.core.sync.gaps import GapPolicy
@@ -63,6 +64,7 @@ class Synchronizer:
         self._clocks = {s.name: StreamClock(s.tolerance_ns) for s in self.streams}
         self._simulated = simulated
         self._arrived_ns = self._set_back_ns = 0
+        self.refusals = one_tick(round(1e9 / rate_hz))  # what was not pushed, as it was no reading
         self._tick_source: TickSource | None = None
         self._tick = self._last_now = self._fresh_ns = 0
 

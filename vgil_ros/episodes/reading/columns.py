@@ -20,6 +20,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "sync/stamp_ns": ("(T,)", "iu"),
     "sync/skew_ns": ("(T, S)", "iu"),
     "sync/flags": ("(T, S)", "iu"),
+    "sync/arrival_ns": ("(T, S)", "iu"),
     "timesteps/step_type": ("(T,)", "iu"),
     "timesteps/reward": ("(T,)", NUMBERS),
     "timesteps/discount": ("(T,)", NUMBERS),

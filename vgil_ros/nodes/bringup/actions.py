@@ -25,7 +25,7 @@ from vgil_ros.nodes.viz import rviz_config as rviz
 __all__ = ["declare", "main_node", "monitoring", "prepare", "side_node", "supervised"]
 
 ROBOT = "sim_aloha"  # where neither launch argument nor file names one; also the nodes' own default
-NODES = ("recorder", "policy", "teleop", "sim", "replay", "monitor")
+NODES = ("recorder", "policy", "teleop", "sim", "replay", "monitor", "posture")
 GRACE_S = "15"  # what a recorder gets to close an episode on a slow disk before it is asked a second time
 
 

@@ -18,7 +18,7 @@ from vgil_ros.core.control.loop import ControlLoop
 from vgil_ros.core.control.pipeline import ExecutionOptions, make_direct_pipeline
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import Layout
-from vgil_ros.core.safety import Command, Outcome
+from vgil_ros.core.safety import Command, FollowingLimit, Outcome
 from vgil_ros.core.streams import streams_of
 from vgil_ros.core.sync import Miss, Sample, Synchronizer
 from vgil_ros.core.sync.stall_grace import StallGrace
@@ -135,6 +135,7 @@ class DriverNode(VgilNode):
         self._asked: Command | None = None
         self._begin: tuple[int, int] | None = None  # from when on, and for which request
         self._begun = False  # the first complete tick has come
+        self._not_following = ""  # in words: the joints that did not, until the next begin
         # No sample from before a begin is near enough to the first tick.
         self._settle_ns = max(spec.tolerance_ns + spec.latency_ns for spec in self.streams)
         self.sync.start(self.inputs.now_ns())
@@ -189,14 +190,16 @@ class DriverNode(VgilNode):
 
     def _start(self, now: int, serial: int) -> None:
         self._serial, self._begin, self._begun = serial, None, False
-        self._reward, self._success = 0.0, False
+        self._reward, self._success, self._not_following = 0.0, False, ""
+        if self.reset_client is not None:
+            self.inputs.scene_was_reset()
         self.loop.begin(now)
 
     def _hand_over(self, tick: Sample | Miss) -> None:
-        lost = ""
+        words = [self._not_following] if self._not_following else []
         if isinstance(tick, Miss) and tick.action == "abort":
-            lost = "; ".join(map(self.inputs.explain, tick.streams))
-        self.turns.put(Turn(self._serial, tick, self._reward, self._success, lost))
+            words.append(f"stream lost: {'; '.join(map(self.inputs.explain, tick.streams))}")
+        self.turns.put(Turn(self._serial, tick, self._reward, self._success, "; ".join(words)))
 
     def rest(self) -> None:
         """Hold the arms where they are commanded, the base at rest; where nothing was sent yet, send nothing."""
@@ -213,6 +216,7 @@ class DriverNode(VgilNode):
         if command is not None and outcome.holding:
             words = "; ".join(f"{i.name}: {i.reason}" for i in outcome.safety_events)
             self.warn_once("holding", f"holding: {words}")
+            self._not_following = outcome.reason(FollowingLimit.name) or ""
         else:
             self.clear("holding")
         self._publish(outcome)

@@ -118,8 +118,8 @@ class RosEnvironment(dm_env.Environment):
         """Ask for an action (A,) and return the next tick; on a new environment or after LAST, reset instead.
 
         Raises:
-            VgilError: for an action of another shape, or a stream that was lost, by name. The robot is held then, and
-                the next step resets.
+            VgilError: for an action of another shape, a stream that was lost or a joint that does not follow, by name.
+                The robot is held then, and the next step resets.
         """
         if self._steps is None:
             return self.reset()
@@ -186,10 +186,10 @@ class RosEnvironment(dm_env.Environment):
                 turn = driver.turns.get(left)
                 if turn is None or turn.serial < serial:
                     continue
+                if turn.lost:
+                    raise VgilError(turn.lost)
                 if isinstance(turn.tick, Sample):
                     return turn
-                if turn.lost:
-                    raise VgilError(f"stream lost: {turn.lost}")
             missing = "; ".join(driver.missing) or "every stream comes, but no tick is complete"
             raise VgilError(f"no complete tick within {seconds:g} s: {missing}")
         except BaseException:

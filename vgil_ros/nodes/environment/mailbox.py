@@ -23,7 +23,8 @@ class Topics:
 class Turn:
     """A tick, the newest request that was obeyed before it, and what was known then.
 
-    `lost`: in words, the streams that are gone; empty where the tick was only left out.
+    `lost`: in words, why the robot cannot be acted on any more: streams that are gone, joints that do not follow; empty
+    where that is not so.
     """
 
     serial: int

@@ -13,6 +13,7 @@ from vgil_ros.core.execution import EXECUTORS, check_mode
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.streams import StreamSpec
 from vgil_ros.nodes.base.node import VgilNode
+from vgil_ros.nodes.base.safety_options import safety_options
 from vgil_ros.policies import PolicyConfig
 from vgil_ros.policies.compatibility import camera_sizes, load_for_robot, unchecked_fields
 from vgil_ros.policies.device import PRECISIONS
@@ -72,18 +73,6 @@ def load_for(
         words += f", actions within {report.max_difference:.2g} of fp32"
     node.log(f"warmed up in {time.perf_counter() - began:.1f} s: {words}")
     return config, runtime
-
-
-def safety_options(node: VgilNode) -> ExecutionOptions:
-    """Declare what every driver of the control loop lets one set, and return it."""
-    usual = ExecutionOptions()
-    max_age = "how old a stream, or the observation behind a command, may be, ms; older holds the robot"
-    soft_start = "share of the velocity limits at which the robot goes to the first action"
-    return replace(
-        usual,
-        age_ns=round(node.declare("max_age_ms", usual.age_ns / 1e6, low=1.0, high=1e4, doc=max_age) * 1e6),
-        soft_start=node.declare("soft_start", usual.soft_start, low=0.001, high=1.0, doc=soft_start),
-    )
 
 
 def execution_options(node: VgilNode) -> ExecutionOptions:

@@ -15,15 +15,18 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 from vgil_ros.core.contract import Camera, Contract
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.frame import COLOR_ENCODINGS, DEPTH_ENCODINGS, DEPTH_FILES, FILE_ENCODINGS, Frame
-from vgil_ros.core.layout import JointError, JointReader, master_reader, puppet_reader
+from vgil_ros.core.guard.reading_guard import guards_of
+from vgil_ros.core.layout import JointError, master_reader, puppet_reader
 from vgil_ros.core.streams import Kind, StreamSpec
 from vgil_ros.core.sync import StreamMiss, Synchronizer
 from vgil_ros.nodes.base.alerts import Problem
 from vgil_ros.nodes.base.node import VgilNode
 from vgil_ros.nodes.messages import cdr
+from vgil_ros.nodes.messages.joint_input import JointInput
 
 RATE_WINDOW_NS = 1_000_000_000
 ALIKE = 0.6  # of two topics' names, as difflib has it
+RESET_NS = 200_000_000  # what was measured before a reset of the scene has come by then
 QUIET_NS = 500_000_000  # so long without a bad message, and a stream is well again
 CUT_QUIET_NS = 5_000_000_000  # without a cut image: a bad cable cuts one now and then
 READERS = {  # of a camera's messages by its type: message, reader, encodings
@@ -66,11 +69,13 @@ class StreamInputs:
         cameras = {camera.name: camera for camera in contract.cameras}
         readers = {f"{arm.name}/puppet": puppet_reader(arm) for arm in contract.arms}
         readers |= {f"{arm.name}/master": master_reader(arm) for arm in contract.arms}
+        self._guards = guards_of(contract)
         for spec in sync.streams:
             if spec.name in cameras:
                 self._subscribe_camera(spec, cameras[spec.name])
             elif spec.name in readers:
-                self._subscribe(spec, JointState, self._joints(spec, readers[spec.name]), depth=200, raw=True)
+                joints = JointInput(readers[spec.name], self._guards.get(spec.name))
+                self._subscribe(spec, JointState, self._joints(spec, joints), depth=200, raw=True)
             else:
                 self._subscribe(spec, Odometry, self._odometry(spec), depth=200, raw=False)
 
@@ -79,6 +84,7 @@ class StreamInputs:
             try:
                 read(message)
             except JointError as error:
+                self._sync.refusals.refuse(spec.name, error.detail, self.now_ns())
                 self._refuse(spec.name, error.detail)
             except cdr.CutImage as error:
                 self._cut_off(spec.name, error.what)
@@ -98,11 +104,9 @@ class StreamInputs:
 
         self._subscribe(spec, kind, read, depth=40, raw=True)
 
-    def _joints(self, spec: StreamSpec, reader: JointReader) -> Callable[[bytes], None]:
+    def _joints(self, spec: StreamSpec, joints: JointInput) -> Callable[[bytes], None]:
         def read(data: bytes) -> None:
-            message = cdr.read_joint_state(data)
-            payload = reader.read(message.names, message.position, message.velocity, message.effort)
-            self._push(spec, message.stamp_ns, payload)
+            self._push(spec, *joints.read(data, self.now_ns()))
 
         return read
 
@@ -126,7 +130,9 @@ class StreamInputs:
         self.counts[spec.name] += 1
         if fault is not None:
             self._refuse(spec.name, fault.message)
-        elif self._refused:
+            return
+        self._sync.refusals.accept(spec.name)
+        if self._refused:
             self._well(spec.name, now)
         self._judge_clock(spec.name, now)
 
@@ -156,6 +162,12 @@ class StreamInputs:
         if stream not in self._refused or self._refused[stream][2] == CUT_QUIET_NS:
             words = f"{count} {what}{'s' if count > 1 else ''} cut off; USB bandwidth or cable? Allowed: whole ones"
             self._refuse(stream, words, CUT_QUIET_NS)
+
+    def scene_was_reset(self) -> None:
+        """A simulator puts its robot somewhere else from one message to the next: that is no jump to be refused."""
+        for name, guard in self._guards.items():
+            guard.reset(self.now_ns() + RESET_NS)
+            self._sync.refusals.accept(name)
 
     def now_ns(self) -> int:
         """The node's clock, which follows /clock where use_sim_time is set."""

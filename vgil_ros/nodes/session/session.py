@@ -295,6 +295,7 @@ class SessionNode(VgilNode):
 
     def _watch_reset(self, now: int) -> None:
         if self.scene.answered(now):
+            self.inputs.scene_was_reset()
             self.sync.start(now, fresh_ns=now + self.contract.period_ns)  # an image of the old scene may be on its way
             self.session.prepared()
 

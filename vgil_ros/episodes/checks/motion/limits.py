@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vgil_ros.core.layout import Layout
-from vgil_ros.core.safety.pipeline import MEASURED_BEYOND
+from vgil_ros.core.safety.entry import MEASURED_BEYOND
 from vgil_ros.episodes.checks.findings import Finding, spans
 from vgil_ros.episodes.checks.motion.contract import layout_of
 from vgil_ros.episodes.checks.scan import Scan
