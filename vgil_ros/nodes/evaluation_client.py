@@ -188,10 +188,10 @@ class _Watcher:
         self.rewards: list[tuple[int, float]] = []  # of the running rollout: simulated time, reward
         self._counts_before: dict[str, int] = {}
         self._sim: Any = AsyncParameterClient(self._node, "sim")
-        self._start: Any = self._node.create_client(Trigger, "/policy/start")
+        self._start: Any = self._node.create_client(Trigger, "policy/start")
         self._node.create_subscription(Clock, "/clock", self._on_clock, 10)
-        self._node.create_subscription(Float32, "/sim/reward", self._on_reward, 100)
-        self._node.create_subscription(DiagnosticStatus, "/policy/status", self._on_status, 10)
+        self._node.create_subscription(Float32, "sim/reward", self._on_reward, 100)
+        self._node.create_subscription(DiagnosticStatus, "policy/status", self._on_status, 10)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._spin, name="watcher", daemon=True)
 

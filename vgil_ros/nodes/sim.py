@@ -84,10 +84,10 @@ class SimNode(VgilNode):
         if contract.base:
             self._odometry_out = self.create_publisher(Odometry, contract.base.odom.topic, STATE_QOS)
             self.create_subscription(Twist, contract.base.command.topic, self._on_twist, STATE_QOS)
-        self._reward_out = self.create_publisher(Float32, "/sim/reward", 10)
-        self._success_out = self.create_publisher(Bool, "/sim/success", 10)
+        self._reward_out = self.create_publisher(Float32, "~/reward", 10)
+        self._success_out = self.create_publisher(Bool, "~/success", 10)
         self._clock_out = self.create_publisher(Clock, "/clock", 10)
-        self.create_service(Trigger, "/sim/reset", self._on_reset)
+        self.create_service(Trigger, "~/reset", self._on_reset)
 
     def _on_command(self, arm: str, given: CommandInput, message: Any) -> None:
         try:

@@ -21,6 +21,7 @@ from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedE
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
+from vgil_ros.core.commanders import twins
 from vgil_ros.core.errors import VgilError
 from vgil_ros.nodes.base import timing
 from vgil_ros.nodes.base.alerts import Severity
@@ -32,6 +33,7 @@ T = TypeVar("T")
 
 ROBOT_DOC = "contract: a name in config/robots, or a path to a .yaml file"  # the parameter that every node has
 
+LOOK_S = 1.0  # between two looks for another node of the same name
 SPIN_S = 0.1  # how soon the executor's thread sees that it is to end
 
 # A SIGTERM so soon after another is the same: the kernel sends one for each thread of a launcher that dies.
@@ -60,6 +62,8 @@ class VgilNode(Node):
         self._pending_lines: list[tuple[str, Severity]] | None = None
         self._declared: list[str] = []
         self._simulated = bool(self.get_parameter("use_sim_time").value)
+        self._made_s = time.monotonic()
+        self.background_timer(LOOK_S, self._look_for_twins)
 
     def declare(
         self,
@@ -122,6 +126,31 @@ class VgilNode(Node):
     def now_ns(self) -> int:
         """The node's clock: /clock where use_sim_time is set, else the system's, read without the way through rclpy."""
         return int(self.get_clock().now().nanoseconds) if self._simulated else time.time_ns()
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the node was made; a young one has not heard of all others yet."""
+        return time.monotonic() - self._made_s
+
+    @property
+    def full_name(self) -> str:
+        """`/NAME`, or `/NAMESPACE/NAME`: what its services and statuses begin with."""
+        return str(self.get_fully_qualified_name())
+
+    def twin(self) -> str | None:
+        """In words: whether another node has this one's name, and with it its services."""
+        if not twins(self.get_node_names_and_namespaces(), (self.get_name(), self.get_namespace())):
+            return None
+        return (
+            f"another node is called {self.full_name} too, a call to its services reaches both; give one of them a"
+            " namespace (namespace:=r2), or end it"
+        )
+
+    def _look_for_twins(self) -> None:
+        if (words := self.twin()) is not None:
+            self.warn_once("name", words)
+        else:
+            self.clear("name")
 
     def control_timer(self, period_s: float, callback: Callable[[], None]) -> None:
         """Call back on absolute deadlines: by /clock where use_sim_time is set, else by a clock that nobody sets.

@@ -137,7 +137,7 @@ def _follows(given: Mapping[str, str], name: str) -> dict[str, Any]:
         return {}
     parameters: dict[str, Any] = {}
     if name in ("recorder", "policy"):
-        parameters |= {"reset_service": "/sim/reset", "success_topic": "/sim/success"}
+        parameters |= {"reset_service": "sim/reset", "success_topic": "sim/success"}
         if "reset_time" not in given or not given["reset_time"]:
             parameters["reset_time"] = 0.5  # nobody has to tidy up a simulated scene
     simulated = bringup_arguments.optional(given, "speed") not in (None, 1.0)

@@ -30,7 +30,7 @@ class SessionNode(VgilNode):
     """Runs a `core.session.Session`: a subclass says what an episode is (`begin`, `take`, `save`, `discard`).
 
     Args:
-        name: the node's name, and the prefix of its services and status.
+        name: the node's name.
         rate_factor: steps in a tick.
         running: what a running episode is called in statuses and answers.
         marks_end: whether an episode that is stopped goes on for the contract's end marker.
@@ -48,7 +48,7 @@ class SessionNode(VgilNode):
         self.sync = Synchronizer(self.streams, self.contract.sync, self.contract.rate_hz)
         self.inputs = StreamInputs(self, self.contract, self.sync)
         self.skew = status.SkewWindow(self.streams)
-        self.status = status.StatusPublisher(self, f"/{name}/status", self.contract.name)
+        self.status = status.StatusPublisher(self, "~/status", self.contract.name)
         self.success: bool | None = None
         self._interrupts = 0
         self._waiting_since = 0
@@ -114,14 +114,14 @@ class SessionNode(VgilNode):
             self.create_subscription(Bool, topic, callback, 10)
 
     def serve(self, name: str, command: SessionCommand) -> None:
-        """Offer a command as a service `/NODE/NAME` (std_srvs/Trigger)."""
+        """Offer a command as a service `~/NAME` (std_srvs/Trigger)."""
 
         def callback(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
             reply = self.command(command)
             response.success, response.message = reply.ok, reply.message
             return response
 
-        self.create_service(Trigger, f"/{self.get_name()}/{name}", callback)
+        self.create_service(Trigger, f"~/{name}", callback)
 
     def command(self, command: SessionCommand) -> Reply:
         """Take an operator's command, whichever way it came."""
