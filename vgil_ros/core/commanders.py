@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-UNKNOWN = "a node whose name is not known"  # of a publisher that has just appeared, or is no ROS node
+UNKNOWN = "a node without a known name"  # of a publisher that has just appeared, or is no ROS node
 RULE = "only one may command"
 
 
@@ -22,12 +22,10 @@ def contest(topic: str, commanders: Sequence[str], own: str, mine: int) -> str |
         mine: how many of the publishers are its own.
     """
     twins = commanders.count(own) - mine
-    others = sorted({name for name in commanders if name != own})
+    others = [name if name == UNKNOWN else f"node {name}" for name in sorted(set(commanders) - {own})]
     if twins > 0:
-        others.append(f"{own} in another process" if others else f"another node that is called {own}")
-    if not others:
-        return None
-    return f"commands on {topic} come from node {', '.join(others)} too; {RULE}"
+        others.append(f"another node {own}")
+    return f"commands on {topic} come from {', '.join(others)} too; {RULE}" if others else None
 
 
 def full_name(namespace: str, name: str) -> str:

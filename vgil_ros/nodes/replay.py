@@ -46,6 +46,7 @@ class Replay(VgilNode):
         self.commands = RobotCommands(self, self.layout, period)
         self._row = 0
         self._started = False
+        self._waiting_for: tuple[str, ...] = ()
         self._bar = tqdm(total=len(self.actions), desc=path.name, unit=" ticks", disable=None, leave=False)
         self.control_timer(period, self._step)
         self.background_timer(WATCH_S, self._watch_commands)
@@ -106,8 +107,12 @@ class Replay(VgilNode):
 
     def _start(self, now: int) -> bool:
         """Begin once every stream comes and the commands would be heard."""
-        missing = self.inputs.missing(now) + (() if self.dry_run else self.commands.hindrances())
+        missing = (() if self.dry_run else self.commands.hindrances()) + self.inputs.missing(now)
         if missing:
+            keys = tuple(problem.key for problem in missing)
+            if keys != self._waiting_for:  # said again when it changes
+                self.forget("waiting")
+                self._waiting_for = keys
             self.warn_once("waiting", f"waiting for: {summary(missing)}")
             return False
         self.clear("waiting")

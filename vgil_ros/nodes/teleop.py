@@ -17,7 +17,7 @@ from vgil_ros.core.leader_follower import Phase, follower_of
 from vgil_ros.nodes.base.alerts import summary
 from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode, run
 from vgil_ros.nodes.messages import cdr
-from vgil_ros.nodes.messages.publishers import LOOK_S, WATCH_S, Encoded, RobotCommands
+from vgil_ros.nodes.messages.publishers import WATCH_S, Encoded, RobotCommands
 from vgil_ros.nodes.messages.subscriptions import QUIET_NS, sensor_qos
 
 BASE_STALE_NS = 250_000_000
@@ -118,7 +118,7 @@ class Teleop(VgilNode):
             if contested := self.commands.contested(base=self.commands.base_taken):
                 self._let_go()
                 self.log(f"{summary(contested)}: let go of; {self._how_to_start}", severity="error")
-        elif self._wanted and self.age_s > LOOK_S:
+        elif self._wanted and self.commands.looked(any(state.last for state in (*self.masters, *self.puppets))):
             if contested := self.commands.contested(base=False):
                 self.warn_once("commands", f"waiting: {summary(contested)}")
                 return

@@ -62,7 +62,6 @@ class VgilNode(Node):
         self._pending_lines: list[tuple[str, Severity]] | None = None
         self._declared: list[str] = []
         self._simulated = bool(self.get_parameter("use_sim_time").value)
-        self._made_s = time.monotonic()
         self.background_timer(LOOK_S, self._look_for_twins)
 
     def declare(
@@ -126,11 +125,6 @@ class VgilNode(Node):
     def now_ns(self) -> int:
         """The node's clock: /clock where use_sim_time is set, else the system's, read without the way through rclpy."""
         return int(self.get_clock().now().nanoseconds) if self._simulated else time.time_ns()
-
-    @property
-    def age_s(self) -> float:
-        """Seconds since the node was made; a young one has not heard of all others yet."""
-        return time.monotonic() - self._made_s
 
     @property
     def full_name(self) -> str:

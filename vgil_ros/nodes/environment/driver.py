@@ -25,7 +25,7 @@ from vgil_ros.core.sync.stall_grace import StallGrace
 from vgil_ros.nodes.base.alerts import summary
 from vgil_ros.nodes.base.node import VgilNode, make_ros_executor
 from vgil_ros.nodes.environment.mailbox import Newest, Request, Topics, Turn
-from vgil_ros.nodes.messages.publishers import LOOK_S, WATCH_S, RobotCommands
+from vgil_ros.nodes.messages.publishers import WATCH_S, RobotCommands
 from vgil_ros.nodes.messages.subscriptions import StreamInputs
 
 
@@ -126,7 +126,7 @@ class DriverNode(VgilNode):
         layout: Layout,
         topics: Topics,
         options: ExecutionOptions,
-        namespace: str,
+        namespace: str = "",
     ) -> None:
         super().__init__("environment", context=context, namespace=namespace)
         self.period_s = 1.0 / contract.rate_hz
@@ -170,7 +170,8 @@ class DriverNode(VgilNode):
         now = self.inputs.now_ns()
         while not self.requests.empty():
             self._obey(self.requests.get(), now)
-        if self._begin is not None and now >= self._begin[0] and self.age_s > LOOK_S:
+        looked = self.commands.looked(not self.inputs.missing(now))
+        if self._begin is not None and now >= self._begin[0] and looked:
             self._start(now, self._begin[1])
         ticks = self._ripe_ticks(now)  # observed before the command is judged, handed over after it is sent
         if self._asked is not None:

@@ -5,6 +5,7 @@ The publishers are there while the node commands the robot, and at no other time
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection
 from functools import partial
@@ -27,7 +28,7 @@ from vgil_ros.nodes.base.node import VgilNode
 from vgil_ros.nodes.messages.template import Template
 
 FINAL_HOLDS = 5  # holds sent as a process ends: one could be lost on its way
-LOOK_S = 1.0  # until a new node has surely heard of those that were there before it
+LOOK_S = 1.0  # from when the robot is heard until others that were there before have been heard of too
 WATCH_S = 0.1  # between two looks at who else commands the robot
 LAST_WORD_S = 0.05  # for the last hold to arrive, before a topic is let go of
 
@@ -39,6 +40,7 @@ class CommandTopic:
         self._node, self._kind, self._given = node, kind, topic
         self.name: str = node.resolve_topic_name(topic)
         self.publisher: Any = None
+        self._let_go_s = float("-inf")
 
     def take(self) -> None:
         """Make the publisher, if there is none."""
@@ -50,6 +52,7 @@ class CommandTopic:
         if self.publisher is not None:
             self._node.destroy_publisher(self.publisher)
             self.publisher = None
+            self._let_go_s = time.monotonic()
 
     def publish(self, message: Any) -> None:
         """Publish; nothing where the topic is not taken."""
@@ -66,6 +69,7 @@ class CommandTopic:
         mine = int(self.publisher is not None)
         if self._node.count_publishers(self.name) <= mine:  # nearly always, and a tenth of the time
             return None
+        mine += time.monotonic() - self._let_go_s < LOOK_S  # the graph tells of one that has gone for a moment more
         found = self._node.get_publishers_info_by_topic(self.name)
         names = [full_name(info.node_namespace, info.node_name) for info in found]
         return contest(self.name, names, self._node.get_fully_qualified_name(), mine)
@@ -89,6 +93,7 @@ class RobotCommands:
         self._period = period_s
         self.layout = layout
         self._topics: list[CommandTopic] = []
+        self._heard_s = math.inf  # since when the robot is there (time.monotonic)
         self._arms = {i: self._encoder(arm) for i, arm in enumerate(layout.arms) if arms is None or i in arms}
         base = layout.contract.base
         self._base = CommandTopic(node, Twist, base.command.topic) if base else None
@@ -125,9 +130,21 @@ class RobotCommands:
 
     def hindrances(self, *, base: bool = True) -> tuple[Problem, ...]:
         """What stands against taking the robot: another node that commands it, or topics that nobody listens to yet."""
-        if self._node.age_s < LOOK_S:
-            return (Problem("looking", "looking for other nodes that command the robot: a second is needed"),)
-        return self.contested(base=base) + self.missing_subscribers(base=base)
+        unheard = self.missing_subscribers(base=base)
+        looked = self.looked(not unheard)
+        if (problems := self.contested(base=base) + unheard) or looked:
+            return problems
+        return (Problem("looking", "looking for other nodes that command the robot: a second is needed"),)
+
+    def looked(self, heard: bool) -> bool:
+        """Whether there was time to find other nodes. To be called again and again before the robot is taken.
+
+        Args:
+            heard: whether the robot itself has been found by now.
+        """
+        now = time.monotonic()
+        self._heard_s = min(self._heard_s, now) if heard else math.inf
+        return now - self._heard_s >= LOOK_S
 
     def missing_subscribers(self, *, base: bool = True) -> tuple[Problem, ...]:
         """Command topics that nobody listens to yet. What is sent there is lost, and the next one a jump."""
