@@ -162,7 +162,7 @@ def _layers(
 
 def _clock(given: Mapping[str, str], namespace: str) -> list[tuple[str, str]]:
     """The clock of a simulated robot is its own: in a namespace, it lies in there."""
-    simulated = bringup_arguments.optional(given, "sim") or "operator" in given
+    simulated = "sim" not in given or bringup_arguments.value(given, "sim")
     return [("/clock", f"{namespace}/clock")] if namespace and simulated else []
 
 
