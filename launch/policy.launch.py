@@ -13,7 +13,7 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             *declare(*POLICY, *EXECUTION, *ROLLOUTS, "sim", "seed", "speed", "sim_time", *COMMON),
-            prepare(),
+            prepare("policy"),
             side_node("sim", "robot", "task", "seed", "speed", "sim_time", when="sim", fixed={"operator": False}),
             *monitoring(),
             main_node("policy", *POLICY, *EXECUTION, *ROLLOUTS),

@@ -12,7 +12,7 @@ def generate_launch_description() -> LaunchDescription:
         [
             *declare(*RECORDER),
             *declare("sim", "seed", "speed", "sim_time", "operator", "teleop", *COMMON),
-            prepare(),
+            prepare("recorder"),
             side_node("sim", "robot", "task", "seed", "speed", "sim_time", "operator", when="sim"),
             side_node("teleop", "robot", when="teleop"),
             *monitoring(),

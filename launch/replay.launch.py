@@ -11,7 +11,7 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             *declare(*REPLAY, "task", "sim", "seed", "speed", "sim_time", *COMMON),
-            prepare(),
+            prepare("replay"),
             side_node("sim", "robot", "task", "seed", "speed", "sim_time", when="sim", fixed={"operator": False}),
             *monitoring(),
             main_node("replay", *REPLAY),

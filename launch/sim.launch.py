@@ -9,7 +9,7 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             *declare("robot", "task", "seed", "speed", "sim_time", "operator", *COMMON, operator="false"),
-            prepare(simulated=True),
+            prepare("sim"),
             *monitoring(),
             main_node("sim", "robot", "task", "seed", "speed", "sim_time", "operator"),
         ]

@@ -9,7 +9,7 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             *declare("robot", "task", "sim", "seed", "speed", "sim_time", "operator", *COMMON),
-            prepare(),
+            prepare("teleop"),
             side_node("sim", "robot", "task", "seed", "speed", "sim_time", "operator", when="sim"),
             *monitoring(),
             main_node("teleop", "robot"),

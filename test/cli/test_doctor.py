@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +59,7 @@ def test_room_for_the_transport(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
     class Room:
         f_bavail, f_blocks, f_frsize = free, 1 << 30, 1
 
-    monkeypatch.setattr(computer.os, "statvfs", lambda folder: Room)
+    monkeypatch.setattr(os, "statvfs", lambda folder: Room)
     (found,) = computer.shared_memory({}, tmp_path)
     assert found.level == level
     assert ("--shm-size=1g" in found.remedy) == (level == "warn")
@@ -67,7 +69,7 @@ def test_room_for_the_transport(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
 
 def test_a_full_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     usage = type("Usage", (), {"free": 1 << 30, "total": 1 << 40, "used": 0})
-    monkeypatch.setattr(computer.shutil, "disk_usage", lambda folder: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
     assert computer.disk(tmp_path).level == "warn"
 
 

@@ -23,6 +23,7 @@ from vgil_ros.cli.ros.status import status
 from vgil_ros.cli.ros.topics import topics
 from vgil_ros.cli.train import train
 from vgil_ros.core.errors import VgilError
+from vgil_ros.extras import needed_by
 
 
 class _Commands(TyperGroup):
@@ -30,7 +31,8 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with needed_by(f"vgil {sys.argv[1] if len(sys.argv) > 1 else ''}".strip()):
+                return super().invoke(ctx)
         except VgilError as error:
             print(f"error: {error}", file=sys.stderr, flush=True)
             raise typer.Exit(2) from error

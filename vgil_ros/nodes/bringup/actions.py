@@ -18,17 +18,19 @@ from vgil_ros.assets import load_contract
 from vgil_ros.core.contract import Contract
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.streams import topics_of
+from vgil_ros.extras import need
 from vgil_ros.nodes.bringup import arguments as bringup_arguments
 from vgil_ros.nodes.bringup.arguments import COMMON, declare
 from vgil_ros.nodes.bringup.parameter_file import ParameterFile, write_overrides
 from vgil_ros.nodes.dds import profile as transport
 from vgil_ros.nodes.dds.reach import plan_reach
+from vgil_ros.nodes.entry import NODES
 from vgil_ros.nodes.viz import rviz_config as rviz
 
 __all__ = ["COMMON", "declare", "main_node", "monitoring", "prepare", "side_node", "supervised"]
 
 ROBOT = "sim_aloha"  # where neither launch argument nor file names one; also the nodes' own default
-NODES = ("recorder", "policy", "teleop", "sim", "replay", "monitor")
+NEEDED = {"policy": ("rclpy", "torch"), "sim": ("rclpy", "mujoco")}  # packages that are not everywhere
 GRACE_S = "15"  # what a recorder gets to close an episode on a slow disk before it is asked a second time
 
 
@@ -36,16 +38,16 @@ class NodeFailed(VgilError):
     """A node that the launch cannot do without ended with an exit code other than 0."""
 
 
-def prepare(*, simulated: bool = False) -> OpaqueFunction:
+def prepare(main: str) -> OpaqueFunction:
     """Check the arguments and the contract, and set the nodes' environment, before any of them starts.
 
     Args:
-        simulated: whether the robot is, whatever the argument `sim` says.
+        main: the executable's name of the node that the launch is about.
     """
-    return OpaqueFunction(function=_prepare, args=[simulated])
+    return OpaqueFunction(function=_prepare, args=[main])
 
 
-def _prepare(context: Any, simulated: bool) -> list[Any]:
+def _prepare(context: Any, main: str) -> list[Any]:
     given = context.launch_configurations
     try:
         warnings = bringup_arguments.take_old_names(given)
@@ -53,6 +55,9 @@ def _prepare(context: Any, simulated: bool) -> list[Any]:
         settings = _settings(given)
         given["robot"] = given["robot"].strip() or (settings and settings.robot()) or ROBOT
         contract, _ = load_contract(given["robot"])
+        simulated = main == "sim" or bool(bringup_arguments.optional(given, "sim"))
+        for name in (main, *(["sim"] if simulated else [])):
+            need(f"node '{name}'", *NEEDED.get(name, ("rclpy",)))
     except VgilError:
         context.extend_globals({"exit_code": 2})
         raise
@@ -61,7 +66,7 @@ def _prepare(context: Any, simulated: bool) -> list[Any]:
     plan = transport.prepare(context.environment)
     variables, reached = plan_reach(
         context.environment,
-        simulated=simulated or bool(bringup_arguments.optional(given, "sim")),
+        simulated=simulated,
         domain=bringup_arguments.optional(given, "domain_id"),
     )
     warnings += _shared_topics(contract, bringup_arguments.namespace_of(given))
