@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vgil_ros.core.commanders import UNKNOWN, contest, full_name, twins
+from vgil_ros.core.graph.commanders import UNKNOWN, contest, full_name, twins
 
 TOPIC = "/arm/command"
 

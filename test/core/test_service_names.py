@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.service_names import choose_service, did_you_mean, elsewhere, meant_services, namespaced
+from vgil_ros.core.graph.service_names import choose_service, did_you_mean, elsewhere, meant_services, namespaced
 
 GRAPH = ["/recorder/start", "/teleop/start", "/r2/policy/start", "/r2/policy/estop", "/camera/start"]
 

@@ -158,6 +158,24 @@ class Arm(StrictModel):
             )
 
 
+class SimulatedView(StrictModel):
+    """Where a camera hangs in the simulator: metres in the fixed frame, or that of an arm's gripper link with `arm`.
+
+    `fov`: of the image's height, degrees.
+    """
+
+    position: Vector3
+    look_at: Vector3
+    fov: Number = Field(default=50.0, ge=5, le=170)
+    arm: Name | None = None
+
+    @model_validator(mode="after")
+    def _looks_somewhere(self) -> SimulatedView:
+        if self.position == self.look_at:
+            raise ValueError(f"position and look_at are both {list(self.position)}; allowed: two different places")
+        return self
+
+
 class Camera(StrictModel):
     """A camera's topic, image size in pixels, and how far from a tick its frame may be."""
 
@@ -168,6 +186,7 @@ class Camera(StrictModel):
     width: Count = Field(ge=8, le=8192)
     latency_ms: Number = Field(default=0.0, ge=0, le=5000)
     tolerance_ms: Number | None = Field(default=None, gt=0)
+    sim: SimulatedView | None = None
 
 
 class BaseLimits(StrictModel):
@@ -235,6 +254,10 @@ class Contract(StrictModel):
         no_duplicates("cameras", [camera.name for camera in self.cameras])
         if self.base and "base" in [camera.name for camera in self.cameras]:
             raise ValueError("cameras: found the name 'base', which the base's stream has; allowed: any other")
+        names = [arm.name for arm in self.arms]
+        for i, camera in enumerate(self.cameras):
+            if camera.sim and camera.sim.arm is not None and camera.sim.arm not in names:
+                raise ValueError(f"cameras[{i}].sim.arm is '{camera.sim.arm}'; allowed: one of {names}")
         no_shared_topics(self._topics())
         self._check_latencies()
         methods = ["clock", "min_stamp", "latest", *(f"camera:{c.name}" for c in self.cameras if c.type != "depth")]

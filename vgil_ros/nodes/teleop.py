@@ -1,6 +1,6 @@
 """Teleoperation on topics: each puppet follows its master, the base follows a Twist.
 
-The law is `core.leader_follower`; who may command the robot, `core.commanders`.
+The law is `core.leader_follower`; who may command the robot, `core.graph.commanders`.
 """
 
 from __future__ import annotations

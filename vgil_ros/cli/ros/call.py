@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.service_names import NODES, OFFERED_BY, choose_service, elsewhere, meant_services
+from vgil_ros.core.graph.service_names import NODES, OFFERED_BY, choose_service, elsewhere, meant_services
 from vgil_ros.extras import needed_by
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from rich.text import Text
 from vgil_ros.cli.report import JsonFile, write_json
 from vgil_ros.cli.ros.call import Domain, Namespace, Timeout, choose_domain
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.service_names import namespaced
+from vgil_ros.core.graph.service_names import namespaced
 from vgil_ros.extras import needed_by
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from vgil_ros.assets import load_contract
 from vgil_ros.cli.report import JsonFile, write_json
 from vgil_ros.cli.ros.call import Domain, Namespace, choose_domain
-from vgil_ros.core.service_names import namespaced
+from vgil_ros.core.graph.service_names import namespaced
 from vgil_ros.extras import needed_by
 
 

@@ -21,8 +21,8 @@ from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedE
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
-from vgil_ros.core.commanders import twins
 from vgil_ros.core.errors import VgilError
+from vgil_ros.core.graph.commanders import twins
 from vgil_ros.nodes.base import timing
 from vgil_ros.nodes.base.alerts import Severity
 from vgil_ros.nodes.base.parameters import RENAMED_PARAMETERS, RENAMED_VALUES, Parameter, refuse_unknown

@@ -1,6 +1,6 @@
 """Actions out: every topic is encoded first, then all are published, so that a bad value never half-reaches a robot.
 
-The publishers are there while the node commands the robot, and at no other time (`core.commanders` has the rule).
+The publishers are there while the node commands the robot, and at no other time (`core.graph.commanders` has the rule).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from vgil_ros.core.commanders import contest, full_name
 from vgil_ros.core.errors import VgilError
+from vgil_ros.core.graph.commanders import contest, full_name
 from vgil_ros.core.layout import ArmLayout, Layout
 from vgil_ros.nodes.base.alerts import Problem
 from vgil_ros.nodes.base.node import VgilNode

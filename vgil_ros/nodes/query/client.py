@@ -16,8 +16,8 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 from vgil_ros.assets import share_dir
-from vgil_ros.core.commanders import full_name
 from vgil_ros.core.errors import VgilError
+from vgil_ros.core.graph.commanders import full_name
 from vgil_ros.nodes.dds import profile as transport
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from typing import Any
 import rclpy
 from rclpy.context import Context
 
-from vgil_ros.core.commanders import full_name
 from vgil_ros.core.contract import Contract
 from vgil_ros.core.frame import Frame
-from vgil_ros.core.service_names import did_you_mean
+from vgil_ros.core.graph.commanders import full_name
+from vgil_ros.core.graph.service_names import did_you_mean
 from vgil_ros.core.streams import StreamSpec, streams_of
 from vgil_ros.core.sync import Synchronizer
 from vgil_ros.nodes.base.node import VgilNode, make_ros_executor
