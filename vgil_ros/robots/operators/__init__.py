@@ -26,8 +26,8 @@ def make_operator(robot: SimRobot, seed: int = 0) -> Operator:
     found = found or load_plugin(GROUP, wanted, Operator)  # type: ignore[type-abstract]
     if found is None:
         raise TaskError(
-            f"task '{task.name}' has no scripted operator; allowed: operator:=false, or one as an entry point of {GROUP}"
-            " or in the task's `operator`"
+            f"task '{task.name}' has no scripted operator; allowed: operator:=false, an entry point of {GROUP}, or the"
+            " task's `operator`"
         )
     return found(robot, seed)
 
