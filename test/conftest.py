@@ -38,7 +38,9 @@ class OptionalModule(pytest.Module):
         except self.CollectError as error:
             name = (getattr(error.__cause__, "name", None) or "").partition(".")[0]
             if name in EXTRA_OF and importlib.util.find_spec(name) is None:
-                pytest.skip(f"{name} is not installed: pip install 'vgil_ros[{EXTRA_OF[name]}]'", allow_module_level=True)
+                pytest.skip(
+                    f"{name} is not installed: pip install 'vgil_ros[{EXTRA_OF[name]}]'", allow_module_level=True
+                )
             raise
 
 

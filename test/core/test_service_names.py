@@ -37,7 +37,7 @@ def test_what_there_is_not_is_named_beside_what_there_is(command: str, node: str
 def test_the_one_that_is_offered_is_chosen_and_several_are_named() -> None:
     assert choose_service("start", meant_services("start", None, "r2"), GRAPH) == "/r2/policy/start"
     assert choose_service("stop", meant_services("stop", None, ""), GRAPH) is None
-    with pytest.raises(VgilError, match="offered by /recorder/start, /teleop/start; name one of them: --node"):
+    with pytest.raises(VgilError, match="offered by /recorder/start, /teleop/start; give --node recorder or teleop"):
         choose_service("start", meant_services("start", None, ""), GRAPH)
 
 

@@ -54,7 +54,7 @@ def choose_service(command: str, meant: Collection[str], offered: Collection[str
     found = [name for name in meant if name in offered]
     if len(found) > 1:
         nodes = [name.split("/")[-2] for name in found]
-        raise VgilError(f"'{command}' is offered by {', '.join(found)}; name one of them: --node {' or '.join(nodes)}")
+        raise VgilError(f"'{command}' is offered by {', '.join(found)}; give --node {' or '.join(nodes)}")
     return found[0] if found else None
 
 

@@ -34,11 +34,9 @@ def plan_reach(
         domain: ROS domain; None leaves it.
     """
     variables = {} if domain is None else {"ROS_DOMAIN_ID": str(domain)}
-    messages = []
+    said = []
     if simulated and (local := kept_local(environment)):
         variables |= local
         ((name, value),) = local.items()
-        messages.append(
-            f"a simulated robot is heard on this computer alone ({name}={value}; set {RANGE}=SUBNET to change)"
-        )
-    return variables, messages
+        said.append(f"a simulated robot is heard on this computer alone ({name}={value}; set {RANGE}=SUBNET to change)")
+    return variables, said

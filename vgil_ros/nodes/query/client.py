@@ -94,7 +94,7 @@ class QueryClient:
         """In words: which nodes there are on this domain."""
         nodes = ", ".join(self.nodes()) or "none"
         domain = os.environ.get("ROS_DOMAIN_ID") or "0"
-        return f"nodes on domain {domain}: {nodes} (allowed: any node here; ROS_DOMAIN_ID chooses the domain)"
+        return f"nodes on domain {domain}: {nodes}"
 
     def hear_statuses(self, take: Callable[[str, DiagnosticStatus], None]) -> Callable[[], None]:
         """Hear every status (`NODE/status`) of the domain.
