@@ -115,13 +115,13 @@ setup(
     entry_points={
         "console_scripts": [
             "vgil = vgil_ros.cli.main:main",
-            "recorder = vgil_ros.nodes.recorder:main",
-            "policy = vgil_ros.nodes.policy:main",
-            "teleop = vgil_ros.nodes.teleop:main",
-            "sim = vgil_ros.nodes.sim:main",
-            "replay = vgil_ros.nodes.replay:main",
-            "monitor = vgil_ros.nodes.monitor:main",
-            "posture = vgil_ros.nodes.posture:main",
+            "recorder = vgil_ros.nodes.entry:recorder",
+            "policy = vgil_ros.nodes.entry:policy",
+            "teleop = vgil_ros.nodes.entry:teleop",
+            "sim = vgil_ros.nodes.entry:sim",
+            "replay = vgil_ros.nodes.entry:replay",
+            "monitor = vgil_ros.nodes.entry:monitor",
+            "posture = vgil_ros.nodes.entry:posture",
         ]
     },
 )

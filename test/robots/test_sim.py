@@ -147,7 +147,11 @@ def test_cameras_see_the_cube() -> None:
 
 @pytest.mark.parametrize(
     ("names", "said"),
-    [(["cam_wrist"], "sits on a wrist of no arm"), (["cam_left_wrist", "cam_low", "cam_front", "other"], None)],
+    [
+        (["cam_wrist"], "sits on a wrist of no arm"),
+        (["cam_left_wrist", "cam_low", "cam_front"], None),
+        (["other"], "has no place in the simulator"),
+    ],
 )
 def test_cameras_find_their_place_by_name(names: list[str], said: str | None) -> None:
     cameras = tuple(Camera(name=name, topic=f"/{name}", height=24, width=32) for name in names)

@@ -11,11 +11,12 @@ import typer
 from tqdm import tqdm
 
 from vgil_ros.assets import checkpoint_path
-from vgil_ros.cli.options import EpisodeLength, RenamedOptions, need_torch
+from vgil_ros.cli.options import EpisodeLength, RenamedOptions
 from vgil_ros.cli.report import JsonFile, write_json
 from vgil_ros.core.control.pipeline import ExecutionOptions
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.execution import RENAMED_MODES
+from vgil_ros.extras import need
 
 if TYPE_CHECKING:
     from vgil_ros.evaluation.metrics import Percentiles, Rollout
@@ -85,7 +86,7 @@ def evaluate(
     json: JsonFile = None,
 ) -> None:
     """Run a checkpoint on the simulated robot and say how often it succeeds, how fast and how smoothly."""
-    need_torch("an evaluation")
+    need("vgil eval", "torch", "mujoco", *(["rclpy"] if over_ros else []))
     from vgil_ros.evaluation import evaluate as evaluation  # torch and MuJoCo: only this command needs both
 
     plan = evaluation.EvaluationPlan(

@@ -177,6 +177,24 @@ class Arm(StrictModel):
             )
 
 
+class SimulatedView(StrictModel):
+    """Where a camera hangs in the simulator: metres in the fixed frame, or that of an arm's gripper link with `arm`.
+
+    `fov`: of the image's height, degrees.
+    """
+
+    position: Vector3
+    look_at: Vector3
+    fov: Number = Field(default=50.0, ge=5, le=170)
+    arm: Name | None = None
+
+    @model_validator(mode="after")
+    def _looks_somewhere(self) -> SimulatedView:
+        if self.position == self.look_at:
+            raise ValueError(f"position and look_at are both {list(self.position)}; allowed: two different places")
+        return self
+
+
 class Camera(StrictModel):
     """A camera's topic, image size in pixels, and how far from a tick its frame may be."""
 
@@ -190,6 +208,7 @@ class Camera(StrictModel):
     frozen_ms: MillisecondsOrOff | None = None
     stamp: StampPolicy = "header"
     jpeg_order: Literal["camera", "peers"] = "camera"
+    sim: SimulatedView | None = None
 
     @property
     def is_depth(self) -> bool:
@@ -270,12 +289,15 @@ class Contract(StrictModel):
         no_duplicates("cameras", [camera.name for camera in self.cameras])
         if self.base and "base" in [camera.name for camera in self.cameras]:
             raise ValueError("cameras: found the name 'base', which the base's stream has; allowed: any other")
+        names = [arm.name for arm in self.arms]
+        for i, camera in enumerate(self.cameras):
+            if camera.sim and camera.sim.arm is not None and camera.sim.arm not in names:
+                raise ValueError(f"cameras[{i}].sim.arm is '{camera.sim.arm}'; allowed: one of {names}")
         no_shared_topics(self._topics())
         self._check_latencies()
         unknown = [name for name in self.guard.off if name not in self._joint_streams()]
         if unknown:
             raise ValueError(f"guard.off has {unknown}; allowed: {self._joint_streams()}")
-        names = [arm.name for arm in self.arms]
         if unknown := [name for name in self.following.off if name not in names]:
             raise ValueError(f"following.off has {unknown}; allowed: {names}")
         methods = ["clock", "min_stamp", "latest", *(f"camera:{c.name}" for c in self.cameras if not c.is_depth)]

@@ -85,6 +85,14 @@ def streams_of(contract: Contract, *, masters: bool = True) -> tuple[StreamSpec,
     return tuple(streams)
 
 
+def topics_of(contract: Contract) -> tuple[str, ...]:
+    """Every topic that a contract names, each once: of the streams, the commands and the joystick."""
+    topics = [spec.topic for spec in streams_of(contract)] + [arm.command.topic for arm in contract.arms]
+    topics += [contract.base.command.topic] if contract.base else []
+    topics += [contract.joystick.topic] if contract.joystick else []
+    return tuple(dict.fromkeys(topics))
+
+
 def _camera_stream(contract: Contract, camera: Camera) -> StreamSpec:
     sync = contract.sync
     tolerance = sync.tolerance_ms if camera.tolerance_ms is None else camera.tolerance_ms

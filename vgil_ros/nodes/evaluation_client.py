@@ -27,6 +27,7 @@ from vgil_ros.evaluation.evaluate import EvaluationPlan
 from vgil_ros.evaluation.metrics import Percentiles, Rollout, summarise
 from vgil_ros.evaluation.report import EvaluationReport, Machine, make_report
 from vgil_ros.evaluation.thumbnails import THUMBS, ThumbnailSheet
+from vgil_ros.nodes.dds.reach import kept_local
 from vgil_ros.policies.compatibility import load_for_robot
 from vgil_ros.robots.sim.tasks import task_class
 
@@ -58,7 +59,7 @@ def evaluate_over_ros(
         videos.mkdir(parents=True, exist_ok=True)
     sheet, max_reward = ThumbnailSheet(), task_class(plan.task).max_reward
     rollouts = []
-    environment = {"ROS_DOMAIN_ID": DOMAIN, "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"} | dict(os.environ)
+    environment = {"ROS_DOMAIN_ID": DOMAIN} | kept_local(os.environ) | dict(os.environ)
     with (
         tempfile.TemporaryDirectory(prefix="vgil_eval_") as folder,
         _Launch(plan, checkpoint, Path(folder), environment) as launch,
@@ -191,10 +192,10 @@ class _Watcher:
         self.rewards: list[tuple[int, float]] = []  # of the running rollout: simulated time, reward
         self._counts_before: dict[str, int] = {}
         self._sim: Any = AsyncParameterClient(self._node, "sim")
-        self._start: Any = self._node.create_client(Trigger, "/policy/start")
+        self._start: Any = self._node.create_client(Trigger, "policy/start")
         self._node.create_subscription(Clock, "/clock", self._on_clock, 10)
-        self._node.create_subscription(Float32, "/sim/reward", self._on_reward, 100)
-        self._node.create_subscription(DiagnosticStatus, "/policy/status", self._on_status, 10)
+        self._node.create_subscription(Float32, "sim/reward", self._on_reward, 100)
+        self._node.create_subscription(DiagnosticStatus, "policy/status", self._on_status, 10)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._spin, name="watcher", daemon=True)
 

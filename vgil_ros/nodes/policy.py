@@ -27,13 +27,13 @@ from vgil_ros.core.sync.types import Reason
 from vgil_ros.core.timesteps import ObservationBuilder
 from vgil_ros.episodes.image_codec import to_rgb
 from vgil_ros.episodes.writing.encoder import limit_opencv_threads
-from vgil_ros.nodes.base.alerts import Problem
+from vgil_ros.nodes.base.alerts import Problem, summary
 from vgil_ros.nodes.base.node import run
 from vgil_ros.nodes.base.status import SafetyEventLog, percentiles
 from vgil_ros.nodes.base.timing import Deadlines, Durations
 from vgil_ros.nodes.inference.setup import declare_policy, load_for, pipeline_for
 from vgil_ros.nodes.inference.worker import InferenceWorker
-from vgil_ros.nodes.messages.publishers import RobotCommands
+from vgil_ros.nodes.messages.publishers import WATCH_S, RobotCommands
 from vgil_ros.nodes.session.closing import EpisodeEnd
 from vgil_ros.nodes.session.dataset_folder import DatasetFolder
 from vgil_ros.nodes.session.recording import Recording, RolloutSink
@@ -71,7 +71,8 @@ class PolicyNode(SessionNode):
         for command in (SessionCommand.START, SessionCommand.STOP):
             self.serve(command.value, command)
         self.serve("reset", SessionCommand.REDO)
-        self.create_service(SetBool, "/policy/estop", self._on_estop)
+        self.background_timer(WATCH_S, self._watch_commands)
+        self.create_service(SetBool, "~/estop", self._on_estop)
 
     def choose_streams(self) -> tuple[StreamSpec, ...]:
         """Load the checkpoint and take the streams that it, or a recording, needs.
@@ -101,12 +102,17 @@ class PolicyNode(SessionNode):
         return self.runtime(self.input.observation(request))
 
     def not_ready(self) -> tuple[Problem, ...]:
-        """Streams that are missing, commands that nobody would hear, and the e-stop."""
+        """Missing streams, commands that nobody would hear or another node gives too, a twin, and the e-stop."""
         stops = (
-            (Problem("e-stop", "the e-stop is set: release it with /policy/estop false"),) if self.loop.estop else ()
+            (Problem("e-stop", f"the e-stop is set: release it with {self.full_name}/estop false"),)
+            if self.loop.estop
+            else ()
         )
-        missing_subscribers = () if self.dry_run else self.commands.missing_subscribers()
-        return stops + missing_subscribers + super().not_ready()
+        return stops + self._twins() + (() if self.dry_run else self.commands.hindrances()) + super().not_ready()
+
+    def _twins(self) -> tuple[Problem, ...]:
+        """Another policy node of the same name: whoever starts this one starts that one too."""
+        return () if (words := self.twin()) is None else (Problem("name", words),)
 
     def command(self, command: SessionCommand) -> Reply:
         """As in every session; and a stop also ends what is only about to begin."""
@@ -123,6 +129,8 @@ class PolicyNode(SessionNode):
         self.rollout.open(self.session.episode_len)
         self._engaged, self._release = False, 0
         self._played = 0
+        if not self.dry_run:
+            self.commands.take()
         self.deadlines = Deadlines(self.period_s)
         mode = "dry run, nothing is sent" if self.dry_run else "the robot will move"
         self.get_logger().info(f"episode {self.session.saved + 1} begins: {mode}")
@@ -154,6 +162,8 @@ class PolicyNode(SessionNode):
             self._hold()
             self._release -= 1
             self._engaged = self._release > 0 or self.loop.estop
+            if not self._engaged:
+                self.commands.let_go()
         if self.session.state is not SessionState.RUNNING:
             self.view.tick = None
 
@@ -193,6 +203,8 @@ class PolicyNode(SessionNode):
     def _play(self, now: int) -> None:
         """Send this tick's command, once there is a chunk."""
         loop = self.loop
+        if not self.dry_run and not self._engaged and not self.commands.heard():
+            return  # the topics were taken a moment ago: the first command must arrive
         outcome = loop.step(now)
         if outcome is None:
             if now - loop.ticks.origin_ns > LATE_NS:
@@ -229,13 +241,18 @@ class PolicyNode(SessionNode):
         self.commands.send(self.commands.encode(outcome.command.positions, outcome.command.base))
         self._engaged = True
 
-    def look_around(self) -> None:
-        """As in every session; and name who else commands the robot."""
-        super().look_around()
-        if competing_publishers := self.commands.competing_publishers():
-            self.warn_once("commands", "; ".join(competing_publishers))
-        else:
-            self.clear("commands")
+    def _watch_commands(self) -> None:
+        """Where another node commands the robot too: hold once more, let go of it, and end the episode."""
+        contested = self.commands.contested() if self.commands.taken else ()
+        if not contested:
+            return
+        self.log(f"{summary(contested)}: held, and let go of; start again once it is gone", severity="error")
+        if self._engaged:
+            self._hold()
+        self._engaged = False
+        self.commands.let_go()
+        self.session.stand_down()
+        self.abort(summary(contested))
 
     def _on_estop(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         """Set: hold at once and end the episode. Release: nothing moves until it is started again."""

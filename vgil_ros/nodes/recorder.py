@@ -308,7 +308,9 @@ class Recorder(SessionNode):
         if self.keys and self.keys.available:
             log.info("keys: s start/stop, d discard, r redo, q quit")
         elif not self.session.autostart:
-            log.info("no terminal for keys: use the services /recorder/start, stop, discard, redo")
+            log.info(
+                f"no terminal for keys: use the services {self.full_name}/start, stop, discard, redo (vgil call start)"
+            )
 
     def on_shutdown(self) -> None:
         """Give the terminal back and let a closing episode finish."""

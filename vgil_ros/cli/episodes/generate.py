@@ -12,6 +12,7 @@ from tqdm import tqdm
 from vgil_ros.cli.options import EpisodeLength
 from vgil_ros.cli.report import JsonFile, write_json
 from vgil_ros.core.errors import VgilError
+from vgil_ros.extras import need
 
 
 def generate(
@@ -29,6 +30,7 @@ def generate(
     json: JsonFile = None,
 ) -> None:
     """Generate demonstrations of a simulated task as fast as the machine goes, in the recorder's format."""
+    need("vgil episodes generate", "mujoco")
     from vgil_ros.robots.sim.demonstrations import DemonstrationConfig  # MuJoCo: only this command needs it
     from vgil_ros.robots.sim.generate import generate as generate_all
 

@@ -22,6 +22,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
 from vgil_ros.core.errors import VgilError
+from vgil_ros.core.graph.commanders import twins
 from vgil_ros.core.sync.clocks import ClockWatch
 from vgil_ros.nodes.base import timing
 from vgil_ros.nodes.base.alerts import Severity
@@ -33,6 +34,7 @@ T = TypeVar("T")
 
 ROBOT_DOC = "contract: a name in config/robots, or a path to a .yaml file"  # the parameter that every node has
 
+LOOK_S = 1.0  # between two looks for another node of the same name
 SPIN_S = 0.1  # how soon the executor's thread sees that it is to end
 
 CLOSE_NS = 1_000_000  # between the readings of two clocks that are compared
@@ -64,6 +66,7 @@ class VgilNode(Node):
         self._declared: list[str] = []
         self._clock_watch = ClockWatch()
         self._simulated = bool(self.get_parameter("use_sim_time").value)
+        self.background_timer(LOOK_S, self._look_for_twins)
 
     def declare(
         self,
@@ -136,6 +139,26 @@ class VgilNode(Node):
             return 0
         before, wall, after = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
         return self._clock_watch.saw(wall, after) if after - before < CLOSE_NS else 0
+
+    @property
+    def full_name(self) -> str:
+        """`/NAME`, or `/NAMESPACE/NAME`: what its services and statuses begin with."""
+        return str(self.get_fully_qualified_name())
+
+    def twin(self) -> str | None:
+        """In words: whether another node has this one's name, and with it its services."""
+        if not twins(self.get_node_names_and_namespaces(), (self.get_name(), self.get_namespace())):
+            return None
+        return (
+            f"another node is called {self.full_name} too, a call to its services reaches both; give one of them a"
+            " namespace (namespace:=r2), or end it"
+        )
+
+    def _look_for_twins(self) -> None:
+        if (words := self.twin()) is not None:
+            self.warn_once("name", words)
+        else:
+            self.clear("name")
 
     def control_timer(self, period_s: float, callback: Callable[[], None]) -> None:
         """Call back on absolute deadlines: by /clock where use_sim_time is set, else by a clock that nobody sets.

@@ -5,6 +5,7 @@ An empty value leaves a parameter to `params_file`, and where that says nothing 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,9 @@ from launch.actions import DeclareLaunchArgument
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.execution import RENAMED_OPTIONS
+from vgil_ros.nodes.dds.reach import MAX_DOMAIN
 
+_NAMESPACE = re.compile(r"[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -57,8 +60,11 @@ ARGUMENTS = {
     "sim_time": Argument(bool, "", "follow /clock at speed 1 too: a busy machine slows time down, and loses no image"),
     "operator": Argument(bool, "", "the simulator's scripted operator moves the masters"),
     "teleop": Argument(bool, "", "start the teleop node too; empty: as `sim` says"),
+    "namespace": Argument(str, "", "of all nodes here: keeps two robots on one ROS domain apart"),
+    "domain_id": Argument(int, "", "ROS domain of all nodes here, 0 to 232; ROS_DOMAIN_ID by default"),
     "rviz": Argument(bool, "false", "start the monitor node, and RViz where it is installed"),
 }
+COMMON = ("params_file", "namespace", "domain_id", "rviz")  # of every launch file
 _OLD = {old: Argument(ARGUMENTS[new].kind, "", f"old name of {new}") for old, new in RENAMED_OPTIONS.items()}
 _KINDS = {int: "a whole number", float: "a number", bool: f"one of {sorted(_BOOLEANS)}"}
 
@@ -125,6 +131,22 @@ def check_all(given: Mapping[str, str]) -> None:
     """
     for name in ARGUMENTS:
         optional(given, name)
+    domain = optional(given, "domain_id")
+    if domain is not None and not 0 <= domain <= MAX_DOMAIN:
+        raise VgilError(f"launch argument 'domain_id' is '{domain}'; allowed: 0 to {MAX_DOMAIN}")
+    namespace_of(given)
+
+
+def namespace_of(given: Mapping[str, str]) -> str:
+    """The nodes' namespace, as `/r2`; "" where there is none.
+
+    Raises:
+        VgilError: where ROS would not take it.
+    """
+    text = (optional(given, "namespace") or "").strip("/")
+    if text and not _NAMESPACE.fullmatch(text):
+        raise VgilError(f"launch argument 'namespace' is '{text}'; allowed: letters, digits and _, such as r2")
+    return f"/{text}" if text else ""
 
 
 def unknown(argv: list[str]) -> list[str]:

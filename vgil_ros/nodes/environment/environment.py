@@ -56,6 +56,7 @@ class RosEnvironment(dm_env.Environment):
         watchdog_ms: float = ExecutionOptions.silence_ns / 1e6,
         soft_start: float = ExecutionOptions.soft_start,
         domain_id: int | None = None,
+        namespace: str = "",
     ) -> None:
         """Listen to the robot until every stream has come.
 
@@ -70,9 +71,11 @@ class RosEnvironment(dm_env.Environment):
             watchdog_ms: so does a caller that asks for nothing for as long.
             soft_start: share of the velocity limits at which the robot goes to the first action.
             domain_id: ROS domain; ROS_DOMAIN_ID by default.
+            namespace: of the robot's nodes, where they have one; names that begin without `/` lie in it.
 
         Raises:
-            VgilError: for streams that do not come, each by name, or a length below 1.
+            VgilError: for streams that do not come, each by name, another node that commands the robot, or a length
+                below 1.
             ContractError: for a contract that is wrong.
         """
         if episode_len < 1:
@@ -86,7 +89,7 @@ class RosEnvironment(dm_env.Environment):
         options = ExecutionOptions(
             silence_ns=round(watchdog_ms * 1e6), age_ns=round(max_age_ms * 1e6), soft_start=soft_start
         )
-        self._driver: Driver | None = Driver(self.contract, self.layout, topics, options, domain_id)
+        self._driver: Driver | None = Driver(self.contract, self.layout, topics, options, domain_id, namespace)
         atexit.register(self.close)  # a base must not drive on because its program ended
         self._builder = ObservationBuilder(self.layout, self._open.streams)
         self._steps: int | None = None  # None: the next step begins an episode
@@ -118,8 +121,8 @@ class RosEnvironment(dm_env.Environment):
         """Ask for an action (A,) and return the next tick; on a new environment or after LAST, reset instead.
 
         Raises:
-            VgilError: for an action of another shape, a stream that was lost or a joint that does not follow, by name.
-                The robot is held then, and the next step resets.
+            VgilError: for an action of another shape, a stream that was lost, a joint that does not follow, or another
+                node that commands the robot, by name. The robot is held then, and the next step resets.
         """
         if self._steps is None:
             return self.reset()

@@ -23,8 +23,8 @@ class Topics:
 class Turn:
     """A tick, the newest request that was obeyed before it, and what was known then.
 
-    `lost`: in words, why the robot cannot be acted on any more: streams that are gone, joints that do not follow; empty
-    where that is not so.
+    `lost`: in words, why the episode cannot go on: streams that are gone, joints that do not follow, another node that
+    commands the robot; empty where the tick was only left out.
     """
 
     serial: int

@@ -37,7 +37,7 @@ class SessionNode(VgilNode):
     """Runs a `core.session.Session`: a subclass says what an episode is (`begin`, `take`, `save`, `discard`).
 
     Args:
-        name: the node's name, and the prefix of its services and status.
+        name: the node's name.
         rate_factor: steps in a tick.
         running: what a running episode is called in statuses and answers.
         records: whether an episode is what is recorded of people: one that is stopped goes on for the contract's end
@@ -57,7 +57,7 @@ class SessionNode(VgilNode):
         self.inputs = StreamInputs(self, self.contract, self.sync)
         self.neighbours = Neighbours(self, self.inputs, self.contract.name, len(self.streams))
         self.skew = status.SkewWindow(self.streams)
-        self.status = status.StatusPublisher(self, f"/{name}/status", self.contract.name)
+        self.status = status.StatusPublisher(self, "~/status", self.contract.name)
         self.success: bool | None = None
         self.aborted: str | None = None  # why the episode at hand could not go on
         self.notes: dict[str, None] = {}  # what was not as it should be during it
@@ -131,14 +131,14 @@ class SessionNode(VgilNode):
             self.create_subscription(Bool, topic, callback, 10)
 
     def serve(self, name: str, command: SessionCommand) -> None:
-        """Offer a command as a service `/NODE/NAME` (std_srvs/Trigger)."""
+        """Offer a command as a service `~/NAME` (std_srvs/Trigger)."""
 
         def callback(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
             reply = self.command(command)
             response.success, response.message = reply.ok, reply.message
             return response
 
-        self.create_service(Trigger, f"/{self.get_name()}/{name}", callback)
+        self.create_service(Trigger, f"~/{name}", callback)
 
     def command(self, command: SessionCommand) -> Reply:
         """Take an operator's command, whichever way it came."""

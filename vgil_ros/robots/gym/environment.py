@@ -84,6 +84,11 @@ class GymRobot:
         return self.name
 
     @property
+    def task_operator(self) -> str:
+        """An environment brings none."""
+        return ""
+
+    @property
     def taking_part(self) -> tuple[GymArm, ...]:
         """The arms, the right one first: in both of gym-aloha's tasks it begins."""
         return self.arms["right"], self.arms["left"]

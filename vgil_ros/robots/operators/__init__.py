@@ -6,8 +6,10 @@ from vgil_ros.robots.operators.gym_aloha import GymInsertionOperator, GymTransfe
 from vgil_ros.robots.operators.pick_place import PickPlaceOperator
 from vgil_ros.robots.operators.script import OperatedRobot, Operator
 from vgil_ros.robots.operators.transfer_cube import TransferCubeOperator
+from vgil_ros.robots.plugins import load_plugin
 from vgil_ros.robots.sim.tasks import TaskError
 
+GROUP = "vgil_ros.operators"  # of entry points
 OPERATORS: dict[str, type[Operator]] = {
     "pick_place": PickPlaceOperator,
     "pick_place_any": PickPlaceOperator,  # it takes any cube by the faces that turn the wrist least
@@ -18,15 +20,20 @@ OPERATORS: dict[str, type[Operator]] = {
 
 
 def make_operator(robot: OperatedRobot, seed: int = 0) -> Operator:
-    """Return the operator for the robot's task.
+    """Return the operator for the robot's task: this package's, an entry point's of the task's name, or its own.
 
     Raises:
         TaskError: where the task has none.
+        PluginError: for a class from outside that cannot be loaded, or is no operator.
     """
     name = robot.task_name
-    if name not in OPERATORS:
-        raise TaskError(f"task '{name}' has no scripted operator; allowed: {sorted(OPERATORS)}")
-    return OPERATORS[name](robot, seed)
+    found = OPERATORS.get(name) or load_plugin(GROUP, robot.task_operator or name, Operator)  # type: ignore[type-abstract]
+    if found is None:
+        raise TaskError(
+            f"task '{name}' has no scripted operator; allowed: operator:=false, an entry point of {GROUP}, or the"
+            " task's `operator`"
+        )
+    return found(robot, seed)
 
 
 __all__ = ["OPERATORS", "Operator", "make_operator"]

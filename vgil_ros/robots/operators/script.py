@@ -56,6 +56,10 @@ class OperatedRobot(Protocol):
     @property
     def task_name(self) -> str: ...
     @property
+    def task_operator(self) -> str:
+        """The operator that the task itself brings, as `module:Class`; "" for none."""
+
+    @property
     def time(self) -> float:
         """Seconds since the reset."""
 

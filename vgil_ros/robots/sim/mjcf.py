@@ -9,6 +9,7 @@ import mujoco
 import numpy as np
 
 from vgil_ros.core.contract import Contract
+from vgil_ros.core.errors import VgilError
 from vgil_ros.robots.arm_model import workspace_centre
 from vgil_ros.robots.sim.arm import SimArm
 from vgil_ros.robots.sim.cameras import add_camera, view_of
@@ -17,6 +18,7 @@ from vgil_ros.robots.sim.tasks import Task
 
 PHYSICS_DT = 0.002  # s
 FRAME = "robot_frame"
+GRIPPER_LINK = "gripper_link"  # of a URDF: what carries a wrist camera
 BASE_JOINTS = ("base_x", "base_y", "base_yaw")
 
 
@@ -74,7 +76,11 @@ def _add_cameras(spec: Any, frame: Any, contract: Contract, arms: Sequence[SimAr
     for camera in contract.cameras:
         view = view_of(camera, list(by_name))
         if view.arm is not None:
-            gripper = spec.body(by_name[view.arm].name("gripper_link"))
+            gripper = spec.body(by_name[view.arm].name(GRIPPER_LINK))
+            if gripper is None:
+                urdf = by_name[view.arm].arm.urdf
+                raise VgilError(f"camera '{camera.name}' needs a link '{GRIPPER_LINK}' to sit on; {urdf} has none")
             add_camera(gripper, camera.name, view.eye, view.at, view.fovy)
         else:
-            add_camera(frame, camera.name, centre + view.eye, centre + view.at, view.fovy)
+            origin = np.zeros(3) if view.given else centre
+            add_camera(frame, camera.name, origin + view.eye, origin + view.at, view.fovy)

@@ -68,6 +68,11 @@ class SimRobot:
         return self.task.name
 
     @property
+    def task_operator(self) -> str:
+        """The operator that the task itself brings, as `module:Class`; "" for none."""
+        return self.task.operator
+
+    @property
     def taking_part(self) -> tuple[SimArm, ...]:
         """The arms that the task needs, in the order of their part in it."""
         return self.task.arms
