@@ -49,7 +49,7 @@ class PolicyNode(SessionNode):
         # the policy gives the end marker: a stop is a stop
         super().__init__("policy", running="running", marks_end=False)
         self.period_s = 1.0 / self.contract.rate_hz
-        self.pipeline = pipeline_for(self._given.options, self.layout, self.config, self.streams)
+        self.pipeline = pipeline_for(self._options, self.layout, self.config, self.streams)
         self.commands = RobotCommands(self, self.layout, self.period_s)
         builder = ObservationBuilder(self.layout, self.streams)
         self.input = PolicyInput(builder, self.config.camera_names, to_rgb, self.task)
@@ -73,11 +73,11 @@ class PolicyNode(SessionNode):
         Raises:
             VgilError: for every mismatch between checkpoint and robot; nothing has been sent then.
         """
-        self._given = declare_policy(self)
+        given = declare_policy(self)
         self.dataset_dir = self.declare("dataset_dir", "", doc="rollouts are recorded there; empty: none is")
         self.dry_run = self.declare("dry_run", False, doc="compute and show, send nothing")
         self.refuse_unknown_parameters()  # loading takes a while
-        self.config, self.runtime = load_for(self, self._given, self.layout, self.task)
+        self.config, self.runtime, self._options = load_for(self, given, self.layout, self.task)
         everything = streams_of(self.contract, masters=False)
         return everything if self.dataset_dir else policy_streams(self.contract, self.config.camera_names)
 

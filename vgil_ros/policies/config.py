@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, field_validator, model_validator
 
 from vgil_ros.core.config import StrictModel
+from vgil_ros.core.execution import KeptExecution
 from vgil_ros.policies.device import DtypeName
 
 if TYPE_CHECKING:  # only for the type; it needs OpenCV
@@ -17,11 +18,17 @@ ImageMode = Literal["imagenet", "mean_std", "min_max", "unit"]
 
 
 class CameraSpec(StrictModel):
-    """One camera in the order in which the policy takes them; height and width in pixels, None where unknown."""
+    """One camera in the order in which the policy takes them.
+
+    Attributes:
+        height, width: in pixels, None where unknown.
+        source_name: what the project that trained the policy calls it, None where it is this name.
+    """
 
     name: str = Field(min_length=1)
     height: int | None = Field(default=None, gt=0)
     width: int | None = Field(default=None, gt=0)
+    source_name: str | None = None
 
     @model_validator(mode="after")
     def _both_or_none(self) -> CameraSpec:
@@ -72,6 +79,8 @@ class PolicyConfig(StrictModel):
         software: what wrote the file.
         weights: how the parameters are stored; they are float32 once loaded.
         source: where an imported checkpoint came from; None for one trained here.
+        assumed: which of `joint_names` and `rate_hz` were taken from a robot on import, as the source did not tell.
+        execution: how its chunks are to be played where nobody says otherwise; None: as usual.
     """
 
     type: str
@@ -86,6 +95,8 @@ class PolicyConfig(StrictModel):
     software: str = ""
     weights: DtypeName = "fp32"
     source: str | None = None
+    assumed: tuple[Literal["joint_names", "rate_hz"], ...] = ()
+    execution: KeptExecution | None = None
 
     @field_validator("cameras")
     @classmethod
@@ -102,6 +113,15 @@ class PolicyConfig(StrictModel):
             raise ValueError(f"{len(self.joint_names)} joint_names for state_dim {self.state_dim}")
         if len(set(self.joint_names)) != len(self.joint_names):
             raise ValueError("joint_names holds a name twice")
+        return self
+
+    @model_validator(mode="after")
+    def _period_fits(self) -> PolicyConfig:
+        period = self.execution.inference_period if self.execution is not None else None
+        if period is not None and period > self.chunk_size:
+            raise ValueError(f"execution.inference_period {period} is more than the chunk's {self.chunk_size} actions")
+        if set(self.assumed) - {name for name in ("joint_names", "rate_hz") if getattr(self, name)}:
+            raise ValueError(f"assumed names {list(self.assumed)}, and not all of them are given")
         return self
 
     @property

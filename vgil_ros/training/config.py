@@ -7,10 +7,12 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from vgil_ros.assets import share_dir
+from vgil_ros.assets import checkpoint_path, share_dir
 from vgil_ros.core.config import StrictModel, load_yaml, parse_yaml, validate
 from vgil_ros.training.data.augmentation import AugmentationConfig
 from vgil_ros.training.errors import TrainingError
+
+Precision = Literal["auto", "fp32", "bf16"]
 
 
 class FolderConfig(StrictModel):
@@ -27,7 +29,10 @@ class DataConfig(StrictModel):
         cameras: in the policy's order; None: all of the first episode.
         base_action: the base's two velocities join the action.
         validation: share of each folder's episodes that is kept for validation.
-        skip_bad: train without episodes that are broken.
+        skip_bad: train without episodes that are broken, or whose numbers cannot be right.
+        accept_odd: train from episodes whose numbers cannot be right too; each is said.
+        aborted: train from episodes whose recording was broken off too.
+        only_successes: train from episodes alone that are marked as a success.
         workers: processes that load. decoded_gib: memory for decoded JPEGs, at most half of what is free.
         flow_cache_gib: room on the disk for optical flow, where the policy takes it; with less than it needs, flow is
             computed in every step.
@@ -38,6 +43,9 @@ class DataConfig(StrictModel):
     base_action: bool = False
     validation: float = Field(default=0.1, ge=0, lt=1)
     skip_bad: bool = False
+    accept_odd: bool = False
+    aborted: bool = False
+    only_successes: bool = False
     workers: int = Field(default=2, ge=0)
     decoded_gib: float = Field(default=4.0, ge=0)
     flow_cache_gib: float = Field(default=16.0, ge=0)
@@ -82,11 +90,16 @@ class EmaConfig(StrictModel):
 
 
 class CheckpointConfig(StrictModel):
-    """Every so many steps `last` is written, and the `keep` best by `metric` (`best` is the best of them)."""
+    """Every so many steps `last` is written, and the `keep` best by `metric` (`best` is the best of them).
+
+    Attributes:
+        metric: of the validation episodes, how far off the actions are that a robot would play, or the training's
+            loss; or the success of rollouts.
+    """
 
     every: int = Field(default=1000, gt=0)
     keep: int = Field(default=3, ge=0)
-    metric: Literal["validation_loss", "success"] = "validation_loss"
+    metric: Literal["action_error", "validation_loss", "success"] = "action_error"
 
 
 class DistillationConfig(StrictModel):
@@ -125,6 +138,7 @@ class TrainConfig(StrictModel):
     Attributes:
         policy: `type` and the policy's own sizes; state, action, cameras, joints and rate come from the data.
         batch_size: of all processes together.
+        precision: "auto" is bf16 (autocast) where the device computes in it, else fp32; the run says which.
         backbone_weights: for the image backbones: "imagenet", or a file of torchvision's; None: random.
         distillation: for a student of another policy.
         flow_weights: a file of torchvision's RAFT-small for policies that take flow from it; None: torchvision's cache.
@@ -138,7 +152,7 @@ class TrainConfig(StrictModel):
     batch_size: int = Field(default=8, gt=0)
     seed: int = Field(default=0, ge=0)
     device: str = "cpu"
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "auto"
     backbone_weights: str | None = None
     flow_weights: str | None = None
     validation_samples: int = Field(default=512, gt=0)
@@ -193,6 +207,25 @@ def load_config(source: str | Path | None, overrides: list[str], values: dict[st
 def parse_config(tree: dict[str, Any], where: str) -> TrainConfig:
     """Check values; see `load_config`."""
     return validate(TrainConfig, tree, where, TrainingError)
+
+
+def with_absolute_paths(config: TrainConfig) -> TrainConfig:
+    """The same training, to be gone on with from any folder."""
+
+    def absolute(path: Path) -> Path:
+        return path.expanduser().absolute()
+
+    folders = tuple(one.model_copy(update={"path": absolute(one.path)}) for one in config.data.folders)
+    changes: dict[str, Any] = {"data": config.data.model_copy(update={"folders": folders}), "out": absolute(config.out)}
+    for name in ("backbone_weights", "flow_weights"):
+        file = getattr(config, name)
+        if file is not None and file != "imagenet":
+            changes[name] = str(absolute(Path(file)))
+    if (teacher := config.distillation) is not None:
+        cache = absolute(teacher.cache) if teacher.cache is not None else None
+        places = {"teacher": absolute(checkpoint_path(teacher.teacher)), "cache": cache}
+        changes["distillation"] = teacher.model_copy(update=places)
+    return config.model_copy(update=changes)
 
 
 def config_path(source: str | Path) -> Path:

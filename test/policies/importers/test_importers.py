@@ -104,7 +104,7 @@ def drop(key: str) -> Any:
         (lambda s: {**s, "model.action_head.bias": torch.zeros(3)}, r"action_head\.bias has shape \(3,\)"),
         (drop("model.backbones.0.0.body.layer4.1.conv1.weight"), "backbone with blocks"),
         (lambda s: [s], "allowed is a state dict"),
-        (lambda s: {"model": s, "epoch": 3}, r"found \['epoch', 'model'\]"),
+        (lambda s: {"ema": s, "epoch": 3}, r"found \['ema', 'epoch'\], .*under one of \['model'"),
     ],
 )
 def test_wrong_weights_are_refused(tmp_path: Path, change: Any, words: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +38,7 @@ def import_checkpoint(
     image_sizes: Mapping[str, tuple[int, int]] | None = None,
     joint_names: Sequence[str] = (),
     rate_hz: float | None = None,
+    assumed: Collection[str] = (),
 ) -> ImportReport:
     """Make a checkpoint folder from a `.ckpt` file or a LeRobot folder.
 
@@ -52,6 +53,8 @@ def import_checkpoint(
         config: the YAML that a `.ckpt` of Diffusion Policy was trained with; says that it is one.
         image_sizes: camera -> (height, width), of a `.ckpt`; unknown where not given.
         joint_names: flat, in the order of qpos; rate_hz: of the training data. No format tells.
+        assumed: which of "joint_names" and "rate_hz" are a robot's, not known of the training data; the checkpoint
+            keeps that, and whoever holds it against a robot says so.
 
     Raises:
         CheckpointError: anything missing, unknown, mismatched or unsafe; nothing is written then.
@@ -59,14 +62,18 @@ def import_checkpoint(
     path = Path(source)
     if not path.exists():
         raise CheckpointError(f"{path} does not exist")
-    robot: dict[str, object] = {"joint_names": tuple(joint_names), "rate_hz": rate_hz}
+    robot: dict[str, object] = {
+        "joint_names": tuple(joint_names),
+        "rate_hz": rate_hz,
+        "assumed": tuple(name for name in ("joint_names", "rate_hz") if name in assumed),
+    }
     if path.is_dir():
         if stats is not None or image_sizes or config is not None or horizon is not None:
             raise CheckpointError(
                 f"{path}: a LeRobot folder has its own statistics, image sizes, horizon and configuration: "
                 "leave them out"
             )
-        imported = import_lerobot(path, joint_names, rate_hz)
+        imported = import_lerobot(path, robot)
         names = imported.policy.config.camera_names
         if cameras is not None and tuple(cameras) != names:
             raise CheckpointError(f"{path}: its cameras are {list(names)}, named were {list(cameras)}")
@@ -93,9 +100,12 @@ def _from_ckpt(
     try:
         content = read_weights(path)
     except CheckpointError as error:
-        if "refused" not in str(error):
+        if "refused: it" not in str(error):
             raise
-        raise CheckpointError(f"{error}. Where it is Diffusion Policy's, name the YAML of its configuration") from error
+        raise CheckpointError(
+            f"{error}. Where it is Diffusion Policy's, name the YAML of its configuration (--config); else save its "
+            "weights alone: torch.save(policy.state_dict(), ...)"
+        ) from error
     if isinstance(content, dict) and is_diffusion(content):
         return import_act_plus_plus_diffusion(path, content, cameras, stats, horizon, robot)
     if horizon is not None:

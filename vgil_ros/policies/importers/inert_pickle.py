@@ -8,6 +8,7 @@ through without running what it names.
 
 from __future__ import annotations
 
+import math
 import pickle
 import zipfile
 from collections import OrderedDict
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor
 
 from vgil_ros.policies.errors import CheckpointError
+from vgil_ros.policies.foreign_file import require_weights_file
 
 _DTYPES = {
     "FloatStorage": torch.float32,
@@ -93,6 +95,7 @@ class TensorArchive:
             CheckpointError: it cannot be read as such a file.
         """
         self.path = path
+        require_weights_file(path)
         try:
             self._zip = zipfile.ZipFile(path)
             (name,) = (name for name in self._zip.namelist() if name.endswith("data.pkl"))
@@ -111,6 +114,8 @@ class TensorArchive:
         try:
             data = bytearray(self._zip.read(f"{self._root}data/{stored.key}"))
             flat = torch.frombuffer(data, dtype=stored.dtype) if data else torch.empty(0, dtype=stored.dtype)
+            if math.prod(stored.shape) > flat.numel():
+                raise ValueError(f"shape {stored.shape} reaches for more than its {flat.numel()} numbers")
             tensor = torch.as_strided(flat, stored.shape, stored.stride, stored.offset)
         except (KeyError, RuntimeError, ValueError) as error:
             raise CheckpointError(f"{self.path}: the tensor {stored.key} cannot be read: {error}") from error
