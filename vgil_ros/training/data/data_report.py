@@ -12,7 +12,7 @@ from vgil_ros.training.data.episode_stats import EpisodeStats, Moments, merge_al
 from vgil_ros.training.errors import TrainingError
 
 Log = Callable[[str], None]
-FAR = 5.0  # times the others' range that an episode may reach beyond it
+FAR = 5.0  # times another's range that an episode may reach beyond it
 LEAST_RANGE = 0.5  # rad; of a joint that hardly moves elsewhere
 TURNS = 13.0  # rad; two turns: no joint of an arm goes further
 AT_REST = 1e-6  # rad between action and position, below which they are the same
@@ -73,14 +73,14 @@ def _far_off(one: EpisodeStats, others: Sequence[EpisodeStats]) -> tuple[str, ..
         theirs: list[Moments] = [m for other in others if len((m := getattr(other, what)).low) == len(own.low)]
         if not theirs:
             continue
-        low = np.median([m.low for m in theirs], axis=0)
-        high = np.median([m.high for m in theirs], axis=0)
-        reach = FAR * np.maximum(high - low, LEAST_RANGE)
-        far = np.flatnonzero((np.array(own.low) < low - reach) | (np.array(own.high) > high + reach))
-        for index in far.tolist():
+        lows, highs = np.array([m.low for m in theirs]), np.array([m.high for m in theirs])  # (N, D)
+        reach = FAR * np.maximum(highs - lows, LEAST_RANGE)
+        far = (np.array(own.low) < lows - reach) | (np.array(own.high) > highs + reach)
+        for index in np.flatnonzero(2 * far.sum(axis=0) > len(theirs)).tolist():
+            other = int(np.flatnonzero(far[:, index])[0])
             words.append(
-                f"{what} of {_name(one, index)} is {own.low[index]:.4g}..{own.high[index]:.4g}, of the other episodes "
-                f"{low[index]:.4g}..{high[index]:.4g} (other units, or a wrong value?)"
+                f"{what} of {_name(one, index)} is {own.low[index]:.4g}..{own.high[index]:.4g}, of most other episodes "
+                f"about {lows[other, index]:.4g}..{highs[other, index]:.4g} (other units, or a wrong value?)"
             )
     return tuple(words)
 

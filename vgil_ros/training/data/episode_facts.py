@@ -91,10 +91,10 @@ def idle_rows(qpos: np.ndarray, action: np.ndarray) -> np.ndarray:
 
 
 def regular_period(stamps: np.ndarray, period_ns: int) -> float:
-    """Time from row to row in ns: the mean of the steps that are none over a hole, or the stated one if longer."""
+    """Time from row to row in ns: the mean of the steps over which no row is missing, or the stated one if longer."""
     steps = np.diff(stamps)
     usual = max(float(period_ns), float(np.median(steps))) if len(steps) else float(period_ns)
-    near = steps[(steps > 0) & (steps < HOLE * usual)]
+    near = steps[(steps > 0) & (steps < LATE * usual)]
     return max(float(period_ns), float(near.mean())) if len(near) else usual
 
 
