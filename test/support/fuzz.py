@@ -40,7 +40,7 @@ GIB = 1 << 30
 # What no reader of data has to do with; Python reports it before it happens (PEP 578).
 FORBIDDEN = (
     "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "subprocess.Popen", "pty.spawn",
-    "socket.connect", "socket.bind", "ctypes.dlopen", "ctypes.dlsym", "os.putenv", "signal.pthread_kill", "os.kill",
+    "socket.connect", "socket.bind", "ctypes.dlopen", "ctypes.dlsym", "signal.pthread_kill", "os.kill",
 )  # fmt: skip
 CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod")
 

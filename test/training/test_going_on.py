@@ -125,10 +125,10 @@ def test_a_loss_that_is_not_finite_names_the_value_it_comes_from(tree: Tree, epi
     with h5py.File(episodes / "episode_1.hdf5", "r+") as file:
         file["action"][4, 2] = 1e30
     changes = {"data__accept_odd": True, "data__validation": 0, "log__every": 50, "checkpoint__every": 50, "steps": 40}
+    trainer = _trainer(tree(episodes, **changes))
+    for part in (trainer.policy.normalizer.action.mean, trainer.policy.normalizer.action.std):
+        part.fill_(1.0)  # as if the value had come after the statistics were taken
     with pytest.raises(TrainingError, match=r"the loss is not finite.*episode_1\.hdf5: action of arm/joint2 is 1e\+30"):
-        trainer = _trainer(tree(episodes, **changes))
-        for part in (trainer.policy.normalizer.action.mean, trainer.policy.normalizer.action.std):
-            part.fill_(1.0)  # as if the value had come after the statistics were taken
         trainer.run()
 
 

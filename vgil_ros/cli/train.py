@@ -86,7 +86,7 @@ def train(
 def _fresh(config: str | None, given: dict[str, Any], overrides: list[str]) -> TrainConfig:
     from vgil_ros.training.config import load_config
 
-    return load_config(config or "act", overrides, given)
+    return load_config(config or "act", overrides, given, {"data.folders": "--data FOLDER", "out": "--out FOLDER"})
 
 
 def _resumed(folder: Path, config: str | None, given: dict[str, Any], overrides: list[str]) -> TrainConfig:

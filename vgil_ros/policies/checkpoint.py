@@ -38,9 +38,12 @@ def load_policy(directory: str | Path, device: str | torch.device = "cpu") -> Po
     """
     folder = checkpoint_path(directory)
     config = read_config(folder)
+    stored = read_weights(folder)
+    with torch.device("meta"):  # sizes alone: what the file does not hold must not take memory first
+        skeleton = policy_class(config.type)(config)
+    weights = cast_loaded(stored, dict(skeleton.named_parameters(remove_duplicate=False)), config.weights)
+    check_keys(skeleton.state_dict(), weights, str(folder / WEIGHTS_FILE))
     policy = policy_class(config.type)(config)
-    weights = cast_loaded(read_weights(folder), dict(policy.named_parameters(remove_duplicate=False)), config.weights)
-    check_keys(policy.state_dict(), weights, str(folder / WEIGHTS_FILE))
     require_finite(weights, f"found in {folder / WEIGHTS_FILE}")
     policy.load_state_dict(weights)
     policy.require_normalizer()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from vgil_ros.core.config import StrictModel
 from vgil_ros.core.execution import KeptExecution
@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # only for the type; it needs OpenCV
 
 VectorMode = Literal["mean_std", "min_max", "unit", "identity"]
 ImageMode = Literal["imagenet", "mean_std", "min_max", "unit"]
+MOST, MOST_LAYERS = 65_536, 256  # of any size, and of layers or parts of a list, in a file that is to be believed
 
 
 class CameraSpec(StrictModel):
@@ -83,6 +84,8 @@ class PolicyConfig(StrictModel):
         execution: how its chunks are to be played where nobody says otherwise; None: as usual.
     """
 
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
     type: str
     state_dim: int = Field(gt=0)
     action_dim: int = Field(gt=0)
@@ -106,6 +109,22 @@ class PolicyConfig(StrictModel):
         if duplicates:
             raise ValueError(f"camera named twice: {', '.join(duplicates)}")
         return cameras
+
+    @model_validator(mode="after")
+    def _sizes_are_possible(self) -> PolicyConfig:
+        """Before anything is built: a size of billions would fill the memory, layers of thousands take for ever."""
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            several = value if isinstance(value, tuple) else (value,)
+            most = MOST_LAYERS if name.endswith("_layers") else MOST
+            if len(several) > MOST_LAYERS:
+                raise ValueError(f"{name} has {len(several)} parts; allowed: up to {MOST_LAYERS}")
+            if name != "seed" and any(isinstance(one, int) and abs(one) > most for one in several):
+                raise ValueError(
+                    f"{name} goes up to {max(one for one in several if isinstance(one, int)):.3g}; "
+                    f"allowed: up to {most}"
+                )
+        return self
 
     @model_validator(mode="after")
     def _joints_fit(self) -> PolicyConfig:

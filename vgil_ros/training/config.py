@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from vgil_ros.assets import checkpoint_path, share_dir
 from vgil_ros.core.config import StrictModel, load_yaml, parse_yaml, validate
 from vgil_ros.training.data.augmentation import AugmentationConfig
 from vgil_ros.training.errors import TrainingError
 
+MOST = 10**9  # of any count
+
 Precision = Literal["auto", "fp32", "bf16"]
 
 
-class FolderConfig(StrictModel):
+class Settings(StrictModel):
+    """A part of the configuration: frozen, unknown keys refused, numbers finite."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class FolderConfig(Settings):
     """A folder of episodes (or one file) and its share of the samples; without weights, shares go by rows."""
 
     path: Path
     weight: float | None = Field(default=None, gt=0)
 
 
-class DataConfig(StrictModel):
+class DataConfig(Settings):
     """Where the episodes are and what of them is used.
 
     Attributes:
@@ -46,15 +55,17 @@ class DataConfig(StrictModel):
     accept_odd: bool = False
     aborted: bool = False
     only_successes: bool = False
-    workers: int = Field(default=2, ge=0)
-    decoded_gib: float = Field(default=4.0, ge=0)
-    flow_cache_gib: float = Field(default=16.0, ge=0)
+    workers: int = Field(default=2, ge=0, le=256)
+    decoded_gib: float = Field(default=4.0, ge=0, le=1e6)
+    flow_cache_gib: float = Field(default=16.0, ge=0, le=1e6)
 
     @field_validator("folders", mode="before")
     @classmethod
     def _plain_paths(cls, value: Any) -> Any:
         """`folders: some/where` and `folders: [a, b]` mean folders without weights."""
         several = [value] if isinstance(value, (str, Path, dict)) else value
+        if not isinstance(several, (list, tuple)):
+            return value  # its type is refused
         return [{"path": one} if isinstance(one, (str, Path)) else one for one in several]
 
     @model_validator(mode="after")
@@ -64,32 +75,35 @@ class DataConfig(StrictModel):
         return self
 
 
-class OptimizerConfig(StrictModel):
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
+class OptimizerConfig(Settings):
     """AdamW; `backbone_lr` is the image backbones' own rate, None: `lr`."""
 
     lr: float = Field(default=1e-4, gt=0)
     backbone_lr: float | None = Field(default=None, ge=0)
     weight_decay: float = Field(default=1e-4, ge=0)
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
     clip_norm: float | None = Field(default=10.0, gt=0)
 
 
-class ScheduleConfig(StrictModel):
+class ScheduleConfig(Settings):
     """Linear warm-up, then constant or half a cosine down to `final` (a share of the rate) at the last step."""
 
     kind: Literal["constant", "cosine"] = "cosine"
-    warmup_steps: int = Field(default=500, ge=0)
+    warmup_steps: int = Field(default=500, ge=0, le=MOST)
     final: float = Field(default=0.0, ge=0, le=1)
 
 
-class EmaConfig(StrictModel):
+class EmaConfig(Settings):
     """A running mean of the weights, which is what is validated and saved; decay rises to its full value."""
 
     enabled: bool = True
     decay: float = Field(default=0.999, gt=0, lt=1)
 
 
-class CheckpointConfig(StrictModel):
+class CheckpointConfig(Settings):
     """Every so many steps `last` is written, and the `keep` best by `metric` (`best` is the best of them).
 
     Attributes:
@@ -97,12 +111,12 @@ class CheckpointConfig(StrictModel):
             loss; or the success of rollouts.
     """
 
-    every: int = Field(default=1000, gt=0)
-    keep: int = Field(default=3, ge=0)
+    every: int = Field(default=1000, gt=0, le=MOST)
+    keep: int = Field(default=3, ge=0, le=MOST)
     metric: Literal["action_error", "validation_loss", "success"] = "action_error"
 
 
-class DistillationConfig(StrictModel):
+class DistillationConfig(Settings):
     """A teacher whose straight paths are learned, for policies that integrate; see `distillation`.
 
     Attributes:
@@ -113,26 +127,26 @@ class DistillationConfig(StrictModel):
 
     teacher: Path
     cache: Path | None = None
-    draws: int = Field(default=4, gt=0)
+    draws: int = Field(default=4, gt=0, le=1_000_000)
 
 
-class EvaluationConfig(StrictModel):
+class EvaluationConfig(Settings):
     """Rollouts on the simulated robot at each checkpoint, where `task` is given."""
 
     task: str | None = None
-    episodes: int = Field(default=20, gt=0)
-    seed: int = Field(default=1000, ge=0)
+    episodes: int = Field(default=20, gt=0, le=1_000_000)
+    seed: int = Field(default=1000, ge=0, lt=1 << 31)
 
 
-class LogConfig(StrictModel):
+class LogConfig(Settings):
     """`log.jsonl` and `curves.png` always; TensorBoard where installed; wandb where a project is named."""
 
-    every: int = Field(default=50, gt=0)
+    every: int = Field(default=50, gt=0, le=MOST)
     tensorboard: bool = True
     wandb_project: str | None = None
 
 
-class TrainConfig(StrictModel):
+class TrainConfig(Settings):
     """A training.
 
     Attributes:
@@ -148,14 +162,14 @@ class TrainConfig(StrictModel):
     policy: dict[str, Any]
     data: DataConfig
     out: Path
-    steps: int = Field(default=100_000, gt=0)
-    batch_size: int = Field(default=8, gt=0)
-    seed: int = Field(default=0, ge=0)
+    steps: int = Field(default=100_000, gt=0, le=MOST)
+    batch_size: int = Field(default=8, gt=0, le=65_536)
+    seed: int = Field(default=0, ge=0, lt=1 << 31)
     device: str = "cpu"
     precision: Precision = "auto"
     backbone_weights: str | None = None
     flow_weights: str | None = None
-    validation_samples: int = Field(default=512, gt=0)
+    validation_samples: int = Field(default=512, gt=0, le=MOST)
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
@@ -164,6 +178,13 @@ class TrainConfig(StrictModel):
     evaluation: EvaluationConfig = EvaluationConfig()
     distillation: DistillationConfig | None = None
     log: LogConfig = LogConfig()
+
+    @field_validator("out")
+    @classmethod
+    def _a_name_that_can_be(cls, value: Path) -> Path:
+        if "\0" in str(value):
+            raise ValueError("a path holds no zero byte")
+        return value
 
     @model_validator(mode="after")
     def _success_needs_rollouts(self) -> TrainConfig:
@@ -178,13 +199,19 @@ class TrainConfig(StrictModel):
         return self
 
 
-def load_config(source: str | Path | None, overrides: list[str], values: dict[str, Any] | None = None) -> TrainConfig:
+def load_config(
+    source: str | Path | None,
+    overrides: list[str],
+    values: dict[str, Any] | None = None,
+    options: Mapping[str, str] | None = None,
+) -> TrainConfig:
     """Make a configuration.
 
     Args:
         source: a YAML file, or a name in config/policies; None: nothing but what follows.
         overrides: `key=value`, dots for what lies within, values as YAML: `optimizer.lr=3e-5`.
         values: by dotted key; they win over the file, overrides over them.
+        options: what gives a value that must be given, by dotted key, for the words where it is missing.
 
     Raises:
         TrainingError: naming the key, what was found and what is allowed.
@@ -201,6 +228,9 @@ def load_config(source: str | Path | None, overrides: list[str], values: dict[st
         if not equals or not key:
             raise TrainingError(f"'{text}': allowed is key=value, such as optimizer.lr=3e-5")
         _set(tree, key, parse_yaml(value, f"'{text}'", TrainingError))
+    missing = [option for key, option in (options or {}).items() if _get(tree, key) in (None, [], ())]
+    if missing:
+        raise TrainingError(f"{' and '.join(missing)} must be given")
     return parse_config(tree, where)
 
 
@@ -244,6 +274,12 @@ def config_path(source: str | Path) -> Path:
         known = sorted(one.stem for one in named.parent.glob("*.yaml"))
         raise TrainingError(f"configuration '{source}' is unknown; allowed: {known}, or a path to a .yaml file")
     return named
+
+
+def _get(tree: Any, key: str) -> Any:
+    for name in key.split("."):
+        tree = tree.get(name) if isinstance(tree, dict) else None
+    return tree
 
 
 def _set(tree: dict[str, Any], key: str, value: Any) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +68,43 @@ def import_checkpoint(
         "rate_hz": rate_hz,
         "assumed": tuple(name for name in ("joint_names", "rate_hz") if name in assumed),
     }
+    with _as_it_seems(path):
+        imported = _import(
+            path,
+            robot,
+            stats=Path(stats) if stats is not None else None,
+            cameras=cameras,
+            heads=heads,
+            horizon=horizon,
+            config=Path(config) if config is not None else None,
+            image_sizes=image_sizes or {},
+        )
+    directory = imported.policy.save(out)
+    return ImportReport(directory, imported.source_format, imported.policy.config, imported.dropped, imported.assumed)
+
+
+@contextmanager
+def _as_it_seems(path: Path) -> Iterator[None]:
+    """What a foreign file holds in another form than its kind does is an error of the file."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        words = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"{path}: is not what it seems ({type(error).__name__}: {words})") from error
+
+
+def _import(
+    path: Path,
+    robot: Mapping[str, object],
+    *,
+    stats: Path | None,
+    cameras: Sequence[str] | None,
+    heads: int,
+    horizon: int | None,
+    config: Path | None,
+    image_sizes: Mapping[str, tuple[int, int]],
+) -> Imported:
+    """See `import_checkpoint`."""
     if path.is_dir():
         if stats is not None or image_sizes or config is not None or horizon is not None:
             raise CheckpointError(
@@ -77,15 +115,12 @@ def import_checkpoint(
         names = imported.policy.config.camera_names
         if cameras is not None and tuple(cameras) != names:
             raise CheckpointError(f"{path}: its cameras are {list(names)}, named were {list(cameras)}")
-    elif config is not None:
+        return imported
+    if config is not None:
         if stats is not None or horizon is not None:
             raise CheckpointError(f"{path}: with a configuration, statistics and horizon are known: leave them out")
-        imported = import_diffusion_policy(path, Path(config), cameras, robot)
-    else:
-        specs = _cameras(cameras or (), image_sizes or {})
-        imported = _from_ckpt(path, specs, Path(stats) if stats is not None else None, heads, horizon, robot)
-    directory = imported.policy.save(out)
-    return ImportReport(directory, imported.source_format, imported.policy.config, imported.dropped, imported.assumed)
+        return import_diffusion_policy(path, config, cameras, robot)
+    return _from_ckpt(path, _cameras(cameras or (), image_sizes), stats, heads, horizon, robot)
 
 
 def _from_ckpt(

@@ -67,6 +67,12 @@ def scan_folder(
 
 
 def _paths(folder: Path) -> list[Path]:
+    try:
+        folder.stat()
+    except (OSError, ValueError) as error:
+        if not isinstance(error, FileNotFoundError):
+            words = error.strerror if isinstance(error, OSError) else error
+            raise TrainingError(f"{folder}: cannot be looked into ({words})") from None
     if folder.is_file():
         return [folder]
     if not folder.is_dir():
