@@ -138,9 +138,10 @@ class PolicyConfig(StrictModel):
     def _period_fits(self) -> PolicyConfig:
         period = self.execution.inference_period if self.execution is not None else None
         if period is not None and period > self.chunk_size:
-            raise ValueError(f"execution.inference_period {period} is more than the chunk's {self.chunk_size} actions")
+            raise ValueError(f"execution.inference_period is {period}; allowed: up to chunk_size, {self.chunk_size}")
         if set(self.assumed) - {name for name in ("joint_names", "rate_hz") if getattr(self, name)}:
-            raise ValueError(f"assumed names {list(self.assumed)}, and not all of them are given")
+            given = [name for name in ("joint_names", "rate_hz") if getattr(self, name)]
+            raise ValueError(f"assumed is {list(self.assumed)}; allowed: what is given of it, {given}")
         return self
 
     @property

@@ -52,8 +52,9 @@ def _require_plain_archive(path: Path, size: int) -> None:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
-        raise CheckpointError(f"{path} is a damaged archive ({error}): was the download broken off?") from None
+        raise CheckpointError(f"{path} is a damaged archive ({error}): fetch it anew") from None
     if unpacked > size + SPARE:
         raise CheckpointError(
-            f"{path}: {size >> 10} KiB that unpack to {unpacked >> 20} MiB: refused, torch writes weights as they are"
+            f"{path}: {size >> 10} KiB that unpack to {unpacked >> 20} MiB: refused, allowed is an archive "
+            "without compression, as torch writes it"
         )

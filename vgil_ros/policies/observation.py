@@ -150,7 +150,7 @@ def as_array(name: str, value: object, dtype: type[np.generic] | None = None) ->
         try:
             return np.asarray(value, dtype)
         except (ValueError, TypeError) as error:
-            raise PolicyError(f"{name}: a list that is no array ({error})") from None
+            raise PolicyError(f"{name}: a list that is no array ({error}); allowed: lists of one length") from None
     raise PolicyError(f"{name}: found {type(value).__name__}, allowed are a NumPy array, a tensor, or nested lists")
 
 

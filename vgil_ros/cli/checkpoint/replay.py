@@ -116,7 +116,8 @@ def _differences(config: PolicyConfig, episode: EpisodeReader) -> tuple[str, ...
     names = episode.joint_names
     if config.joint_names and names is not None and tuple(names) != config.joint_names:
         order = "the same in another order" if sorted(names) == sorted(config.joint_names) else "others"
-        words.append(f"differs: the episode's joints are {order}: {', '.join(names)}")
+        ours = ", ".join(config.joint_names)
+        words.append(f"differs: the episode's joints are {order} ({', '.join(names)}); the policy takes {ours}")
     return tuple(words)
 
 

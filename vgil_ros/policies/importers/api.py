@@ -90,7 +90,9 @@ def _as_it_seems(path: Path) -> Iterator[None]:
         yield
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         words = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"{path}: is not what it seems ({type(error).__name__}: {words})") from error
+        raise CheckpointError(
+            f"{path}: is not what it seems ({type(error).__name__}: {words}); allowed: what its project wrote"
+        ) from error
 
 
 def _import(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import pickle
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -115,9 +116,9 @@ class TensorArchive:
             data = bytearray(self._zip.read(f"{self._root}data/{stored.key}"))
             flat = torch.frombuffer(data, dtype=stored.dtype) if data else torch.empty(0, dtype=stored.dtype)
             if math.prod(stored.shape) > flat.numel():
-                raise ValueError(f"shape {stored.shape} reaches for more than its {flat.numel()} numbers")
+                raise ValueError(f"shape {stored.shape} takes more than the {flat.numel()} numbers that are stored")
             tensor = torch.as_strided(flat, stored.shape, stored.stride, stored.offset)
-        except (KeyError, RuntimeError, ValueError) as error:
+        except (KeyError, RuntimeError, ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
             raise CheckpointError(f"{self.path}: the tensor {stored.key} cannot be read: {error}") from error
         return tensor.clone()
 

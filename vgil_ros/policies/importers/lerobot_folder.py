@@ -247,7 +247,7 @@ def _renamed(folder: Path) -> dict[str, str]:
 def _steps(path: Path) -> list[dict[str, Any]]:
     steps = _read_json(path).get("steps", [])
     if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
-        raise CheckpointError(f"{path}: steps is no list of objects")
+        raise CheckpointError(f"{path}: steps is {type(steps).__name__}, allowed is a list of objects")
     return steps
 
 

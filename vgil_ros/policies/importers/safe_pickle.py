@@ -66,7 +66,7 @@ def _reconstruct(kind: object, shape: tuple[int, ...], typecode: bytes | str) ->
     if kind is not _ArrayKind:
         raise CheckpointError(f"array of kind {kind!r}: refused, allowed is numpy.ndarray")
     if int(np.prod(shape)) != 0:  # NumPy writes (0,) here; the size comes with the numbers
-        raise CheckpointError(f"array of shape {shape} without numbers: refused")
+        raise CheckpointError(f"array of shape {shape} without numbers: refused, allowed are arrays with theirs")
     return np.ndarray.__new__(np.ndarray, shape, typecode.decode("ascii") if isinstance(typecode, bytes) else typecode)
 
 
@@ -74,7 +74,7 @@ class _ArrayKind:
     """Stands for numpy.ndarray, which a pickle names and never calls."""
 
     def __new__(cls, *_: object) -> _ArrayKind:
-        raise CheckpointError("a call of numpy.ndarray: refused, arrays are read with their numbers alone")
+        raise CheckpointError("a call of numpy.ndarray: refused, allowed are arrays with their numbers")
 
 
 def _path(*parts: object) -> str:

@@ -85,7 +85,7 @@ def as_state_dict(content: object, where: str) -> dict[str, Tensor]:
     for key, value in content.items():
         if value.numel() * value.element_size() > value.untyped_storage().nbytes():
             raise CheckpointError(
-                f"{where}: {key} has shape {tuple(value.shape)}, for which too few numbers are stored"
+                f"{where}: {key} has shape {tuple(value.shape)}, which needs more numbers than are stored"
             )
     return content
 

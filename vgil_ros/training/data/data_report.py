@@ -36,22 +36,22 @@ def choose_episodes(
     rest = [i for i in range(len(stats)) if i not in broken_off]
     failed = [i for i in rest if only_successes and stats[i].facts.success is not True]
     chosen = [i for i in rest if i not in failed]
-    words: list[str] = []
+    left: list[str] = []
     if broken_off:
-        words.append(f"{len(broken_off)} aborted")
+        left.append(f"{len(broken_off)} aborted")
         one = stats[broken_off[0]]
         log(
             f"{len(broken_off)} of {len(stats)} episodes were aborted while recording and are left out, such as "
             f"{one.path} ({one.facts.aborted}); data.aborted=true takes them too"
         )
     if failed:
-        words.append(f"{len(failed)} that are no success")
+        left.append(f"{len(failed)} that are no success")
     if not chosen:
         raise TrainingError(
-            f"{stats[0].path.parent}: none of {len(stats)} episodes is left to train from: {', '.join(words)} are left "
+            f"{stats[0].path.parent}: none of {len(stats)} episodes is left to train from: {', '.join(left)} are left "
             "out; allowed: at least one (data.aborted=true, data.only_successes=false)"
         )
-    return chosen, tuple(words)
+    return chosen, tuple(left)
 
 
 def odd_episodes(stats: Sequence[EpisodeStats]) -> dict[int, str]:
@@ -80,7 +80,7 @@ def _far_off(one: EpisodeStats, others: Sequence[EpisodeStats]) -> tuple[str, ..
             other = int(np.flatnonzero(far[:, index])[0])
             words.append(
                 f"{what} of {_name(one, index)} is {own.low[index]:.4g}..{own.high[index]:.4g}, of most other episodes "
-                f"about {lows[other, index]:.4g}..{highs[other, index]:.4g} (other units, or a wrong value?)"
+                f"about {lows[other, index]:.4g}..{highs[other, index]:.4g} (other units, or a wrong value? mend it)"
             )
     return tuple(words)
 
@@ -98,7 +98,7 @@ def warnings(stats: Sequence[EpisodeStats], policy: PolicyConfig) -> list[str]:
     words += [f"{hidden} more values like this"] if hidden > 0 else []
     said = [fact.success for fact in facts if fact.success is not None]
     if said and not any(said):
-        words.append(f"none of the {len(said)} episodes that say so was a success")
+        words.append(f"none of the {len(said)} episodes that say so was a success; mend the labels if they are wrong")
     tasks = Counter(one.task or "" for one in stats)
     if len(tasks) > 1 and not _told(policy):
         words.append(
@@ -116,7 +116,8 @@ def warnings(stats: Sequence[EpisodeStats], policy: PolicyConfig) -> list[str]:
     if (idle := sum(fact.idle for fact in facts)) > IDLE * rows:
         worst = max(stats, key=lambda one: one.facts.idle / one.rows)
         words.append(
-            f"nothing moves in {idle / rows:.0%} of the rows, most in {worst.path} ({worst.facts.idle} of {worst.rows})"
+            f"nothing moves in {idle / rows:.0%} of the rows, most in {worst.path} ({worst.facts.idle} of {worst.rows}): "
+            "a policy learns to wait; leave such stretches out when recording"
         )
     if holes := sum(fact.holes for fact in facts):
         lost, count = sum(fact.lost_s for fact in facts), sum(1 for fact in facts if fact.holes)

@@ -72,7 +72,7 @@ def _paths(folder: Path) -> list[Path]:
     except (OSError, ValueError) as error:
         if not isinstance(error, FileNotFoundError):
             words = error.strerror if isinstance(error, OSError) else error
-            raise TrainingError(f"{folder}: cannot be looked into ({words})") from None
+            raise TrainingError(f"{folder}: cannot be read ({words})") from None
     if folder.is_file():
         return [folder]
     if not folder.is_dir():
