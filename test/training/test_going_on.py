@@ -41,7 +41,7 @@ def _interrupt_at(trainer: Trainer, step: int, *, times: int = 1) -> None:
             os.kill(os.getpid(), signal.SIGINT)
         return norm
 
-    trainer.train_step.learn = learn_and_press  # type: ignore[method-assign]
+    setattr(trainer.train_step, "learn", learn_and_press)  # noqa: B010 - mypy takes it for a method
 
 
 def test_ctrl_c_saves_the_step_that_was_under_way(tree: Tree, episodes: Path, tmp_path: Path) -> None:

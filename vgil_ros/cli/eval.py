@@ -151,8 +151,19 @@ def summary(report: EvaluationReport) -> str:
         f" an observation was {_pair(report.observation_age_ms)} old when its chunk came",
         f"smoothness        p99 {_number(smoothness.p99)}, largest {_number(smoothness.max)}",
         f"safety events     {safety_events}",
+        *_cure(report),
     ]
     return "\n".join(lines)
+
+
+def _cure(report: EvaluationReport) -> list[str]:
+    """What to do where the robot was held because its policy was silent."""
+    if not report.safety_events.get("watchdog"):
+        return []
+    return [
+        f"                  watchdog: the policy was silent for more than {report.watchdog_ms:g} ms; raise --watchdog-ms where "
+        "its chunks outlast that, or take --execution open_loop"
+    ]
 
 
 def _played(report: EvaluationReport) -> str:

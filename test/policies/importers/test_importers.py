@@ -313,7 +313,9 @@ def test_a_folder_that_is_none_names_what_lies_in_it(tmp_path: Path) -> None:
 
 def test_statistics_with_more_in_them_and_in_other_shapes(tmp_path: Path) -> None:
     stats = peers.original_stats()
-    odd = {key: np.asarray(value)[None] if key == "qpos_mean" else value for key, value in stats.items()}
+    odd: dict[str, Any] = {
+        key: np.asarray(value)[None] if key == "qpos_mean" else value for key, value in stats.items()
+    }
     odd |= {"action_std": np.asarray(stats["action_std"]).tolist(), "dataset_path": "/data", "folder": Path("/data")}
     ours, theirs = (
         load_policy(

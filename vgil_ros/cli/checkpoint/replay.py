@@ -115,9 +115,11 @@ def _differences(config: PolicyConfig, episode: EpisodeReader) -> tuple[str, ...
         )
     names = episode.joint_names
     if config.joint_names and names is not None and tuple(names) != config.joint_names:
-        order = "the same in another order" if sorted(names) == sorted(config.joint_names) else "others"
-        ours = ", ".join(config.joint_names)
-        words.append(f"differs: the episode's joints are {order} ({', '.join(names)}); the policy takes {ours}")
+        order = "in another order" if sorted(names) == sorted(config.joint_names) else "other ones"
+        words.append(
+            f"differs: the episode's joints are {order} than the policy's; expected: "
+            f"{', '.join(config.joint_names)}; found: {', '.join(names)}"
+        )
     return tuple(words)
 
 

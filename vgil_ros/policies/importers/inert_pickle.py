@@ -8,6 +8,7 @@ through without running what it names.
 
 from __future__ import annotations
 
+import io
 import math
 import pickle
 import zipfile
@@ -102,7 +103,7 @@ class TensorArchive:
             (name,) = (name for name in self._zip.namelist() if name.endswith("data.pkl"))
             self._root = name.removesuffix("data.pkl")
             with self._zip.open(name) as file:
-                self.content: object = _Unpickler(file).load()
+                self.content: object = _Unpickler(io.BytesIO(file.read())).load()
         except Exception as error:  # a broken pickle or archive raises nearly any kind of error
             raise CheckpointError(f"{path} cannot be read as a checkpoint of torch 1.6 or newer: {error}") from error
 

@@ -6,6 +6,8 @@ Everything else is refused by name before it is looked up.
 
 from __future__ import annotations
 
+import io
+import os
 import pickle
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -15,6 +17,8 @@ import numpy as np
 
 from vgil_ros.policies.errors import CheckpointError
 from vgil_ros.policies.foreign_file import LOOKED_AT, not_weights
+
+MOST_BYTES = 1 << 28  # of a file of statistics; those of a thousand long episodes are a few MiB
 
 
 def load_numpy_pickle(path: str | Path, wanted: Collection[str] | None = None) -> dict[str, np.ndarray]:
@@ -28,14 +32,15 @@ def load_numpy_pickle(path: str | Path, wanted: Collection[str] | None = None) -
     """
     try:
         with Path(path).open("rb") as file:
-            head = file.read(LOOKED_AT)
+            head, size = file.read(LOOKED_AT), os.fstat(file.fileno()).st_size
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error.strerror})") from None
+    if size > MOST_BYTES:
+        raise CheckpointError(f"{path} has {size >> 20} MiB; allowed for statistics: up to {MOST_BYTES >> 20}")
     if fault := not_weights(head):
         raise CheckpointError(f"{path} {fault}")
     try:
-        with Path(path).open("rb") as file:
-            content = _NumpyUnpickler(file, str(path)).load()
+        content = _NumpyUnpickler(io.BytesIO(Path(path).read_bytes()), str(path)).load()
     except CheckpointError:
         raise
     except Exception as error:  # a broken pickle raises nearly any kind of error

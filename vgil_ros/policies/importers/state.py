@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +50,9 @@ def read_weights(path: Path) -> object:
     """
     require_weights_file(path)
     try:
-        content: object = torch.load(path, map_location="cpu", weights_only=True)
+        # a pickle outside of an archive may claim to be followed by any number of bytes: only what is there is given
+        source = path if zipfile.is_zipfile(path) else io.BytesIO(path.read_bytes())
+        content: object = torch.load(source, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(f"{path} does not exist") from None
     except Exception as error:  # torch wraps the unpickler's errors; its words name the global that was asked for

@@ -116,8 +116,8 @@ def warnings(stats: Sequence[EpisodeStats], policy: PolicyConfig) -> list[str]:
     if (idle := sum(fact.idle for fact in facts)) > IDLE * rows:
         worst = max(stats, key=lambda one: one.facts.idle / one.rows)
         words.append(
-            f"nothing moves in {idle / rows:.0%} of the rows, most in {worst.path} ({worst.facts.idle} of {worst.rows}): "
-            "a policy learns to wait; leave such stretches out when recording"
+            f"nothing moves in {idle / rows:.0%} of the rows, most in {worst.path} ({worst.facts.idle} of "
+            f"{worst.rows}): a policy learns to wait; leave such stretches out when recording"
         )
     if holes := sum(fact.holes for fact in facts):
         lost, count = sum(fact.lost_s for fact in facts), sum(1 for fact in facts if fact.holes)
