@@ -161,8 +161,8 @@ def _cure(report: EvaluationReport) -> list[str]:
     if not report.safety_events.get("watchdog"):
         return []
     return [
-        f"                  watchdog: the policy was silent for more than {report.watchdog_ms:g} ms; raise --watchdog-ms where "
-        "its chunks outlast that, or take --execution open_loop"
+        f"                  watchdog: the policy was silent for more than {report.watchdog_ms:g} ms; raise "
+        "--watchdog-ms where its chunks outlast that, or take --execution open_loop"
     ]
 
 
