@@ -152,6 +152,36 @@ def test_an_episode_that_does_not_say_does_not_end_the_comparison(
         _loaded(tree(episodes))
 
 
+@pytest.mark.parametrize(
+    ("crop", "resize", "words"),
+    [
+        (
+            [24, 24],
+            None,
+            r"the policy sees 19% of an image of cam_b: policy\.crop is 24 x 24 of 48 x 64; policy\.resize",
+        ),
+        ([40, 48], None, "warning: the policy sees 62% of an image of cam_b"),
+        ([44, 58], None, None),
+        ([22, 29], [24, 32], None),
+        ([44, 58], [48, 64], None),
+    ],
+)
+def test_a_crop_that_leaves_little_of_an_image_is_spoken_of(
+    tree: Tree, episodes: Path, crop: list[int], resize: list[int] | None, words: str | None
+) -> None:
+    policy = {"type": "diffusion", "horizon": 8, "down_dims": [8, 16], "n_groups": 4, "crop": crop, "resize": resize}
+    wanted = tree(episodes, policy=policy)
+    if words is not None and not words.startswith("warning"):
+        with pytest.raises(TrainingError, match=words):
+            _loaded(wanted)
+        return
+    data, said = _loaded(wanted)
+    assert ("the policy sees" in said) == (words is not None)
+    assert words is None or words in said
+    idle = resize == [48, 64]  # the size that images have: nothing is to be done
+    assert data.policy.resize == (None if idle or resize is None else tuple(resize))  # type: ignore[attr-defined]
+
+
 def test_a_chunk_ends_where_rows_are_missing(tmp_path: Path) -> None:
     path = demo.write(tmp_path, demo.meta(), 20)
     with h5py.File(path, "r+") as file:

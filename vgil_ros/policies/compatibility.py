@@ -15,6 +15,8 @@ from vgil_ros.policies.checkpoint import load_policy
 from vgil_ros.policies.config import PolicyConfig
 from vgil_ros.policies.normalizer import VectorNormalizer
 
+# Shares of a joint's range by which data may lie beyond its limits: what is measured hardly does, a leader may well.
+SLACK = {"qpos": 0.1, "action": 0.5}
 RATE_TOLERANCE = 0.01  # of the rate: 50 and 49.9 Hz are the same
 
 
@@ -103,18 +105,20 @@ def compare_with_limits(policy: Policy, lower: np.ndarray, upper: np.ndarray, na
     words = []
     for what, part in parts.items():
         if part.spec.mode != "identity" and len(lower) <= widths[what]:
-            words += [f"{what} of {line}" for line in _beyond(part, lower, upper, names)]
+            words += [f"{what} of {line}" for line in _beyond(part, lower, upper, names, SLACK[what])]
     return words
 
 
-def _beyond(part: VectorNormalizer, lower: np.ndarray, upper: np.ndarray, names: tuple[str, ...]) -> list[str]:
+def _beyond(
+    part: VectorNormalizer, lower: np.ndarray, upper: np.ndarray, names: tuple[str, ...], share: float
+) -> list[str]:
     if part.spec.mode == "mean_std":
         low = high = part.mean.cpu().numpy()
         spread = part.std.cpu().numpy()
     else:
         low, high = part.min.cpu().numpy(), part.max.cpu().numpy()
         spread = (high - low) / 2
-    slack = 0.1 * (upper - lower)
+    slack = share * (upper - lower)
     words = []
     for index, name in enumerate(names):
         if low[index] < lower[index] - slack[index] or high[index] > upper[index] + slack[index]:
