@@ -65,7 +65,7 @@ class DataConfig(Settings):
         """`folders: some/where` and `folders: [a, b]` mean folders without weights."""
         several = [value] if isinstance(value, (str, Path, dict)) else value
         if not isinstance(several, (list, tuple)):
-            return value  # its type is refused
+            raise ValueError(f"found {value!r:.40}; allowed: a folder, or a list of folders")
         return [{"path": one} if isinstance(one, (str, Path)) else one for one in several]
 
     @model_validator(mode="after")

@@ -16,7 +16,7 @@ FAR = 5.0  # times another's range that an episode may reach beyond it
 LEAST_RANGE = 0.5  # rad; of a joint that hardly moves elsewhere
 TURNS = 13.0  # rad; two turns: no joint of an arm goes further
 AT_REST = 1e-6  # rad between action and position, below which they are the same
-IDLE = 0.3  # share of idle rows worth a word
+IDLE = 0.5  # share of idle rows worth a word
 SHOWN = 3
 
 
