@@ -39,7 +39,17 @@ from vgil_ros.training.errors import TrainingError
 Log = Callable[[str], None]
 GIB = 1 << 30
 USUALLY_SEEN, LEAST_SEEN = 0.7, 0.4  # shares of an image within the crop
-DERIVED = ("state_dim", "action_dim", "cameras", "joint_names", "rate_hz", "fingerprint", "software", "source", "assumed")
+DERIVED = (
+    "state_dim",
+    "action_dim",
+    "cameras",
+    "joint_names",
+    "rate_hz",
+    "fingerprint",
+    "software",
+    "source",
+    "assumed",
+)
 
 
 @dataclass(frozen=True)
