@@ -84,6 +84,7 @@ def evaluate(
     contract, _ = load_contract(plan.robot_name)
     with one_thread():
         source = PolicySource(checkpoint, Layout(contract), plan.device, plan.task)
+    plan = plan.for_checkpoint(source.config.execution, source.horizon)
     identity = {
         "checkpoint": str(checkpoint),
         "policy": source.config.type,
@@ -109,6 +110,8 @@ def evaluate_source(
     progress: Progress = lambda rollout: None,
 ) -> EvaluationReport:
     """As `evaluate`, for any source of chunks, in this process."""
+    if isinstance(source, PolicySource):
+        plan = plan.for_checkpoint(source.config.execution, source.horizon)
     began = time.perf_counter()
     session = RolloutSession(plan, contract, source, videos)
     try:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vgil_ros.core.control.pipeline import ExecutionOptions
 from vgil_ros.core.errors import VgilError
+from vgil_ros.core.execution import Execution, KeptExecution, resolve_execution
 from vgil_ros.evaluation.report import EvaluationSettings
 from vgil_ros.robots.worlds import usual_robot, usual_ticks
 
@@ -19,9 +20,10 @@ class EvaluationPlan:
         task: the simulated task, or the id of a Gymnasium environment.
         robot: a contract's name or path; None takes the task's usual one.
         episodes, seed: rollouts of the scenes `seed`, `seed + 1`, ...
-        execution: how chunks are played (`core.execution.EXECUTORS`); None is the policy node's default.
+        execution: how chunks are played (`core.execution.EXECUTORS`); None is as the checkpoint says, and the policy
+            node's default where it says nothing. So are the next two.
         inference_period: ticks between requests, for the modes that have it.
-        ensemble_coefficient: m of `temporal_ensemble`; None is the policy node's default.
+        ensemble_coefficient: m of `temporal_ensemble`.
         latency_ms: simulated time of one inference. A fixed figure, so that a seed gives the same result on any load;
             `machine.inference_ms` in the report says what it really took.
         episode_len: ticks; None takes the task's usual length.
@@ -61,6 +63,17 @@ class EvaluationPlan:
     def seeds(self) -> range:
         """One for each rollout."""
         return range(self.seed, self.seed + self.episodes)
+
+    def for_checkpoint(self, kept: KeptExecution | None, horizon: int) -> EvaluationPlan:
+        """The same plan with what a checkpoint (of chunks of `horizon` actions) says of how it is to be played."""
+        given = Execution(self.execution, self.inference_period, self.ensemble_coefficient)
+        played = resolve_execution(given, kept, horizon)
+        return replace(
+            self,
+            execution=played.mode,
+            inference_period=played.inference_period,
+            ensemble_coefficient=played.ensemble_coefficient,
+        )
 
     @property
     def mode(self) -> str:

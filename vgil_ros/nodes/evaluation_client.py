@@ -53,6 +53,7 @@ def evaluate_over_ros(
         raise VgilError("--swap-images-from-seed cannot be handed on to the nodes; allowed: without it, or without ROS")
     contract, _ = load_contract(plan.robot_name)
     policy = load_for_robot(checkpoint, Layout(contract))
+    plan = plan.for_checkpoint(policy.config.execution, policy.config.chunk_size)
     check_mode(plan.mode, policy.config.type, policy.supports_prefix)
     began = time.perf_counter()
     if videos is not None:

@@ -53,7 +53,7 @@ class PolicyNode(SessionNode):
         # the policy gives the end marker: a stop is a stop
         super().__init__("policy", running="running", records=False)
         self.period_s = 1.0 / self.contract.rate_hz
-        options = replace(self._given.options, following=not self.dry_run)  # what is not sent is not followed
+        options = replace(self._options, following=not self.dry_run)  # what is not sent is not followed
         self.pipeline = pipeline_for(options, self.layout, self.config, self.streams)
         self.commands = RobotCommands(self, self.layout, self.period_s)
         builder = ObservationBuilder(self.layout, self.streams)
@@ -80,11 +80,11 @@ class PolicyNode(SessionNode):
         Raises:
             VgilError: for every mismatch between checkpoint and robot; nothing has been sent then.
         """
-        self._given = declare_policy(self)
+        given = declare_policy(self)
         self.dataset_dir = self.declare("dataset_dir", "", doc="rollouts are recorded there; empty: none is")
         self.dry_run = self.declare("dry_run", False, doc="compute and show, send nothing")
         self.refuse_unknown_parameters()  # loading takes a while
-        self.config, self.runtime = load_for(self, self._given, self.layout, self.task)
+        self.config, self.runtime, self._options = load_for(self, given, self.layout, self.task)
         everything = streams_of(self.contract, masters=False)
         return everything if self.dataset_dir else policy_streams(self.contract, self.config.camera_names)
 

@@ -102,6 +102,10 @@ class VgilNode(Node):
         found: T = self.declare_parameter(name, default, parameter.descriptor()).value
         return found
 
+    def is_given(self, name: str) -> bool:
+        """Whether a parameter was given a value, be it its default's."""
+        return name in self._parameter_overrides
+
     def _take_old_spelling(self, name: str) -> None:
         """Let a parameter be given by the name, and the value, that it had in the release before, and warn of that."""
         given = self._parameter_overrides

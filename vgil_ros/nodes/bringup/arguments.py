@@ -45,7 +45,9 @@ ARGUMENTS = {
     "autostart": Argument(bool, "", "start without waiting for a key, a button or a service call"),
     "checkpoint": Argument(str, "", "the trained policy: a folder, or a name in models/"),
     "device": Argument(str, "", "where the policy runs: cpu, cuda, cuda:1, ..."),
-    "execution": Argument(str, "", "how chunks are played: temporal_ensemble, open_loop, async, rtc"),
+    "execution": Argument(
+        str, "", "how chunks are played: checkpoint (as it says), temporal_ensemble, open_loop, async, rtc"
+    ),
     "precision": Argument(str, "", "numbers that the network computes in: fp32, bf16, fp16 (GPU)"),
     "inference_period": Argument(int, "", "ticks between two requests to the policy, not for temporal_ensemble"),
     "ensemble_coefficient": Argument(float, "", "of temporal_ensemble: above 0 the oldest prediction weighs most"),
