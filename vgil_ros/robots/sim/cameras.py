@@ -44,7 +44,7 @@ def view_of(camera: Camera, arms: Sequence[str]) -> View:
         VgilError: for a wrist camera that matches no arm, or a camera that is not for colour.
     """
     if camera.is_depth:
-        raise VgilError(f"camera '{camera.name}' has type 'depth'; the simulator can make: image, compressed")
+        raise VgilError(f"camera '{camera.name}' has type '{camera.type}'; the simulator can make: image, compressed")
     words = camera.name.lower().split("_")
     if "wrist" in words or "hand" in words:
         holders = [arm for arm in arms if arm.lower() in words] or (list(arms) if len(arms) == 1 else [])
