@@ -340,3 +340,40 @@ def test_a_key_beside_its_alias_is_refused(path: str, value: Any, words: str) ->
     said = refusal(changed(path, value))
     assert words in said
     assert "allowed: one of them" in said
+
+
+def test_stamps_and_stillness_reach_the_streams() -> None:
+    """`off` is a no in YAML, and 200 a whole number there."""
+    text = """
+name: small
+rate_hz: 25
+arms:
+  - name: arm
+    puppet: {topic: /p, stamp: arrival}
+    master: {topic: /m}
+    command: {topic: /c, type: joint_state}
+    joints: [a]
+    limits: {lower: [-1], upper: [1], velocity: [1]}
+    home: [0]
+cameras:
+  - {name: still, topic: /s, height: 48, width: 64, frozen_ms: off, stamp: arrival - 12.5}
+  - {name: own, topic: /o, height: 48, width: 64, frozen_ms: 300, type: compressed, jpeg_order: peers}
+  - {name: usual, topic: /u, height: 48, width: 64, type: compressed_depth}
+base:
+  odom: {topic: /odom, stamp: "arrival-5"}
+  command: {topic: /cmd_vel}
+  limits: {linear: 1, angular: 1}
+sync: {frozen_ms: 250}
+"""
+    found = {spec.name: spec for spec in streams_of(parse_contract(text, "small.yaml"))}
+    assert {name: spec.arrival_offset_ns for name, spec in found.items()} == {
+        "arm/puppet": 0,
+        "arm/master": None,
+        "still": 12_500_000,
+        "own": None,
+        "usual": None,
+        "base": 5_000_000,
+    }
+    frozen = [found[name].frozen_ns for name in ("still", "own", "usual", "base")]
+    assert frozen == [None, 300_000_000, 250_000_000, None]
+    assert found["usual"].kind is Kind.DEPTH

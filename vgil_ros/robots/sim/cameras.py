@@ -48,7 +48,7 @@ def view_of(camera: Camera, arms: Sequence[str]) -> View:
         VgilError: for a wrist camera that matches no arm, a name without a place, or a camera that is not for colour.
     """
     if camera.is_depth:
-        raise VgilError(f"camera '{camera.name}' has type 'depth'; the simulator can make: image, compressed")
+        raise VgilError(f"camera '{camera.name}' has type '{camera.type}'; the simulator can make: image, compressed")
     if camera.sim is not None:
         return View(camera, camera.sim.arm, camera.sim.position, camera.sim.look_at, camera.sim.fov, given=True)
     words = camera.name.lower().split("_")
