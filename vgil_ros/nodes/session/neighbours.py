@@ -29,11 +29,6 @@ class Neighbours:
         self.doubled: tuple[Problem, ...] = ()
         self.nobody: tuple[Problem, ...] = ()
 
-    @property
-    def problems(self) -> tuple[Problem, ...]:
-        """Both."""
-        return self.nobody + self.doubled
-
     def look(self) -> None:
         """Look anew; it takes a millisecond or more."""
         self.doubled = self._inputs.duplicate_publishers()

@@ -155,7 +155,8 @@ class SessionNode(VgilNode):
     def not_ready(self) -> tuple[Problem, ...]:
         """What stands against starting now."""
         folder = self.folder.problems() if self.folder else ()
-        return self.neighbours.problems + self.inputs.missing(self.now_ns()) + folder
+        missing = self.inputs.missing(self.now_ns())
+        return (self.neighbours.nobody if missing else ()) + missing + self.neighbours.doubled + folder
 
     def unprepared(self) -> tuple[Problem, ...]:
         """What of it stands against resetting the scene already. Hook."""
