@@ -96,6 +96,7 @@ def test_degrees_for_radians_are_noticed(mode: str) -> None:
     found = compare_with_limits(policy, lower, upper, JOINTS)
     assert len(found) == (0 if mode == "identity" else 1)
     assert all("left/elbow" in word for word in found)
+    assert not any(" rad" in word for word in found), "a gripper's limits are shares"
 
 
 def test_values_without_limits_are_left_alone_and_a_narrower_policy_is_no_matter_of_limits() -> None:
