@@ -98,6 +98,7 @@ def test_degrees_for_radians_are_noticed(mode: str) -> None:
         found = compare_with_limits(policy, lower, upper, JOINTS)
         expected = [] if mode == "identity" else [f"{part} of joint left/elbow: trained" for part in parts]
         assert [word[: len(start)] for word, start in zip(found, expected, strict=True)] == expected
+        assert not any(" rad" in word for word in found), "a gripper's limits are shares"
 
 
 def test_values_without_limits_are_left_alone_and_a_narrower_policy_is_no_matter_of_limits() -> None:

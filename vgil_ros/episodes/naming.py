@@ -171,7 +171,9 @@ def not_being_written(part: Path) -> Iterator[None]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(handle)
-        raise EpisodeError(f"{part}: is still being recorded; stop the recorder first") from error
+        raise EpisodeError(
+            f"{part}: is still being recorded, or open in another program; stop the recorder first"
+        ) from error
     except OSError:
         pass
     try:

@@ -18,13 +18,12 @@ from vgil_ros.episodes import h5, image_codec, layouts
 from vgil_ros.episodes.errors import EpisodeError, naming_file
 from vgil_ros.episodes.layouts import Alignment, Layout
 from vgil_ros.episodes.reading.attributes import read_attributes
+from vgil_ros.episodes.reading.cameras import find_cameras
 from vgil_ros.episodes.reading.columns import COLUMNS, check_column
-from vgil_ros.episodes.reading.images import ALLOWED, DEPTH, Form, form_of, jpeg_bytes
-from vgil_ros.episodes.reading.structure import Stored
+from vgil_ros.episodes.reading.images import jpeg_bytes
 from vgil_ros.episodes.timesteps import timesteps_of
 
-MOST_CAMERAS = 64
-IMAGES, DEPTHS, FINAL = "observations/images", "observations/images_depth", "final_observation"
+FINAL = "final_observation"
 
 
 class EpisodeReader:
@@ -78,42 +77,13 @@ class EpisodeReader:
                 found = f"has {datasets[name].shape[1]} columns; the attribute streams names {len(self.streams)}"
                 raise EpisodeError(f"{self.path}: {name} {found}")
         self.layout: Layout = layout or layouts.detect(self.structure, self.attrs)
-        self._find_cameras()
+        self._cameras = find_cameras(self.structure, self.path)
+        self._orders: dict[str, image_codec.JpegOrder] = {}
+        self.unusable = self._cameras.unusable
+        self.camera_names = layouts.camera_order(self._cameras.colours, self.attrs.get("camera_names", ()))
+        self.depth_names = layouts.camera_order(self._cameras.depths, self.attrs.get("depth_names", ()))
         self.rows = min(datasets["action"].shape[0], datasets["observations/qpos"].shape[0])
         self.action_alignment: Alignment = layouts.alignment(self.layout, self.attrs)
-
-    def _find_cameras(self) -> None:
-        """Tell colour from depth. A camera that cannot be read has a place too: whoever asks for an image is told."""
-        self._forms: dict[str, Form] = {}
-        self._orders: dict[str, image_codec.JpegOrder] = {}
-        self.unusable: dict[str, str] = {}
-        colour, depth = self.structure.children(IMAGES), self.structure.children(DEPTHS)
-        self._depths = {name: f"{DEPTHS}/{name}" for name in depth}
-        self._colours: dict[str, str] = {}
-        for name, stored in colour.items():
-            place = f"{IMAGES}/{name}"
-            form = self._judge(place, stored)
-            (self._depths if form == "depth" and name not in depth else self._colours)[name] = place
-        for name, stored in depth.items():
-            self._judge(f"{DEPTHS}/{name}", stored)
-        if len(colour) + len(depth) > MOST_CAMERAS:
-            raise EpisodeError(f"{self.path}: holds {len(colour) + len(depth)} cameras; allowed: up to {MOST_CAMERAS}")
-        for place, form in self._forms.items():
-            if (form == "depth") != (place in self._depths.values()):
-                what = "depth" if form == "depth" else "colour"
-                self.unusable[place] = f"holds {what} images; allowed there: {DEPTH if what == 'colour' else ALLOWED}"
-        self.camera_names = layouts.camera_order(self._colours, self.attrs.get("camera_names", ()))
-        self.depth_names = layouts.camera_order(self._depths, self.attrs.get("depth_names", ()))
-
-    def _judge(self, place: str, stored: Stored | None) -> Form | None:
-        try:
-            self._forms[place] = form = form_of(stored)
-            if reason := self.structure.disbelief(place, by_row=True):
-                self.unusable[place] = reason
-            return form
-        except VgilError as error:
-            self.unusable[place] = str(error)
-            return None
 
     def place(self, camera: str, *, depth: bool = False) -> str:
         """Return the path of a camera's images.
@@ -121,7 +91,7 @@ class EpisodeReader:
         Raises:
             EpisodeError: for an unknown camera.
         """
-        places = self._depths if depth else self._colours
+        places = self._cameras.depths if depth else self._cameras.colours
         if camera not in places:
             raise EpisodeError(f"{self.path}: no camera '{camera}'; found {list(places)}")
         return places[camera]
@@ -248,7 +218,7 @@ class EpisodeReader:
             EpisodeError: for an unknown camera or row, or an image that cannot be read or decoded.
         """
         place, value = self._row(camera, row)
-        if self._forms[place] == "raw":
+        if self._cameras.forms[place] == "raw":
             result: np.ndarray = value
             return result
         return self._decode(value, place, f"{camera} row {row}")
@@ -278,7 +248,7 @@ class EpisodeReader:
         """
         place = self.place(camera)
         self._usable(place)
-        return self._forms[place] == "jpeg"
+        return self._cameras.forms[place] == "jpeg"
 
     def jpeg(self, camera: str, row: int) -> bytes:
         """Return a JPEG as stored, without its padding. Raises as `image`."""

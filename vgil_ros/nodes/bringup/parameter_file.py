@@ -30,7 +30,7 @@ class ParameterFile:
             content = yaml.safe_load(self.path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             raise VgilError(f"launch argument 'params_file' is '{path}': it cannot be read ({error})") from error
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError, KeyError, IndexError, AttributeError, RecursionError) as error:
             raise VgilError(f"{self.path}: is no YAML: {error}") from error
         self._sections: dict[str, dict[str, Any]] = {}
         layout = f"allowed: 'NODE: {{{KEY}: {{NAME: VALUE, ...}}}}'"
