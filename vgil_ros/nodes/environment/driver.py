@@ -212,10 +212,10 @@ class DriverNode(VgilNode):
         self.loop.begin(now)
 
     def _hand_over(self, tick: Sample | Miss) -> None:
-        lost = self._contested
+        lost = ""
         if isinstance(tick, Miss) and tick.action == "abort":
-            lost = f"stream lost: {'; '.join(map(self.inputs.explain, tick.streams))}"
-        self.turns.put(Turn(self._serial, tick, self._reward, self._success, lost))
+            lost = "; ".join(map(self.inputs.explain, tick.streams))
+        self.turns.put(Turn(self._serial, tick, self._reward, self._success, lost, self._contested))
 
     def _watch_commands(self) -> None:
         """Where another node commands the robot too: hold once more, let go of it, and end the episode."""
