@@ -217,10 +217,10 @@ class DriverNode(VgilNode):
         self.loop.begin(now)
 
     def _hand_over(self, tick: Sample | Miss) -> None:
-        words = [reason for reason in (self._contested, self._not_following) if reason]
+        lost, blocked = "", "; ".join(filter(None, (self._contested, self._not_following)))
         if isinstance(tick, Miss) and tick.action == "abort":
-            words.append(f"stream lost: {'; '.join(map(self.inputs.explain, tick.streams))}")
-        self.turns.put(Turn(self._serial, tick, self._reward, self._success, "; ".join(words)))
+            lost = "; ".join(map(self.inputs.explain, tick.streams))
+        self.turns.put(Turn(self._serial, tick, self._reward, self._success, lost, blocked))
 
     def _watch_commands(self) -> None:
         """Where another node commands the robot too: hold once more, let go of it, and end the episode."""

@@ -189,10 +189,12 @@ class RosEnvironment(dm_env.Environment):
                 turn = driver.turns.get(left)
                 if turn is None or turn.serial < serial:
                     continue
-                if turn.lost:
-                    raise VgilError(turn.lost)
+                if turn.blocked:
+                    raise VgilError(turn.blocked)
                 if isinstance(turn.tick, Sample):
                     return turn
+                if turn.lost:
+                    raise VgilError(f"stream lost: {turn.lost}")
             missing = "; ".join(driver.missing) or "every stream comes, but no tick is complete"
             raise VgilError(f"no complete tick within {seconds:g} s: {missing}")
         except BaseException:
