@@ -14,6 +14,7 @@ import pytest
 from vgil_ros.assets import load_contract
 from vgil_ros.core.contract import Contract
 from vgil_ros.core.streams import policy_streams
+from vgil_ros.core.sync import Sample
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.evaluation.evaluate import EvaluationPlan, evaluate_source
 from vgil_ros.extras import MissingDependency
@@ -82,18 +83,25 @@ def env(monkeypatch: pytest.MonkeyPatch) -> Reach:
     return made
 
 
+def seen(world: GymWorld) -> list[Sample]:
+    """The complete ticks since the last look."""
+    ticks = world.ticks()
+    assert all(isinstance(tick, Sample) for tick in ticks)
+    return ticks
+
+
 def test_it_is_measured_at_the_reset_and_at_every_step(contract: Contract, env: Reach) -> None:
     world = GymWorld(contract, TASK, operator=False)
     world.reset(7)
     world.sync.start(world.now_ns)
-    (first,) = world.ticks()
+    (first,) = seen(world)
     assert first.tick == 0
     assert not np.any(first.skew_ns)
     np.testing.assert_allclose(first.payloads[0][0], [0, 0.007, 0, 0, 0, 0, 0])
     action = np.linspace(0.0, 0.26, 14)
     world.command(action)
     world.advance()
-    (second,) = world.ticks()
+    (second,) = seen(world)
     np.testing.assert_allclose(np.concatenate([p[0] for p in second.payloads[:2]]), action, atol=1e-6)
     np.testing.assert_allclose(second.payloads[1][1], action[7:] / 0.02, rtol=1e-5)  # speed: from where it was
     assert world.now_ns - first.stamp_ns == 20_000_000
@@ -102,17 +110,17 @@ def test_it_is_measured_at_the_reset_and_at_every_step(contract: Contract, env: 
 def test_images_come_in_the_contracts_size_and_only_of_now(contract: Contract, env: Reach) -> None:
     world = GymWorld(contract, TASK, operator=False)
     world.sync.start(world.now_ns)
-    (first,) = world.ticks()
+    (first,) = seen(world)
     assert first.payloads[2].image().shape == (240, 320, 3)
     world.advance()
-    (second,) = world.ticks()
+    (second,) = seen(world)
     world.advance()
     assert first.payloads[2].image()[0, 0, 0] == 100  # was drawn in time
-    with pytest.raises(GymError, match="image of 'top' at step 1 is gone; .*now it is step 2"):
+    with pytest.raises(GymError, match=r"image of 'top' at step 1 is gone; .*now it is step 2"):
         second.payloads[2].image()
     keeps = GymWorld(contract, TASK, operator=False, every_image=True)
     keeps.sync.start(keeps.now_ns)
-    (first,) = keeps.ticks()
+    (first,) = seen(keeps)
     keeps.advance()
     assert first.payloads[2].image().shape == (240, 320, 3)
 

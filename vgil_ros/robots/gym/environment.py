@@ -136,7 +136,8 @@ class GymRobot:
         """Return the true pose (4, 4) of each of the task's things, which only gym-aloha tells."""
         if self._physics is None:
             raise GymError(
-                f"environment '{self.name}' does not tell where its things are; a scripted operator is allowed for gym-aloha's"
+                f"environment '{self.name}' does not tell where its things are; a scripted operator is allowed for"
+                " gym-aloha's tasks"
             )
         return self._physics.objects()
 
