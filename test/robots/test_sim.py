@@ -108,6 +108,22 @@ def test_a_seed_fixes_everything(name: str, task: str) -> None:
     other.close()
 
 
+@pytest.mark.parametrize(("task", "most"), [("pick_place", 30.0), ("pick_place_any", 45.0)])
+def test_how_far_the_cube_is_turned_from_the_arms_direction(task: str, most: float) -> None:
+    """Modulo a quarter turn, after which a cube is the same."""
+    robot = SimRobot(contract(), task)
+    turns = []
+    for seed in range(200):
+        robot.reset(seed)
+        cube = robot.objects()["cube"]
+        away = cube[:2, 3] - robot.arms["arm"].model.kinematics.mount[:2, 3]
+        turn = np.degrees(np.arctan2(cube[1, 0], cube[0, 0]) - np.arctan2(away[1], away[0]))
+        turns.append(abs((turn + 45.0) % 90.0 - 45.0))
+    assert max(turns) <= most + 1e-6
+    assert max(turns) > 0.95 * most
+    assert np.histogram(turns, 3, (0.0, most))[0].min() > 40  # all angles alike
+
+
 def test_things_lie_within_reach_and_apart_whatever_the_seed() -> None:
     robot = SimRobot(contract(), "pick_place")
     places = []

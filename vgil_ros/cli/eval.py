@@ -28,7 +28,7 @@ WATCHDOG_MS, MAX_AGE_MS = ExecutionOptions.silence_ns / 1e6, ExecutionOptions.ag
 Checkpoint = Annotated[
     Path, typer.Option(help="the policy's folder, or the name of one in models/", parser=checkpoint_path)
 ]
-Task = Annotated[str, typer.Option(help="the simulated task")]
+Task = Annotated[str, typer.Option(help="the simulated task, or a Gymnasium environment's id")]
 Robot = Annotated[str | None, typer.Option(help="a contract; the task's usual robot if left out")]
 Episodes = Annotated[int, typer.Option(min=1, help="rollouts")]
 Seed = Annotated[int, typer.Option(min=0, help="seed of the first scene; the next ones follow")]

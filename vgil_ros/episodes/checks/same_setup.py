@@ -14,7 +14,7 @@ from vgil_ros.core.errors import ContractError
 from vgil_ros.core.layout import Layout
 from vgil_ros.episodes.checks.findings import SEVERITIES, Finding, Report, Severity
 from vgil_ros.episodes.errors import EpisodeError
-from vgil_ros.episodes.reader import IMAGES, EpisodeReader
+from vgil_ros.episodes.reader import EpisodeReader
 
 Setup = Mapping[str, str]  # in words, by what it is of; what a file does not tell is left out
 
@@ -48,7 +48,7 @@ def setup_of_episode(episode: EpisodeReader) -> dict[str, str]:
     if episode.joint_names is not None:
         setup["joints"] = _names(episode.joint_names)
     for name in episode.camera_names:
-        shape = episode.file[f"{IMAGES}/{name}"].shape
+        shape = episode.structure.datasets[episode.place(name)].shape
         if len(shape) == 4:
             setup[f"size of {name}"] = f"{shape[1]}x{shape[2]}"
     return setup

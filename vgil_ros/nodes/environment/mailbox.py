@@ -23,8 +23,8 @@ class Topics:
 class Turn:
     """A tick, the newest request that was obeyed before it, and what was known then.
 
-    `lost`: in words, the streams that are gone; empty where the tick was only left out. `blocked`: in words, why the robot
-    must not be acted on: another node commands it too, or joints do not follow.
+    `lost`: in words, the streams that are gone; empty where the tick was only left out. `blocked`: in words, why the
+    robot must not be acted on: another node commands it too, or joints do not follow.
     """
 
     serial: int

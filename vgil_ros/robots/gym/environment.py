@@ -119,7 +119,7 @@ class GymRobot:
             GymError: where the episode is over.
         """
         if self.over and not self.goes_on:
-            raise GymError(f"environment '{self.name}': the episode of seed {self.seed} is over; reset it")
+            raise GymError(f"environment '{self.name}': the episode of seed {self.seed} is over; allowed now: a reset")
         self._before = self.qpos
         action = np.clip(self.action, self.layout.lower, self.layout.upper).astype(np.float32)
         self._seen, reward, terminated, truncated, _ = self._env.step(action)
@@ -140,7 +140,10 @@ class GymRobot:
     def objects(self) -> dict[str, np.ndarray]:
         """Return the true pose (4, 4) of each of the task's things, which only gym-aloha tells."""
         if self._physics is None:
-            raise GymError(f"environment '{self.name}' does not tell where its things are: no scripted operator")
+            raise GymError(
+                f"environment '{self.name}' does not tell where its things are; a scripted operator is allowed for"
+                " gym-aloha's tasks"
+            )
         return self._physics.objects()
 
     def base_pose(self) -> np.ndarray:
@@ -190,4 +193,5 @@ def _make(name: str) -> Any:
     try:
         return gymnasium.make(name, obs_type="pixels_agent_pos", max_episode_steps=-1, disable_env_checker=True)
     except (gymnasium.error.Error, TypeError) as error:
-        raise GymError(f"task '{name}': {error}") from error
+        allowed = sorted(known for known in gymnasium.registry if known.startswith(f"{package}/"))
+        raise GymError(f"task '{name}' cannot be made ({error}); allowed: {allowed}") from error

@@ -38,7 +38,10 @@ class GymImage(Undrawn):
         """
         if self._drawn is None:
             if self.robot.count != self.count:
-                raise GymError(f"image of '{self.camera}' at step {self.count} is gone; now is step {self.robot.count}")
+                raise GymError(
+                    f"image of '{self.camera}' at step {self.count} is gone; allowed: to look before the next step"
+                    f" (now it is step {self.robot.count}), or every_image=True"
+                )
             image = np.ascontiguousarray(self.robot.render(self.camera))
             image.setflags(write=False)
             self._drawn = image

@@ -20,6 +20,7 @@ TIP = 0.035  # m; from the grasp link to the fingers' tips
 ABOVE, OVER = 0.09, 0.055  # m; where a hand comes near, and where it stands right before it goes straight down
 FALL = 0.25  # s; the things begin a little above the table
 SETTLE = 0.12  # s; until what is held stands still and can be aimed at
+LOW = 0.005  # m; the peg goes in below the socket's axis: 12 mm too low still slides in, 4 mm too high does not
 BACK = 0.10  # m; how far the taking hand waits from the meeting place
 MEETING = np.array([0.0, 0.5, 0.25])  # m; between the arms, high enough for both hands
 
@@ -88,7 +89,7 @@ class GymInsertionOperator(GymOperator):
         """Pose (4, 4) of a peg on the socket's axis, its middle so far (m) from the socket's."""
         socket = self.robot.objects()["socket"]
         wanted = socket.copy()
-        wanted[:3, 3] += distance * socket[:3, 0]
+        wanted[:3, 3] += distance * socket[:3, 0] - LOW * socket[:3, 2]
         return wanted
 
 

@@ -5,26 +5,19 @@ Gathered in the scan and kept with the statistics; `data_report` judges them ove
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 
 from vgil_ros.core.config import StrictModel
-from vgil_ros.core.contract import parse_contract
-from vgil_ros.core.errors import VgilError
-from vgil_ros.core.layout import Layout
-from vgil_ros.core.safety.entry import MEASURED_BEYOND
-from vgil_ros.episodes.checks.findings import spans
+from vgil_ros.episodes.checks.findings import Finding, spans
+from vgil_ros.episodes.checks.motion import limits
 from vgil_ros.episodes.checks.quick_check import END, START
-from vgil_ros.episodes.reader import IMAGES, EpisodeReader
+from vgil_ros.episodes.checks.scan import Scan
+from vgil_ros.episodes.reader import EpisodeReader
 
 STILL = 0.01  # rad (grippers: of 0..1) within which everything stays in an idle stretch
 STILL_ROWS = 10  # rows of such a stretch
 HOLE = 2.5  # periods between two rows, above which rows are missing
 LATE = 1.5  # periods that an action may come later than its place in a chunk says
-FASTER = 1.5  # times the velocity limit, above which a step is spoken of
-GLITCH = 10.0  # times the velocity limit, above which a step is no motion
-GRIPPER_BEYOND = 0.5  # of 0..1
 JPEGS_AT_ONCE = 64
 
 
@@ -58,7 +51,7 @@ def read_facts(episode: EpisodeReader, qpos: np.ndarray, action: np.ndarray) -> 
     stamps = episode.stamp_ns
     stamps = None if stamps is None or len(stamps) < len(qpos) else stamps[: len(qpos)]
     holes, lost_s = find_holes(stamps, period_of(episode.rate_hz))
-    odd, suspect = _against_contract(episode, qpos, action, stamps)
+    beyond = list(limits.check(episode, Scan()))  # of the contract that is stored in the file, where there is one
     aborted = episode.attrs.get("aborted")
     return EpisodeFacts(
         success=episode.success,
@@ -67,8 +60,8 @@ def read_facts(episode: EpisodeReader, qpos: np.ndarray, action: np.ndarray) -> 
         holes=holes,
         lost_s=lost_s,
         beside_state=_beside_state(qpos, action, episode.action[: len(qpos)]),
-        odd=tuple(odd),
-        suspect=tuple(suspect),
+        odd=tuple(_words(finding) for finding in beyond if finding.severity == "error"),
+        suspect=tuple(_words(finding) for finding in beyond if finding.severity != "error"),
     )
 
 
@@ -135,80 +128,13 @@ def _beside_state(qpos: np.ndarray, aligned: np.ndarray, stored: np.ndarray) -> 
     return float(min(np.abs(aligned - qpos).max(), np.abs(stored - qpos).max()))
 
 
-@lru_cache(maxsize=16)
-def _layout_of(text: str) -> Layout | None:
-    try:
-        return Layout(parse_contract(text, "the stored contract"))
-    except VgilError:
-        return None  # of another release; nothing can be held against it
-
-
-def _against_contract(
-    episode: EpisodeReader, qpos: np.ndarray, action: np.ndarray, stamps: np.ndarray | None
-) -> tuple[list[str], list[str]]:
-    """(odd, suspect) of qpos and action against the contract that is stored in the file, where there is one."""
-    text = episode.attrs.get("contract")
-    layout = _layout_of(str(text)) if text is not None else None
-    if layout is None or qpos.shape[1] < layout.joints or action.shape[1] < layout.joints:
-        return [], []
-    odd: list[str] = []
-    suspect: list[str] = []
-    names = layout.joint_names[: layout.joints]
-    grippers = {arm.gripper_column for arm in layout.arms}
-    for what, values in (("qpos", qpos), ("action", action)):
-        for index, name in enumerate(names):
-            low, high = float(layout.lower[index]), float(layout.upper[index])
-            least, most = float(values[:, index].min()), float(values[:, index].max())
-            beyond = max(low - least, most - high)
-            words = (
-                f"{what} of {name} is {least:.4g}..{most:.4g}, the stored contract's limits are {low:.4g}..{high:.4g}"
-            )
-            if beyond > max(high - low, 1.0):
-                odd.append(f"{words} ({_how(values[:, index], low, high)})")
-            elif beyond > (GRIPPER_BEYOND if index in grippers else MEASURED_BEYOND):
-                suspect.append(words)
-    driven = [index for index in range(layout.joints) if index not in grippers]  # a gripper's command may be a switch
-    faults = _steps(layout, driven, action, stamps, period_of(episode.rate_hz))
-    return odd + faults[0], suspect + faults[1]
-
-
-def _how(values: np.ndarray, low: float, high: float) -> str:
-    """Whether values (T,) are beyond limits as a whole, or at some rows."""
-    outside = np.flatnonzero((values < low) | (values > high))
-    if 2 * len(outside) >= len(values):
-        return "other units, such as degrees?"
-    rows = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in spans(outside)[:4])
-    return f"at rows {rows}" if len(outside) > 1 else f"at row {rows}"
-
-
-def _steps(
-    layout: Layout, joints: list[int], action: np.ndarray, stamps: np.ndarray | None, period_ns: int | None
-) -> tuple[list[str], list[str]]:
-    """(odd, suspect): joints whose action steps faster than their velocity limit."""
-    velocity = layout.limit("velocity")
-    if velocity is None or period_ns is None or len(action) < 2:
-        return [], []
-    seconds = np.full(len(action) - 1, period_ns / 1e9)
-    if stamps is not None:
-        seconds = np.maximum(np.diff(stamps) / 1e9, seconds)
-    speed = np.abs(np.diff(action[:, : layout.joints], axis=0)) / seconds[:, None]
-    odd: list[str] = []
-    suspect: list[str] = []
-    for index in joints:
-        name = layout.joint_names[index]
-        fastest, row = float(speed[:, index].max()), int(speed[:, index].argmax()) + 1
-        if fastest > FASTER * velocity[index]:
-            words = (
-                f"action of {name} steps to {action[row, index]:.4g} at row {row}, {fastest:.3g} a second; the stored "
-                f"contract's velocity limit is {velocity[index]:.3g}"
-            )
-            (odd if fastest > GLITCH * velocity[index] else suspect).append(words)
-    return odd, suspect
+def _words(finding: Finding) -> str:
+    return f"{finding.stream}: {finding.message} ({finding.where})"
 
 
 def broken_jpegs(episode: EpisodeReader, camera: str) -> tuple[tuple[int, int], ...]:
     """Spans (first, last) of rows whose JPEG cannot be read, or has no proper start and end. Nothing is decoded."""
-    dataset, rows = episode.file[f"{IMAGES}/{camera}"], episode.rows
+    dataset, rows = episode.file[episode.place(camera)], episode.rows
     broken: list[int] = []
     for first in range(0, rows, JPEGS_AT_ONCE):
         try:
