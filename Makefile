@@ -5,17 +5,19 @@ BIN := $(VENV)/bin
 EXTRAS ?=
 STAMP := $(VENV)/.installed-$(shell { cat setup.py Makefile; echo "$(EXTRAS)"; } | cksum | cut -d' ' -f1)
 JAZZY := .venv-jazzy
+FAST := .venv-fast
 
-.PHONY: demo train-demo browser test test-fast test-jazzy coverage bench lint docs setup clean help
+.PHONY: demo train-demo browser test test-fast test-jazzy coverage bench fuzz lint docs setup clean help
 
 help:
 	@echo "make demo       record and check episodes of simulated robots, run the shipped policy, write a report"
 	@echo "make train-demo train the shipped policy again from nothing (hours on two cores)"
 	@echo "make test       lint, types, the documentation and every test"
-	@echo "make test-fast  the tests that start no nodes and train nothing, in a few minutes"
+	@echo "make test-fast  the tests that need neither ROS nor torch nor MuJoCo, in a small environment of its own ($(FAST))"
 	@echo "make test-jazzy the tests of the nodes on ROS 2 Jazzy, in an environment of its own ($(JAZZY))"
 	@echo "make coverage   every test, then the share of lines that they ran, for each package"
 	@echo "make bench      the benchmarks, with their figures"
+	@echo "make fuzz       a thousand broken inputs to each reader of files and messages"
 	@echo "make docs       the documentation as a site, in site/"
 	@echo "make clean      remove the virtual environments and build folders"
 
@@ -28,8 +30,9 @@ train-demo: setup
 test: setup lint docs browser
 	PYTEST=$(BIN)/pytest sh scripts/test.sh
 
-test-fast: setup
-	$(BIN)/pytest -m "not bench and not slow" test/core test/episodes test/robots test/cli
+test-fast:
+	@$(MAKE) --no-print-directory setup VENV=$(FAST) EXTRAS=dev
+	$(FAST)/bin/python -m pytest -m "not bench and not slow and not fuzz" test/core test/episodes test/robots test/cli
 
 test-jazzy:
 	@$(MAKE) --no-print-directory setup VENV=$(JAZZY) EXTRAS=ros-jazzy,sim,plot,policy,diffusion,dev
@@ -42,6 +45,9 @@ coverage: setup browser
 
 bench: setup
 	$(BIN)/pytest -s -m bench test/bench/bench_*.py
+
+fuzz: setup
+	$(BIN)/pytest -s -m fuzz test/fuzz
 
 lint: setup
 	$(BIN)/ruff check .
@@ -62,4 +68,4 @@ $(STAMP):
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(JAZZY) build install log site .coverage .coverage.* *.egg-info
+	rm -rf $(VENV) $(JAZZY) $(FAST) build install log site .coverage .coverage.* *.egg-info

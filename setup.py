@@ -40,6 +40,7 @@ EXTRAS = {
     "ros": [f"ros-{name}" for name in ROS_PACKAGES],  # the newest on PyPI; only where no ROS 2 is installed
     "ros-jazzy": [f"ros-jazzy-{name}" for name in ROS_PACKAGES],  # in its place, never beside it
     "sim": ["mujoco>=3.3"],
+    "gym": ["gymnasium>=0.29", "gym-aloha>=0.1.1"],  # which keeps mujoco below 3.9; [sim] lives with that
     "plot": ["matplotlib>=3.5", "av>=12"],
     "policy": ["torch>=2.3", "torchvision", "safetensors>=0.4"],
     "diffusion": ["diffusers>=0.27"],  # policies of type diffusion
@@ -114,13 +115,13 @@ setup(
     entry_points={
         "console_scripts": [
             "vgil = vgil_ros.cli.main:main",
-            "recorder = vgil_ros.nodes.recorder:main",
-            "policy = vgil_ros.nodes.policy:main",
-            "teleop = vgil_ros.nodes.teleop:main",
-            "sim = vgil_ros.nodes.sim:main",
-            "replay = vgil_ros.nodes.replay:main",
-            "monitor = vgil_ros.nodes.monitor:main",
-            "posture = vgil_ros.nodes.posture:main",
+            "recorder = vgil_ros.nodes.entry:recorder",
+            "policy = vgil_ros.nodes.entry:policy",
+            "teleop = vgil_ros.nodes.entry:teleop",
+            "sim = vgil_ros.nodes.entry:sim",
+            "replay = vgil_ros.nodes.entry:replay",
+            "monitor = vgil_ros.nodes.entry:monitor",
+            "posture = vgil_ros.nodes.entry:posture",
         ]
     },
 )

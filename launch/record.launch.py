@@ -1,9 +1,12 @@
 """Record demonstrations: the recorder, and with `sim:=true` a simulated robot, its operator and the teleoperation."""
 
 from launch import LaunchDescription
-from vgil_ros.nodes.bringup.actions import declare, main_node, monitoring, prepare, side_node
+from vgil_ros.nodes.bringup.actions import COMMON, declare, main_node, monitoring, prepare, side_node
 
-RECORDER = ("robot", "task", "dataset_dir", "num_episodes", "episode_len", "autostart", "reset_time")
+RECORDER = (
+    *("robot", "task", "dataset_dir", "num_episodes", "episode_len", "autostart", "reset_time", "image_format"),
+    *("continue_folder", "count_bad", "max_aborted", "wait_for_teleop"),
+)
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -11,8 +14,8 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             *declare(*RECORDER),
-            *declare("params_file", "sim", "seed", "speed", "sim_time", "operator", "teleop", "rviz"),
-            prepare(),
+            *declare("sim", "seed", "speed", "sim_time", "operator", "teleop", *COMMON),
+            prepare("recorder"),
             side_node("sim", "robot", "task", "seed", "speed", "sim_time", "operator", when="sim"),
             side_node("teleop", "robot", when="teleop"),
             *monitoring(),

@@ -1,15 +1,15 @@
 """The simulated robot by itself; `operator:=true` lets its scripted operator move the masters."""
 
 from launch import LaunchDescription
-from vgil_ros.nodes.bringup.actions import declare, main_node, monitoring, prepare
+from vgil_ros.nodes.bringup.actions import COMMON, declare, main_node, monitoring, prepare
 
 
 def generate_launch_description() -> LaunchDescription:
     """The simulator ends the launch."""
     return LaunchDescription(
         [
-            *declare("robot", "task", "params_file", "seed", "speed", "sim_time", "operator", "rviz", operator="false"),
-            prepare(),
+            *declare("robot", "task", "seed", "speed", "sim_time", "operator", *COMMON, operator="false"),
+            prepare("sim"),
             *monitoring(),
             main_node("sim", "robot", "task", "seed", "speed", "sim_time", "operator"),
         ]

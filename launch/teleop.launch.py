@@ -1,15 +1,15 @@
 """Puppets follow masters; with `sim:=true` those of a simulated robot, led by its operator."""
 
 from launch import LaunchDescription
-from vgil_ros.nodes.bringup.actions import declare, main_node, monitoring, prepare, side_node
+from vgil_ros.nodes.bringup.actions import COMMON, declare, main_node, monitoring, prepare, side_node
 
 
 def generate_launch_description() -> LaunchDescription:
     """The teleop node ends the launch."""
     return LaunchDescription(
         [
-            *declare("robot", "task", "params_file", "sim", "seed", "speed", "sim_time", "operator", "rviz"),
-            prepare(),
+            *declare("robot", "task", "sim", "seed", "speed", "sim_time", "operator", *COMMON),
+            prepare("teleop"),
             side_node("sim", "robot", "task", "seed", "speed", "sim_time", "operator", when="sim"),
             *monitoring(),
             main_node("teleop", "robot"),

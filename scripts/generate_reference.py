@@ -22,17 +22,21 @@ REFERENCE = ROOT / "docs" / "reference"
 # What a topic or service is for, by its name; where the code makes the name, by "module:expression", with what stands
 # for the name, its type, and the words. A topic of the code that is not here ends the generator.
 WORDS = {
-    "/recorder/start": "begin an episode; refused, with the reason, while a stream is missing",
+    "/recorder/start": "begin an episode; refused, with the reason, while a stream is missing or doubled, a puppet does"
+    " not follow, or the folder cannot be written or holds another set-up",
     "/recorder/stop": "end it and save",
-    "/recorder/discard": "end it and throw it away",
-    "/recorder/redo": "throw it away and record it again",
+    "/recorder/discard": "end it and throw it away; also the one that ended last, until the next begins",
+    "/recorder/redo": "throw it away, or the one that ended last, and record it again",
+    "teleop/status": "whether the puppets follow: a recording waits for that",
     "/policy/start": "begin to move; refused, with the reason, while a stream, a subscriber of a command, or the e-stop"
-    " is in the way",
+    " is in the way, or another node commands the robot",
     "/policy/stop": "hold, and end the episode; also ends a start that still waits",
     "/policy/reset": "hold, throw the rollout's recording away, begin again",
     "/policy/estop": "true: hold at once, the episode ends, start is refused; false: releases, moves nothing",
     "/policy/action_chunk": "the actions of the coming ticks, 5 Hz while somebody subscribes",
     "/policy/markers": "the grippers' path through them",
+    "/teleop/start": "puppets follow their masters again; refused while another node commands the robot",
+    "/teleop/stop": "hold once, and let go of the robot, so that another node may command it",
     "/monitor/markers": "puppets and their states for RViz",
     "/diagnostics": "the same for all nodes",
     "/sim/reward": "of the task, at the contract's rate",
@@ -42,7 +46,11 @@ WORDS = {
 }
 MADE = {
     "messages.subscriptions:spec.topic": ("each stream of the contract", "by its `type`", "what is synchronised"),
-    "messages.publishers:topic": ("the contract's command topics", "by its `type`", "one message a tick"),
+    "messages.publishers:self._given": (
+        "the contract's command topics",
+        "by its `type`",
+        "one message a tick, while it commands",
+    ),
     "base.status:topic": ("`/NODE/status`", "", "[status keys](status.md), 5 Hz"),
     "session.session:reset": ("`reset_service`", "", "before each episode, where given"),
     "session.session:topic": ("`success_topic`", "", "whether the task is done, where given"),

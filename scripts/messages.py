@@ -21,12 +21,13 @@ PAGE = ROOT / "docs" / "troubleshooting.md"
 FILLED = "…"  # stands for what an f-string fills in
 LOGGED = ("warning", "error", "fatal")
 # Calls whose arguments make a message, and which of these it is.
-MAKERS = {"Hold": 0, "Changed": 1, "Problem": 1, "SafetyEvent": 1, "Fault": 2, "_passing": 1, "append": 0}
+MAKERS = {"Hold": 0, "Changed": 1, "Problem": 1, "SafetyEvent": 1, "Fault": 2, "_passing": 1, "_refuse": 1, "append": 0}
 # Functions that return what is wrong.
 REASONS = {
     "core/guard/reading_guard.py",
     "core/safety/stale.py",
     "core/sync/types.py",
+    "episodes/writing/rows.py",
     "nodes/dds/profile.py",
     "policies/normalizer.py",
 }
@@ -43,7 +44,7 @@ RIGHT = re.compile(
 REMEDY = re.compile(
     r"`vgil [^`]+`|pip install|apt-get install|\bgive\b|\btake '?\w+|go on with|\bgoes on|\b[Mm]end\b|\btry a|leave"
     r"|train without|\bfetch\b|choose|release it with|start anew|compare `|disable|make a new one|name (?:them|the)"
-    r"|say it \(|stop the recorder first|remove them by hand|fill them in|load a checkpoint|is called '…' now"
+    r"|say it \(|stop the recorder first|remove (?:them|it) by hand|fill them in|load a checkpoint|is called '…' now"
     r"|write the value"
 )
 # or puts what was found beside what it should have been,

@@ -258,7 +258,9 @@ class Reader:
             known = evaluate(topic, names)
         except Unknown:
             known = None
-        if isinstance(known, str) or "self.get_name()" not in ast.unparse(topic):  # `serve` is read where it is called
+        if isinstance(known, str) and known.startswith("~/"):
+            known = f"/{self.node}/{known[2:]}"
+        if ast.unparse(topic) != "f'~/{name}'":  # `serve` is read where it is called
             shown = f"{source.partition('.')[0]}/{name}" if source else ""
             text = known if isinstance(known, str) else None
             self.found.endpoints.append(Endpoint(direction, shown, text, ast.unparse(topic), where))

@@ -95,7 +95,7 @@ def run(part: Part, options: Sequence[str], notes: Path) -> Result:
     """Run a part in a process of its own, and read its report."""
     slug = part.path.replace("/", "_")
     report = notes / f"{slug}.xml"
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "not bench", "-o", "junit_family=xunit1"]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "not bench and not fuzz", "-o", "junit_family=xunit1"]
     if part.polite:
         command = ["nice", "-n", "10", *command]
     command += [f"--junitxml={report}", *(f"--ignore={file}" for file in part.without), part.path, *options]

@@ -13,8 +13,10 @@ fail() { printf '%s\n' "setup: $*" >&2; exit 1; }
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
     fail "$python is $("$python" --version 2>&1); 3.10 or newer is needed (make PYTHON=python3.11 ...)"
 
+extras=${EXTRAS:-sim,plot,policy,diffusion,train,docs,dev}
 # The simulator draws without a screen through EGL on Mesa.
-if ! "$python" - <<'EOF'
+case ",$extras," in *,sim,* | *,demo,*) draws=yes ;; *) draws="" ;; esac
+if [ -n "$draws" ] && ! "$python" - <<'EOF'
 import ctypes, glob, sys
 try:
     ctypes.CDLL("libEGL.so.1"), ctypes.CDLL("libEGL_mesa.so.0")
@@ -33,7 +35,6 @@ then
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq libegl1 libgl1-mesa-dri
 fi
 
-extras=${EXTRAS:-sim,plot,policy,diffusion,train,docs,dev}
 site=""
 if "$python" -c 'import rclpy' >/dev/null 2>&1; then
     case ",$extras," in *,ros,* | *,ros-*) fail "a ROS 2 is sourced (${ROS_DISTRO:-unknown}); use a shell without one for EXTRAS=$extras" ;; esac
@@ -49,7 +50,8 @@ if [ ! -x "$venv/bin/python" ]; then
     "$python" -m venv $site "$venv" ||
         fail "the virtual environment could not be made; on Debian and Ubuntu: apt-get install python3-venv"
 fi
-say "installing packages (a minute or two, several GB with torch)"
+case ",$extras," in *,policy,*) size=", several GB with torch" ;; *) size="" ;; esac
+say "installing packages (a minute or two$size)"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade pip
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -e ".[$extras]"
 say "done"

@@ -81,7 +81,19 @@ def load_contract(robot: str) -> tuple[Contract, str]:
     """
     path = contract_path(robot)
     text = read_text(path, ContractError)
-    return parse_contract(text, path.name), text
+    return _with_own_urdf(parse_contract(text, path.name), path.absolute().parent), text
+
+
+def _with_own_urdf(contract: Contract, folder: Path) -> Contract:
+    """The contract with each `urdf` that is a path made absolute: it counts from the contract's folder on."""
+
+    def placed(urdf: str | None) -> str | None:
+        return str(folder / Path(urdf).expanduser()) if urdf is not None and os.sep in urdf else urdf
+
+    if not any(arm.urdf and os.sep in arm.urdf for arm in contract.arms):
+        return contract
+    arms = tuple(arm.model_copy(update={"urdf": placed(arm.urdf)}) for arm in contract.arms)
+    return contract.model_copy(update={"arms": arms})
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +19,8 @@ EXTRA_OF: dict[str, str] = {
     "diffusers": "diffusion",
     "accelerate": "train",
     "mujoco": "sim",
+    "gymnasium": "gym",
+    "gym_aloha": "gym",
     "matplotlib": "plot",
     "av": "plot",
     **dict.fromkeys(_ROS, "ros"),
@@ -37,12 +40,33 @@ def needed_by(user: str) -> Iterator[None]:
     """
     try:
         yield
+    except MissingDependency:
+        raise
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing not in EXTRA_OF:
             raise
-        extra = EXTRA_OF[missing]
-        ways = "source a ROS 2 installation, or " if extra == "ros" else ""
-        raise MissingDependency(
-            f"{user} needs {missing}, which is not installed; {ways}pip install 'vgil_ros[{extra}]'", name=missing
-        ) from error
+        raise _missing(user, missing) from error
+
+
+def need(user: str, *modules: str) -> None:
+    """Refuse to go on without optional dependencies; none of them is loaded.
+
+    Args:
+        user: what needs them, as the subject of a sentence.
+        modules: keys of `EXTRA_OF`.
+
+    Raises:
+        MissingDependency: for the first that is not installed.
+    """
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            raise _missing(user, module)
+
+
+def _missing(user: str, module: str) -> MissingDependency:
+    extra = EXTRA_OF[module]
+    ways = "source a ROS 2 installation, or " if extra == "ros" else ""
+    return MissingDependency(
+        f"{user} needs {module}, which is not installed; {ways}pip install 'vgil_ros[{extra}]'", name=module
+    )

@@ -62,6 +62,7 @@ def take_turns(runs: dict[str, Callable[[], np.ndarray]], rounds: int) -> dict[s
 
 def bench(device: str = "cpu", rounds: int = 9) -> dict[str, Any]:
     """Measure, and say what came out."""
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False  # exact float32 on both sides
     random = np.random.default_rng(1)
     images = {name: random.integers(0, 256, (*SIZE, 3), dtype=np.uint8) for name in CAMERAS}
     qpos = random.normal(size=14).astype(np.float32)
@@ -90,7 +91,7 @@ def bench_low_precision(device: str = "cpu", rounds: int = 5) -> dict[str, Any]:
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         make_opponents(Path(folder), "cpu")
-        for precision in ("bf16", "fp16") if device == "cuda" else ("bf16",):
+        for precision in ("tf32", "bf16", "fp16") if device == "cuda" else ("bf16",):
             runtime = InferenceRuntime(load_policy(Path(folder) / "ours"), device, precision)
             report = runtime.warm_up()
             observation = load_policy(Path(folder) / "ours").example_observation()

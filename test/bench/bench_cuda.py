@@ -1,7 +1,8 @@
 """All policies on a GPU, each precision: from uint8 images to a NumPy chunk, beside the plain policy on the same GPU.
 
 `PYTHONPATH=test python test/bench/bench_cuda.py --json FILE` prints a table. "plain" is `Policy.predict_chunk` in
-float32, "prefix" is `InferenceRuntime` with actions to agree with (real-time chunking), which no recorded pass serves.
+exact float32, "prefix" is `InferenceRuntime` with actions to agree with (real-time chunking), which no recorded pass
+serves.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
-from bench_backends import CASES, make_observation, make_policy
+from bench.bench_backends import CASES, make_observation, make_policy
 
 from vgil_ros.policies.base import Policy
+from vgil_ros.policies.device import PRECISIONS, Precision
 from vgil_ros.policies.inference.runtime import InferenceRuntime
 from vgil_ros.policies.observation import batched, example_prefix
 
@@ -49,25 +52,24 @@ def measure(case: str, calls: int) -> list[dict[str, Any]]:
     observation = make_observation(policy)
     policy.to("cuda").eval()
     expected = plain(policy, observation)
-    rows = [{"policy": case, "run": "plain fp32", **milliseconds(lambda: plain(policy, observation), calls // 4)}]
-    for precision in ("fp32", "bf16", "fp16"):
+    rows = [{"policy": case, "run": "plain fp32", **milliseconds(partial(plain, policy, observation), calls // 4)}]
+    for precision in PRECISIONS:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         begun = time.perf_counter()
-        runtime = InferenceRuntime(make_policy(CASES[case]), "cuda", precision)  # type: ignore[arg-type]
+        runtime = InferenceRuntime(make_policy(CASES[case]), "cuda", cast(Precision, precision))
         runtime.warm_up(observation)
         runtime.reset()
         first = time.perf_counter() - begun
         difference = float(np.abs(runtime(observation) - expected).max())
-        row = {"policy": case, "run": precision, **milliseconds(lambda: runtime(observation), calls)}  # noqa: B023
+        row = {"policy": case, "run": precision, **milliseconds(partial(runtime, observation), calls)}
         row |= {"first_s": round(first, 2), "differs": float(f"{difference:.1e}")}
         rows.append(row | {"memory_mib": round((torch.cuda.max_memory_allocated() - before) / 2**20)})
-        if runtime.supports_prefix and precision != "fp16":
+        if runtime.supports_prefix and precision in ("fp32", "bf16"):
             agreed = {**observation, "prefix": example_prefix(policy.config)}
             name = f"{precision}, prefix"
-            rows.append({"policy": case, "run": name, **milliseconds(lambda: runtime(agreed), calls // 4)})  # noqa: B023
-        del runtime
+            rows.append({"policy": case, "run": name, **milliseconds(partial(runtime, agreed), calls // 4)})
     return rows
 
 
@@ -86,6 +88,7 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=100)
     parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args()
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False  # of the plain policy
     machine = f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
     print(machine, flush=True)
     rows = []

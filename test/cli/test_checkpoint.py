@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import dm_env
+import h5py
 import numpy as np
 import pytest
 
@@ -21,6 +22,7 @@ from support.policies.peers_diffusion import act_plus_plus, write_act_plus_plus
 
 from vgil_ros.cli.main import main
 from vgil_ros.episodes import CameraMeta, EpisodeMeta, EpisodeWriter
+from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.policies import load_policy
 from vgil_ros.policies.inference.runtime import InferenceRuntime
 
@@ -153,7 +155,7 @@ def test_check_is_0_where_it_fits_and_1_with_every_mismatch_where_not(
     said = vgil("check", other, "--robot", robot, "--json", tmp_path / "out.json")
     assert said.code == 1
     assert "mismatch: rate: the policy was trained at 50 Hz, robot small runs at 25 Hz" in said.out
-    assert "mismatch: joint left/waist: trained around 90" in said.out
+    assert "mismatch: qpos of joint left/waist: trained around 90" in said.out
     assert "not checked, the checkpoint does not tell: joint names" in said.out
     assert len(json.loads((tmp_path / "out.json").read_text())["mismatches"]) >= 4
 
@@ -166,6 +168,48 @@ def test_compact_takes_half_the_bytes(vgil: Vgil, robot: Path, checkpoint: Path,
     said = vgil("compact", checkpoint, "--out", tmp_path / "no", "--dtype", "int8")
     assert said.code == 2
     assert "allowed: fp32, bf16, fp16" in said.err
+
+
+@pytest.mark.parametrize("command", ["compact", "import"])
+def test_what_lies_in_a_folder_is_written_over_only_when_asked_and_the_rest_stays(
+    vgil: Vgil, checkpoint: Path, tmp_path: Path, command: str
+) -> None:
+    own = ["--cameras", "cam_high,cam_left_wrist"] if command == "import" else []
+    source = peers.write_original(tmp_path / "peer") if command == "import" else checkpoint
+    out = tmp_path / "mine"
+    call = [command, source, "--out", out, *own]
+    assert vgil(*call).code == 0
+    (out / "my_notes.md").write_text("mine")
+    (out / "films").mkdir()
+    (out / "films" / "a.mp4").write_bytes(b"film")
+    before = (out / "model.safetensors").stat().st_mtime_ns
+    said = vgil(*call)
+    assert (said.code, "something lies there already" in said.err, "--replace" in said.err) == (2, True, True)
+    assert (out / "model.safetensors").stat().st_mtime_ns == before
+    assert vgil(*call, "--replace").code == 0
+    assert (out / "model.safetensors").stat().st_mtime_ns > before
+    assert ((out / "my_notes.md").read_text(), (out / "films" / "a.mp4").read_bytes()) == ("mine", b"film")
+    assert not list(tmp_path.glob(".mine*"))
+
+
+def test_weights_are_not_rounded_where_they_lie(vgil: Vgil, checkpoint: Path) -> None:
+    said = vgil("compact", checkpoint, "--out", checkpoint, "--replace")
+    assert (said.code, "is where the checkpoint comes from" in said.err) == (2, True)
+
+
+def test_what_a_robot_lends_an_import_is_assumed_and_stays_unchecked(vgil: Vgil, tmp_path: Path) -> None:
+    source = peers.write_lerobot(tmp_path / "peer")
+    call = ["import", source, "--robot", "sim_aloha", "--out"]
+    said = vgil(*call, tmp_path / "a")
+    assert said.code == 0, said.err
+    assert "assumed     rate = 50 Hz (--rate-hz tells another), of robot sim_aloha" in said.out
+    assert "assumed     joints = left/waist, " in said.out
+    assert "unknown     rate (assumed on import, from a robot)" in vgil("show", tmp_path / "a").out
+    told = vgil(*call, tmp_path / "b", "--rate-hz", 30)
+    assert "rate = " not in told.out
+    found = vgil("check", tmp_path / "b", "--robot", "sim_aloha")
+    assert "mismatch: rate: the policy was trained at 30 Hz, robot sim_aloha runs at 50 Hz" in found.out
+    assert "does not tell: joint names and their order (assumed on import, from a robot)" in found.out
 
 
 def test_import_makes_a_checkpoint_that_show_reads(vgil: Vgil, tmp_path: Path) -> None:
@@ -234,6 +278,36 @@ def test_replay_finds_swapped_colours_and_cameras(vgil: Vgil, checkpoint: Path, 
     said = vgil("replay", checkpoint, "--episode", cameras, "--every", 4)
     assert said.code == 1, said
     assert "likely: cameras: cam_a <- cam_b, cam_b <- cam_a" in said.out
+
+
+def test_replay_says_where_rate_and_joints_are_others(vgil: Vgil, checkpoint: Path, tmp_path: Path) -> None:
+    file = episode(checkpoint, tmp_path / "episodes")
+    with h5py.File(file, "r+") as opened:
+        opened.attrs["rate_hz"] = 50.0
+        opened.attrs["joint_names"] = ["left/elbow", "left/waist", "left/grip"]
+    said = vgil("replay", checkpoint, "--episode", file, "--every", 20)
+    assert "differs: the episode is of 50 Hz, the policy of 25 Hz" in said.out
+    assert "differs: the episode's joints are in another order than the policy's; expected: left/waist" in said.out
+
+
+def test_replay_pairs_the_bases_action_as_training_does(tmp_path: Path) -> None:
+    """Mobile ALOHA's row k holds the action that belongs to the observation after it."""
+    from vgil_ros.cli.checkpoint.replay import _actions
+    from vgil_ros.policies import PolicyConfig
+    from vgil_ros.training.data.episode_stats import aligned_actions
+
+    path = tmp_path / "episode_0.hdf5"
+    with h5py.File(path, "w") as file:
+        file["observations/qpos"] = np.zeros((20, 14), np.float32)
+        file["action"] = np.arange(20, dtype=np.float32)[:, None].repeat(14, 1)
+        file["base_action"] = np.arange(20, dtype=np.float32)[:, None].repeat(2, 1)
+        file["observations/images/cam_high"] = np.ones((20, 10), np.uint8)
+    config = PolicyConfig(type="act", state_dim=14, action_dim=16, chunk_size=1, cameras=({"name": "cam_high"},))
+    with EpisodeReader(path) as opened:
+        assert opened.action_alignment == "after_observation"
+        replayed = _actions(config, opened, path)
+        np.testing.assert_array_equal(replayed, aligned_actions(opened, base=True))
+    assert replayed[10].tolist() == [9.0] * 16
 
 
 def test_replay_refuses_an_episode_of_another_shape(vgil: Vgil, robot: Path, checkpoint: Path, tmp_path: Path) -> None:

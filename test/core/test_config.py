@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -150,3 +151,57 @@ def test_the_path_leads_to_the_fault(values: dict[str, Any], line: str) -> None:
     with pytest.raises(VgilError) as error:
         validate(Outer, values, "here", derived=("name",))
     assert str(error.value) == line
+
+
+BOMB = "\n".join(["a0: &a0 [x, x, x]"] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)])
+HOSTILE = {
+    "aliases of aliases": (BOMB, "values, aliases counted as what they stand for; allowed: up to 20000"),
+    "a value in itself": ("a: &a [*a]", "the value on line 1 holds itself"),
+    "lists in lists": ("a: " + "[" * 5000, "line 1 is nested too deep; allowed: 32"),
+    "keys in keys": ("{a: " * 5000, "line 1 is nested too deep; allowed: 32"),
+    "blocks in blocks": ("\n".join(" " * i + "a:" for i in range(500)), "is nested too deep; allowed: 32"),
+    "too long": ("a: " + "x" * 300_000, "has 300003 characters; allowed: up to 262144"),
+    "no number": ('a: !!int ""', "'' on line 1 is no int"),
+    "no truth": ("b: 1\na: !!bool x", "'x' on line 2 is no bool"),
+    "no date": ("a: 2001-99-99", "'2001-99-99' on line 1 is no timestamp"),
+    "no stamp": ("a: !!timestamp x", "'x' on line 1 is no timestamp"),
+    "no bytes": ('a: !!binary "é"', "failed to convert base64 data"),
+    "no float": ("a: !!float x", "'x' on line 1 is no float"),
+    "no mapping": ("a: !!map x", "line 1"),
+    "no set": ("a: !!set x", "line 1"),
+    "more digits than Python prints": ("a: " + "9" * 5000, "on line 1 is no int"),
+    "control characters": ("a: \x07", "not readable as YAML"),
+    "a program": ("a: !!python/object/apply:os.system [true]", "not readable as YAML"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_yaml_is_refused_at_once(tmp_path: Path, name: str) -> None:
+    text, words = HOSTILE[name]
+    path = tmp_path / "a.yaml"
+    path.write_text(text)
+    with pytest.raises(VgilError) as caught:
+        load_yaml(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert words in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+def test_an_alias_may_be_used_as_it_is_meant(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("limits: &both [1, 2]\nleft: *both\nright: *both\n")
+    assert load_yaml(tmp_path / "a.yaml") == {"limits": [1, 2], "left": [1, 2], "right": [1, 2]}
+
+
+def test_json_without_end_and_places_that_are_no_files(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("[" * 200_000)
+    with pytest.raises(VgilError, match=r"a\.json: not readable as JSON: it is nested without end"):
+        load_json(tmp_path / "a.json")
+    with pytest.raises(VgilError, match="is no file; allowed: a text file"):
+        load_yaml(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(VgilError, match="is no file; allowed: a text file"):
+        load_yaml(tmp_path / "pipe")
+    with (tmp_path / "big.yaml").open("wb") as big:
+        big.truncate(1 << 40)
+    with pytest.raises(VgilError, match=r"big\.yaml: has 1099511627776 bytes; allowed: up to"):
+        load_yaml(tmp_path / "big.yaml")

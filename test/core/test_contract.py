@@ -122,7 +122,8 @@ def test_sizes_of_the_shipped_robots(robot: str, dim: int, cameras: tuple[str, .
         ("rate_hz", "fast", ["rate_hz: found 'fast'; allowed: a valid number"]),
         ("rate_hz", "50", ["rate_hz: found '50'; allowed: a valid number"]),
         ("rate_hz", True, ["rate_hz: found True; allowed: a valid number"]),
-        ("rate_hz", 0, ["rate_hz: found 0; allowed: greater than 0"]),
+        ("rate_hz", 0, ["rate_hz: found 0; allowed: greater than or equal to 0.1"]),
+        ("rate_hz", 1e-9, ["rate_hz: found 1e-09; allowed: greater than or equal to 0.1"]),
         ("rate_hz", 5000, ["rate_hz: found 5000; allowed: less than or equal to 1000"]),
         ("cameras.0.height", 480.0, ["cameras[0].height: found 480.0; allowed: a valid integer"]),
         ("cameras.0.height", "480", ["cameras[0].height: found '480'; allowed: a valid integer"]),
@@ -139,9 +140,27 @@ def test_sizes_of_the_shipped_robots(robot: str, dim: int, cameras: tuple[str, .
             "twist",
             ["command.type: found 'twist'; allowed: 'joint_state', 'float64_multi_array'"],
         ),
-        ("cameras.0.type", "video", ["cameras[0].type: found 'video'; allowed: 'image', 'compressed' or 'depth'"]),
+        ("cameras.0.type", "video", ["cameras[0].type: found 'video'; allowed: 'image', 'compressed', 'depth' or"]),
+        ("cameras.0.stamp", "now", ["cameras[0].stamp: found 'now'; allowed: header, arrival, or arrival - MILLI"]),
+        ("cameras.0.stamp", "arrival + 3", ["cameras[0].stamp: found 'arrival + 3'; allowed: header, arrival"]),
+        ("arms.0.puppet.stamp", 3, ["arms[0].puppet.stamp: found 3; allowed: header, arrival"]),
+        ("cameras.0.stamp", "arrival - 61", ["cameras[0].stamp is 61.0; allowed: up to sync.max_wait_ms, 60.0"]),
+        ("cameras.0.frozen_ms", 0, ["cameras[0].frozen_ms: found 0; allowed: milliseconds above 0, or off"]),
+        ("cameras.0.frozen_ms", True, ["cameras[0].frozen_ms: found True; allowed: milliseconds above 0, or off"]),
+        ("sync.frozen_ms", "never", ["sync.frozen_ms: found 'never'; allowed: milliseconds above 0, or off"]),
+        ("cameras.0.jpeg_order", "rgb", ["cameras[0].jpeg_order: found 'rgb'; allowed: 'camera' or 'peers'"]),
+        ("cameras.0.jpeg_order", "peers", ["jpeg_order is 'peers' and type 'image'; allowed: with type 'compressed'"]),
         ("sync.on_miss", "skip", ["sync.on_miss: found 'skip'; allowed: 'hold', 'drop' or 'abort'"]),
         ("sync.tolerance_ms", float("inf"), ["sync.tolerance_ms: found inf; allowed: a finite number"]),
+        ("sync.tolerance_ms", 1e9, ["sync.tolerance_ms: found 1e+09; allowed: -1e+06 to 1e+06"]),
+        ("sync.max_hold", 10**400, ["sync.max_hold: found"]),
+        ("arms.0.limits.velocity", [3, 1e300, 1], ["limits.velocity[1]: found 1e+300; allowed: -1e+06 to 1e+06"]),
+        ("arms.0.limits.velocity", [3, 1e-9, 1], ["velocity[1] = 1e-09; allowed: above 0, at least 1e-06"]),
+        ("arms.0.gripper.puppet_range", [0, 1e-9], ["puppet_range: closed and open are 0.0 and 1e-09; allowed: at"]),
+        ("arms.0.joints", ["waist", "", "gripper"], ["arms[0].joints[1]: found ''; allowed: a name of up to 100"]),
+        ("arms.0.joints", ["waist", "a\nb", "gripper"], ["arms[0].joints[1]: found 'a\\nb'; allowed: a name"]),
+        ("arms.0.joints", ["waist", " a", "gripper"], ["arms[0].joints[1]: found ' a'; allowed: a name"]),
+        ("cameras.0.name", "c" * 101, ["cameras[0].name: found 'ccc"]),
         ("sync.max_hold", -1, ["sync.max_hold: found -1; allowed: greater than or equal to 0"]),
         ("cameras.0.name", "0 cam", ["cameras[0].name: found '0 cam'; allowed: a name of letters"]),
         ("cameras.0.topic", "/cam//x", ["cameras[0].topic: found '/cam//x'; allowed: a topic's name"]),
@@ -321,3 +340,40 @@ def test_a_key_beside_its_alias_is_refused(path: str, value: Any, words: str) ->
     said = refusal(changed(path, value))
     assert words in said
     assert "allowed: one of them" in said
+
+
+def test_stamps_and_stillness_reach_the_streams() -> None:
+    """`off` is a no in YAML, and 200 a whole number there."""
+    text = """
+name: small
+rate_hz: 25
+arms:
+  - name: arm
+    puppet: {topic: /p, stamp: arrival}
+    master: {topic: /m}
+    command: {topic: /c, type: joint_state}
+    joints: [a]
+    limits: {lower: [-1], upper: [1], velocity: [1]}
+    home: [0]
+cameras:
+  - {name: still, topic: /s, height: 48, width: 64, frozen_ms: off, stamp: arrival - 12.5}
+  - {name: own, topic: /o, height: 48, width: 64, frozen_ms: 300, type: compressed, jpeg_order: peers}
+  - {name: usual, topic: /u, height: 48, width: 64, type: compressed_depth}
+base:
+  odom: {topic: /odom, stamp: "arrival-5"}
+  command: {topic: /cmd_vel}
+  limits: {linear: 1, angular: 1}
+sync: {frozen_ms: 250}
+"""
+    found = {spec.name: spec for spec in streams_of(parse_contract(text, "small.yaml"))}
+    assert {name: spec.arrival_offset_ns for name, spec in found.items()} == {
+        "arm/puppet": 0,
+        "arm/master": None,
+        "still": 12_500_000,
+        "own": None,
+        "usual": None,
+        "base": 5_000_000,
+    }
+    frozen = [found[name].frozen_ns for name in ("still", "own", "usual", "base")]
+    assert frozen == [None, 300_000_000, 250_000_000, None]
+    assert found["usual"].kind is Kind.DEPTH

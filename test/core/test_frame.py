@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vgil_ros.core.frame import COLOR_ENCODINGS, DEPTH_ENCODINGS, RAW_ENCODINGS, Frame, FrameError
+from vgil_ros.core.frame import COLOR_ENCODINGS, DEPTH_ENCODINGS, PAIRED, PLANES, RAW_ENCODINGS, Frame, FrameError
 
 
 def frame(pixels: np.ndarray, encoding: str, padding: int = 0) -> Frame:
@@ -34,6 +34,9 @@ def noise(height: int, width: int, encoding: str, seed: int = 0) -> np.ndarray:
     padding=st.integers(0, 9),
 )
 def test_pixels_come_out_whatever_the_padding(encoding: str, height: int, width: int, padding: int) -> None:
+    if encoding in PLANES:  # rows of colour follow: test/episodes/test_encodings.py
+        return
+    width += width % 2 if encoding in PAIRED else 0
     pixels = noise(height, width, encoding)
     one = frame(pixels, encoding, padding)
     one.check(height, width, (encoding,))
@@ -58,7 +61,10 @@ def test_an_image_is_looked_at_not_copied() -> None:
     [
         (Frame(8, 9, "rgb8", 30, memoryview(bytes(240))), "image is 8x9; the contract says 8x10"),
         (Frame(10, 8, "rgb8", 24, memoryview(bytes(240))), "image is 10x8; the contract says 8x10"),
-        (Frame(8, 10, "yuv422", 20, memoryview(bytes(160))), "encoding is 'yuv422'; allowed: ['rgb8', 'bgr8'"),
+        (Frame(8, 10, "yuv444", 30, memoryview(bytes(240))), "encoding is 'yuv444'; allowed: ['rgb8', 'bgr8'"),
+        (Frame(8, 10, "yuv444", 30, memoryview(bytes(240))), "usb_cam `pixel_format: mjpeg2rgb`"),
+        (Frame(8, 10, "nv12", 10, memoryview(bytes(119))), "119 bytes, 10 a row; too few for 8x10 nv12"),
+        (Frame(8, 10, "nv24", 12, memoryview(bytes(288))), "12 bytes a row of nv24; allowed: 10, no padding"),
         (Frame(8, 10, "jpeg", 0, memoryview(b"\xff\xd8")), "encoding is 'jpeg'; allowed: ['rgb8'"),
         (Frame(8, 10, "16UC1", 20, memoryview(bytes(160))), "encoding is '16UC1'; allowed: ['rgb8'"),
         (Frame(8, 10, "rgb8", 30, memoryview(bytes(239))), "239 bytes, 30 a row; too few for 8x10 rgb8"),
@@ -99,6 +105,23 @@ def test_fingerprint_sees_every_eighth_row(row: int, column: int) -> None:
     other[row, column] ^= 1
     prints = [frame(p.reshape(48, 64, 3), "rgb8").fingerprint() for p in (pixels, other)]
     assert (prints[0] != prints[1]) == (row % 8 == 0)
+
+
+def test_two_pixels_that_share_their_colour_are_both_there() -> None:
+    with pytest.raises(FrameError, match="image is 8x9 yuyv; allowed: an even size"):
+        Frame(8, 9, "yuyv", 18, memoryview(bytes(144))).check(8, 9, COLOR_ENCODINGS)
+
+
+@pytest.mark.parametrize("encoding", DEPTH_ENCODINGS)
+@pytest.mark.parametrize("value", [0, 700])
+def test_a_depth_image_of_one_value_proves_nothing(encoding: str, value: int) -> None:
+    pixels = noise(48, 64, encoding)
+    blank = np.full_like(pixels, value)
+    assert frame(blank, encoding, 3).fingerprint(depth=True) is None
+    assert frame(pixels, encoding, 3).fingerprint(depth=True) == frame(pixels, encoding, 3).fingerprint()
+    assert frame(blank, encoding).fingerprint() is not None  # of a colour camera: a lens cap is not noiseless
+    if encoding == "32FC1":
+        assert frame(np.full_like(pixels, np.nan), encoding).fingerprint(depth=True) is None
 
 
 def test_fingerprint_of_a_jpeg_is_of_the_whole_file() -> None:

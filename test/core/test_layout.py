@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from vgil_ros.assets import load_contract
 from vgil_ros.core.contract import Arm, Contract
-from vgil_ros.core.layout import JointError, JointReader, Layout, master_reader, puppet_reader
+from vgil_ros.core.layout import POSITION, JointError, JointReader, Layout, master_reader, puppet_reader
 
 ARMS = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate")
 # Interbotix' joint_states: the motors, then both fingers
@@ -69,8 +69,6 @@ def test_order_may_change_between_messages() -> None:
         (["a", "b", "a"], [1, 2, 3], {}, "arm: joint ['a'] is in the message more than once; allowed: once"),
         (["a", "b"], [1], {}, "arm: 1 values of position for 2 joint names"),
         (["a", "b"], [], {}, "arm: 0 values of position for 2 joint names"),
-        (["a", "b"], [1, 2], {"velocity": [1]}, "arm: 1 values of velocity for 2 joint names"),
-        (["a", "b"], [1, 2], {"effort": [1, 2, 3]}, "arm: 3 values of effort for 2 joint names"),
         (["a", "b"], [1, float("nan")], {}, "arm: position of ['b'] is not a finite number"),
         (["a", "b"], [float("inf"), float("nan")], {}, "arm: position of ['a', 'b'] is not a finite number"),
     ],
@@ -83,6 +81,14 @@ def test_bad_messages_are_named(names: list[str], position: list[float], rest: d
 
 def test_nan_of_a_joint_that_is_not_ours_does_not_matter() -> None:
     assert JointReader("arm", ("a",)).read(["a", "b"], [1, float("nan")])[0].tolist() == [1]
+
+
+@pytest.mark.parametrize("rest", [{"velocity": [1]}, {"effort": [1, 2, 3]}, {"velocity": [1, 2, 3], "effort": [1]}])
+def test_velocity_and_effort_of_another_length_are_none(rest: dict[str, Any]) -> None:
+    """Positions are good all the same."""
+    read = JointReader("arm", ("b", "a")).read(["a", "b"], [1, 2], **rest)
+    assert read[POSITION].tolist() == [2, 1]
+    assert np.isnan(read[1:]).all()
 
 
 def test_what_is_not_measured_is_nan_not_zero() -> None:

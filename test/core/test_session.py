@@ -23,9 +23,19 @@ class Sessions(RuleBasedStateMachine):
         pause=st.integers(0, 2),
         marker_rows=st.integers(0, 4),
         save_on_quit=st.booleans(),
+        max_failed=st.integers(0, 2),
+        late=st.booleans(),
     )
     def begin(
-        self, num_episodes: int, episode_len: int, autostart: bool, pause: int, marker_rows: int, save_on_quit: bool
+        self,
+        num_episodes: int,
+        episode_len: int,
+        autostart: bool,
+        pause: int,
+        marker_rows: int,
+        save_on_quit: bool,
+        max_failed: int,
+        late: bool,
     ) -> None:
         self.session = Session(
             num_episodes=num_episodes,
@@ -34,7 +44,11 @@ class Sessions(RuleBasedStateMachine):
             pause_ns=pause * SECOND,
             marker_rows=marker_rows,
             save_on_quit=save_on_quit,
+            max_failed=max_failed,
+            late=late,
         )
+        self.late, self.max_failed, self.failed = late, max_failed, 0
+        self.last: bool | None = None  # whether the file that may still go counts
         self.now = 0
         self.open = self.resetting = self.finished = False
         self.closing: Effect | None = None
@@ -44,17 +58,23 @@ class Sessions(RuleBasedStateMachine):
 
     def take(self, effects: tuple[Effect, ...]) -> None:
         """What the node does, and the laws of what it may be told to do."""
-        assert len(effects) <= 1
+        assert len(effects) <= 2
         for effect in effects:
             assert not self.finished
-            if effect is Effect.RESET:
+            if effect is Effect.REMOVE:
+                assert self.late
+                assert not self.open
+                assert self.last is not None, "there is a file to throw away"
+                self.saved -= self.last
+                self.last = None
+            elif effect is Effect.RESET:
                 assert not self.open
                 assert not self.resetting
                 self.resetting = True
             elif effect is Effect.OPEN:
                 assert not self.open
                 assert self.closing is None
-                self.open, self.markers, self.aborted = True, [], False
+                self.open, self.markers, self.aborted, self.last = True, [], False, None
             elif effect in (Effect.SAVE, Effect.DISCARD):
                 assert self.open
                 assert self.closing is None
@@ -118,11 +138,18 @@ class Sessions(RuleBasedStateMachine):
         self.session.prepared()
 
     @precondition(lambda self: self.closing is not None)
-    @rule(well=st.booleans())
-    def closed(self, well: bool) -> None:
-        keep, self.closing = self.closing is Effect.SAVE and well, None
-        self.saved += keep
-        self.take(self.session.closed(self.now, saved=keep))
+    @rule(well=st.booleans(), counts=st.booleans())
+    def closed(self, well: bool, counts: bool) -> None:
+        kept, self.closing = self.closing is Effect.SAVE, None
+        saved, failed = kept and well, kept and not (well and counts)
+        self.saved += saved and counts
+        self.failed = self.failed + 1 if failed else 0 if saved else self.failed
+        self.last = counts if saved else None
+        effects = self.session.closed(self.now, saved=saved, counts=counts, failed=failed)
+        self.take(effects)
+        assert self.session.gave_up == (self.finished and self.session.gave_up)
+        if self.session.gave_up:
+            assert self.failed >= self.max_failed > 0
 
     @invariant()
     def states_agree(self) -> None:
@@ -135,7 +162,7 @@ class Sessions(RuleBasedStateMachine):
         assert self.session.saved == self.saved
         wanted = self.session.num_episodes
         if wanted and self.saved >= wanted:
-            assert self.finished
+            assert self.finished or self.session.complete_at_last
         assert self.session.summary(self.now)
 
     def teardown(self) -> None:
@@ -217,6 +244,120 @@ def test_an_episode_that_is_done_again_keeps_its_number_and_needs_no_second_star
     session.prepared()
     assert session.advance(0, ()) == (Effect.OPEN,)
     assert session.saved == 0
+
+
+def ended(**changes: object) -> Session:
+    """A session whose first episode of one action has ended by its length and is saved."""
+    session = recording(episode_len=1, late=True, **changes)
+    session.sampled()
+    assert session.sampled() == (Effect.SAVE,)
+    session.closed(0, saved=True)
+    return session
+
+
+def test_an_episode_that_has_ended_can_still_be_thrown_away_until_the_next_begins() -> None:
+    session = ended()
+    assert session.saved == 1
+    reply = session.command(SessionCommand.DISCARD)
+    assert (reply.ok, reply.message, reply.effects) == (True, "the last episode is discarded", (Effect.REMOVE,))
+    assert (session.saved, session.state) == (0, SessionState.IDLE)
+    assert not session.command(SessionCommand.DISCARD).ok, "it is gone already"
+    session = ended()
+    session.command(SessionCommand.START)
+    session.prepared()
+    session.advance(0, ())
+    session.aborted()
+    session.closed(0, saved=False)
+    assert not session.command(SessionCommand.DISCARD).ok, "the next had begun"
+
+
+def test_an_episode_that_has_ended_can_be_done_again_after_a_pause_for_the_scene() -> None:
+    session = ended(pause_ns=3 * SECOND)
+    reply = session.command(SessionCommand.REDO)
+    assert reply.effects == (Effect.REMOVE,)
+    assert reply.message == "the last episode is discarded, it is recorded again"
+    assert session.advance(10 * SECOND, ()) == ()
+    assert session.advance(12 * SECOND, ()) == ()
+    assert session.advance(13 * SECOND, ()) == (Effect.RESET,)
+    session.prepared()
+    session.advance(13 * SECOND, ())
+    session.sampled()
+    session.sampled()
+    session.closed(14 * SECOND, saved=True)
+    assert session.state is SessionState.IDLE, "once"
+
+
+@pytest.mark.parametrize("command", [SessionCommand.DISCARD, SessionCommand.REDO])
+def test_an_episode_is_thrown_away_also_while_it_is_being_saved(command: SessionCommand) -> None:
+    session = recording(episode_len=1, late=True)
+    session.sampled()
+    session.sampled()
+    assert session.command(command).ok
+    assert session.closed(0, saved=True) == (Effect.REMOVE,)
+    assert session.saved == 0
+    assert session.state is (SessionState.PAUSE if command is SessionCommand.REDO else SessionState.IDLE)
+
+
+def test_the_last_of_all_episodes_can_be_done_again_for_as_long_as_a_pause() -> None:
+    session = ended(num_episodes=1, pause_ns=3 * SECOND)
+    assert "it ends in 3 s" in session.summary(0)
+    assert not session.command(SessionCommand.START).ok
+    assert session.command(SessionCommand.REDO).effects == (Effect.REMOVE,)
+    session = ended(num_episodes=1, pause_ns=3 * SECOND)
+    assert session.advance(2 * SECOND, ()) == ()
+    assert session.advance(3 * SECOND, ("cam: silent",)) == (Effect.FINISH,)
+    assert session.complete
+
+
+def test_where_a_policy_acts_nothing_is_thrown_away_late() -> None:
+    session = recording(episode_len=1)
+    session.sampled()
+    session.sampled()
+    assert not session.command(SessionCommand.REDO).ok
+    session.closed(0, saved=True)
+    assert not session.command(SessionCommand.REDO).ok
+
+
+def test_a_session_that_begins_by_itself_gives_up_after_so_many_failures_in_a_row() -> None:
+    session = Session(autostart=True, num_episodes=5, max_failed=2)
+    outcomes = [("failed", ()), ("saved", ()), ("failed", ()), ("failed", (Effect.FINISH,))]
+    for outcome, effects in outcomes:
+        session.advance(0, ())
+        session.prepared()
+        assert session.advance(0, ()) == (Effect.OPEN,)
+        session.sampled()
+        session.sampled()
+        assert session.aborted() == (Effect.SAVE,)
+        saved = outcome == "saved"
+        assert session.closed(0, saved=True, counts=saved, failed=not saved) == effects
+    assert session.gave_up
+    assert not session.complete
+    assert session.saved == 1
+
+
+def test_an_operator_may_fail_as_often_as_he_likes() -> None:
+    session = Session(max_failed=1)
+    for _ in range(3):
+        session.command(SessionCommand.START)
+        session.prepared()
+        session.advance(0, ())
+        session.aborted()
+        assert session.closed(0, saved=False, failed=True) == ()
+        assert session.state is SessionState.IDLE
+
+
+def test_less_than_was_asked_for_is_not_complete() -> None:
+    assert Session().complete
+    session = Session(num_episodes=1)
+    assert not session.complete
+    session.command(SessionCommand.QUIT)
+    assert not session.complete
+
+
+def test_the_scene_is_not_reset_before_it_may_be() -> None:
+    session = Session(autostart=True)
+    assert session.advance(0, (), may_prepare=False) == ()
+    assert session.advance(0, ()) == (Effect.RESET,)
 
 
 def test_nothing_starts_while_a_stream_is_missing_and_the_answer_names_it() -> None:

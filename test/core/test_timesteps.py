@@ -10,7 +10,7 @@ import pytest
 
 from vgil_ros.assets import load_contract, robot_names
 from vgil_ros.core.frame import Frame
-from vgil_ros.core.layout import Layout
+from vgil_ros.core.layout import EFFORT, VELOCITY, Layout
 from vgil_ros.core.streams import Kind, StreamSpec, streams_of
 from vgil_ros.core.timesteps import ObservationBuilder, action_spec, observation_spec, timestep
 
@@ -106,3 +106,15 @@ def test_timesteps() -> None:
     assert first == dm_env.TimeStep(dm_env.StepType.FIRST, None, None, {})
     assert mid == dm_env.TimeStep(dm_env.StepType.MID, 2.0, 1.0, {})
     assert last == dm_env.TimeStep(dm_env.StepType.LAST, 2.0, 0.0, {})
+
+
+def test_a_joint_that_is_not_measured_leaves_the_others_theirs() -> None:
+    layout, streams, builder = build("sim_aloha")
+    values = payloads(layout, streams)
+    values[0][EFFORT, 6] = np.nan  # a gripper's, usually
+    values[0][VELOCITY, 1] = np.inf
+    found = builder.observation(values)
+    assert list(found) == ["qpos", "qvel", "effort", "images"]
+    assert np.flatnonzero(np.isnan(found["effort"])).tolist() == [6]
+    assert np.flatnonzero(np.isnan(found["qvel"])).tolist() == [1]
+    assert np.isfinite(found["qpos"]).all()

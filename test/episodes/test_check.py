@@ -11,7 +11,7 @@ import pytest
 from support.episodes import made_episodes as demo
 
 from vgil_ros.core.streams import Flag
-from vgil_ros.episodes import EpisodeWriter
+from vgil_ros.episodes import CameraMeta, EpisodeWriter
 from vgil_ros.episodes.checks.alignment import lag
 from vgil_ros.episodes.checks.check import check_episode
 from vgil_ros.episodes.checks.findings import Finding, spans
@@ -181,7 +181,7 @@ def test_colour_statements(episode: Path) -> None:
 def test_one_swapped_camera_is_a_warning(episode: Path) -> None:
     with h5py.File(episode, "r+") as file:
         file["observations/images/cam_a"].attrs["jpeg_order"] = "rgb"  # a wrong word: they are the peers' order
-    (finding,) = _found(episode, "colour", "cam_a")
+    (finding,) = [f for f in _found(episode, "colour", "cam_a") if f.severity != "info"]
     assert finding.severity == "warning"
     assert "red and blue may be swapped" in finding.message
 
@@ -209,3 +209,83 @@ def test_a_slow_follower_is_named(episode: Path) -> None:
 
 def test_spans() -> None:
     assert spans([3, 4, 5, 9, 11, 12]) == ((3, 5), (9, 9), (11, 12))
+
+
+def _clocks(tmp_path: Path, ahead_ms: float, rows: range = range(ROWS)) -> Path:
+    """An episode whose first camera's stamps are ahead of their arrival in some rows; 4 ms pass on the way."""
+    writer = EpisodeWriter(tmp_path, demo.meta(contract=CONTRACT), min_free_bytes=0)
+    for t in range(ROWS):
+        taken = demo.START_NS + t * demo.PERIOD_NS + np.array([0, 0, 3, -5]) * 1_000_000
+        delay = np.array([4.0, 4.0, 4.0 - (ahead_ms if t in rows else 0.0), 4.0])
+        skew = taken - demo.START_NS - t * demo.PERIOD_NS
+        demo.add(writer, t, skew_ns=skew, arrival_ns=taken + (delay * 1e6).astype(np.int64))
+    return writer.close()
+
+
+@pytest.mark.parametrize(("ahead_ms", "severity"), [(14, "warning"), (30, "error")])  # tolerance 12 ms
+def test_a_clock_that_was_ahead(tmp_path: Path, ahead_ms: float, severity: str) -> None:
+    path = _clocks(tmp_path, ahead_ms, range(20, 60))
+    (finding,) = _found(path, "clocks", "cam_b")
+    assert (finding.severity, finding.rows) == (severity, ((20, 59),))
+    assert f"stamped up to {ahead_ms - 4} ms ahead of its arrival" in finding.message
+    with h5py.File(path) as file:
+        assert file.attrs["min_delay_ms"].tolist() == [4.0, 4.0, 4.0 - ahead_ms, 4.0]
+
+
+def test_a_clock_that_was_right(tmp_path: Path) -> None:
+    path = _clocks(tmp_path, 0)
+    assert check_episode(path).ok
+    assert not _found(path, "clocks", "cam_b")
+    (finding,) = _found(path, "clocks", "delay")
+    assert "(ms): arm/puppet 4.0, arm/master 4.0, cam_b 4.0, cam_a 4.0" in finding.message
+
+
+def test_where_no_arrival_is_known_no_clock_is_judged(episode: Path) -> None:
+    assert not [f for f in check_episode(episode).findings if f.check == "clocks"]
+
+
+def test_what_the_recorder_warned_of(episode: Path) -> None:
+    with h5py.File(episode, "r+") as file:
+        file.attrs["warnings"] = ["cam_a: 2 publishers on /a; allowed: one", "cam_b: 3 JPEGs cut off"]
+    found = [f.message for f in _found(episode, "stamps", "episode")]
+    assert found == [
+        "the recorder warned: cam_a: 2 publishers on /a; allowed: one",
+        "the recorder warned: cam_b: 3 JPEGs cut off",
+    ]
+
+
+def test_a_cameras_own_jpegs_are_noted(tmp_path: Path) -> None:
+    path = demo.write(tmp_path, demo.meta(storage="passthrough"), ROWS, encoding="jpeg")
+    report = check_episode(path)
+    assert report.ok
+    (finding,) = _found(path, "colour", "cam_a")
+    assert finding.severity == "info"
+    assert "act-plus-plus' and Cobot Magic's loaders swap red and blue" in finding.message
+
+
+def test_depth_with_nothing_within_reach_is_not_frozen(tmp_path: Path) -> None:
+    m = demo.meta(depths=(CameraMeta("wrist", 12, 16, None),))
+    random = np.random.default_rng(0)
+    for folder, blank in ((tmp_path / "blank", True), (tmp_path / "frozen", False)):
+        writer = EpisodeWriter(folder, m, min_free_bytes=0)
+        kept = random.integers(300, 900, (12, 16)).astype(np.uint16)
+        for t in range(ROWS):
+            seen = demo.observation(t, m)
+            depth = random.integers(300, 900, (12, 16)).astype(np.uint16)
+            if 40 <= t < 100:
+                depth = np.zeros((12, 16), np.uint16) if blank else kept
+            seen["depth"] = {"wrist": depth}
+            demo.add(writer, t, seen=seen)
+        found = [f for f in _found(writer.close(), "frames", "wrist") if f.severity != "info"]
+        assert [f.rows for f in found] == ([] if blank else [((40, 99),)])
+
+
+def test_a_camera_that_may_stand_still(tmp_path: Path) -> None:
+    for frozen, errors in (("off", 0), (200, 1)):
+        contract = CONTRACT.replace("topic: /a,", f"topic: /a, frozen_ms: {frozen},")
+        writer = EpisodeWriter(tmp_path / str(frozen), demo.meta(contract=contract), min_free_bytes=0)
+        for t in range(ROWS):
+            seen = demo.observation(t, writer.meta)
+            seen["images"]["cam_a"] = demo.image(0)
+            demo.add(writer, t, seen=seen)
+        assert len(_found(writer.close(), "frames", "cam_a")) == errors

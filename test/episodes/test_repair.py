@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from support.episodes import made_episodes as demo
@@ -157,3 +158,54 @@ def test_lookup3_is_jenkins_own() -> None:
     """The values in the comments of his lookup3.c (hashlittle with initial value 0)."""
     assert lookup3(b"") == 0xDEADBEEF
     assert lookup3(b"Four score and seven years ago") == 0x17770551
+
+
+def test_damage_at_the_end_of_a_file_costs_no_row(tmp_path: Path) -> None:
+    """Attributes and the final observation lie behind the rows: what of them cannot be read is named, the rows stay."""
+    source = demo.write(tmp_path / "source", demo.meta(), 40)
+    data = source.read_bytes()
+    damaged = 0
+    for at in range(0, len(data), 97):
+        if damaged == 6:
+            break
+        broken = bytearray(data)
+        broken[at : at + 4] = b"\xff\xff\xff\xff"
+        part = tmp_path / "data" / "episode_0.hdf5.part"
+        part.parent.mkdir(exist_ok=True)
+        part.write_bytes(broken)
+        try:
+            result = repair(part)
+        except EpisodeError:
+            continue  # the rows themselves are hit
+        if any("attribute" in name or name == "final_observation" for name in result.lost):
+            damaged += 1
+            assert result.rows > 0
+            assert not result.removed
+            with EpisodeReader(result.path) as episode:
+                assert episode.layout == "vgil"
+                assert episode.action_alignment == "same_stamp"
+                np.testing.assert_array_equal(episode.action, [demo.action(t, demo.meta()) for t in range(result.rows)])
+        result.path.unlink()
+    assert damaged == 6
+
+
+def test_a_file_whose_groups_hold_themselves_is_refused_at_once(tmp_path: Path) -> None:
+    path = demo.write(tmp_path, demo.meta(), 5)
+    with h5py.File(path, "r+", libver=("v110", "v110")) as file:
+        file["observations/again"] = file["/"]
+    with pytest.raises(EpisodeError, match=r"episode_0\.hdf5: .* (holds itself|are one group)"):
+        repair(path)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_rows_that_are_only_claimed_are_not_made_up(tmp_path: Path) -> None:
+    """Raw images whose chunks were never written read as zeros: as black images."""
+    path = demo.write(tmp_path, demo.meta(storage="raw"), 9)
+    with h5py.File(path, "r+", libver=("v110", "v110")) as file:
+        for name in ("observations/qpos", "observations/qvel", "action", "observations/images/cam_a"):
+            file[name].resize(200, axis=0)
+    words = "claims 200 rows; the file holds 9 of them"
+    with EpisodeReader(path) as episode, pytest.raises(EpisodeError, match=words):
+        episode.image("cam_a", 150)
+    result = repair(path)
+    assert result.rows == 9

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from vgil_ros.cli.main import app
 from vgil_ros.episodes import EpisodeReader
 from vgil_ros.episodes.checks.check import check_episode
+from vgil_ros.episodes.convert import TARGETS
 
 ROWS = 30
 
@@ -68,14 +69,16 @@ def test_check(folder: Path) -> None:
     code, _ = run("check", folder, "--json", folder / "check.json")
     assert code == 1
     reports = {Path(r["file"]).name: r for r in json.loads((folder / "check.json").read_text())}
-    assert [name for name, r in reports.items() if not r["ok"]] == ["episode_1.hdf5"]
+    assert [name for name, r in reports.items() if not r["ok"]] == ["episode_1.hdf5", folder.name]
     assert run("check", folder / "nowhere")[0] == 2
     assert run("check")[0] == 2
 
 
 def test_repair(folder: Path) -> None:
-    assert run("repair", folder)[0] == 1  # the empty one
-    (folder / "episode_2.hdf5.part").unlink()
+    code, text = run("repair", folder)
+    assert code == 0
+    assert text == f"{folder / 'episode_2.hdf5.part'}: no row had reached it; removed\n"
+    assert not (folder / "episode_2.hdf5.part").exists()
     assert run("repair", folder) == (0, "nothing to repair\n")
     assert run("repair", folder / "nowhere")[0] == 2
 
@@ -119,22 +122,28 @@ def test_what_plot_needs_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.parametrize("name", [p.stem for p in sorted(GOLDEN.glob("*.hdf5"))])
-@pytest.mark.parametrize("to", ["vgil", "aloha", "mobile_aloha"])
+@pytest.mark.parametrize("to", TARGETS)
 def test_convert(tmp_path: Path, name: str, to: str) -> None:
     out = tmp_path / "new.hdf5"
     code, text = run("convert", GOLDEN / f"{name}.hdf5", out, "--to", to, "--rate", 50)
     assert code == 0, text
     assert check_episode(out).ok
     with EpisodeReader(GOLDEN / f"{name}.hdf5") as old, EpisodeReader(out) as new:
-        assert new.action_alignment == "same_stamp"
-        np.testing.assert_array_equal(new.action, old.aligned_action().astype(np.float32))
+        assert new.action_alignment == ("next_frame" if to == "cobot_magic" else "same_stamp")
+        whole = new.rows - (to == "cobot_magic")  # its trainer pairs observation k with action k+1
+        wanted = old.aligned_action().astype(np.float32)
+        np.testing.assert_array_equal(new.aligned_action()[:whole], wanted[:whole])
+        base, wanted_base = new.aligned_base_action(), old.aligned_base_action()
+        if wanted_base is not None:
+            assert base is not None
+            np.testing.assert_array_equal(base[:whole], wanted_base[:whole])
         np.testing.assert_array_equal(new.qpos, old.qpos.astype(np.float32))
         assert (new.qvel is None, new.effort is None) == (old.qvel is None, old.effort is None)
         for camera in old.camera_names:
             difference = np.abs(new.image(camera, 4).astype(int) - old.image(camera, 4))
-            kept = to == "aloha" or old.is_jpeg(camera)
+            kept = to in ("aloha", "cobot_magic") or old.is_jpeg(camera)
             assert difference.max() == 0 if kept else difference.mean() < 3
-        if to == "vgil" and old.depth_names:
+        if to in ("vgil", "cobot_magic") and old.depth_names:
             np.testing.assert_array_equal(new.depth(old.depth_names[1], 2), old.depth(old.depth_names[1], 2))
     assert run("convert", GOLDEN / f"{name}.hdf5", out, "--to", to, "--rate", 50)[0] == 2  # never overwritten
 
@@ -143,7 +152,7 @@ def test_convert_needs_a_rate_and_a_known_target(tmp_path: Path) -> None:
     code, text = run("convert", GOLDEN / "aloha.hdf5", tmp_path / "x.hdf5")
     assert (code, "stores no rate" in text) == (2, True)
     code, text = run("convert", GOLDEN / "aloha.hdf5", tmp_path / "x.hdf5", "--to", "lerobot")
-    assert (code, "allowed: ['vgil', 'aloha', 'mobile_aloha']" in text) == (2, True)
+    assert (code, "allowed: ['vgil', 'aloha', 'mobile_aloha', 'act_plus_plus', 'cobot_magic']" in text) == (2, True)
     assert not list(tmp_path.iterdir())
 
 
@@ -152,3 +161,50 @@ def test_converted_mobile_layout_is_padded_to_one_length(tmp_path: Path) -> None
     with h5py.File(tmp_path / "m.hdf5") as file:
         widths = {image.shape[1] for image in file["observations/images"].values()}
         assert widths == {int(file["compress_len"][()].max())}
+
+
+def test_cobot_magics_own_dataset_class_pairs_action_and_observation(tmp_path: Path) -> None:
+    """It takes `action[1:]` and `qpos[:-1]` whatever `sim` says, and its visualiser needs a base action."""
+    path = demo.write(tmp_path, demo.meta(has_effort=True), ROWS)
+    assert run("convert", path, tmp_path / "cobot.hdf5", "--to", "cobot_magic")[0] == 0
+    with h5py.File(tmp_path / "cobot.hdf5") as file:
+        assert not file.attrs["compress"]
+        actions, states = file["action"][1:], file["observations/qpos"][:-1]
+        np.testing.assert_array_equal(actions, [demo.action(t, demo.meta()) for t in range(ROWS - 1)])
+        np.testing.assert_array_equal(states[4], demo.observation(4, demo.meta())["qpos"])
+        assert file["base_action"].shape == (ROWS, 2)
+        assert file["observations/images/cam_a"].shape == (ROWS, 48, 64, 3)
+        assert {"qvel", "effort"} <= set(file["observations"])
+
+
+def test_a_folder_is_converted_and_one_bad_file_does_not_stop_it(folder: Path) -> None:
+    code, text = run("convert", folder, folder / "out" / "new", "--to", "act_plus_plus")
+    assert code == 1
+    assert "2 of 3 converted" in text
+    assert "episode_1.hdf5" in text
+    assert sorted(p.name for p in (folder / "out" / "new").iterdir()) == ["cobot_magic.hdf5", "episode_0.hdf5"]
+    (folder / "episode_1.hdf5").unlink()
+    assert run("convert", folder, folder / "all", "--to", "aloha")[0] == 0
+    with h5py.File(folder / "out" / "new" / "cobot_magic.hdf5") as file:
+        widths = {name: image.shape[1] for name, image in file["observations/images"].items()}
+        longest = {name: int(row.max()) for name, row in zip(sorted(widths), file["compress_len"][()], strict=True)}
+        assert widths == longest  # each camera's own, in the alphabet's order
+
+
+def test_what_a_layout_has_no_place_for_is_said(tmp_path: Path) -> None:
+    code, text = run("convert", GOLDEN / "cobot_magic.hdf5", tmp_path / "x.hdf5", "--to", "aloha")
+    assert code == 0
+    assert "has no place for: depth images of cam_high" in " ".join(text.split())
+
+
+def test_a_cameras_own_jpegs_become_the_peers(tmp_path: Path) -> None:
+    """act-plus-plus' and Cobot Magic's loaders take what `imdecode` gives for RGB."""
+    own = demo.write(tmp_path / "own", demo.meta(storage="passthrough"), 6, encoding="jpeg")
+    assert run("convert", own, tmp_path / "m.hdf5", "--to", "mobile_aloha")[0] == 0
+    assert run("convert", own, tmp_path / "v.hdf5", "--to", "vgil")[0] == 0
+    for name in ("m.hdf5", "v.hdf5"):
+        with h5py.File(tmp_path / name) as file:
+            pixels = cv2.imdecode(file["observations/images/cam_b"][3], cv2.IMREAD_COLOR)
+        assert np.abs(pixels - demo.image(3).astype(int)).mean() < 5
+    with EpisodeReader(own) as before, EpisodeReader(tmp_path / "v.hdf5") as after:
+        np.testing.assert_array_equal(before.arrival_ns, after.arrival_ns)

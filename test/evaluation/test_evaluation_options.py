@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -52,6 +53,19 @@ def test_the_report_does_not_depend_on_the_processes(checkpoint: Path, tmp_path:
     assert sheets[1] is not None
     assert np.array_equal(sheets[0], sheets[1])
     assert sorted(path.name for path in (tmp_path / "2").glob("*.mp4")) == ["seed_7.mp4", "seed_8.mp4"]
+
+
+def test_a_checkpoint_is_played_as_it_says_unless_one_is_told_otherwise(checkpoint: Path, tmp_path: Path) -> None:
+    kept = shutil.copytree(checkpoint, tmp_path / "kept")
+    config = json.loads((kept / "policy.json").read_text())
+    config["execution"] = {"mode": "open_loop", "inference_period": 2}
+    (kept / "policy.json").write_text(json.dumps(config))
+    plan = EvaluationPlan("pick_place", episodes=1, seed=7, episode_len=8)
+    own = evaluate(plan, kept)
+    assert (own.execution, own.inference_period, own.ensemble_coefficient) == ("open_loop", 2, None)
+    told = evaluate(replace(plan, execution="async"), kept)
+    assert (told.execution, told.inference_period) == ("async", None)
+    assert evaluate(plan, checkpoint).execution == "temporal_ensemble"
 
 
 def test_what_does_not_fit_is_said_before_a_process_starts(checkpoint: Path) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +25,7 @@ from vgil_ros.core.safety import Command, Outcome, SafetyEvent
 from vgil_ros.core.sync import Sample
 from vgil_ros.nodes.base.alerts import Severity
 from vgil_ros.nodes.base.status import SafetyEventLog
-from vgil_ros.nodes.session.recording import EpisodeClosing, RolloutSink
+from vgil_ros.nodes.session.recording import RolloutSink
 from vgil_ros.nodes.session.scene_reset import ABSENT_NS, TIMEOUT_NS, SceneReset
 
 
@@ -70,40 +68,6 @@ def test_a_hold_lasts_and_a_changed_command_is_said_now_and_then() -> None:
     assert desk.lines == [("warning", "limited: velocity: left/waist is limited")]
     log.log(WELL)
     assert log.reason == "velocity: left/waist is limited", "the last one is remembered"
-
-
-def done(value: Any = None, error: BaseException | None = None) -> Future[Any]:
-    future: Future[Any] = Future()
-    if error is not None:
-        future.set_exception(error)
-    else:
-        future.set_result(value)
-    return future
-
-
-def test_a_file_that_is_closed_counts_where_it_was_to_be_kept(tmp_path: Path) -> None:
-    (tmp_path / "episode_0.hdf5").write_bytes(b"0" * 2_000_000)
-    desk = Desk()
-    closing = EpisodeClosing(desk)
-    assert not closing.ended
-    assert closing.wait()
-    closing.begin(done(tmp_path / "episode_0.hdf5"), keep=True)
-    assert closing.ended
-    assert closing.take(success=True)
-    assert desk.lines == [("info", f"saved {tmp_path / 'episode_0.hdf5'} (2.0 MB, success)")]
-    closing.begin(done(), keep=False)
-    assert not closing.take(success=None)
-    assert not closing.ended
-
-
-def test_a_file_that_cannot_be_closed_is_an_error_and_a_failure() -> None:
-    desk = Desk()
-    closing = EpisodeClosing(desk)
-    closing.begin(done(error=VgilError("disk full")), keep=True)
-    assert not closing.take(success=None)
-    closing.begin(done(error=VgilError("disk full")), keep=True)
-    assert not closing.wait()
-    assert desk.lines == [("error", "disk full")] * 2
 
 
 class Resetter:
@@ -156,10 +120,11 @@ class Rows:
     def open(self) -> None:
         self.rows.clear()
 
-    def push(self, sample: Sample, marker: float, action: np.ndarray) -> None:
+    def push(self, sample: Sample, marker: float, action: np.ndarray) -> bool:
         if len(self.rows) == self.room:
             raise VgilError("disk full")
         self.rows.append((sample.tick, int(action[0])))
+        return True
 
 
 def sample(tick: int) -> Sample:
@@ -188,6 +153,19 @@ def test_a_rollouts_rows_are_the_ticks_that_have_both(ticks: list[tuple[bool, bo
     newest = max((tick for tick, one in enumerate(ticks) if one[1]), default=-1)
     both = [tick for tick, one in enumerate(ticks) if one[0] and one[1]]
     assert rows.rows == [(tick, tick) for tick in both if tick <= newest]
+    assert sink.pairs == len(rows.rows)
+
+
+@given(st.integers(1, 8), st.integers(0, 5))
+def test_a_rollout_takes_as_many_rows_as_were_asked_for_also_where_they_come_at_once(length: int, late: int) -> None:
+    rows = Rows()
+    sink = RolloutSink(Desk(), rows, marker=False)  # type: ignore[arg-type]
+    sink.open(length)
+    for tick in range(length + late):
+        sink.acted(tick, COMMAND)
+    for tick in range(length + late):
+        sink.observe(tick, sample(tick))
+    assert len(rows.rows) == sink.pairs == min(length + 1, length + late)
 
 
 def test_a_rollout_that_cannot_be_written_is_said() -> None:
@@ -198,6 +176,8 @@ def test_a_rollout_that_cannot_be_written_is_said() -> None:
         sink.observe(tick, sample(tick))
         sink.acted(tick, COMMAND)
     assert desk.lasting == {"rollout": "the rollout is recorded no further: disk full"}
+    assert sink.aborted == "disk full"
+    assert sink.pairs is None, "its length is no longer what counts"
 
 
 MADE = """

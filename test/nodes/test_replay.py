@@ -13,6 +13,7 @@ from support.process import Process
 
 pytest.importorskip("rclpy")
 
+from sensor_msgs.msg import JointState
 from support import contracts
 from support.nodes.client import until
 from support.nodes.command_log import Commands
@@ -111,6 +112,21 @@ def test_a_joint_that_does_not_follow_ends_it_by_name_and_not_in_a_dry_run(stage
     node.expect(r"held at row \d+ of 60: left/waist does not follow: commanded to .*, measured at 0 for 1 s")
     stage.assert_allowed()
     assert stage.replay(file, watched, dry_run=True).wait() == 0
+
+
+def test_another_node_that_commands_the_robot_is_waited_for_and_one_that_comes_ends_it(stage: Stage) -> None:
+    client = stage.bench.client.node
+    intruder = client.create_publisher(JointState, TOPIC, 10)
+    node = stage.replay(stage.file("episodes"))
+    node.expect(f"waiting for: commands on {TOPIC} come from node /client too; only one may command")
+    assert stage.commands.all == []
+    client.destroy_publisher(intruder)
+    until(lambda: any(messages.values.any() for messages in stage.commands.on("/cmd_vel")), "it replays")
+    client.create_publisher(JointState, TOPIC, 10)
+    assert node.wait() == 1, node.output
+    assert "held, and let go of; the replay ends here" in node.output
+    stage.commands.wait_for_rest()
+    assert stage.assert_allowed() > 0
 
 
 def test_a_dry_run_sends_nothing(stage: Stage) -> None:

@@ -255,7 +255,11 @@ def test_the_base_drives_and_measures(start: Callable[..., Sim], tmp_path: Path)
     ("robot", "parameters", "said"),
     [
         ("sim_singel", {}, "robot 'sim_singel' is unknown; allowed: ["),
-        ("sim_single", {"task": "dance"}, "task 'dance' is unknown; allowed: ['pick_place', 'transfer_cube']"),
+        (
+            "sim_single",
+            {"task": "dance"},
+            "task 'dance' is unknown; allowed: ['pick_place', 'pick_place_any', 'transfer_cube']",
+        ),
         ("sim_single", {"task": "transfer_cube"}, "needs arms 'right' and 'left'"),
         ("sim_single", {"joint_rate": 500.0}, "parameter 'joint_rate' is 500.0; allowed: a number, 1 to 200"),
         ("sim_single", {"speed": -1.0}, "parameter 'speed' is -1.0"),

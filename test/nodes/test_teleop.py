@@ -101,8 +101,18 @@ def rig(shared: Rig) -> Rig:
 def test_the_puppet_is_aligned_gently_before_it_follows(rig: Rig) -> None:
     rig.teleop.expect("left: following")  # the rig's own start is over
     since, start = rig.teleop.mark(), len(rig.commands)
+    statuses = rig.bench.client.status("/teleop/status")
+
+    def phases() -> list[str]:
+        seen = [{pair.key: pair.value for pair in status.values} for _, status in statuses]
+        assert all(set(one) == {"state", "robot", "phase_left"} for one in seen)
+        found = [one["phase_left"] for one in seen]
+        return [one for i, one in enumerate(found) if found[i - 1 : i] != [one]]
+
+    until(lambda: phases() == ["following"], "its status")
     rig.robot.tell("left/master stop")
     rig.teleop.expect("left: holding", since=since)
+    until(lambda: phases() == ["following", "waiting"], "its status")
     rig.robot.tell("left/master at 1.0,-0.5,0.0")
     rig.robot.tell("left/master go")
     rig.settle((1.0, -0.5, 0.02))
@@ -112,6 +122,28 @@ def test_the_puppet_is_aligned_gently_before_it_follows(rig: Rig) -> None:
     assert way / seconds < ALIGN_SPEED * VELOCITY[0] * 1.1
     aligning = rig.teleop.expect("left: aligning", since=since)
     assert rig.teleop.expect("left: following", since=since).at > aligning.at
+    until(lambda: phases() == ["following", "waiting", "aligning", "following"], "its status")
+
+
+def test_it_lets_go_of_a_robot_that_another_node_commands_and_starts_again_when_told(rig: Rig) -> None:
+    node, since = rig.bench.client.node, rig.teleop.mark()
+    intruder = node.create_publisher(JointState, "/puppet/command", 10)
+    words = "commands on /puppet/command come from node /client too; only one may command"
+    rig.teleop.expect(f"{words}: let go of; start again with /teleop/start", since=since)
+    until(lambda: node.count_publishers("/puppet/command") == 1, "it lets go")
+    refused = rig.bench.client.call("/teleop/start")
+    assert not refused.success
+    assert words in refused.message
+    node.destroy_publisher(intruder)
+    time.sleep(0.5)
+    assert not node.count_publishers("/puppet/command"), "it does not begin by itself"
+    rig.commands.clear()
+    assert rig.bench.client.call("/teleop/start").success
+    rig.settle((0.0, 0.0, 0.1))
+    stopped = rig.bench.client.call("/teleop/stop")
+    assert stopped.success
+    until(lambda: not node.count_publishers("/puppet/command"), "it lets go when told")
+    assert rig.bench.client.call("/teleop/start").success
 
 
 def test_the_puppet_follows_within_its_velocity_and_position_limits(rig: Rig) -> None:

@@ -85,17 +85,20 @@ def test_what_is_not_known_is_said() -> None:
 
 @pytest.mark.parametrize("mode", ["mean_std", "min_max", "unit", "identity"])
 def test_degrees_for_radians_are_noticed(mode: str) -> None:
-    spec = Normalization.model_validate({"qpos": {"mode": mode}})
+    spec = Normalization.model_validate({"qpos": {"mode": mode}, "action": {"mode": mode}})
     policy = ActPolicy(config(normalization=spec))
     lower, upper = np.full(3, -1.5), np.full(3, 1.5)
     data = np.random.default_rng(0).uniform(-1, 1, (100, 3))
     policy.set_normalizer(Normalizer.fit(spec, data, data, 1))
     assert compare_with_limits(policy, lower, upper, JOINTS) == []
-    data[:, 1] = np.degrees(data[:, 1])
-    policy.set_normalizer(Normalizer.fit(spec, data, data, 1))
-    found = compare_with_limits(policy, lower, upper, JOINTS)
-    assert len(found) == (0 if mode == "identity" else 1)
-    assert all("left/elbow" in word for word in found)
+    wrong = data.copy()
+    wrong[:, 1] = np.degrees(data[:, 1])
+    for qpos, action, parts in ((wrong, data, ["qpos"]), (data, wrong, ["action"]), (wrong, wrong, ["qpos", "action"])):
+        policy.set_normalizer(Normalizer.fit(spec, qpos, action, 1))
+        found = compare_with_limits(policy, lower, upper, JOINTS)
+        expected = [] if mode == "identity" else [f"{part} of joint left/elbow: trained" for part in parts]
+        assert [word[: len(start)] for word, start in zip(found, expected, strict=True)] == expected
+        assert not any(" rad" in word for word in found), "a gripper's limits are shares"
 
 
 def test_values_without_limits_are_left_alone_and_a_narrower_policy_is_no_matter_of_limits() -> None:
@@ -104,7 +107,6 @@ def test_values_without_limits_are_left_alone_and_a_narrower_policy_is_no_matter
     policy.set_normalizer(Normalizer.fit(policy.config.normalization, data, data, 1))
     limits = np.full(2, 1.5)
     found = compare_with_limits(policy, -limits, limits, JOINTS[:2])
-    assert len(found) == 1
-    assert "left/elbow" in found[0]
+    assert [word.split(":")[0] for word in found] == ["qpos of joint left/elbow", "action of joint left/elbow"]
     limits = np.full(4, 1.5)
     assert compare_with_limits(policy, -limits, limits, (*JOINTS, "left/more")) == []

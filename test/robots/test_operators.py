@@ -40,6 +40,7 @@ def follow(robot: SimRobot, operator: Operator, delay: int, ticks: int = 500) ->
     ("name", "task"),
     [
         ("sim_single", "pick_place"),
+        ("sim_single", "pick_place_any"),
         ("sim_aloha", "pick_place"),
         ("sim_aloha", "transfer_cube"),
         ("mobile_aloha", "transfer_cube"),  # a base, grippers measured in rad, masters with a range of their own

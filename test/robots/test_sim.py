@@ -108,6 +108,22 @@ def test_a_seed_fixes_everything(name: str, task: str) -> None:
     other.close()
 
 
+@pytest.mark.parametrize(("task", "most"), [("pick_place", 30.0), ("pick_place_any", 45.0)])
+def test_how_far_the_cube_is_turned_from_the_arms_direction(task: str, most: float) -> None:
+    """Modulo a quarter turn, after which a cube is the same."""
+    robot = SimRobot(contract(), task)
+    turns = []
+    for seed in range(200):
+        robot.reset(seed)
+        cube = robot.objects()["cube"]
+        away = cube[:2, 3] - robot.arms["arm"].model.kinematics.mount[:2, 3]
+        turn = np.degrees(np.arctan2(cube[1, 0], cube[0, 0]) - np.arctan2(away[1], away[0]))
+        turns.append(abs((turn + 45.0) % 90.0 - 45.0))
+    assert max(turns) <= most + 1e-6
+    assert max(turns) > 0.95 * most
+    assert np.histogram(turns, 3, (0.0, most))[0].min() > 40  # all angles alike
+
+
 def test_things_lie_within_reach_and_apart_whatever_the_seed() -> None:
     robot = SimRobot(contract(), "pick_place")
     places = []
@@ -147,7 +163,11 @@ def test_cameras_see_the_cube() -> None:
 
 @pytest.mark.parametrize(
     ("names", "said"),
-    [(["cam_wrist"], "sits on a wrist of no arm"), (["cam_left_wrist", "cam_low", "cam_front", "other"], None)],
+    [
+        (["cam_wrist"], "sits on a wrist of no arm"),
+        (["cam_left_wrist", "cam_low", "cam_front"], None),
+        (["other"], "has no place in the simulator"),
+    ],
 )
 def test_cameras_find_their_place_by_name(names: list[str], said: str | None) -> None:
     cameras = tuple(Camera(name=name, topic=f"/{name}", height=24, width=32) for name in names)
@@ -166,7 +186,9 @@ def test_what_cannot_be_simulated_is_named() -> None:
         SimRobot(contract(cameras=(depth,)), "pick_place")
     with pytest.raises(VgilError, match="names no urdf"):
         SimRobot(contract(arms=(contract().arms[0].model_copy(update={"urdf": None}),)), "pick_place")
-    with pytest.raises(TaskError, match=r"task 'dance' is unknown; allowed: \['pick_place', 'transfer_cube'\]"):
+    with pytest.raises(
+        TaskError, match=r"task 'dance' is unknown; allowed: \['pick_place', 'pick_place_any', 'transfer_cube'\]"
+    ):
         SimRobot(contract(), "dance")
     with pytest.raises(TaskError, match=r"needs arms 'right' and 'left' with grippers; found \['arm'\]"):
         SimRobot(contract(), "transfer_cube")

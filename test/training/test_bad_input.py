@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import shutil
 import subprocess
@@ -12,12 +13,15 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import torch
 from support.episodes import made_episodes as demo
 from support.training import Tree
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes import CameraMeta
 from vgil_ros.training.config import load_config, parse_config
+from vgil_ros.training.data.dataset import EpisodeDataset, SampleSpec
+from vgil_ros.training.data.scan import scan_folder
 from vgil_ros.training.errors import TrainingError
 from vgil_ros.training.trainer import Trainer, TrainResult
 
@@ -70,13 +74,46 @@ def test_missing_camera(tree: Tree, episodes: Path) -> None:
     _refused(tree(episodes, data__cameras=["cam_z"]), r"episode_0\.hdf5: lacks camera cam_z")
 
 
-def test_image_that_breaks_later_is_named_from_a_worker(tree: Tree, episodes: Path) -> None:
+def test_an_image_that_is_no_whole_jpeg_is_found_before_the_first_step(tree: Tree, episodes: Path) -> None:
     with h5py.File(episodes / "episode_2.hdf5", "r+") as file:
         images = file["observations/images/cam_a"]
-        for row in (2, 3, 5):  # not among those the scan looks at
+        for row in (2, 3, 5):  # not among those that are decoded
             images[row] = 0
-    config = tree(episodes, data__workers=1, data__validation=0, steps=20)
-    _refused(config, r"episode_2\.hdf5: cam_a row \d")
+    _refused(tree(episodes), r"episode_2\.hdf5: cam_a: no whole JPEG at rows 2-3, 5.*--skip-bad")
+    assert _train(tree(episodes, data__skip_bad=True, steps=1)).steps == 1
+
+
+def _spoil(path: Path, camera: str, row: int) -> None:
+    """Leave a JPEG its start and end, so that only its decoding fails."""
+    with h5py.File(path, "r+") as file:
+        images = file[f"observations/images/{camera}"]
+        data = images[row]
+        end = len(data.tobytes().rstrip(b"\0"))
+        data[2 : end - 2] = 1
+        images[row] = data
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_image_that_does_not_decode_is_left_out_and_said_once(tree: Tree, episodes: Path, workers: int) -> None:
+    _spoil(episodes / "episode_2.hdf5", "cam_a", 3)
+    said: list[str] = []
+    config = parse_config(tree(episodes, data__workers=workers, data__validation=0, steps=14), "test")
+    assert Trainer(config, progress=False, log=said.append).run().steps == 14
+    spoken = [text for text in said if "left out" in text]
+    assert len(spoken) <= 1 or workers  # each loader says it once
+    assert re.search(r"episode_2\.hdf5: cam_a row 3.*; left out", spoken[0])
+
+
+def test_a_row_with_a_bad_image_gives_its_place_to_the_next_one(episodes: Path) -> None:
+    _spoil(episodes / "episode_2.hdf5", "cam_a", 3)
+    data = EpisodeDataset(scan_folder(episodes), SampleSpec(("cam_b", "cam_a"), 4))
+    bad = int(data.rows_of(2)[3])
+    batch = data.batch([0, bad])
+    good = data.batch([0, bad + 1])
+    assert batch["index"].tolist() == [0, bad + 1]
+    assert torch.equal(batch["qpos"], good["qpos"])
+    assert torch.equal(batch["images"]["cam_a"], good["images"]["cam_a"])
+    assert len(batch["left_out"]) == 1
 
 
 def test_gpu_that_is_not_there(tree: Tree, episodes: Path) -> None:

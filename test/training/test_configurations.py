@@ -12,13 +12,15 @@ from vgil_ros.training.config import load_config
 
 NAMES = sorted(path.stem for path in (share_dir() / "config" / "policies").glob("*.yaml"))
 SIM = {"dims": (7, 7), "size": (240, 320)}  # of sim_single
+TWO_ARMS = {"dims": (14, 14), "size": (240, 320)}  # of sim_aloha and gym_aloha
 OTHERS = {"dims": (14, 16), "size": (480, 640)}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_valid(name: str) -> None:
     config = load_config(name, [], {"data.folders": ["a"], "out": "b"})
-    robot = SIM if name.startswith("sim_") else OTHERS
+    one = SIM if name.startswith("sim_pick_place") else TWO_ARMS
+    robot = one if name.startswith(("sim_", "gym_")) else OTHERS
     (state, action), (height, width) = robot["dims"], robot["size"]
     cameras = [{"name": one, "height": height, "width": width} for one in ("high", "wrist")]
     kind = policy_class(config.policy["type"])

@@ -142,9 +142,12 @@ def test_bf16_and_two_weighted_folders_train(tree: Tree, episodes: Path, tmp_pat
     assert log[0]["lr_backbone"] == pytest.approx(log[0]["lr"] / 100)
 
 
-def test_best_and_kept_are_those_of_lowest_validation_loss(tree: Tree, episodes: Path, tmp_path: Path) -> None:
-    log = _run(tree(episodes, steps=6, checkpoint__every=1, checkpoint__keep=2, ema__enabled=False))
-    losses = _curve(log, "validation")
+@pytest.mark.parametrize("metric", ["action_error", "validation_loss"])
+def test_best_and_kept_are_those_of_the_lowest(tree: Tree, episodes: Path, tmp_path: Path, metric: str) -> None:
+    changes = {"steps": 6, "checkpoint__every": 1, "checkpoint__keep": 2, "checkpoint__metric": metric}
+    log = _run(tree(episodes, ema__enabled=False, **changes))
+    key = {"validation_loss": "loss"}.get(metric, metric)
+    losses = {record["step"]: record[key] for record in log if record["kind"] == "validation"}
     kept = sorted(losses, key=losses.__getitem__)[:2]
     out = tmp_path / "run"
     assert sorted(path.name for path in out.glob("step_*")) == sorted(f"step_{step:08d}" for step in kept)

@@ -11,11 +11,12 @@ import typer
 from tqdm import tqdm
 
 from vgil_ros.assets import checkpoint_path
-from vgil_ros.cli.options import EpisodeLength, RenamedOptions, need_torch
+from vgil_ros.cli.options import EpisodeLength, RenamedOptions
 from vgil_ros.cli.report import JsonFile, write_json
 from vgil_ros.core.control.pipeline import ExecutionOptions
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.execution import RENAMED_MODES
+from vgil_ros.extras import need
 
 if TYPE_CHECKING:
     from vgil_ros.evaluation.metrics import Percentiles, Rollout
@@ -27,7 +28,7 @@ WATCHDOG_MS, MAX_AGE_MS = ExecutionOptions.silence_ns / 1e6, ExecutionOptions.ag
 Checkpoint = Annotated[
     Path, typer.Option(help="the policy's folder, or the name of one in models/", parser=checkpoint_path)
 ]
-Task = Annotated[str, typer.Option(help="the simulated task")]
+Task = Annotated[str, typer.Option(help="the simulated task, or a Gymnasium environment's id")]
 Robot = Annotated[str | None, typer.Option(help="a contract; the task's usual robot if left out")]
 Episodes = Annotated[int, typer.Option(min=1, help="rollouts")]
 Seed = Annotated[int, typer.Option(min=0, help="seed of the first scene; the next ones follow")]
@@ -38,7 +39,9 @@ SwappedImages = Annotated[
 # How its chunks are played, as by the policy node.
 Execution = Annotated[
     str | None,
-    typer.Option(help="temporal_ensemble, open_loop, async or rtc; the policy node's usual one if left out"),
+    typer.Option(
+        help="temporal_ensemble, open_loop, async or rtc; as the checkpoint says if left out, as the policy node does"
+    ),
 ]
 InferencePeriod = Annotated[int | None, typer.Option(min=1, help="ticks between requests")]
 EnsembleCoefficient = Annotated[
@@ -85,7 +88,7 @@ def evaluate(
     json: JsonFile = None,
 ) -> None:
     """Run a checkpoint on the simulated robot and say how often it succeeds, how fast and how smoothly."""
-    need_torch("an evaluation")
+    need("vgil eval", "torch", "mujoco", *(["rclpy"] if over_ros else []))
     from vgil_ros.evaluation import evaluate as evaluation  # torch and MuJoCo: only this command needs both
 
     plan = evaluation.EvaluationPlan(
@@ -138,6 +141,7 @@ def summary(report: EvaluationReport) -> str:
     steps, smoothness, other = report.steps_to_success, report.smoothness, report.swap_images_from_seed
     safety_events = ", ".join(f"{name} {count}" for name, count in report.safety_events.items()) or "none"
     lines = [
+        f"played by         {_played(report)}",
         f"success           {report.successes} of {report.episodes} ({report.success_rate:.0%},"
         f" 95 % interval {low:.0%} to {high:.0%})",
         *([] if other is None else [f"images            those of scene {other}"]),
@@ -148,8 +152,27 @@ def summary(report: EvaluationReport) -> str:
         f" an observation was {_pair(report.observation_age_ms)} old when its chunk came",
         f"smoothness        p99 {_number(smoothness.p99)}, largest {_number(smoothness.max)}",
         f"safety events     {safety_events}",
+        *_cure(report),
     ]
     return "\n".join(lines)
+
+
+def _cure(report: EvaluationReport) -> list[str]:
+    """What to do where the robot was held because its policy was silent."""
+    if not report.safety_events.get("watchdog"):
+        return []
+    return [
+        f"                  watchdog: the policy was silent for more than {report.watchdog_ms:g} ms; raise "
+        "--watchdog-ms where its chunks outlast that, or take --execution open_loop"
+    ]
+
+
+def _played(report: EvaluationReport) -> str:
+    parts = [report.execution]
+    for name in ("inference_period", "ensemble_coefficient"):
+        if (value := getattr(report, name)) is not None:
+            parts.append(f"{name} {value:g}")
+    return ", ".join(parts)
 
 
 def _number(value: float | None) -> str:

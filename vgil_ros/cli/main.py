@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Annotated, Any
 
@@ -13,13 +14,18 @@ from vgil_ros.cli import robot
 from vgil_ros.cli.checkpoint import commands as checkpoint
 from vgil_ros.cli.demo import demo
 from vgil_ros.cli.demo.train_demo import train_demo
+from vgil_ros.cli.doctor.commands import doctor
 from vgil_ros.cli.episodes import commands as episodes
 from vgil_ros.cli.episodes.generate import generate
 from vgil_ros.cli.episodes.replay import replay
 from vgil_ros.cli.eval import EvalCommand, evaluate
 from vgil_ros.cli.launch import launch
+from vgil_ros.cli.ros.call import call
+from vgil_ros.cli.ros.status import status
+from vgil_ros.cli.ros.topics import topics
 from vgil_ros.cli.train import train
 from vgil_ros.core.errors import VgilError
+from vgil_ros.extras import needed_by
 
 
 class _Commands(TyperGroup):
@@ -27,7 +33,8 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with needed_by(f"vgil {sys.argv[1] if len(sys.argv) > 1 else ''}".strip()):
+                return super().invoke(ctx)
         except VgilError as error:
             print(f"error: {error}", file=sys.stderr, flush=True)
             raise typer.Exit(2) from error
@@ -52,6 +59,10 @@ app.command()(train)
 app.command("train-demo")(train_demo)
 app.command("eval", cls=EvalCommand)(evaluate)
 app.command()(demo.demo)
+app.command()(call)
+app.command()(status)
+app.command()(topics)
+app.command()(doctor)
 
 
 def _version(wanted: bool) -> None:
@@ -62,13 +73,18 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="say it")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="say the version")
+    ] = False,
 ) -> None:
     """Options before the command."""
 
 
 def main() -> None:
     """Entry point of the executable `vgil`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files and in files may be no proper text
     app()
 
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from vgil_ros.training.config import TrainConfig
 
 
+FREE = (  # what may be given with --resume
+    "steps", "device", "precision", "data.folders", "data.skip_bad", "data.workers", "data.decoded_gib",
+    "log.tensorboard", "log.wandb_project",
+)  # fmt: skip
 Config = Annotated[str | None, typer.Option(help="a YAML file, or a name in config/policies; act where left out")]
 Data = Annotated[list[Path] | None, typer.Option(help="a folder of episodes; several times for several folders")]
 PolicyKind = Annotated[
@@ -25,10 +29,12 @@ Teacher = Annotated[
     Path | None, typer.Option(help="a flow_matching checkpoint whose paths are to be straightened; see policy.steps")
 ]
 Out = Annotated[Path | None, typer.Option(help="the run's folder")]
-Resume = Annotated[Path | None, typer.Option(help="go on with a run, with --steps for longer")]
+Resume = Annotated[
+    Path | None, typer.Option(help="go on with a run; --steps for longer, --data where its data was moved")
+]
 BatchSize = Annotated[int | None, typer.Option(help="of all processes together")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N")]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="train without episodes that are broken")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="train without episodes that are broken or odd")]
 
 
 def train(
@@ -80,26 +86,46 @@ def train(
 def _fresh(config: str | None, given: dict[str, Any], overrides: list[str]) -> TrainConfig:
     from vgil_ros.training.config import load_config
 
-    return load_config(config or "act", overrides, given)
+    return load_config(config or "act", overrides, given, {"data.folders": "--data FOLDER", "out": "--out FOLDER"})
 
 
 def _resumed(folder: Path, config: str | None, given: dict[str, Any], overrides: list[str]) -> TrainConfig:
-    """The run's own configuration; what does not change its course may be given anew, and more steps."""
+    """The run's own configuration; what does not change its course may be given anew, and where its data lies."""
+    from vgil_ros.training.checkpoints import CONFIG
     from vgil_ros.training.config import load_config
-    from vgil_ros.training.trainer import CONFIG
 
-    free = ("steps", "device", "data.workers", "data.decoded_gib", "log.tensorboard", "log.wandb_project")
     keys = [*given, *(text.partition("=")[0] for text in overrides), *(["--config"] if config else [])]
-    refused = [key for key in keys if key not in free]
+    refused = [key for key in keys if key not in FREE]
     if refused:
-        raise VgilError(f"--resume goes on as before: {', '.join(refused)} cannot be given; allowed: {list(free)}")
+        raise VgilError(f"--resume goes on as before: {', '.join(refused)} cannot be given; allowed: {list(FREE)}")
     if not (folder / CONFIG).is_file():
         raise VgilError(f"--resume {folder}: holds no {CONFIG}; a run's folder is needed")
-    before = load_config(folder / CONFIG, [], {"out": str(folder)}).steps
+    before = load_config(folder / CONFIG, [], {"out": str(folder)})
+    if "data.folders" in given:
+        given = {**given, "data.folders": _moved(given["data.folders"], before)}
     settings = load_config(folder / CONFIG, overrides, {**given, "out": str(folder)})
-    if settings.steps < before:
-        raise VgilError(f"--resume {folder}: steps is {settings.steps}; allowed: {before}, which the run has, or more")
+    if settings.steps < before.steps:
+        raise VgilError(
+            f"--resume {folder}: steps is {settings.steps}; allowed: {before.steps}, which the run has, or more"
+        )
+    if settings.steps > before.steps and settings.schedule.kind == "cosine":
+        typer.echo(
+            f"note: {settings.steps} steps in place of {before.steps}: the cosine of the learning rate is stretched "
+            "over them, so that it rises again from where it had come down to"
+        )
     return settings
+
+
+def _moved(folders: list[str], before: TrainConfig) -> list[Any]:
+    """The folders of a run whose data lie elsewhere now, each with the weight that it had."""
+    weights = [folder.weight for folder in before.data.folders]
+    if not any(weights):
+        return list(folders)
+    if len(folders) != len(weights):
+        raise VgilError(
+            f"--data: {len(folders)} folders; the run has {len(weights)}, each with a weight; allowed: as many"
+        )
+    return [{"path": folder, "weight": weight} for folder, weight in zip(folders, weights, strict=True)]
 
 
 def _tell(result: dict[str, Any], settings: TrainConfig) -> None:

@@ -19,6 +19,9 @@ from pydantic_core import ErrorDetails
 
 from vgil_ros.core.errors import VgilError
 
+LARGEST_TEXT = 16 << 20  # bytes; a policy's statistics are long lists
+LONGEST_YAML = 1 << 18  # characters; whoever writes settings by hand needs a few thousand
+DEEPEST, MOST_NODES = 32, 20_000  # of a YAML's values, each alias counted as what it stands for
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
 
@@ -46,15 +49,19 @@ def load_json(path: Path, error: type[VgilError] = VgilError) -> Any:
     text = read_text(path, error)
     try:
         return json.loads(text, object_pairs_hook=_each_key_once)
+    except RecursionError as fault:
+        raise error(f"{path}: not readable as JSON: it is nested without end; allowed: {DEEPEST} deep") from fault
     except ValueError as fault:
         raise error(f"{path}: not readable as JSON: {fault}") from fault
 
 
 def parse_yaml(text: str, where: str, error: type[VgilError] = VgilError) -> Any:
     """Return the plain values of a YAML text; `where` is what to call it in errors. Raises as `load_yaml`."""
+    if len(text) > LONGEST_YAML:
+        raise error(f"{where}: has {len(text)} characters; allowed: up to {LONGEST_YAML}")
     try:
         return yaml.load(text, Loader=_StrictLoader)
-    except yaml.YAMLError as fault:
+    except Exception as fault:  # PyYAML answers some texts with errors that are not its own
         raise error(f"{where}: not readable as YAML: {' '.join(str(fault).split())}") from fault
 
 
@@ -65,6 +72,10 @@ def read_text(path: Path, error: type[VgilError] = VgilError) -> str:
         error: it cannot be read.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise error(f"{path}: is no file; allowed: a text file")
+        if (size := path.stat().st_size) > LARGEST_TEXT:
+            raise error(f"{path}: has {size} bytes; allowed: up to {LARGEST_TEXT} for a text of settings")
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as fault:
         raise error(f"{path}: cannot be read: {fault}") from fault
@@ -100,18 +111,73 @@ def validate(
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that takes a key once: a doubled key is an error instead of a silent overwrite."""
+    """SafeLoader within bounds: a key stands once, values are nested and repeated (by aliases) only so much."""
+
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Compose a node, unless it is nested too deep."""
+        self._depth += 1
+        if self._depth > DEEPEST:
+            line = self.peek_event().start_mark.line + 1  # type: ignore[no-untyped-call]
+            raise yaml.constructor.ConstructorError(None, None, f"line {line} is nested too deep; allowed: {DEEPEST}")
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def get_single_node(self) -> yaml.Node | None:
+        """Return the document, unless its aliases stand for more than a person would write."""
+        node = super().get_single_node()
+        if node is not None and (size := _expanded(node, {}, ())) > MOST_NODES:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{size} values, aliases counted as what they stand for; allowed: up to {MOST_NODES}"
+            )
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Return a node's value; one that its tag does not allow is named with its line."""
+        try:
+            return super().construct_object(node, deep)
+        except yaml.YAMLError:
+            raise
+        except Exception as fault:
+            tag, line = node.tag.rpartition(":")[2], node.start_mark.line + 1
+            found = _short(node.value)
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{found} on line {line} is no {tag}; give one"
+            ) from fault
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        if not isinstance(node, yaml.MappingNode):
+            raise yaml.constructor.ConstructorError(
+                None, None, f"line {node.start_mark.line + 1} has no keys; allowed: keys and values"
+            )
         keys: set[Any] = set()
         for key_node, _ in node.value:
             key, line = self.construct_object(key_node, deep=True), key_node.start_mark.line + 1
             if not isinstance(key, str):
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} on line {line} is not a word")
+                raise yaml.constructor.ConstructorError(None, None, f"key {_short(key)} on line {line} is not a word")
             if key in keys:
                 raise yaml.constructor.ConstructorError(None, None, f"key '{key}' is doubled on line {line}")
             keys.add(key)
         return super().construct_mapping(node, deep)
+
+
+def _expanded(node: yaml.Node, known: dict[int, int], above: tuple[int, ...]) -> int:
+    """Return how many nodes a node stands for; each is looked at once, however often aliases name it.
+
+    Raises:
+        yaml.YAMLError: where a value holds itself.
+    """
+    if id(node) in above:
+        raise yaml.constructor.ConstructorError(
+            None, None, f"the value on line {node.start_mark.line + 1} holds itself; allowed: values within values"
+        )
+    if id(node) not in known:
+        inner = node.value if not isinstance(node, yaml.ScalarNode) else ()
+        parts = [part for pair in inner for part in pair] if isinstance(node, yaml.MappingNode) else inner
+        known[id(node)] = 1 + sum(_expanded(part, known, (*above, id(node))) for part in parts)
+    return known[id(node)]
 
 
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -152,7 +218,10 @@ def _line(fault: ErrorDetails, model: type[BaseModel], derived: Collection[str])
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of thousands of digits
+        text = f"a number of {value.bit_length()} bits" if isinstance(value, int) else type(value).__name__
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

@@ -15,11 +15,15 @@ from vgil_ros.core.config import StrictModel, parse_yaml, validate
 from vgil_ros.core.contract_rules import (
     Count,
     Floats,
+    JointName,
+    MillisecondsOrOff,
     Name,
     Number,
     Range,
+    StampPolicy,
     TopicName,
     Vector3,
+    arrival_offset_ms,
     no_duplicates,
     no_shared_topics,
     one_spelling,
@@ -28,11 +32,19 @@ from vgil_ros.core.contract_rules import (
 from vgil_ros.core.errors import ContractError
 from vgil_ros.core.guard.settings import Following, Guard
 
+SLOWEST = 1e-6  # rad/s, rad/s^2
+
 
 class TopicRef(StrictModel):
     """A topic whose message type is fixed by its place in the contract."""
 
     topic: TopicName
+
+
+class SensorTopic(TopicRef):
+    """A topic that is measured, and where its stamps come from."""
+
+    stamp: StampPolicy = "header"
 
 
 class CommandTopic(StrictModel):
@@ -57,8 +69,8 @@ class Limits(StrictModel):
                 raise ValueError(f"lower[{i}] = {low} is not below upper[{i}] = {high}")
         for key in ("velocity", "acceleration"):
             for i, value in enumerate(getattr(self, key) or ()):
-                if value <= 0:
-                    raise ValueError(f"{key}[{i}] = {value}; allowed: above 0")
+                if value < SLOWEST:
+                    raise ValueError(f"{key}[{i}] = {value}; allowed: above 0, at least {SLOWEST}")
         return self
 
 
@@ -104,10 +116,10 @@ class Arm(StrictModel):
     """A puppet arm, the master that leads it, and how the puppet is commanded."""
 
     name: Name
-    puppet: TopicRef
-    master: TopicRef | None = None
+    puppet: SensorTopic
+    master: SensorTopic | None = None
     command: CommandTopic
-    joints: tuple[str, ...] = Field(min_length=1)
+    joints: tuple[JointName, ...] = Field(min_length=1, max_length=64)
     limits: Limits
     home: Floats
     start: Floats | None = None
@@ -165,16 +177,49 @@ class Arm(StrictModel):
             )
 
 
+class SimulatedView(StrictModel):
+    """Where a camera hangs in the simulator: metres in the fixed frame, or that of an arm's gripper link with `arm`.
+
+    `fov`: of the image's height, degrees.
+    """
+
+    position: Vector3
+    look_at: Vector3
+    fov: Number = Field(default=50.0, ge=5, le=170)
+    arm: Name | None = None
+
+    @model_validator(mode="after")
+    def _looks_somewhere(self) -> SimulatedView:
+        if self.position == self.look_at:
+            raise ValueError(f"position and look_at are both {list(self.position)}; allowed: two different places")
+        return self
+
+
 class Camera(StrictModel):
     """A camera's topic, image size in pixels, and how far from a tick its frame may be."""
 
     name: Name
     topic: TopicName
-    type: Literal["image", "compressed", "depth"] = "image"
+    type: Literal["image", "compressed", "depth", "compressed_depth"] = "image"
     height: Count = Field(ge=8, le=8192)
     width: Count = Field(ge=8, le=8192)
     latency_ms: Number = Field(default=0.0, ge=0, le=5000)
     tolerance_ms: Number | None = Field(default=None, gt=0)
+    frozen_ms: MillisecondsOrOff | None = None
+    stamp: StampPolicy = "header"
+    jpeg_order: Literal["camera", "peers"] = "camera"
+    sim: SimulatedView | None = None
+
+    @property
+    def is_depth(self) -> bool:
+        """Whether its images are distances and no colours."""
+        return self.type in ("depth", "compressed_depth")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Camera:
+        if self.jpeg_order == "peers" and self.type != "compressed":
+            raise ValueError(f"jpeg_order is 'peers' and type '{self.type}'; allowed: with type 'compressed' alone")
+        return self
 
 
 class BaseLimits(StrictModel):
@@ -187,7 +232,7 @@ class BaseLimits(StrictModel):
 class Base(StrictModel):
     """A mobile base: measured by nav_msgs/Odometry, commanded by geometry_msgs/Twist."""
 
-    odom: TopicRef
+    odom: SensorTopic
     command: TopicRef
     limits: BaseLimits
     latency_ms: Number = Field(default=0.0, ge=0, le=5000)
@@ -201,7 +246,7 @@ class Sync(StrictModel):
     max_wait_ms: Number = Field(default=60.0, ge=0)
     on_miss: Literal["hold", "drop", "abort"] = "hold"
     max_hold: Count = Field(default=5, ge=0)
-    frozen_ms: Number = Field(default=200.0, gt=0)
+    frozen_ms: MillisecondsOrOff = 200.0
 
 
 class Joystick(StrictModel):
@@ -223,9 +268,9 @@ class Contract(StrictModel):
     """A whole robot. Arms, cameras and joints keep the order of the file: it is the order in qpos and action."""
 
     name: Name
-    rate_hz: Number = Field(gt=0, le=1000)
-    arms: tuple[Arm, ...] = Field(min_length=1)
-    cameras: tuple[Camera, ...] = ()
+    rate_hz: Number = Field(ge=0.1, le=1000)
+    arms: tuple[Arm, ...] = Field(min_length=1, max_length=16)
+    cameras: tuple[Camera, ...] = Field(default=(), max_length=32)
     base: Base | None = None
     sync: Sync = Sync()
     guard: Guard = Guard()
@@ -244,15 +289,18 @@ class Contract(StrictModel):
         no_duplicates("cameras", [camera.name for camera in self.cameras])
         if self.base and "base" in [camera.name for camera in self.cameras]:
             raise ValueError("cameras: found the name 'base', which the base's stream has; allowed: any other")
+        names = [arm.name for arm in self.arms]
+        for i, camera in enumerate(self.cameras):
+            if camera.sim and camera.sim.arm is not None and camera.sim.arm not in names:
+                raise ValueError(f"cameras[{i}].sim.arm is '{camera.sim.arm}'; allowed: one of {names}")
         no_shared_topics(self._topics())
         self._check_latencies()
         unknown = [name for name in self.guard.off if name not in self._joint_streams()]
         if unknown:
             raise ValueError(f"guard.off has {unknown}; allowed: {self._joint_streams()}")
-        names = [arm.name for arm in self.arms]
         if unknown := [name for name in self.following.off if name not in names]:
             raise ValueError(f"following.off has {unknown}; allowed: {names}")
-        methods = ["clock", "min_stamp", "latest", *(f"camera:{c.name}" for c in self.cameras if c.type != "depth")]
+        methods = ["clock", "min_stamp", "latest", *(f"camera:{c.name}" for c in self.cameras if not c.is_depth)]
         if self.sync.method not in methods:
             raise ValueError(f"sync.method is '{self.sync.method}'; allowed: {methods}")
         return self
@@ -279,14 +327,24 @@ class Contract(StrictModel):
 
     def _check_latencies(self) -> None:
         """A sample that is older than the longest wait when it comes could never be used."""
-        latencies = {f"cameras[{i}].latency_ms": camera.latency_ms for i, camera in enumerate(self.cameras)}
-        if self.base:
-            latencies["base.latency_ms"] = self.base.latency_ms
-        for key, value in latencies.items():
+        for key, value in self._latencies():
             if value > self.sync.max_wait_ms:
                 raise ValueError(
                     f"{key} is {value}; allowed: up to sync.max_wait_ms, {self.sync.max_wait_ms}: no tick waits longer"
                 )
+
+    def _latencies(self) -> Iterator[tuple[str, float]]:
+        """Each (key, ms) by which a stream's stamps are known to be before their arrival."""
+        for i, arm in enumerate(self.arms):
+            yield f"arms[{i}].puppet.stamp", arrival_offset_ms(arm.puppet.stamp) or 0.0
+            if arm.master:
+                yield f"arms[{i}].master.stamp", arrival_offset_ms(arm.master.stamp) or 0.0
+        for i, camera in enumerate(self.cameras):
+            yield f"cameras[{i}].latency_ms", camera.latency_ms
+            yield f"cameras[{i}].stamp", (arrival_offset_ms(camera.stamp) or 0.0) + camera.latency_ms
+        if self.base:
+            yield "base.latency_ms", self.base.latency_ms
+            yield "base.odom.stamp", (arrival_offset_ms(self.base.odom.stamp) or 0.0) + self.base.latency_ms
 
 
 def parse_contract(text: str, source: str) -> Contract:

@@ -2,19 +2,80 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, TypeVar
 
-from pydantic import Field, Strict, StringConstraints
+from pydantic import AfterValidator, Field, PlainValidator, Strict, StringConstraints
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
-TopicName = Annotated[str, StringConstraints(pattern=r"^(~?/)?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*$")]
+AnyNumber = TypeVar("AnyNumber", int, float)
+LARGEST = 1e6  # of any number: no joint, speed or time of a robot is beyond it in rad, m, s or ms
+CLOSEST = 1e-6  # ends of a range that lie closer together are one place
+
+
+def _printable(name: str) -> str:
+    if not name or name != name.strip() or not name.isprintable() or len(name) > 100:
+        raise ValueError(f"found {name[:100]!r}; allowed: a name of up to 100 letters that can be printed")
+    return name
+
+
+def _bounded(value: AnyNumber) -> AnyNumber:
+    if abs(value) > LARGEST:
+        found = f"{value:.3g}" if abs(value) < 1e308 else "more"
+        raise ValueError(f"found {found}; allowed: {-LARGEST:g} to {LARGEST:g}")
+    return value
+
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=100)]
+JointName = Annotated[str, AfterValidator(_printable)]
+TopicName = Annotated[
+    str,
+    StringConstraints(pattern=r"^(~?/)?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*$", max_length=255),
+]
 # Strict: "50" and `yes` are no numbers, 480.0 is no count of pixels. Lists stay welcome where a tuple is meant.
-Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
-Count = Annotated[int, Strict()]
+# (The bound is a validator, since a field's own `ge` and `le` would take the place of these.)
+Number = Annotated[float, Strict(), Field(allow_inf_nan=False), AfterValidator(_bounded)]
+Count = Annotated[int, Strict(), AfterValidator(_bounded)]
 Floats = tuple[Number, ...]
 Range = tuple[Number, Number]
 Vector3 = tuple[Number, Number, Number]
+
+
+_ARRIVAL = re.compile(r"arrival(?:\s*-\s*(\d+(?:\.\d+)?))?")
+
+
+def stamp_policy(value: object) -> str:
+    """Return where a stream's stamps come from: "header", "arrival", or "arrival - 30" (ms before its arrival).
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if isinstance(value, str) and (value == "header" or _ARRIVAL.fullmatch(value)):
+        return value
+    raise ValueError(f"found {value!r}; allowed: header, arrival, or arrival - MILLISECONDS")
+
+
+def arrival_offset_ms(stamp: str) -> float | None:
+    """Return by how much (ms) a stamp is before the arrival, None where it is the header's."""
+    found = _ARRIVAL.fullmatch(stamp)
+    return None if found is None else float(found[1] or 0)
+
+
+def milliseconds_or_off(value: object) -> float | str:
+    """Return milliseconds above 0, or "off" (which YAML reads as a no).
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if value is False or value == "off":
+        return "off"
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf"):
+        return float(value)
+    raise ValueError(f"found {value!r}; allowed: milliseconds above 0, or off")
+
+
+StampPolicy = Annotated[str, PlainValidator(stamp_policy)]
+MillisecondsOrOff = Annotated[float | str, PlainValidator(milliseconds_or_off)]
 
 
 def two_values(value: Range) -> Range:
@@ -25,6 +86,8 @@ def two_values(value: Range) -> Range:
     """
     if value[0] == value[1]:
         raise ValueError(f"closed and open are both {value[0]}; allowed: two different values")
+    if abs(value[0] - value[1]) < CLOSEST:
+        raise ValueError(f"closed and open are {value[0]} and {value[1]}; allowed: at least {CLOSEST} apart")
     return value
 
 

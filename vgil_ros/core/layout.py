@@ -53,10 +53,12 @@ class JointReader:
         velocity: Sequence[float] | np.ndarray = (),
         effort: Sequence[float] | np.ndarray = (),
     ) -> np.ndarray:
-        """Return the payload (3, J) float64: position, velocity, effort; NaN rows for what is not measured.
+        """Return the payload (3, J) float64: position, velocity, effort.
+
+        What is not measured is NaN; a velocity or effort of another length than the names is none.
 
         Raises:
-            JointError: for a missing joint, arrays of another length than the names, or a position that is no number.
+            JointError: for a missing joint, positions of another length than the names, or one that is no number.
         """
         index, effort_index = self._index(tuple(names))
         payload = np.full((3, len(self.joints)), np.nan)
@@ -64,7 +66,7 @@ class JointReader:
         for row, (key, values, at) in enumerate(rows):
             if len(values) == len(names):
                 payload[row] = np.asarray(values, np.float64)[at]
-            elif len(values) or row == POSITION:
+            elif row == POSITION:
                 raise JointError(self.stream, f"{len(values)} values of {key} for {len(names)} joint names")
         if not np.isfinite(payload[POSITION]).all():
             bad = [joint for joint, x in zip(self.joints, payload[POSITION], strict=True) if not np.isfinite(x)]
@@ -167,12 +169,12 @@ class Layout:
     @cached_property
     def image_names(self) -> tuple[str, ...]:
         """Names of the colour cameras, in the contract's order."""
-        return tuple(camera.name for camera in self.contract.cameras if camera.type != "depth")
+        return tuple(camera.name for camera in self.contract.cameras if not camera.is_depth)
 
     @cached_property
     def depth_names(self) -> tuple[str, ...]:
         """Names of the depth cameras, in the contract's order."""
-        return tuple(camera.name for camera in self.contract.cameras if camera.type == "depth")
+        return tuple(camera.name for camera in self.contract.cameras if camera.is_depth)
 
     def limit(self, key: str) -> np.ndarray | None:
         """A limit `lower`, `upper`, `velocity` or `acceleration` of all joints (J,), in units of qpos and action."""

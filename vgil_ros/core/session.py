@@ -4,6 +4,8 @@ out.
 IDLE --start--> PREPARING --scene reset--> WAITING --streams ready--> RUNNING --stop, length, abort--> SAVING
   ^                                                                                                     |
   +--- not autostart ---  PAUSE (time to reset the scene by hand) <------------ saved or discarded -----+
+
+Until the next one begins, the episode that was saved last can still be thrown away or done again.
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ class Effect(str, Enum):
     OPEN = "open"  # open an episode
     SAVE = "save"  # close the episode, then call `closed`
     DISCARD = "discard"  # throw the episode away, then call `closed`
+    REMOVE = "remove"  # throw away the file of the episode that was saved last
     FINISH = "finish"  # end the process
 
 
@@ -66,6 +69,14 @@ class Session:
         marker_rows: rows that carry an end marker; an episode that is stopped goes on for as many.
         save_on_quit: whether quitting keeps a running episode.
         running: what a running episode is called in words: "recording" where nothing is driven.
+        max_failed: episodes in a row that did not come out as asked, after which nothing begins by itself any more;
+            0 goes on for ever.
+        late: whether an episode can be thrown away or done again when it has ended, until the next one begins.
+
+    Attributes:
+        saved: episodes that count.
+        failed: episodes in a row, up to now, that did not come out as asked.
+        gave_up: whether it ended because of them.
     """
 
     def __init__(
@@ -78,6 +89,8 @@ class Session:
         marker_rows: int = 0,
         save_on_quit: bool = True,
         running: str = SessionState.RUNNING.value,
+        max_failed: int = 0,
+        late: bool = False,
     ) -> None:
         self.num_episodes = num_episodes
         self.episode_len = episode_len
@@ -85,14 +98,19 @@ class Session:
         self.pause_ns = pause_ns
         self.marker_rows = marker_rows
         self.save_on_quit = save_on_quit
+        self.max_failed = max_failed
         self._running = running
+        self._late = late
         self.state = SessionState.IDLE
-        self.saved = 0
+        self.saved = self.failed = 0
+        self.gave_up = False
         self.samples = 0
         self._end_at: int | None = None
-        self._pause_until = 0
+        self._pause_until: int | None = 0  # None: from the next moment on
         self.quitting = False
         self._again = autostart
+        self._last: bool | None = None  # does the one that can still be thrown away count; None: there is none
+        self._drop = False  # the episode that is being saved is to be thrown away then
 
     def command(self, command: SessionCommand, missing: Sequence[str] = ()) -> Reply:
         """Take an operator's command; `missing` says in words which streams are not ready."""
@@ -104,6 +122,8 @@ class Session:
     def _start(self, missing: Sequence[str]) -> Reply:
         if self.state not in (SessionState.IDLE, SessionState.PAUSE):
             return Reply(False, f"not started: the session is {self.state_name}")
+        if self.complete_at_last:
+            return Reply(False, f"not started: all {self.num_episodes} episodes are there; redo records the last again")
         if missing:
             return Reply(False, f"not started: {'; '.join(missing)}")
         return Reply(True, f"starting episode {self.saved + 1}", self._prepare())
@@ -116,15 +136,33 @@ class Session:
         return Reply(True, f"ending episode {self.saved + 1}", self._finish_if_full())
 
     def _discard(self, missing: Sequence[str]) -> Reply:
-        if self.state is not SessionState.RUNNING:
-            return Reply(False, f"nothing to discard: the session is {self.state_name}")
-        self.state, self._again = SessionState.SAVING, False
-        return Reply(True, "episode discarded", (Effect.DISCARD,))
+        if self.state is SessionState.RUNNING:
+            self.state, self._again = SessionState.SAVING, False
+            return Reply(True, "episode discarded", (Effect.DISCARD,))
+        if self._late and self.state is SessionState.SAVING and self._last is not None:
+            self._drop, self._again = True, False
+            return Reply(True, "episode discarded as soon as it is closed")
+        if self.state in (SessionState.IDLE, SessionState.PAUSE) and self._last is not None:
+            if not self.autostart:
+                self.state = SessionState.IDLE
+            return Reply(True, "the last episode is discarded", self._remove())
+        return Reply(False, f"nothing to discard: the session is {self.state_name}")
 
     def _redo(self, missing: Sequence[str]) -> Reply:
+        ended = self.state in (SessionState.IDLE, SessionState.PAUSE)
         reply = self._discard(missing)
-        self._again = self._again or reply.ok
-        return Reply(reply.ok, "episode discarded, it is recorded again" if reply.ok else reply.message, reply.effects)
+        if not reply.ok:
+            return reply
+        if ended:  # the scene is to be reset first, as after every other episode
+            self.state, self._pause_until = SessionState.PAUSE, None
+        else:
+            self._again = True
+        return Reply(True, f"{reply.message}, it is recorded again", reply.effects)
+
+    def _remove(self) -> tuple[Effect, ...]:
+        self.saved -= bool(self._last)
+        self._last = None
+        return (Effect.REMOVE,)
 
     def _quit(self, missing: Sequence[str]) -> Reply:
         self.quitting = True
@@ -153,14 +191,35 @@ class Session:
         if self.beginning:
             self.state = SessionState.IDLE
 
-    def advance(self, now_ns: int, missing: Sequence[str]) -> tuple[Effect, ...]:
-        """Let time pass: begin by itself, end a pause, start once every stream is ready."""
-        if self.state is SessionState.IDLE and self._again:
-            return self._prepare()
-        if self.state is SessionState.PAUSE and now_ns >= self._pause_until:
+    @property
+    def complete(self) -> bool:
+        """Whether everything that was asked for is there; without a number, nothing was."""
+        return not self.gave_up and self.saved >= self.num_episodes
+
+    @property
+    def complete_at_last(self) -> bool:
+        """Whether all episodes are there, and the last can still be thrown away."""
+        return self.state is SessionState.PAUSE and self.num_episodes > 0 and self.complete
+
+    def advance(self, now_ns: int, missing: Sequence[str], *, may_prepare: bool = True) -> tuple[Effect, ...]:
+        """Let time pass: begin by itself, end a pause, start once every stream is ready.
+
+        Args:
+            now_ns: the time.
+            missing: in words, what stands against starting.
+            may_prepare: whether the scene may be reset yet.
+        """
+        if self.state is SessionState.PAUSE and self._pause_until is None:
+            self._pause_until = now_ns + self.pause_ns
+        if self.state is SessionState.PAUSE and self._pause_until is not None and now_ns >= self._pause_until:
+            if self.complete_at_last:
+                return self._done()
+            return self._prepare() if may_prepare else ()
+        if self.state is SessionState.IDLE and self._again and may_prepare:
             return self._prepare()
         if self.state is SessionState.WAITING and not missing:
             self.state, self.samples, self._end_at = SessionState.RUNNING, 0, None
+            self._last, self._drop = None, False
             if self.episode_len:
                 self._end_at = self.episode_len + 1  # T actions take T+1 observations
             return (Effect.OPEN,)
@@ -186,27 +245,59 @@ class Session:
         """The episode cannot go on; what was recorded is kept."""
         if self.state is not SessionState.RUNNING:
             return ()
-        self.state = SessionState.SAVING
-        return (Effect.SAVE,) if self.samples > 1 else (Effect.DISCARD,)
+        return self._save()
 
-    def closed(self, now_ns: int, *, saved: bool) -> tuple[Effect, ...]:
-        """The episode is over; `saved` says whether it counts as one."""
-        self.saved += saved
-        if self.quitting or (self.num_episodes and self.saved >= self.num_episodes):
-            return self._done()
+    def closed(self, now_ns: int, *, saved: bool, counts: bool = True, failed: bool = False) -> tuple[Effect, ...]:
+        """The episode is over.
+
+        Args:
+            now_ns: the time.
+            saved: whether there is a file of it.
+            counts: whether that is one of those asked for.
+            failed: whether something else than the operator's will kept it from being one.
+        """
+        self.saved += saved and counts
+        self.failed = self.failed + 1 if failed else 0 if saved else self.failed
+        self._last = counts if saved and self._late else None
+        effects = self._remove() if self._drop and self._last is not None else ()
+        self._drop = False
+        if self.quitting:
+            return effects + self._done()
+        if self.num_episodes and self.saved >= self.num_episodes:
+            return self._all_there(now_ns)
+        if (self.autostart or self._again) and self.max_failed and self.failed >= self.max_failed:
+            self.gave_up = True
+            return effects + self._done()
         if self.autostart or self._again:
             self.state, self._pause_until = SessionState.PAUSE, now_ns + self.pause_ns
             self._again = self.autostart
         else:
             self.state = SessionState.IDLE
+        return effects
+
+    def _all_there(self, now_ns: int) -> tuple[Effect, ...]:
+        """The last one, too: whoever works the session by hand may still throw it away for as long as a pause is."""
+        if self.autostart or self._last is None or not self.pause_ns:
+            return self._done()
+        self.state, self._pause_until = SessionState.PAUSE, now_ns + self.pause_ns
         return ()
+
+    def give_up(self) -> tuple[Effect, ...]:
+        """What stands against starting does not go away: end, where nothing runs."""
+        if self.state is not SessionState.IDLE and not self.beginning:
+            return ()
+        self.gave_up = True
+        return self._done()
 
     def summary(self, now_ns: int) -> str:
         """Where the session stands, as one would say it."""
         if self.state is SessionState.RUNNING:
             return f"episode {self.saved + 1}: {self.samples} ticks"
         if self.state is SessionState.PAUSE:
-            return f"reset the scene: next episode in {max(0, self._pause_until - now_ns) / 1e9:.0f} s"
+            left = max(0, (now_ns if self._pause_until is None else self._pause_until) - now_ns) / 1e9
+            if self.complete_at_last:
+                return f"all {self.num_episodes} episodes done: it ends in {left:.0f} s"
+            return f"reset the scene: next episode in {left:.0f} s"
         return f"{self.state_name}: {self.saved} episodes done"
 
     def _prepare(self) -> tuple[Effect, ...]:
@@ -215,9 +306,15 @@ class Session:
 
     def _finish_if_full(self) -> tuple[Effect, ...]:
         if self.state is SessionState.RUNNING and self._end_at is not None and self.samples >= self._end_at:
-            self.state = SessionState.SAVING
-            return (Effect.SAVE,) if self.samples > 1 else (Effect.DISCARD,)
+            return self._save()
         return ()
+
+    def _save(self) -> tuple[Effect, ...]:
+        self.state = SessionState.SAVING
+        if self.samples <= 1:
+            return (Effect.DISCARD,)
+        self._last = True  # it can be thrown away while it is closed
+        return (Effect.SAVE,)
 
     def _done(self) -> tuple[Effect, ...]:
         self.state = SessionState.DONE

@@ -6,7 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum, IntFlag
 
-from vgil_ros.core.contract import Contract
+from vgil_ros.core.contract import Camera, Contract, SensorTopic
+from vgil_ros.core.contract_rules import arrival_offset_ms
 
 
 class Kind(str, Enum):
@@ -43,7 +44,8 @@ class StreamSpec:
         topic: where it comes from.
         tolerance_ns: how far from a tick a sample may be.
         latency_ns: taken off each stamp.
-        frozen_ns: how long the same content may repeat under new stamps (images only).
+        frozen_ns: how long the same content may repeat under new stamps (images only); None for as long as it likes.
+        arrival_offset_ns: the stamp is the arrival less this, whatever the header says; None takes the header's.
     """
 
     name: str
@@ -52,6 +54,7 @@ class StreamSpec:
     tolerance_ns: int
     latency_ns: int = 0
     frozen_ns: int | None = None
+    arrival_offset_ns: int | None = None
 
 
 def _ns(milliseconds: float) -> int:
@@ -67,18 +70,47 @@ def streams_of(contract: Contract, *, masters: bool = True) -> tuple[StreamSpec,
     """
     default = _ns(contract.sync.tolerance_ms)
     streams: list[StreamSpec] = []
+
+    def joints(name: str, at: SensorTopic) -> None:
+        streams.append(StreamSpec(name, Kind.JOINTS, at.topic, default, arrival_offset_ns=_arrival(at.stamp)))
+
     for arm in contract.arms:
-        streams.append(StreamSpec(f"{arm.name}/puppet", Kind.JOINTS, arm.puppet.topic, default))
+        joints(f"{arm.name}/puppet", arm.puppet)
         if masters and arm.master:
-            streams.append(StreamSpec(f"{arm.name}/master", Kind.JOINTS, arm.master.topic, default))
-    for camera in contract.cameras:
-        tolerance = default if camera.tolerance_ms is None else _ns(camera.tolerance_ms)
-        kind = Kind.DEPTH if camera.type == "depth" else Kind.IMAGE
-        frozen = _ns(contract.sync.frozen_ms)
-        streams.append(StreamSpec(camera.name, kind, camera.topic, tolerance, _ns(camera.latency_ms), frozen))
-    if contract.base:
-        streams.append(StreamSpec("base", Kind.BASE, contract.base.odom.topic, default, _ns(contract.base.latency_ms)))
+            joints(f"{arm.name}/master", arm.master)
+    streams += [_camera_stream(contract, camera) for camera in contract.cameras]
+    if base := contract.base:
+        latency, arrival = _ns(base.latency_ms), _arrival(base.odom.stamp)
+        streams.append(StreamSpec("base", Kind.BASE, base.odom.topic, default, latency, arrival_offset_ns=arrival))
     return tuple(streams)
+
+
+def topics_of(contract: Contract) -> tuple[str, ...]:
+    """Every topic that a contract names, each once: of the streams, the commands and the joystick."""
+    topics = [spec.topic for spec in streams_of(contract)] + [arm.command.topic for arm in contract.arms]
+    topics += [contract.base.command.topic] if contract.base else []
+    topics += [contract.joystick.topic] if contract.joystick else []
+    return tuple(dict.fromkeys(topics))
+
+
+def _camera_stream(contract: Contract, camera: Camera) -> StreamSpec:
+    sync = contract.sync
+    tolerance = sync.tolerance_ms if camera.tolerance_ms is None else camera.tolerance_ms
+    frozen = sync.frozen_ms if camera.frozen_ms is None else camera.frozen_ms
+    return StreamSpec(
+        camera.name,
+        Kind.DEPTH if camera.is_depth else Kind.IMAGE,
+        camera.topic,
+        _ns(tolerance),
+        _ns(camera.latency_ms),
+        None if isinstance(frozen, str) else _ns(frozen),
+        _arrival(camera.stamp),
+    )
+
+
+def _arrival(stamp: str) -> int | None:
+    offset_ms = arrival_offset_ms(stamp)
+    return None if offset_ms is None else _ns(offset_ms)
 
 
 def policy_streams(contract: Contract, cameras: Collection[str]) -> tuple[StreamSpec, ...]:

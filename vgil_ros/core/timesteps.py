@@ -25,7 +25,8 @@ from vgil_ros.core.sync import Sample
 class ObservationBuilder:
     """Turns the payloads of a tick into an observation, in the order qpos, qvel, effort, images, depth, base_vel.
 
-    What the robot does not measure (velocity, effort) is left out, never filled with zeros. Images stay as they came
+    What the robot does not measure (velocity, effort) is left out, never filled with zeros; where it measures some
+    joints alone, the others are NaN. Images stay as they came
     (`core.frame.Frame`): decoding is up to whoever needs pixels.
     """
 
@@ -48,14 +49,16 @@ class ObservationBuilder:
             marker: the end marker's value, where the contract has one.
 
         Returns:
-            qpos (D,) float32 rad (grippers 0..1), qvel (D,) rad/s and effort (D,) where measured, images and depth as
+            qpos (D,) float32 rad (grippers 0..1), qvel (D,) rad/s and effort (D,) where any joint's is measured
+            (NaN for the others), images and depth as
             OrderedDicts of frames by camera, base_vel (2,) float32 [m/s, rad/s] where there is a base.
         """
         state = self.layout.state([payloads[i] for i in self._puppets])
         out: OrderedDict[str, Any] = OrderedDict(qpos=self._extended(state[POSITION], marker))
         for key, row in (("qvel", VELOCITY), ("effort", EFFORT)):
-            if np.isfinite(state[row]).all():
-                out[key] = self._extended(state[row], 0.0)
+            measured = np.isfinite(state[row])
+            if measured.any():
+                out[key] = self._extended(np.where(measured, state[row], np.nan), 0.0)
         if self._images:
             out["images"] = OrderedDict((name, payloads[i]) for name, i in self._images)
         if self._depths:

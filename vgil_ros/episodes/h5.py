@@ -7,11 +7,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from vgil_ros.episodes.errors import EpisodeError
+from vgil_ros.episodes.errors import EpisodeError, naming_file
+from vgil_ros.episodes.reading.structure import Structure, survey
 
 # The oldest format with single-writer-multiple-reader: "latest" would be unreadable for the peers' HDF5 1.10 to 1.14.
 FORMAT = ("v110", "v110")
 METADATA_CACHE = 1 << 20  # bytes
+LFS = b"version https://git-lfs.github.com/"
 
 
 def create(path: Path) -> h5py.File:
@@ -30,7 +32,12 @@ def amend(path: Path) -> h5py.File:
 
 
 def open_episode(path: Path, *, unfinished: bool = False) -> h5py.File:
-    """Open a file for reading.
+    """Open a file for reading; see `open_surveyed`."""
+    return open_surveyed(path, unfinished=unfinished)[0]
+
+
+def open_surveyed(path: Path, *, unfinished: bool = False) -> tuple[h5py.File, Structure]:
+    """Open a file for reading, and say what is in it. Other files that it names are never opened.
 
     Args:
         path: the file.
@@ -41,15 +48,35 @@ def open_episode(path: Path, *, unfinished: bool = False) -> h5py.File:
     """
     if not path.is_file():
         raise EpisodeError(f"{path}: no such file")
-    if path.stat().st_size == 0:
+    length = path.stat().st_size
+    if length == 0:
         raise EpisodeError(f"{path}: empty (0 bytes)")
+    file = _open(path, unfinished)
     try:
-        return h5py.File(path, "r", locking=False, swmr=unfinished)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise EpisodeError(f"{path}: {_reason(path, str(error))}") from error
+        with naming_file(path):
+            return file, survey(file, path, length)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _open(path: Path, unfinished: bool) -> h5py.File:
+    """Open with HDF5's own locking, so that a plain `h5py.File` in the same process agrees with it; else without."""
+    try:
+        try:
+            return h5py.File(path, "r", swmr=unfinished)
+        except OSError as error:
+            if "lock" not in str(error):
+                raise
+            return h5py.File(path, "r", locking=False, swmr=unfinished)
+    except Exception as error:
+        raise EpisodeError(f"{path}: {_reason(path, ' '.join(str(error).split()))}") from error
 
 
 def _reason(path: Path, text: str) -> str:
+    with path.open("rb") as file:
+        if file.read(len(LFS)) == LFS:
+            return "holds only Git LFS' pointer to the file, not the file; fetch it (`git lfs pull`)"
     if not h5py.is_hdf5(path):
         return "not an HDF5 file, or its beginning is damaged"
     if "truncated" in text:

@@ -6,10 +6,12 @@ rules stand in `detect`, and a caller who knows better says so.
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal, get_args
 
-import h5py
 import numpy as np
+
+from vgil_ros.episodes.reading.structure import Structure
 
 Layout = Literal["vgil", "aloha", "act_sim", "mobile_aloha", "act_plus_plus", "cobot_magic", "vgil_single_arm"]
 Alignment = Literal["same_stamp", "after_observation", "next_frame"]
@@ -19,8 +21,8 @@ LAYOUTS: tuple[str, ...] = get_args(Layout)
 USUAL_ORDER = ("cam_high", "cam_low", "cam_front", "cam_left_wrist", "cam_right_wrist", "top", "angle", "vis")
 
 
-def detect(file: h5py.File) -> Layout:
-    """Return the layout of an open file.
+def detect(structure: Structure, attributes: Mapping[str, Any]) -> Layout:
+    """Return the layout of a file.
 
     - `format` says "vgil/...": ours.
     - JPEG rows: padded to one length over all cameras is Mobile ALOHA's, to each camera's own act-plus-plus'.
@@ -29,32 +31,34 @@ def detect(file: h5py.File) -> Layout:
     - qpos alone, as float64: VGIL's single arm.
     - `sim` is true: ACT's simulation; otherwise ALOHA.
     """
-    if str(file.attrs.get("format", "")).startswith("vgil/"):
+    if str(attributes.get("format", "")).startswith("vgil/"):
         return "vgil"
-    observations = file["observations"]
-    images = list(observations.get("images", {}).values())
-    if any(image.ndim == 2 for image in images):
-        return "mobile_aloha" if len({image.shape[1] for image in images}) == 1 else "act_plus_plus"
-    sim = bool(file.attrs.get("sim", False))
-    if "images_depth" in observations or ("base_action" in file and not sim):
+    images = [stored for stored in structure.children("observations/images").values() if stored is not None]
+    jpegs = [stored for stored in images if len(stored.shape) in (1, 2)]
+    if jpegs:
+        widths = {stored.shape[1] if len(stored.shape) == 2 else stored.dtype.itemsize for stored in jpegs}
+        return "mobile_aloha" if len(widths) == 1 else "act_plus_plus"
+    sim = bool(attributes.get("sim", False))
+    if "observations/images_depth" in structure.groups or ("base_action" in structure.datasets and not sim):
         return "cobot_magic"
-    if "qvel" not in observations and observations["qpos"].dtype == np.float64:
+    lacks_velocity = "observations/qvel" not in structure.datasets
+    if lacks_velocity and structure.datasets["observations/qpos"].dtype == np.float64:
         return "vgil_single_arm"
     return "act_sim" if sim else "aloha"
 
 
-def alignment(layout: Layout, file: h5py.File) -> Alignment:
+def alignment(layout: Layout, attributes: Mapping[str, Any]) -> Alignment:
     """Return how an episode's actions lie beside its observations.
 
     ours: as the file says; a peer's file marked `sim` pairs them as its trainer does, row by row; ALOHA reads an
     action after the observation beside it; Cobot Magic's row k holds the action read with frame k+1.
     """
     if layout == "vgil":
-        result: Alignment = file.attrs.get("action_alignment", "same_stamp")
+        result: Alignment = attributes.get("action_alignment", "same_stamp")
         return result
     if layout == "cobot_magic":
         return "next_frame"
-    if layout == "vgil_single_arm" or bool(file.attrs.get("sim", False)):
+    if layout == "vgil_single_arm" or bool(attributes.get("sim", False)):
         return "same_stamp"
     return "after_observation"
 
@@ -72,10 +76,8 @@ def aligned(action: np.ndarray, how: Alignment) -> np.ndarray:
     return action
 
 
-def camera_order(file: h5py.File) -> tuple[str, ...]:
-    """Return the colour cameras: in the file's own order where it states one, else as the peers' tasks name them."""
-    names = list(file["observations"].get("images", {}))
-    stated = [str(name) for name in file.attrs.get("camera_names", ())]
+def camera_order(names: Collection[str], stated: Sequence[str]) -> tuple[str, ...]:
+    """Return cameras in the order that the file states, where it states one for them, else as the peers' tasks do."""
     if sorted(stated) == sorted(names):
         return tuple(stated)
     place = {name: i for i, name in enumerate(USUAL_ORDER)}

@@ -120,11 +120,13 @@ class EpisodeMeta:
             streams: the streams that are synchronised, in their order.
             first_observation: as `core.timesteps.ObservationBuilder` makes it.
             task: what is shown.
-            image_format: "jpeg" or "raw"; a camera that sends JPEG is passed through in either case.
+            image_format: "jpeg" or "raw"; a camera that sends JPEG is passed through in either case, unless the
+                contract wants it in the peers' order.
             quality: of JPEGs encoded here.
         """
         layout = Layout(contract)
         sizes = {camera.name: (camera.height, camera.width) for camera in contract.cameras}
+        anew = {camera.name for camera in contract.cameras if camera.jpeg_order == "peers"}
         images, depths = first_observation.get("images", {}), first_observation.get("depth", {})
         return cls(
             robot=contract.name,
@@ -132,7 +134,7 @@ class EpisodeMeta:
             rate_hz=contract.rate_hz,
             streams=tuple(stream.name for stream in streams),
             joint_names=layout.joint_names,
-            cameras=tuple(CameraMeta(n, *sizes[n], _storage(images[n], image_format)) for n in images),
+            cameras=tuple(CameraMeta(n, *sizes[n], _storage(images[n], image_format, n in anew)) for n in images),
             depths=tuple(CameraMeta(n, *sizes[n], None) for n in depths),
             has_velocity="qvel" in first_observation,
             has_effort="effort" in first_observation,
@@ -143,7 +145,7 @@ class EpisodeMeta:
         )
 
 
-def _storage(image: Frame | np.ndarray, image_format: Storage) -> Storage:
-    if isinstance(image, Frame) and image.encoding == "jpeg":
+def _storage(image: Frame | np.ndarray, image_format: Storage, anew: bool) -> Storage:
+    if isinstance(image, Frame) and image.encoding == "jpeg" and not anew:
         return "passthrough"
     return image_format

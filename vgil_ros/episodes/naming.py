@@ -1,4 +1,8 @@
-"""Numbers and names of episodes in a folder. A number is claimed by making its `.part`; nothing is ever overwritten."""
+"""Numbers and names of episodes in a folder. A number is claimed by making its `.part`; nothing is ever overwritten.
+
+An episode that could not be recorded to its end lies apart, as `aborted/episode_N.hdf5.aborted`: a name that no
+reader's pattern takes, neither `episode_*.hdf5` nor a search for `*.hdf5` through all folders (act-plus-plus, RDT).
+"""
 
 from __future__ import annotations
 
@@ -7,27 +11,66 @@ import errno
 import fcntl
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from vgil_ros.episodes.errors import EpisodeError, WriteFailed
 
-EPISODE = re.compile(r"^episode_(\d+)\.hdf5(\.part)?$")
+EPISODE = re.compile(r"^episode_(\d+)\.hdf5(\.part|\.aborted)?$")
 PART = ".part"
+ABORTED = ".aborted"
+ABORTED_FOLDER = "aborted"
 # file systems without hard links (FAT, some network shares) answer with one of these
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 def number_of(path: Path) -> int | None:
-    """Return N of `episode_N.hdf5` or `episode_N.hdf5.part`, or None."""
+    """Return N of `episode_N.hdf5`, `.part` or `.aborted` behind it or not, or None."""
     match = EPISODE.match(path.name)
     return int(match[1]) if match else None
 
 
 def episodes_in(folder: Path) -> list[Path]:
-    """Return the saved episodes of a folder by their number, then any other `.hdf5` by name."""
-    paths = [path for path in folder.iterdir() if path.suffix == ".hdf5" and path.is_file()]
+    """Return the saved episodes of a folder by their number, then any other `.hdf5` by name.
+
+    Hidden files are left out: macOS puts a `._NAME` beside each file on disks of other systems.
+    """
+    return _sorted(path for path in folder.iterdir() if path.suffix == ".hdf5" and is_visible(path) and path.is_file())
+
+
+def aborted_in(folder: Path) -> list[Path]:
+    """Return the episodes of a folder that were not recorded to their end and lie apart."""
+    apart = folder / ABORTED_FOLDER
+    return _sorted(filter(is_visible, apart.glob(f"*{ABORTED}"))) if apart.is_dir() else []
+
+
+def newest_in(folder: Path) -> Path | None:
+    """Return the saved episode with the highest number, or None."""
+    numbered = [path for path in episodes_in(folder) if number_of(path) is not None] if folder.is_dir() else []
+    return numbered[-1] if numbered else None
+
+
+def parts_in(folder: Path) -> list[Path]:
+    """Return what is being recorded in a folder, or was left by a recorder that was killed."""
+    return _sorted(filter(is_visible, folder.glob(f"*.hdf5{PART}")))
+
+
+def left_behind(folder: Path) -> list[Path]:
+    """Return the parts of a folder that no living recorder holds."""
+    left = []
+    for part in parts_in(folder):
+        with contextlib.suppress(EpisodeError, OSError), not_being_written(part):
+            left.append(part)
+    return left
+
+
+def _sorted(paths: Iterable[Path]) -> list[Path]:
     return sorted(paths, key=lambda path: (number_of(path) is None, number_of(path) or 0, path.name))
+
+
+def is_visible(path: Path) -> bool:
+    """Whether a file's name does not begin with a dot."""
+    return not path.name.startswith(".")
 
 
 def claim(folder: Path) -> Path:
@@ -60,10 +103,22 @@ def final_of(part: Path) -> Path:
     return part.with_name(part.name[: -len(PART)])
 
 
+def aborted_of(part: Path) -> Path:
+    """Return the name that a `.part` gets when it is kept apart, and make the folder.
+
+    Raises:
+        OSError: where that cannot be made.
+    """
+    folder = part.parent / ABORTED_FOLDER
+    folder.mkdir(exist_ok=True)
+    return next_free(folder / f"episode_0.hdf5{ABORTED}")
+
+
 def next_free(final: Path) -> Path:
     """Return the name after every episode and `.part` of a file's folder."""
     taken = (number_of(path) for path in final.parent.iterdir())
-    return final.with_name(f"episode_{1 + max((n for n in taken if n is not None), default=-1)}.hdf5")
+    number = 1 + max((n for n in taken if n is not None), default=-1)
+    return final.with_name(f"episode_{number}.hdf5{ABORTED if final.name.endswith(ABORTED) else ''}")
 
 
 def publish(part: Path, final: Path) -> None:
@@ -116,7 +171,9 @@ def not_being_written(part: Path) -> Iterator[None]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(handle)
-        raise EpisodeError(f"{part}: is still being recorded; stop the recorder first") from error
+        raise EpisodeError(
+            f"{part}: is still being recorded, or open in another program; stop the recorder first"
+        ) from error
     except OSError:
         pass
     try:

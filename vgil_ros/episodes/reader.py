@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import dm_env
-import h5py
 import numpy as np
 
 from vgil_ros.core.errors import VgilError
+from vgil_ros.core.frame import JPEG_START
 from vgil_ros.episodes import h5, image_codec, layouts
-from vgil_ros.episodes.errors import EpisodeError
+from vgil_ros.episodes.errors import EpisodeError, naming_file
 from vgil_ros.episodes.layouts import Alignment, Layout
+from vgil_ros.episodes.reading.attributes import read_attributes
+from vgil_ros.episodes.reading.cameras import find_cameras
+from vgil_ros.episodes.reading.columns import COLUMNS, check_column
+from vgil_ros.episodes.reading.images import jpeg_bytes
 from vgil_ros.episodes.timesteps import timesteps_of
 
-IMAGES, DEPTHS, FINAL = "observations/images", "observations/images_depth", "final_observation"
+FINAL = "final_observation"
 
 
 class EpisodeReader:
@@ -28,6 +33,8 @@ class EpisodeReader:
         path: the file.
         layout: one of `layouts.LAYOUTS`.
         camera_names, depth_names: in the order of the file's writer as far as it is known.
+        unusable: places of images (see `place`) that cannot be read, and why.
+        structure: what is in the file.
         rows: T.
     """
 
@@ -45,26 +52,49 @@ class EpisodeReader:
         self.path = Path(path)
         if layout is not None and layout not in layouts.LAYOUTS:
             raise EpisodeError(f"layout is '{layout}'; allowed: {list(layouts.LAYOUTS)}")
-        self.file = h5.open_episode(self.path, unfinished=unfinished)
+        self.file, self.structure = h5.open_surveyed(self.path, unfinished=unfinished)
         try:
-            self._open(layout)
+            with naming_file(self.path):
+                self._open(layout)
         except BaseException:
             self.file.close()
             raise
 
     def _open(self, layout: Layout | None) -> None:
-        missing = [name for name in ("observations/qpos", "action") if not self._has(name)]
+        datasets = self.structure.datasets
+        for name, why in self.structure.broken.items():
+            raise EpisodeError(f"{self.path}: {name}: {why}")
+        missing = [name for name in ("observations/qpos", "action") if name not in datasets]
         if missing:
-            raise EpisodeError(f"{self.path}: lacks {missing}; found {self._guard(list, 'its root', self.file)}")
-        self.layout: Layout = layout or self._guard(layouts.detect, "layout", self.file)
-        self.attrs: dict[str, Any] = self._guard(lambda: dict(self.file.attrs), "attributes")
-        self.camera_names: tuple[str, ...] = layouts.camera_order(self.file)
-        depths = list(self.file.get(DEPTHS, {}))
-        stated = [str(name) for name in self.attrs.get("depth_names", ())]
-        order = stated if sorted(stated) == sorted(depths) else sorted(depths)
-        self.depth_names: tuple[str, ...] = tuple(order)
-        self.rows = min(len(self.file["action"]), len(self.file["observations/qpos"]))
-        self.action_alignment: Alignment = layouts.alignment(self.layout, self.file)
+            raise EpisodeError(f"{self.path}: lacks {missing}; found {list(self.structure.children(''))}")
+        for name in sorted(COLUMNS.keys() & datasets.keys()):
+            check_column(self.path, name, datasets[name])
+            if reason := self.structure.disbelief(name):
+                raise EpisodeError(f"{self.path}: {name} {reason}")
+        self.attrs: dict[str, Any] = read_attributes(self.file, self.path)
+        for name in ("sync/skew_ns", "sync/flags", "sync/arrival_ns"):
+            if name in datasets and datasets[name].shape[1] != len(self.streams):
+                found = f"has {datasets[name].shape[1]} columns; the attribute streams names {len(self.streams)}"
+                raise EpisodeError(f"{self.path}: {name} {found}")
+        self.layout: Layout = layout or layouts.detect(self.structure, self.attrs)
+        self._cameras = find_cameras(self.structure, self.path)
+        self._orders: dict[str, image_codec.JpegOrder] = {}
+        self.unusable = self._cameras.unusable
+        self.camera_names = layouts.camera_order(self._cameras.colours, self.attrs.get("camera_names", ()))
+        self.depth_names = layouts.camera_order(self._cameras.depths, self.attrs.get("depth_names", ()))
+        self.rows = min(datasets["action"].shape[0], datasets["observations/qpos"].shape[0])
+        self.action_alignment: Alignment = layouts.alignment(self.layout, self.attrs)
+
+    def place(self, camera: str, *, depth: bool = False) -> str:
+        """Return the path of a camera's images.
+
+        Raises:
+            EpisodeError: for an unknown camera.
+        """
+        places = self._cameras.depths if depth else self._cameras.colours
+        if camera not in places:
+            raise EpisodeError(f"{self.path}: no camera '{camera}'; found {list(places)}")
+        return places[camera]
 
     # ---- small arrays, (T, ...) each
 
@@ -76,12 +106,12 @@ class EpisodeReader:
     @cached_property
     def qvel(self) -> np.ndarray | None:
         """(T, D), rad/s."""
-        return self._maybe("observations/qvel")
+        return self.dataset("observations/qvel")
 
     @cached_property
     def effort(self) -> np.ndarray | None:
         """(T, D)."""
-        return self._maybe("observations/effort")
+        return self.dataset("observations/effort")
 
     @cached_property
     def action(self) -> np.ndarray:
@@ -91,43 +121,52 @@ class EpisodeReader:
     @cached_property
     def base_action(self) -> np.ndarray | None:
         """(T, 2), m/s and rad/s."""
-        return self._maybe("base_action")
+        return self.dataset("base_action")
 
     @cached_property
     def base_vel(self) -> np.ndarray | None:
         """(T, 2), the measured velocity: m/s and rad/s."""
-        return self._maybe("observations/base_vel")
+        return self.dataset("observations/base_vel")
 
     @cached_property
     def stamp_ns(self) -> np.ndarray | None:
         """(T,) int64."""
-        return self._maybe("sync/stamp_ns")
+        return self.dataset("sync/stamp_ns")
 
     @cached_property
     def skew_ns(self) -> np.ndarray | None:
         """(T, S) int64, by `streams`."""
-        return self._maybe("sync/skew_ns")
+        return self.dataset("sync/skew_ns")
 
     @cached_property
     def flags(self) -> np.ndarray | None:
         """(T, S) uint8, `core.streams.Flag`."""
-        return self._maybe("sync/flags")
+        return self.dataset("sync/flags")
+
+    @cached_property
+    def arrival_ns(self) -> np.ndarray | None:
+        """(T, S) int64, when the used samples arrived, interpolated as the values are; 0 where nobody said."""
+        return self.dataset("sync/arrival_ns")
 
     @cached_property
     def compress_len(self) -> np.ndarray | None:
         """(cameras, T), bytes of each JPEG; rows in the order of the writer."""
-        return self._maybe("compress_len")
+        return self.dataset("compress_len")
 
     def aligned_action(self) -> np.ndarray:
         """(T, D): row t is what the layout's own trainer pairs with observation t (see `layouts.aligned`)."""
         return layouts.aligned(self.action, self.action_alignment)
+
+    def aligned_base_action(self) -> np.ndarray | None:
+        """(T, 2), in rows as `aligned_action`; None where the robot has no base."""
+        return None if self.base_action is None else layouts.aligned(self.base_action, self.action_alignment)
 
     # ---- what the file says of itself
 
     @property
     def rate_hz(self) -> float | None:
         """Ticks a second, or None where the layout does not store it."""
-        return float(self.attrs["rate_hz"]) if "rate_hz" in self.attrs else None
+        return self.attrs.get("rate_hz")
 
     @property
     def robot(self) -> str | None:
@@ -142,17 +181,28 @@ class EpisodeReader:
     @property
     def success(self) -> bool | None:
         """Whether it succeeded, or None where nobody said."""
-        return bool(self.attrs["success"]) if "success" in self.attrs else None
+        return self.attrs.get("success")
+
+    @property
+    def aborted(self) -> str | None:
+        """Why it was not recorded to its end, or None where it was."""
+        return str(self.attrs["aborted"]) if "aborted" in self.attrs else None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What its recorder warned of."""
+        return tuple(map(str, np.atleast_1d(self.attrs.get("warnings", ()))))
 
     @property
     def streams(self) -> tuple[str, ...]:
         """Columns of `skew_ns` and `flags`."""
-        return tuple(map(str, self.attrs.get("streams", ())))
+        result: tuple[str, ...] = self.attrs.get("streams", ())
+        return result
 
     @property
     def joint_names(self) -> tuple[str, ...] | None:
         """Columns of qpos and action."""
-        return tuple(map(str, self.attrs["joint_names"])) if "joint_names" in self.attrs else None
+        return self.attrs.get("joint_names")
 
     @property
     def seconds(self) -> float | None:
@@ -167,85 +217,116 @@ class EpisodeReader:
         Raises:
             EpisodeError: for an unknown camera or row, or an image that cannot be read or decoded.
         """
-        dataset = self._image(IMAGES, camera, self.camera_names, row)
-        what = f"{camera} row {row}"
-        return self._decode(self._guard(dataset.__getitem__, what, row), dataset, what)
+        place, value = self._row(camera, row)
+        if self._cameras.forms[place] == "raw":
+            result: np.ndarray = value
+            return result
+        return self._decode(value, place, f"{camera} row {row}")
 
     def depth(self, camera: str, row: int) -> np.ndarray:
-        """Return a depth image (H, W) uint16 mm."""
-        dataset = self._image(DEPTHS, camera, self.depth_names, row)
-        result: np.ndarray = self._guard(dataset.__getitem__, f"{camera} row {row}", row)
+        """Return a depth image (H, W) uint16 mm. Raises as `image`."""
+        _, value = self._row(camera, row, depth=True)
+        result: np.ndarray = value.reshape(value.shape[:2])
         return result
 
     def final_image(self, camera: str) -> np.ndarray:
         """Return the image (H, W, 3) uint8 RGB after the last action, where it is stored."""
         name = f"{FINAL}/images/{camera}"
-        if not self._has(name):
+        stored = self.structure.datasets.get(name)
+        if stored is None:
             raise EpisodeError(f"{self.path}: has no final image of '{camera}'")
-        return self._decode(self._array(name), self.file[name], name)
+        if stored.dtype != np.uint8 or not (len(stored.shape) == 1 or stored.shape[2:] == (3,)):
+            raise EpisodeError(f"{self.path}: {name} is {stored}; allowed: (H, W, 3) uint8, or a JPEG as (P,) uint8")
+        value = self._array(name)
+        return value if value.ndim == 3 else self._decode(value, name, name)
 
     def is_jpeg(self, camera: str) -> bool:
-        """Whether a camera's images are stored as JPEG."""
-        result: bool = self.file[f"{IMAGES}/{camera}"].ndim == 2
-        return result
+        """Whether a camera's images are stored as JPEG.
 
-    def jpeg(self, camera: str, row: int) -> np.ndarray:
-        """Return a JPEG as stored, (P,) uint8 with its padding."""
-        dataset = self._image(IMAGES, camera, self.camera_names, row)
-        result: np.ndarray = self._guard(dataset.__getitem__, f"{camera} row {row}", row)
-        return result
+        Raises:
+            EpisodeError: where they are stored in a form that is not read.
+        """
+        place = self.place(camera)
+        self._usable(place)
+        return self._cameras.forms[place] == "jpeg"
+
+    def jpeg(self, camera: str, row: int) -> bytes:
+        """Return a JPEG as stored, without its padding. Raises as `image`."""
+        _, value = self._row(camera, row)
+        with self._naming(f"{camera} row {row}"):
+            return jpeg_bytes(value)
 
     def jpeg_order(self, camera: str) -> image_codec.JpegOrder:
         """Return the order in which a camera's JPEGs decode: the dataset's word, the file's, or the peers' habit."""
-        return self._order(self.file[f"{IMAGES}/{camera}"])
+        return self._order(self.place(camera))
 
-    def _order(self, dataset: h5py.Dataset) -> image_codec.JpegOrder:
-        for attrs in (dataset.attrs, self.attrs):
-            if (order := attrs.get("jpeg_order")) in ("bgr", "rgb"):
-                result: image_codec.JpegOrder = order
-                return result
-        return "bgr"
+    def stated_order(self, camera: str) -> Any:
+        """Return the file's word on the order of colours in a camera's JPEGs, be it right or wrong, or None."""
+        return self._stated(self.place(camera))
 
-    def _image(self, group: str, camera: str, names: tuple[str, ...], row: int) -> h5py.Dataset:
-        if camera not in names:
-            raise EpisodeError(f"{self.path}: no camera '{camera}'; found {list(names)}")
-        dataset = self.file[f"{group}/{camera}"]
-        if not 0 <= row < len(dataset):
-            raise EpisodeError(f"{self.path}: {camera} has no row {row}; allowed: 0 to {len(dataset) - 1}")
-        return dataset
+    def _stated(self, place: str) -> Any:
+        own = read_attributes(self.file[place], self.path)
+        return own.get("jpeg_order", self.attrs.get("jpeg_order"))
 
-    def _decode(self, data: np.ndarray, dataset: h5py.Dataset, what: str) -> np.ndarray:
-        if data.ndim != 1:
-            return data
-        try:
-            return image_codec.decode(data, self._order(dataset))
-        except VgilError as error:
-            raise EpisodeError(f"{self.path}: {what}: {error}") from error
+    def _order(self, place: str) -> image_codec.JpegOrder:
+        if place not in self._orders:
+            self._orders[place] = "rgb" if self._stated(place) == "rgb" else "bgr"
+        return self._orders[place]
+
+    def _usable(self, place: str) -> None:
+        if place in self.unusable:
+            raise EpisodeError(f"{self.path}: {place} {self.unusable[place]}")
+
+    def _row(self, camera: str, row: int, *, depth: bool = False) -> tuple[str, Any]:
+        place = self.place(camera, depth=depth)
+        self._usable(place)
+        count = self.structure.datasets[place].shape[0]
+        if not 0 <= row < count:
+            raise EpisodeError(f"{self.path}: {camera} has no row {row}; allowed: 0 to {count - 1}")
+        return place, self._guard(lambda: self.file[place][row], f"{camera} row {row}")
+
+    def _decode(self, value: Any, path: str, what: str) -> np.ndarray:
+        with self._naming(what):
+            padded = isinstance(value, np.ndarray) and value.dtype == np.uint8 and value[:2].tobytes() == JPEG_START
+            data = value if padded else np.frombuffer(jpeg_bytes(value), np.uint8)
+            return image_codec.decode(data, self._order(path))
 
     # ---- TimeSteps
 
     def timesteps(self) -> list[dm_env.TimeStep]:
         """Return the TimeSteps; see `timesteps.timesteps_of`."""
-        return timesteps_of(self)
+        with naming_file(self.path):
+            return timesteps_of(self)
 
     # ---- plumbing
 
-    def _has(self, name: str) -> bool:
-        return isinstance(self._guard(self.file.get, name, name), h5py.Dataset)
+    def dataset(self, name: str) -> np.ndarray | None:
+        """Return a small dataset by its path, or None where the file has none.
 
-    def _maybe(self, name: str) -> np.ndarray | None:
-        return self._array(name) if self._has(name) else None
+        Raises:
+            EpisodeError: where it cannot be read, or claims more than the file can hold.
+        """
+        return self._array(name) if name in self.structure.datasets else None
 
     def _array(self, name: str) -> np.ndarray:
+        if reason := self.structure.disbelief(name):
+            raise EpisodeError(f"{self.path}: {name} {reason}")
         result: np.ndarray = self._guard(lambda: self.file[name][()], name)
         return result
 
-    def _guard(self, read: Callable[..., Any], what: str, *arguments: Any) -> Any:
+    def _guard(self, read: Callable[[], Any], what: str) -> Any:
         """Run a read; whatever HDF5 stumbles over names the file and the place."""
         try:
-            return read(*arguments)
-        except (OSError, RuntimeError, KeyError, ValueError) as error:
+            return read()
+        except Exception as error:
             raise EpisodeError(f"{self.path}: {what} cannot be read, the file is damaged there ({error})") from error
+
+    @contextlib.contextmanager
+    def _naming(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except VgilError as error:
+            raise EpisodeError(f"{self.path}: {what}: {error}") from error
 
     def close(self) -> None:
         """Close the file; lazily decoded images can no longer be read."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dm_env
 import h5py
 import numpy as np
 
@@ -23,6 +24,7 @@ FORMAT = "vgil/1"
 ROWS_A_CHUNK = 256
 IMAGES, DEPTHS, FINAL = "observations/images", "observations/images_depth", "final_observation"
 STAMPS = "sync/stamp_ns"
+NEVER = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ def columns(meta: EpisodeMeta) -> dict[str, tuple[tuple[int, ...], type]]:
     if meta.streams:  # none in an episode converted from a layout that does not store them
         table["sync/skew_ns"] = (streams, np.int64)
         table["sync/flags"] = (streams, np.uint8)
+        table["sync/arrival_ns"] = (streams, np.int64)  # 0 where nobody said
     table[STAMPS] = ((), np.int64)
     return table
 
@@ -79,6 +82,7 @@ class RowFile:
         self.path, self.meta = path, meta
         self.rows = 0  # with their images in the file
         self.held = 0
+        self._delays = np.full(len(meta.streams), NEVER)  # the shortest of each stream so far, ns
         self._columns = columns(meta)
         self._pending: list[RowSchema] = []
         self._widths = [0] * len(meta.cameras)
@@ -119,9 +123,20 @@ class RowFile:
                 write_image(self._images[i], self.rows, image)
         for dataset, image in zip(self._depths, row.depths, strict=True):
             write_image(dataset, self.rows, image)
+        if self.rows == 0:  # also where a row before it had to be left out
+            row.values["timesteps/step_type"] = int(dm_env.StepType.FIRST)
         self.rows += 1
         self.held += bool(np.any(np.asarray(row.values.get("sync/flags", 0)) & Flag.HELD))
+        if self.meta.streams:
+            values, arrival = row.values, row.values["sync/arrival_ns"]
+            delay = np.where(arrival > 0, arrival - values[STAMPS] - values["sync/skew_ns"], NEVER)
+            self._delays = np.minimum(self._delays, delay)
         self._pending.append(row)
+
+    @property
+    def min_delay_ms(self) -> np.ndarray:
+        """(S,) the shortest time from a used sample's stamp to its arrival; NaN where nothing is known of it."""
+        return np.where(self._delays == NEVER, np.nan, self._delays / 1e6)
 
     def flush(self) -> None:
         """Bring everything so far into the file (not yet to the disk: that is fdatasync's)."""

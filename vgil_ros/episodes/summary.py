@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vgil_ros.episodes import naming
-from vgil_ros.episodes.errors import EpisodeError
+from vgil_ros.episodes.errors import EpisodeError, naming_file
 from vgil_ros.episodes.reader import EpisodeReader
 
 
@@ -38,28 +38,32 @@ class Line:
 
 
 def list_episodes(folder: Path) -> list[Line]:
-    """Return a line for each episode of a folder, and for each `.part` that was left behind.
+    """Return a line for each episode of a folder, each aborted one apart, and each `.part` that was left behind.
 
     Raises:
         EpisodeError: where the folder is missing.
     """
     if not folder.is_dir():
         raise EpisodeError(f"{folder}: no such folder")
-    lines = [_line(path) for path in naming.episodes_in(folder)]
-    for part in sorted(folder.glob(f"*.hdf5{naming.PART}")):
+    lines = [_line(path, path.name) for path in naming.episodes_in(folder)]
+    lines += [_line(path, f"{naming.ABORTED_FOLDER}/{path.name}") for path in naming.aborted_in(folder)]
+    for part in naming.parts_in(folder):
         problem = "not finished: being recorded, or its writer was killed (`vgil episodes repair`)"
         lines.append(Line(part.name, bytes=part.stat().st_size, problems=(problem,)))
     return lines
 
 
-def _line(path: Path) -> Line:
+def _line(path: Path, name: str) -> Line:
     size = path.stat().st_size
     try:
-        with EpisodeReader(path) as episode:
-            problems: list[str] = [key for key in ("stopped", "repaired") if key in episode.attrs]
-            problems += [f"{n} {key}" for key in ("held", "dropped") if (n := int(episode.attrs.get(f"rows_{key}", 0)))]
+        with naming_file(path), EpisodeReader(path) as episode:
+            problems = [] if episode.aborted is None else [f"aborted: {episode.aborted}"]
+            problems += [key for key in ("stopped", "repaired") if key in episode.attrs]
+            problems += [f"{n} {key}" for key in ("held", "dropped") if (n := episode.attrs.get(f"rows_{key}", 0))]
+            problems += [f"{len(episode.warnings)} warnings"] if episode.warnings else []
+            problems += [f"{camera} {reason}" for camera, reason in episode.unusable.items()]
             return Line(
-                path.name,
+                name,
                 episode.robot,
                 episode.layout,
                 episode.task,
@@ -71,15 +75,17 @@ def _line(path: Path) -> Line:
                 tuple(problems),
             )
     except EpisodeError as error:
-        return Line(path.name, bytes=size, problems=(str(error).removeprefix(f"{path}: "),))
+        return Line(name, bytes=size, problems=(str(error).removeprefix(f"{path}: "),))
 
 
 def describe(episode: EpisodeReader) -> dict[str, Any]:
     """Return what an episode says of itself: its attributes, datasets, ranges of joints, cameras."""
     names = episode.joint_names or tuple(f"column {i}" for i in range(episode.qpos.shape[-1]))
     attributes = {key: value for key, value in episode.attrs.items() if key != "contract"}
+    ended = {} if episode.aborted is None else {"aborted": episode.aborted}  # before all the rest
     return {
         "file": str(episode.path),
+        **ended,
         "layout": episode.layout,
         "rows": episode.rows,
         "seconds": episode.seconds,
@@ -90,13 +96,20 @@ def describe(episode: EpisodeReader) -> dict[str, Any]:
         "joints": {
             name: {"qpos": _range(episode.qpos, i), "action": _range(episode.action, i)} for i, name in enumerate(names)
         },
-        "datasets": _datasets(episode),
+        "datasets": {
+            name: f"{stored.dtype}{stored.shape}" for name, stored in sorted(episode.structure.datasets.items())
+        },
     }
 
 
 def _camera(episode: EpisodeReader, name: str) -> dict[str, Any]:
+    if reason := episode.unusable.get(episode.place(name)):
+        return {"unusable": reason}
     jpeg = episode.is_jpeg(name)
-    size = list(episode.image(name, 0).shape[:2]) if episode.rows else None
+    try:
+        size = list(episode.image(name, 0).shape[:2]) if episode.rows else None
+    except EpisodeError as error:
+        return {"unusable": str(error).removeprefix(f"{episode.path}: ")}
     return {"size": size, "stored": "jpeg" if jpeg else "raw", "jpeg_order": episode.jpeg_order(name) if jpeg else None}
 
 
@@ -106,17 +119,11 @@ def _range(values: np.ndarray, column: int) -> list[float] | None:
     return [float(values[:, column].min()), float(values[:, column].max())]
 
 
-def _datasets(episode: EpisodeReader) -> dict[str, str]:
-    datasets: dict[str, str] = {}
-    episode.file.visititems(
-        lambda name, x: datasets.update({name: f"{x.dtype}{x.shape}"}) if hasattr(x, "shape") else None
-    )
-    return datasets
-
-
 def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return [_plain(x) for x in value.tolist()]
+    if isinstance(value, (np.ndarray, tuple, list)):
+        return [_plain(x) for x in (value.tolist() if isinstance(value, np.ndarray) else value)]
     if isinstance(value, np.generic):
-        return value.item()
-    return value.decode() if isinstance(value, bytes) else value
+        return _plain(value.item())
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value if isinstance(value, (str, int, float, type(None))) else repr(value)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import dm_env
 import h5py
 import numpy as np
+
+from vgil_ros.episodes.errors import EpisodeError
+from vgil_ros.episodes.reading.attributes import read_attributes
+from vgil_ros.episodes.reading.structure import Structure
 
 FINAL = "final_observation"
 
@@ -16,7 +21,9 @@ FINAL = "final_observation"
 class EpisodeRows(Protocol):
     """What is read of an open episode; `EpisodeReader` is one. Arrays are (T, ...), None where nothing was measured."""
 
+    path: Path
     file: h5py.File
+    structure: Structure
     rows: int
     camera_names: tuple[str, ...]
     depth_names: tuple[str, ...]
@@ -45,6 +52,9 @@ class EpisodeRows(Protocol):
 
     def final_image(self, camera: str) -> np.ndarray:
         """(H, W, 3) uint8 RGB of the observation after the last action."""
+
+    def dataset(self, name: str) -> np.ndarray | None:
+        """A small dataset by its path."""
 
 
 class LazyImages(Mapping[str, np.ndarray]):
@@ -76,9 +86,9 @@ def timesteps_of(episode: EpisodeRows) -> list[dm_env.TimeStep]:
         dm_env.TimeStep(dm_env.StepType.MID, reward[t], discount[t], _observation(episode, t))
         for t in range(episode.rows)
     ]
-    if FINAL in episode.file:
-        group = episode.file[FINAL]
-        values = [_number(group.attrs.get(key, np.nan)) for key in ("reward", "discount")]
+    if FINAL in episode.structure.groups:
+        attributes = read_attributes(episode.file[FINAL], episode.path)
+        values = [_number(attributes.get(key, np.nan)) for key in ("reward", "discount")]
         out.append(dm_env.TimeStep(dm_env.StepType.LAST, *values, _final(episode)))
     if out:
         out[-1] = out[-1]._replace(step_type=dm_env.StepType.LAST)
@@ -87,10 +97,8 @@ def timesteps_of(episode: EpisodeRows) -> list[dm_env.TimeStep]:
 
 
 def _column(episode: EpisodeRows, key: str) -> list[float | None]:
-    dataset = episode.file.get(f"timesteps/{key}")
-    if dataset is None:
-        return [None] * episode.rows
-    return [_number(value) for value in dataset[()]]
+    values = episode.dataset(f"timesteps/{key}")
+    return [None] * episode.rows if values is None else [_number(value) for value in values]
 
 
 def _number(value: float) -> float | None:
@@ -112,12 +120,20 @@ def _observation(episode: EpisodeRows, row: int) -> OrderedDict[str, Any]:
 
 
 def _final(episode: EpisodeRows) -> OrderedDict[str, Any]:
-    group = episode.file[FINAL]
-    out: OrderedDict[str, Any] = OrderedDict((k, group[k][()]) for k in ("qpos", "qvel", "effort") if k in group)
+    known = ((key, episode.dataset(f"{FINAL}/{key}")) for key in ("qpos", "qvel", "effort", "base_vel"))
+    values = {key: value for key, value in known if value is not None}
+    out: OrderedDict[str, Any] = OrderedDict((k, values[k]) for k in ("qpos", "qvel", "effort") if k in values)
     if episode.camera_names:
         out["images"] = LazyImages(episode.camera_names, episode.final_image)
     if episode.depth_names:
-        out["depth"] = LazyImages(episode.depth_names, lambda name: group[f"images_depth/{name}"][()])
-    if "base_vel" in group:
-        out["base_vel"] = group["base_vel"][()]
+        out["depth"] = LazyImages(episode.depth_names, lambda name: _final_depth(episode, name))
+    if "base_vel" in values:
+        out["base_vel"] = values["base_vel"]
     return out
+
+
+def _final_depth(episode: EpisodeRows, name: str) -> np.ndarray:
+    image = episode.dataset(f"{FINAL}/images_depth/{name}")
+    if image is None:
+        raise EpisodeError(f"{episode.path}: lacks {FINAL}/images_depth/{name}")
+    return image

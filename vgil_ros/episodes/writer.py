@@ -6,7 +6,9 @@ observation and attributes added, checked, renamed to `episode_N.hdf5`.
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +20,10 @@ import numpy as np
 
 from vgil_ros.episodes import naming
 from vgil_ros.episodes.checks.quick_check import quick_check
-from vgil_ros.episodes.errors import EpisodeError, Overrun, WriteFailed
+from vgil_ros.episodes.checks.scan import Scan
+from vgil_ros.episodes.errors import EpisodeError, NothingSaved, Overrun, WriteFailed
 from vgil_ros.episodes.meta import EpisodeMeta
+from vgil_ros.episodes.recovery.repair import whole_rows
 from vgil_ros.episodes.schema import RowFile, RowSchema, finish
 from vgil_ros.episodes.writing import disk, rows
 from vgil_ros.episodes.writing.encoder import Encoder
@@ -77,14 +81,18 @@ class EpisodeWriter:
         try:
             disk.need_free(folder, min_free_bytes)
             self._file = RowFile(self.part, meta)
+            self._lock = naming.hold(self.part)
+            limit = int(np.clip(queue_bytes // meta.row_bytes, 8, 512))
+            self._worker = Worker(self._file, folder, min(min_free_bytes, disk.STOP_FREE), limit)
+            self._images = Encoder(meta.cameras, meta.quality, encoder_threads)
+            self._depths = Encoder(meta.depths, meta.quality, 1) if meta.depths else None
+            self._beside = rows.BesideCounts(meta)
+        except (OSError, RuntimeError) as error:
+            self.part.unlink(missing_ok=True)
+            raise WriteFailed(f"{self.part}: cannot be made ({error}); nothing is recorded") from error
         except BaseException:
             self.part.unlink(missing_ok=True)
             raise
-        self._lock = naming.hold(self.part)
-        limit = int(np.clip(queue_bytes // meta.row_bytes, 8, 512))
-        self._worker = Worker(self._file, folder, min(min_free_bytes, disk.STOP_FREE), limit)
-        self._images = Encoder(meta.cameras, meta.quality, encoder_threads)
-        self._depths = Encoder(meta.depths, meta.quality, 1) if meta.depths else None
         self._appended = 0
         self._final: Job | None = None
         self._open = True
@@ -96,14 +104,32 @@ class EpisodeWriter:
         return self._appended
 
     @property
+    def saved_rows(self) -> int:
+        """Rows in the file, once it is closed; fewer than `rows` where the disk took no more."""
+        return self._file.rows
+
+    @property
     def full(self) -> bool:
         """Whether `append` would raise Overrun now; who can wait asks first."""
         return self._worker.full()
+
+    def notes(self) -> tuple[str, ...]:
+        """In words: velocities and efforts that were not measured in some rows, or only in later ones, and rows that
+        are left out since an image of theirs does not decode."""
+        return (*self._beside.words(), *filter(None, [self._unreadable()]))
+
+    def _unreadable(self) -> str:
+        return rows.damaged(self._worker.unreadable)
 
     @property
     def error(self) -> WriteFailed | None:
         """Why writing stopped (DiskFull or WriteFailed), or None; rows before it are kept."""
         return self._worker.error
+
+    @property
+    def scan(self) -> Scan:
+        """What was seen of the images that are written, for `check_saved`."""
+        return self._worker.scan.scan()
 
     def append(
         self,
@@ -114,8 +140,11 @@ class EpisodeWriter:
         skew_ns: np.ndarray,
         flags: np.ndarray,
         base_action: np.ndarray | None = None,
+        arrival_ns: np.ndarray | Sequence[int] = (),
     ) -> None:
         """Take one TimeStep; never blocks.
+
+        Velocity and effort that the first one had and this one lacks become NaN.
 
         Args:
             timestep: FIRST, MID, ... with an action each, then LAST without one. Images are `core.frame.Frame`s or
@@ -125,6 +154,7 @@ class EpisodeWriter:
             skew_ns: (S,) sample's stamp minus tick, by stream.
             flags: (S,) `core.streams.Flag`.
             base_action: (2,) m/s, rad/s; the measured base velocity where None.
+            arrival_ns: (S,) when the samples arrived; empty where nobody said.
 
         Raises:
             Overrun: when the queue is full; the row is not taken and may be counted as dropped.
@@ -133,7 +163,14 @@ class EpisodeWriter:
         """
         self._check_order(timestep, action)
         values = rows.small_values(
-            self.meta, timestep, action, stamp_ns=stamp_ns, skew_ns=skew_ns, flags=flags, base_action=base_action
+            self.meta,
+            timestep,
+            action,
+            stamp_ns=stamp_ns,
+            skew_ns=skew_ns,
+            flags=flags,
+            base_action=base_action,
+            arrival_ns=arrival_ns,
         )
         images = rows.images(self.meta.cameras, timestep.observation.get("images", {}), "images")
         depths = rows.images(self.meta.depths, timestep.observation.get("depth", {}), "depth images")
@@ -148,6 +185,7 @@ class EpisodeWriter:
             self._final = job
             return
         self._worker.put(job)
+        self._beside.add(timestep.observation, values)
         self._appended += 1
 
     def _check_order(self, timestep: dm_env.TimeStep, action: np.ndarray | None) -> None:
@@ -162,57 +200,98 @@ class EpisodeWriter:
         if timestep.last() != (action is None):
             raise EpisodeError("the last TimeStep comes without an action, and every other one with its action")
 
-    def close(self, success: bool | None = None, *, dropped_rows: int = 0, **attributes: Any) -> Path:
+    def close(
+        self, success: bool | None = None, *, dropped_rows: int = 0, aborted: str | None = None, **attributes: Any
+    ) -> Path:
         """Save the episode.
 
         Args:
             success: what the operator or the task says; None where nobody did.
             dropped_rows: ticks that were left out, by the recorder's count; overruns are added by itself.
+            aborted: why it was not recorded to its end; it is then kept apart (`naming.aborted_of`).
             attributes: further root attributes.
 
         Returns:
             The saved file.
 
         Raises:
-            EpisodeError: when there is no row (nothing is left behind), or the file fails its check.
-            WriteFailed: when the file could not be finished; the `.part` stays for `vgil episodes repair`.
+            NothingSaved: when there is no row; nothing is left behind.
+            EpisodeError: when the file fails its check; the `.part` stays.
+            WriteFailed: when the file could not be finished; the `.part` stays for `vgil episodes repair`, if a row of
+                it reached the disk.
         """
         self._end()
         try:
+            if aborted is not None:
+                attributes["aborted"] = aborted
             return self._save(success, dropped_rows, attributes)
         finally:
             os.close(self._lock)
 
     def _save(self, success: bool | None, dropped_rows: int, attributes: dict[str, Any]) -> Path:
         if not self._worker.sound:
-            raise WriteFailed(
-                f"{self.part}: could not be finished ({self.error}); `vgil episodes repair` recovers its rows"
-            ) from self.error
+            raise self._unfinished(self.error) from self.error
         if self._file.rows == 0:
             self.part.unlink(missing_ok=True)
-            raise EpisodeError(f"{self.part.name}: no row was recorded; nothing is saved")
-        attributes |= {"rows_held": self._file.held, "rows_dropped": dropped_rows + self.overruns}
+            raise NothingSaved(f"{self.part.name}: no row was recorded; nothing is saved")
+        dropped = dropped_rows + self.overruns + len(self._worker.unreadable)
+        attributes |= {"rows_held": self._file.held, "rows_dropped": dropped}
+        if np.isfinite(delays := self._file.min_delay_ms).any():
+            attributes["min_delay_ms"] = delays
+        if left_out := "; ".join(filter(None, (self._beside.late(), self._unreadable()))):
+            attributes["left_out"] = left_out
         if success is not None:
             attributes["success"] = bool(success)
         if self.error is not None:
             attributes["stopped"] = str(self.error)
         try:
-            final = self._final.row() if self._final and self.error is None else None
-            finish(self.part, attributes, final, self.meta)
+            finish(self.part, attributes, self._last_row(attributes), self.meta)
             quick_check(self.part, self._file.rows)
             self._worker.sync()
-            return naming.publish_free(self.part, naming.final_of(self.part))
-        except (OSError, RuntimeError, KeyError) as error:
-            raise WriteFailed(
-                f"{self.part}: could not be finished ({error}); `vgil episodes repair` recovers its rows"
-            ) from error
+            apart = "aborted" in attributes
+            wanted = naming.aborted_of(self.part) if apart else naming.final_of(self.part)
+            return naming.publish_free(self.part, wanted)
+        except (OSError, RuntimeError, KeyError, EpisodeError) as error:
+            raise self._unfinished(error) from error
+
+    def _unfinished(self, error: BaseException | None) -> WriteFailed:
+        """What there is of a file that could not be finished, in words; one without a whole row is removed."""
+        if not self.part.exists():
+            return WriteFailed(f"{self.part}: is gone ({error}); nothing of it is saved")
+        if whole_rows(self.part) == 0:
+            with contextlib.suppress(OSError):  # a disk that has become read-only
+                self.part.unlink(missing_ok=True)
+            return WriteFailed(
+                f"{self.part}: could not be written ({error}); no row reached the disk, nothing is saved"
+            )
+        return WriteFailed(
+            f"{self.part}: could not be finished ({error}); `vgil episodes repair {self.part}` recovers its rows"
+        )
+
+    def _last_row(self, attributes: dict[str, Any]) -> RowSchema | None:
+        """The final observation; one that cannot be encoded is left out, and costs no row."""
+        if self._final is None or self.error is not None:
+            return None
+        try:
+            return self._final.row()
+        except Exception as error:  # whatever a codec raises: it is about one image
+            attributes["final_left_out"] = str(error)
+            return None
 
     def discard(self) -> None:
-        """Throw the episode away."""
+        """Throw the episode away.
+
+        Raises:
+            WriteFailed: where its file cannot be removed.
+        """
         if self._open:
             self._end()
-            self.part.unlink(missing_ok=True)
-            os.close(self._lock)
+            try:
+                self.part.unlink(missing_ok=True)
+            except OSError as error:
+                raise WriteFailed(f"{self.part}: cannot be removed ({error.strerror}); remove it by hand") from error
+            finally:
+                os.close(self._lock)
 
     def _end(self) -> None:
         if not self._open:

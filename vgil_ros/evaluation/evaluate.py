@@ -15,11 +15,12 @@ from vgil_ros.core.contract import Contract
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import Layout
 from vgil_ros.evaluation.metrics import Rollout, percentiles, summarise
-from vgil_ros.evaluation.plan import USUAL_ROBOTS, EvaluationPlan
+from vgil_ros.evaluation.plan import EvaluationPlan
 from vgil_ros.evaluation.report import EvaluationReport, Machine, make_report
 from vgil_ros.evaluation.sources import ChunkSource, PolicySource
 from vgil_ros.evaluation.stage import RolloutResult, RolloutSession, one_thread, pipeline_for
 from vgil_ros.evaluation.thumbnails import ThumbnailSheet
+from vgil_ros.robots.worlds import USUAL_ROBOTS
 
 _session: RolloutSession | None = None  # a worker process has one
 
@@ -83,6 +84,7 @@ def evaluate(
     contract, _ = load_contract(plan.robot_name)
     with one_thread():
         source = PolicySource(checkpoint, Layout(contract), plan.device, plan.task)
+    plan = plan.for_checkpoint(source.config.execution, source.horizon)
     identity = {
         "checkpoint": str(checkpoint),
         "policy": source.config.type,
@@ -108,6 +110,8 @@ def evaluate_source(
     progress: Progress = lambda rollout: None,
 ) -> EvaluationReport:
     """As `evaluate`, for any source of chunks, in this process."""
+    if isinstance(source, PolicySource):
+        plan = plan.for_checkpoint(source.config.execution, source.horizon)
     began = time.perf_counter()
     session = RolloutSession(plan, contract, source, videos)
     try:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vgil_ros.core.control.pipeline import ExecutionOptions
 from vgil_ros.core.errors import VgilError
+from vgil_ros.core.execution import Execution, KeptExecution, resolve_execution
 from vgil_ros.evaluation.report import EvaluationSettings
-from vgil_ros.robots.sim.tasks import task_class
-
-USUAL_ROBOTS = {"pick_place": "sim_single", "transfer_cube": "sim_aloha"}
+from vgil_ros.robots.worlds import usual_robot, usual_ticks
 
 
 @dataclass(frozen=True)
@@ -18,12 +17,13 @@ class EvaluationPlan:
     """What is evaluated.
 
     Attributes:
-        task: the simulated task.
+        task: the simulated task, or the id of a Gymnasium environment.
         robot: a contract's name or path; None takes the task's usual one.
         episodes, seed: rollouts of the scenes `seed`, `seed + 1`, ...
-        execution: how chunks are played (`core.execution.EXECUTORS`); None is the policy node's default.
+        execution: how chunks are played (`core.execution.EXECUTORS`); None is as the checkpoint says, and the policy
+            node's default where it says nothing. So are the next two.
         inference_period: ticks between requests, for the modes that have it.
-        ensemble_coefficient: m of `temporal_ensemble`; None is the policy node's default.
+        ensemble_coefficient: m of `temporal_ensemble`.
         latency_ms: simulated time of one inference. A fixed figure, so that a seed gives the same result on any load;
             `machine.inference_ms` in the report says what it really took.
         episode_len: ticks; None takes the task's usual length.
@@ -49,7 +49,7 @@ class EvaluationPlan:
     soft_start: float = ExecutionOptions.soft_start
 
     def __post_init__(self) -> None:
-        task_class(self.task)  # before a usual robot is looked for that would not fit either
+        usual_ticks(self.task)  # before a usual robot is looked for that would not fit either
         for name, low in (("episodes", 1), ("seed", 0), ("latency_ms", 0)):
             if not getattr(self, name) >= low or not math.isfinite(getattr(self, name)):
                 raise VgilError(f"{name} is {getattr(self, name)}; allowed: a finite number from {low}")
@@ -63,6 +63,17 @@ class EvaluationPlan:
     def seeds(self) -> range:
         """One for each rollout."""
         return range(self.seed, self.seed + self.episodes)
+
+    def for_checkpoint(self, kept: KeptExecution | None, horizon: int) -> EvaluationPlan:
+        """The same plan with what a checkpoint (of chunks of `horizon` actions) says of how it is to be played."""
+        given = Execution(self.execution, self.inference_period, self.ensemble_coefficient)
+        played = resolve_execution(given, kept, horizon)
+        return replace(
+            self,
+            execution=played.mode,
+            inference_period=played.inference_period,
+            ensemble_coefficient=played.ensemble_coefficient,
+        )
 
     @property
     def mode(self) -> str:
@@ -84,12 +95,12 @@ class EvaluationPlan:
     @property
     def robot_name(self) -> str:
         """The contract's name or path."""
-        return self.robot or USUAL_ROBOTS.get(self.task, "sim_aloha")
+        return self.robot or usual_robot(self.task)
 
     @property
     def ticks(self) -> int:
         """Ticks of a rollout."""
-        return self.episode_len or task_class(self.task).usual_ticks
+        return self.episode_len or usual_ticks(self.task)
 
     @property
     def settings(self) -> EvaluationSettings:

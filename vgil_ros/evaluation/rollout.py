@@ -20,8 +20,8 @@ from vgil_ros.core.timesteps import ObservationBuilder
 from vgil_ros.episodes.image_codec import to_rgb
 from vgil_ros.evaluation.metrics import Rollout
 from vgil_ros.evaluation.sources import ChunkSource
-from vgil_ros.robots.sim.demonstrations import BEGIN_STEPS
-from vgil_ros.robots.sim.simulation import START_NS, SimWorld
+from vgil_ros.robots.sim.simulation import START_NS
+from vgil_ros.robots.worlds import World
 
 PATIENCE_S = 5.0  # simulated; a policy whose first chunk has not come by then never moves
 
@@ -40,13 +40,13 @@ class RolloutRunner:
 
     def __init__(
         self,
-        world: SimWorld,
+        world: World,
         pipeline: ActionPipeline,
         source: ChunkSource,
         *,
         latency_s: float,
         episode_len: int,
-        watch: Callable[[int, SimWorld], None] | None = None,
+        watch: Callable[[int, World], None] | None = None,
     ) -> None:
         self.world, self.pipeline, self.source = world, pipeline, source
         self.episode_len = episode_len
@@ -60,14 +60,17 @@ class RolloutRunner:
         world.reset(seed)
         self.source.reset(seed)
         counts = pipeline.safety.counts.copy()
-        for _ in range(int(world.rng.integers(*BEGIN_STEPS, endpoint=True))):
+        for _ in range(int(world.rng.integers(*world.begin_steps, endpoint=True))):
             world.advance()
         self._begin()
         while len(self._rewards) < self.episode_len and not pipeline.ended and world.seconds < self._deadline_s():
             self._turn()
             self._turns += 1
-            while world.now_ns < self._loop.ticks.stamp_ns(self._turns):
+            while not world.over and world.now_ns < self._loop.ticks.stamp_ns(self._turns):
                 world.advance()
+            if world.over:
+                self._score()
+                break
         rewards = self._rewards
         return Rollout(
             seed=seed,
@@ -112,10 +115,13 @@ class RolloutRunner:
                 self._watch(len(self._rewards), world)
             if outcome.command is not None:
                 world.command(outcome.command.positions, outcome.command.base)
-            self._rewards.append(float(world.robot.reward()))
-            if self._done_at is None and world.robot.success():
-                self._done_at = len(self._rewards)
+            self._score()
         self._submit()
+
+    def _score(self) -> None:
+        self._rewards.append(float(self.world.robot.reward()))
+        if self._done_at is None and self.world.robot.success():
+            self._done_at = len(self._rewards)
 
     def _poll(self) -> None:
         if self._coming is None:

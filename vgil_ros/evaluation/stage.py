@@ -22,7 +22,7 @@ from vgil_ros.evaluation.plan import EvaluationPlan
 from vgil_ros.evaluation.rollout import RolloutRunner
 from vgil_ros.evaluation.sources import ChunkSource, PolicySource
 from vgil_ros.evaluation.thumbnails import thumbnails
-from vgil_ros.robots.sim.simulation import SimWorld
+from vgil_ros.robots.worlds import World, make_world
 
 VIDEO_EVERY = 2  # ticks
 WIDEST = 1280  # pixels of a video
@@ -34,7 +34,7 @@ class RolloutVideo:
     def __init__(self, folder: Path, contract: Contract) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._rate = folder, contract.rate_hz / VIDEO_EVERY
-        self._cameras = [camera for camera in contract.cameras if camera.type != "depth"]
+        self._cameras = [camera for camera in contract.cameras if not camera.is_depth]
         self._first: list[np.ndarray] = []
         self._writer: VideoWriter | None = None
 
@@ -45,7 +45,7 @@ class RolloutVideo:
             rollout = runner.run(seed)
         return rollout, thumbnails(self._first)
 
-    def watch(self, tick: int, world: SimWorld) -> None:
+    def watch(self, tick: int, world: World) -> None:
         """Take the images of a tick."""
         if tick % VIDEO_EVERY:
             return
@@ -84,7 +84,9 @@ class RolloutSession:
         self._plan, self._own = plan, source
         self._swapped = None if plan.swap_images_from_seed is None else SwappedImages(source, plan)
         streams = policy_streams(contract, source.cameras)
-        self._world = SimWorld(contract, plan.task, operator=False, streams=streams)
+        self._world = make_world(
+            contract, plan.task, operator=False, streams=streams, every_image=bool(source.obs_offsets)
+        )
         self._video = RolloutVideo(videos, contract) if videos is not None else None
         self._runner = RolloutRunner(
             self._world,
@@ -98,7 +100,7 @@ class RolloutSession:
     @property
     def max_reward(self) -> float:
         """The task's reward of a success."""
-        return self._world.robot.task.max_reward
+        return float(self._world.max_reward)
 
     def play(self, seed: int) -> RolloutResult:
         """One rollout of the scene of a seed."""

@@ -192,10 +192,13 @@ class Node(ExecuteProcess):
         executable: str,
         parameters: Sequence[Mapping[str, Any] | str] = (),
         arguments: Sequence[str] = (),
+        namespace: str = "",
+        remappings: Sequence[tuple[str, str]] = (),
         **process: Any,
     ) -> None:
         cmd = [*_command(package, executable), *arguments]
-        options: list[str] = []
+        rules = [*([("__ns", namespace)] if namespace else []), *remappings]
+        options = [part for old, new in rules for part in ("-r", f"{old}:={new}")]
         for group in parameters:
             options += ["--params-file", group] if isinstance(group, str) else _options(group)
         if options:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 
-NODES = ("recorder", "policy", "teleop", "sim", "replay", "monitor", "posture")
+from vgil_ros.nodes.entry import NODES, start
 
 if __name__ == "__main__":
     name = sys.argv.pop(1) if len(sys.argv) > 1 else ""
     if name not in NODES:
         print(f"error: node '{name}' is unknown; allowed: {', '.join(NODES)}", file=sys.stderr)
         sys.exit(2)
-    sys.exit(importlib.import_module(f"vgil_ros.nodes.{name}").main())
+    start(name)

@@ -20,13 +20,14 @@ from vgil_ros.core.contract import Contract
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.execution import check_mode, measure_smoothness
 from vgil_ros.core.layout import Layout
-from vgil_ros.episodes.naming import episodes_in
+from vgil_ros.episodes.naming import aborted_in, episodes_in
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.episodes.video import write_video
 from vgil_ros.evaluation.evaluate import EvaluationPlan
 from vgil_ros.evaluation.metrics import Percentiles, Rollout, summarise
 from vgil_ros.evaluation.report import EvaluationReport, Machine, make_report
 from vgil_ros.evaluation.thumbnails import THUMBS, ThumbnailSheet
+from vgil_ros.nodes.dds.reach import kept_local
 from vgil_ros.policies.compatibility import load_for_robot
 from vgil_ros.robots.sim.tasks import task_class
 
@@ -52,13 +53,14 @@ def evaluate_over_ros(
         raise VgilError("--swap-images-from-seed cannot be handed on to the nodes; allowed: without it, or without ROS")
     contract, _ = load_contract(plan.robot_name)
     policy = load_for_robot(checkpoint, Layout(contract))
+    plan = plan.for_checkpoint(policy.config.execution, policy.config.chunk_size)
     check_mode(plan.mode, policy.config.type, policy.supports_prefix)
     began = time.perf_counter()
     if videos is not None:
         videos.mkdir(parents=True, exist_ok=True)
     sheet, max_reward = ThumbnailSheet(), task_class(plan.task).max_reward
     rollouts = []
-    environment = {"ROS_DOMAIN_ID": DOMAIN, "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"} | dict(os.environ)
+    environment = {"ROS_DOMAIN_ID": DOMAIN} | kept_local(os.environ) | dict(os.environ)
     with (
         tempfile.TemporaryDirectory(prefix="vgil_eval_") as folder,
         _Launch(plan, checkpoint, Path(folder), environment) as launch,
@@ -135,7 +137,10 @@ class _Launch:
         before = set(self._episodes())
         self._wait(lambda: watcher.begin(seed), START_S, "the policy node did not start a rollout")
         limit = START_S + SLOWEST * self._plan.ticks / self._contract.rate_hz
-        self._wait(lambda: set(self._episodes()) - before, limit, "a rollout did not end")
+        self._wait(lambda: set(self._episodes()) - before or aborted_in(self._folder), limit, "a rollout did not end")
+        for aborted in aborted_in(self._folder):
+            with EpisodeReader(aborted) as episode:
+                raise VgilError(f"the rollout of seed {seed} was aborted after {episode.rows} ticks: {episode.aborted}")
         self._wait(lambda: watcher.value("state") == "idle", START_S, "the policy node did not come to rest")
         return (set(self._episodes()) - before).pop()
 
@@ -188,10 +193,10 @@ class _Watcher:
         self.rewards: list[tuple[int, float]] = []  # of the running rollout: simulated time, reward
         self._counts_before: dict[str, int] = {}
         self._sim: Any = AsyncParameterClient(self._node, "sim")
-        self._start: Any = self._node.create_client(Trigger, "/policy/start")
+        self._start: Any = self._node.create_client(Trigger, "policy/start")
         self._node.create_subscription(Clock, "/clock", self._on_clock, 10)
-        self._node.create_subscription(Float32, "/sim/reward", self._on_reward, 100)
-        self._node.create_subscription(DiagnosticStatus, "/policy/status", self._on_status, 10)
+        self._node.create_subscription(Float32, "sim/reward", self._on_reward, 100)
+        self._node.create_subscription(DiagnosticStatus, "policy/status", self._on_status, 10)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._spin, name="watcher", daemon=True)
 

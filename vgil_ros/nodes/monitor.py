@@ -1,7 +1,7 @@
 """The monitor node: what RViz shows of a robot, as standard messages in one fixed frame.
 
-Publishes `/monitor/markers` (links of the arms; cameras, streams and the recorder's state as text) and, as any other
-node, its status on `/monitor/status` and `/diagnostics`. It listens to joint states and statuses, never to images.
+Publishes `~/markers` (links of the arms; cameras, streams and the recorder's state as text) and, as any other
+node, its status on `~/status` and `/diagnostics`. It listens to joint states and statuses, never to images.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ from vgil_ros.nodes.messages.subscriptions import sensor_qos
 from vgil_ros.nodes.viz import markers
 from vgil_ros.robots.arm_model import ArmModel
 
-MARKERS = "/monitor/markers"
-STATUSES = {"recording": "/recorder/status", "policy": "/policy/status"}
+STATUSES = {"recording": "recorder/status", "policy": "policy/status"}  # of the nodes beside it
 STALE_NS = 1_000_000_000
 
 
@@ -39,8 +38,8 @@ class Monitor(VgilNode):
         self._readers = {arm.name: puppet_reader(arm) for arm in self.contract.arms}
         self._joints: dict[str, tuple[int, bytes]] = {}
         self._statuses: dict[str, tuple[int, DiagnosticStatus]] = {}
-        self._out = self.create_publisher(MarkerArray, MARKERS, 1)
-        self._status_out = StatusPublisher(self, "/monitor/status", self.contract.name)
+        self._out = self.create_publisher(MarkerArray, "~/markers", 1)
+        self._status_out = StatusPublisher(self, "~/status", self.contract.name)
         for arm in self.contract.arms:
             callback = partial(self._on_joints, arm.name)
             self.create_subscription(JointState, arm.puppet.topic, callback, sensor_qos(1), raw=True)
@@ -98,7 +97,7 @@ class Monitor(VgilNode):
     def _state(self, name: str) -> tuple[str, str, bytes]:
         last = self._statuses.get(name)
         if last is None or not self._fresh(last):
-            return name, f"{name}: nothing heard on {STATUSES[name]}", DiagnosticStatus.STALE
+            return name, f"{name}: nothing heard on {self.resolve_topic_name(STATUSES[name])}", DiagnosticStatus.STALE
         return name, f"{name}: {last[1].message}", last[1].level
 
     def _figures(self) -> dict[str, str]:

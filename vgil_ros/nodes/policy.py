@@ -27,19 +27,22 @@ from vgil_ros.core.sync.types import Reason
 from vgil_ros.core.timesteps import ObservationBuilder
 from vgil_ros.episodes.image_codec import to_rgb
 from vgil_ros.episodes.writing.encoder import limit_opencv_threads
-from vgil_ros.nodes.base.alerts import Problem
+from vgil_ros.nodes.base.alerts import Problem, summary
 from vgil_ros.nodes.base.node import run
 from vgil_ros.nodes.base.status import SafetyEventLog, percentiles
 from vgil_ros.nodes.base.timing import Deadlines, Durations
 from vgil_ros.nodes.inference.setup import declare_policy, load_for, pipeline_for
 from vgil_ros.nodes.inference.worker import InferenceWorker
-from vgil_ros.nodes.messages.publishers import RobotCommands
+from vgil_ros.nodes.messages.publishers import WATCH_S, RobotCommands
+from vgil_ros.nodes.session.closing import EpisodeEnd
+from vgil_ros.nodes.session.dataset_folder import DatasetFolder
 from vgil_ros.nodes.session.recording import Recording, RolloutSink
 from vgil_ros.nodes.session.session import SessionNode
 from vgil_ros.nodes.viz.chunk_publisher import ChunkView
 from vgil_ros.policies.inference.runtime import limit_torch_threads
 
 RELEASE_TICKS = 25  # an episode's end is held for this long before the node lets go of the topics
+PATIENT_TICKS = 250  # and twice its length: a rollout that has not its rows by then is given up
 LATE_NS = 1_000_000_000  # a first chunk that takes longer is spoken of
 
 
@@ -48,9 +51,9 @@ class PolicyNode(SessionNode):
 
     def __init__(self) -> None:
         # the policy gives the end marker: a stop is a stop
-        super().__init__("policy", running="running", marks_end=False)
+        super().__init__("policy", running="running", records=False)
         self.period_s = 1.0 / self.contract.rate_hz
-        options = replace(self._given.options, following=not self.dry_run)  # what is not sent is not followed
+        options = replace(self._options, following=not self.dry_run)  # what is not sent is not followed
         self.pipeline = pipeline_for(options, self.layout, self.config, self.streams)
         self.commands = RobotCommands(self, self.layout, self.period_s)
         builder = ObservationBuilder(self.layout, self.streams)
@@ -64,10 +67,12 @@ class PolicyNode(SessionNode):
         self.outcome: Outcome | None = None
         self._engaged = False  # the robot follows this node's commands: from the first one until it is let go of
         self._release = 0
+        self._played = 0  # ticks of the episode that had a command
         for command in (SessionCommand.START, SessionCommand.STOP):
             self.serve(command.value, command)
         self.serve("reset", SessionCommand.REDO)
-        self.create_service(SetBool, "/policy/estop", self._on_estop)
+        self.background_timer(WATCH_S, self._watch_commands)
+        self.create_service(SetBool, "~/estop", self._on_estop)
 
     def choose_streams(self) -> tuple[StreamSpec, ...]:
         """Load the checkpoint and take the streams that it, or a recording, needs.
@@ -75,11 +80,11 @@ class PolicyNode(SessionNode):
         Raises:
             VgilError: for every mismatch between checkpoint and robot; nothing has been sent then.
         """
-        self._given = declare_policy(self)
+        given = declare_policy(self)
         self.dataset_dir = self.declare("dataset_dir", "", doc="rollouts are recorded there; empty: none is")
         self.dry_run = self.declare("dry_run", False, doc="compute and show, send nothing")
         self.refuse_unknown_parameters()  # loading takes a while
-        self.config, self.runtime = load_for(self, self._given, self.layout, self.task)
+        self.config, self.runtime, self._options = load_for(self, given, self.layout, self.task)
         everything = streams_of(self.contract, masters=False)
         return everything if self.dataset_dir else policy_streams(self.contract, self.config.camera_names)
 
@@ -87,19 +92,27 @@ class PolicyNode(SessionNode):
         if not self.dataset_dir:
             return None
         folder = Path(self.dataset_dir).expanduser().absolute()
-        return Recording(self.contract, self.contract_text, self.streams, folder, task=self.task)
+        made = Recording(self.contract, self.contract_text, self.streams, folder, task=self.task)
+        if not self.dry_run:
+            self.folder = DatasetFolder(folder, self.contract, made.min_free_bytes, time.monotonic, go_on=True)
+        return made
 
     def infer(self, request: InferenceRequest) -> np.ndarray:
         """In the inference thread: a request's observation through the policy, chunk (H, A)."""
         return self.runtime(self.input.observation(request))
 
     def not_ready(self) -> tuple[Problem, ...]:
-        """Streams that are missing, commands that nobody would hear, and the e-stop."""
+        """Missing streams, commands that nobody would hear or another node gives too, a twin, and the e-stop."""
         stops = (
-            (Problem("e-stop", "the e-stop is set: release it with /policy/estop false"),) if self.loop.estop else ()
+            (Problem("e-stop", f"the e-stop is set: release it with {self.full_name}/estop false"),)
+            if self.loop.estop
+            else ()
         )
-        missing_subscribers = () if self.dry_run else self.commands.missing_subscribers()
-        return stops + missing_subscribers + super().not_ready()
+        return stops + self._twins() + (() if self.dry_run else self.commands.hindrances()) + super().not_ready()
+
+    def _twins(self) -> tuple[Problem, ...]:
+        """Another policy node of the same name: whoever starts this one starts that one too."""
+        return () if (words := self.twin()) is None else (Problem("name", words),)
 
     def command(self, command: SessionCommand) -> Reply:
         """As in every session; and a stop also ends what is only about to begin."""
@@ -113,8 +126,11 @@ class PolicyNode(SessionNode):
         """An episode begins: the ticks of synchroniser, chunks and commands are counted from now."""
         self.loop.begin(self.now_ns())
         self.worker.new_episode()
-        self.rollout.open()
+        self.rollout.open(self.session.episode_len)
         self._engaged, self._release = False, 0
+        self._played = 0
+        if not self.dry_run:
+            self.commands.take()
         self.deadlines = Deadlines(self.period_s)
         mode = "dry run, nothing is sent" if self.dry_run else "the robot will move"
         self.get_logger().info(f"episode {self.session.saved + 1} begins: {mode}")
@@ -123,8 +139,8 @@ class PolicyNode(SessionNode):
         """A complete tick becomes the newest observation; a missing stream is named, and safety holds when it lasts."""
         if isinstance(tick, Miss):
             if any(miss.reason is Reason.CLOCK for miss in tick.streams):
-                self.get_logger().error(f"{tick}: the ticks mean nothing any more, the episode ends")
-                self.abort()
+                self.log(f"{tick}: the ticks mean nothing any more, the episode ends", severity="error")
+                self.abort(str(tick))
                 return
             words = "; ".join(self.inputs.explain(m) for m in tick.streams)
             self.warn_once("observation", f"no observation: {words}")
@@ -146,6 +162,8 @@ class PolicyNode(SessionNode):
             self._hold()
             self._release -= 1
             self._engaged = self._release > 0 or self.loop.estop
+            if not self._engaged:
+                self.commands.let_go()
         if self.session.state is not SessionState.RUNNING:
             self.view.tick = None
 
@@ -185,6 +203,8 @@ class PolicyNode(SessionNode):
     def _play(self, now: int) -> None:
         """Send this tick's command, once there is a chunk."""
         loop = self.loop
+        if not self.dry_run and not self._engaged and not self.commands.heard():
+            return  # the topics were taken a moment ago: the first command must arrive
         outcome = loop.step(now)
         if outcome is None:
             if now - loop.ticks.origin_ns > LATE_NS:
@@ -196,10 +216,23 @@ class PolicyNode(SessionNode):
         self.safety_events.log(outcome)
         if outcome.command is not None:
             self.rollout.acted(loop.tick, outcome.command)
-        self.sampled()
+        self._count_tick()
         if self.pipeline.ended and self.session.state is SessionState.RUNNING:
             self.get_logger().info("the policy says that the task is done")
             self.command(SessionCommand.STOP)
+
+    def _count_tick(self) -> None:
+        """A tick was played. Where a rollout is recorded, its rows are what is counted: of some ticks no observation
+        comes, and a length that was asked for is the length that is written."""
+        self._played += 1
+        pairs, length = self.rollout.pairs, self.session.episode_len
+        if pairs is None:
+            self.sampled()
+            return
+        while self.session.state is SessionState.RUNNING and self.session.samples < pairs:
+            self.sampled()
+        if length and self.session.state is SessionState.RUNNING and self._played > 2 * length + PATIENT_TICKS:
+            self.abort(f"of {self._played} ticks only {pairs} had an observation; {length + 1} are needed")
 
     def _send(self, outcome: Outcome) -> None:
         self.outcome = outcome
@@ -208,13 +241,18 @@ class PolicyNode(SessionNode):
         self.commands.send(self.commands.encode(outcome.command.positions, outcome.command.base))
         self._engaged = True
 
-    def look_around(self) -> None:
-        """As in every session; and name who else commands the robot."""
-        super().look_around()
-        if competing_publishers := self.commands.competing_publishers():
-            self.warn_once("commands", "; ".join(competing_publishers))
-        else:
-            self.clear("commands")
+    def _watch_commands(self) -> None:
+        """Where another node commands the robot too: hold once more, let go of it, and end the episode."""
+        contested = self.commands.contested() if self.commands.taken else ()
+        if not contested:
+            return
+        self.log(f"{summary(contested)}: held, and let go of; start again once it is gone", severity="error")
+        if self._engaged:
+            self._hold()
+        self._engaged = False
+        self.commands.let_go()
+        self.session.stand_down()
+        self.abort(summary(contested))
 
     def _on_estop(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         """Set: hold at once and end the episode. Release: nothing moves until it is started again."""
@@ -234,7 +272,7 @@ class PolicyNode(SessionNode):
         self.get_logger().warning(response.message)
         return response
 
-    def save(self) -> Future[Path | None]:
+    def save(self) -> Future[EpisodeEnd | None]:
         """The episode ends: hold, and keep its recording if there is one."""
         self._let_go()
         smoothness = self.pipeline.smoothness()
@@ -242,7 +280,7 @@ class PolicyNode(SessionNode):
             self.get_logger().info(
                 f"second differences of the commands: p99 {smoothness['p99']:.4f}, largest {smoothness['max']:.4f}"
             )
-        return self.rollout.close(self.success)
+        return self.rollout.close(self.success, aborted=self.aborted, warnings=tuple(self.notes))
 
     def discard(self) -> Future[None]:
         """The episode ends: hold, and drop its recording."""

@@ -6,8 +6,7 @@ Decisions are made elsewhere: which samples belong together in `core.sync`, when
 
 from __future__ import annotations
 
-import os
-import shutil
+import time
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -22,13 +21,25 @@ from vgil_ros.core.session import SessionCommand, SessionState
 from vgil_ros.core.streams import Flag
 from vgil_ros.core.sync import Miss, Sample
 from vgil_ros.core.timesteps import ObservationBuilder
+from vgil_ros.episodes.writing import disk
 from vgil_ros.episodes.writing.encoder import limit_opencv_threads
+from vgil_ros.nodes.base.alerts import Problem
 from vgil_ros.nodes.base.keyboard import Keys
 from vgil_ros.nodes.base.node import run
+from vgil_ros.nodes.session.closing import EpisodeClosing, EpisodeEnd
+from vgil_ros.nodes.session.dataset_folder import DatasetFolder
+from vgil_ros.nodes.session.neighbours import TeleopWatch
+from vgil_ros.nodes.session.readiness import ready_words, slow_words
 from vgil_ros.nodes.session.recording import EpisodeSink, Recording
 from vgil_ros.nodes.session.session import SessionNode
 
+REMEDY = "r records it again, d throws it away"
 QUIET_NS = 1_000_000_000
+READERS = {
+    "jpeg": "images are stored as JPEG, which act-plus-plus, Mobile ALOHA and Cobot Magic read; the original ACT and"
+    " Shaka-Labs' read raw ones alone: image_format:=raw, or `vgil episodes convert --to aloha` later",
+    "raw": "images are stored raw, which every reader of ALOHA's files takes, in ten times the room of JPEG",
+}
 KEYS = {"s": SessionCommand.TOGGLE, "d": SessionCommand.DISCARD, "r": SessionCommand.REDO, "q": SessionCommand.QUIT}
 
 
@@ -36,11 +47,21 @@ class Recorder(SessionNode):
     """Records episodes of a robot (see `core.session` for how a session goes)."""
 
     def __init__(self) -> None:
-        super().__init__("recorder", rate_factor=2, running="recording", marks_end=True)
+        super().__init__("recorder", rate_factor=2, running="recording", records=True)
+        doc = "episodes in a row that were aborted, or are bad and do not count, before autostart ends; 0: go on"
+        self.session.max_failed = self.declare("max_aborted", 3, low=0, doc=doc)
+        count_bad = self.declare("count_bad", True, doc="an episode in which the check finds errors counts as one")
+        self.closing = EpisodeClosing(self, count_bad=count_bad, remedy=REMEDY, files=True)
         self.sink = EpisodeSink(self._recording(), ObservationBuilder(self.layout, self.streams))
         doc = "closing all master grippers, having been open, for 0.3 s starts an episode"
         self.trigger = GripperTrigger() if self.declare("gripper_start", False, doc=doc) else None
-        self._aborted: str | None = None
+        doc = (
+            "begin no episode before a teleop node says that the puppets follow; one that is heard is waited for anyhow"
+        )
+        self.teleop = TeleopWatch(self, wanted=self.declare("wait_for_teleop", False, doc=doc))
+        self._named = True  # the running episode's file was told of
+        self._first = True
+        self._told: set[str] = set()  # what episodes lacked, said once
         self._last_seen: dict[str, int] = {}  # conditions that pass, and when they were met last
         self._buttons: list[int] = []
         self._bar: tqdm | None = None
@@ -56,21 +77,39 @@ class Recorder(SessionNode):
         if arms:
             raise VgilError(f"robot '{self.contract.name}': arm {arms} has no master; a recording needs one each")
         folder = self.declare("dataset_dir", "episodes", doc="folder that the episodes go to")
+        doc = "record into a folder whose newest episode has another rate, joints, cameras or gripper ranges"
+        go_on = self.declare("continue_folder", False, doc=doc)
         free_gb = self.declare("min_free_gb", 1.0, low=0.0, doc="GiB: refuse to start with less room on the disk")
         quality = self.declare("jpeg_quality", 90, low=1, high=100, doc="of what the recorder encodes itself")
         image_format = self.declare(
             "image_format", "jpeg", choices=("jpeg", "raw"), doc="a camera that sends JPEG is passed through"
         )
+        needed = int(free_gb * 1024**3)
+        path = _writable(Path(folder).expanduser().absolute())
+        self.folder = DatasetFolder(path, self.contract, needed, time.monotonic, go_on=go_on)
         return Recording(
             self.contract,
             self.contract_text,
             self.streams,
-            _writable(Path(folder).expanduser().absolute()),
+            path,
             task=self.task,
             image_format=image_format,
             quality=quality,
-            min_free_bytes=int(free_gb * 1024**3),
+            min_free_bytes=needed,
         )
+
+    def unprepared(self) -> tuple[Problem, ...]:
+        """A scene is reset when the puppets follow: an operator's script would run away from them."""
+        return self.teleop.problems
+
+    def not_ready(self) -> tuple[Problem, ...]:
+        """As in every session; and puppets that do not follow yet."""
+        return super().not_ready() + self.unprepared()
+
+    def ready(self) -> None:
+        """Say how to begin."""
+        how = "s starts an episode" if self.keys and self.keys.available else "call /recorder/start"
+        self.log(ready_words(len(self.streams), how))
 
     def _on_joy(self, message: Joy) -> None:
         buttons = self.contract.joystick
@@ -97,8 +136,10 @@ class Recorder(SessionNode):
 
     def begin(self) -> None:
         """Open the episode; its file is made with its first row."""
-        self._aborted = None
+        for key, words in list(self._active_warnings.items()):
+            self._remember(key, words)
         self.sink.open()
+        self._named = False
         wanted = f"/{self.session.num_episodes}" if self.session.num_episodes else ""
         self._bar = tqdm(
             total=self.session.episode_len + 1 if self.session.episode_len else None,
@@ -108,7 +149,22 @@ class Recorder(SessionNode):
             leave=False,
             mininterval=0.2,
         )
-        self.get_logger().info(f"recording episode {self.session.saved + 1}")
+
+    def _name_file(self) -> None:
+        """Say which file it is, once there is one."""
+        file = self.sink.file
+        if self._named or file is None:
+            return
+        self._named = True
+        wanted = f" of {self.session.num_episodes}" if self.session.num_episodes else ""
+        self.log(f"recording episode {self.session.saved + 1}{wanted}: {file}")
+        if not self._first:
+            return
+        self._first = False
+        self.log(READERS[self.sink.recording.image_format])
+        led = any(not arm.driver_follows_master for arm in self.contract.arms)
+        if led and not self.teleop.heard:
+            self.log("no teleop node is heard: recording without knowing whether the puppets follow their masters")
 
     def take(self, tick: Sample | Miss) -> None:
         """Write the tick, leave it out, or end the episode, as the synchroniser says."""
@@ -119,23 +175,36 @@ class Recorder(SessionNode):
         self._name_held(tick)
         self._settle()
         try:
-            self.sink.push(tick, self.session.marker())
+            taken = self.sink.push(tick, self.session.marker())
         except VgilError as error:
             self._give_up(str(error))
             return
+        self._name_file()
         if self._bar is not None:
             self._bar.update(1)
-        self.sampled()
+        if taken:  # a length that was asked for is the length that is written
+            self.sampled()
 
     def _name_held(self, sample: Sample) -> None:
         """Say which streams are repeated; a jittering camera would otherwise show in the file alone."""
         for i in np.flatnonzero(sample.flags & int(Flag.HELD)):
             name = self.streams[i].name
-            self._passing(f"{name} held", f"{name}: nothing within its tolerance, the last value is repeated")
+            rate = slow_words(self.inputs.rate(name, self.now_ns()), self.inputs.best_rate(name))
+            self._passing(f"{name} held", f"{name}: nothing within its tolerance, the last value is repeated; {rate}")
+
+    def warn_once(self, key: str, message: str) -> None:
+        """As in every node; and what is warned of in an episode is written into its file."""
+        super().warn_once(key, message)
+        if self.session.state is SessionState.RUNNING:
+            self._remember(key, message)
+
+    def _remember(self, key: str, message: str) -> None:
+        if key not in ("waiting", "beginning", "publishers"):  # publishers are noted one by one
+            self.notes[message] = None
 
     def _passing(self, key: str, message: str) -> None:
         """A condition that may come and go from tick to tick: it is over after a second without it."""
-        self.warn_once(key, message)
+        super().warn_once(key, message)  # the file's flags and stamps tell of it
         self._last_seen[key] = self.now_ns()
 
     def _settle(self, quiet_ns: int = QUIET_NS) -> None:
@@ -156,14 +225,17 @@ class Recorder(SessionNode):
             self._give_up(words)
 
     def _give_up(self, reason: str) -> None:
-        self.get_logger().error(f"episode ended early, what was recorded is kept: {reason}")
-        self._aborted = reason
-        self.abort()
+        self.log(f"episode ended early: {reason}", severity="error")
+        self.abort(reason)
 
-    def save(self) -> Future[Path | None]:
+    def save(self) -> Future[EpisodeEnd | None]:
         """Close the episode's file."""
         self._tidy()
-        return self.sink.close(self.success, **({"aborted": self._aborted} if self._aborted else {}))
+        for words in self.sink.notes():
+            if words not in self._told:
+                self._told.add(words)
+                self.log(words, severity="warning")
+        return self.sink.close(self.success, aborted=self.aborted, warnings=tuple(self.notes))
 
     def discard(self) -> Future[None]:
         """Remove the episode's file."""
@@ -197,23 +269,48 @@ class Recorder(SessionNode):
         return {
             "rows": self.sink.rows,
             "rows_dropped": self.sink.dropped,
-            "disk_free_gb": self._free_gigabytes(),
+            "disk_free_gb": self.folder.free_gigabytes() if self.folder else 0.0,
         }
 
-    def _free_gigabytes(self) -> float:
-        folder = self.sink.recording.dataset_dir
-        while not folder.exists():
-            folder = folder.parent
-        return round(shutil.disk_usage(folder).free / 1e9, 1)
+    def end_code(self) -> int:
+        """0 only where everything that was asked for is recorded."""
+        return 0 if self.session.complete and super().end_code() == 0 else 1
+
+    def gave_up(self) -> None:
+        """Say what to do."""
+        simulated = self.contract.name.startswith("sim_") and not self.get_parameter("use_sim_time").value
+        hint = " (sim_time:=true where this machine is too busy for the simulator)" if simulated else ""
+        self.log(
+            f"ending: {self.session.failed} episodes in a row were aborted or do not count; mend what is named above"
+            f"{hint}, or give max_aborted:=0 to go on all the same",
+            severity="error",
+        )
 
     def _say_hello(self) -> None:
         log = self.get_logger()
         log.info(f"robot {self.contract.name}: {len(self.streams)} streams, {self.contract.rate_hz:g} Hz")
+        compressed = [camera for camera in self.contract.cameras if camera.type == "compressed"]
+        if own := [camera.name for camera in compressed if camera.jpeg_order == "camera"]:
+            log.info(
+                f"JPEGs of {own} are stored as they come: act-plus-plus' and Cobot Magic's loaders swap their red and"
+                " blue; for those give the cameras `jpeg_order: peers`, or use `vgil episodes convert`"
+            )
         log.info(f"episodes go to {self.sink.recording.dataset_dir}")
+        assert self.folder is not None
+        for words in self.folder.warnings:
+            self.log(
+                f"this folder's newest episode is of another set-up: {words}; going on all the same", severity="warning"
+            )
+        if left := self.folder.left_behind():
+            names = ", ".join(part.name for part in left[:3])
+            words = f"{names} {'was' if len(left) == 1 else 'were'} left by a recorder that was killed"
+            self.log(f"{words}: `vgil episodes repair {self.folder.folder}` recovers the rows", severity="warning")
         if self.keys and self.keys.available:
             log.info("keys: s start/stop, d discard, r redo, q quit")
         elif not self.session.autostart:
-            log.info("no terminal for keys: use the services /recorder/start, stop, discard, redo")
+            log.info(
+                f"no terminal for keys: use the services {self.full_name}/start, stop, discard, redo (vgil call start)"
+            )
 
     def on_shutdown(self) -> None:
         """Give the terminal back and let a closing episode finish."""
@@ -221,6 +318,9 @@ class Recorder(SessionNode):
         if self.keys:
             self.keys.close()
         super().on_shutdown()
+        if self.session.num_episodes and not self.session.complete:
+            words = f"{self.session.saved} of {self.session.num_episodes} episodes were recorded"
+            self.log(f"{words}; the same command goes on with the next number", severity="warning")
 
 
 def _writable(folder: Path) -> Path:
@@ -229,12 +329,9 @@ def _writable(folder: Path) -> Path:
     Raises:
         VgilError: where it cannot be written, before anybody has shown the robot anything.
     """
-    at = folder
-    while not at.exists():
-        at = at.parent
-    if not at.is_dir() or not os.access(at, os.W_OK | os.X_OK):
-        what = "is no folder" if not at.is_dir() else "cannot be written"
-        raise VgilError(f"parameter 'dataset_dir' is '{folder}': {at} {what}; allowed: a folder one may write")
+    if (words := disk.unusable(folder, 0, try_it=False)) is not None:
+        why = words.removeprefix(f"{folder}: ").removesuffix("; allowed: a folder one may write")
+        raise VgilError(f"parameter 'dataset_dir' is '{folder}': {why}; allowed: a folder one may write")
     return folder
 
 

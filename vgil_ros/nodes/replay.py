@@ -21,7 +21,7 @@ from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.nodes.base.alerts import summary
 from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode, run
 from vgil_ros.nodes.base.safety_options import safety_options
-from vgil_ros.nodes.messages.publishers import RobotCommands
+from vgil_ros.nodes.messages.publishers import WATCH_S, RobotCommands
 from vgil_ros.nodes.messages.subscriptions import StreamInputs
 
 START = 0.05  # rad: the replay begins once the robot is this near to the first action
@@ -39,7 +39,7 @@ class Replay(VgilNode):
         self.dry_run = self.declare("dry_run", False, doc="compute, send nothing")
         period = 1.0 / self.contract.rate_hz
         self.streams = policy_streams(self.contract, cameras=())
-        self.sync = Synchronizer(self.streams, self.contract.sync, self.contract.rate_hz)
+        self.sync = Synchronizer(self.streams, self.contract.sync, self.contract.rate_hz, simulated=self.simulated)
         self.inputs = StreamInputs(self, self.contract, self.sync)
         options = replace(safety_options(self), following=not self.dry_run)  # what is not sent is not followed
         pipeline = make_direct_pipeline(options, self.layout, self.streams)
@@ -48,8 +48,10 @@ class Replay(VgilNode):
         self.commands = RobotCommands(self, self.layout, period)
         self._row = 0
         self._started = False
+        self._waiting_for: tuple[str, ...] = ()
         self._bar = tqdm(total=len(self.actions), desc=path.name, unit=" ticks", disable=None, leave=False)
         self.control_timer(period, self._step)
+        self.background_timer(WATCH_S, self._watch_commands)
 
     def _read(self, path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         """The episode's actions (T, J) and base velocities (T, 2), held against the robot."""
@@ -111,14 +113,28 @@ class Replay(VgilNode):
 
     def _start(self, now: int) -> bool:
         """Begin once every stream comes and the commands would be heard."""
-        missing = self.inputs.missing(now) + (() if self.dry_run else self.commands.missing_subscribers())
+        missing = (() if self.dry_run else self.commands.hindrances()) + self.inputs.missing(now)
         if missing:
+            keys = tuple(problem.key for problem in missing)
+            if keys != self._waiting_for:  # said again when it changes
+                self.forget("waiting")
+                self._waiting_for = keys
             self.warn_once("waiting", f"waiting for: {summary(missing)}")
             return False
         self.clear("waiting")
         self._started = True
+        if not self.dry_run:
+            self.commands.take()
         self.loop.begin(now)
         return True
+
+    def _watch_commands(self) -> None:
+        """Where another node commands the robot too: hold once more, let go of it, and end."""
+        if self.commands.taken and (contested := self.commands.contested()):
+            self.log(f"{summary(contested)}: held, and let go of; the replay ends here", severity="error")
+            self._hold()
+            self.commands.let_go()
+            self.finish(1)
 
     def _observe(self, now: int) -> None:
         by = self._stall_grace.time(now)
@@ -133,7 +149,7 @@ class Replay(VgilNode):
     def on_shutdown(self) -> None:
         """Arms held where they were commanded, base at zero."""
         self._bar.close()
-        if self._started:
+        if self.commands.taken:
             self.commands.hold_and_end(self._hold)
 
     def _hold(self) -> None:

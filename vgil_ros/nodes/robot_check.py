@@ -63,9 +63,9 @@ class Listener(VgilNode):
         self._look_around()
         wrong = {name: words[-1] for name, words in self._wrong.items() if len(words) > MOST_WRONG * self._looks}
         heard = {spec.name: self._heard(spec, wrong.get(spec.name), now) for spec in self.streams}
-        for words in self.inputs.duplicate_publishers():
-            name = words.split(":")[0]
-            heard[name] = Heard(heard[name].rate_hz, words)
+        for problem in self.inputs.duplicate_publishers():
+            name = problem.detail.split(":")[0]
+            heard[name] = Heard(heard[name].rate_hz, problem.detail)
         topics = [self.resolve_topic_name(arm.command.topic) for arm in self.contract.arms]
         if self.contract.base:
             topics.append(self.resolve_topic_name(self.contract.base.command.topic))

@@ -31,6 +31,7 @@ from vgil_ros.robots.sim.tasks import TASKS, default_task
 
 # Reliable: subscribers of both kinds match. Few messages are kept, so that a slow subscriber loses old ones.
 STATE_QOS = QoSProfile(depth=20)
+REMEDY = "give sim_time:=true, and time waits for them"
 REPORT_RATE = 0.2  # Hz
 IMAGE_QOS = QoSProfile(depth=5)
 
@@ -41,7 +42,7 @@ class SimNode(VgilNode):
     def __init__(self) -> None:
         super().__init__("sim")
         contract, _ = load_contract(self.declare("robot", "sim_aloha", doc=ROBOT_DOC))
-        doc = f"one of {', '.join(TASKS)}; empty: the robot's usual one"
+        doc = f"{', '.join(TASKS)}, an entry point of vgil_ros.tasks, or module:Class; empty: the robot's usual one"
         task = self.declare("task", "", doc=doc) or default_task(contract)
         doc = "of the scene that the next reset makes; one more after each"
         seed = self.declare("seed", 0, low=0, doc=doc, read_only=False)
@@ -84,10 +85,10 @@ class SimNode(VgilNode):
         if contract.base:
             self._odometry_out = self.create_publisher(Odometry, contract.base.odom.topic, STATE_QOS)
             self.create_subscription(Twist, contract.base.command.topic, self._on_twist, STATE_QOS)
-        self._reward_out = self.create_publisher(Float32, "/sim/reward", 10)
-        self._success_out = self.create_publisher(Bool, "/sim/success", 10)
+        self._reward_out = self.create_publisher(Float32, "~/reward", 10)
+        self._success_out = self.create_publisher(Bool, "~/success", 10)
         self._clock_out = self.create_publisher(Clock, "/clock", 10)
-        self.create_service(Trigger, "/sim/reset", self._on_reset)
+        self.create_service(Trigger, "~/reset", self._on_reset)
 
     def _on_command(self, arm: str, given: CommandInput, message: Any) -> None:
         try:
@@ -182,12 +183,16 @@ class SimNode(VgilNode):
         """Say when the machine is too slow, and when it is no longer; called now and then."""
         lost, self._pacer.lost_s = self._pacer.lost_s, 0.0
         if lost > 0.5:
-            self.warn_once("real time", f"this machine is too slow to simulate in real time: {lost:.1f} s were lost")
+            self.warn_once(
+                "real time", f"this machine is too slow to simulate in real time: {lost:.1f} s were lost; {REMEDY}"
+            )
         else:
             self.clear("real time")
         skipped = self._cameras.skipped()
         if skipped > 0.2:
-            self.warn_once("cameras", f"this machine is too slow for the cameras' rate: {skipped:.0%} were left out")
+            self.warn_once(
+                "cameras", f"this machine is too slow for the cameras' rate: {skipped:.0%} were left out; {REMEDY}"
+            )
         else:
             self.clear("cameras")
 

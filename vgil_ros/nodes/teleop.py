@@ -1,6 +1,6 @@
 """Teleoperation on topics: each puppet follows its master, the base follows a Twist.
 
-The law is `core.leader_follower`.
+The law is `core.leader_follower`; who may command the robot, `core.graph.commanders`.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from geometry_msgs.msg import Twist
 from sensor_msgs.msg import JointState
+from std_srvs.srv import Trigger
 
 from vgil_ros.assets import load_contract
 from vgil_ros.core.contract import TopicRef
@@ -25,12 +26,15 @@ from vgil_ros.core.layout import (
     puppet_reader,
 )
 from vgil_ros.core.leader_follower import Phase, follower_of
+from vgil_ros.nodes.base import status
+from vgil_ros.nodes.base.alerts import summary
 from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode, run
 from vgil_ros.nodes.messages.joint_input import JointInput
-from vgil_ros.nodes.messages.publishers import Encoded, RobotCommands
+from vgil_ros.nodes.messages.publishers import WATCH_S, Encoded, RobotCommands
 from vgil_ros.nodes.messages.subscriptions import QUIET_NS, sensor_qos
 
 BASE_STALE_NS = 250_000_000
+ORDER = (Phase.WAITING, Phase.READY, Phase.ALIGNING, Phase.FOLLOWING)  # the worst first
 
 
 class TeleopState:
@@ -94,14 +98,14 @@ class Teleop(VgilNode):
         rate = self.declare("rate", 100.0, low=1.0, high=1000.0, doc="of the commands, Hz")
         doc = "move nothing until the operator has closed the master's gripper"
         wait_for_trigger = self.declare("wait_for_gripper", False, doc=doc)
-        base_input = self.declare("base_input", "/teleop/cmd_vel", doc="geometry_msgs/Twist for the base")
-        self.commands = RobotCommands(self, self.layout, 1.0 / rate)
+        base_input = self.declare("base_input", "~/cmd_vel", doc="geometry_msgs/Twist for the base")
         self.arms = [
             (i, arm) for i, arm in enumerate(self.layout.arms) if arm.arm.master and not arm.arm.driver_follows_master
         ]
         if not self.arms:
             why = "its own driver follows the masters" if any(a.arm.master for a in self.layout.arms) else "no master"
             raise VgilError(f"robot '{self.contract.name}': {why}; teleop needs a puppet that it is to move")
+        self.commands = RobotCommands(self, self.layout, 1.0 / rate, [i for i, _ in self.arms])
         self.followers = [follower_of(self.layout, arm, wait_for_trigger=wait_for_trigger) for _, arm in self.arms]
         guards = guards_of(self.contract)
         self.masters = [self._state(master_reader(a.arm), a.arm.master, a.master, guards, rate) for _, a in self.arms]
@@ -109,10 +113,17 @@ class Teleop(VgilNode):
         self._phases: list[Phase | None] = [None] * len(self.arms)
         self._targets: list[np.ndarray | None] = [None] * len(self.arms)  # sent by the last turn
         self._base: tuple[np.ndarray, int] | None = None
+        self.status = status.StatusPublisher(self, "~/status", self.contract.name)
         if self.contract.base:
             self.create_subscription(Twist, base_input, self._on_twist, 10)
+        self._base_input = self.resolve_topic_name(base_input)
+        self._wanted = True  # whether it commands the robot as soon as it may
+        self.create_service(Trigger, "~/start", self._on_start)
+        self.create_service(Trigger, "~/stop", self._on_stop)
+        self.background_timer(WATCH_S, self._watch_commands)
         self._last_ns = self.now_ns()
         self.control_timer(1.0 / rate, self._step)
+        self.background_timer(0.2, self._publish_status)
 
     def _state(
         self, reader: JointReader, at: TopicRef | None, units: Affine, guards: dict[str, ReadingGuard], rate: float
@@ -132,10 +143,73 @@ class Teleop(VgilNode):
         now = self.now_ns()
         dt = min(max((now - self._last_ns) / 1e9, 0.0), 0.1)
         self._last_ns = now
+        if not self.commands.taken:
+            self._forget()
+            return
         for i, follower in enumerate(self.followers):
             self._targets[i] = follower.step(now, dt, self.masters[i].trusted(now), self.puppets[i].trusted(now))
             self._announce(i)
         self.commands.send(self._arm_messages() + self._base_message(now))
+
+    def _forget(self) -> None:
+        """The robot is not this node's: once it is, each puppet is aligned anew."""
+        for i, follower in enumerate(self.followers):
+            follower.step(self._last_ns, 0.0, None, None)
+            self._targets[i] = self._phases[i] = None
+        self._base = None
+
+    def _watch_commands(self) -> None:
+        """Take the robot once no other node commands it; let go of it, for good, where one comes up."""
+        if self.commands.taken:
+            if contested := self.commands.contested(base=self.commands.base_taken):
+                self._let_go()
+                self.log(f"{summary(contested)}: let go of; {self._how_to_start}", severity="error")
+        elif self._wanted and self.commands.looked(any(state.last for state in (*self.masters, *self.puppets))):
+            if contested := self.commands.contested(base=False):
+                self.warn_once("commands", f"waiting: {summary(contested)}")
+                return
+            self.clear("commands")
+            self.commands.take(base=False)
+        if self.commands.taken and not self.commands.base_taken:
+            self._take_base()
+
+    def _take_base(self) -> None:
+        """The base is this node's once somebody drives it through this node."""
+        if self.contract.base is None or not self.count_publishers(self._base_input):
+            return
+        contested = [
+            problem for problem in self.commands.contested() if self.contract.base.command.topic in problem.key
+        ]
+        if contested:
+            self.warn_once("base commands", f"base: not driven: {contested[0]}")
+            return
+        self.clear("base commands")
+        self.commands.take()
+
+    def _let_go(self) -> None:
+        self._wanted = False
+        self._hold()
+        self.commands.let_go()
+
+    @property
+    def _how_to_start(self) -> str:
+        return f"start again with {self.full_name}/start (vgil call start --node teleop)"
+
+    def _on_start(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        contested = () if self.commands.taken else self.commands.contested(base=False)
+        self._wanted = self._wanted or not contested
+        response.success = not contested
+        response.message = f"not started: {summary(contested)}" if contested else "puppets follow their masters"
+        self.log(response.message, severity="warning" if contested else "info")
+        return response
+
+    def _on_stop(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        if self.commands.taken:
+            self._let_go()
+        self._wanted = False
+        response.success, response.message = True, f"the robot is let go of; {self._how_to_start}"
+        self.log(response.message)
+        return response
 
     def _arm_messages(self) -> Encoded:
         """The targets of this turn; none for an arm that holds by itself, as its master or puppet is silent."""
@@ -166,6 +240,15 @@ class Teleop(VgilNode):
         else:
             self.log(f"{name}: {phase.value}")
 
+    def _publish_status(self) -> None:
+        """Each arm's phase, and the worst of them as the state: a recorder waits until all follow."""
+        phases = {arm.arm.name: follower.phase for (_, arm), follower in zip(self.arms, self.followers, strict=True)}
+        worst = min(phases.values(), key=ORDER.index)
+        level = status.OK if worst is Phase.FOLLOWING else status.WARN
+        words = "; ".join((*(f"{name}: {phase.value}" for name, phase in phases.items()), *self.active_warnings))
+        values: dict[str, object] = {"state": worst.value, "robot": self.contract.name}
+        self.status.publish(level, words, values | {f"phase_{name}": phase.value for name, phase in phases.items()})
+
     def _why(self, i: int) -> str:
         arm, now = self.arms[i][1].arm, self.now_ns()
         assert arm.master is not None
@@ -188,7 +271,7 @@ class Teleop(VgilNode):
 
     def on_shutdown(self) -> None:
         """Arms that this node was moving are held where they were commanded; the base stops, if it was driven."""
-        if self._base is not None or any(target is not None for target in self._targets):
+        if self.commands.taken and (self._base is not None or any(target is not None for target in self._targets)):
             self.commands.hold_and_end(self._hold)
 
     def _hold(self) -> None:

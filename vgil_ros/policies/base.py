@@ -154,7 +154,7 @@ class Policy(nn.Module, ABC):
             self._normalizer_checked = True
 
     def save(self, directory: str | Path, *, weight_dtype: DtypeName = "fp32") -> Path:
-        """Write the checkpoint folder; an older checkpoint there is replaced as a whole.
+        """Write the checkpoint folder; an older checkpoint there is replaced, and what else lies there is kept.
 
         Args:
             directory: the folder.

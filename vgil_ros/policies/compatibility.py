@@ -13,7 +13,10 @@ from vgil_ros.core.layout import Layout
 from vgil_ros.policies.base import Policy
 from vgil_ros.policies.checkpoint import load_policy
 from vgil_ros.policies.config import PolicyConfig
+from vgil_ros.policies.normalizer import VectorNormalizer
 
+# Shares of a joint's range by which data may lie beyond its limits: what is measured hardly does, a leader may well.
+SLACK = {"qpos": 0.1, "action": 0.5}
 RATE_TOLERANCE = 0.01  # of the rate: 50 and 49.9 Hz are the same
 
 
@@ -47,7 +50,7 @@ def profile_of(layout: Layout) -> RobotProfile:
 
 def camera_sizes(layout: Layout) -> dict[str, tuple[int, int]]:
     """(height, width) of a robot's cameras, but for depth."""
-    return {camera.name: (camera.height, camera.width) for camera in layout.contract.cameras if camera.type != "depth"}
+    return {camera.name: (camera.height, camera.width) for camera in layout.contract.cameras if not camera.is_depth}
 
 
 def load_for_robot(checkpoint: str | Path, layout: Layout) -> Policy:
@@ -81,37 +84,51 @@ def compare_with_contract(config: PolicyConfig, robot: RobotProfile) -> list[str
 def unchecked_fields(config: PolicyConfig) -> list[str]:
     """Say what the checkpoint does not tell, and `compare_with_contract` could therefore not check."""
     words = [f"size of camera {camera.name}" for camera in config.cameras if camera.height is None]
-    words += [] if config.joint_names else ["joint names and their order"]
-    return words + ([] if config.rate_hz is not None else ["rate"])
+    told = {"joint_names": bool(config.joint_names), "rate_hz": config.rate_hz is not None}
+    for key, what in (("joint_names", "joint names and their order"), ("rate_hz", "rate")):
+        if not told[key]:
+            words.append(what)
+        elif key in config.assumed:
+            words.append(f"{what} (assumed on import, from a robot)")
+    return words
 
 
 def compare_with_limits(policy: Policy, lower: np.ndarray, upper: np.ndarray, names: tuple[str, ...]) -> list[str]:
     """Name every joint whose training data cannot come from this robot: other units, other zero, other order.
 
     Args:
-        lower, upper: joint limits (J,) in rad of the first J values of qpos; what follows them (an end marker, the
-            base) has none. names: of the joints (J,).
+        lower, upper: joint limits (J,) in rad of the first J values of qpos and of an action; what follows them (an end
+            marker, the base) has none. names: of the joints (J,).
     """
-    part = policy.normalizer.qpos
-    if part.spec.mode == "identity" or len(lower) > policy.config.state_dim:
-        return []
+    widths = {"qpos": policy.config.state_dim, "action": policy.config.action_dim}
+    parts = {"qpos": policy.normalizer.qpos, "action": policy.normalizer.action}
+    words = []
+    for what, part in parts.items():
+        if part.spec.mode != "identity" and len(lower) <= widths[what]:
+            words += [f"{what} of {line}" for line in _beyond(part, lower, upper, names, SLACK[what])]
+    return words
+
+
+def _beyond(
+    part: VectorNormalizer, lower: np.ndarray, upper: np.ndarray, names: tuple[str, ...], share: float
+) -> list[str]:
     if part.spec.mode == "mean_std":
         low = high = part.mean.cpu().numpy()
         spread = part.std.cpu().numpy()
     else:
         low, high = part.min.cpu().numpy(), part.max.cpu().numpy()
         spread = (high - low) / 2
-    slack = 0.1 * (upper - lower)
+    slack = share * (upper - lower)
     words = []
     for index, name in enumerate(names):
         if low[index] < lower[index] - slack[index] or high[index] > upper[index] + slack[index]:
             trained = f"{low[index]:.3g}" if low[index] == high[index] else f"{low[index]:.3g}..{high[index]:.3g}"
-            limits = f"{lower[index]:.3g}..{upper[index]:.3g} rad"
+            limits = f"{lower[index]:.3g}..{upper[index]:.3g}"  # rad; of a gripper 0..1
             words.append(f"joint {name}: trained around {trained}, the robot's limits are {limits}")
         elif spread[index] > upper[index] - lower[index]:
             words.append(
                 f"joint {name}: trained with a spread of {spread[index]:.3g}, the robot's whole range is "
-                f"{upper[index] - lower[index]:.3g} rad"
+                f"{upper[index] - lower[index]:.3g}"
             )
     return words
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from vgil_ros.core.config import StrictModel
+from vgil_ros.core.execution import KeptExecution
 from vgil_ros.policies.device import DtypeName
 
 if TYPE_CHECKING:  # only for the type; it needs OpenCV
@@ -14,14 +15,21 @@ if TYPE_CHECKING:  # only for the type; it needs OpenCV
 
 VectorMode = Literal["mean_std", "min_max", "unit", "identity"]
 ImageMode = Literal["imagenet", "mean_std", "min_max", "unit"]
+MOST, MOST_LAYERS = 65_536, 256  # of any size, and of layers or parts of a list, in a file that is to be believed
 
 
 class CameraSpec(StrictModel):
-    """One camera in the order in which the policy takes them; height and width in pixels, None where unknown."""
+    """One camera in the order in which the policy takes them.
+
+    Attributes:
+        height, width: in pixels, None where unknown.
+        source_name: what the project that trained the policy calls it, None where it is this name.
+    """
 
     name: str = Field(min_length=1)
     height: int | None = Field(default=None, gt=0)
     width: int | None = Field(default=None, gt=0)
+    source_name: str | None = None
 
     @model_validator(mode="after")
     def _both_or_none(self) -> CameraSpec:
@@ -72,7 +80,11 @@ class PolicyConfig(StrictModel):
         software: what wrote the file.
         weights: how the parameters are stored; they are float32 once loaded.
         source: where an imported checkpoint came from; None for one trained here.
+        assumed: which of `joint_names` and `rate_hz` were taken from a robot on import, as the source did not tell.
+        execution: how its chunks are to be played where nobody says otherwise; None: as usual.
     """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     type: str
     state_dim: int = Field(gt=0)
@@ -86,6 +98,8 @@ class PolicyConfig(StrictModel):
     software: str = ""
     weights: DtypeName = "fp32"
     source: str | None = None
+    assumed: tuple[Literal["joint_names", "rate_hz"], ...] = ()
+    execution: KeptExecution | None = None
 
     @field_validator("cameras")
     @classmethod
@@ -97,11 +111,37 @@ class PolicyConfig(StrictModel):
         return cameras
 
     @model_validator(mode="after")
+    def _sizes_are_possible(self) -> PolicyConfig:
+        """Before anything is built: a size of billions would fill the memory, layers of thousands take for ever."""
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            several = value if isinstance(value, tuple) else (value,)
+            most = MOST_LAYERS if name.endswith("_layers") else MOST
+            if len(several) > MOST_LAYERS:
+                raise ValueError(f"{name} has {len(several)} parts; allowed: up to {MOST_LAYERS}")
+            if name != "seed" and any(isinstance(one, int) and abs(one) > most for one in several):
+                raise ValueError(
+                    f"{name} goes up to {max(one for one in several if isinstance(one, int)):.3g}; "
+                    f"allowed: up to {most}"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _joints_fit(self) -> PolicyConfig:
         if self.joint_names and len(self.joint_names) != self.state_dim:
             raise ValueError(f"{len(self.joint_names)} joint_names for state_dim {self.state_dim}")
         if len(set(self.joint_names)) != len(self.joint_names):
             raise ValueError("joint_names holds a name twice")
+        return self
+
+    @model_validator(mode="after")
+    def _period_fits(self) -> PolicyConfig:
+        period = self.execution.inference_period if self.execution is not None else None
+        if period is not None and period > self.chunk_size:
+            raise ValueError(f"execution.inference_period is {period}; allowed: up to chunk_size, {self.chunk_size}")
+        if set(self.assumed) - {name for name in ("joint_names", "rate_hz") if getattr(self, name)}:
+            given = [name for name in ("joint_names", "rate_hz") if getattr(self, name)]
+            raise ValueError(f"assumed is {list(self.assumed)}; allowed: what is given of it, {given}")
         return self
 
     @property

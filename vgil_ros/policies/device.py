@@ -10,6 +10,8 @@ from vgil_ros.policies.errors import PolicyError
 
 DtypeName = Literal["fp32", "bf16", "fp16"]
 DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+Precision = Literal["fp32", "tf32", "bf16", "fp16"]
+PRECISIONS: dict[str, torch.dtype] = {**DTYPES, "tf32": torch.float32}  # tf32: products of 10 bits; GPUs alone
 
 
 def checked_device(name: str | torch.device) -> torch.device:

@@ -127,10 +127,31 @@ class Batch(Observation, Targets, total=False):
 
 
 def to_tensor(value: Array, device: torch.device) -> Tensor:
-    """Give `value` as a tensor on `device`; a NumPy array is not copied on the CPU unless it is read-only."""
+    """Give `value` as a tensor on `device`.
+
+    A NumPy array is not copied on the CPU, unless it is read-only or a view that runs backwards (`image[..., ::-1]`).
+    """
     if isinstance(value, np.ndarray):
-        value = torch.from_numpy(value if value.flags.writeable else value.copy())
+        if not value.flags.writeable or min(value.strides, default=0) < 0:
+            value = np.array(value, order="C")
+        value = torch.from_numpy(value)
     return value.to(device)
+
+
+def as_array(name: str, value: object, dtype: type[np.generic] | None = None) -> Array:
+    """Give an array as it is, and one of nested lists made of them, as `dtype`.
+
+    Raises:
+        PolicyError: it is neither, or lists of different lengths.
+    """
+    if isinstance(value, np.ndarray | Tensor):
+        return value
+    if isinstance(value, list | tuple):
+        try:
+            return np.asarray(value, dtype)
+        except (ValueError, TypeError) as error:
+            raise PolicyError(f"{name}: a list that is no array ({error}); allowed: lists of one length") from None
+    raise PolicyError(f"{name}: found {type(value).__name__}, allowed are a NumPy array, a tensor, or nested lists")
 
 
 def check_vector(name: str, shape: tuple[int, ...], expected: tuple[int | None, ...]) -> None:
@@ -143,6 +164,10 @@ def check_vector(name: str, shape: tuple[int, ...], expected: tuple[int | None, 
 
 def check_parts(observation: Mapping[str, Any]) -> None:
     """Raise PolicyError unless `observation` holds qpos and images."""
+    if not isinstance(observation, Mapping):
+        raise PolicyError(
+            f"observation: found {type(observation).__name__}, allowed is a dict with 'qpos' and 'images'"
+        )
     for key in ("qpos", "images"):
         if key not in observation:
             raise PolicyError(f"observation: {key!r} missing, found {sorted(observation)}")
@@ -150,6 +175,11 @@ def check_parts(observation: Mapping[str, Any]) -> None:
 
 def check_cameras(config: PolicyConfig, images: Mapping[str, Any]) -> None:
     """Raise PolicyError unless `images` holds exactly the policy's cameras."""
+    if not isinstance(images, Mapping):
+        raise PolicyError(
+            f"images: found {type(images).__name__}, allowed is a dict of one array for each of "
+            f"{list(config.camera_names)}"
+        )
     missing = [name for name in config.camera_names if name not in images]
     unknown = [name for name in images if name not in config.camera_names]
     if missing or unknown:
@@ -173,7 +203,7 @@ def prepare(config: PolicyConfig, observation: Observation, device: torch.device
         PolicyError: a camera is missing or unknown, or a shape, size or dtype differs from the configuration.
     """
     check_parts(observation)
-    qpos = to_tensor(observation["qpos"], device)
+    qpos = to_tensor(as_array("qpos", observation["qpos"], np.float32), device)
     check_vector("qpos", tuple(qpos.shape), (None, config.state_dim))
     return qpos.to(torch.float32), _images(config, observation["images"], (len(qpos),), device)
 
@@ -230,7 +260,7 @@ def _images(
     check_cameras(config, images)
     checked = []
     for index, name in enumerate(config.camera_names):
-        image = images[name]
+        image = as_array(f"{when}image of {name}", images[name], np.uint8)
         check_vector(f"{when}image of {name}", tuple(image.shape), (*lead, None, None, 3))
         check_image(config, index, tuple(image.shape[len(lead) :]), image.dtype, when)
         checked.append(to_tensor(image, device))

@@ -6,6 +6,7 @@ statistics, running means) keep their float32: they are few, and scale everythin
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -21,6 +22,7 @@ import vgil_ros
 from vgil_ros.policies.config import PolicyConfig
 from vgil_ros.policies.device import DTYPES, DtypeName
 from vgil_ros.policies.errors import CheckpointError
+from vgil_ros.policies.foreign_file import require_weights_file
 
 CONFIG_FILE = "policy.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -77,7 +79,7 @@ def write_checkpoint(
     *,
     weight_dtype: DtypeName = "fp32",
 ) -> Path:
-    """Write a checkpoint to the folder `directory`; an older one there is replaced as a whole.
+    """Write a checkpoint to the folder `directory`; an older one there is replaced, and what else lies there is kept.
 
     Everything is written and flushed to a folder beside it, which is then renamed, so half a checkpoint never stands at
     `directory`. Killed between the two renames, the old one lies whole beside it as `.NAME.old.*/checkpoint`.
@@ -100,7 +102,7 @@ def write_checkpoint(
     scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         described = config.model_copy(update={"software": software_name(), "weights": weight_dtype})
-        (scratch / CONFIG_FILE).write_text(described.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        (scratch / CONFIG_FILE).write_text(_as_text(described), encoding="utf-8")
         save_file(weights, scratch / WEIGHTS_FILE)
         (scratch / WEIGHTS_FILE).chmod(0o644)  # safetensors keeps others from reading it
         scratch.chmod(0o755)
@@ -112,6 +114,19 @@ def write_checkpoint(
     return target
 
 
+def _as_text(config: PolicyConfig) -> str:
+    """policy.json; what came to it later and says nothing is left out, so that older releases read it too."""
+    values = config.model_dump(mode="json")
+    for part, keys in (
+        (values, ("execution", "assumed")),
+        *((camera, ("source_name",)) for camera in values["cameras"]),
+    ):
+        for key in keys:
+            if not part[key]:
+                del part[key]
+    return json.dumps(values, indent=2) + "\n"
+
+
 def read_weights(folder: Path) -> dict[str, Tensor]:
     """Read the tensors of a checkpoint folder as they are stored.
 
@@ -119,10 +134,11 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
         CheckpointError: there are none, or they cannot be read.
     """
     path = folder / WEIGHTS_FILE
+    if not path.exists():
+        raise CheckpointError(f"{path} does not exist: the checkpoint has no weights")
+    require_weights_file(path)
     try:
         return load_file(path)
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} does not exist: the checkpoint has no weights") from None
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
 
@@ -168,6 +184,9 @@ def _swap(scratch: Path, target: Path) -> None:
     old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
     target.rename(old / "checkpoint")
     scratch.rename(target)
+    for path in (old / "checkpoint").iterdir():
+        if path.name not in (CONFIG_FILE, WEIGHTS_FILE):  # somebody else's: a card, notes, films
+            path.rename(target / path.name)
     shutil.rmtree(old)
 
 

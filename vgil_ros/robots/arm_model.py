@@ -6,7 +6,8 @@ measured in: its (closed, open) range is laid onto the finger's travel.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,6 +18,17 @@ from vgil_ros.robots.transforms import pose_rpy
 from vgil_ros.robots.urdf import Visual, load_urdf, urdf_names
 
 GRASP_LINK = "grasp_link"
+REACH = 0.47  # m from an arm's mount to the middle of its workspace
+
+
+@dataclass(frozen=True)
+class JointStates:
+    """What a driver would publish: arrays (J,) in the contract's units, by name; effort in Nm or N."""
+
+    names: tuple[str, ...]
+    position: np.ndarray
+    velocity: np.ndarray
+    effort: np.ndarray
 
 
 class ArmModelError(VgilError):
@@ -93,3 +105,9 @@ class ArmModel:
         home = zip(self.arm.joints, self.arm.home, strict=True)
         position = np.array([positions.get(joint, at) for joint, at in home])
         return self.kinematics.link_poses(self.named(position))
+
+
+def workspace_centre(models: Sequence[ArmModel]) -> np.ndarray:
+    """Return the middle (3,) m of the space that the arms share, on the table's top."""
+    reaches = [model.kinematics.mount @ [REACH, 0.0, 0.0, 1.0] for model in models]
+    return np.array([*np.mean(reaches, axis=0)[:2], 0.0])

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
+from pathlib import Path
 from xml.etree.ElementTree import Element
 
 import numpy as np
 
 from vgil_ros.assets import share_dir
+from vgil_ros.core.config import read_text
 from vgil_ros.core.errors import VgilError
 from vgil_ros.robots.transforms import pose_rpy
 
@@ -121,14 +124,19 @@ def urdf_names() -> list[str]:
 
 @cache
 def load_urdf(name: str) -> Urdf:
-    """Return a robot by its file name in config/urdf.
+    """Return a robot by its file name in config/urdf, or by a path.
 
     Raises:
         UrdfError: where it does not exist or cannot be used.
     """
-    if name not in urdf_names():
-        raise UrdfError(f"urdf '{name}' is unknown; allowed: {urdf_names()}")
-    return parse_urdf((share_dir() / "config" / "urdf" / name).read_text(encoding="utf-8"), name)
+    path = Path(name) if os.sep in name else share_dir() / "config" / "urdf" / name
+    if path.is_file():
+        return parse_urdf(read_text(path, UrdfError), name)
+    if os.sep in name:
+        raise UrdfError(
+            f"urdf '{name}': no such file; allowed: a path, from the contract's folder on, or {urdf_names()}"
+        )
+    raise UrdfError(f"urdf '{name}' is unknown; allowed: {urdf_names()}, or a path, as ./{name} beside the contract")
 
 
 def parse_urdf(text: str, source: str) -> Urdf:

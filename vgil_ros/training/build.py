@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +15,19 @@ from tqdm import tqdm
 from vgil_ros.core.config import validate
 from vgil_ros.policies.base import Policy
 from vgil_ros.policies.config import CameraSpec, PolicyConfig
+from vgil_ros.policies.diffusion.config import DiffusionConfig
 from vgil_ros.policies.nn.backbones import MobileNetBackbone, ResNetBackbone, SmallBackbone, load_pretrained
 from vgil_ros.policies.optical_flow import FlowField
 from vgil_ros.policies.registry import policy_class
-from vgil_ros.training.config import ScheduleConfig, TrainConfig
+from vgil_ros.training.config import DataConfig, ScheduleConfig, TrainConfig
+from vgil_ros.training.data.data_report import (
+    SHOWN,
+    choose_episodes,
+    odd_episodes,
+    summary,
+    warnings,
+    without_twins,
+)
 from vgil_ros.training.data.dataset import EpisodeDataset, SampleSpec
 from vgil_ros.training.data.episode_stats import EpisodeStats, make_normalizer, merge_all
 from vgil_ros.training.data.flow_cache import FlowCache, make_flow_cache
@@ -29,7 +38,18 @@ from vgil_ros.training.errors import TrainingError
 
 Log = Callable[[str], None]
 GIB = 1 << 30
-DERIVED = ("state_dim", "action_dim", "cameras", "joint_names", "rate_hz", "fingerprint", "software", "source")
+USUALLY_SEEN, LEAST_SEEN = 0.7, 0.4  # shares of an image within the crop
+DERIVED = (
+    "state_dim",
+    "action_dim",
+    "cameras",
+    "joint_names",
+    "rate_hz",
+    "fingerprint",
+    "software",
+    "source",
+    "assumed",
+)
 
 
 @dataclass(frozen=True)
@@ -45,11 +65,17 @@ class TrainingData:
     fingerprint: str
 
 
-def load_data(config: TrainConfig, log: Log, *, progress: bool = False) -> TrainingData:
+def load_data(
+    config: TrainConfig, log: Log, *, progress: bool = False, held_out: Collection[str] | None = None
+) -> TrainingData:
     """Scan the folders and split them.
 
+    Args:
+        held_out: digests of the episodes that are kept for validation; None: they are chosen.
+
     Raises:
-        TrainingError: an empty folder, a broken episode, episodes that do not agree, settings that the policy refuses.
+        TrainingError: an empty folder, a broken episode, episodes that do not agree or whose numbers cannot be right,
+            settings that the policy refuses.
     """
     stats: list[EpisodeStats] = []
     folders: list[int] = []
@@ -62,11 +88,14 @@ def load_data(config: TrainConfig, log: Log, *, progress: bool = False) -> Train
         )
         stats += in_folder
         folders += [number] * len(in_folder)
+    stats, folders, left_out = _chosen(config.data, stats, folders, log)
     cameras = choose_cameras(stats, config.data.cameras)
     check_same(stats, cameras, base=config.data.base_action)
-    train, validation = split_episodes(folders, config.data.validation, config.seed)
+    train, validation = _split(config, stats, folders, held_out)
     mark = fingerprint(stats, cameras, base=config.data.base_action)
     policy = _policy_config(config, stats, cameras, mark)
+    check_crop(policy, log)
+    _tell(config.data, stats, policy, validation, left_out, log)
     spec = SampleSpec(cameras, policy.chunk_size, base=config.data.base_action, obs_offsets=policy.obs_offsets)
     chosen = [stats[i] for i in train]
     flows = _flows(config, policy, stats, log, progress=progress)
@@ -85,6 +114,77 @@ def load_data(config: TrainConfig, log: Log, *, progress: bool = False) -> Train
         sampling=Sampling(groups, weights or None, config.seed),
         fingerprint=mark,
     )
+
+
+def _chosen(
+    data: DataConfig, stats: list[EpisodeStats], folders: list[int], log: Log
+) -> tuple[list[EpisodeStats], list[int], tuple[str, ...]]:
+    """The episodes that are trained from, their folders' numbers, and what was left out, in words."""
+    places, left_out = choose_episodes(stats, log, aborted=data.aborted, only_successes=data.only_successes)
+    odd = {places[i]: words for i, words in odd_episodes([stats[i] for i in places]).items()}
+    for words in odd.values():
+        log(f"odd episode: {words}" + ("; skipped" if data.skip_bad and not data.accept_odd else ""))
+    if odd and not data.accept_odd:
+        if not data.skip_bad or len(odd) == len(places):
+            raise TrainingError(
+                f"{len(odd)} of {len(places)} episodes hold numbers that cannot be right: "
+                f"{' | '.join(list(odd.values())[:SHOWN])}{' ...' if len(odd) > SHOWN else ''}; mend them, leave them "
+                "out with --skip-bad, or train from them all the same with data.accept_odd=true"
+            )
+        places = [i for i in places if i not in odd]
+        left_out = (*left_out, f"{len(odd)} odd")
+    return [stats[i] for i in places], [folders[i] for i in places], left_out
+
+
+def _split(
+    config: TrainConfig, stats: list[EpisodeStats], folders: list[int], held_out: Collection[str] | None
+) -> tuple[list[int], list[int]]:
+    """Places of the episodes for training and validation."""
+    if held_out is None:
+        return without_twins(stats, *split_episodes(folders, config.data.validation, config.seed))
+    places = range(len(stats))
+    return [i for i in places if stats[i].digest not in held_out], [i for i in places if stats[i].digest in held_out]
+
+
+def _tell(
+    data: DataConfig,
+    stats: list[EpisodeStats],
+    policy: PolicyConfig,
+    validation: list[int],
+    left_out: tuple[str, ...],
+    log: Log,
+) -> None:
+    """Say what is trained from, and what a person should know of it."""
+    for line in summary(stats, validation, left_out):
+        log(line)
+    for words in warnings(stats, policy):
+        log(f"warning: {words}")
+    if data.validation > 0 and not validation:
+        log(f"warning: none of {len(stats)} episodes can be kept for validation: there will be no best checkpoint")
+
+
+def check_crop(policy: PolicyConfig, log: Log) -> None:
+    """Say where a policy sees little of its images, and refuse where it sees next to nothing.
+
+    Raises:
+        TrainingError: the crop is below `LEAST_SEEN` of the image.
+    """
+    if not isinstance(policy, DiffusionConfig) or policy.crop is None:
+        return
+    crop, resize = policy.crop, policy.resize if policy.resize_first else None
+    for camera in policy.cameras:
+        height, width = resize or (camera.height or crop[0], camera.width or crop[1])
+        share = crop[0] * crop[1] / (height * width)
+        if share >= USUALLY_SEEN:
+            continue
+        words = (
+            f"the policy sees {share:.0%} of an image of {camera.name}: policy.crop is {crop[0]} x {crop[1]} of "
+            f"{height} x {width}; policy.resize=[{round(crop[0] / 0.9)}, {round(crop[1] / 0.9)}] scales it down first, "
+            f"policy.crop=[{round(height * 0.9)}, {round(width * 0.9)}] takes more of it"
+        )
+        if share < LEAST_SEEN:
+            raise TrainingError(words)
+        log(f"warning: {words}")
 
 
 def _decoded(config: TrainConfig, episodes: list[EpisodeStats], cameras: tuple[str, ...]) -> DecodedImages:
@@ -157,7 +257,15 @@ def _policy_config(config: TrainConfig, stats: list[EpisodeStats], cameras: tupl
         "rate_hz": next((one.rate_hz for one in stats if one.rate_hz), None),
         "fingerprint": mark,
     }
-    return validate(kind, {**config.policy, **derived}, "policy", TrainingError, derived=DERIVED)
+    return _without_idle_resize(validate(kind, {**config.policy, **derived}, "policy", TrainingError, derived=DERIVED))
+
+
+def _without_idle_resize(policy: PolicyConfig) -> PolicyConfig:
+    """A policy whose images have the size already that they would be brought to is not slowed down by that."""
+    if not isinstance(policy, DiffusionConfig) or policy.resize is None or not policy.resize_first:
+        return policy
+    idle = all((camera.height, camera.width) == policy.resize for camera in policy.cameras)
+    return policy.model_copy(update={"resize": None}) if idle else policy
 
 
 def _backbones(policy: Policy) -> list[nn.Module]:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from safetensors import SafetensorError
 
 from vgil_ros.policies.base import Policy
+from vgil_ros.training.config import TrainConfig, with_absolute_paths
 from vgil_ros.training.errors import TrainingError
+from vgil_ros.training.run_log import LOG
 
-RESUME = "resume.pt"
+CONFIG, RESUME = "config.yaml", "resume.pt"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -74,7 +77,9 @@ class Checkpoints:
         """
         path = self.out / RESUME
         if not path.is_file():
-            raise TrainingError(f"{path}: no such file; a run can be resumed after its first checkpoint")
+            raise TrainingError(
+                f"{path}: no such file; the run ended before its first checkpoint: begin it anew, with --out {self.out}"
+            )
         try:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # torch.load raises many kinds
@@ -84,6 +89,44 @@ class Checkpoints:
             if folder.name not in {_name(step) for _, step in self.ranked}:
                 shutil.rmtree(folder, ignore_errors=True)
         return state
+
+
+def holds_checkpoints(out: Path) -> bool:
+    """Whether a run's folder holds anything that was trained."""
+    return (out / RESUME).exists() or any((out / name).exists() for name in ("last", "best")) or any(out.glob("step_*"))
+
+
+def take_folder(out: Path, log: Callable[[str], None]) -> None:
+    """Make a run's folder; one of a run that ended before its first checkpoint may be taken anew.
+
+    Raises:
+        TrainingError: it holds a run, or it cannot be made.
+    """
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    if (out / RESUME).exists():
+        raise TrainingError(
+            f"{out}: holds a run already; go on with `vgil train --resume {out}`, or take another --out"
+        )
+    if holds_checkpoints(out):
+        raise TrainingError(f"{out}: holds checkpoints, and no {RESUME} to go on from; take another --out")
+    if (out / LOG).exists():
+        log(f"{out}: holds a run that ended before its first checkpoint; it is begun anew")
+        (out / LOG).unlink()
+
+
+def prepare_folder(config: TrainConfig, weights: int) -> None:
+    """Write a run's configuration, and see that its checkpoints have room; `weights` in bytes.
+
+    Raises:
+        TrainingError: they have none, or nothing can be written.
+    """
+    out = config.out
+    with writing(out):
+        # last, best, the kept ones and one in the making; twice the state: weights, mean, two moments
+        need_room(out, weights * (config.checkpoint.keep + 3) + 2 * 4 * weights)
+        text = yaml.safe_dump(with_absolute_paths(config).model_dump(mode="json"), sort_keys=False)
+        (out / CONFIG).write_text(text, encoding="utf-8")
 
 
 @contextmanager

@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from vgil_ros.assets import share_dir
+from vgil_ros.assets import checkpoint_path, share_dir
 from vgil_ros.core.config import StrictModel, load_yaml, parse_yaml, validate
 from vgil_ros.training.data.augmentation import AugmentationConfig
 from vgil_ros.training.errors import TrainingError
 
+MOST = 10**9  # of any count
 
-class FolderConfig(StrictModel):
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+class Settings(StrictModel):
+    """A part of the configuration: frozen, unknown keys refused, numbers finite."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class FolderConfig(Settings):
     """A folder of episodes (or one file) and its share of the samples; without weights, shares go by rows."""
 
     path: Path
     weight: float | None = Field(default=None, gt=0)
 
 
-class DataConfig(StrictModel):
+class DataConfig(Settings):
     """Where the episodes are and what of them is used.
 
     Attributes:
         cameras: in the policy's order; None: all of the first episode.
         base_action: the base's two velocities join the action.
         validation: share of each folder's episodes that is kept for validation.
-        skip_bad: train without episodes that are broken.
+        skip_bad: train without episodes that are broken, or whose numbers cannot be right.
+        accept_odd: train from episodes whose numbers cannot be right too; each is said.
+        aborted: train from episodes whose recording was broken off too.
+        only_successes: train from episodes alone that are marked as a success.
         workers: processes that load. decoded_gib: memory for decoded JPEGs, at most half of what is free.
         flow_cache_gib: room on the disk for optical flow, where the policy takes it; with less than it needs, flow is
             computed in every step.
@@ -38,15 +52,20 @@ class DataConfig(StrictModel):
     base_action: bool = False
     validation: float = Field(default=0.1, ge=0, lt=1)
     skip_bad: bool = False
-    workers: int = Field(default=2, ge=0)
-    decoded_gib: float = Field(default=4.0, ge=0)
-    flow_cache_gib: float = Field(default=16.0, ge=0)
+    accept_odd: bool = False
+    aborted: bool = False
+    only_successes: bool = False
+    workers: int = Field(default=2, ge=0, le=256)
+    decoded_gib: float = Field(default=4.0, ge=0, le=1e6)
+    flow_cache_gib: float = Field(default=16.0, ge=0, le=1e6)
 
     @field_validator("folders", mode="before")
     @classmethod
     def _plain_paths(cls, value: Any) -> Any:
         """`folders: some/where` and `folders: [a, b]` mean folders without weights."""
         several = [value] if isinstance(value, (str, Path, dict)) else value
+        if not isinstance(several, (list, tuple)):
+            raise ValueError(f"found {value!r:.40}; allowed: a folder, or a list of folders")
         return [{"path": one} if isinstance(one, (str, Path)) else one for one in several]
 
     @model_validator(mode="after")
@@ -56,40 +75,48 @@ class DataConfig(StrictModel):
         return self
 
 
-class OptimizerConfig(StrictModel):
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
+class OptimizerConfig(Settings):
     """AdamW; `backbone_lr` is the image backbones' own rate, None: `lr`."""
 
     lr: float = Field(default=1e-4, gt=0)
     backbone_lr: float | None = Field(default=None, ge=0)
     weight_decay: float = Field(default=1e-4, ge=0)
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
     clip_norm: float | None = Field(default=10.0, gt=0)
 
 
-class ScheduleConfig(StrictModel):
+class ScheduleConfig(Settings):
     """Linear warm-up, then constant or half a cosine down to `final` (a share of the rate) at the last step."""
 
     kind: Literal["constant", "cosine"] = "cosine"
-    warmup_steps: int = Field(default=500, ge=0)
+    warmup_steps: int = Field(default=500, ge=0, le=MOST)
     final: float = Field(default=0.0, ge=0, le=1)
 
 
-class EmaConfig(StrictModel):
+class EmaConfig(Settings):
     """A running mean of the weights, which is what is validated and saved; decay rises to its full value."""
 
     enabled: bool = True
     decay: float = Field(default=0.999, gt=0, lt=1)
 
 
-class CheckpointConfig(StrictModel):
-    """Every so many steps `last` is written, and the `keep` best by `metric` (`best` is the best of them)."""
+class CheckpointConfig(Settings):
+    """Every so many steps `last` is written, and the `keep` best by `metric` (`best` is the best of them).
 
-    every: int = Field(default=1000, gt=0)
-    keep: int = Field(default=3, ge=0)
-    metric: Literal["validation_loss", "success"] = "validation_loss"
+    Attributes:
+        metric: of the validation episodes, how far off the actions are that a robot would play, or the training's
+            loss; or the success of rollouts.
+    """
+
+    every: int = Field(default=1000, gt=0, le=MOST)
+    keep: int = Field(default=3, ge=0, le=MOST)
+    metric: Literal["action_error", "validation_loss", "success"] = "action_error"
 
 
-class DistillationConfig(StrictModel):
+class DistillationConfig(Settings):
     """A teacher whose straight paths are learned, for policies that integrate; see `distillation`.
 
     Attributes:
@@ -100,31 +127,32 @@ class DistillationConfig(StrictModel):
 
     teacher: Path
     cache: Path | None = None
-    draws: int = Field(default=4, gt=0)
+    draws: int = Field(default=4, gt=0, le=1_000_000)
 
 
-class EvaluationConfig(StrictModel):
+class EvaluationConfig(Settings):
     """Rollouts on the simulated robot at each checkpoint, where `task` is given."""
 
     task: str | None = None
-    episodes: int = Field(default=20, gt=0)
-    seed: int = Field(default=1000, ge=0)
+    episodes: int = Field(default=20, gt=0, le=1_000_000)
+    seed: int = Field(default=1000, ge=0, lt=1 << 31)
 
 
-class LogConfig(StrictModel):
+class LogConfig(Settings):
     """`log.jsonl` and `curves.png` always; TensorBoard where installed; wandb where a project is named."""
 
-    every: int = Field(default=50, gt=0)
+    every: int = Field(default=50, gt=0, le=MOST)
     tensorboard: bool = True
     wandb_project: str | None = None
 
 
-class TrainConfig(StrictModel):
+class TrainConfig(Settings):
     """A training.
 
     Attributes:
         policy: `type` and the policy's own sizes; state, action, cameras, joints and rate come from the data.
         batch_size: of all processes together.
+        precision: "auto" is bf16 (autocast) where the device computes in it, else fp32; the run says which.
         backbone_weights: for the image backbones: "imagenet", or a file of torchvision's; None: random.
         distillation: for a student of another policy.
         flow_weights: a file of torchvision's RAFT-small for policies that take flow from it; None: torchvision's cache.
@@ -134,14 +162,14 @@ class TrainConfig(StrictModel):
     policy: dict[str, Any]
     data: DataConfig
     out: Path
-    steps: int = Field(default=100_000, gt=0)
-    batch_size: int = Field(default=8, gt=0)
-    seed: int = Field(default=0, ge=0)
+    steps: int = Field(default=100_000, gt=0, le=MOST)
+    batch_size: int = Field(default=8, gt=0, le=65_536)
+    seed: int = Field(default=0, ge=0, lt=1 << 31)
     device: str = "cpu"
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "auto"
     backbone_weights: str | None = None
     flow_weights: str | None = None
-    validation_samples: int = Field(default=512, gt=0)
+    validation_samples: int = Field(default=512, gt=0, le=MOST)
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
@@ -150,6 +178,13 @@ class TrainConfig(StrictModel):
     evaluation: EvaluationConfig = EvaluationConfig()
     distillation: DistillationConfig | None = None
     log: LogConfig = LogConfig()
+
+    @field_validator("out")
+    @classmethod
+    def _a_name_that_can_be(cls, value: Path) -> Path:
+        if "\0" in str(value):
+            raise ValueError("a path holds no zero byte")
+        return value
 
     @model_validator(mode="after")
     def _success_needs_rollouts(self) -> TrainConfig:
@@ -164,13 +199,19 @@ class TrainConfig(StrictModel):
         return self
 
 
-def load_config(source: str | Path | None, overrides: list[str], values: dict[str, Any] | None = None) -> TrainConfig:
+def load_config(
+    source: str | Path | None,
+    overrides: list[str],
+    values: dict[str, Any] | None = None,
+    options: Mapping[str, str] | None = None,
+) -> TrainConfig:
     """Make a configuration.
 
     Args:
         source: a YAML file, or a name in config/policies; None: nothing but what follows.
         overrides: `key=value`, dots for what lies within, values as YAML: `optimizer.lr=3e-5`.
         values: by dotted key; they win over the file, overrides over them.
+        options: what gives a value that must be given, by dotted key, for the words where it is missing.
 
     Raises:
         TrainingError: naming the key, what was found and what is allowed.
@@ -187,12 +228,34 @@ def load_config(source: str | Path | None, overrides: list[str], values: dict[st
         if not equals or not key:
             raise TrainingError(f"'{text}': allowed is key=value, such as optimizer.lr=3e-5")
         _set(tree, key, parse_yaml(value, f"'{text}'", TrainingError))
+    missing = [option for key, option in (options or {}).items() if _get(tree, key) in (None, [], ())]
+    if missing:
+        raise TrainingError(f"{' and '.join(missing)} must be given")
     return parse_config(tree, where)
 
 
 def parse_config(tree: dict[str, Any], where: str) -> TrainConfig:
     """Check values; see `load_config`."""
     return validate(TrainConfig, tree, where, TrainingError)
+
+
+def with_absolute_paths(config: TrainConfig) -> TrainConfig:
+    """The same training, to be gone on with from any folder."""
+
+    def absolute(path: Path) -> Path:
+        return path.expanduser().absolute()
+
+    folders = tuple(one.model_copy(update={"path": absolute(one.path)}) for one in config.data.folders)
+    changes: dict[str, Any] = {"data": config.data.model_copy(update={"folders": folders}), "out": absolute(config.out)}
+    for name in ("backbone_weights", "flow_weights"):
+        file = getattr(config, name)
+        if file is not None and file != "imagenet":
+            changes[name] = str(absolute(Path(file)))
+    if (teacher := config.distillation) is not None:
+        cache = absolute(teacher.cache) if teacher.cache is not None else None
+        places = {"teacher": absolute(checkpoint_path(teacher.teacher)), "cache": cache}
+        changes["distillation"] = teacher.model_copy(update=places)
+    return config.model_copy(update=changes)
 
 
 def config_path(source: str | Path) -> Path:
@@ -211,6 +274,12 @@ def config_path(source: str | Path) -> Path:
         known = sorted(one.stem for one in named.parent.glob("*.yaml"))
         raise TrainingError(f"configuration '{source}' is unknown; allowed: {known}, or a path to a .yaml file")
     return named
+
+
+def _get(tree: Any, key: str) -> Any:
+    for name in key.split("."):
+        tree = tree.get(name) if isinstance(tree, dict) else None
+    return tree
 
 
 def _set(tree: dict[str, Any], key: str, value: Any) -> None:

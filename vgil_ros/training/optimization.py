@@ -14,7 +14,7 @@ from vgil_ros.policies.observation import Batch as PolicyBatch
 from vgil_ros.training.build import make_optimizer, rate_factor
 from vgil_ros.training.config import EmaConfig, TrainConfig
 from vgil_ros.training.data.augmentation import Augmentation
-from vgil_ros.training.data.dataset import Batch
+from vgil_ros.training.data.dataset import Batch, map_tensors
 from vgil_ros.training.distributed import Accelerator, autocast, short_attention
 from vgil_ros.training.meters import LossMeter
 
@@ -62,6 +62,7 @@ class TrainStep:
         policy: the one that learns.
         ema: its running mean, None where that is off.
         meter: the losses since they were last taken.
+        parts: the losses of the last step.
     """
 
     def __init__(
@@ -74,6 +75,14 @@ class TrainStep:
         self.ema = Ema(policy, config.ema) if config.ema.enabled else None
         self._augment = Augmentation(config.augmentation, config.seed)
         self.meter = LossMeter()
+        self.parts: dict[str, Tensor] = {}
+
+    def rehearse(self, batch: Batch) -> None:
+        """Compute the gradients of a batch, and forget them: what a step takes. Nothing is changed."""
+        self._module.train()
+        loss, _ = self._module(map_tensors(batch, lambda tensor: tensor.to(self._engine.device)))
+        loss.backward()
+        self._optimizer.zero_grad(set_to_none=True)
 
     @property
     def eval_policy(self) -> Policy:
@@ -106,7 +115,8 @@ class TrainStep:
         self._optimizer.step()
         if self.ema is not None:
             self.ema.update(self.policy, step)
-        self.meter.add({**parts, "loss": loss})
+        self.parts = {**parts, "loss": loss.detach()}
+        self.meter.add(self.parts)
         return norm
 
     def state(self) -> dict[str, Any]:

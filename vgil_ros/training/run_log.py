@@ -155,15 +155,17 @@ LOG, CURVES = "log.jsonl", "curves.png"
 class RunLog:
     """Takes records in the first process; does nothing in the others."""
 
-    def __init__(self, config: TrainConfig, step: int, *, first: bool, progress: bool) -> None:
-        """Open everything at `step`, the steps that are done."""
-        self._out, self._first = config.out, first
+    def __init__(
+        self, config: TrainConfig, step: int, *, first: bool, progress: bool, log: Callable[[str], None] = print
+    ) -> None:
+        """Open everything at `step`, the steps that are done; `log` takes each line of text."""
+        self._out, self._first, self._log = config.out, first, log
+        if first:  # what may fail does so before there is a bar in the way of its words
+            self._services, self._close = open_services(config, config.out)
+            self._lines = JsonLines(config.out / LOG, after=step)
         self._bar: Any = tqdm(
             total=config.steps, initial=step, desc="train", unit="step", disable=not (first and progress)
         )
-        if first:
-            self._services, self._close = open_services(config, config.out)
-            self._lines = JsonLines(config.out / LOG, after=step)
 
     def step(self) -> None:
         """One step is done."""
@@ -188,9 +190,10 @@ class RunLog:
             draw_curves(read_log(self._out / LOG), self._out / CURVES)
 
     def log(self, text: str) -> None:
-        """Print a line above the bar."""
+        """Say a line, above the bar where there is one."""
         if self._first:
-            tqdm.write(text)
+            with tqdm.external_write_mode():
+                self._log(text)
 
     def close(self) -> None:
         """Close everything."""

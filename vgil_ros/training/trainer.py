@@ -8,30 +8,31 @@ computes what an unbroken one would, and nothing of a generator's state need be 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-import yaml
 from torch import Tensor
 from tqdm import tqdm
 
 from vgil_ros.training.build import load_data, make_policy
-from vgil_ros.training.checkpoints import RESUME, Checkpoints, need_room, writing
+from vgil_ros.training.checkpoints import RESUME, Checkpoints, prepare_folder, take_folder, writing
 from vgil_ros.training.config import DistillationConfig, TrainConfig
 from vgil_ros.training.data.dataset import Batch, Loader
 from vgil_ros.training.data.sampling import ProcessBatches
 from vgil_ros.training.distillation import PairCache, Reflow, load_teacher, make_student, student_settings
 from vgil_ros.training.distributed import Accelerator, make_accelerator
 from vgil_ros.training.errors import TrainingError
+from vgil_ros.training.estimate import PaceWatch, before_the_first
+from vgil_ros.training.interrupt import StopRequest
 from vgil_ros.training.meters import DataTimer
+from vgil_ros.training.non_finite import LossWatch, StepDone
 from vgil_ros.training.optimization import TrainStep
+from vgil_ros.training.precision import choose_precision
 from vgil_ros.training.run_log import RunLog
-from vgil_ros.training.validation import Validation
+from vgil_ros.training.validation import ACTION_ERROR, Validation
 
-CONFIG = "config.yaml"
 Evaluate = Callable[[Path], Mapping[str, float]]
 
 
@@ -68,7 +69,7 @@ class Trainer:
         """Check and load everything.
 
         Args:
-            resume: go on from `config.out`; without it, `config.out` must hold no run.
+            resume: go on from `config.out`; without it, `config.out` must hold no run that could go on.
             evaluate: rollouts of a checkpoint folder; gives "success" and other numbers for the log.
 
         Raises:
@@ -81,28 +82,46 @@ class Trainer:
                 f"batch_size {config.batch_size} cannot be shared by {self.accelerator.processes} processes"
             )
         self._log, self._progress = (log, progress) if self.accelerator.rank == 0 else (_keep_quiet, False)
-        _check_out(config.out, resume=resume)
+        if not resume:
+            take_folder(config.out, self._log)
+        by_success = config.checkpoint.metric == "success"
+        self._checkpoints = Checkpoints(config.out, config.checkpoint.keep, higher_is_better=by_success)
+        state = self._checkpoints.load_state() if resume else None
+        held_out = None if state is None else state.get("validation")
         self._teach: Callable[[Batch], Batch] | None = None  # what a teacher adds to a batch
         self._reflow: Reflow | None = None  # the same, of the moment
         if config.distillation is None:
-            self.data = load_data(config, self._log, progress=self._progress)
+            self.data = load_data(config, self._log, progress=self._progress, held_out=held_out)
             self.policy = make_policy(config, self.data, self._log).to(self.accelerator.device)
         else:
-            self._take_teacher(config.distillation)
-        self.train_step = TrainStep(self.policy, config, self.accelerator, self._teach)
-        self._validation = Validation(self.data.validation, config, self.accelerator, self._reflow)
+            self._take_teacher(config.distillation, held_out)
+        precision, words = choose_precision(config.precision, self.accelerator.device)
+        self._log(words)
+        self.train_step = TrainStep(
+            self.policy, config.model_copy(update={"precision": precision}), self.accelerator, self._teach
+        )
+        self._validation = Validation(
+            self.data.validation,
+            config,
+            self.accelerator,
+            self._reflow,
+            precision=precision,
+            log=self._say,
+            progress=self._progress,
+        )
         self._evaluate = evaluate
-        by_success = config.checkpoint.metric == "success"
-        self._checkpoints = Checkpoints(config.out, config.checkpoint.keep, higher_is_better=by_success)
-        self.step = 0
-        if resume:
-            self._restore(self._checkpoints.load_state())
+        self._run_log: RunLog | None = None
+        self._stop = StopRequest(self._say, enabled=self.accelerator.processes == 1)
+        self._watch = LossWatch(self.policy, self.data.train, self.accelerator.device, config.out)
+        self.step = self._logged = 0
+        if state is not None:
+            self._restore(state)
 
-    def _take_teacher(self, settings: DistillationConfig) -> None:
+    def _take_teacher(self, settings: DistillationConfig, held_out: Collection[str] | None) -> None:
         """Load the data as a teacher had them, its student, and what it teaches."""
         teacher = load_teacher(settings)
         merged = student_settings(self.config, teacher, self._log)
-        self.data = load_data(merged, self._log, progress=self._progress)
+        self.data = load_data(merged, self._log, progress=self._progress, held_out=held_out)
         student = make_student(teacher, self.data.policy)
         self.policy = student.to(self.accelerator.device)
         self._teach = self._reflow = Reflow(teacher.to(self.accelerator.device), student.config.steps)
@@ -114,31 +133,50 @@ class Trainer:
         self.accelerator.wait()
         self._teach = pairs
 
+    def _say(self, text: str) -> None:
+        """Say a line, above the bar where there is one."""
+        if self._run_log is not None:
+            self._run_log.log(text)
+        else:
+            self._log(text)
+
     def run(self) -> TrainResult:
         """Train to the last step.
 
         Raises:
             TrainingError: the loss is not finite, or the disk is full; what was saved before stands.
             EpisodeError: an episode can no longer be read.
+            KeyboardInterrupt: by the user; the step that was under way is saved, unless there was a second one.
         """
         config, accelerator = self.config, self.accelerator
         if accelerator.rank == 0:
-            self._prepare_out()
+            weights = sum(value.numel() * value.element_size() for value in self.policy.state_dict().values())
+            prepare_folder(config, weights)
         accelerator.wait()
-        run_log = RunLog(config, self.step, first=accelerator.rank == 0, progress=self._progress)
+        self._tell_length()
+        run_log = self._run_log = RunLog(
+            config, self.step, first=accelerator.rank == 0, progress=self._progress, log=self._log
+        )
         timer, began, last = DataTimer(), self.step, None
+        pace, self._logged = PaceWatch(config.steps - self.step), self.step
         try:
-            batches = iter(self._loader())
-            while self.step < config.steps:
-                since = time.perf_counter()
-                batch = next(batches)
-                timer.waited(since)
-                last = self._turn(batch, run_log, timer) or last
+            with self._stop:
+                batches = iter(self._loader())
+                while self.step < config.steps and not self._stop.asked:
+                    since = time.perf_counter()
+                    batch = next(batches)
+                    timer.waited(since)
+                    last = self._turn(batch, run_log, timer) or last
+                    if (words := pace.step()) is not None:
+                        self._say(words)
+                if self._stop.asked and self.step < config.steps:
+                    self._leave(began)
         except KeyboardInterrupt:
-            run_log.log(f"stopped at step {self.step}; go on with: vgil train --resume {config.out}")
+            run_log.log(f"stopped at step {self.step}; {self._way_on()}")
             raise
         finally:
             run_log.close()
+            self._run_log = None
             self.data.train.close()
             self.data.validation.close()
         rate = (self.step - began) * config.batch_size / max(timer.seconds, 1e-9)
@@ -149,12 +187,20 @@ class Trainer:
         """Part from the other processes."""
         self.accelerator.close()
 
+    def _tell_length(self) -> None:
+        """On a CPU, say before the first step where a run will take days."""
+        if self.accelerator.device.type != "cpu" or self.accelerator.processes > 1 or self._teach is not None:
+            return
+        words = before_the_first(self.config, self.config.steps - self.step, self.data.train, self.train_step.rehearse)
+        if words is not None:
+            self._say(words)
+
     def _loader(self) -> Loader:
         config, accelerator = self.config, self.accelerator
         batches = ProcessBatches(
             self.data.sampling, config.batch_size, self.step, config.steps, accelerator.rank, accelerator.processes
         )
-        return Loader(self.data.train, batches, config.data.workers, accelerator.device)
+        return Loader(self.data.train, batches, config.data.workers, accelerator.device, self._say)
 
     def _turn(self, batch: Batch, run_log: RunLog, timer: DataTimer) -> float | None:
         """One step and what follows from its number; the mean loss where a line was logged."""
@@ -163,9 +209,12 @@ class Trainer:
         self.step += 1
         run_log.step()
         ended, loss = self.step == config.steps, None
-        if self.step % config.log.every == 0 or ended:
+        logs, saves = self.step % config.log.every == 0 or ended, self.step % config.checkpoint.every == 0 or ended
+        done = StepDone(self.step, batch, self.train_step.parts, norm, self.train_step.rates)
+        self._watch.check(done, now=logs or saves or self._stop.asked)
+        if logs:
             loss = self._log_step(run_log, norm, timer)
-        if self.step % config.checkpoint.every == 0 or ended:
+        if saves and not self._stop.asked:
             with writing(config.out):
                 self._checkpoint(run_log)
         return loss
@@ -182,74 +231,76 @@ class Trainer:
             "lr": lr,
             "lr_backbone": lr_backbone,
             "grad_norm": float(norm),
-            "samples_per_s": self.config.log.every * self.config.batch_size / seconds,
+            "samples_per_s": (self.step - self._logged) * self.config.batch_size / max(seconds, 1e-9),
             "data_wait": share,
             "seconds": timer.seconds,
         }
+        self._logged = self.step
         with writing(self.config.out):
             run_log.write(record)
-        if not all(torch.isfinite(torch.tensor(list(means.values())))):
-            raise TrainingError(
-                f"step {self.step}: the loss is not finite ({means}); try a smaller optimizer.lr or precision fp32; "
-                f"the last good checkpoint is in {self.config.out}"
-            )
         return means["loss"]
 
     def _checkpoint(self, run_log: RunLog) -> None:
         """Validate, save, roll out, draw. Every process validates; the first one does the rest."""
-        losses = self._validation.run(self.train_step.eval_policy)
+        losses = self._validation.run(self.train_step.eval_policy, lambda: self._stop.asked)
         if losses:
             run_log.write({"kind": "validation", "step": self.step, **losses})
         meter = self.train_step.meter.state(self.accelerator)
         if self.accelerator.rank == 0:
-            value = losses.get("loss")
-            if self._evaluate is not None:
+            metric = self.config.checkpoint.metric
+            value = losses.get(ACTION_ERROR if metric == ACTION_ERROR else "loss")
+            if self._evaluate is not None and not self._stop.asked:
                 self.train_step.eval_policy.save(self.config.out / "last")
                 scores = dict(self._evaluate(self.config.out / "last"))
                 run_log.write({"kind": "rollouts", "step": self.step, **scores})
-                value = scores["success"] if self.config.checkpoint.metric == "success" else value
+                value = scores["success"] if metric == "success" else value
+            elif metric == "success":
+                value = None
             self._checkpoints.save(self.train_step.eval_policy, self.step, value)
             self._checkpoints.save_state(self._state(meter))
             run_log.draw()
         self.accelerator.wait()
 
+    def _leave(self, began: int) -> None:
+        """Save the step that Ctrl-C ended the run at, where there was one, and end it."""
+        if self.step > began:
+            with writing(self.config.out):
+                self._checkpoints.save(self.train_step.eval_policy, self.step, None)
+                self._checkpoints.save_state(self._state(self.train_step.meter.state(self.accelerator)))
+        raise KeyboardInterrupt
+
+    def _way_on(self) -> str:
+        if (self.config.out / RESUME).is_file():
+            return f"go on with: vgil train --resume {self.config.out}"
+        return f"nothing was saved before its first step; begin anew with --out {self.config.out}"
+
     def _state(self, meter: dict[str, Any]) -> dict[str, Any]:
         return {
             "step": self.step,
             "fingerprint": self.data.fingerprint,
+            "episodes": sorted(one.digest for one in self.data.stats),
+            "validation": sorted(one.digest for one in self.data.validation.episodes),
             **self.train_step.state(),
             "window": meter,
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
         if state["fingerprint"] != self.data.fingerprint:
-            raise TrainingError(
-                f"{self.config.out}: was trained from data with fingerprint {state['fingerprint']}, the folders now "
-                f"have {self.data.fingerprint}; a run goes on with the same episodes alone"
+            ours, theirs = {one.digest for one in self.data.stats}, set(state.get("episodes", ()))
+            missing, new = len(theirs - ours), len(ours - theirs)
+            if not (self.config.data.skip_bad and missing and not new):
+                counts = f" ({missing} of its {len(theirs)} episodes are not there, {new} are new)" if theirs else ""
+                raise TrainingError(
+                    f"{self.config.out}: was trained from data with fingerprint {state['fingerprint']}, the "
+                    f"folders now have {self.data.fingerprint}{counts}; a run goes on with the same episodes alone: "
+                    "--data says where they lie now, --skip-bad goes on without those that are not there or bad"
+                )
+            self._say(
+                f"goes on without {missing} of {len(theirs)} episodes; from here on rows are drawn in another order"
             )
         self.train_step.restore(state)
         self.step = state["step"]
 
-    def _prepare_out(self) -> None:
-        out = self.config.out
-        weights = sum(value.numel() * value.element_size() for value in self.policy.state_dict().values())
-        with writing(out):
-            # last, best, the kept ones and one in the making; twice the state: weights, mean, two moments
-            need_room(out, weights * (self.config.checkpoint.keep + 3) + 2 * 4 * weights)
-            text = yaml.safe_dump(self.config.model_dump(mode="json"), sort_keys=False)
-            (out / CONFIG).write_text(text, encoding="utf-8")
-
 
 def _keep_quiet(text: str) -> None:
     """What all processes but the first say."""
-
-
-def _check_out(out: Path, *, resume: bool) -> None:
-    if resume:
-        return
-    with writing(out):
-        out.mkdir(parents=True, exist_ok=True)
-    if (out / RESUME).exists() or (out / "log.jsonl").exists():
-        raise TrainingError(
-            f"{out}: holds a run already; go on with `vgil train --resume {out}`, or take another --out"
-        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from support.sync_traces import MS, PERIOD, START, Message, drain, line, misses, play, robot, settings, steady, summary
@@ -28,7 +29,9 @@ def test_frozen_camera_is_named() -> None:
     first = next(one for one in found if isinstance(one, Miss))
     assert [(m.stream, m.reason) for m in first.streams] == [("cam0", Reason.FROZEN)]
     assert first.stamp_ns == START + 700 * MS  # the content of 0.5 s, 200 ms later
-    assert str(first) == "cam0: frozen, the same content for 200 ms"
+    assert str(first) == (
+        "cam0: frozen, the same content for 200 ms (a scene that may stand still: `frozen_ms` in the contract)"
+    )
 
 
 def test_frozen_camera_shows_before_the_start_too() -> None:
@@ -68,7 +71,8 @@ def test_zero_stamp() -> None:
     assert fault is not None
     assert (fault.kind, str(fault)) == (
         "no_stamp",
-        "cam0: header.stamp is zero; the driver must fill it with the capture time",
+        "cam0: header.stamp is zero; the driver must fill it with the capture time, or the contract say"
+        " `stamp: arrival` for this stream",
     )
 
 
@@ -80,6 +84,30 @@ def test_stamps_of_another_clock(offset_ms: int, kind: str | None) -> None:
     assert len(sync._rings["cam0"]) == (kind is None)
     if fault:
         assert "clocks" in fault.message
+
+
+def test_a_devices_own_time_is_named_with_its_remedy() -> None:
+    fault = Synchronizer(SPECS, settings(), 50).push("cam0", 5_000_000_000, "frame", now_ns=START)
+    assert fault is not None
+    assert "a device's own time?" in fault.message
+    assert "`stamp: arrival`" in fault.message
+
+
+def test_content_that_proves_nothing_is_not_frozen() -> None:
+    """A depth camera that sees noise, nothing for a second, and noise again."""
+    sync = Synchronizer(SPECS, settings(), 50)
+    for k in range(100):
+        now = START + k * PERIOD
+        sync.push("cam0", now, k, content=None if 30 <= k < 80 else k // 2)
+        assert sync.repeating(now) == ()
+        assert Reason.FROZEN not in [miss.reason for miss in sync.missing(now)]
+
+
+def test_a_camera_may_never_be_called_frozen() -> None:
+    sync = Synchronizer((JOINTS, replace(CAMERA, frozen_ns=None)), settings(), 50)
+    for k in range(100):
+        sync.push("cam0", START + k * PERIOD, k, content=1)
+    assert Reason.FROZEN not in [miss.reason for miss in sync.missing(START + 99 * PERIOD)]
 
 
 def test_doubled_stamp_keeps_the_first() -> None:

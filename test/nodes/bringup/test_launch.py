@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import pytest
@@ -47,6 +48,7 @@ def visit(entity):
         visit(following)
 visit(launch._load(launch.find_file(sys.argv[1])).generate_launch_description())
 print(json.dumps([process.cmd[1:] for process in context.to_start]))
+print(json.dumps(dict(context.environment)))
 """
 
 
@@ -54,13 +56,23 @@ def environment() -> dict[str, str]:
     return {**os.environ, "ROS_DOMAIN_ID": DOMAIN}
 
 
+def described(file: str, *arguments: str, environment_of: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What a launch file would start: the nodes' arguments, by node; or variables of their environment."""
+    command = [sys.executable, "-c", DESCRIBE, file, *arguments]
+    unset = dict.fromkeys(("ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS"), "")
+    env = environment() | unset
+    done = subprocess.run(command, capture_output=True, text=True, timeout=150, env=env)
+    assert done.returncode == 0, done.stderr
+    *_, nodes, variables = done.stdout.splitlines()
+    if environment_of:
+        return {name: value for name in environment_of if (value := json.loads(variables).get(name))}
+    return {name: rest for _, _, name, *rest in json.loads(nodes)}
+
+
 def started(file: str, *arguments: str) -> dict[str, dict[str, str]]:
     """What a launch file would start: the nodes' parameters, by node."""
-    command = [sys.executable, "-c", DESCRIBE, file, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=150, env=environment())
-    assert done.returncode == 0, done.stderr
     found = {}
-    for _, _, name, *rest in json.loads(done.stdout.splitlines()[-1]):
+    for name, rest in described(file, *arguments).items():
         pairs = [text.split(":=", 1) for text in rest if ":=" in text]
         found[name] = {key: json.loads(value) for key, value in pairs}
         files = [path for sign, path in itertools.pairwise(rest) if sign == "--params-file"]
@@ -143,10 +155,11 @@ both = pytest.mark.parametrize("kind", ["vgil", pytest.param("ros2", marks=needs
 @both
 def test_record_sim_writes_its_episodes_and_ends(kind: str, running: list[Running], tmp_path: Path) -> None:
     arguments = ["sim:=true", "num_episodes:=2", "episode_len:=40", "autostart:=true", f"dataset_dir:={tmp_path}"]
+    arguments.append("max_aborted:=0")  # on a slow machine
     launch = Running([*launcher(kind), "record.launch.py", *arguments, "rviz:=true"])
     running.append(launch)
     assert launch.end() == 0, launch.output
-    assert {path.suffix for path in tmp_path.iterdir()} == {".hdf5"}, "a broken file was left"
+    assert {path.suffix for path in tmp_path.iterdir() if path.is_file()} == {".hdf5"}, "a broken file was left"
     assert len(whole_episodes(tmp_path)) == 2  # on a slow machine others may lie beside them, ended early and marked
     assert nodes_left() == []
 
@@ -216,10 +229,11 @@ def test_with_a_simulated_robot_the_recorder_resets_it_and_all_follow_its_clock(
         "monitor": {"robot": "sim_aloha", "use_sim_time": True},
         "recorder": {
             "robot": "sim_aloha",
-            "reset_service": "/sim/reset",
-            "success_topic": "/sim/success",
+            "reset_service": "sim/reset",
+            "success_topic": "sim/success",
             "reset_time": 0.5,
             "use_sim_time": True,
+            "wait_for_teleop": True,
         },
     }
 
@@ -228,9 +242,79 @@ def test_a_reset_time_that_is_given_holds() -> None:
     assert started("record.launch.py", "sim:=true", "reset_time:=3")["recorder"]["reset_time"] == 3.0
 
 
+def test_a_namespace_is_that_of_every_node_and_of_the_simulated_clock() -> None:
+    found = described("record.launch.py", "sim:=true", "namespace:=r2", "rviz:=true")
+    assert sorted(found) == ["monitor", "recorder", "sim", "teleop"]
+    for rest in found.values():
+        rules = [rule for sign, rule in itertools.pairwise(rest) if sign == "-r"]
+        assert rules == ["__ns:=/r2", "/clock:=/r2/clock"]
+    rest = described("record.launch.py", "namespace:=/r2/left")["recorder"]
+    assert [rule for sign, rule in itertools.pairwise(rest) if sign == "-r"] == ["__ns:=/r2/left"]
+
+
+def test_a_file_of_parameters_is_read_in_a_namespace_too(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text(SETTINGS)
+    rest = described("record.launch.py", "namespace:=r2", f"params_file:={path}")["recorder"]
+    first = next(file for sign, file in itertools.pairwise(rest) if sign == "--params-file")
+    sections = yaml.safe_load(Path(first).read_text())
+    assert list(sections) == ["/**", "/**/recorder"]
+    assert sections["/**/recorder"] == yaml.safe_load(SETTINGS)["recorder"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables"),
+    [
+        (("record.launch.py",), {}),
+        (("record.launch.py", "domain_id:=7"), {"ROS_DOMAIN_ID": "7"}),
+        (("record.launch.py", "sim:=true"), {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}),
+        (("sim.launch.py",), {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}),
+    ],
+    ids=["a real robot", "a domain", "a simulated robot", "the simulator"],
+)
+def test_how_far_a_launch_is_heard(arguments: tuple[str, ...], variables: dict[str, str]) -> None:
+    names = ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE")
+    here = {"ROS_DOMAIN_ID": DOMAIN}
+    assert described(*arguments, environment_of=names) == here | variables
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("namespace:=2r", "launch argument 'namespace' is '2r'; allowed: letters"),
+        ("namespace:=a b", "launch argument 'namespace' is 'a b'"),
+        ("domain_id:=300", "launch argument 'domain_id' is '300'; allowed: 0 to 232"),
+        ("domain_id:=lab", "launch argument 'domain_id' is 'lab'; allowed: a whole number"),
+    ],
+)
+def test_a_wrong_namespace_or_domain_is_named(argument: str, words: str) -> None:
+    done = subprocess.run(
+        [*VGIL_LAUNCH, "record.launch.py", argument], capture_output=True, text=True, timeout=150, env=environment()
+    )
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
+def test_topics_that_do_not_follow_the_namespace_are_named(running: list[Running]) -> None:
+    launch = Running([*VGIL_LAUNCH, "record.launch.py", "namespace:=r2", "episode_len:=-5"])
+    running.append(launch)
+    assert launch.end() == 2, launch.output
+    assert "namespace /r2: 9 topics of the contract begin with / and stay as they are (/puppet_left/" in launch.output
+
+
 def test_teleop_can_be_left_out_or_joined() -> None:
     assert "teleop" not in started("record.launch.py", "sim:=true", "teleop:=false")
-    assert "teleop" in started("record.launch.py", "teleop:=true")
+    found = started("record.launch.py", "teleop:=true")
+    assert "teleop" in found
+    assert found["recorder"]["wait_for_teleop"] is True
+    found = started("record.launch.py", "teleop:=true", "wait_for_teleop:=false")
+    assert found["recorder"]["wait_for_teleop"] is False
+
+
+def test_every_setting_of_a_recording_is_handed_on() -> None:
+    given = {"image_format": "raw", "continue_folder": True, "count_bad": False, "max_aborted": 5}
+    found = started("record.launch.py", *(f"{key}:={str(value).lower()}" for key, value in given.items()))
+    assert given.items() <= found["recorder"].items()
 
 
 def test_the_policy_gets_its_arguments_and_no_operator() -> None:
@@ -238,7 +322,7 @@ def test_the_policy_gets_its_arguments_and_no_operator() -> None:
     assert found["sim"]["operator"] is False
     given = {"robot": "sim_aloha", "checkpoint": "/there", "execution": "open_loop", "dry_run": True}
     assert given.items() <= found["policy"].items()
-    assert found["policy"]["reset_service"] == "/sim/reset"
+    assert found["policy"]["reset_service"] == "sim/reset"
 
 
 EXECUTION = {

@@ -192,6 +192,17 @@ def follow(environment: RosEnvironment, action: np.ndarray, steps: int) -> None:
         environment.step(action)
 
 
+def follow_through(environment: RosEnvironment, action: np.ndarray) -> None:
+    """Ask for the same action in one episode after another, should a busy machine end them."""
+    for _ in range(10):
+        try:
+            follow(environment, action, 200)
+        except VgilError as error:
+            if "stream lost" not in str(error):
+                raise
+        environment.reset()
+
+
 def test_a_silent_caller_holds_the_robot(single: Bench) -> None:
     with make(single, episode_len=400) as environment:
         environment.reset()
@@ -214,3 +225,21 @@ def test_a_joint_that_does_not_follow_ends_the_episode_by_name(bench: Bench) -> 
         environment.reset()
         with pytest.raises(VgilError, match=r"left/waist does not follow: commanded to .*, measured at 0 for 1 s"):
             follow(environment, np.array([1.0, 0.0, 1.0]), 300)
+
+
+def test_another_node_that_commands_the_robot_ends_the_episode_and_refuses_the_next(single: Bench) -> None:
+    with make(single, episode_len=400) as environment:
+        action = environment.reset().observation["qpos"]
+        environment.step(action)
+        node = single.client.node
+        intruder: Any = node.create_publisher(JointState, "/puppet/command", 10)
+        words = "commands on /puppet/command come from node /client too; only one may command"
+        with pytest.raises(VgilError, match=words):
+            follow_through(environment, action)
+        until(lambda: node.count_publishers("/puppet/command") == 1, "the environment lets go of the robot")
+        with pytest.raises(VgilError, match=words):
+            environment.reset()
+        node.destroy_publisher(intruder)
+        until(lambda: not node.count_publishers("/puppet/command"), "nobody commands")
+        environment.reset()
+        assert not environment.step(action).first()

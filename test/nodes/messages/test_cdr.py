@@ -17,8 +17,15 @@ from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Header
 
-from vgil_ros.core.frame import RAW_ENCODINGS, FrameError
-from vgil_ros.nodes.messages.cdr import CdrError, read_compressed, read_image, read_joint_state
+from vgil_ros.core.frame import DEPTH_FILES, FILE_ENCODINGS, PAIRED, PLANES, RAW_ENCODINGS, FrameError
+from vgil_ros.nodes.messages.cdr import (
+    CdrError,
+    CutImage,
+    read_compressed,
+    read_compressed_depth,
+    read_image,
+    read_joint_state,
+)
 
 words = st.text(st.characters(codec="utf-8", exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
 headers = st.builds(
@@ -44,9 +51,11 @@ joint_states = st.builds(
 def images(draw: Any) -> Image:
     encoding = draw(st.sampled_from(sorted(RAW_ENCODINGS)))
     size, channels = RAW_ENCODINGS[encoding]
-    height, width, padding = draw(st.integers(1, 9)), draw(st.integers(1, 9)), draw(st.integers(0, 5))
-    step = width * size * channels + padding
-    data = draw(st.binary(min_size=step * height, max_size=step * height))
+    even = 2 if encoding in PAIRED else 1
+    height, width = even * draw(st.integers(1, 9)), even * draw(st.integers(1, 9))
+    step = width * size * channels + (0 if encoding == "nv24" else draw(st.integers(0, 5)))
+    count = int(step * height * PLANES.get(encoding, 1))
+    data = draw(st.binary(min_size=count, max_size=count))
     image = Image(header=draw(headers), height=height, width=width, encoding=encoding, step=step)
     image.data = data
     return image
@@ -78,8 +87,8 @@ def test_images_are_read_as_rclpy_reads_them(message: Image) -> None:
     assert bytes(frame.data) == bytes(reference.data)
     frame.check(message.height, message.width, tuple(RAW_ENCODINGS))
     size, channels = RAW_ENCODINGS[message.encoding]
-    rows = np.frombuffer(bytes(reference.data), np.uint8).reshape(message.height, message.step)
-    pixels = np.ascontiguousarray(frame.array()).view(np.uint8).reshape(message.height, -1)
+    rows = np.frombuffer(bytes(reference.data), np.uint8).reshape(-1, message.step)
+    pixels = np.ascontiguousarray(frame.array()).view(np.uint8).reshape(len(rows), -1)
     np.testing.assert_array_equal(pixels, rows[:, : message.width * size * channels])
 
 
@@ -104,6 +113,81 @@ def test_jpegs_are_read_with_their_size(header: Header, kind: str, height: int, 
     assert bytes(frame.data) == jpeg
 
 
+def compressed(data: bytes, kind: str = "jpeg") -> bytes:
+    message = CompressedImage(format=kind)
+    message.data = data
+    return serialize_message(message)
+
+
+def jpeg(seed: int = 0) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (32, 48, 3), np.uint8)
+    return cv2.imencode(".jpg", pixels)[1].tobytes()
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_jpeg_that_is_cut_is_never_taken(data: st.DataObject) -> None:
+    whole = jpeg()
+    size = data.draw(st.integers(2, len(whole) - 1))
+    with pytest.raises(CdrError):
+        read_compressed(compressed(whole[:size]))
+    with pytest.raises(CdrError):  # a buffer of the full size, whose second part never came
+        read_compressed(compressed(whole[:size].ljust(len(whole) + 100, b"\0")))
+
+
+@pytest.mark.parametrize("zeros", [1, 2, 3000, 100_000])
+def test_zeros_behind_a_jpeg_are_left_out(zeros: int) -> None:
+    """usb_cam's raw_mjpeg, the Raspberry Pi's and ArduCAM's drivers send a whole buffer."""
+    frame = read_compressed(compressed(jpeg() + bytes(zeros)))[1]
+    assert bytes(frame.data) == jpeg()
+
+
+def test_a_cut_jpeg_with_a_thumbnail_in_it_is_cut() -> None:
+    """The thumbnail's end is no end of the image."""
+    small = jpeg(1)
+    exif = b"\xff\xe1" + struct.pack(">H", len(small) + 2) + small
+    with_thumbnail = jpeg()[:2] + exif + jpeg()[2:]
+    assert read_compressed(compressed(with_thumbnail))[1].height == 32
+    with pytest.raises(CutImage):
+        read_compressed(compressed(with_thumbnail[: len(exif) + 300]))
+
+
+def png(depth: int = 8) -> bytes:
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (32, 48, 3), np.uint8)
+    if depth == 16:
+        pixels = random.integers(0, 65536, (32, 48), np.uint16)
+    return cv2.imencode(".png", pixels)[1].tobytes()
+
+
+def test_pngs_are_read_with_their_size() -> None:
+    for zeros in (0, 77):
+        frame = read_compressed(compressed(png() + bytes(zeros), "rgb8; png compressed bgr8"))[1]
+        assert (frame.height, frame.width, frame.encoding, bytes(frame.data)) == (32, 48, "png", png())
+    with pytest.raises(CutImage):
+        read_compressed(compressed(png()[:-20], "png"))
+
+
+@pytest.mark.parametrize("kind", ["16UC1; compressedDepth", "32FC1; compressedDepth png"])
+def test_compressed_depth_is_read_with_its_header(kind: str) -> None:
+    data = struct.pack("<iff", 0, 1.0, 2.0) + png(16)
+    frame = read_compressed_depth(compressed(data, kind))[1]
+    assert (frame.height, frame.width, frame.encoding) == (32, 48, f"compressedDepth {kind[:5]}")
+    assert bytes(frame.data) == data
+    frame.check(32, 48, DEPTH_FILES)
+    with pytest.raises(CutImage):
+        read_compressed_depth(compressed(data[:-20], kind))
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [(bytes(12) + b"\x10rvl", "16UC1; compressedDepth rvl"), (jpeg(), "jpeg"), (bytes(12), "16UC1; compressedDepth")],
+)
+def test_another_compressed_depth_is_named(data: bytes, kind: str) -> None:
+    with pytest.raises(CdrError, match=r"allowed: '16UC1; compressedDepth png' .* `format: png`"):
+        read_compressed_depth(compressed(data, kind))
+
+
 def jpeg_message() -> bytes:
     message = CompressedImage(format="jpeg")
     message.data = cv2.imencode(".jpg", np.full((16, 24, 3), 90, np.uint8))[1].tobytes()
@@ -124,8 +208,10 @@ READERS: list[tuple[Callable[[bytes], Any], Callable[[], bytes]]] = [
     (read_joint_state, joint_message),
     (read_image, image_message),
     (read_compressed, jpeg_message),
+    (read_compressed, lambda: compressed(png(), "png")),
+    (read_compressed_depth, lambda: compressed(bytes(12) + png(16), "16UC1; compressedDepth png")),
 ]
-IDS = ["joint_state", "image", "compressed"]
+IDS = ["joint_state", "image", "jpeg", "png", "compressed_depth"]
 
 
 @pytest.mark.parametrize(("read", "make"), READERS, ids=IDS)
@@ -154,7 +240,7 @@ def test_damaged_bytes_are_read_or_refused_but_never_crash(
     if isinstance(found, tuple):
         frame = found[1]
         try:
-            frame.check(frame.height, frame.width, tuple(RAW_ENCODINGS) if read is read_image else ("jpeg",))
+            frame.check(frame.height, frame.width, (*RAW_ENCODINGS, *FILE_ENCODINGS, *DEPTH_FILES))
         except FrameError:
             return
         frame.fingerprint()
@@ -215,5 +301,5 @@ def test_deep_pixels_in_big_endian_order_are_refused() -> None:
 def test_bytes_that_are_no_whole_jpeg_are_named(data: bytes) -> None:
     message = CompressedImage(format="jpeg")
     message.data = data
-    with pytest.raises(CdrError, match=r"is no JPEG|without a frame header"):
+    with pytest.raises(CdrError, match=r"neither JPEG nor PNG|cut off"):
         read_compressed(serialize_message(message))

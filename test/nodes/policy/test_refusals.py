@@ -116,7 +116,7 @@ def test_a_spoilt_checkpoint_is_refused(stand: Stand, tmp_path: Path, how: str) 
 @pytest.mark.parametrize(
     ("parameters", "reason"),
     [
-        ({"execution": "wish"}, "parameter 'execution' is 'wish'; allowed: temporal_ensemble, open_loop, async, rtc"),
+        ({"execution": "wish"}, "'execution' is 'wish'; allowed: checkpoint, temporal_ensemble, open_loop, async, rtc"),
         ({"execution": "rtc"}, "execution rtc: a policy of type act cannot keep to a prefix"),
         ({"device": "toaster"}, "device 'toaster' is unknown"),
         ({"device": "cuda"}, "torch finds no CUDA device here"),
@@ -132,6 +132,13 @@ def test_a_parameter_that_is_not_allowed_is_refused(stand: Stand, parameters: di
     if parameters.get("device") == "cuda" and torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     assert re.search(reason, stand.assert_refused(stand.good, **parameters))
+
+
+def test_the_node_plays_a_checkpoint_as_that_says(stand: Stand, tmp_path: Path) -> None:
+    """Where nothing is given: here a mode that this policy cannot be played in."""
+    kept = checkpoints.make(stand.contract, tmp_path / "kept", execution={"mode": "rtc"})
+    words = stand.assert_refused(kept)
+    assert "execution rtc: a policy of type act cannot keep to a prefix" in words
 
 
 def test_no_checkpoint_is_refused(stand: Stand, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from support.nodes.signals import position
 
 from vgil_ros.core.streams import Flag
 from vgil_ros.episodes import EpisodeReader
+from vgil_ros.episodes.checks.check import check_episode
 
 SOON = 1.0  # s
 
@@ -77,10 +78,12 @@ FAULTS = [
     ("cam_b freeze", r"cam_b: frozen"),
     ("cam_a size 24x64", r"cam_a: image is 24x64; the contract says 48x64"),
     ("cam_b size 48x32", r"cam_b: image is 48x32; the contract says 48x64"),
-    ("cam_a encoding yuv422", r"cam_a: encoding is 'yuv422'; allowed: \['rgb8'"),
+    ("cam_a encoding yuv444", r"cam_a: encoding is 'yuv444'; allowed: \['rgb8'"),
     ("cam_a encoding rgba8", r"cam_a: \d+ bytes, 192 a row; too few for 48x64 rgba8"),
-    ("cam_b encoding png", r"cam_b: compressed image of format 'png' is no JPEG; allowed: jpeg"),
-    ("cam_a zero", r"cam_a: header.stamp is zero"),
+    ("cam_b encoding png", r"cam_b: compressed image of format 'png' is neither JPEG nor PNG; allowed: jpeg, png"),
+    ("cam_a zero", r"cam_a: header.stamp is zero; .* `stamp: arrival`"),
+    ("cam_a old -0.12", r"cam_a: stamped 1[012]\d ms ahead of its arrival: its clock or its driver is off"),
+    ("cam_b cut 1", r"cam_b: \d+ JPEGs? cut off; USB bandwidth or cable\?"),
     ("cam_a old 5", r"cam_a: stamped 5\.\d+ s before its arrival"),
     ("cam_a old -5", r"cam_a: stamped 5\.\d+ s ahead of its arrival"),
     ("cam_a old 0.7", r"cam_a: stamps jumped back by 0\.[67]\d s"),
@@ -164,7 +167,7 @@ def test_bad_messages_among_good_ones_are_named_once_and_recording_goes_on(patie
     assert len(said) == 1
 
 
-def test_a_second_publisher_is_named_and_recording_goes_on(patient: Rig) -> None:
+def test_a_second_publisher_is_named_written_down_and_keeps_the_next_from_starting(patient: Rig) -> None:
     rig = patient
     rig.record(5)
     since = rig.recorder.mark()
@@ -173,7 +176,70 @@ def test_a_second_publisher_is_named_and_recording_goes_on(patient: Rig) -> None
     assert line.at - told.at < SOON + rig.bench.gauge.stood(told.at, line.at)
     until(lambda: "2 publishers" in rig.summary(), "the status says so too")
     rig.command("stop")
-    assert assert_truth(rig.saved(since), 5) == ""
+    file = rig.saved(since)
+    assert assert_truth(file, 5) == ""
+    words = "left/puppet: 2 publishers on /puppet/joint_states; allowed: one; found /fake_robot, /fake_robot"
+    assert f"warning: recorder: {words}" in map(str, check_episode(file).warnings)
+    until(lambda: rig.value("state") == "idle", "idle")
+    answer = rig.bench.client.call("/recorder/start")
+    assert (answer.success, answer.message) == (False, f"not started: {words}")
+    rig.robot.tell("left/puppet well")
+    rig.record(3)
+
+
+def test_a_clock_ahead_keeps_an_episode_from_starting(rig: Rig) -> None:
+    rig.ready()
+    rig.robot.tell("cam_a old -0.1")
+    until(lambda: "cam_a: stamped" in rig.summary(), "the status names it")
+    until(lambda: -105 < float(rig.value("delay_ms_cam_a")) < -50, "the status shows the delay")
+    answer = rig.bench.client.call("/recorder/start")
+    assert not answer.success
+    assert "ms ahead of its arrival" in answer.message
+
+
+@pytest.mark.parametrize("fault", ["cut 6", "zeros"])
+def test_cut_jpegs_cost_a_row_each_and_zeros_behind_them_nothing(bench: Bench, fault: str) -> None:
+    rig = Rig(bench, bench.contract(cameras=[camera("cam_b", "compressed")]))
+    since = rig.record(5)
+    rig.robot.tell(f"cam_b {fault}")
+    until(lambda: int(rig.value("rows")) > 40, "it goes on")
+    rig.command("stop")
+    file = rig.saved(since)
+    assert assert_truth(file, 40) == ""
+    report = check_episode(file)
+    assert not [finding for finding in report.findings if finding.check == "jpegs"]
+    said = [line.text for line in rig.recorder.lines if "JPEGs cut off" in line.text or "JPEG cut off" in line.text]
+    assert len(said) == (1 if fault == "cut 6" else 0)
+    assert any("cut off; USB bandwidth" in str(f) for f in report.warnings) == (fault == "cut 6")
+    with EpisodeReader(file) as episode:
+        lengths = episode.compress_len
+        assert lengths is not None
+        assert (lengths < 3000).all()
+
+
+def test_efforts_that_are_not_measured_end_nothing(patient: Rig) -> None:
+    rig = patient
+    rig.robot.tell("left/puppet effort none")
+    rig.record(10)
+    since = rig.recorder.mark()
+    rig.robot.tell("left/puppet effort grip")
+    rows = int(rig.value("rows"))
+    until(lambda: int(rig.value("rows")) > rows + 10, "it goes on")
+    rig.robot.tell("left/puppet well")  # neither velocities nor efforts
+    rows = int(rig.value("rows"))
+    until(lambda: int(rig.value("rows")) > rows + 10, "it goes on")
+    rig.command("stop")
+    rig.recorder.expect(r"left/puppet: effort of \['grip'\] is not measured in \d+ of \d+ rows", since=since)
+    file = rig.saved(since)
+    assert assert_truth(file, 30) == ""
+    with EpisodeReader(file) as episode:
+        assert episode.effort is not None
+        assert episode.qvel is not None
+        missing = np.isnan(episode.effort).sum(axis=0)
+        assert 10 <= missing[0] == missing[1] < missing[2]
+        assert np.isfinite(episode.effort[:8]).all()
+        np.testing.assert_array_equal(np.isnan(episode.qvel[:, 0]), np.isnan(episode.effort[:, 0]))
+    assert check_episode(file).ok
 
 
 def test_a_dead_stream_keeps_an_episode_from_starting(rig: Rig) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.contracts import ARM, camera, small_robot, write
+from support.contracts import ARM, camera, small_robot, sync, write
 from support.nodes.bench import Bench
 from support.nodes.rig import Rig
 
 from vgil_ros.episodes import EpisodeReader
+from vgil_ros.episodes.naming import aborted_in
 
 Change = Callable[[dict[str, Any]], Any]
 
@@ -68,9 +69,13 @@ def test_a_bad_parameter_is_refused(bench: Bench, given: dict[str, Any], words: 
     assert_refused(bench, {"robot": bench.contract(), **given}, words)
 
 
-def test_a_robot_that_is_not_there_is_named_topic_by_topic(bench: Bench) -> None:
+@pytest.mark.parametrize("autostart", [True, False], ids=["autostart", "before_anybody_asks"])
+def test_a_robot_that_is_not_there_is_named_topic_by_topic(bench: Bench, autostart: bool) -> None:
     contract = bench.contract(cameras=[camera("cam_a")])
-    recorder = bench.recorder(contract, autostart=True)
+    recorder = bench.recorder(contract, autostart=autostart)
+    recorder.expect(
+        f"waiting for: nothing at all on domain {bench.domain}: is the driver running, with the same ROS_DOM"
+    )
     recorder.expect("waiting for: .*left/puppet: nothing received on /puppet/joint_states .no publisher.")
     recorder.expect("cam_a: nothing received on /cam_a/image_raw .no publisher.")
 
@@ -81,6 +86,69 @@ def test_a_topic_of_another_type_is_named(bench: Bench) -> None:
     bench.robot(write(small_robot(cameras=[raw]), robot)).expect("ready")
     recorder = bench.recorder(bench.contract(cameras=[compressed]), autostart=True)
     recorder.expect(r"cam_a: /cam_a is sensor_msgs/msg/Image; allowed: sensor_msgs/msg/CompressedImage")
+
+
+def test_a_topic_with_a_typo_is_guessed_and_all_streams_are_announced(bench: Bench) -> None:
+    bench.robot(bench.contract()).expect("ready")
+    recorder = bench.recorder(bench.contract(cameras=[camera("cam_a", topic="/cam_a/image")]))
+    recorder.expect(r"cam_a: nothing received on /cam_a/image .no publisher.; did you mean /cam_a/image_raw\?")
+    recorder.close()
+    recorder = bench.recorder(bench.contract(), process={"start_new_session": True})
+    recorder.expect("all 3 streams are here: call /recorder/start")
+
+
+def test_a_recording_begins_when_the_puppets_follow(bench: Bench) -> None:
+    """The master is far from its puppet: teleop is on its way for three seconds."""
+    contract = bench.contract()
+    robot = bench.robot(contract)
+    robot.expect("ready")
+    robot.tell("left/puppet at 0.0,0.0,0.05")
+    robot.tell("left/master at 1.5,0.5,0.3")
+    recorder = bench.recorder(contract, autostart=True, wait_for_teleop=True)
+    recorder.expect("waiting for: teleop: nothing heard of the node that moves the puppets")
+    bench.node("teleop", {"robot": contract})
+    waits = recorder.expect("waiting for: .*teleop: left is still on its way to its master; needed: every arm follows")
+    assert recorder.expect("recording episode 1: episode_0.hdf5").at > waits.at
+    assert "without knowing" not in recorder.output
+
+
+def test_a_folder_of_another_set_up_is_not_continued_by_mistake(bench: Bench) -> None:
+    first = bench.contract()
+    bench.robot(first)
+    assert bench.recorder(first, episode_len=3, num_episodes=1, autostart=True).wait() == 0
+    slower = write(small_robot(rate_hz=20), bench.folder / "slower.yaml")
+    words = f"{bench.episodes} holds episodes of another set-up: rate_hz: 20 here, 25 in episode_0.hdf5"
+    rig_like = bench.recorder(slower)
+    rig_like.expect(f"waiting for: {words}; give another dataset_dir, or continue_folder:=true")
+    answer = bench.client.call("/recorder/start")
+    assert not answer.success
+    assert words in answer.message
+    rig_like.close()
+    recorder = bench.recorder(slower, episode_len=3, num_episodes=1, autostart=True, continue_folder=True)
+    recorder.expect(
+        "this folder's newest episode is of another set-up: rate_hz: 20 here, 25 in episode_0.hdf5; going on"
+    )
+    assert recorder.wait() == 0, recorder.output
+    with EpisodeReader(bench.episodes / "episode_1.hdf5") as episode:
+        assert episode.warnings == ("rate_hz: 20 here, 25 in episode_0.hdf5",)
+
+
+def test_an_autostart_ends_after_three_aborted_episodes_in_a_row(bench: Bench) -> None:
+    contract = bench.contract(sync=sync(max_hold=3))
+    robot = bench.robot(contract)
+    recorder = bench.recorder(contract, autostart=True, num_episodes=9, reset_time=0.0, max_aborted=2)
+    since = 0
+    for _ in range(2):
+        recorder.expect("recording episode 1 of 9: episode_0.hdf5", since=since)
+        since = recorder.mark()
+        robot.tell("cam_a stop")
+        recorder.expect("episode ended early: .*cam_a: silent", since=since)
+        robot.tell("cam_a well")
+    recorder.expect("ending: 2 episodes in a row were aborted or do not count; mend what is named above")
+    recorder.expect("0 of 9 episodes were recorded; the same command goes on with the next number")
+    assert recorder.wait() == 1, recorder.output
+    assert [path.name for path in bench.episodes.iterdir()] == ["aborted"]
+    assert len(aborted_in(bench.episodes)) == 2
 
 
 def test_a_clock_that_jumps_back_ends_the_episode_and_keeps_it(bench: Bench) -> None:

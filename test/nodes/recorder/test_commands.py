@@ -9,6 +9,7 @@ import signal
 import termios
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -79,6 +80,35 @@ def test_redo_records_the_same_number_again(rig: Rig) -> None:
     since = rig.recorder.mark()
     rig.command("stop")
     assert rig.saved(since).name == part.removesuffix(".part")
+
+
+def test_an_episode_that_has_ended_can_still_be_thrown_away_or_done_again(rig: Rig) -> None:
+    def saved() -> Path:
+        since = rig.recorder.mark()
+        rig.command("stop")
+        file = rig.saved(since)
+        until(lambda: rig.value("state") == "idle", "idle")
+        return file
+
+    rig.record(3)
+    file, done = saved(), int(rig.value("episodes_done"))
+    since = rig.recorder.mark()
+    assert rig.command("discard") == "the last episode is discarded"
+    rig.recorder.expect(f"{file} is removed", since=since)
+    assert not file.exists()
+    until(lambda: int(rig.value("episodes_done")) == done - 1, "it does not count any more")
+    assert rig.bench.client.call("/recorder/discard").message == "nothing to discard: the session is idle"
+    rig.record(3)
+    assert saved() == file, "its number is free again"
+    with EpisodeReader(file) as episode:
+        created = episode.stamp_ns
+    assert rig.command("redo") == "the last episode is discarded, it is recorded again"
+    until(lambda: rig.value("state") == "recording" and int(rig.value("rows")) > 3, "a new beginning")
+    assert saved() == file
+    with EpisodeReader(file) as episode:
+        assert created is not None
+        assert episode.stamp_ns is not None
+        assert episode.stamp_ns[0] > created[-1]
 
 
 def test_a_joystick_button_counts_once_as_long_as_it_is_held(rig: Rig) -> None:

@@ -53,6 +53,25 @@ def test_a_perfect_policy_is_not_suspected_and_a_wrongly_scaled_one_is() -> None
     assert "wrong normalisation, colour or camera order?" in metrics.suspicion
 
 
+def test_a_policy_that_stays_where_it_is_is_found_out() -> None:
+    """Its error is below that of the median action, which a robot that moves slowly leaves far behind."""
+    actions = np.cumsum(np.full((60, 3), 0.02), axis=0)
+    positions = actions[:, :2] - 0.03
+
+    def staying(row: int) -> np.ndarray:
+        return np.tile([*positions[row], actions[row, 2]], (5, 1))
+
+    metrics, _ = replay(lambda o: staying(o["row"]), lambda row: {"row": row}, actions, 1, (), positions)  # type: ignore[typeddict-item, typeddict-unknown-key]
+    assert metrics.l1 < metrics.l1_constant
+    assert metrics.l1_moving == pytest.approx(metrics.l1_still)
+    assert metrics.suspicion is not None
+    assert metrics.suspicion.startswith("no better than staying still")
+    good = np.stack([actions[np.minimum(row + np.arange(5), 59)] for row in range(60)])
+    assert replay_metrics(good, range(60), actions, (), positions).suspicion is None
+    still = np.zeros((60, 2))
+    assert replay_metrics(np.zeros((60, 5, 2)), range(60), still, (), still).suspicion is None, "nothing moves in it"
+
+
 def test_the_mistake_that_was_made_comes_first() -> None:
     def observation(seed: int) -> dict[str, Any]:
         random = np.random.default_rng(seed)

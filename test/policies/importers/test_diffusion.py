@@ -278,7 +278,7 @@ def test_diffusion_policys_own_with_wrong_weights(tmp_path: Path, words: str, ch
 def test_diffusion_policys_own_cut_short(tmp_path: Path) -> None:
     ckpt, config = write_diffusion_policy(tmp_path / "peer", theirs_state(diffusion_policy()))
     ckpt.write_bytes(ckpt.read_bytes()[:1000])
-    assert_refused(tmp_path, ckpt, "cannot be read as a checkpoint", config=config)
+    assert_refused(tmp_path, ckpt, "is a damaged archive", config=config)
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def drop(key: str) -> Any:
         (lambda s: {**s, "model.action_head.bias": torch.zeros(3)}, r"action_head\.bias has shape \(3,\)"),
         (drop("model.backbones.0.0.body.layer4.1.conv1.weight"), "backbone with blocks"),
         (lambda s: [s], "allowed is a state dict"),
-        (lambda s: {"model": s, "epoch": 3}, r"found \['epoch', 'model'\]"),
+        (lambda s: {"ema": s, "epoch": 3}, r"found \['ema', 'epoch'\], .*under one of \['model'"),
     ],
 )
 def test_wrong_weights_are_refused(tmp_path: Path, change: Any, words: str) -> None:
@@ -215,6 +215,118 @@ def test_lerobot_processors_that_are_missing_or_unknown(tmp_path: Path) -> None:
     (folder / "policy_preprocessor.json").unlink()
     with pytest.raises(CheckpointError, match="actions have no units"):
         import_checkpoint(folder, tmp_path / "ours")
+
+
+def test_how_lerobot_plays_is_kept(tmp_path: Path) -> None:
+    for name, values, expected in (
+        ("steps", {"n_action_steps": 5, "temporal_ensemble_coeff": None}, ("open_loop", 5, None)),
+        ("ensemble", {"n_action_steps": 1, "temporal_ensemble_coeff": 0.05}, ("temporal_ensemble", None, 0.05)),
+    ):
+        folder = peers.write_lerobot(tmp_path / name)
+        edit_json(folder / "config.json", lambda config, values=values: config.update(values))
+        kept = load_policy(import_checkpoint(folder, tmp_path / f"our_{name}").directory).config.execution
+        assert kept is not None
+        assert (kept.mode, kept.inference_period, kept.ensemble_coefficient) == expected
+
+
+def test_lerobot_cameras_that_were_renamed_keep_their_first_name(tmp_path: Path) -> None:
+    folder = peers.write_lerobot(tmp_path / "peer")
+    renamed = {"observation.images.front": "observation.images.cam_high"}
+
+    def rename(values: dict[str, Any]) -> None:
+        values["steps"] = [
+            {"registry_name": "rename_observations_processor", "config": {"rename_map": renamed}},
+            *(s for s in values["steps"] if s["registry_name"] != "rename_observations_processor"),
+        ]
+
+    edit_json(folder / "policy_preprocessor.json", rename)
+    report = import_checkpoint(folder, tmp_path / "ours")
+    assert "camera cam_high is what was called front there" in report.assumed
+    cameras = load_policy(report.directory).config.cameras
+    assert [(c.name, c.source_name) for c in cameras] == [("cam_high", "front"), ("cam_left_wrist", None)]
+
+
+def wrapped(prefix: str) -> Any:
+    return lambda state: {prefix + key: value for key, value in state.items()}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        wrapped("module."),
+        wrapped("_orig_mod."),
+        lambda s: {key.removeprefix("model."): value for key, value in s.items()},
+        lambda s: {key.replace("model.", "model.module.", 1): value for key, value in s.items()},
+        lambda s: {key.replace("model.", "model._orig_mod.", 1): value for key, value in s.items()},
+        lambda s: {"state_dict": s, "epoch": 10},
+        lambda s: {"model": s, "optimizer": {}, "epoch": 10},
+        lambda s: {"epoch": 5, "model_state_dict": s, "optimizer_state_dict": {"state": {}, "param_groups": []}},
+    ],
+)
+def test_what_training_puts_around_weights_is_taken_off(tmp_path: Path, change: Any) -> None:
+    plain = peers.write_ckpt(tmp_path / "plain", original(), peers.original_stats())
+    ckpt = peers.write_ckpt(tmp_path / "peer", change(original()), peers.original_stats())
+    ours, theirs = (
+        load_policy(import_checkpoint(path, tmp_path / f"ours_{path.parent.name}", cameras=CAMERAS).directory)
+        for path in (ckpt, plain)
+    )
+    assert all(torch.equal(value, theirs.state_dict()[key]) for key, value in ours.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 123\n", "Git LFS pointer.*git lfs pull"),
+        (b"<!DOCTYPE html><html>Not found</html>", "is a web page"),
+        (b"PK\x03\x04 cut short", "is a damaged archive"),
+        (b"junk", "cannot be read as weights alone|refused"),
+    ],
+)
+@pytest.mark.parametrize("file", ["policy_best.ckpt", "dataset_stats.pkl", "model.safetensors", "policy.json"])
+def test_what_is_no_file_of_weights_is_called_what_it_is(tmp_path: Path, content: bytes, words: str, file: str) -> None:
+    ckpt = peers.write_ckpt(tmp_path / "peer", original(), peers.original_stats())
+    made = import_checkpoint(ckpt, tmp_path / "ours", cameras=CAMERAS).directory
+    binary = content.startswith((b"PK", b"junk"))
+    if file in ("model.safetensors", "policy.json"):
+        (made / file).write_bytes(content)
+        with pytest.raises(CheckpointError, match=f"{file}.* (cannot be read|not readable|is)" if binary else words):
+            load_policy(made)
+        return
+    target = next(path for path in ckpt.parent.iterdir() if path.name == file or (path == ckpt and "ckpt" in file))
+    target.write_bytes(content)
+    with pytest.raises(CheckpointError, match="cannot be read|refused|damaged" if binary else words) as caught:
+        import_checkpoint(ckpt, tmp_path / "again", cameras=CAMERAS)
+    assert "weights_only" not in str(caught.value)
+
+
+def test_a_folder_that_is_none_names_what_lies_in_it(tmp_path: Path) -> None:
+    ckpt = peers.write_original(tmp_path / "peer")
+    with pytest.raises(CheckpointError, match=rf"holds no config\.json.*name what lies in it: .*{ckpt.name}"):
+        import_checkpoint(ckpt.parent, tmp_path / "ours")
+    peers.write_lerobot(tmp_path / "last" / "pretrained_model")
+    with pytest.raises(CheckpointError, match=r"name what lies in it: .*pretrained_model"):
+        import_checkpoint(tmp_path / "last", tmp_path / "ours")
+    with pytest.raises(CheckpointError, match="another project's is made into one by `vgil checkpoint import`"):
+        load_policy(ckpt.parent)
+
+
+def test_statistics_with_more_in_them_and_in_other_shapes(tmp_path: Path) -> None:
+    stats = peers.original_stats()
+    odd: dict[str, Any] = {
+        key: np.asarray(value)[None] if key == "qpos_mean" else value for key, value in stats.items()
+    }
+    odd |= {"action_std": np.asarray(stats["action_std"]).tolist(), "dataset_path": "/data", "folder": Path("/data")}
+    ours, theirs = (
+        load_policy(
+            import_checkpoint(
+                peers.write_ckpt(tmp_path / name, original(), content), tmp_path / f"ours_{name}", cameras=CAMERAS
+            ).directory
+        )
+        for name, content in (("odd", odd), ("plain", stats))
+    )
+    for key, value in ours.normalizer.state_dict().items():
+        torch.testing.assert_close(value, theirs.normalizer.state_dict()[key])
 
 
 def test_lerobot_other_scalings(tmp_path: Path) -> None:

@@ -199,8 +199,9 @@ def test_what_cannot_run_is_refused_before_it_runs() -> None:
     policy = seeded()
     with pytest.raises(PolicyError, match="precision 'fp8' is unknown"):
         InferenceRuntime(policy, precision="fp8")  # type: ignore[arg-type]
-    with pytest.raises(PolicyError, match="needs a GPU"):
-        InferenceRuntime(policy, precision="fp16")
+    for precision in ("fp16", "tf32"):
+        with pytest.raises(PolicyError, match=f"precision '{precision}' needs a GPU"):
+            InferenceRuntime(policy, precision=precision)  # type: ignore[arg-type]
     with pytest.raises(PolicyError, match="device 'warp' is unknown"):
         InferenceRuntime(policy, "warp")
     sizeless = seeded(cameras=[{"name": "top"}])
@@ -242,7 +243,7 @@ def test_cuda_equals_cpu(name: str) -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+@pytest.mark.parametrize("precision", ["tf32", "bf16", "fp16"])
 def test_low_precision_on_cuda(precision: Any) -> None:
     policy = seeded()
     report = InferenceRuntime(policy, "cuda", precision).warm_up()

@@ -80,10 +80,18 @@ def action(t: int, m: EpisodeMeta) -> np.ndarray:
     return np.sin(0.1 * t + 0.05 + np.arange(m.dim)).astype(np.float32)
 
 
-def add(writer: EpisodeWriter, t: int, *, last: bool = False, encoding: str | None = None, **changes: Any) -> None:
-    """Append tick t."""
+def add(
+    writer: EpisodeWriter,
+    t: int,
+    *,
+    last: bool = False,
+    encoding: str | None = None,
+    seen: OrderedDict | None = None,
+    **changes: Any,
+) -> None:
+    """Append tick t; `seen` in place of its observation."""
     m = writer.meta
-    seen = observation(t, m, encoding)
+    seen = observation(t, m, encoding) if seen is None else seen
     step = dm_env.restart(seen) if t == 0 else dm_env.transition(0.5, seen)
     if last:
         step = dm_env.termination(1.0, seen)

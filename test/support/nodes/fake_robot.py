@@ -8,6 +8,8 @@ It publishes what the contract says (joints at 100 Hz, cameras at 30 Hz) and obe
     size HxW | encoding E                  another image
     drop J | rename J:K | reorder | nan J  another message of joints
     odd                                    every second message lacks a joint
+    effort J,J,...                         velocities and efforts too; these joints' efforts are NaN
+    cut N | zeros                          every Nth JPEG is cut at half; zeros behind each
     at P,P,...                             joints go there, as fast as a hand takes them, and stand
     jump P,P,...                           every message says that they are there, from one to the next
     obey [J]                               (a puppet) it goes where joint_state commands send it, but for a joint
@@ -138,6 +140,10 @@ class Joints(Stream):
         if "reorder" in self.faults:
             pairs = [("extra", 9.0), *reversed(pairs)]
         message = JointState(name=[name for name, _ in pairs], position=[value for _, value in pairs])
+        if "effort" in self.faults:
+            unmeasured = self.faults["effort"].split(",")
+            message.velocity = [0.1 * i for i in range(len(pairs))]
+            message.effort = [float("nan") if name in unmeasured else value for name, value in pairs]
         message.header.stamp = to_time(stamp)
         return message
 
@@ -162,6 +168,7 @@ class Images(Stream):
         super().__init__(node, camera.topic, kind, CAMERA_HZ)
         self.camera = camera
         self.last: np.ndarray | None = None
+        self.count = 0
 
     def pixels(self) -> np.ndarray:
         height, width = self.camera.height, self.camera.width
@@ -178,6 +185,11 @@ class Images(Stream):
         pixels, stamp = self.pixels(), to_time(self.stamp(now_ns))
         if self.camera.type == "compressed":
             jpeg = cv2.imencode(".jpg", pixels[:, :, ::-1])[1].tobytes()
+            self.count += 1
+            if self.count % int(self.faults.get("cut", sys.maxsize)) == 0:
+                jpeg = jpeg[: len(jpeg) // 2]
+            if "zeros" in self.faults:
+                jpeg += bytes(3000)
             message: Any = CompressedImage(format=self.faults.get("encoding", "jpeg"))
             message.data = b"\x89PNG" + jpeg[4:] if "encoding" in self.faults else jpeg
         else:

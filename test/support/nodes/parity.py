@@ -149,7 +149,7 @@ def turn_node(node: Any, trace: Trace, sent: Sent, turn: Callable[[int], None], 
     listener.create_subscription(JointState, "/puppet/command", lambda _: None, 10)
     listener.create_subscription(Twist, "/cmd_vel", lambda _: None, 10)
     end = time.monotonic() + 60
-    while node.commands.missing_subscribers():
+    while node.commands.hindrances():
         assert time.monotonic() < end
         time.sleep(0.01)
     sent.watch(node.commands)

@@ -94,4 +94,4 @@ class Rig:
     def saved(self, since: int) -> Path:
         """Wait for the next saved file."""
         line: Line = self.recorder.expect(r"saved \S+\.hdf5", since=since)
-        return Path(re.search(r"saved (\S+\.hdf5)", line.text)[1])  # type: ignore[index]
+        return Path(re.search(r"saved (\S+\.hdf5(\.aborted)?)", line.text)[1])  # type: ignore[index]

@@ -55,8 +55,8 @@ def card(
 
 def _training(run: Path) -> tuple[dict[str, Any], float | None]:
     """The run's settings, and the hours in its log."""
+    from vgil_ros.training.checkpoints import CONFIG
     from vgil_ros.training.run_log import LOG, read_log
-    from vgil_ros.training.trainer import CONFIG
 
     if not (run / CONFIG).is_file():
         raise VgilError(f"--run {run}: holds no {CONFIG}; allowed: a folder that vgil train wrote")

@@ -13,6 +13,7 @@ from vgil_ros.cli.report import JsonFile, write_json
 from vgil_ros.core.errors import VgilError
 
 if TYPE_CHECKING:
+    from vgil_ros.core.execution import KeptExecution
     from vgil_ros.policies import PolicyConfig
     from vgil_ros.policies.device import DtypeName
 
@@ -39,7 +40,12 @@ def show(checkpoint: Checkpoint, json: JsonFile = None) -> None:
 
 
 def _lines(config: PolicyConfig) -> list[str]:
-    cameras = [c.name if c.height is None else f"{c.name} {c.height}x{c.width}" for c in config.cameras]
+    cameras = [
+        c.name
+        + ("" if c.height is None else f" {c.height}x{c.width}")
+        + ("" if c.source_name is None else f" (called {c.source_name} where it was trained)")
+        for c in config.cameras
+    ]
     lines = [
         f"type        {config.type}",
         f"cameras     {', '.join(cameras)}",
@@ -48,8 +54,37 @@ def _lines(config: PolicyConfig) -> list[str]:
         f"rate        {'unknown' if config.rate_hz is None else f'{config.rate_hz:g} Hz'}",
         f"scaling     qpos {config.normalization.qpos.mode}, action {config.normalization.action.mode},"
         f" images {config.normalization.images.mode}",
+        *_seen(config),
+        f"played by   {config.execution or 'the mode that the robot is given, usually temporal_ensemble'}",
     ]
     return lines + ([f"source      {config.source}"] if config.source else [])
+
+
+def _seen(config: PolicyConfig) -> list[str]:
+    """What of an image a policy sees, where it is not all."""
+    crop, resize = getattr(config, "crop", None), getattr(config, "resize", None)
+    words = [f"{name} to {size[0]}x{size[1]}" for name, size in (("resized", resize), ("cropped", crop)) if size]
+    if not getattr(config, "resize_first", True):
+        words.reverse()
+    return [f"sees        images {', then '.join(words)}"] if words else []
+
+
+Replace = Annotated[bool, typer.Option("--replace", help="write over a checkpoint that lies there; other files stay")]
+
+
+def _may_write(out: Path, source: Path, *, replace: bool) -> None:
+    """Refuse to write where something lies already, or where the source is.
+
+    Raises:
+        VgilError: it may not be written there.
+    """
+    if out.exists() and source.exists() and out.resolve() in (source.resolve(), source.resolve().parent):
+        raise VgilError(f"--out {out}: is where the checkpoint comes from; allowed: another folder")
+    if out.is_dir() and any(out.iterdir()) and not replace:
+        raise VgilError(
+            f"--out {out}: something lies there already; take another folder, or --replace, which writes over the "
+            "checkpoint in it and leaves other files"
+        )
 
 
 @app.command("import")
@@ -61,28 +96,53 @@ def import_(
     heads: Annotated[int, typer.Option(help="attention heads of an ACT .ckpt")] = 8,
     horizon: Annotated[int | None, typer.Option(min=1, help="actions that act-plus-plus's diffusion predicts")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML that a .ckpt of Diffusion Policy was trained with")] = None,
-    robot: Annotated[str, typer.Option(help="take joint names, rate and image sizes from this contract")] = "",
+    robot: Annotated[str, typer.Option(help="assume joint names, rate and image sizes of this contract")] = "",
+    rate_hz: Annotated[float | None, typer.Option(min=0.1, help="of the data it was trained on, where known")] = None,
+    replace: Replace = False,
     json: JsonFile = None,
 ) -> None:
     """Make a checkpoint folder from another project's checkpoint. No pickle is ever executed."""
     need_torch(NEEDED_BY)
     from vgil_ros.policies.importers import import_checkpoint
 
+    _may_write(out, source, replace=replace)
     named = [name.strip() for name in cameras.split(",") if name.strip()] or None
     extra = _from_robot(robot, named, source.is_dir()) if robot else {}
+    assumed = [name for name in ("joint_names", "rate_hz") if name in extra]
+    if rate_hz is not None:
+        extra["rate_hz"] = rate_hz
+        assumed = [name for name in assumed if name != "rate_hz"]
     if config is not None:  # it tells the sizes of the images
         extra.pop("image_sizes", None)
     report = import_checkpoint(
-        source, out, stats=stats, cameras=named, heads=heads, horizon=horizon, config=config, **extra
+        source, out, stats=stats, cameras=named, heads=heads, horizon=horizon, config=config, assumed=assumed, **extra
     )
     typer.echo(f"imported {source} ({report.source_format}) to {report.directory}")
     for line in _lines(report.config):
         typer.echo(line)
-    for word in report.assumed:
+    words = (*report.assumed, *_of_robot(report.config, robot))
+    for word in words:
         typer.echo(f"assumed     {word}")
+    if (kept := report.config.execution) is not None:
+        told = " ".join(f"{key}:={value}" for key, value in _arguments(kept).items())
+        typer.echo(f"trained for {kept}; the robot plays it so, unless it is told otherwise ({told})")
     if report.dropped:
         typer.echo(f"left out    {len(report.dropped)} tensors that inference does not need")
-    write_json(json, {"directory": report.directory, "format": report.source_format, "assumed": report.assumed})
+    write_json(json, {"directory": report.directory, "format": report.source_format, "assumed": words})
+
+
+def _of_robot(config: PolicyConfig, robot: str) -> list[str]:
+    """What was taken from a robot and is not known of the training data."""
+    values = {
+        "rate_hz": f"rate = {config.rate_hz or 0:g} Hz (--rate-hz tells another)",
+        "joint_names": f"joints = {', '.join(config.joint_names)}",
+    }
+    return [f"{values[name]}, of robot {robot}" for name in config.assumed]
+
+
+def _arguments(kept: KeptExecution) -> dict[str, object]:
+    """Launch arguments that say the same."""
+    return {"execution": kept.mode, **kept.model_dump(exclude={"mode"}, exclude_none=True)}
 
 
 def _from_robot(robot: str, cameras: list[str] | None, folder: bool) -> dict[str, Any]:
@@ -102,6 +162,7 @@ def compact(
     checkpoint: Checkpoint,
     out: Annotated[Path, typer.Option(help="the checkpoint folder to write")],
     dtype: Annotated[str, typer.Option(help="bf16, fp16 or fp32: how weights lie on disk")] = "bf16",
+    replace: Replace = False,
 ) -> None:
     """Store a checkpoint in half the bytes. It is float32 again once loaded, rounded; its normaliser is not touched."""
     need_torch(NEEDED_BY)
@@ -110,8 +171,10 @@ def compact(
 
     if dtype not in DTYPES:
         raise VgilError(f"--dtype is '{dtype}'; allowed: {', '.join(DTYPES)}")
+    _may_write(out, checkpoint, replace=replace)
+    before = describe_checkpoint(checkpoint)
     load_policy(checkpoint).save(out, weight_dtype=cast("DtypeName", dtype))
-    before, after = describe_checkpoint(checkpoint), describe_checkpoint(out)
+    after = describe_checkpoint(out)
     typer.echo(f"{out}: {after.weight_bytes / 1e6:.1f} MB in {dtype} (it was {before.weight_bytes / 1e6:.1f} MB)")
 
 

@@ -15,8 +15,10 @@ from vgil_ros.core.history import past_rows, with_past, with_task
 from vgil_ros.core.observation import RobotFrame, RobotObservation
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.policies import PolicyConfig, load_policy
+from vgil_ros.policies.compatibility import RATE_TOLERANCE
 from vgil_ros.policies.diagnostics.replay import SUSPICION, ReplayMetrics, diagnose, replay
 from vgil_ros.policies.inference.runtime import InferenceRuntime
+from vgil_ros.training.data.episode_stats import aligned_actions
 
 DIAGNOSED_ROWS = 12
 
@@ -42,9 +44,9 @@ def replay_episode(
     runtime = InferenceRuntime(policy, device)
     with EpisodeReader(path) as episode:
         actions = _actions(policy.config, episode, path)
+        said = _differences(policy.config, episode)
         runtime.warm_up(_observation(policy.config, episode, len(actions) - 1))  # a row with a past
         seconds: list[float] = []
-        bar = tqdm(total=len(range(0, len(actions), every)), desc=path.name, unit=" chunks", disable=None)
 
         def predict(observation: Any) -> np.ndarray:
             began = time.perf_counter()
@@ -55,9 +57,12 @@ def replay_episode(
 
         names = policy.config.joint_names
         names = names if len(names) == actions.shape[1] else ()
-        metrics, chunks = replay(predict, lambda i: _observation(policy.config, episode, i), actions, every, names)
-        bar.close()
-        lines = _lines(metrics, seconds)
+        positions = episode.qpos[: len(actions)].astype(np.float32)
+        with tqdm(total=len(range(0, len(actions), every)), desc=path.name, unit=" chunks", disable=None) as bar:
+            metrics, chunks = replay(
+                predict, lambda i: _observation(policy.config, episode, i), actions, every, names, positions
+            )
+        lines = [*said, *_lines(metrics, seconds)]
         rows = np.linspace(0, len(actions) - 1, DIAGNOSED_ROWS).astype(int)
         observations = [_observation(policy.config, episode, int(i)) for i in rows]
         likely = [h for h in diagnose(runtime, observations, [actions[i] for i in rows]) if h.likely]
@@ -73,6 +78,8 @@ def replay_episode(
         "episode": path,
         "l1": metrics.l1,
         "l1_constant": metrics.l1_constant,
+        "l1_still": metrics.l1_still,
+        "differences": said,
         "l1_per_joint": dict(zip(metrics.names, metrics.l1_per_joint.tolist(), strict=True)),
         "l1_by_horizon": metrics.l1_by_horizon,
         "latency_ms": {"p50": float(np.median(seconds) * 1e3), "p99": float(np.percentile(seconds, 99) * 1e3)},
@@ -83,9 +90,9 @@ def replay_episode(
 
 
 def _actions(config: PolicyConfig, episode: EpisodeReader, path: Path) -> np.ndarray:
-    actions = np.asarray(episode.aligned_action(), np.float32)
-    if config.action_dim == actions.shape[1] + 2 and episode.base_action is not None:
-        actions = np.concatenate([actions, episode.base_action[: len(actions)].astype(np.float32)], axis=1)
+    width = episode.action.shape[1]
+    base = config.action_dim == width + 2 and episode.base_action is not None
+    actions = aligned_actions(episode, base=base).astype(np.float32)  # as training pairs them
     missing = [name for name in config.camera_names if name not in episode.camera_names]
     if missing:
         raise VgilError(f"{path}: camera {missing} is not in it; found {list(episode.camera_names)}")
@@ -96,6 +103,28 @@ def _actions(config: PolicyConfig, episode: EpisodeReader, path: Path) -> np.nda
         if width != needed:
             raise VgilError(f"{path}: {width} {what} dims; the policy needs {needed}")
     return actions
+
+
+def _differences(config: PolicyConfig, episode: EpisodeReader) -> tuple[str, ...]:
+    """What checkpoint and episode say differently of the robot, so that the figures mean little; one line each."""
+    words = []
+    if config.rate_hz is not None and episode.rate_hz is not None and not _alike(config.rate_hz, episode.rate_hz):
+        words.append(
+            f"differs: the episode is of {episode.rate_hz:g} Hz, the policy of {config.rate_hz:g} Hz: its chunks are "
+            "of another length in time"
+        )
+    names = episode.joint_names
+    if config.joint_names and names is not None and tuple(names) != config.joint_names:
+        order = "in another order" if sorted(names) == sorted(config.joint_names) else "other ones"
+        words.append(
+            f"differs: the episode's joints are {order} than the policy's; expected: "
+            f"{', '.join(config.joint_names)}; found: {', '.join(names)}"
+        )
+    return tuple(words)
+
+
+def _alike(one: float, other: float) -> bool:
+    return abs(one - other) <= RATE_TOLERANCE * other
 
 
 def _observation(config: PolicyConfig, episode: EpisodeReader, row: int) -> RobotObservation:
@@ -114,6 +143,8 @@ def _observation(config: PolicyConfig, episode: EpisodeReader, row: int) -> Robo
 
 def _lines(metrics: ReplayMetrics, seconds: list[float]) -> list[str]:
     beside = f"the episode's median action: {metrics.l1_constant:.4f}"
+    if metrics.l1_still is not None:
+        beside += f", staying where the robot is: {metrics.l1_still:.4f}"
     lines = [f"{metrics.predictions} chunks; mean L1 {metrics.l1:.4f} ({beside})"]
     width = max(map(len, metrics.names))
     for name, chunk, first in zip(metrics.names, metrics.l1_per_joint, metrics.l1_first, strict=True):

@@ -15,6 +15,7 @@ from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes.checks.check import check_episode
 from vgil_ros.episodes.naming import episodes_in
 from vgil_ros.episodes.reader import EpisodeReader
+from vgil_ros.nodes.dds.reach import kept_local
 
 DOMAIN = "77"  # away from robots on the default domain 0, unless the user has chosen one
 
@@ -45,7 +46,7 @@ def record(demonstration: Demonstration, folder: Path) -> list[Path]:
         "record.launch.py",
         *arguments(demonstration, folder),
     ]
-    environment = {"ROS_DOMAIN_ID": DOMAIN, "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"} | dict(os.environ)
+    environment = {"ROS_DOMAIN_ID": DOMAIN} | kept_local(os.environ) | dict(os.environ)
     code = subprocess.run(command, env=environment, check=False).returncode
     if code != 0:
         raise VgilError(f"recording ended with exit code {code}; what was recorded is in {folder}")

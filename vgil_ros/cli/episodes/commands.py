@@ -9,17 +9,21 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from tqdm import tqdm
 
 from vgil_ros.cli.report import JsonFile, write_json
+from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes import naming
 from vgil_ros.episodes.checks.check import check_episode
 from vgil_ros.episodes.checks.findings import Report
-from vgil_ros.episodes.convert import TARGETS, convert
-from vgil_ros.episodes.errors import EpisodeError
+from vgil_ros.episodes.checks.motion.outliers import compare
+from vgil_ros.episodes.checks.same_setup import check_folder
+from vgil_ros.episodes.convert import TARGETS, convert, left_out
+from vgil_ros.episodes.errors import EpisodeError, naming_file
 from vgil_ros.episodes.layouts import LAYOUTS
 from vgil_ros.episodes.reader import EpisodeReader
-from vgil_ros.episodes.recovery.repair import repair
+from vgil_ros.episodes.recovery.repair import remove_if_empty, repair
 from vgil_ros.episodes.summary import Line, describe, list_episodes
 
 app = typer.Typer(no_args_is_help=True, help="Episodes on disk: list, show, check, repair, plot, convert.")
@@ -44,7 +48,9 @@ def _files(paths: list[Path]) -> list[Path]:
         if path.is_dir():
             inside = naming.episodes_in(path)
             if not inside:
-                raise EpisodeError(f"{path}: no episode in this folder")
+                apart = len(naming.aborted_in(path))
+                hint = f"; {apart} aborted ones in {naming.ABORTED_FOLDER}" if apart else ""
+                raise EpisodeError(f"{path}: no episode in this folder{hint}")
             files += inside
         elif path.is_file():
             files.append(path)
@@ -70,9 +76,12 @@ def list_command(
     for heading in ("file", "robot", "task", "T", "seconds", "success", "cameras", "size", "problems"):
         table.add_column(heading, no_wrap=heading in ("file", "T", "size"), overflow="fold")
     for line in lines:
-        table.add_row(*_cells(line))
+        table.add_row(*(Text(cell) for cell in _cells(line)))  # a file's words are no markup
     console = Console()
     (console if console.is_terminal else Console(width=160)).print(table)
+    apart = len(naming.aborted_in(folder))
+    if apart:
+        typer.echo(f"{apart} aborted ones lie in {folder / naming.ABORTED_FOLDER}; no reader takes them")
     total = sum(line.bytes for line in lines) / 1e6
     typer.echo(f"{len(lines)} files, {sum(line.rows or 0 for line in lines)} rows, {total:.1f} MB")
 
@@ -90,9 +99,9 @@ def _cells(line: Line) -> list[str]:
 @app.command()
 def show(file: Path, layout: LayoutName = None, json: JsonFile = None) -> None:
     """Show what an episode says of itself: attributes, cameras, datasets, ranges of joints."""
-    with EpisodeReader(file, layout=_layout(layout)) as episode:
+    with naming_file(file), EpisodeReader(file, layout=_layout(layout)) as episode:
         description = describe(episode)
-        write_json(json, description)
+    write_json(json, description)
     for key, value in description.items():
         if isinstance(value, dict):
             typer.echo(f"{key}:")
@@ -109,20 +118,26 @@ def _short(value: Any) -> str:
         return ", ".join(_short(item) for item in value)
     if isinstance(value, dict):
         return "; ".join(f"{key} {_short(item)}" for key, item in value.items() if item is not None)
-    return "unknown" if value is None else str(value)
+    return "unknown" if value is None else "".join(letter if letter.isprintable() else " " for letter in str(value))
 
 
 @app.command()
 def check(paths: Paths, layout: LayoutName = None, json: JsonFile = None, quiet: bool = False) -> None:
-    """Check episodes; exit code 1 where any has an error."""
+    """Check episodes, and those of a folder against each other; exit code 1 where any has an error.
+
+    Aborted episodes, which lie apart in a folder's `aborted`, are checked where they are given by name.
+    """
     chosen, files = _layout(layout), _files(paths)
-    reports = [check_episode(path, layout=chosen, progress=_bar(path.name)) for path in files]
-    write_json(json, [report.as_dict() for report in reports])
-    for report in reports:
+    reports = compare([check_episode(path, layout=chosen, progress=_bar(path.name)) for path in files])
+    folders = [check_folder(path, naming.episodes_in(path)) for path in paths if path.is_dir()]
+    folders = [report for report in folders if report.findings]
+    write_json(json, [report.as_dict() for report in (*reports, *folders)])
+    for report in (*reports, *folders):
         _print(report, quiet)
     bad = sum(not report.ok for report in reports)
-    typer.echo(f"{len(reports)} checked, {bad} bad")
-    raise typer.Exit(BAD if bad else 0)
+    apart = sum(len(naming.aborted_in(path)) for path in paths if path.is_dir())
+    typer.echo(f"{len(reports)} checked, {bad} bad" + (f"; {apart} aborted ones lie apart" if apart else ""))
+    raise typer.Exit(BAD if bad or not all(report.ok for report in folders) else 0)
 
 
 def _print(report: Report, quiet: bool) -> None:
@@ -137,14 +152,18 @@ def _print(report: Report, quiet: bool) -> None:
 def repair_command(paths: Paths, json: JsonFile = None) -> None:
     """Recover what a killed recorder or a cut copy left; a folder means all `.part` files in it.
 
-    Exit code 1 where rows that a file speaks of could not be recovered, or none at all.
+    Exit code 1 where rows that a file speaks of could not be recovered, or none at all. A `.part` that no row had
+    reached is removed.
     """
     done, failed = [], 0
     parts = [part for path in paths for part in _parts(path)]
     for part in parts:
         try:
+            if part.name.endswith(naming.PART) and remove_if_empty(part):
+                typer.echo(f"{part}: no row had reached it; removed")
+                continue
             result = repair(part, progress=_bar(part.name))
-        except EpisodeError as error:
+        except VgilError as error:
             failed += 1
             typer.echo(f"error: {error}", err=True)
             continue
@@ -161,7 +180,7 @@ def repair_command(paths: Paths, json: JsonFile = None) -> None:
 
 def _parts(path: Path) -> list[Path]:
     if path.is_dir():
-        return sorted(path.glob(f"*.hdf5{naming.PART}"))
+        return naming.parts_in(path)
     return _files([path])
 
 
@@ -176,8 +195,8 @@ def plot(
     from vgil_ros.episodes.plot import plot_episode
     from vgil_ros.episodes.video import write_video
 
-    with EpisodeReader(file, layout=_layout(layout)) as episode:
-        folder = out or file.parent
+    folder = out or file.parent
+    with naming_file(file, "plotted"), EpisodeReader(file, layout=_layout(layout)) as episode:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             typer.echo(plot_episode(episode, folder / f"{file.stem}.png"))
@@ -189,12 +208,36 @@ def plot(
 
 @app.command("convert")
 def convert_command(
-    file: Path,
-    out: Annotated[Path, typer.Argument(help="The new file; it must not exist.")],
+    source: Annotated[Path, typer.Argument(help="An episode file, or a folder of them.")],
+    out: Annotated[Path, typer.Argument(help="The new file; it must not exist. Of a folder: the new files' folder.")],
     to: Annotated[str, typer.Option("--to", help=f"One of: {', '.join(TARGETS)}.")] = "vgil",
     rate: Annotated[float | None, typer.Option(help="Hz, where the file does not store it.")] = None,
     layout: LayoutName = None,
 ) -> None:
-    """Write an episode in another layout."""
-    with EpisodeReader(file, layout=_layout(layout)) as episode:
-        typer.echo(convert(episode, out, to, rate_hz=rate, progress=_bar("convert")))  # type: ignore[arg-type]
+    """Write an episode, or a folder of them, in another layout; exit code 1 where one of a folder cannot be."""
+    chosen = _layout(layout)
+    if to not in TARGETS:
+        raise EpisodeError(f"--to is '{to}'; allowed: {list(TARGETS)}")
+    if not source.is_dir():
+        _convert(source, out, to, rate, chosen)
+        return
+    files, failed = _files([source]), 0
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EpisodeError(f"{out}: cannot be made a folder ({error.strerror})") from error
+    for path in tqdm(files, desc="convert", unit="episode", delay=2, leave=False):
+        try:
+            _convert(path, out / path.name, to, rate, chosen)
+        except VgilError as error:
+            failed += 1
+            typer.echo(f"error: {error}", err=True)
+    typer.echo(f"{len(files) - failed} of {len(files)} converted")
+    raise typer.Exit(BAD if failed else 0)
+
+
+def _convert(source: Path, out: Path, to: Any, rate: float | None, layout: Any) -> None:
+    with naming_file(source, "converted"), EpisodeReader(source, layout=layout) as episode:
+        typer.echo(convert(episode, out, to, rate_hz=rate, progress=_bar(source.name)))
+        if missing := left_out(episode, to):
+            typer.echo(f"  the layout '{to}' has no place for: {', '.join(missing)}")

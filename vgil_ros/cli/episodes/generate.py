@@ -12,12 +12,15 @@ from tqdm import tqdm
 from vgil_ros.cli.options import EpisodeLength
 from vgil_ros.cli.report import JsonFile, write_json
 from vgil_ros.core.errors import VgilError
+from vgil_ros.extras import need
 
 
 def generate(
     out: Annotated[Path, typer.Option(help="folder for the episodes; what is in it stays")],
     robot: Annotated[str, typer.Option(help="a simulated robot's contract, by name or path")] = "sim_single",
-    task: Annotated[str, typer.Option(help="the task that its operator shows")] = "pick_place",
+    task: Annotated[
+        str, typer.Option(help="the task that its operator shows, or a Gymnasium environment's id")
+    ] = "pick_place",
     episodes: Annotated[int, typer.Option(min=1, help="how many")] = 50,
     seed: Annotated[int, typer.Option(min=0, help="seed of the first; the next ones follow")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="processes; the files do not depend on it")] = 1,
@@ -29,6 +32,7 @@ def generate(
     json: JsonFile = None,
 ) -> None:
     """Generate demonstrations of a simulated task as fast as the machine goes, in the recorder's format."""
+    need("vgil episodes generate", "mujoco")
     from vgil_ros.robots.sim.demonstrations import DemonstrationConfig  # MuJoCo: only this command needs it
     from vgil_ros.robots.sim.generate import generate as generate_all
 

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from vgil_ros.extras import need
+
 
 def replay(
     file: Annotated[Path, typer.Argument(help="an episode file of any layout")],
@@ -16,7 +18,8 @@ def replay(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="compute everything, send nothing")] = False,
 ) -> None:
     """Send an episode's actions to a robot, through the safety limits: slowly to the first, then one a tick."""
-    command = [sys.executable, "-m", "vgil_ros.nodes.replay", "--ros-args"]
+    need("vgil episodes replay", "rclpy")
+    command = [sys.executable, "-m", "vgil_ros.nodes", "replay", "--ros-args"]
     for key, value in (("robot", robot), ("episode", str(file.absolute())), ("dry_run", str(dry_run).lower())):
         command += ["-p", f"{key}:={value}"]
     raise typer.Exit(subprocess.run(command, check=False).returncode)

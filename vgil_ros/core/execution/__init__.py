@@ -2,6 +2,7 @@
 
 from vgil_ros.core.execution.asynchronous import Asynchronous
 from vgil_ros.core.execution.executor import ChunkExecutor
+from vgil_ros.core.execution.kept import Execution, KeptExecution, ResolvedExecution, resolve_execution
 from vgil_ros.core.execution.metrics import Smoothness, measure_smoothness
 from vgil_ros.core.execution.open_loop import OpenLoop
 from vgil_ros.core.execution.prefix import Prefix, prefix_weights, with_prefix
@@ -23,9 +24,12 @@ __all__ = [
     "RENAMED_OPTIONS",
     "Asynchronous",
     "ChunkExecutor",
+    "Execution",
+    "KeptExecution",
     "OpenLoop",
     "Prefix",
     "RealTimeChunking",
+    "ResolvedExecution",
     "Smoothness",
     "TemporalEnsemble",
     "check_mode",
@@ -33,6 +37,7 @@ __all__ = [
     "make_executor",
     "measure_smoothness",
     "prefix_weights",
+    "resolve_execution",
     "resolve_mode",
     "with_prefix",
 ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.safety.types import Command, Hold, Pass, SafetyContext, Verdict
 
+REMEDY = "give it a faster device, execution:=async, or a longer watchdog_ms"
+
 
 class WatchdogLimit:
     """Holds while the policy thread has not been well for `max_silence_ns` (see Context.last_policy_ns)."""
@@ -28,5 +30,7 @@ class WatchdogLimit:
             return Hold(f"the policy's last result is {-silence / 1e6:.0f} ms in the future: the clock jumped back")
         if silence > self._max_silence_ns:
             allowed = self._max_silence_ns / 1e6
-            return Hold(f"the policy has been silent for {silence / 1e6:.0f} ms, allowed are {allowed:.0f} ms")
+            return Hold(
+                f"the policy has been silent for {silence / 1e6:.0f} ms, allowed are {allowed:.0f} ms: {REMEDY}"
+            )
         return Pass(command)

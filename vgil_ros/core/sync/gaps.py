@@ -29,7 +29,8 @@ class GapPolicy:
             self._held[i] += 1
             last = self._last[i]
             if self.on_miss == "hold" and last is not None and self._held[i] <= self.max_hold:
-                filled.append(Resampled(last.payload, last.stamp_ns - tick_ns, Flag.HELD, last.stamp_ns))
+                skew = last.stamp_ns - tick_ns
+                filled.append(Resampled(last.payload, skew, Flag.HELD, last.stamp_ns, last.arrival_ns))
         if len(filled) == len(resampled):
             return filled
         return "drop" if self.on_miss == "drop" else "abort"

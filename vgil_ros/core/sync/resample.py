@@ -12,12 +12,13 @@ from vgil_ros.core.sync.types import Reason, StreamMiss
 
 @dataclass(frozen=True, slots=True)
 class Resampled:
-    """One stream's value at a tick."""
+    """One stream's value at a tick, and when it arrived (interpolated as the value is; 0 where nobody said)."""
 
     payload: Any
     skew_ns: int
     flag: Flag
     stamp_ns: int
+    arrival_ns: int = 0
 
 
 def interpolate(buffer: StreamBuffer, spec: StreamSpec, tick_ns: int) -> Resampled | StreamMiss:
@@ -27,13 +28,15 @@ def interpolate(buffer: StreamBuffer, spec: StreamSpec, tick_ns: int) -> Resampl
     """
     after = buffer.at_or_after(tick_ns)
     if after < len(buffer) and buffer.stamps[after] == tick_ns:
-        return Resampled(buffer.payloads[after], 0, Flag.EXACT, tick_ns)
+        return Resampled(buffer.payloads[after], 0, Flag.EXACT, tick_ns, buffer.arrivals[after])
     if 0 < after < len(buffer):
         before_ns, after_ns = buffer.stamps[after - 1], buffer.stamps[after]
         if tick_ns - before_ns <= spec.tolerance_ns and after_ns - tick_ns <= spec.tolerance_ns:
             weight = (tick_ns - before_ns) / (after_ns - before_ns)
             start, end = buffer.payloads[after - 1], buffer.payloads[after]
-            return Resampled(start + weight * (end - start), 0, Flag.INTERPOLATED, tick_ns)
+            first, last = buffer.arrivals[after - 1], buffer.arrivals[after]
+            arrival = first + round(weight * (last - first)) if first and last else 0
+            return Resampled(start + weight * (end - start), 0, Flag.INTERPOLATED, tick_ns, arrival)
     return nearest(buffer, spec, tick_ns)
 
 
@@ -46,7 +49,8 @@ def nearest(buffer: StreamBuffer, spec: StreamSpec, tick_ns: int) -> Resampled |
     if abs(skew) > spec.tolerance_ns:
         silent = at == len(buffer) - 1 and skew < 0
         return StreamMiss(spec.name, Reason.SILENT if silent else Reason.LATE, -skew)
-    return Resampled(buffer.payloads[at], skew, Flag.NEAREST if skew else Flag.EXACT, buffer.stamps[at])
+    flag = Flag.NEAREST if skew else Flag.EXACT
+    return Resampled(buffer.payloads[at], skew, flag, buffer.stamps[at], buffer.arrivals[at])
 
 
 def resample(buffer: StreamBuffer, spec: StreamSpec, tick_ns: int) -> Resampled | StreamMiss:
@@ -61,4 +65,4 @@ def latest(buffer: StreamBuffer, spec: StreamSpec, tick_ns: int, stale_ns: int) 
     skew = buffer.stamps[-1] - tick_ns
     if -skew > stale_ns:
         return StreamMiss(spec.name, Reason.SILENT, -skew)
-    return Resampled(buffer.payloads[-1], skew, Flag.LATEST, buffer.stamps[-1])
+    return Resampled(buffer.payloads[-1], skew, Flag.LATEST, buffer.stamps[-1], buffer.arrivals[-1])

@@ -7,12 +7,13 @@ from typing import Any
 
 
 class StreamBuffer:
-    """Samples by rising stamp. The oldest go when it is full or when `forget` says so."""
+    """Samples by rising stamp, with when each arrived. The oldest go when it is full or when `forget` says so."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.stamps: list[int] = []
         self.payloads: list[Any] = []
+        self.arrivals: list[int] = []  # 0 where nobody said
 
     def __len__(self) -> int:
         return len(self.stamps)
@@ -22,19 +23,21 @@ class StreamBuffer:
         """Stamp of the newest sample, None where there is none."""
         return self.stamps[-1] if self.stamps else None
 
-    def push(self, stamp_ns: int, payload: Any) -> bool:
+    def push(self, stamp_ns: int, payload: Any, arrival_ns: int = 0) -> bool:
         """Put a sample in its place. Returns False, and keeps the first, where that stamp is already there."""
         if not self.stamps or stamp_ns > self.stamps[-1]:
             self.stamps.append(stamp_ns)
             self.payloads.append(payload)
+            self.arrivals.append(arrival_ns)
         else:
             at = bisect_left(self.stamps, stamp_ns)
             if self.stamps[at] == stamp_ns:
                 return False
             self.stamps.insert(at, stamp_ns)
             self.payloads.insert(at, payload)
+            self.arrivals.insert(at, arrival_ns)
         if len(self.stamps) > self.capacity:
-            del self.stamps[0], self.payloads[0]
+            del self.stamps[0], self.payloads[0], self.arrivals[0]
         return True
 
     def at_or_after(self, stamp_ns: int) -> int:
@@ -56,9 +59,10 @@ class StreamBuffer:
         """Drop what is older than a stamp, but keep so many samples from before it."""
         count = bisect_left(self.stamps, before_ns) - keep
         if count > 0:
-            del self.stamps[:count], self.payloads[:count]
+            del self.stamps[:count], self.payloads[:count], self.arrivals[:count]
 
     def clear(self) -> None:
         """Drop everything."""
         self.stamps.clear()
         self.payloads.clear()
+        self.arrivals.clear()

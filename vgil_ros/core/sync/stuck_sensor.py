@@ -21,9 +21,9 @@ class StuckSensorDetector:
         self._until_ns = 0
         self._ended: deque[tuple[int, int]] = deque(maxlen=RUNS)
 
-    def saw(self, stamp_ns: int, content: int) -> None:
-        """A sample came with this checksum of its content."""
-        if content == self._content:
+    def saw(self, stamp_ns: int, content: int | None) -> None:
+        """A sample came with this checksum of its content, None where its content proves nothing."""
+        if content is not None and content == self._content:
             self._until_ns = max(stamp_ns, self._until_ns)
             return
         if self._content is not None and self._until_ns - self._since_ns >= self.limit_ns:

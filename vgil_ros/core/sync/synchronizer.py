@@ -10,6 +10,7 @@ import numpy as np
 from vgil_ros.core.contract import Sync
 from vgil_ros.core.guard.refusals import one_tick
 from vgil_ros.core.streams import Kind, StreamSpec
+from vgil_ros.core.sync.clocks import StreamClock
 from vgil_ros.core.sync.gaps import GapPolicy
 from vgil_ros.core.sync.resample import Resampled
 from vgil_ros.core.sync.stream_buffer import StreamBuffer
@@ -19,9 +20,13 @@ from vgil_ros.core.sync.types import Fault, Miss, Reason, Sample, StreamMiss
 
 JUMP_NS = 500_000_000  # a stamp this far behind the newest is a clock that jumped, not a sample that came late
 AHEAD_NS = 10_000_000_000  # a step of "now" this large is a clock that was set, or a machine that slept
-FUTURE_NS = 200_000_000  # a stamp this far ahead of its arrival comes from another clock
-OLD_NS = 1_000_000_000  # and so does one this far behind
+BACK_NS = 5_000_000  # arrivals go back by more than this where the computer's clock is set, and else never
+FUTURE_NS = 200_000_000  # a stamp this far ahead of its arrival is not even kept
+OLD_NS = 1_000_000_000  # and neither is one this far behind
+SIMULATED_FUTURE_NS = 1_000_000_000  # /clock and stamps are one clock, but come on ways of their own
 KEEP_NS = 100_000_000  # what is older than the next tick by this cannot be used any more
+DAY_NS = 86_400_000_000_000
+NO_STAMP = "capture time, or the contract say `stamp: arrival` for this stream"
 CAPACITY = {Kind.JOINTS: 1024, Kind.BASE: 1024, Kind.IMAGE: 64, Kind.DEPTH: 64}
 
 
@@ -37,10 +42,17 @@ class Synchronizer:
         settings: the contract's `sync`.
         rate_hz: ticks a second.
         capacity: samples a stream keeps at most; by default as many as its kind needs.
+        simulated: "now" is /clock, which may come after the samples that it stamps: delays say nothing.
     """
 
     def __init__(
-        self, streams: Sequence[StreamSpec], settings: Sync, rate_hz: float, *, capacity: int | None = None
+        self,
+        streams: Sequence[StreamSpec],
+        settings: Sync,
+        rate_hz: float,
+        *,
+        capacity: int | None = None,
+        simulated: bool = False,
     ) -> None:
         self.streams = tuple(streams)
         self.settings = settings
@@ -49,6 +61,9 @@ class Synchronizer:
         self._spec = {spec.name: spec for spec in self.streams}
         self._rings = {spec.name: StreamBuffer(capacity or CAPACITY[spec.kind]) for spec in self.streams}
         self._stuck = {s.name: StuckSensorDetector(s.frozen_ns) for s in self.streams if s.frozen_ns is not None}
+        self._clocks = {s.name: StreamClock(s.tolerance_ns) for s in self.streams}
+        self._simulated = simulated
+        self._arrived_ns = self._set_back_ns = 0
         self.refusals = one_tick(round(1e9 / rate_hz))  # what was not pushed, as it was no reading
         self._tick_source: TickSource | None = None
         self._tick = self._last_now = self._fresh_ns = 0
@@ -77,21 +92,24 @@ class Synchronizer:
 
         Args:
             stream: its stream's name.
-            stamp_ns: when it was captured; the stream's latency is taken off.
+            stamp_ns: when it was captured; the stream's latency is taken off. Of a stream that is stamped by its
+                arrival, `now_ns` is taken in its place.
             payload: (3, J) or (2,) float64 for interpolated streams, anything for the rest.
             now_ns: when it arrived, to find stamps of another clock.
-            content: a checksum of the payload, to find frozen streams.
+            content: a checksum of the payload, to find frozen streams; None where it proves nothing.
 
         Returns:
             What was wrong with it, or None. A doubled, unstamped or foreign sample is not used; one that jumps back
             clears its stream and is the first of the new time.
         """
-        if stamp_ns <= 0:
-            return Fault(stream, "no_stamp", "header.stamp is zero; the driver must fill it with the capture time")
-        if now_ns is not None and (fault := _foreign(stream, now_ns - stamp_ns)):
-            return fault
         spec, buffer = self._spec[stream], self._rings[stream]
+        if spec.arrival_offset_ns is not None and now_ns is not None:
+            stamp_ns = now_ns - spec.arrival_offset_ns
+        elif stamp_ns <= 0:
+            return Fault(stream, "no_stamp", f"header.stamp is zero; the driver must fill it with the {NO_STAMP}")
         stamp_ns -= spec.latency_ns
+        if now_ns is not None and (fault := self._judge(spec, now_ns - stamp_ns, now_ns)):
+            return fault
         if 0 < self._fresh_ns - stamp_ns < JUMP_NS:
             return None
         fault = None
@@ -100,21 +118,49 @@ class Synchronizer:
             buffer.clear()
             if stream in self._stuck:
                 self._stuck[stream].clear()
-        if not buffer.push(stamp_ns, payload):
+        if not buffer.push(stamp_ns, payload, 0 if self._simulated else now_ns or 0):
+            if spec.arrival_offset_ns is not None:  # two between two messages of /clock
+                return None
             return Fault(stream, "duplicate", f"two samples with the same stamp {stamp_ns + spec.latency_ns}")
-        if content is not None and stream in self._stuck:
+        if stream in self._stuck:
             self._stuck[stream].saw(stamp_ns, content)
         # Here and not in `sample`: to free an image takes longer than a tick of a control loop may.
         buffer.forget(stamp_ns - KEEP_NS if self._tick_source is None else self._forget_ns)
         return fault
+
+    def _judge(self, spec: StreamSpec, delay_ns: int, now_ns: int) -> Fault | None:
+        """Hold a stamp against its arrival, and the arrival against the last."""
+        if now_ns < self._arrived_ns - BACK_NS and not self._simulated:
+            self._set_back_ns = max(self._arrived_ns - now_ns, self._set_back_ns)
+        self._arrived_ns = now_ns
+        if spec.arrival_offset_ns is None and not self._simulated:
+            self._clocks[spec.name].saw(delay_ns, now_ns)
+        if delay_ns < -(SIMULATED_FUTURE_NS if self._simulated else FUTURE_NS):
+            message = (
+                f"stamped {-delay_ns / 1e9:.2f} s ahead of its arrival; are the clocks of both computers set alike?"
+            )
+            return Fault(spec.name, "future", message)
+        if delay_ns > DAY_NS:
+            message = (
+                f"stamped {delay_ns / 1e9:.2f} s before its arrival; a device's own time? It must be the {NO_STAMP}"
+            )
+            return Fault(spec.name, "old", message)
+        if delay_ns > OLD_NS:
+            message = (
+                f"stamped {delay_ns / 1e9:.2f} s before its arrival; a slow link, or clocks that are not set alike"
+            )
+            return Fault(spec.name, "old", message)
+        return None
 
     def sample(self, now_ns: int) -> Sample | Miss | None:
         """Return the next tick if it is ripe or has waited too long, else None (and None before `start`)."""
         tick_source = self._tick_source
         if tick_source is None:
             return None
+        if self._set_back_ns:
+            return self.clock_set(now_ns, -self._set_back_ns)
         if not -JUMP_NS <= now_ns - self._last_now <= AHEAD_NS:
-            return self._clock_jumped(now_ns)
+            return self.clock_set(now_ns, now_ns - self._last_now)
         self._last_now = max(now_ns, self._last_now)
         due = tick_source.next_tick(self._rings, now_ns)
         if due is None:
@@ -122,7 +168,7 @@ class Synchronizer:
         tick_ns, ripe = due
         if not ripe and now_ns < tick_ns + self.max_wait_ns:
             return None
-        entries = [self._take(tick_source, spec, tick_ns) for spec in self.streams]
+        entries = [self._take(tick_source, spec, tick_ns, now_ns) for spec in self.streams]
         number = self._tick
         self._tick += 1
         tick_source.done(tick_ns)
@@ -147,15 +193,29 @@ class Synchronizer:
         return ages | {miss.stream: miss.age_ns for miss in self.repeating(now_ns)}
 
     def missing(self, now_ns: int) -> tuple[StreamMiss, ...]:
-        """The streams that would be missing now: never came, stopped coming, or frozen. For "ready?" and status."""
+        """The streams that would be missing now: never came, stopped coming, frozen, or stamped by a clock that is
+        further ahead than their tolerance. For "ready?" and status."""
         out = []
         for spec in self.streams:
-            buffer = self._rings[spec.name]
+            buffer, clock = self._rings[spec.name], self._clocks[spec.name]
             age = now_ns - buffer.stamps[-1] if buffer.stamps else None
             if age is None or age > spec.tolerance_ns + self.max_wait_ns + spec.latency_ns:
                 out.append(StreamMiss(spec.name, Reason.SILENT, age))
-        silent = {miss.stream for miss in out}
-        return (*out, *(miss for miss in self.stuck() if miss.stream not in silent))
+            elif (ahead := clock.too_far_ahead(now_ns) or clock.suspect()) is not None:
+                out.append(StreamMiss(spec.name, Reason.AHEAD, ahead))
+        named = {miss.stream for miss in out}
+        return (*out, *(miss for miss in self.stuck() if miss.stream not in named))
+
+    def ahead(self, stream: str, now_ns: int) -> StreamMiss | None:
+        """Whether a stream's stamps are ahead of their arrival, be it within its tolerance."""
+        ahead = self._clocks[stream].ahead(now_ns)
+        return None if ahead is None else StreamMiss(stream, Reason.AHEAD, ahead)
+
+    def delays(self) -> dict[str, int]:
+        """By stream: the shortest time (ns) from stamp to arrival in the last second or two, below 0 where another
+        clock stamps; without those that nothing is known of."""
+        delays = ((name, clock.delay_ns) for name, clock in self._clocks.items())
+        return {name: delay_ns for name, delay_ns in delays if delay_ns is not None}
 
     def repeating(self, now_ns: int) -> tuple[StreamMiss, ...]:
         """The streams whose repeated content is too old by now: what `frozen` says of them with their next sample."""
@@ -171,7 +231,24 @@ class Synchronizer:
                 out.append(StreamMiss(spec.name, Reason.FROZEN, same))
         return tuple(out)
 
-    def _take(self, tick_source: TickSource, spec: StreamSpec, tick_ns: int) -> Resampled | StreamMiss:
+    def clock_set(self, now_ns: int, by_ns: int) -> Miss:
+        """The clock was set by so much (ns, below 0: back): what came before has stamps of another time.
+
+        Everything begins anew; returns the tick that this ends an episode with.
+        """
+        number, self._arrived_ns, self._set_back_ns = self._tick, 0, 0
+        for buffer in self._rings.values():
+            buffer.clear()
+        for detector in self._stuck.values():
+            detector.clear()
+        for clock in self._clocks.values():
+            clock.clear()
+        self.start(now_ns)
+        return Miss(number, now_ns, (StreamMiss("clock", Reason.CLOCK, -by_ns),), "abort")
+
+    def _take(self, tick_source: TickSource, spec: StreamSpec, tick_ns: int, now_ns: int) -> Resampled | StreamMiss:
+        if (ahead := self._clocks[spec.name].too_far_ahead(now_ns)) is not None:
+            return StreamMiss(spec.name, Reason.AHEAD, ahead)
         entry = tick_source.resample(self._rings[spec.name], spec, tick_ns)
         if isinstance(entry, Resampled) and (same := self._stuck_for(spec, entry.stamp_ns)) is not None:
             return StreamMiss(spec.name, Reason.FROZEN, same)
@@ -181,28 +258,9 @@ class Synchronizer:
         detector = self._stuck.get(spec.name)
         return detector.stuck_for(stamp_ns) if detector else None
 
-    def _clock_jumped(self, now_ns: int) -> Miss:
-        back = self._last_now - now_ns
-        number = self._tick
-        for buffer in self._rings.values():
-            buffer.clear()
-        for detector in self._stuck.values():
-            detector.clear()
-        self.start(now_ns)
-        return Miss(number, now_ns, (StreamMiss("clock", Reason.CLOCK, back),), "abort")
-
-
-def _foreign(stream: str, age_ns: int) -> Fault | None:
-    if age_ns < -FUTURE_NS:
-        message = f"stamped {-age_ns / 1e9:.2f} s ahead of its arrival; are the clocks of both computers set alike?"
-        return Fault(stream, "future", message)
-    if age_ns > OLD_NS:
-        message = f"stamped {age_ns / 1e9:.2f} s before its arrival; a slow link, or clocks that are not set alike"
-        return Fault(stream, "old", message)
-    return None
-
 
 def _sample(number: int, tick_ns: int, resampled: list[Resampled]) -> Sample:
     skew = np.array([p.skew_ns for p in resampled], np.int64)
     flags = np.array([p.flag for p in resampled], np.uint8)
-    return Sample(number, tick_ns, tuple(p.payload for p in resampled), skew, flags)
+    arrival = np.array([p.arrival_ns for p in resampled], np.int64)
+    return Sample(number, tick_ns, tuple(p.payload for p in resampled), skew, flags, arrival)

@@ -25,11 +25,17 @@ def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
     if order not in (None, "rgb"):
         yield Finding("error", "colour", "color_order", f"is '{order}'; allowed: 'rgb'")
     for name in scan.lengths:
-        stated = episode.file[f"observations/images/{name}"].attrs.get("jpeg_order", episode.attrs.get("jpeg_order"))
+        stated = episode.stated_order(name)
         if stated is None:
             message = "no word on the order of colours in its JPEGs; read as the peers write them (imdecode gives RGB)"
             yield Finding("info", "colour", name, message)
-        elif stated not in ("bgr", "rgb"):
+        elif stated == "rgb":
+            message = (
+                "its JPEGs are the camera's own: act-plus-plus' and Cobot Magic's loaders swap red and blue;"
+                " `vgil episodes convert --to mobile_aloha` writes theirs"
+            )
+            yield Finding("info", "colour", name, message)
+        elif stated != "bgr":
             yield Finding("error", "colour", name, f"jpeg_order is '{stated}'; allowed: 'bgr' or 'rgb'")
     warmth = {name: _blue_over_red(episode, name) for name in episode.camera_names}
     cold = [name for name, value in warmth.items() if value > RATIO]

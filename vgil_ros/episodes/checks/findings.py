@@ -32,6 +32,11 @@ class Finding:
     rows: tuple[tuple[int, int], ...] = ()
 
     @property
+    def rank(self) -> int:
+        """Its place among findings: errors first."""
+        return SEVERITIES.index(self.severity)
+
+    @property
     def where(self) -> str:
         """The rows in words, "3-7, 12", at most six spans of them."""
         parts = [f"{a}" if a == b else f"{a}-{b}" for a, b in self.rows[:6]]
@@ -44,6 +49,29 @@ class Finding:
         return f"{self.severity}: {self.stream}: {self.message}{where}"
 
 
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """What of an episode is compared with the other episodes of its folder.
+
+    Attributes:
+        rows: T.
+        mean, spread: of qpos, (D,): mean, and standard deviation.
+        joints: names of the columns, or None.
+        success, task: as stated, or None.
+    """
+
+    rows: int
+    mean: np.ndarray
+    spread: np.ndarray
+    joints: tuple[str, ...] | None
+    success: bool | None
+    task: str | None
+
+    def name(self, column: int) -> str:
+        """A column's name."""
+        return self.joints[column] if self.joints and column < len(self.joints) else f"column {column}"
+
+
 @dataclass(frozen=True)
 class Report:
     """All that was found in one file.
@@ -51,10 +79,12 @@ class Report:
     Attributes:
         path: the file.
         findings: errors first.
+        facts: what it has in common with others, where it could be read.
     """
 
     path: Path
     findings: tuple[Finding, ...]
+    facts: Facts | None = None
 
     @property
     def ok(self) -> bool:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from vgil_ros.core.streams import Flag
+from vgil_ros.core.streams import Flag, StreamSpec, streams_of
 from vgil_ros.episodes.checks.findings import Finding, spans
+from vgil_ros.episodes.checks.motion.contract import contract_of
 from vgil_ros.episodes.checks.scan import Scan
 from vgil_ros.episodes.reader import EpisodeReader
 
@@ -22,7 +23,7 @@ def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
             continue
         stamps = source_stamps(episode, name)
         same = content[1:] == content[:-1]
-        yield from _frozen(episode, name, same, stamps)
+        yield from _frozen(episode, name, same, scan.blank.get(name), stamps)
         if stamps is None:
             yield from _doubled(name, same)
         else:
@@ -37,16 +38,32 @@ def source_stamps(episode: EpisodeReader, stream: str) -> np.ndarray | None:
     return result
 
 
-def _frozen(episode: EpisodeReader, name: str, same: np.ndarray, stamps: np.ndarray | None) -> Iterator[Finding]:
-    if same.all() and _moves(episode):
-        yield Finding("error", "frames", name, "shows one image from first row to last while joints move")
+def _frozen(
+    episode: EpisodeReader, name: str, same: np.ndarray, blank: np.ndarray | None, stamps: np.ndarray | None
+) -> Iterator[Finding]:
+    if name in _may_stand_still(episode):
         return
+    if same.all() and _moves(episode):
+        message = "shows one image from first row to last while joints move"
+        if name in episode.camera_names:
+            yield Finding("error", "frames", name, message)
+        else:  # much of a depth image may be 0
+            yield Finding("warning", "frames", name, message)
+        return
+    if blank is not None:  # depth with nothing within reach, as when a gripper closes
+        same = same & ~blank[1:]
     limit = max(2, round(FROZEN_S * episode.rate_hz)) if episode.rate_hz else FROZEN_ROWS
     runs = [(a, b + 1) for a, b in spans(np.flatnonzero(same)) if b + 1 - a >= limit]
     if runs:
         how = "" if stamps is None else " under new stamps" if all(stamps[a] != stamps[b] for a, b in runs) else ""
         message = f"the same image{how} for up to {max(b - a + 1 for a, b in runs)} rows: frozen, or nothing moves"
         yield Finding("warning", "frames", name, message, tuple(runs))
+
+
+def _may_stand_still(episode: EpisodeReader) -> frozenset[str]:
+    """Cameras of which the contract says so: `frozen_ms: off`."""
+    streams = streams_of_file(episode)
+    return frozenset(spec.name for spec in streams if not spec.kind.interpolated and spec.frozen_ns is None)
 
 
 def _moves(episode: EpisodeReader) -> bool:
@@ -77,6 +94,12 @@ def _dropped(name: str, stamps: np.ndarray, tick_ns: float) -> Iterator[Finding]
         count = sum(round(steps[row] / period) - 1 for row in lost)
         message = f"about {count} frames missing between camera and file, at {1e9 / period:.1f} frames/s"
         yield Finding("warning", "frames", name, message, spans(row + 1 for row in lost))
+
+
+def streams_of_file(episode: EpisodeReader) -> tuple[StreamSpec, ...]:
+    """The streams of the contract in the file; none where it is not a contract."""
+    contract = contract_of(episode)
+    return () if contract is None else streams_of(contract)
 
 
 def held_rows(episode: EpisodeReader, stream: str) -> np.ndarray:

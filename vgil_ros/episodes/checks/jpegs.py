@@ -1,4 +1,4 @@
-"""JPEGs are whole and decode, all of a camera to one size, and `compress_len` says how long they are."""
+"""Images lie in a form that is read; JPEGs are whole, decode to one size a camera, and are as long as is stated."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from vgil_ros.episodes.checks.scan import Scan
 from vgil_ros.episodes.errors import EpisodeError
 from vgil_ros.episodes.reader import EpisodeReader
 
-DECODED = 64  # images a camera that are decoded; start and end are looked at in all
-
 
 def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
-    """Name rows that are broken, cameras that change size, and lengths that are not right."""
+    """Name cameras that cannot be read, broken rows, cameras that change size, and lengths that are not right."""
+    for place, reason in episode.unusable.items():
+        yield Finding("error", "images", place, reason)
     for name, rows in scan.broken.items():
         if rows:
-            yield Finding("error", "jpegs", name, "images cannot be read or are no whole JPEG", spans(rows))
+            reason = f": {scan.reasons[name]}" if name in scan.reasons else ""
+            yield Finding("error", "jpegs", name, f"images cannot be read or are no whole JPEG{reason}", spans(rows))
     for name in scan.lengths:
-        yield from _decode(episode, name, set(scan.broken[name]))
+        yield from _decode(episode, name, set(scan.broken[name]), scan.decoded)
     if episode.compress_len is not None and scan.lengths:
         yield from _compress_len(episode, scan, episode.compress_len)
 
 
-def _decode(episode: EpisodeReader, name: str, broken: set[int]) -> Iterator[Finding]:
+def _decode(episode: EpisodeReader, name: str, broken: set[int], count: int) -> Iterator[Finding]:
     failed, sizes = [], set()
-    for row in sorted(set(np.linspace(0, episode.rows - 1, min(episode.rows, DECODED)).astype(int)) - broken):
+    for row in sorted(set(np.linspace(0, episode.rows - 1, min(episode.rows, count)).astype(int)) - broken):
         try:
             sizes.add(episode.image(name, row).shape)
         except EpisodeError:

@@ -13,7 +13,7 @@ from vgil_ros.episodes.reader import EpisodeReader
 
 def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
     """Name every dataset whose length is not that of most."""
-    lengths = quick_check.lengths(episode.file)
+    lengths = quick_check.lengths(episode.structure)
     if not any(lengths.values()):
         yield Finding("error", "lengths", "episode", "has no row")
         return
@@ -21,7 +21,7 @@ def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
     for name, length in lengths.items():
         if length != usual:
             yield Finding("error", "lengths", name, f"has {length} rows; most datasets have {usual}")
-    state, action = episode.file["observations/qpos"].shape[1:], episode.file["action"].shape[1:]
+    state, action = episode.qpos.shape[1:], episode.action.shape[1:]
     if state != action:
         yield Finding("warning", "lengths", "action", f"has rows of shape {action}; qpos has {state}")
     names = episode.joint_names

@@ -10,6 +10,7 @@ from vgil_ros.episodes.checks.findings import Finding, spans
 from vgil_ros.episodes.checks.scan import Scan
 from vgil_ros.episodes.reader import EpisodeReader
 
+BESIDE = ("qvel", "effort")  # measured beside the state, which qpos and action are
 DATASETS = ("qpos", "qvel", "effort", "action", "base_action", "base_vel")
 
 
@@ -20,10 +21,27 @@ def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
         if values is None or values.ndim != 2:
             continue
         bad = ~np.isfinite(values)
+        if name in BESIDE:
+            yield from _unmeasured(episode, name, bad)
+            continue
         if bad.any():
             columns = [_column(episode, name, int(i)) for i in np.flatnonzero(bad.any(axis=0))]
             message = f"holds NaN or infinity in {', '.join(columns)}"
             yield Finding("error", "numbers", name, message, spans(np.flatnonzero(bad.any(axis=1))))
+
+
+def _unmeasured(episode: EpisodeReader, name: str, bad: np.ndarray) -> Iterator[Finding]:
+    """Velocity and effort: some drivers measure them for some joints, or now and then."""
+    always = bad.all(axis=0)
+    columns = [_column(episode, name, int(i)) for i in np.flatnonzero(always)]
+    if columns:
+        yield Finding("info", "numbers", name, f"is not measured (NaN) of {', '.join(columns)}")
+    now_and_then = bad & ~always
+    if now_and_then.any():
+        columns = [_column(episode, name, int(i)) for i in np.flatnonzero(now_and_then.any(axis=0))]
+        rows = np.flatnonzero(now_and_then.any(axis=1))
+        message = f"is not measured (NaN) of {', '.join(columns)} in {len(rows)} of {len(bad)} rows"
+        yield Finding("warning", "numbers", name, message, spans(rows))
 
 
 def _column(episode: EpisodeReader, name: str, index: int) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import h5py
-
 from vgil_ros.episodes import h5
 from vgil_ros.episodes.errors import EpisodeError
+from vgil_ros.episodes.reading.columns import COLUMNS
+from vgil_ros.episodes.reading.structure import Structure
 
 START, END = b"\xff\xd8", b"\xff\xd9"
 
@@ -18,24 +18,27 @@ def quick_check(path: Path, rows: int) -> None:
     Raises:
         EpisodeError: where a dataset has another length, or the first or last JPEG is not whole.
     """
-    with h5.open_episode(path) as file:
-        for name, length in lengths(file).items():
+    file, structure = h5.open_surveyed(path)
+    with file:
+        for name, length in lengths(structure).items():
             if length != rows:
                 raise EpisodeError(f"{path}: {name} has {length} rows; {rows} were recorded")
-        for name, dataset in file.get("observations/images", {}).items():
-            for row in (0, rows - 1) if dataset.ndim == 2 else ():
-                data = dataset[row].tobytes().rstrip(b"\0")
+        for name, stored in structure.children("observations/images").items():
+            for row in (0, rows - 1) if stored is not None and len(stored.shape) == 2 else ():
+                data = file[f"observations/images/{name}"][row].tobytes().rstrip(b"\0")
                 if not (data.startswith(START) and data.endswith(END)):
                     raise EpisodeError(f"{path}: {name}: the JPEG of row {row} is not whole")
 
 
-def lengths(file: h5py.File) -> dict[str, int]:
-    """Return T of every dataset that has rows, by its path."""
-    counts: dict[str, int] = {}
+def lengths(structure: Structure) -> dict[str, int]:
+    """Return T of every dataset that has one row a tick, by its path; what else lies in a file may be of any length."""
+    return {
+        name: stored.shape[1] if name == "compress_len" and len(stored.shape) == 2 else stored.shape[0]
+        for name, stored in structure.datasets.items()
+        if stored.shape and has_rows(name)
+    }
 
-    def visit(name: str, item: object) -> None:
-        if isinstance(item, h5py.Dataset) and not name.startswith("final_observation/"):
-            counts[name] = item.shape[1] if name == "compress_len" else item.shape[0]
 
-    file.visititems(visit)
-    return counts
+def has_rows(name: str) -> bool:
+    """Whether a dataset has one row a tick, by its path."""
+    return name in COLUMNS or name.startswith(("observations/", "sync/", "timesteps/"))

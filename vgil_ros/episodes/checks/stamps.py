@@ -31,6 +31,8 @@ def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
     dropped = int(episode.attrs.get("rows_dropped", 0))
     if dropped:
         yield Finding("warning", "stamps", "episode", f"the recorder left out {dropped} rows")
+    if "left_out" in episode.attrs:
+        yield Finding("warning", "stamps", "episode", f"the recorder left out {episode.attrs['left_out']}")
     if "stopped" in episode.attrs:
         yield Finding("warning", "stamps", "episode", f"recording ended early: {episode.attrs['stopped']}")
     if "repaired" in episode.attrs:

@@ -22,6 +22,12 @@ def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
     if not np.any(still["qpos"] > 0):
         yield Finding("warning", "states", "qpos", "never changes, in no column")
         return
+    if np.max(still["qpos"]) > MOVES and _equal(episode):
+        message = (
+            "actions equal the measured positions of their own row: a policy that learns them stays still; allowed:"
+            " where the joints are to go"
+        )
+        yield Finding("error", "states", "action", message)
     for i, name in enumerate(names):
         state, action = still["qpos"][i], still["action"][i]
         if state == 0 and action > MOVES:
@@ -30,6 +36,12 @@ def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
             yield Finding("warning", "states", name, f"action never changes while its qpos moves by {state:.3g}")
         elif state == 0 and action == 0 and name != "end_marker":
             yield Finding("info", "states", name, "neither qpos nor action ever changes")
+
+
+def _equal(episode: EpisodeReader) -> bool:
+    action = episode.aligned_action()[: episode.rows]
+    same = (action == episode.qpos[: episode.rows].astype(action.dtype)).all(axis=1)
+    return episode.rows >= 10 and float(same.mean()) > 0.95
 
 
 def _both(episode: EpisodeReader) -> tuple[tuple[str, np.ndarray], ...]:

@@ -6,11 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from vgil_ros.core.contract import parse_contract
-from vgil_ros.core.errors import ContractError
-from vgil_ros.core.streams import Flag, streams_of
+from vgil_ros.core.streams import Flag
 from vgil_ros.episodes.checks.findings import Finding, Severity, spans
-from vgil_ros.episodes.checks.frames import held_rows
+from vgil_ros.episodes.checks.frames import held_rows, streams_of_file
 from vgil_ros.episodes.checks.scan import Scan
 from vgil_ros.episodes.reader import EpisodeReader
 
@@ -21,7 +19,7 @@ def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
     """Name held rows, and rows whose skew is beyond the stream's tolerance."""
     if episode.skew_ns is None or episode.flags is None:
         return
-    tolerances = _tolerances(episode)
+    tolerances = tolerances_of(episode)
     for i, stream in enumerate(episode.streams):
         held = held_rows(episode, stream)
         if len(held):
@@ -42,10 +40,6 @@ def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
         yield Finding("info", "sync", "skew", f"99 % of samples within (ms): {text}")
 
 
-def _tolerances(episode: EpisodeReader) -> dict[str, int]:
-    """By stream, from the contract in the file; none where it is not a contract."""
-    try:
-        contract = parse_contract(str(episode.attrs.get("contract", "")), f"{episode.path}: contract")
-    except ContractError:
-        return {}
-    return {stream.name: stream.tolerance_ns for stream in streams_of(contract)}
+def tolerances_of(episode: EpisodeReader) -> dict[str, int]:
+    """By stream (ns), from the contract in the file; none where it is not a contract."""
+    return {stream.name: stream.tolerance_ns for stream in streams_of_file(episode)}

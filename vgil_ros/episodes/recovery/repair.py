@@ -14,8 +14,12 @@ import numpy as np
 
 from vgil_ros.episodes import h5, naming
 from vgil_ros.episodes.checks.quick_check import END, START, quick_check
-from vgil_ros.episodes.errors import EpisodeError, WriteFailed
+from vgil_ros.episodes.checks.quick_check import lengths as rows_of
+from vgil_ros.episodes.errors import EpisodeError, WriteFailed, naming_file
+from vgil_ros.episodes.reading.images import jpeg_bytes
+from vgil_ros.episodes.reading.structure import Structure, survey
 from vgil_ros.episodes.recovery.broken_file import BrokenFile
+from vgil_ros.episodes.recovery.end import copy_attributes, copy_end
 from vgil_ros.episodes.schema import DEPTHS, FINAL, IMAGES, write_image, write_jpeg
 
 ESSENTIAL = ("action", "observations/qpos")
@@ -56,7 +60,7 @@ def repair(source: Path | str, *, progress: Progress = iter) -> Repaired:
         WriteFailed: when the new file cannot be written.
     """
     source = Path(source)
-    with naming.not_being_written(source), _open_broken(source) as broken:
+    with naming_file(source, "repaired"), naming.not_being_written(source), _open_broken(source) as broken:
         handle, name = tempfile.mkstemp(prefix=".repair_", suffix=".hdf5", dir=source.parent)
         os.close(handle)
         copy = Path(name)
@@ -74,6 +78,38 @@ def repair(source: Path | str, *, progress: Progress = iter) -> Repaired:
         source.unlink()
         return Repaired(source, path, rows, expected, lost, True)
     return Repaired(source, path, rows, expected, lost, False)
+
+
+def whole_rows(part: Path) -> int:
+    """Return how many rows of an unfinished file have all their parts in it; 0 where it cannot be read at all."""
+    try:
+        with BrokenFile(part) as broken, h5py.File(broken, "r") as file:
+            lengths, _ = _readable(file)
+    except (OSError, RuntimeError, ValueError, KeyError):
+        return 0
+    return min(lengths.values(), default=0) if all(name in lengths for name in ESSENTIAL) else 0
+
+
+def remove_if_empty(part: Path) -> bool:
+    """Remove a `.part` that nobody records to and that not one row reached; return whether it was one.
+
+    Raises:
+        EpisodeError: when it is still being recorded.
+    """
+    with naming.not_being_written(part):
+        empty = part.stat().st_size == 0 or (_closed_properly(part) and whole_rows(part) == 0)
+    if empty:
+        part.unlink(missing_ok=True)
+    return empty
+
+
+def _closed_properly(part: Path) -> bool:
+    """Whether its structure can be read and nothing of it is missing: only then is "no row" a fact."""
+    try:
+        with BrokenFile(part) as broken, h5py.File(broken, "r") as file:
+            return not broken.missing and not _readable(file)[1]
+    except (OSError, RuntimeError, ValueError, KeyError):
+        return False
 
 
 def _open_broken(source: Path) -> BrokenFile:
@@ -98,48 +134,45 @@ def _publish(copy: Path, source: Path) -> Path:
 def _copy(source: Path, broken: BrokenFile, copy: Path, progress: Progress) -> tuple[int, int, tuple[str, ...]]:
     try:
         file = h5py.File(broken, "r")
-        lengths, gone = _readable(file)
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        structure = survey(file, source, broken.present)
+    except EpisodeError:
+        raise
+    except Exception as error:  # whatever HDF5 stumbles over in a damaged file
         raise EpisodeError(f"{source}: nothing to recover, its structure cannot be read ({error})") from error
     with file, h5.create(copy) as out:
+        lengths, gone = _readable(structure)
         if missing := [name for name in ESSENTIAL if name not in lengths]:
             raise EpisodeError(f"{source}: nothing to recover, it lacks {missing}, or they are damaged")
         images = [name for name in lengths if name.startswith((f"{IMAGES}/", f"{DEPTHS}/"))]
-        small = {name: _small(file[name], broken) for name in lengths if name not in images}
-        lost = tuple(sorted(gone + [name for name, values in small.items() if values is None]))
+        small = {name: _small(file, name, broken) for name in lengths if name not in images}
+        lost = gone + [name for name, values in small.items() if values is None]
         if unreadable := [name for name in ESSENTIAL if name in lost]:
             raise EpisodeError(f"{source}: nothing to recover, {unreadable} lie in the part that is missing")
         kept = {name: values for name, values in small.items() if values is not None}
         rows = min([_length(name, v) for name, v in kept.items()] + [lengths[name] for name in images])
-        rows = _copy_images(file, out, images, rows, progress)
+        rows = _copy_images(file, out, images, rows, broken, progress)
         if rows == 0:
             raise EpisodeError(f"{source}: nothing to recover, it has no whole row")
         for name, values in kept.items():
-            _create_small(out, name, file[name], values[:, :rows] if name == "compress_len" else values[:rows])
+            whole = values[:, :rows] if name == "compress_len" else values[:rows]
+            lost += _create_small(out, name, file, whole)
         expected = min(lengths.values())  # a row without its action or stamp is none
-        _copy_end(file, out, complete=rows == expected and not lost and not broken.missing)
+        whole_file = rows == expected and not lost and not broken.missing
+        lost += copy_end(file, out, structure, complete=whole_file)
         out.attrs["repaired"] = f"{rows} of {expected} rows from {source.name}"
-        return rows, expected, lost
+        return rows, expected, tuple(sorted(lost))
 
 
-def _readable(group: h5py.Group, at: str = "") -> tuple[dict[str, int], list[str]]:
-    """Return T of every dataset that can be opened, by path, and the paths of what cannot."""
-    lengths: dict[str, int] = {}
-    gone: list[str] = []
-    for name in group:
-        path = f"{at}{name}"
-        if path == FINAL:
-            continue
-        try:
-            item = group[name]
-            if isinstance(item, h5py.Dataset):
-                lengths[path] = item.shape[1] if path == "compress_len" else item.shape[0]
-            else:
-                inner, broken = _readable(item, f"{path}/")
-                lengths.update(inner)
-                gone += broken
-        except (OSError, RuntimeError, ValueError, KeyError):
+def _readable(structure: Structure) -> tuple[dict[str, int], list[str]]:
+    """Return T of every dataset with rows that can be opened and is no larger than it can be, and the other paths."""
+    gone = [path for path in structure.broken if not path.startswith(FINAL)]
+    lengths = {}
+    for path, length in rows_of(structure).items():
+        by_row = path.startswith((f"{IMAGES}/", f"{DEPTHS}/"))
+        if structure.disbelief(path, by_row=by_row, cut=True):
             gone.append(path)
+        else:
+            lengths[path] = length
     return lengths, gone
 
 
@@ -147,12 +180,13 @@ def _length(name: str, values: np.ndarray) -> int:
     return values.shape[1] if name == "compress_len" else len(values)
 
 
-def _small(dataset: h5py.Dataset, broken: BrokenFile) -> np.ndarray | None:
+def _small(file: h5py.File, name: str, broken: BrokenFile) -> np.ndarray | None:
     """Return a small dataset's rows as far as they lie in the file, or None where it cannot be read."""
     try:
+        dataset = file[name]
         values = dataset[()]
         return values if not broken.missing else _present(dataset, values, broken.present)
-    except (OSError, RuntimeError, ValueError):
+    except Exception:  # whatever HDF5 stumbles over in a damaged file
         return None
 
 
@@ -172,12 +206,15 @@ def _present(dataset: h5py.Dataset, values: np.ndarray, present: int) -> np.ndar
     return values[:rows] if axis == 0 else values[:, :rows]
 
 
-def _copy_images(file: h5py.File, out: h5py.File, names: list[str], rows: int, progress: Progress) -> int:
+def _copy_images(
+    file: h5py.File, out: h5py.File, names: list[str], rows: int, broken: BrokenFile, progress: Progress
+) -> int:
     """Copy images row by row up to the first that is not whole; return the rows copied."""
-    targets = [_create_images(out, name, file[name]) for name in names]
+    sources = [file[name] for name in names]
+    targets = [_create_images(out, name, source) for name, source in zip(names, sources, strict=True)]
     widths, done = [1] * len(names), 0
     for row in progress(range(rows)):
-        data = [_whole(file[name], row) for name in names]
+        data = [_whole(source, row, broken) for source in sources]
         if any(image is None for image in data):
             break
         for i, (target, image) in enumerate(zip(targets, data, strict=True)):
@@ -188,39 +225,45 @@ def _copy_images(file: h5py.File, out: h5py.File, names: list[str], rows: int, p
             elif image is not None:
                 write_image(target, row, image)
         done = row + 1
+    for target in targets:  # of a row that was not whole in another camera, nothing stays
+        if len(target) > done:
+            target.resize(done, axis=0)
     return done
 
 
-def _whole(dataset: h5py.Dataset, row: int) -> bytes | np.ndarray | None:
+def _whole(dataset: h5py.Dataset, row: int, broken: BrokenFile) -> bytes | np.ndarray | None:
+    """Return an image, or None where it is no whole JPEG, lies beyond the end of the file or cannot be read."""
     try:
-        data = dataset[row]
-    except (OSError, RuntimeError, ValueError):
+        if dataset.ndim > 2:
+            return dataset[row] if _reaches(dataset, row, broken.present) else None
+        jpeg = jpeg_bytes(dataset[row])
+    except Exception:  # whatever HDF5 stumbles over in a damaged file
         return None
-    if dataset.ndim != 2:
-        result: bytes | np.ndarray | None = data
-        return result
-    jpeg = data.tobytes().rstrip(b"\0")
     return jpeg if jpeg.startswith(START) and jpeg.endswith(END) else None
 
 
+def _reaches(dataset: h5py.Dataset, row: int, present: int) -> bool:
+    """Whether a raw image lies within a file's bytes; what lies beyond reads as zeros, and what was never written."""
+    if dataset.chunks is None:
+        at, size = dataset.id.get_offset(), int(np.prod(dataset.shape[1:])) * dataset.dtype.itemsize
+        return at is not None and at + (row + 1) * size <= present
+    chunk = dataset.id.get_chunk_info_by_coord((row, *(0,) * (dataset.ndim - 1)))
+    return chunk.byte_offset is not None and chunk.byte_offset + chunk.size <= present
+
+
 def _create_images(out: h5py.File, name: str, like: h5py.Dataset) -> h5py.Dataset:
-    if like.ndim == 2:
-        chunks = like.chunks if like.chunks and like.chunks[0] == 1 else (1, 4096)
+    if like.ndim <= 2:
+        chunks = like.chunks if like.ndim == 2 and like.chunks and like.chunks[0] == 1 else (1, 4096)
         made = out.create_dataset(name, (0, 0), np.uint8, maxshape=(None, None), chunks=chunks)
     else:
         size = like.shape[1:]
         made = out.create_dataset(name, (0, *size), like.dtype, maxshape=(None, *size), chunks=(1, *size))
-    made.attrs.update(like.attrs)
+    copy_attributes(like, made)
     return made
 
 
-def _create_small(out: h5py.File, name: str, like: h5py.Dataset, values: np.ndarray) -> None:
+def _create_small(out: h5py.File, name: str, file: h5py.File, values: np.ndarray) -> list[str]:
+    like = file[name]
     limit: tuple[Any, ...] | None = like.maxshape if like.chunks else None
     made = out.create_dataset(name, data=values, maxshape=limit, chunks=like.chunks if limit else None)
-    made.attrs.update(like.attrs)
-
-
-def _copy_end(file: h5py.File, out: h5py.File, *, complete: bool) -> None:
-    out.attrs.update(file.attrs)
-    if complete and FINAL in file:
-        file.copy(FINAL, out)
+    return copy_attributes(like, made)

@@ -8,13 +8,14 @@ from typing import Any
 import dm_env
 import numpy as np
 
-from vgil_ros.core.frame import COLOR_ENCODINGS, Frame
+from vgil_ros.core.frame import COLOR_ENCODINGS, DEPTH_FILES, FILE_ENCODINGS, Frame
 from vgil_ros.core.frame import DEPTH_ENCODINGS as DEPTH
 from vgil_ros.episodes.errors import EpisodeError
 from vgil_ros.episodes.meta import CameraMeta, EpisodeMeta
 from vgil_ros.episodes.schema import STAMPS
 
-STATE = ("qpos", "qvel", "effort", "base_vel")
+_WORDS = {"qvel": "velocity", "effort": "effort"}
+BESIDE = ("qvel", "effort")  # measured beside the state: a row without them is still a row
 
 
 def small_values(
@@ -26,8 +27,11 @@ def small_values(
     skew_ns: Sequence[int] | np.ndarray,
     flags: Sequence[int] | np.ndarray,
     base_action: np.ndarray | None,
+    arrival_ns: Sequence[int] | np.ndarray = (),
 ) -> dict[str, Any]:
     """Return a row's small arrays by dataset; actions are left out of the last one.
+
+    Velocity and effort that the first row had are NaN where this one has none; others are left out.
 
     Raises:
         EpisodeError: naming a value that is missing, not expected, or of another shape than the meta's.
@@ -36,8 +40,10 @@ def small_values(
     wanted.update({"qvel": meta.dim} if meta.has_velocity else {})
     wanted.update({"effort": meta.dim} if meta.has_effort else {})
     wanted.update({"base_vel": 2} if meta.has_base_velocity else {})
-    observation = step.observation
-    measured = [key for key in STATE if key in observation]
+    observation = {**dict.fromkeys(BESIDE, np.full(meta.dim, np.nan)), **step.observation}
+    measured = [
+        key for key in ("qpos", *BESIDE, "base_vel") if key in observation and (key not in BESIDE or key in wanted)
+    ]
     if measured != list(wanted):
         raise EpisodeError(f"the observation has {measured}; this episode has {list(wanted)}, from its first row on")
     values: dict[str, Any] = {
@@ -53,11 +59,65 @@ def small_values(
     if meta.streams:
         values["sync/skew_ns"] = _vector("skew_ns", skew_ns, len(meta.streams), np.int64)
         values["sync/flags"] = _vector("flags", flags, len(meta.streams), np.uint8)
+        known = arrival_ns if len(arrival_ns) else np.zeros(len(meta.streams))
+        values["sync/arrival_ns"] = _vector("arrival_ns", known, len(meta.streams), np.int64)
     values["timesteps/step_type"] = int(step.step_type)
     values["timesteps/reward"] = np.nan if step.reward is None else step.reward
     values["timesteps/discount"] = np.nan if step.discount is None else step.discount
     values[STAMPS] = int(stamp_ns)
     return values
+
+
+class BesideCounts:
+    """Counts in how many rows velocity and effort were not measured, joint by joint, and where they came too late."""
+
+    def __init__(self, meta: EpisodeMeta) -> None:
+        self._meta = meta
+        self._rows = 0
+        here = {"qvel": meta.has_velocity, "effort": meta.has_effort}
+        self._missing = {key: np.zeros(meta.dim, np.int64) for key in BESIDE if here[key]}
+        self._late = {key: 0 for key in BESIDE if not here[key]}
+
+    def add(self, observation: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+        """A row was taken: what was measured, and what is written of it."""
+        self._rows += 1
+        for key, counts in self._missing.items():
+            counts += np.isnan(values[f"observations/{key}"])
+        for key in self._late:
+            self._late[key] += key in observation
+
+    def late(self) -> str:
+        """In words: what was measured, though not in the first row, and so is not written; "" where nothing."""
+        found = [f"{_WORDS[key]} in {n} of {self._rows} rows" for key, n in self._late.items() if n]
+        return _not_recorded(found) if found else ""
+
+    def words(self) -> tuple[str, ...]:
+        """Everything in words, arm by arm."""
+        found: dict[tuple[str, str, int], list[str]] = {}
+        for key, counts in self._missing.items():
+            for name, count in zip(self._meta.joint_names, counts.tolist(), strict=True):
+                arm, _, joint = name.rpartition("/")
+                if count:
+                    found.setdefault((arm, _WORDS[key], count), []).append(joint)
+        lines = [_not_measured(*where, self._rows, joints) for where, joints in found.items()]
+        return (*lines, *filter(None, [self.late()]))
+
+
+def damaged(reasons: list[str]) -> str:
+    """In words: rows that are left out because an image of theirs does not decode; "" where none is."""
+    if not reasons:
+        return ""
+    return f"{len(reasons)} row{'s' if len(reasons) > 1 else ''} whose image is damaged: {reasons[0]}"
+
+
+def _not_recorded(found: list[str]) -> str:
+    return f"{', '.join(found)}: not recorded, as the first row had none"
+
+
+def _not_measured(arm: str, what: str, count: int, rows: int, joints: list[str]) -> str:
+    if count == rows:
+        return f"{arm}/puppet: {what} of {joints} is not measured (NaN in the file)"
+    return f"{arm}/puppet: {what} of {joints} is not measured in {count} of {rows} rows (NaN in the file)"
 
 
 def _vector(key: str, value: Any, size: int, dtype: type = np.float32) -> np.ndarray:
@@ -97,5 +157,5 @@ def _check_image(camera: CameraMeta, image: Frame | np.ndarray) -> None:
 
 def _allowed(camera: CameraMeta) -> tuple[str, ...]:
     if camera.storage is None:
-        return DEPTH
-    return ("jpeg",) if camera.storage == "passthrough" else COLOR_ENCODINGS
+        return (*DEPTH, *DEPTH_FILES)
+    return ("jpeg",) if camera.storage == "passthrough" else (*COLOR_ENCODINGS, *FILE_ENCODINGS)

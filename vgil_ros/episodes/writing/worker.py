@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from vgil_ros.core.errors import VgilError
+from vgil_ros.episodes.checks.scan import ScanBuilder
 from vgil_ros.episodes.errors import DiskFull, WriteFailed
 from vgil_ros.episodes.schema import RowFile, RowSchema
 from vgil_ros.episodes.writing import disk
@@ -33,6 +35,8 @@ class Worker:
     def __init__(self, file: RowFile, folder: Path, stop_free: int, limit: int) -> None:
         self.limit = limit
         self.error: WriteFailed | DiskFull | None = None
+        self.scan = ScanBuilder()  # for the check at the end
+        self.unreadable: list[str] = []  # of rows that were left out, why: an image did not decode
         self._file, self._folder, self._stop_free = file, folder, stop_free
         self._queue: queue.Queue[RowJob | None] = queue.Queue()
         self._syncer = Syncer(file.path)
@@ -79,7 +83,7 @@ class Worker:
                 pass
             if time.monotonic() >= due:
                 if self.error is None:
-                    self._guard(self._file.flush)
+                    self._guard(self._flush)
                     flushes += 1
                     if flushes % FLUSHES_A_SYNC == 0:
                         self._syncer.kick()
@@ -97,7 +101,18 @@ class Worker:
                 f" that are kept to finish a file; recording stopped after {self._file.rows} rows",
                 room_left=True,
             )
-        self._file.append(job.row())
+        try:
+            row = job.row()
+        except VgilError as error:  # one image, damaged on its way: not worth an episode
+            self.unreadable.append(str(error))
+            return
+        self._file.append(row)
+        images = dict(zip(self._file.meta.camera_names, row.images, strict=True))
+        self.scan.add(images | dict(zip(self._file.meta.depth_names, row.depths, strict=True)))
+
+    def _flush(self) -> None:
+        self._file.path.stat()  # raises where somebody has removed it, which writing does not
+        self._file.flush()
 
     def _guard(self, action: Callable[..., None], *arguments: Any) -> None:
         """Run a step; what goes wrong is kept for the caller's thread, in words."""
@@ -107,7 +122,12 @@ class Worker:
             self.error = error
         except Exception as error:
             reason = str(error)
-            if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in reason:
+            if not self._file.path.exists():
+                self.error = WriteFailed(
+                    f"{self._file.path}: somebody has removed it while it was recorded; nothing is left of its"
+                    f" {self._file.rows} rows: leave a folder alone while it is recorded to"
+                )
+            elif getattr(error, "errno", None) == errno.ENOSPC or "No space left" in reason:
                 self.error = DiskFull(f"{self._folder}: no space left; recording stopped after {self._file.rows} rows")
             else:
                 self.error = WriteFailed(f"{self._file.path}: {reason}; recording stopped after {self._file.rows} rows")

@@ -22,6 +22,8 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
 from vgil_ros.core.errors import VgilError
+from vgil_ros.core.graph.commanders import twins
+from vgil_ros.core.sync.clocks import ClockWatch
 from vgil_ros.nodes.base import timing
 from vgil_ros.nodes.base.alerts import Severity
 from vgil_ros.nodes.base.parameters import RENAMED_PARAMETERS, RENAMED_VALUES, Parameter, refuse_unknown
@@ -32,7 +34,10 @@ T = TypeVar("T")
 
 ROBOT_DOC = "contract: a name in config/robots, or a path to a .yaml file"  # the parameter that every node has
 
+LOOK_S = 1.0  # between two looks for another node of the same name
 SPIN_S = 0.1  # how soon the executor's thread sees that it is to end
+
+CLOSE_NS = 1_000_000  # between the readings of two clocks that are compared
 
 # A SIGTERM so soon after another is the same: the kernel sends one for each thread of a launcher that dies.
 ECHO_S = 1.0
@@ -59,7 +64,9 @@ class VgilNode(Node):
         # a list while turns run: a line in the log takes 0.5 ms
         self._pending_lines: list[tuple[str, Severity]] | None = None
         self._declared: list[str] = []
+        self._clock_watch = ClockWatch()
         self._simulated = bool(self.get_parameter("use_sim_time").value)
+        self.background_timer(LOOK_S, self._look_for_twins)
 
     def declare(
         self,
@@ -95,6 +102,10 @@ class VgilNode(Node):
         found: T = self.declare_parameter(name, default, parameter.descriptor()).value
         return found
 
+    def is_given(self, name: str) -> bool:
+        """Whether a parameter was given a value, be it its default's."""
+        return name in self._parameter_overrides
+
     def _take_old_spelling(self, name: str) -> None:
         """Let a parameter be given by the name, and the value, that it had in the release before, and warn of that."""
         given = self._parameter_overrides
@@ -122,6 +133,36 @@ class VgilNode(Node):
     def now_ns(self) -> int:
         """The node's clock: /clock where use_sim_time is set, else the system's, read without the way through rclpy."""
         return int(self.get_clock().now().nanoseconds) if self._simulated else time.time_ns()
+
+    def clock_set_ns(self) -> int:
+        """By how much (ns) the computer's clock was set since the last call, below 0 for back; 0 where it was not.
+
+        /clock is no clock of the computer's. Two readings that something came between are no evidence.
+        """
+        if self._simulated:
+            return 0
+        before, wall, after = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
+        return self._clock_watch.saw(wall, after) if after - before < CLOSE_NS else 0
+
+    @property
+    def full_name(self) -> str:
+        """`/NAME`, or `/NAMESPACE/NAME`: what its services and statuses begin with."""
+        return str(self.get_fully_qualified_name())
+
+    def twin(self) -> str | None:
+        """In words: whether another node has this one's name, and with it its services."""
+        if not twins(self.get_node_names_and_namespaces(), (self.get_name(), self.get_namespace())):
+            return None
+        return (
+            f"another node is called {self.full_name} too, a call to its services reaches both; give one of them a"
+            " namespace (namespace:=r2), or end it"
+        )
+
+    def _look_for_twins(self) -> None:
+        if (words := self.twin()) is not None:
+            self.warn_once("name", words)
+        else:
+            self.clear("name")
 
     def control_timer(self, period_s: float, callback: Callable[[], None]) -> None:
         """Call back on absolute deadlines: by /clock where use_sim_time is set, else by a clock that nobody sets.
@@ -184,6 +225,11 @@ class VgilNode(Node):
         """Log that the condition `key` is over, if it was warned of."""
         if self._active_warnings.pop(key, None) is not None:
             self.log(f"{key}: recovered")
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the node's clock is /clock."""
+        return self._simulated
 
     @property
     def active_warnings(self) -> tuple[str, ...]:

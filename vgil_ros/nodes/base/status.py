@@ -30,7 +30,7 @@ class StatusPublisher:
 
     def publish(self, level: bytes, message: str, values: Mapping[str, object]) -> None:
         """Send it: one value a key, numbers as plain numbers, and beside them the keys of the release before."""
-        status = DiagnosticStatus(level=level, name=self._node.get_name(), message=message)
+        status = DiagnosticStatus(level=level, name=self._node.full_name.lstrip("/"), message=message)
         status.hardware_id = self._hardware_id
         texts = {key: plain(value) for key, value in values.items()}
         status.values = [KeyValue(key=key, value=text) for key, text in (texts | deprecated_values(texts)).items()]

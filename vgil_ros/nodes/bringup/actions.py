@@ -15,17 +15,22 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from vgil_ros.assets import load_contract
+from vgil_ros.core.contract import Contract
 from vgil_ros.core.errors import VgilError
+from vgil_ros.core.streams import topics_of
+from vgil_ros.extras import need
 from vgil_ros.nodes.bringup import arguments as bringup_arguments
-from vgil_ros.nodes.bringup.arguments import declare
+from vgil_ros.nodes.bringup.arguments import COMMON, declare
 from vgil_ros.nodes.bringup.parameter_file import ParameterFile, write_overrides
 from vgil_ros.nodes.dds import profile as transport
+from vgil_ros.nodes.dds.reach import plan_reach
+from vgil_ros.nodes.entry import NODES
 from vgil_ros.nodes.viz import rviz_config as rviz
 
-__all__ = ["declare", "main_node", "monitoring", "prepare", "side_node", "supervised"]
+__all__ = ["COMMON", "declare", "main_node", "monitoring", "prepare", "side_node", "supervised"]
 
 ROBOT = "sim_aloha"  # where neither launch argument nor file names one; also the nodes' own default
-NODES = ("recorder", "policy", "teleop", "sim", "replay", "monitor", "posture")
+NEEDED = {"policy": ("rclpy", "torch"), "sim": ("rclpy", "mujoco")}  # packages that are not everywhere
 GRACE_S = "15"  # what a recorder gets to close an episode on a slow disk before it is asked a second time
 
 
@@ -33,32 +38,60 @@ class NodeFailed(VgilError):
     """A node that the launch cannot do without ended with an exit code other than 0."""
 
 
-def prepare() -> OpaqueFunction:
-    """Check the arguments and the contract, and set the transport's environment, before any node starts."""
-    return OpaqueFunction(function=_prepare)
+def prepare(main: str) -> OpaqueFunction:
+    """Check the arguments and the contract, and set the nodes' environment, before any of them starts.
+
+    Args:
+        main: the executable's name of the node that the launch is about.
+    """
+    return OpaqueFunction(function=_prepare, args=[main])
 
 
-def _prepare(context: Any) -> list[Any]:
+def _prepare(context: Any, main: str) -> list[Any]:
     given = context.launch_configurations
     try:
         warnings = bringup_arguments.take_old_names(given)
         bringup_arguments.check_all(given)
         settings = _settings(given)
         given["robot"] = given["robot"].strip() or (settings and settings.robot()) or ROBOT
-        load_contract(given["robot"])
+        contract, _ = load_contract(given["robot"])
+        simulated = main == "sim" or bool(bringup_arguments.optional(given, "sim"))
+        for name in (main, *(["sim"] if simulated else [])):
+            need(f"node '{name}'", *NEEDED.get(name, ("rclpy",)))
     except VgilError:
         context.extend_globals({"exit_code": 2})
         raise
     if settings and (strangers := settings.strangers(NODES)):
         warnings.append(f"{settings.path}: no node of ours reads the section {strangers}; allowed: {sorted(NODES)}")
     plan = transport.prepare(context.environment)
-    actions: list[Any] = [SetEnvironmentVariable(key, value) for key, value in plan.environment.items()]
+    variables, reached = plan_reach(
+        context.environment,
+        simulated=simulated,
+        domain=bringup_arguments.optional(given, "domain_id"),
+    )
+    warnings += _shared_topics(contract, bringup_arguments.namespace_of(given))
+    actions: list[Any] = [
+        SetEnvironmentVariable(key, value) for key, value in {**plan.environment, **variables}.items()
+    ]
     actions.append(SetEnvironmentVariable("PYTHONUNBUFFERED", "1"))  # or a node's lines come only when it ends
     unknown = bringup_arguments.unknown(context.argv)
     if unknown:  # `vgil launch` refuses them; `ros2 launch` says nothing of itself
         warnings.append(f"launch argument {unknown} is unknown and has no effect")
     actions += [LogInfo(msg=f"WARNING: {warning}") for warning in warnings]
+    actions += [LogInfo(msg=message) for message in reached]
     return actions + [LogInfo(msg=f"transport: {message}") for message in plan.messages]
+
+
+def _shared_topics(contract: Contract, namespace: str) -> list[str]:
+    """What to say of topics that do not follow the namespace, because the contract begins them with `/`."""
+    absolute = [topic for topic in topics_of(contract) if topic.startswith("/")]
+    if not namespace or not absolute:
+        return []
+    some = ", ".join(absolute[:3]) + (", ..." if len(absolute) > 3 else "")
+    return [
+        f"namespace {namespace}: {len(absolute)} topics of the contract begin with / and stay as they are ({some});"
+        " write them without it where they are to follow the namespace"
+    ]
 
 
 def _settings(given: Mapping[str, str]) -> ParameterFile | None:
@@ -101,24 +134,41 @@ def _start(
         return []
     values = {key: bringup_arguments.value(given, key) for key in parameters}
     values = {key: value for key, value in values.items() if value is not None} | fixed
+    namespace = bringup_arguments.namespace_of(given)
     node = Node(
         package="vgil_ros",
         executable=name,
         output="screen",
-        parameters=_layers(name, _follows(given, name), _settings(given), values),
+        namespace=namespace,
+        remappings=_clock(given, namespace),
+        parameters=_layers(name, _follows(given, name), _settings(given), values, namespace),
         sigterm_timeout=GRACE_S,
     )
     return supervised(node, name, main=main)
 
 
 def _layers(
-    name: str, follows: Mapping[str, Any], settings: ParameterFile | None, values: Mapping[str, Any]
+    name: str,
+    follows: Mapping[str, Any],
+    settings: ParameterFile | None,
+    values: Mapping[str, Any],
+    namespace: str,
 ) -> list[Any]:
     """A node's parameters, each layer over the one before: what follows from others, the file, launch arguments."""
     layers: list[Any] = [_typed({**follows, **values})]
     if settings is not None:
-        layers = [_typed(follows), str(settings.path), values and str(write_overrides(name, values))]
+        layers = [
+            _typed(follows),
+            str(settings.for_namespace(namespace)),
+            values and str(write_overrides(name, values)),
+        ]
     return [layer for layer in layers if layer]
+
+
+def _clock(given: Mapping[str, str], namespace: str) -> list[tuple[str, str]]:
+    """The clock of a simulated robot is its own: in a namespace, it lies in there."""
+    simulated = "sim" not in given or bringup_arguments.value(given, "sim")
+    return [("/clock", f"{namespace}/clock")] if namespace and simulated else []
 
 
 def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -137,7 +187,7 @@ def _follows(given: Mapping[str, str], name: str) -> dict[str, Any]:
         return {}
     parameters: dict[str, Any] = {}
     if name in ("recorder", "policy"):
-        parameters |= {"reset_service": "/sim/reset", "success_topic": "/sim/success"}
+        parameters |= {"reset_service": "sim/reset", "success_topic": "sim/success"}
         if "reset_time" not in given or not given["reset_time"]:
             parameters["reset_time"] = 0.5  # nobody has to tidy up a simulated scene
     simulated = bringup_arguments.optional(given, "speed") not in (None, 1.0)
@@ -169,4 +219,10 @@ def _rviz(context: Any) -> list[Any]:
     if not rviz.installed():
         return [LogInfo(msg="rviz:=true, but RViz (rviz2) is not installed here: going on without it")]
     contract, _ = load_contract(given["robot"])
-    return [Node(package="rviz2", executable="rviz2", arguments=["-d", str(rviz.write_config(contract))])]
+    return [
+        Node(
+            package="rviz2",
+            executable="rviz2",
+            arguments=["-d", str(rviz.write_config(contract, bringup_arguments.namespace_of(given)))],
+        )
+    ]

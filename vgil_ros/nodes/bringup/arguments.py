@@ -5,6 +5,7 @@ An empty value leaves a parameter to `params_file`, and where that says nothing 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,9 @@ from launch.actions import DeclareLaunchArgument
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.execution import RENAMED_OPTIONS
+from vgil_ros.nodes.dds.reach import MAX_DOMAIN
 
+_NAMESPACE = re.compile(r"[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -33,11 +36,18 @@ ARGUMENTS = {
     "dataset_dir": Argument(str, "", "folder that the episodes go to"),
     "num_episodes": Argument(int, "", "how many episodes to record before ending"),
     "episode_len": Argument(int, "", "length of an episode in ticks; 0: open end"),
+    "image_format": Argument(str, "", "jpeg, or raw for readers of the original ACT's files"),
+    "continue_folder": Argument(bool, "", "record into a folder whose episodes are of another set-up"),
+    "count_bad": Argument(bool, "", "an episode in which the check finds errors counts as one"),
+    "max_aborted": Argument(int, "", "aborted episodes in a row before an autostart ends; 0: go on"),
+    "wait_for_teleop": Argument(bool, "", "begin only when the puppets follow; empty: as `teleop` says"),
     "reset_time": Argument(float, "", "seconds between episodes to reset the scene; 0.5 with sim:=true, else 5"),
     "autostart": Argument(bool, "", "start without waiting for a key, a button or a service call"),
     "checkpoint": Argument(str, "", "the trained policy: a folder, or a name in models/"),
     "device": Argument(str, "", "where the policy runs: cpu, cuda, cuda:1, ..."),
-    "execution": Argument(str, "", "how chunks are played: temporal_ensemble, open_loop, async, rtc"),
+    "execution": Argument(
+        str, "", "how chunks are played: checkpoint (as it says), temporal_ensemble, open_loop, async, rtc"
+    ),
     "precision": Argument(str, "", "numbers that the network computes in: fp32, bf16, fp16 (GPU)"),
     "inference_period": Argument(int, "", "ticks between two requests to the policy, not for temporal_ensemble"),
     "ensemble_coefficient": Argument(float, "", "of temporal_ensemble: above 0 the oldest prediction weighs most"),
@@ -52,8 +62,11 @@ ARGUMENTS = {
     "sim_time": Argument(bool, "", "follow /clock at speed 1 too: a busy machine slows time down, and loses no image"),
     "operator": Argument(bool, "", "the simulator's scripted operator moves the masters"),
     "teleop": Argument(bool, "", "start the teleop node too; empty: as `sim` says"),
+    "namespace": Argument(str, "", "of all nodes here: keeps two robots on one ROS domain apart"),
+    "domain_id": Argument(int, "", "ROS domain of all nodes here, 0 to 232; ROS_DOMAIN_ID by default"),
     "rviz": Argument(bool, "false", "start the monitor node, and RViz where it is installed"),
 }
+COMMON = ("params_file", "namespace", "domain_id", "rviz")  # of every launch file
 _OLD = {old: Argument(ARGUMENTS[new].kind, "", f"old name of {new}") for old, new in RENAMED_OPTIONS.items()}
 _KINDS = {int: "a whole number", float: "a number", bool: f"one of {sorted(_BOOLEANS)}"}
 
@@ -96,6 +109,8 @@ def value(given: Mapping[str, str], name: str) -> Any:
     text = given[name].strip()
     if name == "teleop" and not text:
         return value(given, "sim")
+    if name == "wait_for_teleop" and not text and "teleop" in given:
+        return value(given, "teleop") or None
     if not text:
         return None
     kind = ARGUMENTS[name].kind
@@ -118,6 +133,22 @@ def check_all(given: Mapping[str, str]) -> None:
     """
     for name in ARGUMENTS:
         optional(given, name)
+    domain = optional(given, "domain_id")
+    if domain is not None and not 0 <= domain <= MAX_DOMAIN:
+        raise VgilError(f"launch argument 'domain_id' is '{domain}'; allowed: 0 to {MAX_DOMAIN}")
+    namespace_of(given)
+
+
+def namespace_of(given: Mapping[str, str]) -> str:
+    """The nodes' namespace, as `/r2`; "" where there is none.
+
+    Raises:
+        VgilError: where ROS would not take it.
+    """
+    text = (optional(given, "namespace") or "").strip("/")
+    if text and not _NAMESPACE.fullmatch(text):
+        raise VgilError(f"launch argument 'namespace' is '{text}'; allowed: letters, digits and _, such as r2")
+    return f"/{text}" if text else ""
 
 
 def unknown(argv: list[str]) -> list[str]:

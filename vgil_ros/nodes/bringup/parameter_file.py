@@ -30,7 +30,7 @@ class ParameterFile:
             content = yaml.safe_load(self.path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             raise VgilError(f"launch argument 'params_file' is '{path}': it cannot be read ({error})") from error
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError, KeyError, IndexError, AttributeError, RecursionError) as error:
             raise VgilError(f"{self.path}: is no YAML: {error}") from error
         self._sections: dict[str, dict[str, Any]] = {}
         layout = f"allowed: 'NODE: {{{KEY}: {{NAME: VALUE, ...}}}}'"
@@ -52,6 +52,13 @@ class ParameterFile:
             raise VgilError(f"{self.path}: names the robots {robots}; allowed: one for all nodes of a launch")
         return robots[0] if robots else None
 
+    def for_namespace(self, namespace: str) -> Path:
+        """The file as nodes in a namespace read it: there `recorder` names none of them, but `/**/recorder` does."""
+        if not namespace or all(section.startswith("/") for section in self._sections):
+            return self.path
+        found = {name if name.startswith("/") else f"/**/{name}": {KEY: v} for name, v in self._sections.items()}
+        return _written(self.path.stem, found)
+
     def strangers(self, nodes: Collection[str]) -> list[str]:
         """Sections that are for none of these nodes: nobody reads them."""
         names = {section: section.rsplit("/", 1)[-1] for section in self._sections}
@@ -64,6 +71,10 @@ def write_overrides(node: str, values: Mapping[str, Any]) -> Path:
     They stand under the node's own name, in any namespace: of two sections that fit a node, rcl lets that of its name
     win over that of all nodes, whichever came last.
     """
-    path = Path(tempfile.mkdtemp(prefix="vgil_params_")) / f"{node}.yaml"
-    path.write_text(yaml.safe_dump({f"/**/{node}": {KEY: dict(values)}}), encoding="utf-8")
+    return _written(node, {f"/**/{node}": {KEY: dict(values)}})
+
+
+def _written(stem: str, content: Mapping[str, Any]) -> Path:
+    path = Path(tempfile.mkdtemp(prefix="vgil_params_")) / f"{stem}.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
     return path

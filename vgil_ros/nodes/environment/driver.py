@@ -22,9 +22,10 @@ from vgil_ros.core.safety import Command, FollowingLimit, Outcome
 from vgil_ros.core.streams import streams_of
 from vgil_ros.core.sync import Miss, Sample, Synchronizer
 from vgil_ros.core.sync.stall_grace import StallGrace
+from vgil_ros.nodes.base.alerts import summary
 from vgil_ros.nodes.base.node import VgilNode, make_ros_executor
 from vgil_ros.nodes.environment.mailbox import Newest, Request, Topics, Turn
-from vgil_ros.nodes.messages.publishers import RobotCommands
+from vgil_ros.nodes.messages.publishers import WATCH_S, RobotCommands
 from vgil_ros.nodes.messages.subscriptions import StreamInputs
 
 
@@ -32,13 +33,19 @@ class Driver:
     """The node, its own rclpy context, and the thread that spins it. Methods are for the caller's thread."""
 
     def __init__(
-        self, contract: Contract, layout: Layout, topics: Topics, options: ExecutionOptions, domain_id: int | None
+        self,
+        contract: Contract,
+        layout: Layout,
+        topics: Topics,
+        options: ExecutionOptions,
+        domain_id: int | None,
+        namespace: str,
     ) -> None:
         self._context = RosContext()
         signals = rclpy.signals.SignalHandlerOptions.NO
         rclpy.init(context=self._context, domain_id=domain_id, signal_handler_options=signals)
         try:
-            self._node = DriverNode(self._context, contract, layout, topics, options)
+            self._node = DriverNode(self._context, contract, layout, topics, options, namespace)
         except BaseException:
             rclpy.try_shutdown(context=self._context)
             raise
@@ -113,12 +120,18 @@ class DriverNode(VgilNode):
     """A turn each period: what was asked for is judged and sent, then ripe ticks are handed over."""
 
     def __init__(
-        self, context: RosContext, contract: Contract, layout: Layout, topics: Topics, options: ExecutionOptions
+        self,
+        context: RosContext,
+        contract: Contract,
+        layout: Layout,
+        topics: Topics,
+        options: ExecutionOptions,
+        namespace: str = "",
     ) -> None:
-        super().__init__("environment", context=context)
+        super().__init__("environment", context=context, namespace=namespace)
         self.period_s = 1.0 / contract.rate_hz
         self.streams = streams_of(contract, masters=False)
-        self.sync = Synchronizer(self.streams, contract.sync, contract.rate_hz)
+        self.sync = Synchronizer(self.streams, contract.sync, contract.rate_hz, simulated=self.simulated)
         self.inputs = StreamInputs(self, contract, self.sync)
         self.commands = RobotCommands(self, layout, self.period_s)
         self.loop = ControlLoop(self.sync, make_direct_pipeline(options, layout, self.streams))
@@ -136,12 +149,14 @@ class DriverNode(VgilNode):
         self._begin: tuple[int, int] | None = None  # from when on, and for which request
         self._begun = False  # the first complete tick has come
         self._not_following = ""  # in words: the joints that did not, until the next begin
+        self._contested = ""  # in words: who else commands the robot, from when that was seen to the next begin
         # No sample from before a begin is near enough to the first tick.
         self._settle_ns = max(spec.tolerance_ns + spec.latency_ns for spec in self.streams)
         self.sync.start(self.inputs.now_ns())
         self._stall_grace = StallGrace(round(self.period_s * 1e9))
         self.control_timer(self.period_s, self._turn)
         self.create_timer(0.2, self._look_around)
+        self.create_timer(WATCH_S, self._watch_commands)
 
     def _on_reward(self, message: Float32) -> None:
         self._reward = float(message.data)
@@ -156,7 +171,8 @@ class DriverNode(VgilNode):
         now = self.inputs.now_ns()
         while not self.requests.empty():
             self._obey(self.requests.get(), now)
-        if self._begin is not None and now >= self._begin[0]:
+        looked = self.commands.looked(not self.inputs.missing(now))
+        if self._begin is not None and now >= self._begin[0] and looked:
             self._start(now, self._begin[1])
         ticks = self._ripe_ticks(now)  # observed before the command is judged, handed over after it is sent
         if self._asked is not None:
@@ -166,6 +182,8 @@ class DriverNode(VgilNode):
 
     def _ripe_ticks(self, now: int) -> list[Sample | Miss]:
         ticks: list[Sample | Miss] = []
+        if by_ns := self.clock_set_ns():
+            ticks.append(self.sync.clock_set(now, by_ns))
         by = self._stall_grace.time(now)
         while (tick := self.sync.sample(by)) is not None:
             if isinstance(tick, Sample):
@@ -181,7 +199,11 @@ class DriverNode(VgilNode):
         if request.begin:
             self._begin = (now + self._settle_ns, request.serial)
         elif request.command is not None:
-            self._asked, self._serial = request.command, request.serial
+            self._serial = request.serial
+            if self._contested:
+                return
+            self.commands.take()
+            self._asked = request.command
             self.loop.heard(now)
         else:
             self.rest()
@@ -189,23 +211,35 @@ class DriverNode(VgilNode):
     def _start(self, now: int, serial: int) -> None:
         self._serial, self._begin, self._begun = serial, None, False
         self._reward, self._success, self._not_following = 0.0, False, ""
+        self._contested = summary(self.commands.contested())
         if self.reset_client is not None:
             self.inputs.scene_was_reset()
         self.loop.begin(now)
 
     def _hand_over(self, tick: Sample | Miss) -> None:
-        words = [self._not_following] if self._not_following else []
+        lost, blocked = "", "; ".join(filter(None, (self._contested, self._not_following)))
         if isinstance(tick, Miss) and tick.action == "abort":
-            words.append(f"stream lost: {'; '.join(map(self.inputs.explain, tick.streams))}")
-        self.turns.put(Turn(self._serial, tick, self._reward, self._success, "; ".join(words)))
+            lost = "; ".join(map(self.inputs.explain, tick.streams))
+        self.turns.put(Turn(self._serial, tick, self._reward, self._success, lost, blocked))
+
+    def _watch_commands(self) -> None:
+        """Where another node commands the robot too: hold once more, let go of it, and end the episode."""
+        if self.commands.taken and (contested := self.commands.contested()):
+            self._contested = f"{summary(contested)}: held, and let go of; reset once it is gone"
+            self.log(self._contested, severity="error")
+            self.rest()
 
     def rest(self) -> None:
-        """Hold the arms where they are commanded, the base at rest; where nothing was sent yet, send nothing."""
+        """Hold the arms where they are commanded, the base at rest, and let go of the robot.
+
+        Where nothing was sent yet, nothing is sent.
+        """
         if self._asked is None:
             return
         self._send(None, self.inputs.now_ns())
         self._asked = None
         self.commands.settle()
+        self.commands.let_go()
         self.clear("holding")
 
     def _send(self, command: Command | None, now: int) -> None:

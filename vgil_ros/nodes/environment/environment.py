@@ -35,7 +35,8 @@ class RosEnvironment(dm_env.Environment):
     """A robot, real or simulated, that is reached over its contract's topics.
 
     Observations (float32, images read-only): `qpos` (D,) rad, grippers 0..1; `qvel` (D,) rad/s and `effort` (D,)
-    where the robot measures them; `images` {camera: (H, W, 3) uint8 RGB}; `depth` {camera: (H, W) uint16 mm};
+    where the robot measures them at the start (NaN where it later does not); `images` {camera: (H, W, 3) uint8 RGB};
+    `depth` {camera: (H, W) uint16 mm};
     `base_vel` (2,) m/s, rad/s. Actions (D,) or, with a base, (D + 2,): targets in the units of `qpos`, then the base's
     velocity. An action beyond a limit is brought within it by `core.safety`, as a policy's would be.
 
@@ -55,6 +56,7 @@ class RosEnvironment(dm_env.Environment):
         watchdog_ms: float = ExecutionOptions.silence_ns / 1e6,
         soft_start: float = ExecutionOptions.soft_start,
         domain_id: int | None = None,
+        namespace: str = "",
     ) -> None:
         """Listen to the robot until every stream has come.
 
@@ -69,9 +71,11 @@ class RosEnvironment(dm_env.Environment):
             watchdog_ms: so does a caller that asks for nothing for as long.
             soft_start: share of the velocity limits at which the robot goes to the first action.
             domain_id: ROS domain; ROS_DOMAIN_ID by default.
+            namespace: of the robot's nodes, where they have one; names that begin without `/` lie in it.
 
         Raises:
-            VgilError: for streams that do not come, each by name, or a length below 1.
+            VgilError: for streams that do not come, each by name, another node that commands the robot, or a length
+                below 1.
             ContractError: for a contract that is wrong.
         """
         if episode_len < 1:
@@ -85,7 +89,7 @@ class RosEnvironment(dm_env.Environment):
         options = ExecutionOptions(
             silence_ns=round(watchdog_ms * 1e6), age_ns=round(max_age_ms * 1e6), soft_start=soft_start
         )
-        self._driver: Driver | None = Driver(self.contract, self.layout, topics, options, domain_id)
+        self._driver: Driver | None = Driver(self.contract, self.layout, topics, options, domain_id, namespace)
         atexit.register(self.close)  # a base must not drive on because its program ended
         self._builder = ObservationBuilder(self.layout, self._open.streams)
         self._steps: int | None = None  # None: the next step begins an episode
@@ -117,8 +121,8 @@ class RosEnvironment(dm_env.Environment):
         """Ask for an action (A,) and return the next tick; on a new environment or after LAST, reset instead.
 
         Raises:
-            VgilError: for an action of another shape, a stream that was lost or a joint that does not follow, by name.
-                The robot is held then, and the next step resets.
+            VgilError: for an action of another shape, a stream that was lost, a joint that does not follow, or another
+                node that commands the robot, by name. The robot is held then, and the next step resets.
         """
         if self._steps is None:
             return self.reset()
@@ -185,10 +189,12 @@ class RosEnvironment(dm_env.Environment):
                 turn = driver.turns.get(left)
                 if turn is None or turn.serial < serial:
                     continue
-                if turn.lost:
-                    raise VgilError(turn.lost)
+                if turn.blocked:
+                    raise VgilError(turn.blocked)
                 if isinstance(turn.tick, Sample):
                     return turn
+                if turn.lost:
+                    raise VgilError(f"stream lost: {turn.lost}")
             missing = "; ".join(driver.missing) or "every stream comes, but no tick is complete"
             raise VgilError(f"no complete tick within {seconds:g} s: {missing}")
         except BaseException:
@@ -203,11 +209,8 @@ class RosEnvironment(dm_env.Environment):
             )
         if "depth" in observation:
             observation["depth"] = OrderedDict((name, _depth(frame)) for name, frame in observation["depth"].items())
-        if list(observation) != list(self._observation_spec):
-            raise VgilError(
-                f"the robot now measures {list(observation)}; at the start it was {list(self._observation_spec)}"
-            )
-        return observation
+        unmeasured = np.full(self.layout.dim, np.nan, np.float32)  # a velocity or effort that a driver left out
+        return OrderedDict((key, observation.get(key, unmeasured)) for key in self._observation_spec)
 
 
 def _depth(frame: Frame) -> np.ndarray:

@@ -23,8 +23,8 @@ class Topics:
 class Turn:
     """A tick, the newest request that was obeyed before it, and what was known then.
 
-    `lost`: in words, why the robot cannot be acted on any more: streams that are gone, joints that do not follow; empty
-    where that is not so.
+    `lost`: in words, the streams that are gone; empty where the tick was only left out. `blocked`: in words, why the
+    robot must not be acted on: another node commands it too, or joints do not follow.
     """
 
     serial: int
@@ -32,6 +32,7 @@ class Turn:
     reward: float
     success: bool
     lost: str = ""
+    blocked: str = ""
 
     @property
     def sample(self) -> Sample:

@@ -9,28 +9,30 @@ from typing import Any
 from vgil_ros.assets import checkpoint_path
 from vgil_ros.core.control.pipeline import ActionPipeline, ChunkSize, ExecutionOptions, make_action_pipeline
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.execution import EXECUTORS, check_mode
+from vgil_ros.core.execution import EXECUTORS, Execution, check_mode, resolve_execution
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.streams import StreamSpec
 from vgil_ros.nodes.base.node import VgilNode
 from vgil_ros.nodes.base.safety_options import safety_options
 from vgil_ros.policies import PolicyConfig
 from vgil_ros.policies.compatibility import camera_sizes, load_for_robot, unchecked_fields
-from vgil_ros.policies.device import DTYPES
+from vgil_ros.policies.device import PRECISIONS
 from vgil_ros.policies.inference.runtime import InferenceRuntime
 from vgil_ros.policies.registry import policy_class
 
 COEFFICIENT = 0.01  # of temporal ensembling, as ACT has it
+AS_KEPT = "checkpoint"  # execution: as the checkpoint says
 
 
 @dataclass(frozen=True)
 class PolicyParameters:
-    """Which policy runs, where, and how its chunks are played."""
+    """Which policy runs, where, how its chunks are played as far as that is given, and when commands are refused."""
 
     checkpoint: str
     device: str
     precision: Any
-    options: ExecutionOptions
+    execution: Execution
+    safety: ExecutionOptions
 
 
 def declare_policy(node: VgilNode) -> PolicyParameters:
@@ -44,15 +46,15 @@ def declare_policy(node: VgilNode) -> PolicyParameters:
     if not checkpoint:
         raise VgilError("parameter 'checkpoint' is empty; allowed: a checkpoint folder, or a name in models/")
     device = node.declare("device", "cpu", doc="where it runs: cpu, cuda, cuda:1, ...")
-    doc = "numbers that the network computes in; bf16 and fp16 on a GPU"
-    precision = node.declare("precision", "fp32", choices=tuple(DTYPES), doc=doc)
-    return PolicyParameters(checkpoint, device, precision, execution_options(node))
+    doc = "numbers that the network computes in; tf32, bf16 and fp16 on a GPU"
+    precision = node.declare("precision", "fp32", choices=tuple(PRECISIONS), doc=doc)
+    return PolicyParameters(checkpoint, device, precision, declare_execution(node), watched_options(node))
 
 
 def load_for(
     node: VgilNode, given: PolicyParameters, layout: Layout, task: str
-) -> tuple[PolicyConfig, InferenceRuntime]:
-    """Load the checkpoint, hold it against the robot, the task and the execution, and warm it up.
+) -> tuple[PolicyConfig, InferenceRuntime, ExecutionOptions]:
+    """Load the checkpoint, hold it against the robot, the task and the execution, and warm it up; say how it is played.
 
     Raises:
         VgilError: for a checkpoint that cannot be used, with every mismatch between it and the robot, one that needs a
@@ -62,7 +64,9 @@ def load_for(
     config = policy.config
     if config.needs_task and not task:
         raise VgilError(f"checkpoint {given.checkpoint} needs a task; parameter 'task' is empty, allowed: a text")
-    check_mode(given.options.execution, config.type, policy_class(config.type).supports_prefix)
+    played = resolve_execution(given.execution, config.execution, config.chunk_size)
+    check_mode(played.mode, config.type, policy_class(config.type).supports_prefix)
+    node.log(played.words)
     for field in unchecked_fields(config):
         node.log(f"the checkpoint does not say its {field}: not checked", severity="warning")
     runtime = InferenceRuntime(policy, given.device, given.precision)
@@ -72,26 +76,35 @@ def load_for(
     if given.precision != "fp32":
         words += f", actions within {report.max_difference:.2g} of fp32"
     node.log(f"warmed up in {time.perf_counter() - began:.1f} s: {words}")
-    return config, runtime
+    options = replace(
+        given.safety,
+        execution=played.mode,
+        inference_period=played.inference_period,
+        ensemble_coefficient=played.ensemble_coefficient,
+    )
+    return config, runtime, options
 
 
-def execution_options(node: VgilNode) -> ExecutionOptions:
-    """Declare how chunks are played, and return it with what `safety_options` declares."""
-    usual = ExecutionOptions()
-    mode = node.declare("execution", usual.execution, choices=tuple(EXECUTORS), doc="how chunks are played")
-    every = "ticks between two requests to the policy, not for temporal_ensemble; 0: the mode's usual"
-    weight = "of temporal_ensemble: above 0 the oldest prediction weighs most, below 0 the newest, 0 is their mean"
+def watched_options(node: VgilNode) -> ExecutionOptions:
+    """Declare how long the policy may be silent, and what `safety_options` declares."""
     silence = "how long the policy may be silent, ms; longer holds the robot"
+    watchdog_ms = node.declare("watchdog_ms", ExecutionOptions.silence_ns / 1e6, low=1.0, high=1e5, doc=silence)
+    return replace(safety_options(node), silence_ns=round(watchdog_ms * 1e6))
+
+
+def declare_execution(node: VgilNode) -> Execution:
+    """Declare how chunks are played, and return what of it is given."""
+    kept = f"how chunks are played; {AS_KEPT}: as policy.json says, temporal_ensemble where it says nothing"
+    mode = node.declare("execution", AS_KEPT, choices=(AS_KEPT, *EXECUTORS), doc=kept)
+    every = "ticks between two requests to the policy, not for temporal_ensemble; 0: the checkpoint's or the mode's"
+    weight = (
+        "of temporal_ensemble: above 0 the oldest prediction weighs most, below 0 the newest, 0 is their mean; the "
+        "checkpoint's where it is not given"
+    )
     period = node.declare("inference_period", 0, low=0, doc=every)
     coefficient = node.declare("ensemble_coefficient", COEFFICIENT, doc=weight)
-    watchdog_ms = node.declare("watchdog_ms", usual.silence_ns / 1e6, low=1.0, high=1e5, doc=silence)
-    return replace(
-        safety_options(node),
-        execution=mode,
-        inference_period=period or None,
-        ensemble_coefficient=coefficient if mode == "temporal_ensemble" or coefficient != COEFFICIENT else None,
-        silence_ns=round(watchdog_ms * 1e6),
-    )
+    given = node.is_given("ensemble_coefficient")
+    return Execution(None if mode == AS_KEPT else mode, period or None, coefficient if given else None)
 
 
 def pipeline_for(

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.frame import Frame
+from vgil_ros.core.frame import JPEG_START, PNG_START, RAW_ENCODINGS, Frame, FrameError, file_size
+
+JPEG_END, PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
 
 _U32 = {True: struct.Struct("<I"), False: struct.Struct(">I")}
 _STAMP = {True: struct.Struct("<iI"), False: struct.Struct(">iI")}
@@ -21,6 +23,18 @@ _STAMP = {True: struct.Struct("<iI"), False: struct.Struct(">iI")}
 
 class CdrError(VgilError):
     """Bytes that are not the message they should be."""
+
+
+class CutImage(CdrError):
+    """A compressed image that does not reach its end.
+
+    Attributes:
+        what: "JPEG" or "PNG".
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"a {what} that is cut off")
+        self.what = what
 
 
 class CdrReader:
@@ -123,40 +137,68 @@ def read_image(data: bytes) -> tuple[int, Frame]:
     reader.string()
     height, width, encoding = reader.u32(), reader.u32(), reader.string()
     big_endian, step = reader.u8(), reader.u32()
-    if big_endian and encoding in ("16UC1", "mono16", "32FC1"):
+    if big_endian and RAW_ENCODINGS.get(encoding, (1, 1))[0] > 1:
         raise CdrError(f"{encoding} in big-endian order; allowed: little-endian")
     return stamp, Frame(height, width, encoding, step, reader.take(reader.u32()).toreadonly())
 
 
 def read_compressed(data: bytes) -> tuple[int, Frame]:
-    """Read a serialised sensor_msgs/CompressedImage that holds a JPEG into (stamp_ns, Frame over the same bytes).
+    """Read a serialised sensor_msgs/CompressedImage that holds a JPEG or PNG into (stamp_ns, Frame over the same
+    bytes). What lies behind the image's end (some drivers send a whole buffer, zeros and all) is left out.
 
     Raises:
-        CdrError: for bytes that are not one, or another format than JPEG.
+        CutImage: where the image does not reach its end.
+        CdrError: for bytes that are not one, or another format than JPEG and PNG.
     """
     reader = CdrReader(data)
     stamp = reader.stamp()
     reader.string()
     kind = reader.string()
-    jpeg = reader.take(reader.u32()).toreadonly()
-    if bytes(jpeg[:2]) != b"\xff\xd8":
-        raise CdrError(f"compressed image of format '{kind}' is no JPEG; allowed: jpeg")
-    height, width = jpeg_size(jpeg)
-    return stamp, Frame(height, width, "jpeg", 0, jpeg)
+    image = reader.take(reader.u32()).toreadonly()
+    if image[:2] == JPEG_START:
+        return stamp, _file(_until(image, JPEG_END, "JPEG"), "jpeg")
+    if image[:8] == PNG_START:
+        return stamp, _file(_until(image, PNG_END, "PNG"), "png")
+    raise CdrError(f"compressed image of format '{kind}' is neither JPEG nor PNG; allowed: jpeg, png")
 
 
-def jpeg_size(jpeg: memoryview | bytes) -> tuple[int, int]:
-    """Return (height, width) from a JPEG's frame header.
+def read_compressed_depth(data: bytes) -> tuple[int, Frame]:
+    """Read a serialised sensor_msgs/CompressedImage of image_transport's `compressedDepth` into (stamp_ns, Frame):
+    12 bytes of header, then a PNG of 16 bits.
 
     Raises:
-        CdrError: where there is no such header. Source: ITU-T T.81, B.2.2.
+        CutImage: where the image does not reach its end.
+        CdrError: for bytes that are not one, or another format.
     """
-    at = 2
-    while at + 9 <= len(jpeg):
-        if jpeg[at] != 0xFF:
-            break
-        marker = jpeg[at + 1]
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return (jpeg[at + 5] << 8) | jpeg[at + 6], (jpeg[at + 7] << 8) | jpeg[at + 8]
-        at += 1 if marker == 0xFF else 2 + ((jpeg[at + 2] << 8) | jpeg[at + 3])
-    raise CdrError("a JPEG without a frame header (SOF): cut off or damaged")
+    reader = CdrReader(data)
+    stamp = reader.stamp()
+    reader.string()
+    kind = reader.string()
+    image = reader.take(reader.u32()).toreadonly()
+    encoding = next((f"compressedDepth {name}" for name in ("16UC1", "32FC1") if kind.startswith(name)), None)
+    if encoding is None or "compressedDepth" not in kind or image[12:20] != PNG_START:
+        raise CdrError(
+            f"compressed image of format '{kind}'; allowed: '16UC1; compressedDepth png' or '32FC1; compressedDepth"
+            " png' (the transport's parameter `format: png`)"
+        )
+    whole = _until(image, PNG_END, "PNG")
+    return stamp, _file(whole, encoding, 12)
+
+
+def _file(image: memoryview, encoding: str, header: int = 0) -> Frame:
+    """A frame of a JPEG or PNG that begins after `header` bytes."""
+    try:
+        height, width = file_size(image[header:])
+    except FrameError as error:
+        raise CdrError(str(error)) from error
+    return Frame(height, width, encoding, 0, image)
+
+
+def _until(image: memoryview, end: bytes, what: str) -> memoryview:
+    """The image up to its end: looked for from behind, past zeros, as a picture in it (a thumbnail) ends too."""
+    if image[-len(end) :] == end:
+        return image
+    size = len(bytes(image).rstrip(b"\0"))
+    if image[size - len(end) : size] != end:
+        raise CutImage(what)
+    return image[:size]

@@ -1,9 +1,13 @@
-"""Actions out: every topic is encoded first, then all are published, so that a bad value never half-reaches a robot."""
+"""Actions out: every topic is encoded first, then all are published, so that a bad value never half-reaches a robot.
+
+The publishers are there while the node commands the robot, and at no other time (`core.graph.commanders` has the rule).
+"""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
@@ -17,43 +21,140 @@ from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from vgil_ros.core.errors import VgilError
+from vgil_ros.core.graph.commanders import contest, full_name
 from vgil_ros.core.layout import ArmLayout, Layout
 from vgil_ros.nodes.base.alerts import Problem
 from vgil_ros.nodes.base.node import VgilNode
 from vgil_ros.nodes.messages.template import Template
 
-Encoded = list[tuple[Any, Any]]  # (publisher, message or the bytes of one)
 FINAL_HOLDS = 5  # holds sent as a process ends: one could be lost on its way
+LOOK_S = 1.0  # from when the robot is heard until others that were there before have been heard of too
+WATCH_S = 0.1  # between two looks at who else commands the robot
+LAST_WORD_S = 0.05  # for the last hold to arrive, before a topic is let go of
+
+
+class CommandTopic:
+    """A command topic: the place for its publisher, which is there while the robot is commanded."""
+
+    def __init__(self, node: VgilNode, kind: type, topic: str) -> None:
+        self._node, self._kind, self._given = node, kind, topic
+        self.name: str = node.resolve_topic_name(topic)
+        self.publisher: Any = None
+        self._let_go_s = float("-inf")
+
+    def take(self) -> None:
+        """Make the publisher, if there is none."""
+        if self.publisher is None:
+            self.publisher = self._node.create_publisher(self._kind, self._given, 10)
+
+    def let_go(self) -> None:
+        """Remove the publisher."""
+        if self.publisher is not None:
+            self._node.destroy_publisher(self.publisher)
+            self.publisher = None
+            self._let_go_s = time.monotonic()
+
+    def publish(self, message: Any) -> None:
+        """Publish; nothing where the topic is not taken."""
+        if self.publisher is not None:
+            self.publisher.publish(message)
+
+    @property
+    def heard(self) -> bool:
+        """Whether somebody has what is published from now on."""
+        return self.publisher is not None and self.publisher.get_subscription_count() > 0
+
+    def contested(self) -> str | None:
+        """In words: who else has a publisher on it."""
+        mine = int(self.publisher is not None)
+        if self._node.count_publishers(self.name) <= mine:  # nearly always, and a tenth of the time
+            return None
+        mine += time.monotonic() - self._let_go_s < LOOK_S  # the graph tells of one that has gone for a moment more
+        found = self._node.get_publishers_info_by_topic(self.name)
+        names = [full_name(info.node_namespace, info.node_name) for info in found]
+        return contest(self.name, names, self._node.get_fully_qualified_name(), mine)
+
+
+Encoded = list[tuple[CommandTopic, Any]]  # (topic, message or the bytes of one)
 
 
 class RobotCommands:
-    """Publishers of a robot's command topics.
+    """A robot's command topics.
 
     Args:
         node: the node that publishes.
         layout: the robot.
         period_s: time between two commands; a trajectory's point is to be reached after it.
+        arms: indices of the arms that it commands; None: all of them.
     """
 
-    def __init__(self, node: VgilNode, layout: Layout, period_s: float) -> None:
+    def __init__(self, node: VgilNode, layout: Layout, period_s: float, arms: Collection[int] | None = None) -> None:
         self._node = node
         self._period = period_s
         self.layout = layout
-        self._publishers: list[Any] = []
-        self._arms = [self._encoder(arm) for arm in layout.arms]
+        self._topics: list[CommandTopic] = []
+        self._heard_s = math.inf  # since when the robot is there (time.monotonic)
+        self._arms = {i: self._encoder(arm) for i, arm in enumerate(layout.arms) if arms is None or i in arms}
         base = layout.contract.base
-        self._base = self._publisher(Twist, base.command.topic) if base else None
+        self._base = CommandTopic(node, Twist, base.command.topic) if base else None
         self._twist = Template(_twist, 2)
 
-    def missing_subscribers(self) -> tuple[Problem, ...]:
+    @property
+    def taken(self) -> bool:
+        """Whether this node commands the robot now."""
+        return any(topic.publisher is not None for topic in self._all())
+
+    @property
+    def base_taken(self) -> bool:
+        """Whether it commands the base too."""
+        return self._base is not None and self._base.publisher is not None
+
+    def take(self, *, base: bool = True) -> None:
+        """From now on this node commands the robot: the arms, and with `base` its base."""
+        for topic in self._all(base):
+            topic.take()
+
+    def let_go(self) -> None:
+        """What was sent last arrives; from then on this node commands nothing."""
+        if self.taken:
+            self.settle(LAST_WORD_S)
+            for topic in self._all():
+                topic.let_go()
+
+    def heard(self) -> bool:
+        """Whether what is sent now arrives everywhere."""
+        return all(topic.heard for topic in self._all() if topic.publisher is not None)
+
+    def _all(self, base: bool = True) -> list[CommandTopic]:
+        return [*self._topics, self._base] if base and self._base is not None else self._topics
+
+    def hindrances(self, *, base: bool = True) -> tuple[Problem, ...]:
+        """What stands against taking the robot: another node that commands it, or topics that nobody listens to yet."""
+        unheard = self.missing_subscribers(base=base)
+        looked = self.looked(not unheard)
+        if (problems := self.contested(base=base) + unheard) or looked:
+            return problems
+        return (Problem("looking", "looking for other nodes that command the robot: a second is needed"),)
+
+    def looked(self, heard: bool) -> bool:
+        """Whether there was time to find other nodes. To be called again and again before the robot is taken.
+
+        Args:
+            heard: whether the robot itself has been found by now.
+        """
+        now = time.monotonic()
+        self._heard_s = min(self._heard_s, now) if heard else math.inf
+        return now - self._heard_s >= LOOK_S
+
+    def missing_subscribers(self, *, base: bool = True) -> tuple[Problem, ...]:
         """Command topics that nobody listens to yet. What is sent there is lost, and the next one a jump."""
-        topics = [p.topic_name for p in self._publishers if not p.get_subscription_count()]
+        topics = [topic.name for topic in self._all(base) if not self._node.count_subscribers(topic.name)]
         return tuple(Problem(f"{topic} unheard", f"nobody listens on {topic}") for topic in topics)
 
-    def competing_publishers(self) -> tuple[str, ...]:
-        """In words: command topics on which somebody else publishes too."""
-        topics = [publisher.topic_name for publisher in self._publishers]
-        return tuple(f"somebody else commands {t} too" for t in topics if self._node.count_publishers(t) > 1)
+    def contested(self, *, base: bool = True) -> tuple[Problem, ...]:
+        """Command topics that another node has a publisher on too."""
+        found = [(topic.name, topic.contested()) for topic in self._all(base)]
+        return tuple(Problem(f"{topic} contested", words) for topic, words in found if words is not None)
 
     def encode(self, action: np.ndarray, base: np.ndarray | None = None) -> Encoded:
         """Return the messages for an action (>= J,) in units of the action, and a base velocity (2,) [m/s, rad/s].
@@ -62,7 +163,7 @@ class RobotCommands:
             VgilError: for a value that is not finite.
         """
         messages: Encoded = []
-        for index in range(len(self._arms)):
+        for index in self._arms:
             messages += self.encode_arm(index, action[self.layout.arms[index].columns])
         return messages + (self.encode_base(base) if base is not None else [])
 
@@ -85,8 +186,8 @@ class RobotCommands:
     @staticmethod
     def send(messages: Encoded) -> None:
         """Publish what was encoded."""
-        for publisher, message in messages:
-            publisher.publish(message)
+        for topic, message in messages:
+            topic.publish(message)
 
     def hold_and_end(self, hold: Callable[[], None]) -> None:
         """Send a hold each period for a few periods, and wait until it has arrived. Called before a process ends."""
@@ -98,13 +199,14 @@ class RobotCommands:
     def settle(self, timeout_s: float = 0.2) -> None:
         """Wait, no longer than this, until every listener has what was sent last."""
         deadline = time.monotonic() + timeout_s
-        for publisher in self._publishers:
-            publisher.wait_for_all_acked(RosDuration(seconds=max(deadline - time.monotonic(), 0.0)))
+        for topic in self._all():
+            if topic.publisher is not None:
+                left = max(deadline - time.monotonic(), 0.0)
+                topic.publisher.wait_for_all_acked(RosDuration(seconds=left))
 
-    def _publisher(self, kind: type, topic: str) -> Any:
-        publisher: Any = self._node.create_publisher(kind, topic, 10)
-        self._publishers.append(publisher)
-        return publisher
+    def _topic(self, kind: type, topic: str) -> CommandTopic:
+        self._topics.append(CommandTopic(self._node, kind, topic))
+        return self._topics[-1]
 
     def _encoder(self, arm: ArmLayout) -> Callable[[np.ndarray], Encoded]:
         makers = {
@@ -116,20 +218,20 @@ class RobotCommands:
         return makers[arm.arm.command.type](arm)
 
     def _joint_state(self, arm: ArmLayout) -> Callable[[np.ndarray], Encoded]:
-        publisher = self._publisher(JointState, arm.arm.command.topic)
+        topic = self._topic(JointState, arm.arm.command.topic)
         template = Template(partial(_joint_state, list(arm.arm.joints)), len(arm.arm.joints))
-        return lambda command: [(publisher, template.filled(command.tolist(), self._node.now_ns()))]
+        return lambda command: [(topic, template.filled(command.tolist(), self._node.now_ns()))]
 
     def _array(self, arm: ArmLayout) -> Callable[[np.ndarray], Encoded]:
-        publisher = self._publisher(Float64MultiArray, arm.arm.command.topic)
+        topic = self._topic(Float64MultiArray, arm.arm.command.topic)
         template = Template(lambda values, stamp_ns: Float64MultiArray(data=values), len(arm.arm.joints))
-        return lambda command: [(publisher, template.filled(command.tolist()))]
+        return lambda command: [(topic, template.filled(command.tolist()))]
 
     def _trajectory(self, arm: ArmLayout) -> Callable[[np.ndarray], Encoded]:
-        publisher = self._publisher(JointTrajectory, arm.arm.command.topic)
+        topic = self._topic(JointTrajectory, arm.arm.command.topic)
         make = partial(_trajectory, list(arm.arm.joints), self._period)
         template = Template(make, len(arm.arm.joints))
-        return lambda command: [(publisher, template.filled(command.tolist()))]
+        return lambda command: [(topic, template.filled(command.tolist()))]
 
     def _interbotix(self, arm: ArmLayout) -> Callable[[np.ndarray], Encoded]:
         """The group topic takes the arm, the sibling topic `joint_single` the gripper."""
@@ -141,8 +243,8 @@ class RobotCommands:
                 " not installed; allowed without it: joint_state, float64_multi_array, joint_trajectory"
             ) from error
         topic = arm.arm.command.topic
-        group = self._publisher(JointGroupCommand, topic)
-        single = self._publisher(JointSingleCommand, topic.rsplit("/", 1)[0] + "/joint_single")
+        group = self._topic(JointGroupCommand, topic)
+        single = self._topic(JointSingleCommand, topic.rsplit("/", 1)[0] + "/joint_single")
         gripper = arm.arm.gripper
         column = arm.arm.joints.index(gripper.joint) if gripper else None
 

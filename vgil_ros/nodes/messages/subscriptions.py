@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,10 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from vgil_ros.core.contract import Camera, Contract
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.frame import COLOR_ENCODINGS, DEPTH_ENCODINGS, Frame
+from vgil_ros.core.frame import COLOR_ENCODINGS, DEPTH_ENCODINGS, DEPTH_FILES, FILE_ENCODINGS, Frame
 from vgil_ros.core.guard.reading_guard import guards_of
 from vgil_ros.core.layout import JointError, master_reader, puppet_reader
-from vgil_ros.core.streams import StreamSpec
+from vgil_ros.core.streams import Kind, StreamSpec
 from vgil_ros.core.sync import StreamMiss, Synchronizer
 from vgil_ros.nodes.base.alerts import Problem
 from vgil_ros.nodes.base.node import VgilNode
@@ -24,8 +25,22 @@ from vgil_ros.nodes.messages import cdr
 from vgil_ros.nodes.messages.joint_input import JointInput
 
 RATE_WINDOW_NS = 1_000_000_000
+ALIKE = 0.6  # of two topics' names, as difflib has it
 RESET_NS = 200_000_000  # what was measured before a reset of the scene has come by then
 QUIET_NS = 500_000_000  # so long without a bad message, and a stream is well again
+CUT_QUIET_NS = 5_000_000_000  # without a cut image: a bad cable cuts one now and then
+READERS = {  # of a camera's messages by its type: message, reader, encodings
+    "image": (Image, cdr.read_image, COLOR_ENCODINGS),
+    "depth": (Image, cdr.read_image, DEPTH_ENCODINGS),
+    "compressed": (CompressedImage, cdr.read_compressed, FILE_ENCODINGS),
+    "compressed_depth": (CompressedImage, cdr.read_compressed_depth, DEPTH_FILES),
+}
+
+
+def did_you_mean(topic: str, there: Collection[str]) -> str:
+    """Return the topic among those that are there whose name is most like a wanted one; "" where none is."""
+    alike = difflib.get_close_matches(topic, sorted(there), n=1, cutoff=ALIKE)
+    return alike[0] if alike else ""
 
 
 def sensor_qos(depth: int) -> QoSProfile:
@@ -43,8 +58,13 @@ class StreamInputs:
         self._node = node
         self._sync = sync
         self._arrivals: dict[str, deque[int]] = {spec.name: deque(maxlen=512) for spec in sync.streams}
-        self._refused: dict[str, tuple[str, int]] = {}  # what was wrong with a stream's last bad message, and when
+        # what was wrong with a stream's last bad message, when, and for how long it is ill with it
+        self._refused: dict[str, tuple[str, int, int]] = {}
+        self._ahead: set[str] = set()  # streams whose clock is warned of
+        self.cut: dict[str, int] = {}  # images that were cut off, by stream
         self.types: dict[str, str] = {}
+        self._suggestions: dict[str, str] = {}  # for a topic without a publisher, one that is there and alike
+        self._best: dict[str, float] = {}  # most messages in a second
         self.counts: dict[str, int] = dict.fromkeys(self._arrivals, 0)
         cameras = {camera.name: camera for camera in contract.cameras}
         readers = {f"{arm.name}/puppet": puppet_reader(arm) for arm in contract.arms}
@@ -66,6 +86,8 @@ class StreamInputs:
             except JointError as error:
                 self._sync.refusals.refuse(spec.name, error.detail, self.now_ns())
                 self._refuse(spec.name, error.detail)
+            except cdr.CutImage as error:
+                self._cut_off(spec.name, error.what)
             except VgilError as error:
                 self._refuse(spec.name, str(error))
 
@@ -73,16 +95,14 @@ class StreamInputs:
         self._node.create_subscription(kind, spec.topic, callback, sensor_qos(depth), raw=raw)
 
     def _subscribe_camera(self, spec: StreamSpec, camera: Camera) -> None:
-        allowed = {"image": COLOR_ENCODINGS, "depth": DEPTH_ENCODINGS, "compressed": ("jpeg",)}[camera.type]
-        compressed = camera.type == "compressed"
-        parse = cdr.read_compressed if compressed else cdr.read_image
+        kind, parse, allowed = READERS[camera.type]
 
         def read(data: bytes) -> None:
             stamp, frame = parse(data)
             frame.check(camera.height, camera.width, allowed)
             self._push(spec, stamp, frame)
 
-        self._subscribe(spec, CompressedImage if compressed else Image, read, depth=40, raw=True)
+        self._subscribe(spec, kind, read, depth=40, raw=True)
 
     def _joints(self, spec: StreamSpec, joints: JointInput) -> Callable[[bytes], None]:
         def read(data: bytes) -> None:
@@ -102,7 +122,9 @@ class StreamInputs:
 
     def _push(self, spec: StreamSpec, stamp_ns: int, payload: Any) -> None:
         now = self.now_ns()
-        content = payload.fingerprint() if isinstance(payload, Frame) else None
+        if now == 0:  # by /clock, which has not come yet
+            return
+        content = payload.fingerprint(depth=spec.kind is Kind.DEPTH) if isinstance(payload, Frame) else None
         fault = self._sync.push(spec.name, stamp_ns, payload, now_ns=now, content=content)
         self._arrivals[spec.name].append(now)
         self.counts[spec.name] += 1
@@ -112,17 +134,34 @@ class StreamInputs:
         self._sync.refusals.accept(spec.name)
         if self._refused:
             self._well(spec.name, now)
+        self._judge_clock(spec.name, now)
+
+    def _judge_clock(self, stream: str, now_ns: int) -> None:
+        """Name a stream that another clock stamps; whether it can still be used is the synchroniser's to say."""
+        if (ahead := self._sync.ahead(stream, now_ns)) is not None:
+            self._ahead.add(stream)
+            self._node.warn_once(f"{stream} clock", str(ahead))
+        elif stream in self._ahead:
+            self._ahead.remove(stream)
+            self._node.clear(f"{stream} clock")
 
     def _well(self, stream: str, now_ns: int) -> None:
         """A good message clears a warning after a while: bad ones among good ones must not flood the log."""
-        _, last_ns = self._refused.get(stream, ("", now_ns))
-        if not 0 <= now_ns - last_ns <= QUIET_NS:
+        _, last_ns, quiet_ns = self._refused.get(stream, ("", now_ns, QUIET_NS))
+        if not 0 <= now_ns - last_ns <= quiet_ns:
             del self._refused[stream]
             self._node.clear(stream)
 
-    def _refuse(self, stream: str, detail: str) -> None:
-        self._refused[stream] = (detail, self.now_ns())
+    def _refuse(self, stream: str, detail: str, quiet_ns: int = QUIET_NS) -> None:
+        self._refused[stream] = (detail, self.now_ns(), quiet_ns)
         self._node.warn_once(stream, f"{stream}: {detail}")
+
+    def _cut_off(self, stream: str, what: str) -> None:
+        """The image is not used: the stream goes on with the next. Counted, as one lost frame is no matter."""
+        count = self.cut[stream] = self.cut.get(stream, 0) + 1
+        if stream not in self._refused or self._refused[stream][2] == CUT_QUIET_NS:
+            words = f"{count} {what}{'s' if count > 1 else ''} cut off; USB bandwidth or cable? Allowed: whole ones"
+            self._refuse(stream, words, CUT_QUIET_NS)
 
     def scene_was_reset(self) -> None:
         """A simulator puts its robot somewhere else from one message to the next: that is no jump to be refused."""
@@ -136,7 +175,13 @@ class StreamInputs:
 
     def rate(self, stream: str, now_ns: int) -> float:
         """Messages a second over the last second."""
-        return float(sum(1 for arrival in self._arrivals[stream] if arrival > now_ns - RATE_WINDOW_NS))
+        rate = float(sum(1 for arrival in self._arrivals[stream] if arrival > now_ns - RATE_WINDOW_NS))
+        self._best[stream] = max(rate, self._best.get(stream, 0.0))
+        return rate
+
+    def best_rate(self, stream: str) -> float:
+        """The highest of the rates that were asked for so far."""
+        return self._best.get(stream, 0.0)
 
     def missing(self, now_ns: int) -> tuple[Problem, ...]:
         """Which streams are not ready, why, and where to look."""
@@ -148,7 +193,9 @@ class StreamInputs:
 
     def problem(self, miss: StreamMiss) -> Problem:
         """A miss: the refused message, or what is known of the topic's publishers."""
-        if miss.stream in self._refused:
+        _, at_ns, quiet_ns = self._refused.get(miss.stream, ("", 0, QUIET_NS))
+        ill = quiet_ns == QUIET_NS or self.now_ns() - at_ns < QUIET_NS  # not by an image that was cut a while ago
+        if miss.stream in self._refused and ill:
             return Problem(f"{miss.stream} refused", f"{miss.stream}: {self._refused[miss.stream][0]}")
         spec = next((spec for spec in self._sync.streams if spec.name == miss.stream), None)
         if spec is None or miss.age_ns is not None:
@@ -157,17 +204,40 @@ class StreamInputs:
         kinds = {info.topic_type for info in self._node.get_publishers_info_by_topic(topic)}
         if not kinds:
             words = f"nothing received on {topic} (no publisher)"
+            if suggestion := self._suggestions.get(miss.stream):
+                words += f"; did you mean {suggestion}?"
         elif self.types[miss.stream] not in kinds:
             words = f"{topic} is {', '.join(sorted(kinds))}; allowed: {self.types[miss.stream]}"
         else:
             words = f"nothing received on {topic} (it has a publisher)"
         return Problem(f"{miss.stream} {words}", f"{miss.stream}: {words}")
 
-    def duplicate_publishers(self) -> tuple[str, ...]:
-        """In words: topics with more than one publisher, whose messages would mix."""
-        topics = []
+    def duplicate_publishers(self) -> tuple[Problem, ...]:
+        """Topics with more than one publisher, whose messages would mix, and the nodes that publish."""
+        problems = []
         for spec in self._sync.streams:
             count = self._node.count_publishers(spec.topic)
             if count > 1:
-                topics.append(f"{spec.name}: {count} publishers on {spec.topic}; allowed: one")
-        return tuple(topics)
+                topic = self._node.resolve_topic_name(spec.topic)
+                infos = self._node.get_publishers_info_by_topic(topic)
+                nodes = sorted(f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in infos)
+                words = f"{spec.name}: {count} publishers on {spec.topic}; allowed: one; found {', '.join(nodes)}"
+                problems.append(Problem(f"{spec.name} publishers", words))
+        return tuple(problems)
+
+    def look_for_names(self) -> bool:
+        """Look for topics that are there under another name; return whether any stream has a publisher.
+
+        For now and then: it looks at everything that is on the network.
+        """
+        lacking = [spec for spec in self._sync.streams if not self._node.count_publishers(spec.topic)]
+        self._suggestions = {}
+        if lacking:
+            wanted = {self._node.resolve_topic_name(spec.topic) for spec in self._sync.streams}
+            there = self._node.get_topic_names_and_types()
+            for spec in lacking:
+                kind = self.types[spec.name]
+                same = [name for name, kinds in there if kind in kinds and name not in wanted]
+                published = [name for name in same if self._node.count_publishers(name)]
+                self._suggestions[spec.name] = did_you_mean(self._node.resolve_topic_name(spec.topic), published)
+        return len(lacking) < len(self._sync.streams)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as ClosingTakesLong
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,15 @@ from vgil_ros.core.safety import Command
 from vgil_ros.core.streams import StreamSpec
 from vgil_ros.core.sync import Sample
 from vgil_ros.core.timesteps import EpisodeRow, ObservationBuilder, RowBuilder
-from vgil_ros.episodes.errors import Overrun
+from vgil_ros.episodes import h5
+from vgil_ros.episodes.checks.check import check_saved
+from vgil_ros.episodes.checks.findings import Finding, Report
+from vgil_ros.episodes.errors import NothingSaved, Overrun, WriteFailed
 from vgil_ros.episodes.meta import EpisodeMeta
+from vgil_ros.episodes.naming import final_of
 from vgil_ros.episodes.writer import EpisodeWriter
 from vgil_ros.nodes.base.alerts import Alerts
+from vgil_ros.nodes.session.closing import EpisodeEnd
 
 
 @dataclass(frozen=True)
@@ -54,22 +59,29 @@ class EpisodeSink:
         """Rows of the running episode."""
         return self._writer.rows if self._writer else 0
 
+    @property
+    def file(self) -> str | None:
+        """What the running episode's file will be called; None before its first row."""
+        return final_of(self._writer.part).name if self._writer else None
+
     def open(self) -> None:
         """Begin an episode; its file is made with its first row."""
         self._builder, self._writer, self.dropped = RowBuilder(self._observations), None, 0
 
-    def push(self, sample: Sample, marker: float, action: np.ndarray | None = None) -> None:
+    def push(self, sample: Sample, marker: float, action: np.ndarray | None = None) -> bool:
         """Take a sample, and the action (D,) done at it where no master gave it.
+
+        Returns:
+            Whether the row before it was taken: False where rows wait already and it was left out.
 
         Raises:
             VgilError: where no file can be made, or writing has stopped (disk full).
         """
         assert self._builder is not None
         row = self._builder.push(sample, marker, action)
-        if row is not None:
-            self._append(row)
+        return row is None or self._append(row)
 
-    def _append(self, row: EpisodeRow) -> None:
+    def _append(self, row: EpisodeRow) -> bool:
         if self._writer is None:
             self._writer = self._make_writer(row)
         try:
@@ -79,10 +91,13 @@ class EpisodeSink:
                 stamp_ns=row.sample.stamp_ns,
                 skew_ns=row.sample.skew_ns,
                 flags=row.sample.flags,
+                arrival_ns=row.sample.arrival_ns,
             )
         except Overrun:
             if row.action is None or self._writer.overruns > self.recording.contract.sync.max_hold:
                 raise
+            return False
+        return True
 
     def _make_writer(self, row: EpisodeRow) -> EpisodeWriter:
         r = self.recording
@@ -97,26 +112,81 @@ class EpisodeSink:
         )
         return EpisodeWriter(r.dataset_dir, meta, min_free_bytes=r.min_free_bytes)
 
-    def close(self, success: bool | None = None, **attributes: Any) -> Future[Path | None]:
-        """Save the episode; the future gives its path, None where it had no rows, or raises a VgilError."""
+    def close(
+        self, success: bool | None = None, *, aborted: str | None = None, warnings: Sequence[str] = (), **more: Any
+    ) -> Future[EpisodeEnd | None]:
+        """Save the episode and check it, in a thread of its own.
+
+        Args:
+            success: what was said of the task.
+            aborted: why it was not recorded to its end.
+            warnings: what was not as it should be while it was recorded.
+            more: further root attributes.
+
+        Returns:
+            A future of its file, None where it had no row; or it raises a VgilError.
+        """
         builder, writer, dropped = self._builder, self._writer, self.dropped
         self._builder = self._writer = None
 
-        def work() -> Path | None:
+        def work() -> EpisodeEnd | None:
             if writer is None or builder is None:
                 return None
-            if writer.error is None and (last := builder.end()) is not None:
-                sample = last.sample
-                writer.append(last.timestep, None, stamp_ns=sample.stamp_ns, skew_ns=sample.skew_ns, flags=sample.flags)
-            return writer.close(success, dropped_rows=dropped, **attributes)
+            try:
+                return _end(writer, builder, success, aborted, dropped, tuple(warnings), more)
+            except NothingSaved:
+                return None
+            except VgilError:
+                raise
+            except Exception as error:  # in a thread of its own: the node would end with its trace
+                raise WriteFailed(f"{writer.part}: could not be closed ({error}); see `vgil episodes list`") from error
 
         return self._pool.submit(work)
+
+    def notes(self) -> tuple[str, ...]:
+        """In words: what the running episode lacks; see `EpisodeWriter.notes`."""
+        return self._writer.notes() if self._writer else ()
 
     def discard(self) -> Future[None]:
         """Throw the running episode away."""
         writer = self._writer
         self._builder = self._writer = None
         return self._pool.submit(writer.discard if writer else lambda: None)
+
+
+def _end(
+    writer: EpisodeWriter,
+    builder: RowBuilder,
+    success: bool | None,
+    aborted: str | None,
+    dropped: int,
+    warnings: tuple[str, ...],
+    attributes: dict[str, Any],
+) -> EpisodeEnd:
+    if writer.error is None and (last := builder.end()) is not None:
+        sample = last.sample
+        try:
+            writer.append(
+                last.timestep,
+                None,
+                stamp_ns=sample.stamp_ns,
+                skew_ns=sample.skew_ns,
+                flags=sample.flags,
+                arrival_ns=sample.arrival_ns,
+            )
+        except VgilError as error:  # it is no reason to lose the rows before it
+            warnings = (*warnings, f"the observation after the last action is left out: {error}")
+    if writer.error is not None and aborted is None:
+        aborted = str(writer.error)  # it met its end after the last row was handed on
+    if warnings:
+        attributes = attributes | {"warnings": h5.text_array(list(warnings))}
+    path = writer.close(success, dropped_rows=dropped, aborted=aborted, **attributes)
+    try:
+        report = check_saved(path, writer.scan)
+    except Exception as error:  # the file is there, whatever a check thinks of it
+        words = f"cannot be checked ({type(error).__name__}: {error}); look at it with `vgil episodes show`"
+        report = Report(path, (Finding("error", "check", path.name, words),))
+    return EpisodeEnd(path, writer.saved_rows, path.stat().st_size, report, aborted)
 
 
 REMEMBER = 64  # ticks; an observation comes out at most a few ticks after its time
@@ -130,6 +200,8 @@ class RolloutSink:
         self._commands: dict[int, np.ndarray] = {}
         self._waiting: deque[tuple[int, Sample]] = deque(maxlen=REMEMBER)
         self._acted = -1
+        self._pairs = self._wanted = 0
+        self._failed: str | None = None
 
     @classmethod
     def of(cls, alerts: Alerts, recording: Recording | None, dry_run: bool) -> RolloutSink:
@@ -141,11 +213,12 @@ class RolloutSink:
         sink = EpisodeSink(recording, ObservationBuilder(Layout(recording.contract), recording.streams))
         return cls(alerts, sink, recording.contract.end_marker is not None)
 
-    def open(self) -> None:
-        """An episode begins."""
+    def open(self, length: int = 0) -> None:
+        """An episode begins, of so many rows; 0: of as many as come."""
         self._commands.clear()
         self._waiting.clear()
-        self._acted = -1
+        self._acted, self._pairs, self._failed = -1, 0, None
+        self._wanted = length + 1 if length else 0  # the last one becomes the final observation
         if self._sink:
             self._sink.open()
 
@@ -165,6 +238,16 @@ class RolloutSink:
             self._waiting.append((tick, sample))
             self._pair()
 
+    @property
+    def pairs(self) -> int | None:
+        """Observations that were recorded with their command; None where none are."""
+        return self._pairs if self._sink is not None and self._failed is None else None
+
+    @property
+    def aborted(self) -> str | None:
+        """Why it is recorded no further, or None."""
+        return self._failed
+
     def _pair(self) -> None:
         while self._waiting and self._waiting[0][0] <= self._acted:
             tick, sample = self._waiting.popleft()
@@ -174,15 +257,20 @@ class RolloutSink:
 
     def _push(self, sample: Sample, action: np.ndarray) -> None:
         assert self._sink is not None
+        if self._failed is not None or self._pairs == self._wanted > 0:  # observations may come several at once
+            return
         try:
-            self._sink.push(sample, 0.0, action)
+            self._pairs += self._sink.push(sample, 0.0, action)
         except VgilError as error:
+            self._failed = str(error)
             self._alerts.warn_once("rollout", f"the rollout is recorded no further: {error}")
 
-    def close(self, success: bool | None) -> Future[Path | None]:
+    def close(
+        self, success: bool | None, *, aborted: str | None = None, warnings: Sequence[str] = ()
+    ) -> Future[EpisodeEnd | None]:
         """Save it; the future gives its file, None where nothing is recorded."""
         if self._sink:
-            return self._sink.close(success, rollout=True)
+            return self._sink.close(success, aborted=aborted or self._failed, warnings=warnings, rollout=True)
         return _done()
 
     def discard(self) -> Future[None]:
@@ -194,53 +282,3 @@ def _done() -> Future[Any]:
     future: Future[Any] = Future()
     future.set_result(None)
     return future
-
-
-TIMEOUT_S = 5.0  # then it is said; the process does not end before the file is closed all the same
-
-
-class EpisodeClosing:
-    """The file that is being closed, if one is."""
-
-    def __init__(self, alerts: Alerts) -> None:
-        self._alerts = alerts
-        self._open: tuple[Future[Any], bool] | None = None  # and whether it is to be kept
-
-    def begin(self, future: Future[Any], *, keep: bool) -> None:
-        """An episode has ended; the future gives its file, None where it has none."""
-        self._open = (future, keep)
-
-    @property
-    def ended(self) -> bool:
-        """Whether a file has been closed that `take` has not been asked about."""
-        return self._open is not None and self._open[0].done()
-
-    def take(self, success: bool | None) -> bool:
-        """Say how the closing went that has ended, and return whether the episode was kept."""
-        assert self._open is not None
-        (future, keep), self._open = self._open, None
-        try:
-            saved = future.result()
-        except VgilError as error:
-            self._alerts.log(str(error), severity="error")
-            return False
-        if saved is not None:
-            verdict = "" if success is None else ", success" if success else ", no success"
-            self._alerts.log(f"saved {saved} ({saved.stat().st_size / 1e6:.1f} MB{verdict})")
-        return keep
-
-    def wait(self) -> bool:
-        """Wait, as the process ends; False where a file could not be closed."""
-        if self._open is None:
-            return True
-        try:
-            saved = self._open[0].result(timeout=TIMEOUT_S)
-            if saved is not None:
-                self._alerts.log(f"saved {saved}")
-        except ClosingTakesLong:
-            words = f"the episode is not closed after {TIMEOUT_S:.0f} s; waiting for the disk"
-            self._alerts.log(words, severity="error")
-        except VgilError as error:
-            self._alerts.log(str(error), severity="error")
-            return False
-        return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
 from concurrent.futures import Future
 from pathlib import Path
@@ -19,42 +20,56 @@ from vgil_ros.nodes.base import status
 from vgil_ros.nodes.base.alerts import Problem, summary
 from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode
 from vgil_ros.nodes.messages.subscriptions import StreamInputs
-from vgil_ros.nodes.session.recording import EpisodeClosing
+from vgil_ros.nodes.session.closing import Closed, EpisodeClosing, EpisodeEnd, remove_episode
+from vgil_ros.nodes.session.dataset_folder import DatasetFolder
+from vgil_ros.nodes.session.neighbours import Neighbours
+from vgil_ros.nodes.session.readiness import Waiting
 from vgil_ros.nodes.session.scene_reset import SceneReset
 
-SAY_AGAIN_NS = 500_000_000
 PATIENCE_NS = 700_000_000  # streams that are not there by then are named
+IDLE_PATIENCE_NS = 1_500_000_000  # and so soon where nobody has asked for an episode yet
+FOLDER_PATIENCE_NS = 10_000_000_000  # so long nothing can be written, and what begins by itself ends
+NUMBER_DOC = "how many whole ones before ending, beside what the folder holds already; 0: until told"
+REST = (SessionState.IDLE, SessionState.PAUSE, SessionState.WAITING)
 
 
 class SessionNode(VgilNode):
     """Runs a `core.session.Session`: a subclass says what an episode is (`begin`, `take`, `save`, `discard`).
 
     Args:
-        name: the node's name, and the prefix of its services and status.
+        name: the node's name.
         rate_factor: steps in a tick.
         running: what a running episode is called in statuses and answers.
-        marks_end: whether an episode that is stopped goes on for the contract's end marker.
+        records: whether an episode is what is recorded of people: one that is stopped goes on for the contract's end
+            marker, one without a file is none, and one that has ended can still be thrown away.
     """
 
-    def __init__(self, name: str, *, rate_factor: int = 1, running: str, marks_end: bool) -> None:
+    def __init__(self, name: str, *, rate_factor: int = 1, running: str, records: bool) -> None:
         super().__init__(name)
         self.contract, self.contract_text = load_contract(self.declare("robot", "sim_aloha", doc=ROBOT_DOC))
         self.layout = Layout(self.contract)
         self.task = self.declare("task", "", doc="what is done; written into the episodes")
-        self.session = self._make_session(running, marks_end)
+        self.session = self._make_session(running, records)
         success_topic = self.declare("success_topic", "", doc="std_msgs/Bool: whether the task is done; empty: none")
         reset = self.declare("reset_service", "", doc="std_srvs/Trigger, called before each episode; empty: none")
         self.streams = self.choose_streams()
-        self.sync = Synchronizer(self.streams, self.contract.sync, self.contract.rate_hz)
+        self.sync = Synchronizer(self.streams, self.contract.sync, self.contract.rate_hz, simulated=self.simulated)
         self.inputs = StreamInputs(self, self.contract, self.sync)
+        self.neighbours = Neighbours(self, self.inputs, self.contract.name, len(self.streams))
         self.skew = status.SkewWindow(self.streams)
-        self.status = status.StatusPublisher(self, f"/{name}/status", self.contract.name)
+        self.status = status.StatusPublisher(self, "~/status", self.contract.name)
         self.success: bool | None = None
+        self.aborted: str | None = None  # why the episode at hand could not go on
+        self.notes: dict[str, None] = {}  # what was not as it should be during it
+        self.folder: DatasetFolder | None = None  # where episodes go, if they do
         self._interrupts = 0
-        self._waiting_since = 0
-        self._waiting_for: tuple[tuple[str, ...], int] = ((), 0)  # what was said last, and when
+        self._waiting_since = self._unwritable_since = 0
+        self._waiting = Waiting()
+        self._ready = False  # it was said that everything is there
         self.closing = EpisodeClosing(self)
-        self._counts = True  # whether the episode at hand counts as one
+        self._last_file: Path | None = None
+        self._asked = False  # the operator wanted no file of the episode at hand
+        self._unsaved = False  # rows of the last episode are in no finished file
         self._subscribe_success(success_topic)
         self.scene = SceneReset(self, self.create_client(Trigger, reset) if reset else None)
         self._time_runs = False
@@ -64,6 +79,7 @@ class SessionNode(VgilNode):
         self.background_timer(0.2, self._publish_status)
         self.background_timer(0.5, self.look_around)
         self._last_clock_ns = 0
+        self._made_s = time.monotonic()
         self.background_timer(0.5, self._watch_clock)
 
     def choose_streams(self) -> tuple[StreamSpec, ...]:
@@ -79,7 +95,7 @@ class SessionNode(VgilNode):
         """A tick of a running episode."""
 
     @abstractmethod
-    def save(self) -> Future[Path | None]:
+    def save(self) -> Future[EpisodeEnd | None]:
         """The episode ends and is kept; the future gives its file, if it has one."""
 
     @abstractmethod
@@ -90,20 +106,21 @@ class SessionNode(VgilNode):
     def figures(self) -> dict[str, object]:
         """The status' values beside those of every session."""
 
-    def _make_session(self, running: str, marks_end: bool) -> Session:
+    def _make_session(self, running: str, records: bool) -> Session:
         on_interrupt = self.declare(
             "on_interrupt", "save", choices=("save", "discard"), doc="what Ctrl-C does to a running episode"
         )
-        marker = self.contract.end_marker if marks_end else None
+        marker = self.contract.end_marker if records else None
         pause_s = self.declare("reset_time", 5.0, low=0.0, high=1e6, doc="s between episodes, with autostart")
         return Session(
-            num_episodes=self.declare("num_episodes", 0, low=0, doc="how many before ending; 0: until told"),
+            num_episodes=self.declare("num_episodes", 0, low=0, doc=NUMBER_DOC),
             episode_len=self.declare("episode_len", 0, low=0, doc="ticks of an episode; 0: until told"),
             autostart=self.declare("autostart", False, doc="begin each episode without being told"),
             pause_ns=int(pause_s * 1e9),
             marker_rows=marker.rows if marker else 0,
             save_on_quit=on_interrupt == "save",
             running=running,
+            late=records,
         )
 
     def _subscribe_success(self, topic: str) -> None:
@@ -114,25 +131,43 @@ class SessionNode(VgilNode):
             self.create_subscription(Bool, topic, callback, 10)
 
     def serve(self, name: str, command: SessionCommand) -> None:
-        """Offer a command as a service `/NODE/NAME` (std_srvs/Trigger)."""
+        """Offer a command as a service `~/NAME` (std_srvs/Trigger)."""
 
         def callback(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
             reply = self.command(command)
             response.success, response.message = reply.ok, reply.message
             return response
 
-        self.create_service(Trigger, f"/{self.get_name()}/{name}", callback)
+        self.create_service(Trigger, f"~/{name}", callback)
 
     def command(self, command: SessionCommand) -> Reply:
         """Take an operator's command, whichever way it came."""
-        reply = self.session.command(command, [problem.detail for problem in self.not_ready()])
+        starts = command in (SessionCommand.START, SessionCommand.TOGGLE) and self.session.state in REST
+        if starts:
+            self.neighbours.look()
+        missing = self.not_ready() + (self._folder_problems(now=True) if starts else ())
+        reply = self.session.command(command, list(dict.fromkeys(problem.detail for problem in missing)))
         self.log(reply.message, severity="info" if reply.ok else "warning")
+        self._asked = reply.ok and command in (SessionCommand.DISCARD, SessionCommand.REDO)
         self._do(reply.effects)
         return reply
 
     def not_ready(self) -> tuple[Problem, ...]:
         """What stands against starting now."""
-        return self.inputs.missing(self.now_ns())
+        folder = self.folder.problems() if self.folder else ()
+        missing = self.inputs.missing(self.now_ns())
+        return (self.neighbours.nobody if missing else ()) + missing + self.neighbours.doubled + folder
+
+    def unprepared(self) -> tuple[Problem, ...]:
+        """What of it stands against resetting the scene already. Hook."""
+        return ()
+
+    def ready(self) -> None:
+        """Everything is there for an episode that somebody has to start. Hook."""
+
+    def _folder_problems(self, *, now: bool = False) -> tuple[Problem, ...]:
+        """What stands against writing, found by trying it."""
+        return self.folder.problems(thorough=True, now=now) if self.folder else ()
 
     def interrupted(self) -> None:
         """Ctrl-C: end well, by saving or discarding as asked; a second one ends at once."""
@@ -143,6 +178,10 @@ class SessionNode(VgilNode):
     def _watch_clock(self) -> None:
         """Where /clock stands still no step is ever due, and one that was told to end would wait for it."""
         before, self._last_clock_ns = self._last_clock_ns, self.now_ns()
+        if not self._last_clock_ns and time.monotonic() - self._made_s > IDLE_PATIENCE_NS / 1e9:
+            self.warn_once("time", "nothing received on /clock, and use_sim_time is true: is the simulator running?")
+        elif self._last_clock_ns:
+            self.clear("time")
         if self._interrupts and before == self._last_clock_ns:
             self.log("quitting: the clock stands still")
             self.finish()
@@ -154,9 +193,12 @@ class SessionNode(VgilNode):
             if now == 0:
                 return
             self.sync.start(now)
+            self._waiting_since = self._unwritable_since = now
             self._time_runs = True
         if self._interrupts and not self.session.quitting:
             self.command(SessionCommand.QUIT)
+        if by_ns := self.clock_set_ns():
+            self._clock_set(self.sync.clock_set(now, by_ns))
         by = self._stall_grace.time(now)
         while (tick := self.sync.sample(by)) is not None:
             if isinstance(tick, Sample):
@@ -166,28 +208,67 @@ class SessionNode(VgilNode):
         self._watch_reset(now)
         if self.closing.ended and self.may_close():
             self._closed(now)
-        if self.session.state is not SessionState.WAITING:
+        if self.session.state in REST:
+            self._rest(now)
+        else:
+            self._waiting_since = self._unwritable_since = now
+
+    def _rest(self, now: int) -> None:
+        """No episode runs: say what is missing for the next one, and begin it when it is time."""
+        missing = self.not_ready()
+        if self.session.state is SessionState.WAITING and not missing:
+            missing = self._folder_problems()
+        waits = self.session.state is SessionState.WAITING
+        if not missing:
             self._waiting_since = now
-        if self.session.state in (SessionState.IDLE, SessionState.PAUSE, SessionState.WAITING):
-            missing = self.not_ready()
-            if missing and now - self._waiting_since > PATIENCE_NS:
-                self._say_waiting(missing, now)
-            elif not missing:
-                self.clear("waiting")
-            self._do(self.session.advance(now, [problem.detail for problem in missing]))
+            self._all_there()
+        elif now - self._waiting_since > (PATIENCE_NS if waits else IDLE_PATIENCE_NS):
+            self._say_waiting(missing, now)
+        details = [problem.detail for problem in missing]
+        self._do(self.session.advance(now, details, may_prepare=not self.unprepared()))
+        self._give_up_on_the_folder(missing, now)
+
+    def _all_there(self) -> None:
+        self.clear("waiting")
+        self._waiting.over()
+        if not self._ready and self.session.state is SessionState.IDLE and not self.session.autostart:
+            self._ready = True
+            self.ready()
+
+    def _clock_set(self, miss: Miss) -> None:
+        """The computer's clock was set: rows before it and after it do not go together."""
+        if self.session.state is SessionState.RUNNING:
+            self.take(miss)
+        else:
+            self.log(f"{miss}; while the robot is used it must not be set but slewed", severity="warning")
 
     def _say_waiting(self, missing: tuple[Problem, ...], now: int) -> None:
-        """Warn of what is waited for, and again when that changes: a topic may turn out to be of another type."""
-        keys = tuple(problem.key for problem in missing)  # without ages and rates, which change all the time
-        if keys != self._waiting_for[0] and not 0 <= now - self._waiting_for[1] < SAY_AGAIN_NS:
+        """Warn of what is waited for, and of more when that changes: a topic may turn out to be of another type."""
+        self._ready = False
+        news = self._waiting.news(missing, now)
+        if news:
             self.forget("waiting")
-            self._waiting_for = (keys, now)
-        self.warn_once("waiting", f"waiting for: {summary(missing)}")
+            self.warn_once("waiting", f"waiting for: {summary(news)}")
+        self.warn_once("waiting", f"waiting for: {summary(missing)}")  # said already; this is for the status
 
-    def abort(self) -> None:
-        """End an episode that cannot go on; it is kept but does not count."""
-        self._counts = False
+    def _give_up_on_the_folder(self, missing: tuple[Problem, ...], now: int) -> None:
+        """What begins by itself does not wait for room on a disk for ever."""
+        words = [problem.detail for problem in missing if problem.key in ("disk", "folder")]
+        if not words or not self.session.autostart:
+            self._unwritable_since = now
+        elif now - self._unwritable_since > FOLDER_PATIENCE_NS:
+            self.log(f"ending, nothing more can be recorded: {'; '.join(words)}", severity="error")
+            self._do(self.session.give_up())
+
+    def abort(self, why: str) -> None:
+        """End an episode that cannot go on; it is kept apart and does not count."""
+        self.aborted = why
         self._do(self.session.aborted())
+
+    def note(self, words: str) -> None:
+        """Something is not as it should be: it is written into the running episode."""
+        if self.session.state is SessionState.RUNNING:
+            self.notes[words] = None
 
     def sampled(self) -> None:
         """Tell the session that a tick was taken."""
@@ -199,15 +280,19 @@ class SessionNode(VgilNode):
                 if not self.scene.ask():
                     self.session.prepared()
             elif effect is Effect.OPEN:
-                self._counts, self.success = True, None
+                self.success = self.aborted = self._last_file = None
+                self.notes = dict.fromkeys(self.folder.warnings if self.folder else ())
+                self._asked = False
                 self.sync.start(self.now_ns())
                 self.begin()
             elif effect is Effect.SAVE:
                 self._close(keep=True)
             elif effect is Effect.DISCARD:
                 self._close(keep=False)
+            elif effect is Effect.REMOVE:
+                self._remove_last()
             else:
-                self.finish(0)
+                self.finish()
 
     def _watch_reset(self, now: int) -> None:
         if self.scene.answered(now):
@@ -216,28 +301,58 @@ class SessionNode(VgilNode):
             self.session.prepared()
 
     def _close(self, *, keep: bool) -> None:
-        self.closing.begin(self.save() if keep else self.discard(), keep=keep)
+        failed = self.aborted is not None or (not keep and not self._asked and self.session.save_on_quit)
+        future: Future[EpisodeEnd | None] | Future[None] = self.save() if keep else self.discard()
+        self.closing.begin(future, keep=keep, failed=failed)
+
+    def _remove_last(self) -> None:
+        """Throw away the file of the episode that was saved last."""
+        path, self._last_file = self._last_file, None
+        if path is not None:
+            words, severity = remove_episode(path)
+            self.log(words, severity=severity)
+
+    def end_code(self) -> int:
+        """The exit code of a node that ends with this session, whose last file is closed."""
+        return 1 if self._unsaved else 0
 
     def may_close(self) -> bool:
         """Whether the session may go on from an episode whose file is closed. Hook: a robot may still be held."""
         return True
 
     def _closed(self, now: int) -> None:
-        saved = self.closing.take(self.success)
-        self._do(self.session.closed(now, saved=saved and self._counts))
-        if self.session.state is SessionState.PAUSE and self.session.pause_ns:
+        closed = self.closing.take(self.success)
+        self._do(self._count(closed, now))
+        if self.session.gave_up:
+            self.gave_up()
+        elif self.session.complete_at_last:
+            self.log(f"all {self.session.num_episodes} are recorded; the last can be thrown away or done again for"
+                     f" {self.session.pause_ns / 1e9:.0f} s")  # fmt: skip
+        elif self.session.state is SessionState.PAUSE and self.session.pause_ns:
             self.log(f"next episode in {self.session.pause_ns / 1e9:.0f} s: reset the scene")
+
+    def _count(self, closed: Closed, now: int) -> tuple[Effect, ...]:
+        self._last_file, self._unsaved = closed.path, closed.unsaved
+        saved = closed.counts or closed.path is not None
+        return self.session.closed(now, saved=saved, counts=closed.counts, failed=closed.failed)
+
+    def gave_up(self) -> None:
+        """It ends because too many episodes in a row did not come out as asked. Hook."""
 
     def look_around(self) -> None:
         """Called twice a second: warn of what else is on the network. Hook: a subclass looks at more."""
-        if duplicate_publishers := self.inputs.duplicate_publishers():
-            self.warn_once("publishers", "; ".join(duplicate_publishers))
-        else:
+        self.neighbours.look()
+        doubled = self.neighbours.doubled
+        if not doubled:
             self.clear("publishers")
+        elif self.session.state not in REST:  # there it stands against starting
+            self.warn_once("publishers", summary(doubled))
+            for problem in doubled:
+                self.note(problem.detail)
 
     def _publish_status(self) -> None:
         now = self.now_ns()
-        waits = self.session.state in (SessionState.IDLE, SessionState.PAUSE, SessionState.WAITING)
+        waits = self.session.state in REST
         missing = [problem.detail for problem in self.inputs.missing(now)]
         hindered = [problem.detail for problem in self.not_ready()] if waits else []  # what `start` would answer
         active_warnings = [words for key, words in self._active_warnings.items() if not (hindered and key == "waiting")]
@@ -251,6 +366,7 @@ class SessionNode(VgilNode):
         values |= self.figures()
         values |= {f"rate_hz_{s.name}": self.inputs.rate(s.name, now) for s in self.streams}
         values |= self.skew.figures()
+        values |= {f"delay_ms_{name}": delay_ns / 1e6 for name, delay_ns in self.sync.delays().items()}
         named = dict.fromkeys((*missing, *hindered, *active_warnings))
         words = "; ".join(named) or self.session.summary(now)
         level = status.ERROR if missing else status.WARN if named else status.OK
@@ -260,5 +376,6 @@ class SessionNode(VgilNode):
         """An episode is closed before the process ends, also where it was told twice to end, or a callback failed."""
         if self.session.state is SessionState.RUNNING:
             self._close(keep=self.session.save_on_quit)
-        if not self.closing.wait():
-            self.exit_code = 1
+        if (closed := self.closing.wait(self.success)) is not None:
+            self._count(closed, self.now_ns())
+        self.exit_code = self.exit_code or self.end_code()

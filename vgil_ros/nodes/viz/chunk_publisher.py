@@ -23,12 +23,12 @@ COLORS = ((1.0, 0.55, 0.1, 0.9), (0.2, 0.6, 1.0, 0.9))
 
 
 class ChunkView:
-    """Publishes /policy/action_chunk and /policy/markers five times a second, while somebody listens."""
+    """Publishes ~/action_chunk and ~/markers five times a second, while somebody listens."""
 
     def __init__(self, node: VgilNode, layout: Layout, pipeline: ActionPipeline, period_s: float) -> None:
         self._node, self._layout, self._pipeline, self._period = node, layout, pipeline, period_s
-        self._chunk = node.create_publisher(JointTrajectory, "/policy/action_chunk", 2)
-        self._markers = node.create_publisher(MarkerArray, "/policy/markers", 2)
+        self._chunk = node.create_publisher(JointTrajectory, "~/action_chunk", 2)
+        self._markers = node.create_publisher(MarkerArray, "~/markers", 2)
         self._models = [_model(arm.arm) for arm in layout.arms]
         self.tick: int | None = None  # the next tick, None while nothing is being played
         self.stamp_ns = 0  # its time

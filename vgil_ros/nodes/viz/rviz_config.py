@@ -30,11 +30,12 @@ def installed() -> bool:
     )
 
 
-def config_for(contract: Contract, text: str) -> dict[str, Any]:
+def config_for(contract: Contract, text: str, namespace: str = "") -> dict[str, Any]:
     """Return an RViz configuration with one Image display for each camera of a robot.
 
     Args:
         contract: the robot.
+        namespace: of its nodes, as `/r2`; in it lies what they publish, and topics that do not begin with /.
         text: YAML of a configuration that has one Image display at least; it is the pattern for all.
     """
     config: dict[str, Any] = yaml.safe_load(text)
@@ -44,16 +45,19 @@ def config_for(contract: Contract, text: str) -> dict[str, Any]:
     for camera in contract.cameras:
         display = deepcopy(pattern)
         display["Name"] = camera.name
-        display["Topic"]["Value"] = camera.topic
+        display["Topic"]["Value"] = camera.topic if camera.topic.startswith("/") else f"{namespace}/{camera.topic}"
         images.append(display)
     rest = [display for display in displays if display["Class"] != _IMAGE]
+    for display in rest:
+        if "Topic" in display:
+            display["Topic"]["Value"] = namespace + display["Topic"]["Value"]
     config["Visualization Manager"]["Displays"] = rest + images
     return config
 
 
-def write_config(contract: Contract) -> Path:
+def write_config(contract: Contract, namespace: str = "") -> Path:
     """Write a robot's configuration to a temporary file, and return its path."""
-    text = yaml.safe_dump(config_for(contract, template().read_text(encoding="utf-8")), sort_keys=False)
+    text = yaml.safe_dump(config_for(contract, template().read_text(encoding="utf-8"), namespace), sort_keys=False)
     path = Path(tempfile.mkdtemp(prefix="vgil_rviz_")) / f"{contract.name}.rviz"
     path.write_text(text, encoding="utf-8")
     return path

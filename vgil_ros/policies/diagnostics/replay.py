@@ -14,6 +14,8 @@ from vgil_ros.policies.errors import PolicyError
 
 Predict = Callable[[RobotObservation], np.ndarray]
 MAX_ORDERS = 24
+AS_STILL = 0.95  # share of the error of a robot that stays where it is, from which on a policy is no better
+STILL_WORTH = 1e-3  # rad; below it nothing moves in the episode, and nothing can be said
 CLEARLY_BETTER = 0.7  # an altered input that leaves this share of the error, or less, was the right one
 SUSPICION = "wrong normalisation, colour or camera order?"
 
@@ -29,6 +31,8 @@ class ReplayMetrics:
         l1: over everything.
         l1_constant: what always saying the episode's median action would score; a policy that saw its own training
             robot is far below.
+        l1_still: what saying the measured position for the whole chunk would score, over the values that have one;
+            None where positions are not given. l1_moving: the chunks' error over the same values.
         predictions: how many chunks were compared.
         suspicion: a hint for the user where the numbers look wrong, else None.
     """
@@ -41,6 +45,8 @@ class ReplayMetrics:
     l1_constant: float
     predictions: int
     suspicion: str | None
+    l1_still: float | None = None
+    l1_moving: float | None = None
 
 
 @dataclass(frozen=True)
@@ -58,13 +64,19 @@ class Hypothesis:
 
 
 def replay_metrics(
-    chunks: np.ndarray, starts: Sequence[int], actions: np.ndarray, names: Sequence[str] = ()
+    chunks: np.ndarray,
+    starts: Sequence[int],
+    actions: np.ndarray,
+    names: Sequence[str] = (),
+    positions: np.ndarray | None = None,
 ) -> ReplayMetrics:
     """Compare chunks with the recorded actions.
 
     Args:
         chunks: (N, H, A) predicted; chunks[i] begins at row starts[i].
         actions: (T, A) recorded; names: of the A values, numbered where left out.
+        positions: (T, J) measured, of the first J values of an action (J up to A); without them nothing is said of a
+            policy that stays still.
 
     Raises:
         PolicyError: shapes that do not fit, a start outside of the episode, or no prediction at all.
@@ -80,6 +92,11 @@ def replay_metrics(
     by_horizon[counts > 0] = np.nanmean(error[:, counts > 0], axis=(0, 2))
     constant = float(np.abs(actions - np.median(actions, axis=0)).mean())
     overall = float(error[inside].mean())
+    still = moving = None
+    if positions is not None and positions.shape[1] <= width:
+        joints = positions.shape[1]
+        staying = np.abs(positions[np.asarray(starts)][:, None] - actions[np.minimum(rows, len(actions) - 1), :joints])
+        still, moving = float(staying[inside].mean()), float(error[inside][:, :joints].mean())
     return ReplayMetrics(
         names=tuple(names) or tuple(str(i) for i in range(width)),
         l1_per_joint=error[inside].mean(axis=0),
@@ -88,7 +105,9 @@ def replay_metrics(
         l1=overall,
         l1_constant=constant,
         predictions=len(chunks),
-        suspicion=_suspicion(overall, constant),
+        suspicion=_suspicion(overall, constant, still, moving),
+        l1_still=still,
+        l1_moving=moving,
     )
 
 
@@ -98,17 +117,19 @@ def replay(
     actions: np.ndarray,
     every: int = 1,
     names: Sequence[str] = (),
+    positions: np.ndarray | None = None,
 ) -> tuple[ReplayMetrics, np.ndarray]:
     """Run `predict` on every `every`-th row; give the metrics and the chunks (N, H, A).
 
     Args:
         predict: e.g. an InferenceRuntime; observations: gives row i without a batch axis.
+        positions: see `replay_metrics`.
     """
     if every < 1:
         raise PolicyError(f"every: found {every}, allowed is 1 or more")
     starts = range(0, len(actions), every)
     chunks = np.stack([predict(observations(row)) for row in starts])
-    return replay_metrics(chunks, starts, actions, names), chunks
+    return replay_metrics(chunks, starts, actions, names, positions), chunks
 
 
 def diagnose(
@@ -149,7 +170,12 @@ def _check(chunks: np.ndarray, starts: Sequence[int], actions: np.ndarray, names
         raise PolicyError("chunks or actions hold values that are not finite")
 
 
-def _suspicion(overall: float, constant: float) -> str | None:
+def _suspicion(overall: float, constant: float, still: float | None, moving: float | None) -> str | None:
+    if still is not None and moving is not None and overall <= constant and STILL_WORTH < still <= moving / AS_STILL:
+        return (
+            f"no better than staying still: L1 is {moving:.4g}, repeating the measured position would score "
+            f"{still:.4g}; were its actions the measured positions?"
+        )
     if overall <= constant:
         return None
     return f"{SUSPICION} L1 is {overall:.4g}, a constant action would score {constant:.4g}"

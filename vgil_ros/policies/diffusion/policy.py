@@ -42,7 +42,8 @@ class DiffusionPolicy(Policy):
     def __init__(self, config: DiffusionConfig) -> None:
         super().__init__(config)
         self.model = DiffusionModel(config)
-        self.schedule = make_schedule(config)
+        with torch.device("cpu"):  # numbers to compute with, even where the weights are none yet
+            self.schedule = make_schedule(config)
         self.register_buffer("levels", self.schedule.levels, persistent=False)
         self.register_buffer("times", torch.tensor([step.time for step in self.schedule.steps]), persistent=False)
         self.noise = NoiseSource(config.seed)

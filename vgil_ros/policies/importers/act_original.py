@@ -20,10 +20,12 @@ from vgil_ros.policies.importers.state import (
     count,
     fill_policy,
     make_config,
+    named_weights,
     need,
     rename,
     which_resnet,
     without_prefix,
+    without_wrappers,
 )
 from vgil_ros.policies.normalizer import Normalizer
 
@@ -84,7 +86,7 @@ def import_act(
 
 def _tidy(raw: dict[str, Tensor], where: str) -> tuple[dict[str, Tensor], str, list[str]]:
     """Strip the prefix, leave out what is never used, bring the variants to one form; say which variant it was."""
-    state = without_prefix(raw, _PREFIX, where)
+    state = without_prefix(named_weights(without_wrappers(raw), _PREFIX), _PREFIX, where)
     _refuse_relatives(state, where)
     # Only decoder layer 0 reaches the output; frozen batch norm does not count batches.
     unused = [

@@ -25,9 +25,11 @@ from vgil_ros.policies.importers.state import (
     count,
     fill_policy,
     make_config,
+    named_weights,
     need,
     rename,
     without_prefix,
+    without_wrappers,
 )
 from vgil_ros.policies.importers.unet_keys import ORIGINAL, infer_unet, state_first, unet_rules
 from vgil_ros.policies.normalizer import Normalizer
@@ -68,7 +70,8 @@ def import_act_plus_plus_diffusion(
     if missing:
         raise CheckpointError(f"{where}: {', '.join(missing)} are not stored in it: name them")
     part = "nets" if content["ema"] is None else "ema"
-    state = without_prefix(as_state_dict(content[part], where), _PREFIX, f"{where}, {part}")
+    named = named_weights(without_wrappers(as_state_dict(content[part], where)), _PREFIX)
+    state = without_prefix(named, _PREFIX, f"{where}, {part}")
     held = count(state, r"backbones\.(\d+)\.")
     if held != len(cameras):
         raise CheckpointError(f"{where}: holds {held} backbones, {len(cameras)} cameras named")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +39,7 @@ def import_checkpoint(
     image_sizes: Mapping[str, tuple[int, int]] | None = None,
     joint_names: Sequence[str] = (),
     rate_hz: float | None = None,
+    assumed: Collection[str] = (),
 ) -> ImportReport:
     """Make a checkpoint folder from a `.ckpt` file or a LeRobot folder.
 
@@ -52,6 +54,8 @@ def import_checkpoint(
         config: the YAML that a `.ckpt` of Diffusion Policy was trained with; says that it is one.
         image_sizes: camera -> (height, width), of a `.ckpt`; unknown where not given.
         joint_names: flat, in the order of qpos; rate_hz: of the training data. No format tells.
+        assumed: which of "joint_names" and "rate_hz" are a robot's, not known of the training data; the checkpoint
+            keeps that, and whoever holds it against a robot says so.
 
     Raises:
         CheckpointError: anything missing, unknown, mismatched or unsafe; nothing is written then.
@@ -59,26 +63,66 @@ def import_checkpoint(
     path = Path(source)
     if not path.exists():
         raise CheckpointError(f"{path} does not exist")
-    robot: dict[str, object] = {"joint_names": tuple(joint_names), "rate_hz": rate_hz}
+    robot: dict[str, object] = {
+        "joint_names": tuple(joint_names),
+        "rate_hz": rate_hz,
+        "assumed": tuple(name for name in ("joint_names", "rate_hz") if name in assumed),
+    }
+    with _as_it_seems(path):
+        imported = _import(
+            path,
+            robot,
+            stats=Path(stats) if stats is not None else None,
+            cameras=cameras,
+            heads=heads,
+            horizon=horizon,
+            config=Path(config) if config is not None else None,
+            image_sizes=image_sizes or {},
+        )
+    directory = imported.policy.save(out)
+    return ImportReport(directory, imported.source_format, imported.policy.config, imported.dropped, imported.assumed)
+
+
+@contextmanager
+def _as_it_seems(path: Path) -> Iterator[None]:
+    """What a foreign file holds in another form than its kind does is an error of the file."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        words = " ".join(str(error).split())[:200]
+        raise CheckpointError(
+            f"{path}: is not what it seems ({type(error).__name__}: {words}); allowed: what its project wrote"
+        ) from error
+
+
+def _import(
+    path: Path,
+    robot: Mapping[str, object],
+    *,
+    stats: Path | None,
+    cameras: Sequence[str] | None,
+    heads: int,
+    horizon: int | None,
+    config: Path | None,
+    image_sizes: Mapping[str, tuple[int, int]],
+) -> Imported:
+    """See `import_checkpoint`."""
     if path.is_dir():
         if stats is not None or image_sizes or config is not None or horizon is not None:
             raise CheckpointError(
                 f"{path}: a LeRobot folder has its own statistics, image sizes, horizon and configuration: "
                 "leave them out"
             )
-        imported = import_lerobot(path, joint_names, rate_hz)
+        imported = import_lerobot(path, robot)
         names = imported.policy.config.camera_names
         if cameras is not None and tuple(cameras) != names:
             raise CheckpointError(f"{path}: its cameras are {list(names)}, named were {list(cameras)}")
-    elif config is not None:
+        return imported
+    if config is not None:
         if stats is not None or horizon is not None:
             raise CheckpointError(f"{path}: with a configuration, statistics and horizon are known: leave them out")
-        imported = import_diffusion_policy(path, Path(config), cameras, robot)
-    else:
-        specs = _cameras(cameras or (), image_sizes or {})
-        imported = _from_ckpt(path, specs, Path(stats) if stats is not None else None, heads, horizon, robot)
-    directory = imported.policy.save(out)
-    return ImportReport(directory, imported.source_format, imported.policy.config, imported.dropped, imported.assumed)
+        return import_diffusion_policy(path, config, cameras, robot)
+    return _from_ckpt(path, _cameras(cameras or (), image_sizes), stats, heads, horizon, robot)
 
 
 def _from_ckpt(
@@ -93,9 +137,12 @@ def _from_ckpt(
     try:
         content = read_weights(path)
     except CheckpointError as error:
-        if "refused" not in str(error):
+        if "refused: it" not in str(error):
             raise
-        raise CheckpointError(f"{error}. Where it is Diffusion Policy's, name the YAML of its configuration") from error
+        raise CheckpointError(
+            f"{error}. Where it is Diffusion Policy's, name the YAML of its configuration (--config); else save its "
+            "weights alone: torch.save(policy.state_dict(), ...)"
+        ) from error
     if isinstance(content, dict) and is_diffusion(content):
         return import_act_plus_plus_diffusion(path, content, cameras, stats, horizon, robot)
     if horizon is not None:

@@ -8,8 +8,11 @@ through without running what it names.
 
 from __future__ import annotations
 
+import io
+import math
 import pickle
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +23,7 @@ import torch
 from torch import Tensor
 
 from vgil_ros.policies.errors import CheckpointError
+from vgil_ros.policies.foreign_file import require_weights_file
 
 _DTYPES = {
     "FloatStorage": torch.float32,
@@ -93,12 +97,13 @@ class TensorArchive:
             CheckpointError: it cannot be read as such a file.
         """
         self.path = path
+        require_weights_file(path)
         try:
             self._zip = zipfile.ZipFile(path)
             (name,) = (name for name in self._zip.namelist() if name.endswith("data.pkl"))
             self._root = name.removesuffix("data.pkl")
             with self._zip.open(name) as file:
-                self.content: object = _Unpickler(file).load()
+                self.content: object = _Unpickler(io.BytesIO(file.read())).load()
         except Exception as error:  # a broken pickle or archive raises nearly any kind of error
             raise CheckpointError(f"{path} cannot be read as a checkpoint of torch 1.6 or newer: {error}") from error
 
@@ -111,8 +116,10 @@ class TensorArchive:
         try:
             data = bytearray(self._zip.read(f"{self._root}data/{stored.key}"))
             flat = torch.frombuffer(data, dtype=stored.dtype) if data else torch.empty(0, dtype=stored.dtype)
+            if math.prod(stored.shape) > flat.numel():
+                raise ValueError(f"shape {stored.shape} takes more than the {flat.numel()} numbers that are stored")
             tensor = torch.as_strided(flat, stored.shape, stored.stride, stored.offset)
-        except (KeyError, RuntimeError, ValueError) as error:
+        except (KeyError, RuntimeError, ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
             raise CheckpointError(f"{self.path}: the tensor {stored.key} cannot be read: {error}") from error
         return tensor.clone()
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -67,7 +68,21 @@ def _act_sizes(folder: LerobotFolder) -> dict[str, object]:
     folder.need([*_ACT_SETTINGS.values(), "use_vae"])
     values = folder.values
     cvae_layers = values.get("n_vae_encoder_layers", 4) if values["use_vae"] else 0
-    return {**_renamed_values(folder, _ACT_SETTINGS), "cvae_layers": cvae_layers, "pad_head": False}
+    played = {"execution": _act_execution(values)}
+    return {**_renamed_values(folder, _ACT_SETTINGS), "cvae_layers": cvae_layers, "pad_head": False, **played}
+
+
+def _act_execution(values: Mapping[str, Any]) -> dict[str, object] | None:
+    """How LeRobot plays it: an ensemble where a coefficient is given, else so many actions of each chunk."""
+    coefficient = values.get("temporal_ensemble_coeff", values.get("temporal_ensemble_momentum"))
+    if coefficient is not None:
+        return {"mode": "temporal_ensemble", "ensemble_coefficient": coefficient}
+    return _open_loop(values)
+
+
+def _open_loop(values: Mapping[str, Any]) -> dict[str, object] | None:
+    steps = values.get("n_action_steps")
+    return None if steps is None else {"mode": "open_loop", "inference_period": steps}
 
 
 def _act_weights(state: dict[str, Tensor], _: PolicyConfig, where: str) -> Renamed:
@@ -113,6 +128,7 @@ def _diffusion_sizes(folder: LerobotFolder) -> dict[str, object]:
         # batch norm is in eval mode on a robot: its statistics no longer change
         "backbone_norm": "group" if values["use_group_norm"] else "frozen",
         "shared_encoder": not values.get("use_separate_rgb_encoder_per_camera", False),
+        "execution": _open_loop(values),
     }
 
 
@@ -154,8 +170,11 @@ _KINDS = {
 }
 
 
-def import_lerobot(source: Path, joint_names: Sequence[str] = (), rate_hz: float | None = None) -> Imported:
+def import_lerobot(source: Path, robot: Mapping[str, object]) -> Imported:
     """Read a LeRobot folder, with processor files or with the statistics in the weights.
+
+    Args:
+        robot: of the robot, as configuration values.
 
     Raises:
         CheckpointError: another policy type, options that are not supported, anything missing, unknown or mismatched.
@@ -166,11 +185,15 @@ def import_lerobot(source: Path, joint_names: Sequence[str] = (), rate_hz: float
     if name not in _KINDS:
         raise CheckpointError(f"{source}: policy type {name!r}, allowed are {sorted(_KINDS)}")
     kind, folder = _KINDS[name], read_folder(source, values)
-    robot = {"joint_names": tuple(joint_names), "rate_hz": rate_hz}
     config = make_config(kind.policy.config_class, {**_common(folder), **kind.sizes(folder), **robot}, folder.where)
     weights, dropped = kind.weights(without_prefix(folder.state, kind.prefix, folder.where), config, folder.where)
     policy = fill_policy(kind.policy(config), weights, folder.normalizer, folder.where)
-    return Imported(policy, folder.source_format, tuple(kind.prefix + key for key in dropped), ())
+    assumed = tuple(
+        f"camera {camera.name} is what was called {camera.source_name} there"
+        for camera in config.cameras
+        if camera.source_name is not None
+    )
+    return Imported(policy, folder.source_format, tuple(kind.prefix + key for key in dropped), assumed)
 
 
 def _common(folder: LerobotFolder) -> dict[str, object]:

@@ -13,8 +13,10 @@ from safetensors.numpy import load_file as load_arrays
 from safetensors.torch import load_file
 from torch import Tensor
 
+from vgil_ros.core.config import validate
 from vgil_ros.policies.config import CameraSpec, ImageNormalization, Normalization, VectorNormalization
 from vgil_ros.policies.errors import CheckpointError
+from vgil_ros.policies.foreign_file import require_weights_file
 from vgil_ros.policies.normalizer import Normalizer
 
 Stats = dict[str, dict[str, np.ndarray]]  # feature -> statistic -> values
@@ -125,7 +127,7 @@ def _read_step(folder: Path, file: str, wanted: str) -> tuple[Stats, float]:
     path = folder / file
     if not path.exists():
         raise CheckpointError(f"{path} does not exist, and the weights hold no statistics: actions have no units")
-    steps: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")).get("steps", [])
+    steps = _steps(path)
     unknown = [str(s.get("registry_name")) for s in steps if s.get("registry_name") not in _HARMLESS | {wanted}]
     if unknown:
         raise CheckpointError(f"{path}: unknown steps {unknown}, allowed are {sorted(_HARMLESS | {wanted})}")
@@ -198,7 +200,15 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: it cannot be read.
     """
+    if not (folder / "config.json").is_file():
+        raise CheckpointError(f"{folder}: holds no config.json, so it is no folder of LeRobot's{_instead(folder)}")
     return _read_json(folder / "config.json")
+
+
+def _instead(folder: Path) -> str:
+    """What of a checkpoint lies in or below a folder that is none itself."""
+    inner = sorted(path.parent for path in folder.glob("*/config.json")) + sorted(folder.glob("*.ckpt"))
+    return f"; name what lies in it: {', '.join(map(str, inner[:4]))}" if inner else ""
 
 
 def read_folder(folder: Path, values: dict[str, Any]) -> LerobotFolder:
@@ -208,7 +218,7 @@ def read_folder(folder: Path, values: dict[str, Any]) -> LerobotFolder:
         CheckpointError: anything missing or unknown among features, weights and statistics.
     """
     where = str(folder)
-    features = _features(values, where)
+    features = _features(values, where, _renamed(folder))
     state = _read_weights(folder / "model.safetensors")
     old = any(key.startswith("normalize_inputs.") for key in state)
     names = [*features.cameras, STATE, ACTION]
@@ -218,7 +228,30 @@ def read_folder(folder: Path, values: dict[str, Any]) -> LerobotFolder:
     return LerobotFolder(where, values, features, state, normalizer, old)
 
 
-def _features(values: dict[str, Any], where: str) -> Features:
+def _renamed(folder: Path) -> dict[str, str]:
+    """What the preprocessor renames, feature as the policy sees it -> as the robot that trained it called it."""
+    path = folder / "policy_preprocessor.json"
+    if not path.is_file():
+        return {}
+    names: dict[str, str] = {}
+    for step in _steps(path):
+        if step.get("registry_name") == "rename_observations_processor":
+            given = step.get("config", {})
+            table = given.get("rename_map", {}) if isinstance(given, dict) else {}
+            if not isinstance(table, dict):
+                raise CheckpointError(f"{path}: rename_map is {table!r}, allowed are names by names")
+            names |= {str(ours): str(theirs) for theirs, ours in table.items()}
+    return names
+
+
+def _steps(path: Path) -> list[dict[str, Any]]:
+    steps = _read_json(path).get("steps", [])
+    if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
+        raise CheckpointError(f"{path}: steps is {type(steps).__name__}, allowed is a list of objects")
+    return steps
+
+
+def _features(values: dict[str, Any], where: str, renamed: Mapping[str, str]) -> Features:
     """Read the features in LeRobot's present form (input_features) or its first one (input_shapes)."""
     mapping = values.get("normalization_mapping", {})
     if "input_features" in values:
@@ -229,7 +262,9 @@ def _features(values: dict[str, Any], where: str) -> Features:
         shapes = {k: tuple(v) for k, v in {**values.get("input_shapes", {}), **values.get("output_shapes", {})}.items()}
         named_modes = {**values.get("input_normalization_modes", {}), **values.get("output_normalization_modes", {})}
         modes = {name: str(named_modes.get(name, "missing")).upper() for name in shapes}
-    cameras = {name: _camera(name, shape, where) for name, shape in shapes.items() if _is_camera(name)}
+    cameras = {
+        name: _camera(name, shape, where, renamed.get(name)) for name, shape in shapes.items() if _is_camera(name)
+    }
     unknown = [name for name in shapes if name not in (*cameras, STATE, ACTION)]
     if unknown:
         raise CheckpointError(f"{where}: features {unknown} are not supported, allowed are images, state and action")
@@ -245,11 +280,17 @@ def _is_camera(name: str) -> bool:
     return name.startswith(_CAMERA) or name == "observation.image"
 
 
-def _camera(feature: str, shape: tuple[int, ...], where: str) -> CameraSpec:
+def _camera(feature: str, shape: tuple[int, ...], where: str, source: str | None) -> CameraSpec:
     if len(shape) != 3 or shape[0] != 3:
         raise CheckpointError(f"{where}: feature {feature} has shape {shape}, allowed is (3, H, W)")
-    name = feature.removeprefix(_CAMERA) if feature.startswith(_CAMERA) else "image"
-    return CameraSpec(name=name, height=shape[1], width=shape[2])
+    name = _camera_name(feature)
+    called = None if source is None or _camera_name(source) == name else _camera_name(source)
+    values = {"name": name, "height": shape[1], "width": shape[2], "source_name": called}
+    return validate(CameraSpec, values, f"{where}: feature {feature}", CheckpointError)
+
+
+def _camera_name(feature: str) -> str:
+    return feature.removeprefix(_CAMERA) if feature.startswith(_CAMERA) else "image"
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -263,6 +304,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
+    require_weights_file(path)
     try:
         return load_file(path)
     except Exception as error:  # FileNotFoundError or SafetensorError

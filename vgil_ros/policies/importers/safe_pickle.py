@@ -6,32 +6,50 @@ Everything else is refused by name before it is looked up.
 
 from __future__ import annotations
 
+import io
+import os
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vgil_ros.policies.errors import CheckpointError
+from vgil_ros.policies.foreign_file import LOOKED_AT, not_weights
+
+MOST_BYTES = 1 << 28  # of a file of statistics; those of a thousand long episodes are a few MiB
 
 
-def load_numpy_pickle(path: str | Path) -> dict[str, np.ndarray]:
-    """Read a pickled dict of numeric NumPy arrays (or scalars), by name.
+def load_numpy_pickle(path: str | Path, wanted: Collection[str] | None = None) -> dict[str, np.ndarray]:
+    """Read a pickled dict of numeric NumPy arrays (or scalars, or lists of them), by name.
+
+    Args:
+        wanted: the names to take; what else stands beside them is left out, whatever it is. None: all.
 
     Raises:
         CheckpointError: the file cannot be read, asks for any other global (which is named), or holds something else.
     """
     try:
         with Path(path).open("rb") as file:
-            content = _NumpyUnpickler(file, str(path)).load()
+            head, size = file.read(LOOKED_AT), os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read ({error.strerror})") from None
+    if size > MOST_BYTES:
+        raise CheckpointError(f"{path} has {size >> 20} MiB; allowed for statistics: up to {MOST_BYTES >> 20}")
+    if fault := not_weights(head):
+        raise CheckpointError(f"{path} {fault}")
+    try:
+        content = _NumpyUnpickler(io.BytesIO(Path(path).read_bytes()), str(path)).load()
     except CheckpointError:
         raise
     except Exception as error:  # a broken pickle raises nearly any kind of error
         raise CheckpointError(f"{path} cannot be read as pickled statistics: {error}") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: found a {type(content).__name__}, allowed is a dict of NumPy arrays")
-    return {_name(path, key): _numeric(path, key, value) for key, value in content.items()}
+    names = {_name(path, key): value for key, value in content.items()}
+    taken = names if wanted is None else [name for name in names if name in wanted]
+    return {name: _numeric(path, name, names[name]) for name in taken}
 
 
 class _NumpyUnpickler(pickle.Unpickler):
@@ -50,9 +68,23 @@ class _NumpyUnpickler(pickle.Unpickler):
 
 def _reconstruct(kind: object, shape: tuple[int, ...], typecode: bytes | str) -> np.ndarray:
     """Stand in for NumPy's `_reconstruct`: an empty array, filled by the state that follows."""
-    if kind is not np.ndarray:
+    if kind is not _ArrayKind:
         raise CheckpointError(f"array of kind {kind!r}: refused, allowed is numpy.ndarray")
+    if int(np.prod(shape)) != 0:  # NumPy writes (0,) here; the size comes with the numbers
+        raise CheckpointError(f"array of shape {shape} without numbers: refused, allowed are arrays with theirs")
     return np.ndarray.__new__(np.ndarray, shape, typecode.decode("ascii") if isinstance(typecode, bytes) else typecode)
+
+
+class _ArrayKind:
+    """Stands for numpy.ndarray, which a pickle names and never calls."""
+
+    def __new__(cls, *_: object) -> _ArrayKind:
+        raise CheckpointError("a call of numpy.ndarray: refused, allowed are arrays with their numbers")
+
+
+def _path(*parts: object) -> str:
+    """Stand in for a path of pathlib, which nothing here needs: its text."""
+    return "/".join(map(str, parts))
 
 
 def _scalar(dtype: np.dtype, content: bytes) -> Any:
@@ -82,11 +114,13 @@ def _no_bytes() -> bytes:
 
 
 _GLOBALS: dict[tuple[str, str], Callable[..., Any] | type] = {
-    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "ndarray"): _ArrayKind,
     ("numpy", "dtype"): np.dtype,
     ("_codecs", "encode"): _latin1,
     ("__builtin__", "bytes"): _no_bytes,
 }
+for _module in ("pathlib", "pathlib._local"):
+    _GLOBALS |= dict.fromkeys([(_module, "PosixPath"), (_module, "WindowsPath"), (_module, "PurePosixPath")], _path)
 for _core in ("numpy.core", "numpy._core"):
     _GLOBALS[_core + ".multiarray", "_reconstruct"] = _reconstruct
     _GLOBALS[_core + ".multiarray", "scalar"] = _scalar
@@ -100,9 +134,12 @@ def _name(path: str | Path, key: object) -> str:
 
 
 def _numeric(path: str | Path, key: object, value: object) -> np.ndarray:
-    if not isinstance(value, np.ndarray | np.generic | int | float):
+    if not isinstance(value, np.ndarray | np.generic | int | float | list | tuple):
         raise CheckpointError(f"{path}: {key} is a {type(value).__name__}, allowed is a NumPy array")
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError, RecursionError):
+        raise CheckpointError(f"{path}: {key} is a list of lists of different lengths, allowed is an array") from None
     if array.dtype.kind not in "fiub":
         raise CheckpointError(f"{path}: {key} has dtype {array.dtype}, allowed are numbers")
     return array
@@ -124,9 +161,9 @@ def read_statistics(
     """
     if not path.exists():
         raise CheckpointError(f"statistics {path} do not exist: without them actions have no units")
-    statistics = load_numpy_pickle(path)
-    missing = [f"{name}_{kind}" for name, kinds in wanted.items() for kind in kinds]
-    missing = [name for name in missing if name not in statistics]
+    needed = [f"{name}_{kind}" for name, kinds in wanted.items() for kind in kinds]
+    statistics = load_numpy_pickle(path, needed)
+    missing = [name for name in needed if name not in statistics]
     if missing:
         raise CheckpointError(f"{path}: missing {', '.join(missing)}, found {sorted(statistics)}")
     arrays = {
@@ -134,7 +171,9 @@ def read_statistics(
     }
     for name, kinds in arrays.items():
         for kind, value in kinds.items():
-            if value.shape != (dims[name],):
+            if value.size == dims[name] and max(value.shape) == dims[name]:
+                kinds[kind] = value.reshape(-1)  # (1, D) is a row of (D,)
+            else:
                 raise CheckpointError(
                     f"statistics: {name}_{kind} has shape {value.shape}, the weights need {(dims[name],)}"
                 )

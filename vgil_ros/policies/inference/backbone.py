@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops.misc import FrozenBatchNorm2d
 
-from vgil_ros.policies.inference.onednn import FusedConv, FusedLinear, fold_norm
+from vgil_ros.policies.inference.onednn import FusedConv, FusedLinear, fold_norm, image_layout
 from vgil_ros.policies.inference.winograd import TURNS, TunedConv
 from vgil_ros.policies.nn.backbones import MobileNetBackbone, ResNetBackbone, SmallBackbone
 from vgil_ros.policies.normalizer import Normalizer
@@ -45,7 +45,7 @@ class FastBackbone:
         self._apart: dict[Key, int] = {}  # how many steps after the stem are done for each image by itself
 
     def __call__(self, images: list[Tensor]) -> Tensor:
-        """Images of one size, (H, W, 3) uint8 each -> (N, C, h, w) channels-last."""
+        """Images of one size, (H, W, 3) uint8 each -> (N, C, h, w)."""
         apart = self._apart.get(_key(images), 0)
         if not apart:
             return _walk(self._first(images), self._rest)
@@ -86,7 +86,8 @@ class FastBackbone:
         buffer, m = self._buffers[key], self._margin
         for index, image in enumerate(images):
             buffer[index, m : m + height, m : m + width].copy_(image)
-        return self._stem(buffer.permute(0, 3, 1, 2))
+        stacked = buffer.permute(0, 3, 1, 2)
+        return self._stem(stacked.contiguous(memory_format=image_layout(self._dtype, buffer.device)))
 
     def _padded(self, count: int, height: int, width: int) -> Tensor:
         """(N, H + 2m, W + 2m, 3) filled with the border's value; the inside is overwritten at every call."""
@@ -136,7 +137,8 @@ def _split(backbone: nn.Module, dtype: torch.dtype) -> tuple[nn.Conv2d, Any, lis
 
 
 def _layout(net: Any, dtype: torch.dtype) -> Any:
-    return net.to(dtype).to(memory_format=torch.channels_last).eval()
+    device = next(net.parameters()).device
+    return net.to(dtype).to(memory_format=image_layout(dtype, device)).eval()
 
 
 def _pool(x: Tensor) -> Tensor:

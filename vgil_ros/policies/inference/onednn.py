@@ -26,6 +26,11 @@ def fused_cpu_kernels(dtype: torch.dtype) -> bool:
         return False
 
 
+def image_layout(dtype: torch.dtype, device: torch.device) -> torch.memory_format:
+    """Channels last, which convolutions like best; but not for float32 on a GPU, where cuDNN is slow in it."""
+    return torch.contiguous_format if (device.type, dtype) == ("cuda", torch.float32) else torch.channels_last
+
+
 def multiply(x: Tensor, y: Tensor) -> Tensor:
     """x (R, K) times y (K, C) by oneDNN; only where `fused_cpu_kernels`. y must be contiguous or is very slow."""
     result: Tensor = torch.ops.mkldnn._linear_pointwise(x, y.t(), None, "none", [], "")
@@ -58,10 +63,10 @@ class FusedLinear:
 
 
 class FusedConv:
-    """y = act(conv(x) + b [+ other]), act being ReLU or nothing, in channels-last layout."""
+    """y = act(conv(x) + b [+ other]), act being ReLU or nothing, in the layout of `image_layout`."""
 
     def __init__(self, weight: Tensor, bias: Tensor, stride: int, padding: int, relu: bool) -> None:
-        self.weight = weight.detach().contiguous(memory_format=torch.channels_last)
+        self.weight = weight.detach().contiguous(memory_format=image_layout(weight.dtype, weight.device))
         self.bias = bias.detach().contiguous()
         self.stride, self.padding, self.relu = stride, padding, relu
         self._fused = weight.device.type == "cpu" and fused_cpu_kernels(weight.dtype)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vgil_ros.core.observation import RobotObservation
 from vgil_ros.policies.base import InferenceModule, Policy
-from vgil_ros.policies.device import DTYPES, DtypeName, checked_device
+from vgil_ros.policies.device import PRECISIONS, Precision, checked_device
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.inference.buffers import RecordedPass, Staging, image_sizes
 from vgil_ros.policies.observation import Observation, batched, check_parts, example_prefix
@@ -35,7 +35,8 @@ class InferenceRuntime:
     """Runs one policy on one device, one observation at a time. Calls from several threads take turns.
 
     The weights are taken over when it is made: training the policy further does not change it. In float32, TF32 is off,
-    so that the result stays within rounding of the plain policy. Lower precisions say in `report` what they cost.
+    so that the result stays within rounding of the plain policy; precision tf32 allows it. Lower precisions say in
+    `report` what they cost.
     A policy without an inference module is run as it is, in inference mode and under autocast.
     """
 
@@ -43,7 +44,7 @@ class InferenceRuntime:
         self,
         policy: Policy,
         device: str | torch.device = "cpu",
-        precision: DtypeName = "fp32",
+        precision: Precision = "fp32",
         *,
         repeatable: bool = False,
     ) -> None:
@@ -56,17 +57,17 @@ class InferenceRuntime:
         Raises:
             PolicyError: the precision or device is unknown or absent, or the policy's normaliser is not set.
         """
-        if precision not in DTYPES:
-            raise PolicyError(f"precision {precision!r} is unknown, allowed are {sorted(DTYPES)}")
+        if precision not in PRECISIONS:
+            raise PolicyError(f"precision {precision!r} is unknown, allowed are {sorted(PRECISIONS)}")
         self.device = checked_device(device)
-        if precision == "fp16" and self.device.type == "cpu":
-            raise PolicyError("precision 'fp16' needs a GPU, on a CPU allowed are ['bf16', 'fp32']")
-        self.precision: DtypeName = precision
+        if precision in ("fp16", "tf32") and self.device.type == "cpu":
+            raise PolicyError(f"precision {precision!r} needs a GPU, on a CPU allowed are ['bf16', 'fp32']")
+        self.precision: Precision = precision
         self._repeatable = repeatable
         self.report: PrecisionReport | None = None
         policy.require_normalizer()
         self._policy = policy.to(self.device).eval()
-        self._module: InferenceModule | None = make_inference_module(self._policy, DTYPES[precision])
+        self._module: InferenceModule | None = make_inference_module(self._policy, PRECISIONS[precision])
         self._staging: Staging | None = None
         self._sizes: tuple[tuple[int, int], ...] = ()
         self._recorded: RecordedPass | None = None
@@ -84,7 +85,7 @@ class InferenceRuntime:
                 not finite in this precision.
         """
         example = observation if observation is not None else self._policy.example_observation()
-        with self._lock, torch.inference_mode(), _exact_float32():
+        with self._lock, torch.inference_mode(), self._float32():
             self._prepare(example)
             self._policy.reset()  # the same noise for both, where there is noise
             chunk = self._run(example)
@@ -113,7 +114,7 @@ class InferenceRuntime:
         """
         if "prefix" in observation:
             return self._agree(observation)
-        with self._lock, torch.inference_mode(), _exact_float32():
+        with self._lock, torch.inference_mode(), self._float32():
             if self._module is not None and self._staging is None:
                 self._prepare(observation)
             return self._run(observation)
@@ -143,7 +144,7 @@ class InferenceRuntime:
 
     def _run(self, observation: RobotObservation) -> np.ndarray:
         if self._module is None:
-            with torch.autocast(self.device.type, DTYPES[self.precision], enabled=self.precision != "fp32"):
+            with self._autocast():
                 return self._plain(observation)
         staging = self._staging
         assert staging is not None
@@ -160,14 +161,20 @@ class InferenceRuntime:
         """A chunk that agrees with a prefix. It takes gradients, so no inference mode and no recorded pass."""
         if not self._policy.supports_prefix:
             raise PolicyError(f"policy type {self._policy.config.type!r} does not keep prefix actions")
-        autocast = torch.autocast(self.device.type, DTYPES[self.precision], enabled=self.precision != "fp32")
-        with self._lock, torch.no_grad(), _exact_float32(), autocast:
+        with self._lock, torch.no_grad(), self._float32(), self._autocast():
             return self._plain(observation)
 
     def _plain(self, observation: RobotObservation) -> np.ndarray:
         check_parts(observation)
         one: Observation = {**batched(observation), "qpos": np.asarray(observation["qpos"], np.float32)[None]}
         return self._policy.predict_chunk(one)[0].float().cpu().numpy()
+
+    def _float32(self) -> AbstractContextManager[Any]:
+        return _Tf32(self.precision == "tf32") if self.device.type == "cuda" else nullcontext()
+
+    def _autocast(self) -> torch.autocast:
+        dtype = PRECISIONS[self.precision]
+        return torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32)
 
     @staticmethod
     def _compute(fast: InferenceModule, staging: Staging) -> Callable[[], Tensor]:
@@ -183,17 +190,15 @@ def limit_torch_threads() -> None:
     torch.set_num_threads(max(1, (os.cpu_count() or 2) - 1))
 
 
-def _exact_float32() -> AbstractContextManager[Any]:
-    """Switch TF32 off for convolutions and matrix products while a runtime runs or records."""
-    if not torch.cuda.is_available():
-        return nullcontext()
-    return _NoTf32()
+class _Tf32(AbstractContextManager[None]):
+    """TF32 on or off for convolutions and matrix products while a runtime runs or records."""
 
+    def __init__(self, allowed: bool) -> None:
+        self._allowed = allowed
 
-class _NoTf32(AbstractContextManager[None]):
     def __enter__(self) -> None:
         self._before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = self._allowed
 
     def __exit__(self, *_: object) -> None:
         torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = self._before

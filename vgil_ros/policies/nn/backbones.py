@@ -209,7 +209,8 @@ def _read_state(name: BackboneName, file: str | Path | None) -> dict[str, torch.
     except Exception as error:  # urllib, ssl and file errors alike
         raise PolicyError(
             f"pretrained weights of {name} cannot be downloaded ({error}): fetch {weights.url} elsewhere and give the "
-            "file, or train without them with group norm"
+            "file (backbone_weights=FILE), or train without them: backbone_weights=null policy.backbone_norm=group, or "
+            "a small configuration such as --config act_small, which needs none"
         ) from error
     return pretrained
 

@@ -1,4 +1,4 @@
-"""Script of the operator for `pick_place`."""
+"""Script of the operator for `pick_place` and `pick_place_any`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class PickPlaceOperator(Operator):
     """Over the cube, down, close, up, over the field, down, open, up, home."""
 
     def script(self) -> Iterator[Move]:
-        arm = self.robot.task.arms[0]
+        arm = self.robot.taking_part[0]
         name = arm.arm.name
         yield Move(0.3, {name: Goal(grip=OPEN)}, patient=True)
         cube, above = self.robot.objects()[CUBE], np.array([0.0, 0.0, self._rng.uniform(0.08, 0.11)])

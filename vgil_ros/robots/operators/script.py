@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
 import numpy as np
 
+from vgil_ros.core.contract import Arm, Contract
 from vgil_ros.core.layout import Layout
-from vgil_ros.robots.arm_model import GRASP_LINK
+from vgil_ros.robots.arm_model import GRASP_LINK, ArmModel, JointStates
 from vgil_ros.robots.operators.motion import Tremor, min_jerk
-from vgil_ros.robots.sim.arm import SimArm
-from vgil_ros.robots.sim.robot import SimRobot
 from vgil_ros.robots.transforms import pose, rotation_rpy
 
 OPEN = 1.0
@@ -25,6 +25,52 @@ LAG = 0.03  # rad; the operator waits until the puppet is as near as this before
 STILL = 0.1  # of its range a second; slower than this a gripper has closed or opened
 PATIENCE = 3.0  # s; but no longer than this, unless the move is a patient one
 HURRY = (0.92, 1.08)  # share of a move's usual duration
+
+
+class OperatedArm(Protocol):
+    """An arm as an operator knows it: limits and home (J,) in the contract's order and units."""
+
+    @property
+    def arm(self) -> Arm: ...
+    @property
+    def model(self) -> ArmModel: ...
+    @property
+    def home(self) -> np.ndarray: ...
+    @property
+    def lower(self) -> np.ndarray: ...
+    @property
+    def upper(self) -> np.ndarray: ...
+
+
+class OperatedRobot(Protocol):
+    """A robot that an operator can lead: it is looked at, not moved. Of our own simulator or of another's."""
+
+    @property
+    def contract(self) -> Contract: ...
+    @property
+    def arms(self) -> Mapping[str, OperatedArm]: ...
+    @property
+    def taking_part(self) -> Sequence[OperatedArm]:
+        """The arms that the task needs, in the order of their part in it."""
+
+    @property
+    def task_name(self) -> str: ...
+    @property
+    def task_operator(self) -> str:
+        """The operator that the task itself brings, as `module:Class`; "" for none."""
+
+    @property
+    def time(self) -> float:
+        """Seconds since the reset."""
+
+    def objects(self) -> Mapping[str, np.ndarray]:
+        """True pose (4, 4) of each of the task's things."""
+
+    def joint_states(self, arm: str) -> JointStates:
+        """What a puppet measures."""
+
+    def base_pose(self) -> np.ndarray:
+        """Where the robot's frame stands, (4, 4)."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +97,20 @@ class Move:
 
 
 class Operator(ABC):
-    """Moves the masters of a simulated robot. Ask `masters` once a tick, with time that goes on.
+    """Moves the masters of a robot. Ask `masters` once a tick, with time that goes on.
 
     Args:
         robot: whose masters these are; its things and puppets are looked at, it is not moved.
         seed: of the operator's inaccuracies.
+
+    Attributes:
+        near, near_turn: see `NEAR`, `NEAR_TURN`; less where things stand close to the fingers.
     """
 
-    def __init__(self, robot: SimRobot, seed: int = 0) -> None:
+    near: ClassVar[float] = NEAR
+    near_turn: ClassVar[float] = NEAR_TURN
+
+    def __init__(self, robot: OperatedRobot, seed: int = 0) -> None:
         self.robot = robot
         self._layouts = {layout.arm.name: layout for layout in Layout(robot.contract).arms}
         self.reset(seed)
@@ -137,7 +189,7 @@ class Operator(ABC):
         for name, goal in move.goals.items():
             self._to[name] = self._aim(self.robot.arms[name], goal, self._to[name])
 
-    def _aim(self, arm: SimArm, goal: Goal, stay: np.ndarray) -> np.ndarray:
+    def _aim(self, arm: OperatedArm, goal: Goal, stay: np.ndarray) -> np.ndarray:
         position = arm.home.copy() if goal.home else stay.copy()
         columns = _arm_columns(arm)
         if goal.pose is not None:
@@ -153,28 +205,28 @@ class Operator(ABC):
         """A pose (4, 4) as the operator aims at it."""
         pose = target.copy()
         if near:
-            pose[:2, 3] += np.clip(self._rng.normal(0, NEAR, 2), -2 * NEAR, 2 * NEAR)
-            turn = np.clip(self._rng.normal(0, NEAR_TURN), -2 * NEAR_TURN, 2 * NEAR_TURN)
+            pose[:2, 3] += np.clip(self._rng.normal(0, self.near, 2), -2 * self.near, 2 * self.near)
+            turn = np.clip(self._rng.normal(0, self.near_turn), -2 * self.near_turn, 2 * self.near_turn)
             pose[:3, :3] = rotation_rpy([0.0, 0.0, float(turn)]) @ pose[:3, :3]
         pose[:3, 3] += np.clip(self._rng.normal(0, AIM, 3), -2 * AIM, 2 * AIM)
         return pose
 
-    def _trembling(self, arm: SimArm, now: float) -> np.ndarray:
+    def _trembling(self, arm: OperatedArm, now: float) -> np.ndarray:
         deviation = np.zeros(len(arm.home))
         columns = _arm_columns(arm)
         deviation[columns] = self._tremor[arm.arm.name].at(now)[columns]
         return deviation
 
-    def _as_master(self, arm: SimArm, position: np.ndarray) -> np.ndarray:
+    def _as_master(self, arm: OperatedArm, position: np.ndarray) -> np.ndarray:
         layout = self._layouts[arm.arm.name]
         return layout.master.restore(layout.command.normalise(np.clip(position, arm.lower, arm.upper)))
 
 
-def _arm_columns(arm: SimArm) -> list[int]:
+def _arm_columns(arm: OperatedArm) -> list[int]:
     return [i for i, joint in enumerate(arm.model.joints) if joint != arm.model.finger]
 
 
-def reach(arm: SimArm, target: np.ndarray) -> np.ndarray:
+def reach(arm: OperatedArm, target: np.ndarray) -> np.ndarray:
     """Return the arm's joints without the finger, (J-1,) rad, with the grasp link at `target` (4, 4).
 
     Always sought from home turned towards the target, so that equal targets give equal joints by whatever way.
@@ -190,7 +242,7 @@ def reach(arm: SimArm, target: np.ndarray) -> np.ndarray:
     return model.kinematics.inverse(GRASP_LINK, target, joints, start)
 
 
-def from_above(arm: SimArm, xyz: np.ndarray, across: float | None = None) -> np.ndarray:
+def from_above(arm: OperatedArm, xyz: np.ndarray, across: float | None = None) -> np.ndarray:
     """Return the pose (4, 4) of a gripper that points straight down at `xyz` (3,).
 
     Args:

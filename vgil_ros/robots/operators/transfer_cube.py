@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from vgil_ros.robots.arm_model import workspace_centre
 from vgil_ros.robots.operators.script import HOLD, OPEN, Goal, Move, Operator, from_above, yaw_of
-from vgil_ros.robots.sim.mjcf import workspace_centre
 from vgil_ros.robots.sim.tasks.base import CUBE
 from vgil_ros.robots.transforms import pose, rotation_rpy
 
@@ -22,7 +22,7 @@ class TransferCubeOperator(Operator):
     """
 
     def script(self) -> Iterator[Move]:
-        giver, taker = self.robot.task.arms
+        giver, taker = self.robot.taking_part
         right, left = giver.arm.name, taker.arm.name
         yield Move(0.3, {right: Goal(grip=OPEN), left: Goal(grip=OPEN)}, patient=True)
         cube, above = self.robot.objects()[CUBE], np.array([0.0, 0.0, self._rng.uniform(0.08, 0.11)])
@@ -32,7 +32,7 @@ class TransferCubeOperator(Operator):
         yield Move(0.4, {right: Goal(grip=HOLD)})
         yield Move(0.6, {right: Goal(from_above(giver, at + above, yaw))})
 
-        middle = workspace_centre([giver, taker])
+        middle = workspace_centre([giver.model, taker.model])
         middle[2] = self._rng.uniform(0.22, 0.26)
         giving, taking = self._directions()
         wait = -BACK * taking[:3, 0]
@@ -46,7 +46,7 @@ class TransferCubeOperator(Operator):
 
     def _directions(self) -> tuple[np.ndarray, np.ndarray]:
         """Rotations (3, 3) of the two grippers: level, each facing the other arm; the left one turned by a quarter."""
-        giver, taker = (arm.model.kinematics.mount[:3, 3] for arm in self.robot.task.arms)
+        giver, taker = (arm.model.kinematics.mount[:3, 3] for arm in self.robot.taking_part)
         along = taker - giver
         yaw = float(np.arctan2(along[1], along[0]))
         return rotation_rpy((0, 0, yaw)), rotation_rpy((np.pi / 2, 0, yaw + np.pi))

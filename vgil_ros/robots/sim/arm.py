@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import mujoco
 import numpy as np
 
-from vgil_ros.robots.arm_model import ArmModel
+from vgil_ros.robots.arm_model import ArmModel, JointStates
 from vgil_ros.robots.sim.scenery import EVERYTHING, WORLD_BIT
 from vgil_ros.robots.transforms import pose_rpy, quat_xyzw
 from vgil_ros.robots.urdf import Joint, Link, Shape
@@ -19,16 +18,6 @@ GAIN = 15.0
 FINGER_GAIN = 80.0
 LAG = 0.05
 GEOMS = {"box": "mjGEOM_BOX", "cylinder": "mjGEOM_CYLINDER", "sphere": "mjGEOM_SPHERE"}
-
-
-@dataclass(frozen=True)
-class JointStates:
-    """What a driver would publish: arrays (J,) in the contract's units, by name; effort in Nm or N."""
-
-    names: tuple[str, ...]
-    position: np.ndarray
-    velocity: np.ndarray
-    effort: np.ndarray
 
 
 class SimArm:

@@ -1,4 +1,4 @@
-"""Cameras of a contract in the simulated world: their poses, by their names, their shutters and their JPEGs."""
+"""Cameras of a contract in the simulated world: their poses, given or by their names, shutters and JPEGs."""
 
 from __future__ import annotations
 
@@ -22,36 +22,48 @@ PLACES: dict[str, tuple[tuple[float, float, float], tuple[float, float, float], 
     "right": ((0.75, -0.35, 0.45), (0.0, 0.0, 0.05), 55.0),
     "show": ((0.40, -1.05, 0.58), (0.0, 0.02, 0.14), 45.0),
 }
-ELSEWHERE = "front"
 WRIST_EYE, WRIST_AT, WRIST_FOVY = (-0.01, 0.0, 0.105), (0.115, 0.0, 0.0), 66.0
 
 
 @dataclass(frozen=True)
 class View:
-    """A camera's place: the arm whose gripper carries it (None: the frame), eye and target (m), field of view."""
+    """A camera's place: the arm whose gripper carries it (None: the frame), eye and target (m), field of view.
+
+    `given`: by the contract, in the frame itself; else eye and target count from the middle of the arms' workspace.
+    """
 
     camera: Camera
     arm: str | None
     eye: tuple[float, float, float]
     at: tuple[float, float, float]
     fovy: float
+    given: bool = False
 
 
 def view_of(camera: Camera, arms: Sequence[str]) -> View:
-    """Return where a camera hangs: "...wrist" on the gripper of the arm its name holds, others by `PLACES`.
+    """Return where a camera hangs: as the contract says, else "...wrist" on the gripper of the arm its name holds, else
+    by `PLACES`.
 
     Raises:
-        VgilError: for a wrist camera that matches no arm, or a camera that is not for colour.
+        VgilError: for a wrist camera that matches no arm, a name without a place, or a camera that is not for colour.
     """
-    if camera.type == "depth":
-        raise VgilError(f"camera '{camera.name}' has type 'depth'; the simulator can make: image, compressed")
+    if camera.is_depth:
+        raise VgilError(f"camera '{camera.name}' has type '{camera.type}'; the simulator can make: image, compressed")
+    if camera.sim is not None:
+        return View(camera, camera.sim.arm, camera.sim.position, camera.sim.look_at, camera.sim.fov, given=True)
     words = camera.name.lower().split("_")
     if "wrist" in words or "hand" in words:
         holders = [arm for arm in arms if arm.lower() in words] or (list(arms) if len(arms) == 1 else [])
         if not holders:
             raise VgilError(f"camera '{camera.name}' sits on a wrist of no arm; allowed: a name with one of {arms}")
         return View(camera, holders[0], WRIST_EYE, WRIST_AT, WRIST_FOVY)
-    place = next((word for word in words if word in PLACES), ELSEWHERE)
+    place = next((word for word in words if word in PLACES), None)
+    if place is None:
+        raise VgilError(
+            f"camera '{camera.name}' has no place in the simulator; allowed: a name with one of"
+            f" {sorted(PLACES)} or wrist,"
+            " or its place in the contract, sim: {position: [x, y, z], look_at: [x, y, z], fov: 50}"
+        )
     return View(camera, None, *PLACES[place])
 
 

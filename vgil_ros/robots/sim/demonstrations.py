@@ -7,7 +7,7 @@ come out of the same synchroniser into the same rows and the same writer.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -24,10 +24,9 @@ from vgil_ros.core.timesteps import EpisodeRow, ObservationBuilder, RowBuilder
 from vgil_ros.episodes.meta import DEFAULT_QUALITY, EpisodeMeta
 from vgil_ros.episodes.writer import EpisodeWriter
 from vgil_ros.robots.sim.simulation import JOINT_RATE, SimWorld, drawn
-from vgil_ros.robots.sim.tasks import task_class
+from vgil_ros.robots.worlds import make_world, usual_ticks
 
 TELEOP_STEPS = 2  # steps of the joints' rate to one of teleop's
-BEGIN_STEPS = (4, 12)  # a recorder begins as long after a reset: when a fresh sample of every stream has come
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class DemonstrationConfig:
     @property
     def ticks(self) -> int:
         """Actions in an episode."""
-        return self.episode_len or task_class(self.task).usual_ticks
+        return self.episode_len or usual_ticks(self.task)
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ class Generator:
         self.wanted = wanted
         contract, self._text = load_contract(wanted.robot)
         _need_masters(contract)
-        self.world = SimWorld(contract, wanted.task, operator=True)
+        self.world = make_world(contract, wanted.task, operator=True)
 
     def make(self, seed: int, folder: Path, *, only_success: bool = False) -> GeneratedEpisode:
         """Write one episode into a folder, under its next free number.
@@ -169,20 +168,20 @@ class _DemonstrationRecording:
         """From the reset to the last sample."""
         world, session = self._world, self._session
         world.reset(self._seed)
-        teleop = Teleoperation(world)
+        teleop = Teleoperation(world) if isinstance(world, SimWorld) else None
         session.advance(world.now_ns, ())
         session.prepared()
-        begin = int(world.rng.integers(*BEGIN_STEPS, endpoint=True))
-        full = False
-        while not full:
-            world.advance()
-            teleop.step()
+        begin = int(world.rng.integers(*world.begin_steps, endpoint=True))
+        while True:
             if world.count == begin:
                 session.advance(world.now_ns, ())
                 world.sync.start(world.now_ns)
             for tick in world.ticks():
-                if not full and self._take(tick):
-                    full = Effect.SAVE in session.sampled()
+                if self._take(tick) and Effect.SAVE in session.sampled():
+                    return
+            world.advance()
+            if teleop is not None:
+                teleop.step()
 
     def _take(self, tick: Sample | Miss) -> bool:
         """Take a sample into the episode; False where the tick was left out."""
@@ -191,7 +190,7 @@ class _DemonstrationRecording:
                 raise VgilError(f"seed {self._seed}: tick {tick.tick} of the episode is incomplete: {tick}")
             self.dropped += 1
             return False
-        sample = Sample(tick.tick, tick.stamp_ns, drawn(tick.payloads), tick.skew_ns, tick.flags)
+        sample = replace(tick, payloads=drawn(tick.payloads))
         row = self._builder.push(sample, self._session.marker())
         if row is not None:
             self._append(row)

@@ -9,6 +9,8 @@ import mujoco
 import numpy as np
 
 from vgil_ros.core.contract import Contract
+from vgil_ros.core.errors import VgilError
+from vgil_ros.robots.arm_model import workspace_centre
 from vgil_ros.robots.sim.arm import SimArm
 from vgil_ros.robots.sim.cameras import add_camera, view_of
 from vgil_ros.robots.sim.scenery import add_scenery
@@ -16,14 +18,8 @@ from vgil_ros.robots.sim.tasks import Task
 
 PHYSICS_DT = 0.002  # s
 FRAME = "robot_frame"
-REACH = 0.47  # m from an arm's mount to the middle of its workspace
+GRIPPER_LINK = "gripper_link"  # of a URDF: what carries a wrist camera
 BASE_JOINTS = ("base_x", "base_y", "base_yaw")
-
-
-def workspace_centre(arms: Sequence[SimArm]) -> np.ndarray:
-    """Return the middle (3,) m of the space that the arms share, on the table's top."""
-    reaches = [arm.model.kinematics.mount @ [REACH, 0.0, 0.0, 1.0] for arm in arms]
-    return np.array([*np.mean(reaches, axis=0)[:2], 0.0])
 
 
 def build_model(contract: Contract, arms: Sequence[SimArm], task: Task) -> Any:
@@ -36,7 +32,7 @@ def build_model(contract: Contract, arms: Sequence[SimArm], task: Task) -> Any:
     spec.modelname = f"{contract.name} {task.name}"
     spec.compiler.degree = False
     _physics(spec)
-    centre = workspace_centre(arms)
+    centre = workspace_centre([arm.model for arm in arms])
     mounts = np.array([arm.arm.mount.xyz[:2] for arm in arms])
     half = np.abs(np.vstack([mounts - centre[:2], [[0.35, 0.3]]])).max(axis=0)
     add_scenery(spec, centre[:2], (float(half[0]) + 0.17, float(half[1]) + 0.12))
@@ -80,7 +76,11 @@ def _add_cameras(spec: Any, frame: Any, contract: Contract, arms: Sequence[SimAr
     for camera in contract.cameras:
         view = view_of(camera, list(by_name))
         if view.arm is not None:
-            gripper = spec.body(by_name[view.arm].name("gripper_link"))
+            gripper = spec.body(by_name[view.arm].name(GRIPPER_LINK))
+            if gripper is None:
+                urdf = by_name[view.arm].arm.urdf
+                raise VgilError(f"camera '{camera.name}' needs a link '{GRIPPER_LINK}' to sit on; {urdf} has none")
             add_camera(gripper, camera.name, view.eye, view.at, view.fovy)
         else:
-            add_camera(frame, camera.name, centre + view.eye, centre + view.at, view.fovy)
+            origin = np.zeros(3) if view.given else centre
+            add_camera(frame, camera.name, origin + view.eye, origin + view.at, view.fovy)

@@ -10,8 +10,8 @@ import numpy as np
 
 from vgil_ros.core.contract import Contract
 from vgil_ros.core.errors import VgilError
-from vgil_ros.robots.arm_model import ArmModel
-from vgil_ros.robots.sim.arm import JointStates, SimArm
+from vgil_ros.robots.arm_model import ArmModel, JointStates
+from vgil_ros.robots.sim.arm import SimArm
 from vgil_ros.robots.sim.mjcf import BASE_JOINTS, PHYSICS_DT, build_model
 from vgil_ros.robots.sim.render import Renderer
 from vgil_ros.robots.sim.tasks import task_class
@@ -61,6 +61,21 @@ class SimRobot:
             self._base_qpos = np.array([int(self.model.joint(name).qposadr[0]) for name in BASE_JOINTS])
             self._base_dofs = np.array([int(self.model.joint(name).dofadr[0]) for name in BASE_JOINTS])
         self.reset(seed)
+
+    @property
+    def task_name(self) -> str:
+        """What is to be done, by name."""
+        return self.task.name
+
+    @property
+    def task_operator(self) -> str:
+        """The operator that the task itself brings, as `module:Class`; "" for none."""
+        return self.task.operator
+
+    @property
+    def taking_part(self) -> tuple[SimArm, ...]:
+        """The arms that the task needs, in the order of their part in it."""
+        return self.task.arms
 
     @property
     def time(self) -> float:

@@ -6,6 +6,7 @@ is left out is the transport: a sample arrives when it is stamped.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +31,14 @@ PERIOD_NS = round(1e9 / JOINT_RATE)
 PHASES = 20  # the cameras' pattern on the joints' grid repeats after as many steps
 
 
+class Undrawn(ABC):
+    """An image that is drawn when somebody looks: the payload of an image stream of a world without ROS."""
+
+    @abstractmethod
+    def image(self) -> Frame | np.ndarray:
+        """What the camera's driver sends: pixels (H, W, 3) uint8 RGB, or a JPEG frame where the contract says so."""
+
+
 @dataclass
 class Snapshot:
     """The world as it was when the cameras' shutters opened; drawn when somebody looks."""
@@ -49,14 +58,14 @@ class Snapshot:
 
 
 @dataclass(frozen=True, eq=False)
-class LazyImage:
-    """One camera's part of a snapshot, drawn when it is asked for: the payload of an image stream."""
+class LazyImage(Undrawn):
+    """One camera's part of a snapshot."""
 
     snapshot: Snapshot
     camera: str
 
     def image(self) -> Frame | np.ndarray:
-        """What the camera's driver sends: pixels (H, W, 3) uint8 RGB, or a JPEG frame where the contract says so."""
+        """See `Undrawn.image`."""
         pixels = self.snapshot.rgb(self.camera)
         if self.snapshot.cameras[self.camera].type != "compressed":
             return pixels
@@ -66,7 +75,7 @@ class LazyImage:
 
 def drawn(payloads: tuple[Any, ...]) -> tuple[Any, ...]:
     """The payloads of a sample with its lazy images drawn."""
-    return tuple(p.image() if isinstance(p, LazyImage) else p for p in payloads)
+    return tuple(p.image() if isinstance(p, Undrawn) else p for p in payloads)
 
 
 class SimWorld:
@@ -82,6 +91,9 @@ class SimWorld:
         VgilError: where the contract cannot be simulated, the task is unknown or has no operator.
         GraphicsError: where the machine has no usable OpenGL.
     """
+
+    begin_steps = (4, 12)  # when a fresh sample of every stream has come
+    over = False
 
     def __init__(
         self, contract: Contract, task: str, *, operator: bool, streams: tuple[StreamSpec, ...] | None = None
@@ -110,6 +122,11 @@ class SimWorld:
         self._drive: np.ndarray | None = None
         self.sync = Synchronizer(self.streams, self.contract.sync, self.contract.rate_hz)
         self.states: dict[str, np.ndarray] = {}
+
+    @property
+    def max_reward(self) -> float:
+        """The task's reward of a success."""
+        return self.robot.task.max_reward
 
     @property
     def now_ns(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +40,14 @@ class SampleSpec:
     obs_offsets: tuple[int, ...] = ()
 
 
+LEFT_OUT = "left_out"  # in a batch: what was not read, in words
+TRIES = 16  # rows in a row with an image that cannot be read, after which the file is no good
+
+
+class _UnreadableImage(Exception):
+    """An image that cannot be read; its words name the file, the camera and the row."""
+
+
 class EpisodeDataset(Dataset[Batch]):
     """Every row of every episode is a sample; `__getitems__` makes whole batches in place.
 
@@ -47,7 +56,8 @@ class EpisodeDataset(Dataset[Batch]):
     `obs_offsets` (N) "past": {"qpos": (B, N, D), "images": {camera: (B, N, H, W, 3)}, "action": (B, N, A), "known":
     (B, N) bool}: rows of the same episode, found by their stamps as a robot finds them; where there is none, the row
     itself, not known. With `flows`, "past" holds "flow": {camera: (B, N, h, w, 2) float16 px} in place of the images.
-    Actions beyond the end repeat the last one and are marked in `is_pad`.
+    Actions beyond the end, or beyond a place where rows are missing, repeat the last one and are marked in `is_pad`.
+    A row with an image that cannot be read gives its place to the next one of its episode; "left_out" says so.
     """
 
     def __init__(
@@ -97,11 +107,32 @@ class EpisodeDataset(Dataset[Batch]):
         """
         batch = self._allocate(len(indices))
         views = _views(batch)
-        for place, index in enumerate(indices):
-            self._fill(views, place, *self.locate(index))
-        batch["task"] = [self.episodes[self.locate(index)[0]].task or "" for index in indices]
-        batch["index"] = torch.tensor(list(indices))
+        left_out: list[str] = []
+        taken = [self._fill_readable(views, place, index, left_out) for place, index in enumerate(indices)]
+        batch["task"] = [self.episodes[self.locate(index)[0]].task or "" for index in taken]
+        batch["index"] = torch.tensor(taken)
+        if left_out:
+            batch[LEFT_OUT] = left_out
         return batch
+
+    def _fill_readable(self, views: Batch, place: int, index: int, left_out: list[str]) -> int:
+        """Fill a place with a sample, or with the next one of its episode whose images can be read; gives which."""
+        number, row = self.locate(index)
+        rows, words = self.episodes[number].rows, ""
+        for step in range(min(TRIES, rows)):
+            here = (row + step) % rows
+            try:
+                self._fill(views, place, number, here)
+            except _UnreadableImage as error:
+                words = words or str(error)
+                continue
+            if words:
+                left_out.append(f"{words}; left out")
+            return index + here - row
+        raise TrainingError(
+            f"{words}, nor can the rows behind it be read; move the file away, and go on without it by "
+            "`vgil train --resume RUN --skip-bad`"
+        )
 
     def _allocate(self, count: int) -> Batch:
         spec, first = self.spec, self.episodes[0]
@@ -132,7 +163,7 @@ class EpisodeDataset(Dataset[Batch]):
         episode = self._episode_files.get(number)
         views["qpos"][place] = episode.qpos[row]
         rows = np.arange(row, row + self.spec.chunk_size)
-        last = self.episodes[number].rows - 1
+        last = min(int(episode.ends[row]), self.episodes[number].rows) - 1
         views["action"][place] = episode.action[np.minimum(rows, last)]
         views["is_pad"][place] = rows > last
         for name in self.spec.cameras:
@@ -150,7 +181,11 @@ class EpisodeDataset(Dataset[Batch]):
     def _image(self, number: int, camera: str, row: int, out: np.ndarray) -> None:
         if self._decoded is not None and self._decoded.load((number, camera), row, out):
             return
-        read_image(self._episode_files.get(number).reader, camera, row, out)
+        reader = self._episode_files.get(number).reader
+        try:
+            read_image(reader, camera, row, out)
+        except VgilError as error:
+            raise _UnreadableImage(str(error)) from error
         if self._decoded is not None:
             self._decoded.keep((number, camera), row, out)
 
@@ -192,10 +227,16 @@ class Loader:
     """Batches of a data set in the order of `batches`, made by `workers` processes and brought to a device."""
 
     def __init__(
-        self, dataset: EpisodeDataset, batches: Iterable[list[int]], workers: int, device: torch.device
+        self,
+        dataset: EpisodeDataset,
+        batches: Iterable[list[int]],
+        workers: int,
+        device: torch.device,
+        log: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Plan; workers start with the first iteration and are kept for later ones."""
-        self._device = device
+        """Plan; workers start with the first iteration and are kept for later ones. `log` is told what is left out."""
+        self._device, self._log = device, log
+        self._said: set[str] = set()
         more: dict[str, Any] = {}
         if workers:
             # fork: what is decoded is shared through memory made before it
@@ -219,6 +260,10 @@ class Loader:
         for batch in self._loader:
             if isinstance(batch, VgilError):
                 raise batch
+            for words in batch.pop(LEFT_OUT, ()):
+                if words not in self._said:
+                    self._said.add(words)
+                    self._log(words)
             yield map_tensors(batch, lambda tensor: tensor.to(self._device, non_blocking=True))
 
 
@@ -227,5 +272,6 @@ def _as_it_is(batch: Any) -> Any:
 
 
 def _start_worker(_: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the trainer's, which ends its workers in order
     cv2.setNumThreads(0)
     torch.set_num_threads(1)

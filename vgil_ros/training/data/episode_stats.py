@@ -11,9 +11,11 @@ import numpy as np
 
 from vgil_ros.core.config import StrictModel
 from vgil_ros.episodes import layouts
-from vgil_ros.episodes.reader import IMAGES, EpisodeReader
+from vgil_ros.episodes.checks.findings import Finding
+from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.policies.config import Normalization
 from vgil_ros.policies.normalizer import STD_FLOOR, Normalizer, floored
+from vgil_ros.training.data.episode_facts import EpisodeFacts, broken_jpegs, read_facts
 from vgil_ros.training.errors import TrainingError
 
 
@@ -113,6 +115,7 @@ class EpisodeStats(StrictModel):
         rows: T. qpos, action: moments of (T, D) and of the aligned (T, A). base: of the aligned (T, 2), or None.
         cameras: in the file's order.
         digest: of the layout, the numbers and the sampled images.
+        facts: what else is told of it.
     """
 
     path: Path
@@ -125,6 +128,7 @@ class EpisodeStats(StrictModel):
     joint_names: tuple[str, ...] | None
     task: str | None
     digest: str
+    facts: EpisodeFacts = EpisodeFacts()
 
 
 def read_episode_stats(path: Path) -> EpisodeStats:
@@ -132,7 +136,7 @@ def read_episode_stats(path: Path) -> EpisodeStats:
 
     Raises:
         EpisodeError: it cannot be read.
-        TrainingError: it has no row, values that are not finite, or fewer images than rows.
+        TrainingError: it has no row, values that are not finite, fewer images than rows, or a JPEG that is not whole.
     """
     with EpisodeReader(path) as episode:
         digest = hashlib.sha256(f"{episode.layout} {episode.action_alignment}".encode())
@@ -154,6 +158,7 @@ def read_episode_stats(path: Path) -> EpisodeStats:
             joint_names=episode.joint_names,
             task=episode.task,
             digest=digest.hexdigest(),
+            facts=read_facts(episode, arrays["qpos"], arrays["action"]),
         )
 
 
@@ -188,9 +193,13 @@ def check_rows(path: Path, name: str, values: np.ndarray) -> None:
 
 
 def _camera(episode: EpisodeReader, name: str, digest: hashlib._Hash) -> CameraStats:
-    count = len(episode.file[f"{IMAGES}/{name}"])
+    jpeg = episode.is_jpeg(name)
+    count = episode.structure.datasets[episode.place(name)].shape[0]
     if count < episode.rows:
         raise TrainingError(f"{episode.path}: {name} has {count} images for {episode.rows} rows")
+    if episode.is_jpeg(name) and (broken := broken_jpegs(episode, name)):
+        where = Finding("error", "jpegs", name, "", broken).where
+        raise TrainingError(f"{episode.path}: {name}: no whole JPEG at rows {where}; see `vgil episodes check`")
     chosen = np.unique(np.linspace(0, episode.rows - 1, SAMPLED).astype(int))
     images = [episode.image(name, int(row)) for row in chosen]
     shape = images[0].shape
@@ -201,4 +210,4 @@ def _camera(episode: EpisodeReader, name: str, digest: hashlib._Hash) -> CameraS
             )
         digest.update(image[::8].tobytes())
     pixels = np.concatenate([image.reshape(-1, 3)[::7] for image in images]) / 255.0
-    return CameraStats(height=shape[0], width=shape[1], jpeg=episode.is_jpeg(name), pixels=Moments.of(pixels))
+    return CameraStats(height=shape[0], width=shape[1], jpeg=jpeg, pixels=Moments.of(pixels))

@@ -21,10 +21,11 @@ import torch
 from tqdm import tqdm
 
 from vgil_ros.core.history import past_rows
+from vgil_ros.episodes.errors import EpisodeError
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.policies.optical_flow import FlowField, field_size
+from vgil_ros.training.data.episode_facts import period_of
 from vgil_ros.training.data.episode_stats import EpisodeStats
-from vgil_ros.training.data.image_cache import period_of
 from vgil_ros.training.data.scan import cache_dir
 
 VERSION = 1  # of what is kept; raise it when its meaning changes
@@ -97,11 +98,11 @@ def make_flow_cache(
 
 @torch.no_grad()
 def compute_flow(stats: EpisodeStats, camera: str, obs_offsets: tuple[int, ...], field: FlowField) -> np.ndarray:
-    """(T, N, h, w, 2) float16 px of one camera of an episode."""
+    """(T, N, h, w, 2) float16 px of one camera of an episode; zero where an image is unknown or cannot be read."""
     size = field_size(stats.cameras[camera].height, stats.cameras[camera].width, field.settings.shrink)
     out = np.zeros((stats.rows, len(obs_offsets), *size, 2), np.float16)
     with EpisodeReader(stats.path) as episode:
-        look = lru_cache(max(obs_offsets) + PAIRS + 2)(lambda row: episode.image(camera, row))
+        look = lru_cache(max(obs_offsets) + PAIRS + 2)(lambda row: _readable(episode, camera, row))
         period, stamps = period_of(episode.rate_hz), episode.stamp_ns
         pairs = [
             (row, place, before)
@@ -110,14 +111,29 @@ def compute_flow(stats: EpisodeStats, camera: str, obs_offsets: tuple[int, ...],
             if before is not None
         ]
         for first in range(0, len(pairs), PAIRS):
-            some = pairs[first : first + PAIRS]
+            some = [p for p in pairs[first : first + PAIRS] if look(p[0]) is not None and look(p[2]) is not None]
+            if not some:
+                continue
             previous, current = (
-                torch.from_numpy(np.stack([look(pair[which]) for pair in some])).to(field.device) for which in (2, 0)
+                torch.from_numpy(np.stack([_known(look(pair[which])) for pair in some])).to(field.device)
+                for which in (2, 0)
             )
             flow = field(previous, current).permute(0, 2, 3, 1).half().cpu().numpy()
             for (row, place, _), one in zip(some, flow, strict=True):
                 out[row, place] = one
     return out
+
+
+def _readable(episode: EpisodeReader, camera: str, row: int) -> np.ndarray | None:
+    try:
+        return episode.image(camera, row)
+    except EpisodeError:
+        return None  # training leaves the row out, and says so
+
+
+def _known(image: np.ndarray | None) -> np.ndarray:
+    assert image is not None
+    return image
 
 
 def _name(episode: EpisodeStats, camera: str, obs_offsets: tuple[int, ...], mark: str) -> str:

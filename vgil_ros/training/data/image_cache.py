@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from vgil_ros.episodes.errors import EpisodeError
-from vgil_ros.episodes.reader import IMAGES, EpisodeReader
+from vgil_ros.episodes.reader import EpisodeReader
+from vgil_ros.training.data.episode_facts import chunk_ends, period_of
 from vgil_ros.training.data.episode_stats import EpisodeStats, aligned_actions, check_rows
 from vgil_ros.training.errors import TrainingError
 
@@ -79,7 +80,7 @@ def read_image(episode: EpisodeReader, camera: str, row: int, out: np.ndarray) -
     """
     if not episode.is_jpeg(camera):
         try:
-            episode.file[f"{IMAGES}/{camera}"].read_direct(out, np.s_[row])
+            episode.file[episode.place(camera)].read_direct(out, np.s_[row])
         except (OSError, RuntimeError, TypeError, ValueError) as error:
             raise EpisodeError(f"{episode.path}: {camera} row {row} cannot be read ({error})") from error
         return
@@ -96,6 +97,7 @@ class OpenEpisode:
     Attributes:
         qpos: (T, D) and action: (T, A), aligned; float32.
         stamp_ns: (T,) int64 and period_ns: from tick to tick; None where the layout does not store them.
+        ends: (T,) the row at which a chunk from each row has to end; see `chunk_ends`.
     """
 
     reader: EpisodeReader
@@ -103,11 +105,7 @@ class OpenEpisode:
     action: np.ndarray
     stamp_ns: np.ndarray | None
     period_ns: int | None
-
-
-def period_of(rate_hz: float | None) -> int | None:
-    """Time from tick to tick in ns, None where the rate is unknown."""
-    return round(1e9 / rate_hz) if rate_hz else None
+    ends: np.ndarray
 
 
 class EpisodeFileCache:
@@ -141,12 +139,14 @@ class EpisodeFileCache:
         try:
             action = aligned_actions(reader, base=self._base)
             check_rows(path, "action", action)
+            stamps, period = reader.stamp_ns, period_of(reader.rate_hz)
             return OpenEpisode(
                 reader=reader,
                 qpos=reader.qpos.astype(np.float32),
                 action=action.astype(np.float32),
-                stamp_ns=reader.stamp_ns,
-                period_ns=period_of(reader.rate_hz),
+                stamp_ns=stamps,
+                period_ns=period,
+                ends=chunk_ends(stamps, period, reader.rows),
             )
         except BaseException:
             reader.close()

@@ -15,10 +15,11 @@ from pydantic import ValidationError
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes import naming
+from vgil_ros.episodes.errors import naming_file
 from vgil_ros.training.data.episode_stats import EpisodeStats, read_episode_stats
 from vgil_ros.training.errors import TrainingError
 
-VERSION = 1  # of the cached statistics; raise it when what they hold changes
+VERSION = 2  # of the cached statistics; raise it when what they hold changes
 Progress = Callable[[Iterable[Path]], Iterable[Path]]
 
 
@@ -50,7 +51,8 @@ def scan_folder(
     bad: list[str] = []
     for path in progress(paths):
         try:
-            stats.append(cache.recall(path) or cache.keep(path, read_episode_stats(path)))
+            with naming_file(path):
+                stats.append(cache.recall(path) or cache.keep(path, read_episode_stats(path)))
         except VgilError as error:
             bad.append(str(error))
     cache.save()
@@ -67,6 +69,12 @@ def scan_folder(
 
 
 def _paths(folder: Path) -> list[Path]:
+    try:
+        folder.stat()
+    except (OSError, ValueError) as error:
+        if not isinstance(error, FileNotFoundError):
+            words = error.strerror if isinstance(error, OSError) else error
+            raise TrainingError(f"{folder}: cannot be read ({words})") from None
     if folder.is_file():
         return [folder]
     if not folder.is_dir():
@@ -147,21 +155,23 @@ def choose_cameras(stats: Sequence[EpisodeStats], wanted: Sequence[str] | None) 
 
 def check_same(stats: Sequence[EpisodeStats], cameras: Sequence[str], *, base: bool) -> None:
     """Raise TrainingError unless dims, image sizes, rates and joint names are the same in all episodes."""
-    first = stats[0]
+    stated: dict[str, tuple[Path, Any]] = {}  # the first word on each
     for one in stats:
         if base and one.base is None:
             raise TrainingError(f"{one.path}: has no base_action; train without data.base_action")
-        for what, ours, theirs in (
-            ("dims of qpos", len(first.qpos.mean), len(one.qpos.mean)),
-            ("dims of action", len(first.action.mean), len(one.action.mean)),
-            ("Hz", first.rate_hz, one.rate_hz),
-            ("joint names", first.joint_names, one.joint_names),
-            *((f"size of {name}", _size(first, name), _size(one, name)) for name in cameras),
+        for what, value in (
+            ("dims of qpos", len(one.qpos.mean)),
+            ("dims of action", len(one.action.mean)),
+            ("Hz", one.rate_hz),
+            ("joint names", one.joint_names),
+            *((f"size of {name}", _size(one, name)) for name in cameras),
         ):
-            # what a layout does not store (None) cannot be compared
-            if ours != theirs and None not in (ours, theirs):
+            if value is None:  # what a layout does not store cannot be compared
+                continue
+            path, ours = stated.setdefault(what, (one.path, value))
+            if ours != value:
                 raise TrainingError(
-                    f"{what} are mixed: {first.path} has {ours}, {one.path} has {theirs}; "
+                    f"{what} are mixed: {path} has {ours}, {one.path} has {value}; "
                     "allowed: the same in all episodes of a training"
                 )
 

@@ -29,12 +29,14 @@ class Task(ABC):
         name: by which it is asked for.
         max_reward: the reward of a success.
         usual_ticks: length of an episode where none is asked for.
-        arms: names of the arms it needs from a robot, in the order of their part in it.
+        operator: its scripted operator as `module:Class`; "" where an entry point has one of the task's name, or none.
+        arms: the arms that take part, in the order of their part in it.
     """
 
     name: ClassVar[str]
     max_reward: ClassVar[float] = 4.0
     usual_ticks: ClassVar[int] = 500
+    operator: ClassVar[str] = ""
 
     def __init__(self, arms: Sequence[SimArm]) -> None:
         self._by_name = {arm.arm.name: arm for arm in arms}
@@ -61,9 +63,12 @@ class Task(ABC):
         """Return how far the task has come, 0 to `max_reward`."""
 
     def bind(self, model: Any) -> None:
-        """Find the task's things in the compiled model."""
+        """Find the task's things in the compiled model: the table, and the cube where there is one."""
         self._model = model
         self._table = frozenset(int(g) for g in range(model.ngeom) if model.geom_bodyid[g] == model.body("table").id)
+        self._has_cube = CUBE in {model.body(i).name for i in range(model.nbody)}
+        if not self._has_cube:
+            return
         self._cube_body = model.body(CUBE).id
         self._cube_geom = model.geom(CUBE).id
         joint = model.joint(CUBE)
@@ -74,8 +79,8 @@ class Task(ABC):
         return self.reward(data) >= self.max_reward
 
     def objects(self, data: Any) -> dict[str, np.ndarray]:
-        """Return the true pose (4, 4) of each thing."""
-        return {CUBE: self.cube_pose(data)}
+        """Return the true pose (4, 4) of each thing; here the cube's, where there is one."""
+        return {CUBE: self.cube_pose(data)} if self._has_cube else {}
 
     def cube_pose(self, data: Any) -> np.ndarray:
         """Return the cube's pose (4, 4)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import mujoco
 import numpy as np
@@ -15,14 +15,19 @@ TARGET = "target"
 TARGET_HALF = 0.045  # m; half the field's side
 NEAR, FAR, ASIDE = 0.30, 0.46, 0.15  # m, in the arm's frame: where cube and field may lie
 APART = 0.13  # m; least distance between them
-TURN = np.pi / 6  # rad; most that the cube is turned from the arm's direction (at 45 degrees either way will do)
+TURN = np.pi / 6  # rad; at 45 degrees the fingers could take it either way: `pick_place_any`'s difficulty
 
 
 class PickPlace(Task):
-    """Reward 1: the fingers touch the cube; 2: it is off the table; 3: above the field; 4: lies on it, let go."""
+    """Reward 1: the fingers touch the cube; 2: it is off the table; 3: above the field; 4: lies on it, let go.
+
+    Attributes:
+        turn: rad; most that the cube is turned from the arm's direction.
+    """
 
     name = "pick_place"
     usual_ticks = 400
+    turn: ClassVar[float] = TURN
 
     def choose(self, arms: Sequence[SimArm]) -> tuple[SimArm, ...]:
         """The first arm that has a gripper."""
@@ -47,7 +52,7 @@ class PickPlace(Task):
         cube, target = _two_places(rng)
         at = (mount @ [*cube, 0.0, 1.0])[:2]
         away = at - mount[:2, 3]
-        self.put_cube(data, at, float(np.arctan2(away[1], away[0])) + rng.uniform(-TURN, TURN))
+        self.put_cube(data, at, float(np.arctan2(away[1], away[0])) + rng.uniform(-self.turn, self.turn))
         data.mocap_pos[self._mocap] = [*(mount @ [*target, 0.0, 1.0])[:2], 0.0]
 
     def bind(self, model: Any) -> None:

@@ -1,0 +1,40 @@
+"""Who commands a robot: the rule, in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from vgil_ros.core.graph.commanders import UNKNOWN, contest, full_name, twins
+
+TOPIC = "/arm/command"
+
+
+@pytest.mark.parametrize(
+    ("commanders", "mine", "words"),
+    [
+        ([], 0, None),
+        (["/r2/policy"], 1, None),
+        (["/intruder"], 0, "come from node /intruder too"),
+        (["/r2/policy", "/intruder", "/intruder"], 1, "come from node /intruder too"),
+        (["/policy", "/r2/policy"], 1, "come from node /policy too"),
+        (["/r2/policy", "/r2/policy"], 1, "come from another node /r2/policy too"),
+        (["/b", "/a", UNKNOWN], 0, f"come from node /a, node /b, {UNKNOWN} too"),
+    ],
+    ids=["nobody", "itself", "another", "once each", "other namespace", "twin", "all of them"],
+)
+def test_whoever_has_a_publisher_commands(commanders: list[str], mine: int, words: str | None) -> None:
+    found = contest(TOPIC, commanders, "/r2/policy", mine)
+    assert found is None if words is None else found == f"commands on {TOPIC} {words}; only one may command", found
+
+
+def test_a_name_that_the_graph_does_not_know_is_said_so() -> None:
+    assert full_name("/", "a") == "/a"
+    assert full_name("/r2", "a") == "/r2/a"
+    assert full_name("/_NODE_NAMESPACE_UNKNOWN_", "_NODE_NAME_UNKNOWN_") == UNKNOWN
+
+
+def test_a_twin_has_the_same_name_in_the_same_namespace() -> None:
+    graph = [("recorder", "/"), ("recorder", "/r2"), ("recorder", "/r2")]
+    assert twins(graph, ("recorder", "/")) == 0
+    assert twins(graph, ("recorder", "/r2")) == 1
+    assert twins([], ("recorder", "/")) == 0

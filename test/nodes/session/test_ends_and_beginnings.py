@@ -1,0 +1,202 @@
+"""How episodes end, and what is said of what stands against starting one: without a node."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("rclpy")
+
+from vgil_ros.core.errors import VgilError
+from vgil_ros.core.leader_follower import Phase
+from vgil_ros.episodes.checks.findings import Finding, Report
+from vgil_ros.nodes.base.alerts import Problem, Severity
+from vgil_ros.nodes.messages.subscriptions import did_you_mean
+from vgil_ros.nodes.session.closing import Closed, EpisodeClosing, EpisodeEnd
+from vgil_ros.nodes.session.readiness import Waiting, nobody_there, slow_words, teleop_problem
+
+
+@dataclass
+class Desk:
+    """A log, kept to be looked at."""
+
+    lines: list[tuple[str, str]] = field(default_factory=list)
+
+    def log(self, words: str, *, severity: Severity = "info") -> None:
+        self.lines.append((severity, words))
+
+    def warn_once(self, key: str, message: str) -> None:
+        raise AssertionError("an end is no condition that lasts")
+
+    def clear(self, key: str) -> None:
+        pass
+
+
+def done(value: Any = None, error: BaseException | None = None) -> Future[Any]:
+    future: Future[Any] = Future()
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(value)
+    return future
+
+
+def episode_end(path: Path, *errors: str, aborted: str | None = None) -> EpisodeEnd:
+    findings = tuple(Finding("error", "sync", "cam", words) for words in errors)
+    return EpisodeEnd(path, 300, 1_100_000, Report(path, findings), aborted)
+
+
+FILE = Path("/data/episode_0.hdf5")
+HELD = "held (the last value repeated) in 93 of 300 rows"
+
+
+@pytest.mark.parametrize(
+    ("end", "severity", "words", "counts"),
+    [
+        (episode_end(FILE), "info", f"saved {FILE}, 300 rows, 1.1 MB, success", True),
+        (
+            episode_end(FILE, HELD),
+            "warning",
+            f"saved {FILE}, 300 rows, 1.1 MB, success, BAD: cam: {HELD}; r records it again",
+            True,
+        ),
+        (
+            episode_end(FILE, HELD, "does not decode"),
+            "warning",
+            f"saved {FILE}, 300 rows, 1.1 MB, success, BAD: cam: {HELD} and 1 more, see `vgil episodes check`;"
+            " r records it again",
+            True,
+        ),
+        (
+            episode_end(FILE, HELD, aborted="cam: silent"),
+            "warning",
+            f"saved {FILE}, 300 rows, 1.1 MB, success; it lies apart and does not count, as it was aborted",
+            False,
+        ),
+    ],
+    ids=["good", "bad", "twice_bad", "aborted"],
+)
+def test_the_end_of_an_episode_says_what_lies_on_the_disk(
+    end: EpisodeEnd, severity: str, words: str, counts: bool
+) -> None:
+    desk = Desk()
+    closing = EpisodeClosing(desk, remedy="r records it again", files=True)
+    assert not closing.ended
+    assert closing.wait(None) is None
+    closing.begin(done(end), keep=True)
+    assert closing.ended
+    assert closing.take(success=True) == Closed(FILE, counts=counts, failed=not counts)
+    assert not closing.ended
+    assert desk.lines == [(severity, words)]
+
+
+def test_a_bad_episode_counts_only_where_it_is_to() -> None:
+    closing = EpisodeClosing(Desk(), count_bad=False)
+    closing.begin(done(episode_end(FILE, HELD)), keep=True)
+    assert closing.take(None) == Closed(FILE, counts=False, failed=True)
+    closing.begin(done(episode_end(FILE)), keep=True)
+    assert closing.take(None) == Closed(FILE, counts=True)
+
+
+def test_nothing_is_said_to_be_kept_where_nothing_is() -> None:
+    desk = Desk()
+    closing = EpisodeClosing(desk, files=True)
+    closing.begin(done(), keep=True)
+    assert closing.take(None) == Closed(None, failed=True)
+    closing.begin(done(), keep=False, failed=True)
+    assert closing.take(None) == Closed(None, failed=True)
+    assert desk.lines == [("warning", "nothing is recorded of this episode: it had no row")] * 2
+    closing.begin(done(), keep=False)  # as the operator wanted
+    assert closing.take(None) == Closed(None)
+    assert len(desk.lines) == 2
+
+
+def test_an_episode_of_a_policy_that_records_nothing_counts() -> None:
+    closing = EpisodeClosing(Desk())
+    closing.begin(done(), keep=True)
+    assert closing.take(None) == Closed(None, counts=True)
+    closing.begin(done(), keep=True, failed=True)
+    assert closing.take(None) == Closed(None, failed=True)
+
+
+def test_a_file_that_cannot_be_closed_is_an_error_and_a_failure() -> None:
+    desk = Desk()
+    closing = EpisodeClosing(desk)
+    closing.begin(done(error=VgilError("disk full")), keep=True)
+    assert closing.take(success=None) == Closed(None, failed=True, unsaved=True)
+    closing.begin(done(error=VgilError("disk full")), keep=True)
+    closed = closing.wait(None)
+    assert closed is not None
+    assert closed.unsaved
+    assert desk.lines == [("error", "disk full")] * 2
+
+
+def problem(key: str) -> Problem:
+    return Problem(key, f"{key} of now")
+
+
+def test_what_is_waited_for_is_said_once_and_then_what_is_new() -> None:
+    second, waiting = 1_000_000_000, Waiting()
+    silent, frozen, other = problem("cam silent"), problem("cam frozen"), problem("arm silent")
+    assert waiting.news((silent,), 0) == (silent,)
+    assert waiting.news((silent,), second) == ()
+    assert waiting.news((frozen,), 2 * second) == (frozen,), "its word changes"
+    assert waiting.news((silent,), 3 * second) == (), "and back: that was said"
+    assert waiting.news((frozen,), 4 * second) == ()
+    assert waiting.news((frozen, other), 5 * second) == (other,)
+    assert waiting.news((silent, other), 20 * second) == (silent,), "long ago"
+    waiting.over()
+    assert waiting.news((silent,), 21 * second) == (silent,)
+
+
+def test_what_comes_up_together_is_said_together() -> None:
+    waiting = Waiting()
+    assert waiting.news((problem("a"),), 0) == (problem("a"),)
+    assert waiting.news((problem("a"), problem("b")), 10_000_000) == ()
+    assert waiting.news((problem("a"), problem("b"), problem("c")), 600_000_000) == (problem("b"), problem("c"))
+
+
+def test_nobody_at_all_is_told_from_somebody_else() -> None:
+    alone = nobody_there("sim_single", 7, 35, ["/recorder", "/r2/teleop"]).detail
+    assert alone == (
+        "nothing at all on domain 35: is the driver running, with the same ROS_DOMAIN_ID?;"
+        " 'sim_single' is simulated: sim:=true?"
+    )
+    there = nobody_there("lab", 7, 35, ["/recorder", "/usb_cam", "/arm/driver"]).detail
+    assert there.startswith("no publisher on any of 7 topics, domain 35, where /arm/driver, /usb_cam run")
+    assert "sim:=true" not in there
+
+
+@pytest.mark.parametrize(
+    ("wanted", "guess"),
+    [
+        ("/left/folower/joint_states", "/left/follower/joint_states"),
+        ("/cam_high/image_raw", "/cam_high/image"),
+        ("/x", ""),
+    ],
+)
+def test_a_topic_with_a_typo_is_guessed(wanted: str, guess: str) -> None:
+    there = ["/left/follower/joint_states", "/right/follower/joint_states", "/cam_high/image"]
+    assert did_you_mean(wanted, there) == guess
+
+
+def test_a_recording_waits_for_puppets_that_do_not_follow() -> None:
+    assert teleop_problem(None, wanted=False) is None
+    silent = teleop_problem(None, wanted=True)
+    assert silent is not None
+    assert "wait_for_teleop:=false" in silent.detail
+    assert teleop_problem({"left": "following", "right": "following"}, wanted=True) is None
+    late = teleop_problem({"left": "aligning", "right": "following"}, wanted=False)
+    assert late is not None
+    assert late.detail == "teleop: left is still on its way to its master; needed: every arm follows"
+    assert {phase.value for phase in Phase} == {"waiting", "ready", "aligning", "following"}
+
+
+def test_a_camera_that_has_become_slow_is_told_of_with_its_rate() -> None:
+    assert slow_words(15, 30) == "it comes at 15 a second, half of 30: auto exposure in dim light, or a busy USB bus?"
+    assert slow_words(20, 30).startswith("it comes at 20 a second, less than 30")
+    assert slow_words(29, 30) == "it comes at 29 a second"

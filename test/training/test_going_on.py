@@ -1,0 +1,208 @@
+"""A run that ends early can go on or begin anew, and says why it ended, where it is and how long it will take."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import h5py
+import pytest
+import torch
+import yaml
+from support.training import Tree
+from typer.testing import CliRunner
+
+from vgil_ros.policies import load_policy
+from vgil_ros.training import precision as precision_module
+from vgil_ros.training.checkpoints import CONFIG, RESUME
+from vgil_ros.training.config import load_config, parse_config
+from vgil_ros.training.errors import TrainingError
+from vgil_ros.training.estimate import words as time_in_words
+from vgil_ros.training.precision import choose_precision, cpu_flags
+from vgil_ros.training.trainer import Trainer
+
+TINY = {"policy": {"type": "act", "chunk_size": 4, "hidden_dim": 8, "heads": 2, "feedforward_dim": 8,
+    "encoder_layers": 1, "cvae_layers": 1, "latent_dim": 2, "backbone": "small", "backbone_norm": "group"}}  # fmt: skip
+
+
+def _trainer(tree: dict, said: list[str] | None = None, *, resume: bool = False) -> Trainer:
+    log = (lambda _: None) if said is None else said.append
+    return Trainer(parse_config({**tree, **TINY}, "test"), progress=False, log=log, resume=resume)
+
+
+def _interrupt_at(trainer: Trainer, step: int, *, times: int = 1) -> None:
+    learn = trainer.train_step.learn
+
+    def learn_and_press(batch: dict, number: int) -> torch.Tensor:
+        norm = learn(batch, number)
+        for _ in range(times if number + 1 == step else 0):
+            os.kill(os.getpid(), signal.SIGINT)
+        return norm
+
+    setattr(trainer.train_step, "learn", learn_and_press)  # noqa: B010 - mypy takes it for a method
+
+
+def test_ctrl_c_saves_the_step_that_was_under_way(tree: Tree, episodes: Path, tmp_path: Path) -> None:
+    changes = {"steps": 6, "checkpoint__every": 100}
+    whole = _trainer(tree(episodes, out=str(tmp_path / "whole"), **changes))
+    whole.run()
+    said: list[str] = []
+    trainer = _trainer(tree(episodes, **changes), said)
+    _interrupt_at(trainer, 3)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run()
+    out = tmp_path / "run"
+    assert f"stopped at step 3; go on with: vgil train --resume {out}" in said
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    load_policy(out / "last")
+    again = _trainer(tree(episodes, **changes), resume=True)
+    assert again.step == 3
+    again.run()
+    for key, value in whole.policy.state_dict().items():
+        assert torch.equal(value, again.policy.state_dict()[key]), key
+
+
+def test_a_second_ctrl_c_stops_at_once_and_the_folder_may_be_begun_anew(tree: Tree, episodes: Path) -> None:
+    said: list[str] = []
+    trainer = _trainer(tree(episodes, checkpoint__every=100), said)
+    _interrupt_at(trainer, 2, times=2)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run()
+    assert any("nothing was saved" in text and "begin anew with --out" in text for text in said)
+    with pytest.raises(TrainingError, match=r"resume\.pt: no such file.*begin it anew, with --out"):
+        _trainer(tree(episodes), resume=True)
+    said.clear()
+    assert _trainer(tree(episodes), said).run().steps == 4
+    assert any("it is begun anew" in text for text in said)
+
+
+def test_a_folder_with_checkpoints_alone_is_not_begun_anew(tree: Tree, episodes: Path, tmp_path: Path) -> None:
+    _trainer(tree(episodes, steps=1)).run()
+    (tmp_path / "run" / RESUME).unlink()
+    with pytest.raises(TrainingError, match=r"holds checkpoints, and no resume\.pt"):
+        _trainer(tree(episodes, steps=1))
+
+
+def test_a_run_goes_on_from_another_folder_and_with_data_that_was_moved(
+    tree: Tree, episodes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vgil_ros.cli.main import app
+
+    monkeypatch.chdir(tmp_path)
+    _trainer(tree(Path("episodes"), out="run", steps=2)).run()
+    kept = yaml.safe_load((tmp_path / "run" / CONFIG).read_text())
+    assert kept["data"]["folders"][0]["path"] == str(episodes)
+    assert kept["out"] == str(tmp_path / "run")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    moved = episodes.rename(tmp_path / "moved")
+    call = ["train", "--resume", str(tmp_path / "run"), "--steps", "4", "data.workers=0"]
+    assert "no such folder" in CliRunner().invoke(app, call).stderr
+    done = CliRunner().invoke(app, [*call, "--data", str(moved)])
+    assert done.exit_code == 0, done.output
+    assert "the cosine of the learning rate is stretched" in done.output
+    assert "last checkpoint" in done.output
+
+
+def test_a_run_goes_on_without_an_episode_that_was_found_bad(tree: Tree, episodes: Path) -> None:
+    first = _trainer(tree(episodes, steps=2))
+    held = {one.path for one in first.data.validation.episodes}
+    first.run()
+    gone = next(path for path in sorted(episodes.glob("*.hdf5")) if path not in held)
+    gone.unlink()
+    with pytest.raises(TrainingError, match=r"1 of its 3 episodes are not there, 0 are new.*--data .*--skip-bad"):
+        _trainer(tree(episodes), resume=True)
+    said: list[str] = []
+    again = _trainer(tree(episodes, data__skip_bad=True), said, resume=True)
+    assert any("goes on without 1 of 3 episodes" in text for text in said)
+    assert {one.path for one in again.data.validation.episodes} == held, "what was validated on is not trained on"
+    assert again.run().steps == 4
+
+
+def test_a_loss_that_is_not_finite_names_the_value_it_comes_from(tree: Tree, episodes: Path) -> None:
+    with h5py.File(episodes / "episode_1.hdf5", "r+") as file:
+        file["action"][4, 2] = 1e30
+    changes = {"data__accept_odd": True, "data__validation": 0, "log__every": 50, "checkpoint__every": 50, "steps": 40}
+    trainer = _trainer(tree(episodes, **changes))
+    for part in (trainer.policy.normalizer.action.mean, trainer.policy.normalizer.action.std):
+        part.fill_(1.0)  # as if the value had come after the statistics were taken
+    with pytest.raises(TrainingError, match=r"the loss is not finite.*episode_1\.hdf5: action of arm/joint2 is 1e\+30"):
+        trainer.run()
+
+
+def test_a_loss_that_is_not_finite_is_told_between_two_lines_of_the_log(tree: Tree, episodes: Path) -> None:
+    changes = {"optimizer__lr": 1e30, "optimizer__clip_norm": None, "log__every": 50, "checkpoint__every": 3}
+    words = r"step \d+: the loss is not finite.*smaller optimizer\.lr \(it was"
+    with pytest.raises(TrainingError, match=words) as caught:
+        _trainer(tree(episodes, steps=50, **changes)).run()
+    assert "last good checkpoint" not in str(caught.value), "there is none"
+
+
+def test_a_short_last_window_has_its_own_speed(tree: Tree, episodes: Path, tmp_path: Path) -> None:
+    _trainer(tree(episodes, steps=4, log__every=3, checkpoint__every=100)).run()
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    first, last = (line for line in lines if line["kind"] == "train")
+    window = last["seconds"] - first["seconds"]
+    assert last["samples_per_s"] == pytest.approx(4 / window, rel=0.2)
+
+
+def test_checkpoints_are_ranked_by_what_a_robot_would_play(tree: Tree, episodes: Path, tmp_path: Path) -> None:
+    """ACT's loss on validation episodes knows the actions, by its latent; a robot plays the latent of zero."""
+    _trainer(tree(episodes, steps=4, checkpoint__every=2)).run()
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    errors = {line["step"]: line["action_error"] for line in lines if line["kind"] == "validation"}
+    best = load_policy(tmp_path / "run" / "best").state_dict()
+    own = load_policy(tmp_path / "run" / f"step_{min(errors, key=errors.__getitem__):08d}").state_dict()
+    assert all(torch.equal(best[key], own[key]) for key in best)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [("fpu avx2 avx512f", "fp32"), ("fpu avx512_bf16", "bf16"), ("fpu amx_bf16 amx_tile", "bf16")],
+)
+def test_precision_follows_from_what_the_cpu_has(
+    flags: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags\t\t: {flags}\n")
+    monkeypatch.setattr(precision_module, "cpu_flags", lambda: cpu_flags(tmp_path / "cpuinfo"))
+    chosen, words = choose_precision("auto", torch.device("cpu"))
+    assert (chosen, f"precision: {expected} on cpu" in words) == (expected, True)
+    forced, words = choose_precision("bf16", torch.device("cpu"))
+    assert forced == "bf16"
+    assert words.startswith("warning") == (expected == "fp32")
+    assert cpu_flags(tmp_path / "none") == frozenset()
+
+
+def test_every_shipped_configuration_leaves_the_precision_to_the_device() -> None:
+    from vgil_ros.assets import share_dir
+
+    for path in (share_dir() / "config" / "policies").glob("*.yaml"):
+        assert load_config(path, [], {"data.folders": ["a"], "out": "b"}).precision == "auto", path
+
+
+def test_a_run_of_days_on_a_cpu_is_told_before_its_first_step(
+    tree: Tree, episodes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    trainer = _trainer(tree(episodes, steps=10**9), said)
+    before = {key: value.clone() for key, value in trainer.policy.state_dict().items()}
+    _interrupt_at(trainer, 12)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run()
+    (words,) = [text for text in said if "on this CPU the run will take" in text]
+    assert "weeks" in words
+    assert "--config act_small" in words
+    assert any(text.startswith("about ") and "to go" in text for text in said)
+    rehearsed = _trainer(tree(episodes, out=str(episodes.parent / "other")))
+    rehearsed.train_step.rehearse(rehearsed.data.train.batch([0]))
+    assert all(torch.equal(value, rehearsed.policy.state_dict()[key]) for key, value in before.items())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(5, "5 s"), (200, "3 min"), (4000, "1 h 6 min"), (200_000, "2 days 7 h"), (2_000_000, "3 weeks 2 days")],
+)
+def test_times_in_words(seconds: float, expected: str) -> None:
+    assert time_in_words(seconds) == expected

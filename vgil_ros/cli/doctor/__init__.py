@@ -1,0 +1,1 @@
+"""`vgil doctor`: what is wrong with this computer, and what to do."""

@@ -1,0 +1,1 @@
+"""`vgil call`, `vgil status`, `vgil topics`: nodes that run, from the command line."""

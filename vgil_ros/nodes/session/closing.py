@@ -1,0 +1,147 @@
+"""The end of an episode: what became of its file, said as it lies on the disk."""
+
+from __future__ import annotations
+
+import contextlib
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as ClosingTakesLong
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vgil_ros.core.errors import VgilError
+from vgil_ros.episodes.checks.findings import Report
+from vgil_ros.episodes.naming import ABORTED
+from vgil_ros.nodes.base.alerts import Alerts, Severity
+
+TIMEOUT_S = 5.0  # then it is said; the process does not end before the file is closed all the same
+
+
+@dataclass(frozen=True)
+class EpisodeEnd:
+    """An episode's file as it lies on the disk.
+
+    Attributes:
+        path: the file.
+        rows: T.
+        bytes: its size.
+        report: what the check at its end found.
+        aborted: why it was not recorded to its end; None where it was.
+    """
+
+    path: Path
+    rows: int
+    bytes: int
+    report: Report
+    aborted: str | None = None
+
+    def words(self, success: bool | None, remedy: str) -> tuple[str, Severity]:
+        """One line for the operator.
+
+        Args:
+            success: what was said of the task.
+            remedy: what to do about a bad one.
+        """
+        verdict = "" if success is None else ", success" if success else ", no success"
+        line = f"saved {self.path}, {self.rows} rows, {self.bytes / 1e6:.1f} MB{verdict}"
+        if self.aborted is not None:
+            return f"{line}; it lies apart and does not count, as it was aborted", "warning"
+        errors = [f"{finding.stream}: {finding.message}" for finding in self.report.errors]
+        if errors:
+            more = f" and {len(errors) - 1} more, see `vgil episodes check`" if len(errors) > 1 else ""
+            return f"{line}, BAD: {errors[0]}{more}; {remedy}", "warning"
+        return line, "info"
+
+
+@dataclass(frozen=True)
+class Closed:
+    """How an episode went.
+
+    Attributes:
+        path: its file; None where there is none.
+        counts: whether it is one of those asked for.
+        failed: whether something else than the operator's will kept it from being one.
+        unsaved: whether rows were recorded that are in no finished file.
+    """
+
+    path: Path | None
+    counts: bool = False
+    failed: bool = False
+    unsaved: bool = False
+
+
+class EpisodeClosing:
+    """The file that is being closed, if one is."""
+
+    def __init__(
+        self, alerts: Alerts, *, count_bad: bool = True, remedy: str = "record it again", files: bool = False
+    ) -> None:
+        """Close what one node records.
+
+        Args:
+            alerts: where it is said.
+            count_bad: whether a file in which the check finds errors counts.
+            remedy: what to do about such a one, in words.
+            files: whether an episode without a file is none.
+        """
+        self._alerts = alerts
+        self._count_bad, self._remedy, self._files = count_bad, remedy, files
+        self._open: tuple[Future[Any], bool, bool] | None = None  # and whether to keep it, and whether it failed
+
+    def begin(self, future: Future[EpisodeEnd | None] | Future[None], *, keep: bool, failed: bool = False) -> None:
+        """An episode has ended.
+
+        Args:
+            future: gives its file, None where it has none.
+            keep: whether it is to be kept.
+            failed: whether it was not ended by the operator or its length.
+        """
+        self._open = (future, keep, failed)
+
+    @property
+    def ended(self) -> bool:
+        """Whether a file has been closed that `take` has not been asked about."""
+        return self._open is not None and self._open[0].done()
+
+    def take(self, success: bool | None) -> Closed:
+        """Say how the closing went that has ended, and return it."""
+        assert self._open is not None
+        (future, keep, failed), self._open = self._open, None
+        try:
+            end: EpisodeEnd | None = future.result()
+        except VgilError as error:
+            self._alerts.log(str(error), severity="error")
+            return Closed(None, failed=keep or failed, unsaved=keep)
+        if end is None:
+            failed = failed or (keep and self._files)
+            if failed and self._files:
+                self._alerts.log("nothing is recorded of this episode: it had no row", severity="warning")
+            return Closed(None, counts=keep and not failed, failed=failed)
+        words, severity = end.words(success, self._remedy)
+        self._alerts.log(words, severity=severity)
+        counts = end.aborted is None and (self._count_bad or end.report.ok)
+        return Closed(end.path, counts=counts, failed=not counts)
+
+    def wait(self, success: bool | None) -> Closed | None:
+        """Wait, as the process ends, and return how the closing went; None where there was none."""
+        if self._open is None:
+            return None
+        try:
+            self._open[0].exception(timeout=TIMEOUT_S)
+        except ClosingTakesLong:
+            words = f"the episode is not closed after {TIMEOUT_S:.0f} s; waiting for the disk"
+            self._alerts.log(words, severity="error")
+            self._open[0].exception()
+        return self.take(success)
+
+
+def remove_episode(path: Path) -> tuple[str, Severity]:
+    """Remove an episode's file, and say so or why not."""
+    try:
+        path.unlink()
+    except OSError as error:
+        return f"{path}: cannot be removed ({error.strerror}); remove it by hand", "error"
+    if path.name.endswith(ABORTED):
+        with contextlib.suppress(OSError):  # others lie there too
+            path.parent.rmdir()
+    return f"{path} is removed", "info"

@@ -1,0 +1,1 @@
+"""Robots of Gymnasium environments with ALOHA's layout: puppets, cameras, reward."""

@@ -1,0 +1,197 @@
+"""A Gymnasium environment with ALOHA's layout as a robot: it is commanded, looked at and asked for its reward.
+
+The layout: 14 values in state and action, two arms of six joints (rad) and a gripper (0..1, closed..open) each, left
+before right; observations `{"agent_pos": (14,), "pixels": {camera: (H, W, 3) uint8 RGB}}`. Gymnasium steps when it is
+told to: one step is one tick of the contract.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+
+from vgil_ros.core.contract import Contract
+from vgil_ros.core.errors import VgilError
+from vgil_ros.core.layout import Layout
+from vgil_ros.extras import EXTRA_OF, needed_by
+from vgil_ros.robots.arm_model import ArmModel, JointStates
+from vgil_ros.robots.gym.gym_aloha import AlohaPhysics, is_gym_aloha
+from vgil_ros.robots.transforms import pose
+
+DONE = 4.0  # ALOHA's reward of a success
+
+
+class GymError(VgilError):
+    """A Gymnasium environment that is not there, or that has not ALOHA's layout."""
+
+
+class GymArm:
+    """One arm: what a scripted operator asks of it."""
+
+    def __init__(self, model: ArmModel) -> None:
+        self.model, self.arm = model, model.arm
+        self.lower, self.upper = np.asarray(model.arm.limits.lower), np.asarray(model.arm.limits.upper)
+        self.home = np.asarray(model.arm.home, np.float64)
+
+
+class GymRobot:
+    """An environment and its arms.
+
+    Attributes:
+        contract: the robot; `config/robots/gym_aloha.yaml`.
+        name: the environment's id.
+        action: (14,) the command of the next step; it stays until another comes.
+        over: whether the environment has ended the episode; it must be reset before it is stepped again.
+        max_reward: the highest reward of the episode so far.
+        goes_on: steps on where the environment has ended the episode, as a demonstration does that is shown to its end.
+
+    Raises:
+        GymError: where Gymnasium or the environment is not installed, or its layout is not the contract's.
+    """
+
+    def __init__(self, contract: Contract, name: str, seed: int = 0) -> None:
+        self.contract, self.name = contract, name
+        self.layout = Layout(contract)
+        self.arms: Mapping[str, GymArm] = {arm.name: GymArm(ArmModel(arm)) for arm in contract.arms}
+        self._env = _make(name)
+        self._physics = AlohaPhysics(self._env) if is_gym_aloha(self._env) else None
+        self._cameras = {camera.name: camera for camera in contract.cameras}
+        self.goes_on = False
+        self.reset(seed)
+        self._check()
+
+    def _check(self) -> None:
+        shape = self._env.action_space.shape
+        if shape != (self.layout.joints,):
+            raise GymError(
+                f"environment '{self.name}': its action is {shape}; robot '{self.contract.name}' has"
+                f" {self.layout.joints} joints"
+            )
+        unknown = [camera for camera in self._cameras if camera not in self._seen["pixels"]]
+        if unknown:
+            raise GymError(
+                f"environment '{self.name}' has no camera {unknown} of robot '{self.contract.name}';"
+                f" allowed: {sorted(self._seen['pixels'])}"
+            )
+
+    @property
+    def task_name(self) -> str:
+        """The environment's id."""
+        return self.name
+
+    @property
+    def task_operator(self) -> str:
+        """An environment brings none."""
+        return ""
+
+    @property
+    def taking_part(self) -> tuple[GymArm, ...]:
+        """The arms, the right one first: in both of gym-aloha's tasks it begins."""
+        return self.arms["right"], self.arms["left"]
+
+    @property
+    def time(self) -> float:
+        """Seconds since the reset."""
+        return self.count / self.contract.rate_hz
+
+    def reset(self, seed: int) -> None:
+        """Begin the episode of a seed."""
+        self.seed = seed
+        self._seen, _ = self._env.reset(seed=seed)
+        self.count = 0
+        self.reward_now, self.max_reward, self.over = 0.0, 0.0, False
+        self.action = np.asarray(self._seen["agent_pos"], np.float64).copy()
+        self._before = self.qpos
+
+    @property
+    def qpos(self) -> np.ndarray:
+        """Position (14,): rad, grippers 0..1."""
+        return np.asarray(self._seen["agent_pos"], np.float64)
+
+    def step(self) -> None:
+        """Go on by one tick under `action`.
+
+        Raises:
+            GymError: where the episode is over.
+        """
+        if self.over and not self.goes_on:
+            raise GymError(f"environment '{self.name}': the episode of seed {self.seed} is over; allowed now: a reset")
+        self._before = self.qpos
+        action = np.clip(self.action, self.layout.lower, self.layout.upper).astype(np.float32)
+        self._seen, reward, terminated, truncated, _ = self._env.step(action)
+        self.count += 1
+        self.reward_now = float(reward)
+        self.max_reward = max(self.max_reward, self.reward_now)
+        self.over = bool(terminated or truncated)
+
+    def joint_states(self, arm: str) -> JointStates:
+        """Names, position and velocity (by difference, where the environment tells none) of a puppet; no effort."""
+        layout = next(a for a in self.layout.arms if a.arm.name == arm)
+        velocity = (self.qpos - self._before) * self.contract.rate_hz
+        if self._physics is not None:
+            velocity = self._physics.qvel()
+        position = layout.state.restore(self.qpos[layout.columns])
+        return JointStates(layout.arm.joints, position, velocity[layout.columns] * layout.state.scale, np.empty(0))
+
+    def objects(self) -> dict[str, np.ndarray]:
+        """Return the true pose (4, 4) of each of the task's things, which only gym-aloha tells."""
+        if self._physics is None:
+            raise GymError(
+                f"environment '{self.name}' does not tell where its things are; a scripted operator is allowed for"
+                " gym-aloha's tasks"
+            )
+        return self._physics.objects()
+
+    def base_pose(self) -> np.ndarray:
+        """The arms stand still: the fixed frame itself."""
+        return pose()
+
+    def reward(self) -> float:
+        """The environment's reward of the last step."""
+        return self.reward_now
+
+    def success(self) -> bool:
+        """Whether the task has been done in this episode: ALOHA counts the highest reward."""
+        return self.max_reward >= DONE
+
+    def render(self, camera: str) -> np.ndarray:
+        """What a camera sees now, (H, W, 3) uint8 RGB in the contract's size."""
+        wanted = self._cameras[camera]
+        image = self._physics.draw(camera) if self._physics is not None else self._seen["pixels"][camera]
+        return resized(image, wanted.height, wanted.width)
+
+    def close(self) -> None:
+        """Free the environment."""
+        self._env.close()
+
+
+def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """An image (H, W, 3) uint8 in another size; made smaller by the mean of the areas, as a camera's binning does."""
+    if image.shape[:2] == (height, width):
+        return image
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def _make(name: str) -> Any:
+    package = name.split("/")[0]
+    with needed_by(f"task '{name}'"):
+        import gymnasium
+
+        try:
+            importlib.import_module(package)  # which registers its environments
+        except ModuleNotFoundError as error:
+            if error.name in EXTRA_OF or error.name != package:
+                raise
+            raise GymError(
+                f"task '{name}': there is no Python package '{package}' that could register it; allowed:"
+                " PACKAGE/ENVIRONMENT of one that is installed"
+            ) from error
+    try:
+        return gymnasium.make(name, obs_type="pixels_agent_pos", max_episode_steps=-1, disable_env_checker=True)
+    except (gymnasium.error.Error, TypeError) as error:
+        allowed = sorted(known for known in gymnasium.registry if known.startswith(f"{package}/"))
+        raise GymError(f"task '{name}' cannot be made ({error}); allowed: {allowed}") from error
