@@ -19,7 +19,7 @@ from vgil_ros.core.sync.stall_grace import StallGrace
 from vgil_ros.nodes.base.alerts import summary
 from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode, run
 from vgil_ros.nodes.base.safety_options import safety_options
-from vgil_ros.nodes.messages.publishers import RobotCommands
+from vgil_ros.nodes.messages.publishers import WATCH_S, RobotCommands
 from vgil_ros.nodes.messages.subscriptions import StreamInputs
 
 
@@ -48,6 +48,7 @@ class Posture(VgilNode):
         self._last: np.ndarray | None = None  # commanded
         self._started = False
         self.control_timer(self.period_s, self._step)
+        self.background_timer(WATCH_S, self._watch_commands)
 
     def _step(self) -> None:
         if self.ended.is_set():
@@ -58,6 +59,8 @@ class Posture(VgilNode):
         self._observe(now)
         measured = measured_positions(self.sync, self.layout)
         if self.loop.latest is None or measured is None:  # the first tick is complete a moment later
+            return
+        if self._last is None and not self.commands.heard():  # the topics were just taken: the first one must arrive
             return
         last = measured if self._last is None else self._last
         outcome = self.loop.send(Command(self.course.next(now, self.period_s, last, measured)), now)
@@ -84,16 +87,25 @@ class Posture(VgilNode):
 
     def _start(self, now: int) -> bool:
         """Begin once every puppet is heard and the commands would be."""
-        missing = self.inputs.missing(now) + self.commands.missing_subscribers()
+        missing = self.commands.hindrances() + self.inputs.missing(now)
         if missing:
             self.warn_once("waiting", f"waiting for: {summary(missing)}")
             return False
         self.clear("waiting")
         self._started = True
+        self.commands.take()
         self.loop.begin(now)
         ends = "until Ctrl-C" if self.pose == "hold" else "slowly; Ctrl-C holds it where it is"
         self.log(f"robot {self.contract.name}: '{self.pose}', {ends}")
         return True
+
+    def _watch_commands(self) -> None:
+        """Where another node commands the robot too: hold once more, let go of it, and end."""
+        if self.commands.taken and (contested := self.commands.contested()):
+            if self._last is not None:
+                self._hold()
+            self.commands.let_go()
+            self._give_up(f"{summary(contested)}: held, and let go of")
 
     def _observe(self, now: int) -> None:
         by = self._stall_grace.time(now)
@@ -108,7 +120,7 @@ class Posture(VgilNode):
 
     def on_shutdown(self) -> None:
         """Arms held where they were commanded, base at zero."""
-        if self._last is not None:
+        if self._last is not None and self.commands.taken:
             self.commands.hold_and_end(self._hold)
 
     def _hold(self) -> None:

@@ -84,6 +84,8 @@ class Replay(VgilNode):
         self._observe(now)
         if self.loop.latest is None:  # the first tick is complete a moment later
             return
+        if self._row == 0 and not self.dry_run and not self.commands.heard():  # the first command must arrive
+            return
         row = min(self._row, len(self.actions) - 1)
         outcome = self.loop.send(Command(self.actions[row], self._base_at(row)), now)
         self._send(outcome)

@@ -34,7 +34,7 @@ from vgil_ros.nodes.messages.publishers import WATCH_S, Encoded, RobotCommands
 from vgil_ros.nodes.messages.subscriptions import QUIET_NS, sensor_qos
 
 BASE_STALE_NS = 250_000_000
-ORDER = (Phase.WAITING, Phase.READY, Phase.ALIGNING, Phase.FOLLOWING)  # the worst first
+ORDER = (Phase.BLOCKED, Phase.WAITING, Phase.READY, Phase.ALIGNING, Phase.FOLLOWING)  # the worst first
 
 
 class TeleopState:
