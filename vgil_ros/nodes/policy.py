@@ -19,7 +19,7 @@ from std_srvs.srv import SetBool
 from vgil_ros.core.control.loop import ControlLoop
 from vgil_ros.core.control.policy_input import PolicyInput
 from vgil_ros.core.control.requests import InferenceRequest, InferenceResult
-from vgil_ros.core.safety import Outcome
+from vgil_ros.core.safety import FollowingLimit, Outcome
 from vgil_ros.core.session import Reply, SessionCommand, SessionState
 from vgil_ros.core.streams import StreamSpec, policy_streams, streams_of
 from vgil_ros.core.sync import Miss, Sample
@@ -214,6 +214,8 @@ class PolicyNode(SessionNode):
         self.view.tick, self.view.stamp_ns = loop.tick + 1, loop.ticks.stamp_ns(loop.tick + 1)
         self._send(outcome)
         self.safety_events.log(outcome)
+        if (words := outcome.reason(FollowingLimit.name)) is not None:
+            self.note(words)
         if outcome.command is not None:
             self.rollout.acted(loop.tick, outcome.command)
         self._count_tick()

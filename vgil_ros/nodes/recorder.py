@@ -249,6 +249,12 @@ class Recorder(SessionNode):
             self._bar.close()
             self._bar = None
 
+    def look_around(self) -> None:
+        """As in every session; and note in the episode which arms a teleop node holds, as they do not follow."""
+        super().look_around()
+        for words in self.teleop.blocked:
+            self.note(words)
+
     def _watch_trigger(self) -> None:
         if self.trigger is None:
             return

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from support.contracts import camera, sync
 from support.nodes.bench import Bench
 from support.nodes.client import until
@@ -125,6 +126,19 @@ def test_joints_in_another_order_with_another_among_them_are_read_by_name(patien
     since = rig.recorder.mark()
     rig.command("stop")
     assert assert_truth(rig.saved(since), 15) == ""
+
+
+def test_an_arm_that_teleop_holds_is_noted_in_the_episode(patient: Rig) -> None:
+    rig = patient
+    out = rig.bench.client.node.create_publisher(DiagnosticStatus, "/teleop/status", 10)
+    rig.record(8)
+    for _ in range(20):
+        out.publish(DiagnosticStatus(values=[KeyValue(key="phase_left", value="blocked")]))
+        time.sleep(0.1)
+    since = rig.recorder.mark()
+    rig.command("stop")
+    with EpisodeReader(rig.saved(since)) as episode:
+        assert "left: held, a joint does not follow its commands" in str(episode.attrs["warnings"])
 
 
 def test_a_jittering_camera_is_named_and_what_is_repeated_is_marked(rig: Rig) -> None:

@@ -69,6 +69,12 @@ class TeleopWatch:
         return time.monotonic() - self._heard_s < TELEOP_S
 
     @property
+    def blocked(self) -> tuple[str, ...]:
+        """In words: the arms that are held because a joint of theirs does not follow."""
+        held = (name for name, phase in self._phases.items() if phase == "blocked") if self.heard else ()
+        return tuple(f"{name}: held, a joint does not follow its commands; the teleop node says which" for name in held)
+
+    @property
     def problems(self) -> tuple[Problem, ...]:
         """Why a recording does not begin yet."""
         problem = teleop_problem(self._phases if self.heard else None, self._wanted)
