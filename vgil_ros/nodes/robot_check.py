@@ -25,7 +25,7 @@ class Listener(VgilNode):
     """Subscribes to each stream of a contract."""
 
     def __init__(self, context: Context, contract: Contract) -> None:
-        super().__init__(f"robot_check_{os.getpid()}", context=context)
+        super().__init__(f"_vgil_robot_check_{os.getpid()}", context=context)
         self.contract = contract
         self.streams = streams_of(contract)
         self.sync = Synchronizer(self.streams, contract.sync, contract.rate_hz)
