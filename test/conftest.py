@@ -34,7 +34,7 @@ class OptionalModule(pytest.Module):
 
     def _getobj(self) -> Any:
         try:
-            return super()._getobj()
+            return super()._getobj()  # type: ignore[no-untyped-call]
         except self.CollectError as error:
             name = (getattr(error.__cause__, "name", None) or "").partition(".")[0]
             if name in EXTRA_OF and importlib.util.find_spec(name) is None:
