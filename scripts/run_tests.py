@@ -35,6 +35,7 @@ WITH_ROS = (
 LAST = (
     "test/episodes/test_repair.py",
     "test/nodes/environment/test_environment.py",
+    "test/nodes/policy/test_contest.py",
     "test/nodes/policy/test_faults.py",
     "test/nodes/recorder/test_kills.py",
     "test/support/test_stall.py",

@@ -10,6 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+
+for installed in ("rclpy", "torch", "mujoco"):  # each case lacks one of them, and must not meet another's absence first
+    pytest.importorskip(installed)
+
 from support.paths import process_environment
 
 ROS = "rclpy geometry_msgs std_msgs sensor_msgs std_srvs diagnostic_msgs"

@@ -21,7 +21,7 @@ from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.graph.commanders import contest, full_name
+from vgil_ros.core.graph.commanders import UNKNOWN, contest, full_name
 from vgil_ros.core.layout import ArmLayout, Layout
 from vgil_ros.nodes.base.alerts import Problem
 from vgil_ros.nodes.base.node import VgilNode
@@ -29,6 +29,7 @@ from vgil_ros.nodes.messages.template import Template
 
 FINAL_HOLDS = 5  # holds sent as a process ends: one could be lost on its way
 LOOK_S = 1.0  # from when the robot is heard until others that were there before have been heard of too
+NAME_S = 0.2  # a publisher is heard of before its node's name: so long that is waited for
 WATCH_S = 0.1  # between two looks at who else commands the robot
 LAST_WORD_S = 0.05  # for the last hold to arrive, before a topic is let go of
 
@@ -40,7 +41,8 @@ class CommandTopic:
         self._node, self._kind, self._given = node, kind, topic
         self.name: str = node.resolve_topic_name(topic)
         self.publisher: Any = None
-        self._let_go_s = float("-inf")
+        self._let_go_s = -math.inf
+        self._nameless_s = math.inf  # since when somebody without a name publishes here
 
     def take(self) -> None:
         """Make the publisher, if there is none."""
@@ -68,10 +70,15 @@ class CommandTopic:
         """In words: who else has a publisher on it."""
         mine = int(self.publisher is not None)
         if self._node.count_publishers(self.name) <= mine:  # nearly always, and a tenth of the time
+            self._nameless_s = math.inf
             return None
         mine += time.monotonic() - self._let_go_s < LOOK_S  # the graph tells of one that has gone for a moment more
         found = self._node.get_publishers_info_by_topic(self.name)
         names = [full_name(info.node_namespace, info.node_name) for info in found]
+        if UNKNOWN in names:
+            self._nameless_s = min(self._nameless_s, time.monotonic())
+            if time.monotonic() - self._nameless_s < NAME_S:
+                return None
         return contest(self.name, names, self._node.get_fully_qualified_name(), mine)
 
 
