@@ -31,6 +31,7 @@ def tree(tmp_path: Path) -> Callable[..., dict]:
             "data": {"folders": [str(f) for f in (folder if isinstance(folder, list) else [folder])], "workers": 0},
             "out": str(tmp_path / "run"),
             "steps": 4,
+            "precision": "fp32",  # the same figures on every machine
             "batch_size": 4,
             "schedule": {"warmup_steps": 2},
             "checkpoint": {"every": 2},
