@@ -10,11 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+from support.paths import process_environment
 
 for installed in ("rclpy", "torch", "mujoco"):  # each case lacks one of them, and must not meet another's absence first
     pytest.importorskip(installed)
-
-from support.paths import process_environment
 
 ROS = "rclpy geometry_msgs std_msgs sensor_msgs std_srvs diagnostic_msgs"
 BLOCKER = Path(__file__).resolve().parents[1] / "support" / "missing"

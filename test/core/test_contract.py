@@ -17,7 +17,7 @@ from vgil_ros.core.errors import ContractError
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.streams import Kind, streams_of
 
-SHIPPED = ["aloha", "cobot_magic", "mobile_aloha", "sim_aloha", "sim_single", "vgil_franka"]
+SHIPPED = ["aloha", "cobot_magic", "gym_aloha", "mobile_aloha", "sim_aloha", "sim_single", "vgil_franka"]
 
 GOOD: dict[str, Any] = {
     "name": "robot",
@@ -88,6 +88,7 @@ def test_no_contract_is_forgotten_here() -> None:
         ("aloha", 14, ("cam_high", "cam_low", "cam_left_wrist", "cam_right_wrist"), False),
         ("mobile_aloha", 14, ("cam_high", "cam_left_wrist", "cam_right_wrist"), True),
         ("cobot_magic", 14, ("cam_high", "cam_left_wrist", "cam_right_wrist"), True),
+        ("gym_aloha", 14, ("top",), False),
         ("sim_aloha", 14, ("cam_high", "cam_left_wrist", "cam_right_wrist"), False),
         ("sim_single", 7, ("cam_high", "cam_wrist"), False),
         ("vgil_franka", 8, ("top",), False),

@@ -36,7 +36,7 @@ def first_aloha() -> Contract:
         raw["gripper"] |= {"puppet_range": PUPPET_JOINT, "master_range": MASTER_JOINT}
         raw["gripper"]["feedback"]["range"] = PUPPET_POSITION
         raw["limits"] |= {"lower": (*raw["limits"]["lower"][:6], low), "upper": (*raw["limits"]["upper"][:6], high)}
-        raw["home"] = (*raw["home"][:6], high)
+        raw |= {"home": (*raw["home"][:6], high), "sleep": None}
         arms.append(Arm.model_validate(raw))
     return contract.model_copy(update={"arms": tuple(arms)})
 

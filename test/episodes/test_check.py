@@ -247,10 +247,10 @@ def test_where_no_arrival_is_known_no_clock_is_judged(episode: Path) -> None:
 def test_what_the_recorder_warned_of(episode: Path) -> None:
     with h5py.File(episode, "r+") as file:
         file.attrs["warnings"] = ["cam_a: 2 publishers on /a; allowed: one", "cam_b: 3 JPEGs cut off"]
-    found = [f.message for f in _found(episode, "stamps", "episode")]
+    found = [str(f) for f in _found(episode, "notes", "recorder")]
     assert found == [
-        "the recorder warned: cam_a: 2 publishers on /a; allowed: one",
-        "the recorder warned: cam_b: 3 JPEGs cut off",
+        "warning: recorder: cam_a: 2 publishers on /a; allowed: one",
+        "warning: recorder: cam_b: 3 JPEGs cut off",
     ]
 
 

@@ -172,4 +172,4 @@ def file_size(image: memoryview | bytes) -> tuple[int, int]:
         return jpeg_size(image)
     if image[:8] == PNG_START:
         return png_size(image)
-    raise FrameError("neither JPEG nor PNG")
+    raise FrameError("is neither JPEG nor PNG; allowed: one of these")

@@ -8,22 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.episodes.checks import (
-    alignment,
-    clocks,
-    colour,
-    frames,
-    jpegs,
-    lengths,
-    notes,
-    numbers,
-    stamps,
-    states,
-    sync,
-)
+from vgil_ros.episodes.checks import alignment, colour, frames, jpegs, lengths, notes, numbers, states
 from vgil_ros.episodes.checks.findings import Facts, Finding, Report
 from vgil_ros.episodes.checks.motion import limits, rates
 from vgil_ros.episodes.checks.scan import Scan, scan_images
+from vgil_ros.episodes.checks.timing import clocks, stamps, sync
 from vgil_ros.episodes.errors import EpisodeError, naming_file
 from vgil_ros.episodes.layouts import Layout
 from vgil_ros.episodes.reader import EpisodeReader

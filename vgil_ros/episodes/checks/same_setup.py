@@ -48,8 +48,8 @@ def setup_of_episode(episode: EpisodeReader) -> dict[str, str]:
     if episode.joint_names is not None:
         setup["joints"] = _names(episode.joint_names)
     for name in episode.camera_names:
-        shape = episode.structure.datasets[episode.place(name)].shape
-        if len(shape) == 4:
+        stored = episode.structure.datasets.get(episode.place(name))
+        if stored is not None and len(shape := stored.shape) == 4:
             setup[f"size of {name}"] = f"{shape[1]}x{shape[2]}"
     return setup
 

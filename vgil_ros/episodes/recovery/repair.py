@@ -84,8 +84,8 @@ def whole_rows(part: Path) -> int:
     """Return how many rows of an unfinished file have all their parts in it; 0 where it cannot be read at all."""
     try:
         with BrokenFile(part) as broken, h5py.File(broken, "r") as file:
-            lengths, _ = _readable(file)
-    except (OSError, RuntimeError, ValueError, KeyError):
+            lengths, _ = _readable(survey(file, part, broken.present))
+    except Exception:  # whatever HDF5 stumbles over in a damaged file
         return 0
     return min(lengths.values(), default=0) if all(name in lengths for name in ESSENTIAL) else 0
 
@@ -107,8 +107,8 @@ def _closed_properly(part: Path) -> bool:
     """Whether its structure can be read and nothing of it is missing: only then is "no row" a fact."""
     try:
         with BrokenFile(part) as broken, h5py.File(broken, "r") as file:
-            return not broken.missing and not _readable(file)[1]
-    except (OSError, RuntimeError, ValueError, KeyError):
+            return not broken.missing and not _readable(survey(file, part, broken.present))[1]
+    except Exception:  # whatever HDF5 stumbles over in a damaged file
         return False
 
 

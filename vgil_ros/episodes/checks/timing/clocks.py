@@ -9,7 +9,7 @@ import numpy as np
 from vgil_ros.core.sync.clocks import AHEAD_NS, ENOUGH
 from vgil_ros.episodes.checks.findings import Finding, spans
 from vgil_ros.episodes.checks.scan import Scan
-from vgil_ros.episodes.checks.sync import tolerances_of
+from vgil_ros.episodes.checks.timing.sync import tolerances_of
 from vgil_ros.episodes.reader import EpisodeReader
 
 

@@ -1,0 +1,1 @@
+"""Checks of time: stamps, the clocks behind them, and how samples lie to their ticks."""
