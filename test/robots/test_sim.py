@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from vgil_ros.assets import load_contract
-from vgil_ros.core.contract import Base, BaseLimits, Camera, Contract, GripperFeedback, TopicRef
+from vgil_ros.core.contract import Base, BaseLimits, Camera, Contract, GripperFeedback, SensorTopic, TopicRef
 from vgil_ros.core.errors import VgilError
 from vgil_ros.robots.sim import gl
 from vgil_ros.robots.sim.robot import CommandError, SimRobot
@@ -23,7 +23,7 @@ def contract(name: str = "sim_single", **changes: object) -> Contract:
 
 def with_base() -> Contract:
     limits = BaseLimits(linear=0.5, angular=1.0)
-    return contract(base=Base(odom=TopicRef(topic="/odom"), command=TopicRef(topic="/cmd_vel"), limits=limits))
+    return contract(base=Base(odom=SensorTopic(topic="/odom"), command=TopicRef(topic="/cmd_vel"), limits=limits))
 
 
 def test_puppets_hold_still_when_nobody_commands() -> None:
