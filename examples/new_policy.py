@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from vgil_ros import PolicyRunner, load_policy, train
 from vgil_ros.policies import LossOutput, Policy, PolicyConfig
-from vgil_ros.policies.observation import Batch, Observation, prepare, to_tensor
+from vgil_ros.policies.observation import Batch, Observation
+from vgil_ros.policies.preparation import prepare, to_tensor
 from vgil_ros.policies.registry import POLICY_TYPES
 from vgil_ros.robots.sim.demonstrations import DemonstrationConfig
 from vgil_ros.robots.sim.generate import generate

@@ -19,10 +19,11 @@ import numpy as np
 import torch
 from bench.bench_backends import CASES, make_observation, make_policy
 
+from vgil_ros.policies.action_prefix import example_prefix
 from vgil_ros.policies.base import Policy
 from vgil_ros.policies.device import PRECISIONS, Precision
 from vgil_ros.policies.inference.runtime import InferenceRuntime
-from vgil_ros.policies.observation import batched, example_prefix
+from vgil_ros.policies.preparation import batched
 
 WARM_UP = 5
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from vgil_ros.core.execution import prefix_weights
 from vgil_ros.policies import PolicyError
+from vgil_ros.policies.action_prefix import PrefixTensors
 from vgil_ros.policies.flow_matching.flow import SolverName, integrate
 from vgil_ros.policies.guidance import Prediction, guide_flow, guided_output
-from vgil_ros.policies.observation import PrefixTensors
 
 H, COUNT = 40, 64
 ROW = torch.arange(H, dtype=torch.float64)

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from vgil_ros.policies import PolicyError
+from vgil_ros.policies.action_prefix import PrefixTensors, example_prefix, prepare_prefix
 from vgil_ros.policies.config import PolicyConfig, VectorNormalization
 from vgil_ros.policies.normalizer import VectorNormalizer
-from vgil_ros.policies.observation import PrefixTensors, example_prefix, prepare_prefix
 
 CONFIG = PolicyConfig(type="made up", state_dim=3, action_dim=2, chunk_size=4, cameras=())
 CPU = torch.device("cpu")

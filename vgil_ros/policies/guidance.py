@@ -25,8 +25,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from vgil_ros.policies.action_prefix import PrefixTensors
 from vgil_ros.policies.errors import PolicyError
-from vgil_ros.policies.observation import PrefixTensors
 
 Prediction = Literal["epsilon", "sample"]
 Network = Callable[[Tensor, Tensor], Tensor]

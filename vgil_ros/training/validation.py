@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from vgil_ros.policies.base import Policy
 from vgil_ros.policies.observation import Batch as PolicyBatch
-from vgil_ros.policies.observation import prepare_targets
+from vgil_ros.policies.preparation import prepare_targets
 from vgil_ros.training.config import TrainConfig
 from vgil_ros.training.data.dataset import Batch, EpisodeDataset, Loader
 from vgil_ros.training.distributed import Accelerator, autocast

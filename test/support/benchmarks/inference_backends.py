@@ -27,7 +27,7 @@ from support.benchmarks.inference_networks import Network, make_network
 from vgil_ros.policies.base import Policy
 from vgil_ros.policies.inference.runtime import InferenceRuntime
 from vgil_ros.policies.inference.winograd import TunedConv
-from vgil_ros.policies.observation import batched
+from vgil_ros.policies.preparation import batched
 
 Predict = Callable[[Mapping[str, Any]], np.ndarray]
 Part = Callable[..., tuple[Tensor, ...]]

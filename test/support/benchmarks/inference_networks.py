@@ -21,7 +21,7 @@ from vgil_ros.policies.flow_act import FlowActPolicy
 from vgil_ros.policies.flow_matching import FlowMatchingPolicy
 from vgil_ros.policies.flow_matching.flow import integrate, pad
 from vgil_ros.policies.flow_matching.model import Prefix
-from vgil_ros.policies.observation import batched
+from vgil_ros.policies.preparation import batched
 
 
 class Call(Protocol):

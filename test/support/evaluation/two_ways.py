@@ -26,13 +26,14 @@ from vgil_ros.evaluation.metrics import Rollout
 from vgil_ros.evaluation.rollout import RolloutRunner
 from vgil_ros.evaluation.sources import ChunkSource
 from vgil_ros.policies import Normalizer, Policy, PolicyConfig
+from vgil_ros.policies.action_prefix import PrefixTensors, prepare_prefix
 from vgil_ros.policies.base import LossOutput
 from vgil_ros.policies.flow_matching import FlowMatchingConfig, FlowMatchingPolicy
 from vgil_ros.policies.flow_matching.flow import integrate
 from vgil_ros.policies.guidance import guide_flow, guided_output
 from vgil_ros.policies.inference.runtime import InferenceRuntime
 from vgil_ros.policies.nn.noise import NoiseSource
-from vgil_ros.policies.observation import PrefixTensors, prepare, prepare_prefix
+from vgil_ros.policies.preparation import prepare
 from vgil_ros.robots.sim.simulation import SimWorld
 
 ROBOT, TASK = "sim_single", "pick_place"

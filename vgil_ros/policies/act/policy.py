@@ -9,7 +9,8 @@ from torch import Tensor
 from vgil_ros.policies.act.config import ActConfig
 from vgil_ros.policies.act.model import ActModel, ActOutput, kl_divergence
 from vgil_ros.policies.base import LossOutput, Policy
-from vgil_ros.policies.observation import Batch, Observation, prepare, prepare_targets
+from vgil_ros.policies.observation import Batch, Observation
+from vgil_ros.policies.preparation import prepare, prepare_targets
 
 
 class ActPolicy(Policy):

@@ -18,7 +18,8 @@ from vgil_ros.policies.diagnostics.tolerances import close, far, joints, spans
 from vgil_ros.policies.diagnostics.trace import Trace
 from vgil_ros.policies.flow_matching.flow import integrate
 from vgil_ros.policies.flow_matching.policy import FlowMatchingPolicy
-from vgil_ros.policies.observation import Observation, to_tensor
+from vgil_ros.policies.observation import Observation
+from vgil_ros.policies.preparation import to_tensor
 
 Faults = dict[str, str]
 

@@ -17,7 +17,8 @@ from vgil_ros.policies.diffusion.policy import DiffusionPolicy
 from vgil_ros.policies.diffusion.trajectory import known_back
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.inference.backbone import FastBackbone
-from vgil_ros.policies.observation import NoisePart, batched, prepare_past
+from vgil_ros.policies.observation import NoisePart
+from vgil_ros.policies.preparation import batched, prepare_past
 
 
 class DiffusionInferenceModule(InferenceModule):

@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from vgil_ros.policies.action_prefix import PrefixTensors, prepare_prefix
 from vgil_ros.policies.base import LossOutput, Policy
 from vgil_ros.policies.diffusion.config import DiffusionConfig
 from vgil_ros.policies.diffusion.model import DiffusionModel
@@ -14,16 +15,8 @@ from vgil_ros.policies.diffusion.schedule import Network, make_schedule, sample
 from vgil_ros.policies.diffusion.trajectory import known_back, oldest_repeated, trajectory
 from vgil_ros.policies.guidance import guided_output
 from vgil_ros.policies.nn.noise import NoiseSource
-from vgil_ros.policies.observation import (
-    Batch,
-    NoisePart,
-    Observation,
-    PrefixTensors,
-    prepare,
-    prepare_noise,
-    prepare_past,
-    prepare_prefix,
-)
+from vgil_ros.policies.observation import Batch, NoisePart, Observation
+from vgil_ros.policies.preparation import prepare, prepare_noise, prepare_past
 
 
 class DiffusionPolicy(Policy):

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from vgil_ros.policies.diffusion.config import DiffusionConfig
 from vgil_ros.policies.errors import PolicyError
-from vgil_ros.policies.observation import Batch, check_known, check_vector, prepare_targets, to_tensor
+from vgil_ros.policies.observation import Batch
+from vgil_ros.policies.preparation import check_known, check_vector, prepare_targets, to_tensor
 
 
 def trajectory(config: DiffusionConfig, batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:

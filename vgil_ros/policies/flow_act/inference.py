@@ -14,8 +14,8 @@ from vgil_ros.policies.act.inference import ActInferenceModule
 from vgil_ros.policies.flow_act.model import resized
 from vgil_ros.policies.flow_act.policy import FlowActPolicy
 from vgil_ros.policies.nn.backbones import grid_size
-from vgil_ros.policies.observation import batched, check_vector, prepare, prepare_past
 from vgil_ros.policies.optical_flow import field_size
+from vgil_ros.policies.preparation import batched, check_vector, prepare, prepare_past
 
 
 class FlowActInferenceModule(ActInferenceModule):

@@ -11,16 +11,9 @@ from vgil_ros.policies.act.model import ActOutput
 from vgil_ros.policies.act.policy import ActPolicy
 from vgil_ros.policies.flow_act.config import FlowActConfig
 from vgil_ros.policies.flow_act.model import FlowActModel
-from vgil_ros.policies.observation import (
-    Observation,
-    check_cameras,
-    check_known,
-    check_vector,
-    prepare,
-    prepare_past,
-    to_tensor,
-)
+from vgil_ros.policies.observation import Observation
 from vgil_ros.policies.optical_flow import FlowField, field_size
+from vgil_ros.policies.preparation import check_cameras, check_known, check_vector, prepare, prepare_past, to_tensor
 
 
 class FlowActPolicy(ActPolicy):

@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from vgil_ros.policies.action_prefix import prepare_prefix
 from vgil_ros.policies.base import LossOutput, Policy
 from vgil_ros.policies.flow_matching.config import FlowMatchingConfig
 from vgil_ros.policies.flow_matching.flow import Velocity, draw_times, integrate, on_path, pad, path_velocity, unpad
@@ -14,16 +15,8 @@ from vgil_ros.policies.flow_matching.model import FlowModel, Prefix
 from vgil_ros.policies.flow_matching.task import task_embedding
 from vgil_ros.policies.guidance import guide_flow
 from vgil_ros.policies.nn.noise import NoiseSource
-from vgil_ros.policies.observation import (
-    Batch,
-    NoisePart,
-    Observation,
-    check_vector,
-    prepare,
-    prepare_noise,
-    prepare_prefix,
-    prepare_targets,
-)
+from vgil_ros.policies.observation import Batch, NoisePart, Observation
+from vgil_ros.policies.preparation import check_vector, prepare, prepare_noise, prepare_targets
 
 
 class FlowMatchingPolicy(Policy):

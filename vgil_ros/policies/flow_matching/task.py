@@ -18,7 +18,8 @@ from torch import Tensor
 
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.flow_matching.config import FlowMatchingConfig
-from vgil_ros.policies.observation import TaskPart, check_vector, to_tensor
+from vgil_ros.policies.observation import TaskPart
+from vgil_ros.policies.preparation import check_vector, to_tensor
 
 
 def embed_text(text: str, dim: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vgil_ros.core.observation import RobotObservation
 from vgil_ros.policies.config import PolicyConfig
-from vgil_ros.policies.observation import check_cameras, check_image, check_parts, check_vector
+from vgil_ros.policies.preparation import check_cameras, check_image, check_parts, check_vector
 
 
 class Staging:

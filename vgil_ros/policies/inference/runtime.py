@@ -14,11 +14,13 @@ import torch
 from torch import Tensor
 
 from vgil_ros.core.observation import RobotObservation
+from vgil_ros.policies.action_prefix import example_prefix
 from vgil_ros.policies.base import InferenceModule, Policy
 from vgil_ros.policies.device import PRECISIONS, Precision, checked_device
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.inference.buffers import RecordedPass, Staging, image_sizes
-from vgil_ros.policies.observation import Observation, batched, check_parts, example_prefix
+from vgil_ros.policies.observation import Observation
+from vgil_ros.policies.preparation import batched, check_parts
 from vgil_ros.policies.registry import make_inference_module
 
 
