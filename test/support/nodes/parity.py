@@ -223,6 +223,9 @@ def play_replay(folder: Path, trace: Trace, sent: Sent) -> None:
 class TraceWorld:
     """A trace in place of the simulated robot."""
 
+    begin_steps = (1, 1)
+    over = False
+
     def __init__(self, folder: Path, trace: Trace, sent: Sent) -> None:
         self.contract, _ = load_contract(str(folder / "robot.yaml"))
         self.layout, self.streams = Layout(self.contract), streams_of(self.contract, masters=False)
@@ -295,13 +298,13 @@ class TraceSource:
 def play_evaluation(folder: Path, trace: Trace, sent: Sent) -> None:
     """The rollouts of `vgil eval`."""
     from vgil_ros.evaluation.rollout import RolloutRunner
-    from vgil_ros.robots.sim.simulation import SimWorld
+    from vgil_ros.robots.worlds import World
 
     world = TraceWorld(folder, trace, sent)
     source = TraceSource(world, trace)
     size = ChunkSize(CHUNK, source.action_dim, CHUNK)
     pipeline = make_action_pipeline(ExecutionOptions("async"), world.layout, world.streams, size)
-    runner = RolloutRunner(cast(SimWorld, world), pipeline, source, latency_s=0.0, episode_len=10**6)
+    runner = RolloutRunner(cast(World, world), pipeline, source, latency_s=0.0, episode_len=10**6)
     try:
         runner.run(0)
     except IndexError:  # the trace is over
