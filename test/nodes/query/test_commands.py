@@ -94,9 +94,12 @@ def test_a_wrong_topic_size_and_type_are_named_with_what_is_there(rig: Rig, tmp_
 
 
 def test_the_doctor_names_who_is_on_the_domain(rig: Rig) -> None:
-    rows, done = report(rig, "doctor")
-    assert done.returncode == 0, done.stdout
-    found = {row["topic"]: row for row in rows}
-    assert found["nodes"]["level"] == "ok"
+    for _ in range(3):  # a busy machine finds its peers late, one by one
+        rows, done = report(rig, "doctor")
+        assert done.returncode == 0, done.stdout
+        found = {row["topic"]: row for row in rows}
+        assert found["nodes"]["level"] == "ok"
+        if "/recorder" in found["nodes"]["words"]:
+            break
     assert "/recorder" in found["nodes"]["words"]
     assert all(row["remedy"] for row in rows if row["level"] != "ok")

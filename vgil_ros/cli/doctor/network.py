@@ -48,7 +48,7 @@ def company() -> list[Health]:
         from vgil_ros.nodes.query.client import QueryClient
 
         with QueryClient() as client:
-            names = _settled(client.nodes)
+            names = settled(client.nodes)
     except Exception as error:  # whatever keeps a node from coming up is what the doctor is asked about
         return [bad("nodes", f"no node can be made: {error}", "is the middleware of RMW_IMPLEMENTATION installed?")]
     found = [ok("nodes", f"on this domain: {', '.join(names) or 'none'}")]
@@ -59,12 +59,16 @@ def company() -> list[Health]:
     return found
 
 
-def _settled(look: Callable[[], list[str]]) -> list[str]:
+def settled(
+    look: Callable[[], list[str]],
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[str]:
     """What is seen once it has stayed the same for `LISTEN_S`, or after `MOST_S`."""
-    began = since = time.monotonic()
+    began = since = clock()
     seen = look()
-    while (now := time.monotonic()) - since < LISTEN_S and now - began < MOST_S:
-        time.sleep(0.1)
+    while (now := clock()) - since < LISTEN_S and now - began < MOST_S:
+        sleep(0.1)
         if (found := look()) != seen:
-            seen, since = found, time.monotonic()
+            seen, since = found, clock()
     return seen
