@@ -47,5 +47,7 @@ def test_an_arm_whose_driver_follows_its_master_takes_no_commands_of_ours() -> N
     named = [name for name, _ in commands_of(contract)]
     assert named == [*(f"{arm.name}/command" for arm in contract.arms), "base/command"]
     first, *others = contract.arms
-    led = contract.model_copy(update={"arms": (first.model_copy(update={"driver_follows_master": True}), *others)})
+    assert first.master is not None
+    command = first.command.model_copy(update={"topic": first.master.topic})
+    led = contract.model_copy(update={"arms": (first.model_copy(update={"command": command}), *others)})
     assert [name for name, _ in commands_of(led)] == named[1:]

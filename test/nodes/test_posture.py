@@ -107,7 +107,7 @@ def test_check_says_go_and_what_to_know_of_and_no_go_and_why(stage: Stage, tmp_p
 
 
 def test_a_robot_whose_time_is_simulated_is_judged_and_moved_by_that_time(bench: Bench) -> None:
-    arm: dict[str, Any] = {**copy.deepcopy(ARM), "home": HOME, "driver_follows_master": False}
+    arm: dict[str, Any] = {**copy.deepcopy(ARM), "home": HOME}
     contract = bench.contract(arms=[arm], cameras=[], following={})
     robot = bench.robot(contract, "--clock")
     robot.expect("ready")
@@ -126,7 +126,9 @@ def test_a_robot_whose_time_is_simulated_is_judged_and_moved_by_that_time(bench:
 
 
 def test_a_robot_in_a_namespace_whose_driver_follows_its_master_goes(bench: Bench) -> None:
-    text = bench.contract(arms=[{**copy.deepcopy(ARM), "driver_follows_master": True}], cameras=[]).read_text()
+    arm = copy.deepcopy(ARM)
+    arm["command"]["topic"] = arm["master"]["topic"]
+    text = bench.contract(arms=[arm], cameras=[]).read_text()
     (bench.folder / "r2.yaml").write_text(text.replace("topic: /", "topic: /r2/"))
     robot = bench.robot(bench.folder / "r2.yaml")
     robot.expect("ready")

@@ -239,6 +239,7 @@ class Teleop(VgilNode):
         if not contested:
             self._wanted = self._base_wanted = True
             self._released = ""
+            self.forget("base commands")  # said anew where it is contested still
         response.success = not contested
         begun = "puppets follow their masters"
         if not self.commands.taken:  # it is, a second after the robot is heard, if nobody else commands it by then
