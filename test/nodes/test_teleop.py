@@ -400,14 +400,18 @@ def test_states_are_stamped_by_their_arrival_where_the_contract_says_so(bench: B
 
 
 def test_a_scene_that_was_reset_is_begun_with_at_once(bench: Bench) -> None:
-    rig = Rig(bench, reset_topic="sim/was_reset")
+    arms, guard = [copy.deepcopy(ARM)], {"settle_s": 10}  # so long a jump is refused, where nobody says why
+    contract = bench.contract(arms=arms, cameras=[], base=BASE, guard=guard)
+    rig = Rig(bench, contract=contract, reset_topic="sim/was_reset")
     out = bench.client.node.create_publisher(Empty, "/sim/was_reset", 10)
     rig.settle((0.0, 0.0, 0.1))
     until(out.get_subscription_count, "teleop listens")
     since = rig.teleop.mark()
-    out.publish(Empty())
     rig.robot.tell("left/puppet jump 1.5,0.0,0.1")
-    rig.robot.tell("left/master jump 1.5,0.0,0.5")
-    rig.teleop.expect("left: (aligning|following)", since=since)
+    told = rig.robot.tell("left/master jump 1.5,0.0,0.5")
+    rig.teleop.expect("left: holding: .*jumped by", since=since)
+    since = rig.teleop.mark()
+    out.publish(Empty())
+    line = rig.teleop.expect("left: following", since=since)
+    assert line.at - told.at < 8.0 + rig.bench.gauge.stood(told.at, line.at)
     rig.settle((1.5, 0.0, 0.1))
-    assert "jumped by" not in rig.teleop.output
