@@ -194,10 +194,13 @@ class Teleop(VgilNode):
         """Take the robot once no other node commands it; let go of it, for good, where one comes up."""
         if self.commands.taken:
             if contested := self.commands.contested(base=False):
-                self._let_go(f"{summary(contested)}: let go of; {self._how_to_start}")
-                self.log(self._released, severity="error")
+                words = f"{summary(contested)}: let go of; {self._how_to_start}"
+                self._let_go(words)
+                self.log(words, severity="error")
             elif self.commands.base_taken and (contested := self.commands.base_contested()):
-                self._let_go_of_base(f"base: {summary(contested)}: let go of; {self._how_to_start}")
+                words = f"base: {summary(contested)}: let go of; {self._how_to_start}"
+                self._let_go_of_base()
+                self.warn_once("base commands", words)
         elif self._wanted and self.commands.looked(any(state.last for state in (*self.masters, *self.puppets))):
             if contested := self.commands.contested(base=False):
                 self.warn_once("commands", f"waiting: {summary(contested)}")
@@ -223,12 +226,11 @@ class Teleop(VgilNode):
             self._hold()
             self.commands.let_go()
 
-    def _let_go_of_base(self, why: str) -> None:
+    def _let_go_of_base(self) -> None:
         """The base stops, and is another node's; the arms go on."""
         self._base_wanted, self._base = False, None
         self.commands.send(self.commands.encode_base(np.zeros(2)))
         self.commands.let_go_of_base()
-        self.warn_once("base commands", why)
 
     @property
     def _how_to_start(self) -> str:

@@ -40,8 +40,11 @@ def report(rig: Rig, *arguments: object) -> tuple[Any, subprocess.CompletedProce
 
 
 def test_a_session_is_worked_by_calls_and_seen_by_status(rig: Rig) -> None:
-    rig.ready()
-    done = vgil(rig, "call", "start")
+    for _ in range(3):  # that a busy machine kept the robot waiting is a reason to refuse
+        rig.ready()
+        done = vgil(rig, "call", "start")
+        if ": silent, " not in done.stdout:
+            break
     assert done.returncode == 0, done.stderr
     assert "/recorder/start: starting episode 1" in done.stdout
     refused = vgil(rig, "call", "start", "--node", "recorder")
