@@ -42,6 +42,7 @@ WORDS = {
     "/sim/reward": "of the task, at the contract's rate",
     "/sim/success": "whether the task is done",
     "/sim/reset": "the next scene, of parameter `seed`",
+    "/sim/was_reset": "after each reset: states from before it say nothing any more",
     "/clock": "where time is simulated",
 }
 MADE = {
@@ -55,7 +56,8 @@ MADE = {
     "session.session:reset": ("`reset_service`", "", "before each episode, where given"),
     "session.session:topic": ("`success_topic`", "", "whether the task is done, where given"),
     "recorder:self.contract.joystick.topic": ("`joystick.topic`", "", "buttons, where the contract has them"),
-    "teleop:topic": ("`arms[].master.topic`, `arms[].puppet.topic`", "", "states of both"),
+    "teleop:at.topic": ("`arms[].master.topic`, `arms[].puppet.topic`", "", "states of both"),
+    "teleop:reset_topic": ("`reset_topic`", "", "a simulator has reset its scene, where given"),
     "teleop:base_input": ("`base_input`", "", "velocity for the base"),
     "monitor:arm.puppet.topic": ("`arms[].puppet.topic`", "", "what is drawn"),
     "monitor:topic": ("`/recorder/status`, `/policy/status`", "", "what is shown beside"),

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vgil_ros.core.graph.service_names import NODES
+
 ROOT = Path(__file__).resolve().parents[1]
-NODES = ("recorder", "policy", "teleop", "replay", "sim", "monitor", "posture")
 CALLS = {"create_publisher": "publishes", "create_subscription": "subscribes", "create_service": "offers",
          "create_client": "calls"}  # fmt: skip
 

@@ -92,3 +92,26 @@ def test_only_what_is_bad_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
     assert done.exit_code == code
     assert json.loads((tmp_path / "found.json").read_text())[1] == last.as_dict()
     assert ("-> do" in done.output) == bool(last.remedy)
+
+
+@pytest.mark.parametrize(
+    ("comes_up", "seen", "seconds"),
+    [
+        ({}, [], 2.0),
+        ({1.0: "/client", 2.5: "/recorder"}, ["/client", "/recorder"], 4.5),
+        ({float(i): f"/{i}" for i in range(20)}, [f"/{i}" for i in range(10)], 10.0),
+    ],
+    ids=["nobody", "one by one", "without end"],
+)
+def test_nodes_that_find_each_other_late_are_waited_for(
+    comes_up: dict[float, str], seen: list[str], seconds: float
+) -> None:
+    now = 0.0
+
+    def sleep(s: float) -> None:
+        nonlocal now
+        now += s
+
+    found = network.settled(lambda: [name for at, name in comes_up.items() if at < now], lambda: now, sleep)
+    assert found[: len(seen)] == seen
+    assert now == pytest.approx(seconds, abs=0.25)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from vgil_ros.assets import load_contract
 from vgil_ros.core.graph.commanders import UNKNOWN, contest, full_name, twins
+from vgil_ros.core.streams import commands_of
 
 TOPIC = "/arm/command"
 
@@ -38,3 +40,14 @@ def test_a_twin_has_the_same_name_in_the_same_namespace() -> None:
     assert twins(graph, ("recorder", "/")) == 0
     assert twins(graph, ("recorder", "/r2")) == 1
     assert twins([], ("recorder", "/")) == 0
+
+
+def test_an_arm_whose_driver_follows_its_master_takes_no_commands_of_ours() -> None:
+    contract, _ = load_contract("mobile_aloha")
+    named = [name for name, _ in commands_of(contract)]
+    assert named == [*(f"{arm.name}/command" for arm in contract.arms), "base/command"]
+    first, *others = contract.arms
+    assert first.master is not None
+    command = first.command.model_copy(update={"topic": first.master.topic})
+    led = contract.model_copy(update={"arms": (first.model_copy(update={"command": command}), *others)})
+    assert [name for name, _ in commands_of(led)] == named[1:]

@@ -196,3 +196,48 @@ def test_a_puppet_that_was_moved_before_the_gesture_is_begun_with_where_it_is() 
             break
     assert target is not None
     assert abs(target[0] - 1.5) <= ALIGN_SPEED * VELOCITY[0] * DT + 1e-9
+
+
+def test_after_a_hand_over_nothing_of_what_was_commanded_before_is_left() -> None:
+    """The gripper held a thing at 0.1; whoever had the robot meanwhile opened it and brought the arm elsewhere."""
+    law = follower()
+    for i in range(100):
+        now, pose = 10**12 + i * STEP_NS, np.array([0.0, 0.0, 0.1])
+        law.step(now, DT, (pose, now), (pose, now))
+    law.release()
+    assert law.phase is Phase.WAITING
+    now, puppet = 10**12 + 101 * STEP_NS, np.array([1.0, 0.5, 0.9])  # soon after: no brief pause either
+    target = law.step(now, DT, (np.array([1.0, 0.5, 0.9]), now), (puppet, now))
+    assert target is not None
+    np.testing.assert_allclose(target, puppet, atol=1e-9)
+
+
+def test_after_a_hand_over_the_gesture_is_needed_again_but_not_after_a_reset_of_the_scene() -> None:
+    law, puppet, now = follower(wait_for_trigger=True), np.array([0.0, 0.0, 0.5]), 10**12
+
+    def steps(gripper: float, count: int = 50) -> list[np.ndarray | None]:
+        nonlocal now
+        found = []
+        for _ in range(count):
+            now += STEP_NS
+            found.append(law.step(now, DT, (np.array([0.0, 0.0, gripper]), now), (puppet, now)))
+        return found
+
+    steps(0.9)
+    assert steps(0.1)[-1] is not None
+    law.scene_was_reset()
+    assert all(target is not None for target in steps(0.9))
+    law.release()
+    assert steps(0.1) == [None] * 50, "closed all the time: that is no gesture"
+    assert steps(0.9) == [None] * 50
+    assert steps(0.1)[-1] is not None
+
+
+def test_after_a_hand_over_a_joint_that_did_not_follow_is_begun_with_where_it_is() -> None:
+    rig = Stuck()
+    while rig.step([1.5, 0.8, 0.0]) is not Phase.BLOCKED:
+        pass
+    rig.law.release()
+    assert not rig.law.blocked.any()
+    rig.puppet = rig.sent = np.array([1.5, 0.8, 0.0])
+    assert rig.step([1.5, 0.8, 0.0], stuck=False) is Phase.FOLLOWING

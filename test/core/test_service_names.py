@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.graph.service_names import choose_service, did_you_mean, elsewhere, meant_services, namespaced
+from vgil_ros.core.graph.service_names import (
+    NODES,
+    OFFERED_BY,
+    SERVING,
+    choose_service,
+    did_you_mean,
+    elsewhere,
+    meant_services,
+    namespaced,
+)
+from vgil_ros.nodes import entry
 
 GRAPH = ["/recorder/start", "/teleop/start", "/r2/policy/start", "/r2/policy/estop", "/camera/start"]
 
@@ -50,3 +60,9 @@ def test_a_topic_that_is_much_like_it_is_meant() -> None:
     known = ["/left/follower/joint_states", "/right/follower/joint_states", "/tf"]
     assert did_you_mean("/left/folower/joint_states", known) == "/left/follower/joint_states"
     assert did_you_mean("/cam_high/image_raw", ["/tf"]) is None
+
+
+def test_the_nodes_that_offer_something_are_nodes_of_ours() -> None:
+    assert SERVING == ("recorder", "policy", "teleop", "sim")
+    assert {node for nodes in OFFERED_BY.values() for node in nodes} <= set(NODES)
+    assert all(callable(getattr(entry, node)) for node in NODES)

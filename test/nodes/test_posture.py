@@ -104,3 +104,39 @@ def test_check_says_go_and_what_to_know_of_and_no_go_and_why(stage: Stage, tmp_p
     assert process.wait() == 1, process.output
     process.expect(r"left/master +no +every joint reads -3.1416: the driver has lost its servos")
     process.expect("^NO-GO: 2 things to mend")
+
+
+def test_a_robot_whose_time_is_simulated_is_judged_and_moved_by_that_time(bench: Bench) -> None:
+    arm: dict[str, Any] = {**copy.deepcopy(ARM), "home": HOME}
+    contract = bench.contract(arms=[arm], cameras=[], following={})
+    robot = bench.robot(contract, "--clock")
+    robot.expect("ready")
+    robot.tell("clock back 1000")
+    robot.tell("left/puppet at 0.0,0.1,0.1")
+    robot.tell("left/master at 0.0,0.1,0.5")
+    robot.tell("left/puppet obey")
+    check = bench.start(Process, ["vgil_ros.cli.main", "robot", "check", str(contract), "--seconds", str(PATIENT_S)])
+    assert check.wait() == 0, check.output
+    check.expect(r"left/puppet +ok +1?\d\d Hz, 3 joints")
+    check.expect(r"left/master +ok +1?\d\d Hz, 3 joints")
+    states = bench.client.collect(JointState, "/puppet/joint_states")
+    home = bench.start(Process, ["vgil_ros.cli.main", "robot", "home", str(contract), "--sim-time"])
+    assert home.wait() == 0, home.output
+    until(lambda: states and np.allclose(states[-1][1].position, HOME, atol=1e-3), "home")
+
+
+def test_a_robot_in_a_namespace_whose_driver_follows_its_master_goes(bench: Bench) -> None:
+    arm = copy.deepcopy(ARM)
+    arm["command"]["topic"] = arm["master"]["topic"]
+    text = bench.contract(arms=[arm], cameras=[]).read_text()
+    (bench.folder / "r2.yaml").write_text(text.replace("topic: /", "topic: /r2/"))
+    robot = bench.robot(bench.folder / "r2.yaml")
+    robot.expect("ready")
+    robot.tell("left/puppet at 0.0,0.1,0.1")
+    robot.tell("left/master at 0.0,0.1,0.5")
+    relative = bench.folder / "relative.yaml"
+    relative.write_text(text.replace("topic: /", "topic: "))
+    words = ["vgil_ros.cli.main", "robot", "check", str(relative), "--seconds", str(PATIENT_S)]
+    check = bench.start(Process, [*words, "--namespace", "r2", "--domain-id", str(bench.domain)])
+    assert check.wait() == 0, check.output
+    check.expect("^GO")

@@ -25,7 +25,7 @@ from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.qos import qos_profile_sensor_data  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import Image, JointState  # noqa: E402
-from std_msgs.msg import Bool, Float32, Float64MultiArray  # noqa: E402
+from std_msgs.msg import Bool, Empty, Float32, Float64MultiArray  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 from support.nodes.domains import own_domain  # noqa: E402
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint  # noqa: E402
@@ -204,14 +204,17 @@ def test_takes_the_contracts_command_type(start: Callable[..., Sim], tmp_path: P
 def test_reset_takes_the_seed_and_counts_on(start: Callable[..., Sim]) -> None:
     sim = start("sim_single", seed=7, operator=False)
     sim.listen(Image, "/cam_high/image_raw")
+    sim.listen(Empty, "/sim/was_reset")
     client = sim.node.create_client(Trigger, "/sim/reset")
     sim.until(lambda: client.service_is_ready() and sim.got["/cam_high/image_raw"])
+    sim.until(lambda: sim.node.count_publishers("/sim/was_reset"))
     answers = []
     for _ in range(2):
         future = client.call_async(Trigger.Request())
         sim.until(future.done)
         answers.append((future.result().success, future.result().message))
     assert answers == [(True, "seed 8"), (True, "seed 9")]
+    sim.until(lambda: len(sim.got["/sim/was_reset"]) == 2)
     first = np.frombuffer(sim.got["/cam_high/image_raw"][0].data, np.uint8).astype(int)
     count = len(sim.got["/cam_high/image_raw"])
     sim.until(lambda: len(sim.got["/cam_high/image_raw"]) > count + 10)

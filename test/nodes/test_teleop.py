@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from geometry_msgs.msg import Twist
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Float64MultiArray
+from std_msgs.msg import Empty, Float64MultiArray
 from support.contracts import ARM
 from support.nodes.bench import Bench, FakeRobot
 from support.nodes.client import until
@@ -344,3 +344,74 @@ def test_a_bad_parameter_is_refused(bench: Bench, given: dict[str, Any], words: 
     teleop = bench.node("teleop", {"robot": bench.contract(), **given})
     assert teleop.wait() == 2, teleop.output
     teleop.expect(f"error: {words}")
+
+
+def test_a_contested_base_alone_is_let_go_of_and_the_arm_goes_on(bench: Bench) -> None:
+    rig, node = Rig(bench), bench.client.node
+    rig.listening()
+    rig.drive(0.3, 0.0)
+    until(lambda: rig.base and rig.base[-1][1].linear.x == 0.3, "a velocity")
+    intruder = node.create_publisher(Twist, "/cmd_vel", 10)
+    words = "base: commands on /cmd_vel come from node /client too; only one may command: let go of; start again with"
+    rig.teleop.expect(words)
+    until(lambda: node.count_publishers("/cmd_vel") == 1, "it lets go of the base")
+    assert rig.base[-1][1].linear.x == 0.0
+    rig.robot.tell("left/master at 0.1,0.0,0.5")
+    rig.settle((0.1, 0.0, 0.1))
+    node.destroy_publisher(intruder)
+    time.sleep(0.5)
+    assert not node.count_publishers("/cmd_vel"), "it does not begin by itself"
+    assert bench.client.call("/teleop/start").message == "puppets follow their masters"
+    until(lambda: node.count_publishers("/cmd_vel"), "it takes the base again")
+
+
+def test_its_status_says_that_it_let_go_and_how_to_start(bench: Bench) -> None:
+    rig = Rig(bench)
+    rig.settle((0.0, 0.0, 0.1))
+    statuses = bench.client.status("/teleop/status")
+
+    def last() -> tuple[str, str]:
+        found = statuses[-1][1] if statuses else None
+        return ("", "") if found is None else (found.values[0].value, found.message)
+
+    assert bench.client.call("/teleop/stop").success
+    until(lambda: last()[0] == "released", "its state")
+    assert last()[1] == ("the robot is let go of; start again with /teleop/start (vgil call start --node teleop)")
+    answer = bench.client.call("/teleop/start").message
+    assert answer == "as soon as the robot is heard, and nobody else commands it, puppets follow their masters"
+    until(lambda: last()[0] == "following", "its state")
+    intruder = bench.client.node.create_publisher(JointState, "/puppet/command", 10)
+    until(lambda: last()[0] == "released", "its state")
+    assert last()[1].startswith("commands on /puppet/command come from node /client too; only one may command: let")
+    bench.client.node.destroy_publisher(intruder)
+
+
+def test_states_are_stamped_by_their_arrival_where_the_contract_says_so(bench: Bench) -> None:
+    arm = copy.deepcopy(ARM)
+    arm["puppet"]["stamp"], arm["master"]["stamp"] = "arrival - 20", "arrival"
+    rig = Rig(bench, contract=bench.contract(arms=[arm], cameras=[], base=BASE))
+    rig.robot.tell("left/puppet zero")
+    rig.robot.tell("left/master old 60")
+    since = rig.teleop.mark()
+    rig.robot.tell("left/master at 0.3,0.0,0.5")
+    rig.settle((0.3, 0.0, 0.1))
+    rig.robot.tell("left/master stop")
+    rig.teleop.expect(r"left: holding: /master/joint_states is \d+ ms old", since=since)
+
+
+def test_a_scene_that_was_reset_is_begun_with_at_once(bench: Bench) -> None:
+    arms, guard = [copy.deepcopy(ARM)], {"settle_s": 10}  # so long a jump is refused, where nobody says why
+    contract = bench.contract(arms=arms, cameras=[], base=BASE, guard=guard)
+    rig = Rig(bench, contract=contract, reset_topic="sim/was_reset")
+    out = bench.client.node.create_publisher(Empty, "/sim/was_reset", 10)
+    rig.settle((0.0, 0.0, 0.1))
+    until(out.get_subscription_count, "teleop listens")
+    since = rig.teleop.mark()
+    rig.robot.tell("left/puppet jump 1.5,0.0,0.1")
+    told = rig.robot.tell("left/master jump 1.5,0.0,0.5")
+    rig.teleop.expect("left: holding: .*jumped by", since=since)
+    since = rig.teleop.mark()
+    out.publish(Empty())
+    line = rig.teleop.expect("left: following", since=since)
+    assert line.at - told.at < 8.0 + rig.bench.gauge.stood(told.at, line.at)
+    rig.settle((1.5, 0.0, 0.1))

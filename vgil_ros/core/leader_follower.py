@@ -62,7 +62,8 @@ class FollowerController:
             self.lower[gripper], self.upper[gripper] = max(lower[gripper], 0.0), min(upper[gripper], 1.0)
         self.stale_ns = stale_ns
         self.phase = Phase.WAITING
-        self._trigger = GripperTrigger() if wait_for_trigger and gripper is not None else None
+        self._wait_for_trigger = wait_for_trigger and gripper is not None
+        self._trigger = GripperTrigger() if self._wait_for_trigger else None
         self._target: np.ndarray | None = None
         self._paused_ns: int | None = None  # since when nothing is sent
         self._monitor = monitor
@@ -109,6 +110,21 @@ class FollowerController:
         if self.phase is Phase.ALIGNING and np.abs(goal - self._target).max() < ALIGNED:
             self.phase = Phase.FOLLOWING
         return self._target.copy()
+
+    def release(self) -> None:
+        """The puppet is not this law's any more: whoever has it may bring it anywhere and let go of what it holds.
+
+        The next step begins from where the puppet is then, and waits for the gripper's trigger anew.
+        """
+        self.scene_was_reset()
+        if self._wait_for_trigger:
+            self._trigger = GripperTrigger()
+
+    def scene_was_reset(self) -> None:
+        """A simulator has put the puppet somewhere else: the next step begins from where it is then."""
+        self.phase, self._paused_ns, self._target = Phase.WAITING, None, None
+        self.blocked = np.zeros_like(self.blocked)
+        self._forget_commands()
 
     def _stuck(self, now_ns: int, measured: np.ndarray) -> bool:
         """Whether the puppet is held because it does not follow; where it does not, its target is where it is."""

@@ -85,6 +85,12 @@ def streams_of(contract: Contract, *, masters: bool = True) -> tuple[StreamSpec,
     return tuple(streams)
 
 
+def commands_of(contract: Contract) -> tuple[tuple[str, str], ...]:
+    """(name, topic) of each command that a node of ours may give: none for an arm whose driver follows its master."""
+    arms = ((f"{arm.name}/command", arm.command.topic) for arm in contract.arms if not arm.driver_follows_master)
+    return (*arms, *((("base/command", contract.base.command.topic),) if contract.base else ()))
+
+
 def topics_of(contract: Contract) -> tuple[str, ...]:
     """Every topic that a contract names, each once: of the streams, the commands and the joystick."""
     topics = [spec.topic for spec in streams_of(contract)] + [arm.command.topic for arm in contract.arms]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from vgil_ros.nodes.entry import NODES, start
+from vgil_ros.core.graph.service_names import NODES
+from vgil_ros.nodes.entry import start
 
 if __name__ == "__main__":
     name = sys.argv.pop(1) if len(sys.argv) > 1 else ""

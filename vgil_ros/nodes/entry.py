@@ -12,7 +12,6 @@ from types import FrameType
 from vgil_ros.core.errors import VgilError
 from vgil_ros.extras import needed_by
 
-NODES = ("recorder", "policy", "teleop", "sim", "replay", "monitor", "posture")
 INTERRUPTED = 130  # as a shell has it
 
 

@@ -18,7 +18,7 @@ from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import POSITION, puppet_reader
 from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode, run
 from vgil_ros.nodes.base.status import StatusPublisher
-from vgil_ros.nodes.messages import cdr
+from vgil_ros.nodes.messages.joint_input import JointInput
 from vgil_ros.nodes.messages.subscriptions import sensor_qos
 from vgil_ros.nodes.viz import markers
 from vgil_ros.robots.arm_model import ArmModel
@@ -35,7 +35,8 @@ class Monitor(VgilNode):
         self.contract, _ = load_contract(self.declare("robot", "sim_aloha", doc=ROBOT_DOC))
         rate = self.declare("rate", 10.0, low=0.1, high=100.0, doc="of the markers, Hz")
         self._models = {arm.name: ArmModel(arm) for arm in self.contract.arms if arm.urdf}
-        self._readers = {arm.name: puppet_reader(arm) for arm in self.contract.arms}
+        # shown as it is said, be it no reading: whoever moves or records the robot judges that
+        self._inputs = {arm.name: JointInput(puppet_reader(arm), None) for arm in self.contract.arms}
         self._joints: dict[str, tuple[int, bytes]] = {}
         self._statuses: dict[str, tuple[int, DiagnosticStatus]] = {}
         self._out = self.create_publisher(MarkerArray, "~/markers", 1)
@@ -76,8 +77,7 @@ class Monitor(VgilNode):
         if last is None:
             return {}
         try:
-            message = cdr.read_joint_state(last[1])
-            payload = self._readers[arm.name].read(message.names, message.position)
+            _, payload = self._inputs[arm.name].read(last[1], last[0])
         except VgilError as error:
             self.warn_once(arm.name, str(error))
             return {}

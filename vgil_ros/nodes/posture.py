@@ -38,7 +38,7 @@ class Posture(VgilNode):
         speed = self.declare("speed", 0.15, low=0.001, high=0.5, doc=doc)
         self.period_s = 1.0 / self.contract.rate_hz
         self.streams = policy_streams(self.contract, cameras=())
-        self.sync = Synchronizer(self.streams, self.contract.sync, self.contract.rate_hz)
+        self.sync = Synchronizer(self.streams, self.contract.sync, self.contract.rate_hz, simulated=self.simulated)
         self.inputs = StreamInputs(self, self.contract, self.sync)
         options = replace(safety_options(self), soft_start=speed)
         self.loop = ControlLoop(self.sync, make_direct_pipeline(options, self.layout, self.streams))

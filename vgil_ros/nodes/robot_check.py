@@ -2,47 +2,36 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable
 
-import rclpy
 from rclpy.context import Context
 
 from vgil_ros.core.contract import Contract
 from vgil_ros.core.frame import Frame
-from vgil_ros.core.streams import StreamSpec, streams_of
-from vgil_ros.core.sync import Synchronizer
-from vgil_ros.nodes.base.node import VgilNode, make_ros_executor
-from vgil_ros.nodes.messages.subscriptions import StreamInputs
+from vgil_ros.core.streams import StreamSpec
+from vgil_ros.nodes.query.listening import RobotListener, listen_to
 from vgil_ros.robots.robot_check import Heard, RobotFinding, check_robot
 
 LOOK_S = 0.1
 MOST_WRONG = 0.6  # of the looks, the first of which come before anything can have been heard
 
 
-class Listener(VgilNode):
-    """Subscribes to each stream of a contract."""
+class Listener(RobotListener):
+    """Remembers what stood against each stream of a contract."""
 
-    def __init__(self, context: Context, contract: Contract) -> None:
-        super().__init__(f"_vgil_robot_check_{os.getpid()}", context=context)
-        self.contract = contract
-        self.streams = streams_of(contract)
-        self.sync = Synchronizer(self.streams, contract.sync, contract.rate_hz)
-        self.inputs = StreamInputs(self, contract, self.sync)
+    tool = "robot_check"
+
+    def __init__(self, context: Context, contract: Contract, namespace: str, clock: str | None) -> None:
+        super().__init__(context, contract, namespace, clock)
         self._offsets: dict[str, float] = {}
         self._looks = 0
         self._wrong: dict[str, list[str]] = {}  # what stood against a stream, at each look
         self.background_timer(LOOK_S, self._look_around)
 
-    def warn_once(self, key: str, message: str) -> None:
-        """Nothing: the report says it."""
-
-    def clear(self, key: str) -> None:
-        """Nothing: the report says it."""
-
     def look(self) -> None:
         """Called between messages: how far stamps are from now, at the least."""
+        if self.simulated:  # /clock may come after the samples that it stamps: delays say nothing
+            return
         now = self.now_ns()
         for name, age_ns in self.sync.ages(now).items():
             if age_ns is not None:
@@ -66,10 +55,7 @@ class Listener(VgilNode):
         for problem in self.inputs.duplicate_publishers():
             name = problem.detail.split(":")[0]
             heard[name] = Heard(heard[name].rate_hz, problem.detail)
-        topics = [self.resolve_topic_name(arm.command.topic) for arm in self.contract.arms]
-        if self.contract.base:
-            topics.append(self.resolve_topic_name(self.contract.base.command.topic))
-        unheard = [topic for topic in topics if not self.count_subscribers(topic)]
+        unheard = [topic for _, topic, heard_by in self.commands() if not heard_by]
         return check_robot(self.contract, self.streams, heard, unheard)
 
     def _heard(self, spec: StreamSpec, wrong: str | None, now: int) -> Heard:
@@ -84,26 +70,13 @@ class Listener(VgilNode):
         return Heard(rate, wrong, offset, payload if payload.ndim > 1 else None, content)
 
 
-def listen(contract: Contract, seconds: float, progress: Callable[[float], None]) -> list[RobotFinding]:
+def listen(contract: Contract, namespace: str, seconds: float, progress: Callable[[float], None]) -> list[RobotFinding]:
     """Listen to a robot, and judge it.
 
     Args:
         contract: the robot.
+        namespace: of its nodes; "" for none.
         seconds: for how long.
         progress: called now and then with the seconds that have passed.
     """
-    context = Context()
-    rclpy.init(context=context, signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
-    executor = make_ros_executor(context)
-    node = Listener(context, contract)
-    executor.add_node(node)
-    try:
-        began = time.monotonic()
-        while (passed := time.monotonic() - began) < seconds:
-            node.spin_once(executor)
-            node.look()
-            progress(passed)
-        return node.findings()
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown(context=context)
+    return listen_to(lambda c, clock: Listener(c, contract, namespace, clock), seconds, progress, Listener.findings)

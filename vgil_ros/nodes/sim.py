@@ -15,7 +15,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image, JointState
-from std_msgs.msg import Bool, Float32
+from std_msgs.msg import Bool, Empty, Float32
 from std_srvs.srv import Trigger
 
 from vgil_ros.assets import load_contract
@@ -87,6 +87,7 @@ class SimNode(VgilNode):
             self.create_subscription(Twist, contract.base.command.topic, self._on_twist, STATE_QOS)
         self._reward_out = self.create_publisher(Float32, "~/reward", 10)
         self._success_out = self.create_publisher(Bool, "~/success", 10)
+        self._reset_out = self.create_publisher(Empty, "~/was_reset", 10)
         self._clock_out = self.create_publisher(Clock, "/clock", 10)
         self.create_service(Trigger, "~/reset", self._on_reset)
 
@@ -116,6 +117,7 @@ class SimNode(VgilNode):
             self.robot.reset(seed)
             if self._operator:
                 self._operator.reset(seed)
+        self._reset_out.publish(Empty())
         self.set_parameters([Parameter("seed", value=seed + 1)])
         response.success, response.message = True, f"seed {seed}"
         return response

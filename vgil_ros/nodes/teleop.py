@@ -8,13 +8,15 @@ from __future__ import annotations
 import numpy as np
 from geometry_msgs.msg import Twist
 from sensor_msgs.msg import JointState
+from std_msgs.msg import Empty
 from std_srvs.srv import Trigger
 
 from vgil_ros.assets import load_contract
-from vgil_ros.core.contract import TopicRef
+from vgil_ros.core.contract import SensorTopic
+from vgil_ros.core.contract_rules import arrival_offset_ms
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.guard.following import not_following_words
-from vgil_ros.core.guard.reading_guard import ReadingGuard, guards_of
+from vgil_ros.core.guard.reading_guard import RESET_NS, ReadingGuard, guards_of
 from vgil_ros.core.guard.refusals import one_tick
 from vgil_ros.core.layout import (
     POSITION,
@@ -34,6 +36,7 @@ from vgil_ros.nodes.messages.publishers import WATCH_S, Encoded, RobotCommands
 from vgil_ros.nodes.messages.subscriptions import QUIET_NS, sensor_qos
 
 BASE_STALE_NS = 250_000_000
+RELEASED = "released"  # the state of a node that was told to let go of the robot, or had to
 ORDER = (Phase.BLOCKED, Phase.WAITING, Phase.READY, Phase.ALIGNING, Phase.FOLLOWING)  # the worst first
 
 
@@ -42,7 +45,7 @@ class TeleopState:
 
     Args:
         node: the node that listens.
-        topic: where its states come from.
+        at: where its states come from, and by which clock they are stamped.
         reader, guard: what its messages must be, and what they can say.
         units: of the action.
         period_s: between two turns; readings that are refused for longer are no place to go by.
@@ -51,7 +54,7 @@ class TeleopState:
     def __init__(
         self,
         node: VgilNode,
-        topic: str,
+        at: SensorTopic,
         reader: JointReader,
         guard: ReadingGuard | None,
         units: Affine,
@@ -59,10 +62,12 @@ class TeleopState:
     ) -> None:
         self.last: tuple[np.ndarray, int] | None = None
         self._node, self._stream, self._units = node, reader.stream, units
-        self._joints = JointInput(reader, guard)
+        offset_ms = arrival_offset_ms(at.stamp)
+        self._guard = guard
+        self._joints = JointInput(reader, guard, None if offset_ms is None else round(offset_ms * 1e6))
         self._refusals = one_tick(round(period_s * 1e9))
         self._bad_ns = 0
-        node.create_subscription(JointState, topic, self._on_message, sensor_qos(10), raw=True)
+        node.create_subscription(JointState, at.topic, self._on_message, sensor_qos(10), raw=True)
 
     def _on_message(self, data: bytes) -> None:
         arrived = self._node.now_ns()
@@ -73,11 +78,18 @@ class TeleopState:
             self._refusals.refuse(self._stream, error.detail if isinstance(error, JointError) else str(error), arrived)
             self._bad_ns = arrived
             return
-        self._refusals.accept(self._stream)
+        self._refusals.accept(self._stream, arrived)
         if arrived - self._bad_ns > QUIET_NS:  # bad messages among good ones must not flood the log
             self._node.clear(self._stream)
         # a clock that is ahead must not keep a dead arm fresh
         self.last = (self._units.normalise(payload[POSITION]), min(stamp_ns, arrived))
+
+    def scene_was_reset(self, now_ns: int) -> None:
+        """A simulator has put it somewhere else: that is no jump, and what was measured before is of no use."""
+        self.last = None
+        if self._guard is not None:
+            self._guard.reset(now_ns)
+        self._refusals.forget(self._stream)
 
     def refused(self, now_ns: int) -> str | None:
         """Why its readings are none, where they are refused."""
@@ -98,6 +110,8 @@ class Teleop(VgilNode):
         rate = self.declare("rate", 100.0, low=1.0, high=1000.0, doc="of the commands, Hz")
         doc = "move nothing until the operator has closed the master's gripper"
         wait_for_trigger = self.declare("wait_for_gripper", False, doc=doc)
+        doc = "std_msgs/Empty, by which a simulator tells that it has reset its scene; empty: nobody does"
+        reset_topic = self.declare("reset_topic", "", doc=doc)
         base_input = self.declare("base_input", "~/cmd_vel", doc="geometry_msgs/Twist for the base")
         self.arms = [
             (i, arm) for i, arm in enumerate(self.layout.arms) if arm.arm.master and not arm.arm.driver_follows_master
@@ -116,8 +130,12 @@ class Teleop(VgilNode):
         self.status = status.StatusPublisher(self, "~/status", self.contract.name)
         if self.contract.base:
             self.create_subscription(Twist, base_input, self._on_twist, 10)
+        if reset_topic:
+            self.create_subscription(Empty, reset_topic, self._on_reset, 10)
+        self._reset_ns: int | None = None
         self._base_input = self.resolve_topic_name(base_input)
-        self._wanted = True  # whether it commands the robot as soon as it may
+        self._wanted = self._base_wanted = True  # whether it commands the robot, or its base, as soon as it may
+        self._released = ""  # why it does not command the robot, where it is not wanted to
         self.create_service(Trigger, "~/start", self._on_start)
         self.create_service(Trigger, "~/stop", self._on_stop)
         self.background_timer(WATCH_S, self._watch_commands)
@@ -126,10 +144,10 @@ class Teleop(VgilNode):
         self.background_timer(0.2, self._publish_status)
 
     def _state(
-        self, reader: JointReader, at: TopicRef | None, units: Affine, guards: dict[str, ReadingGuard], rate: float
+        self, reader: JointReader, at: SensorTopic | None, units: Affine, guards: dict[str, ReadingGuard], rate: float
     ) -> TeleopState:
         assert at is not None
-        return TeleopState(self, at.topic, reader, guards.get(reader.stream), units, 1.0 / rate)
+        return TeleopState(self, at, reader, guards.get(reader.stream), units, 1.0 / rate)
 
     def _on_twist(self, message: Twist) -> None:
         wanted = np.array([message.linear.x, message.angular.z])
@@ -146,6 +164,11 @@ class Teleop(VgilNode):
         if not self.commands.taken:
             self._forget()
             return
+        if self._reset_ns is not None:
+            if 0 <= now - self._reset_ns <= RESET_NS:  # states of the scene before may be on their way
+                self.commands.send(self._base_message(now))
+                return
+            self._reset_ns = None
         for i, follower in enumerate(self.followers):
             self._targets[i] = follower.step(now, dt, self.masters[i].trusted(now), self.puppets[i].trusted(now))
             self._announce(i)
@@ -154,16 +177,30 @@ class Teleop(VgilNode):
     def _forget(self) -> None:
         """The robot is not this node's: once it is, each puppet is aligned anew."""
         for i, follower in enumerate(self.followers):
-            follower.step(self._last_ns, 0.0, None, None)
+            follower.release()
             self._targets[i] = self._phases[i] = None
         self._base = None
+
+    def _on_reset(self, message: Empty) -> None:
+        """Each puppet is aligned anew from where the reset has put it; the operator's trigger still holds."""
+        self._reset_ns = self.now_ns()
+        for state in (*self.masters, *self.puppets):
+            state.scene_was_reset(self._reset_ns)
+        for i, follower in enumerate(self.followers):
+            follower.scene_was_reset()
+            self._targets[i] = self._phases[i] = None
 
     def _watch_commands(self) -> None:
         """Take the robot once no other node commands it; let go of it, for good, where one comes up."""
         if self.commands.taken:
-            if contested := self.commands.contested(base=self.commands.base_taken):
-                self._let_go()
-                self.log(f"{summary(contested)}: let go of; {self._how_to_start}", severity="error")
+            if contested := self.commands.contested(base=False):
+                words = f"{summary(contested)}: let go of; {self._how_to_start}"
+                self._let_go(words)
+                self.log(words, severity="error")
+            elif self.commands.base_taken and (contested := self.commands.base_contested()):
+                words = f"base: {summary(contested)}: let go of; {self._how_to_start}"
+                self._let_go_of_base()
+                self.warn_once("base commands", words)
         elif self._wanted and self.commands.looked(any(state.last for state in (*self.masters, *self.puppets))):
             if contested := self.commands.contested(base=False):
                 self.warn_once("commands", f"waiting: {summary(contested)}")
@@ -175,21 +212,25 @@ class Teleop(VgilNode):
 
     def _take_base(self) -> None:
         """The base is this node's once somebody drives it through this node."""
-        if self.contract.base is None or not self.count_publishers(self._base_input):
+        if self.contract.base is None or not self._base_wanted or not self.count_publishers(self._base_input):
             return
-        contested = [
-            problem for problem in self.commands.contested() if self.contract.base.command.topic in problem.key
-        ]
-        if contested:
-            self.warn_once("base commands", f"base: not driven: {contested[0]}")
+        if contested := self.commands.base_contested():
+            self.warn_once("base commands", f"base: not driven: {summary(contested)}")
             return
         self.clear("base commands")
         self.commands.take()
 
-    def _let_go(self) -> None:
-        self._wanted = False
-        self._hold()
-        self.commands.let_go()
+    def _let_go(self, why: str) -> None:
+        self._wanted, self._released = False, why
+        if self.commands.taken:
+            self._hold()
+            self.commands.let_go()
+
+    def _let_go_of_base(self) -> None:
+        """The base stops, and is another node's; the arms go on."""
+        self._base_wanted, self._base = False, None
+        self.commands.send(self.commands.encode_base(np.zeros(2)))
+        self.commands.let_go_of_base()
 
     @property
     def _how_to_start(self) -> str:
@@ -197,17 +238,23 @@ class Teleop(VgilNode):
 
     def _on_start(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         contested = () if self.commands.taken else self.commands.contested(base=False)
-        self._wanted = self._wanted or not contested
+        if not contested:
+            self._wanted = self._base_wanted = True
+            self._released = ""
+            self.forget("base commands")  # said anew where it is contested still
         response.success = not contested
-        response.message = f"not started: {summary(contested)}" if contested else "puppets follow their masters"
+        begun = "puppets follow their masters"
+        if not self.commands.taken:  # it is, a second after the robot is heard, if nobody else commands it by then
+            begun = "as soon as the robot is heard, and nobody else commands it, puppets follow their masters"
+        response.message = f"not started: {summary(contested)}" if contested else begun
         self.log(response.message, severity="warning" if contested else "info")
         return response
 
     def _on_stop(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        if self.commands.taken:
-            self._let_go()
-        self._wanted = False
-        response.success, response.message = True, f"the robot is let go of; {self._how_to_start}"
+        why = f"the robot is let go of; {self._how_to_start}"
+        self._let_go(why)
+        self.forget("commands")
+        response.success, response.message = True, why
         self.log(response.message)
         return response
 
@@ -241,12 +288,14 @@ class Teleop(VgilNode):
             self.log(f"{name}: {phase.value}")
 
     def _publish_status(self) -> None:
-        """Each arm's phase, and the worst of them as the state: a recorder waits until all follow."""
+        """Each arm's phase, and the worst as the state, or that it has let go: a recorder waits until all follow."""
         phases = {arm.arm.name: follower.phase for (_, arm), follower in zip(self.arms, self.followers, strict=True)}
         worst = min(phases.values(), key=ORDER.index)
         level = status.OK if worst is Phase.FOLLOWING else status.WARN
-        words = "; ".join((*(f"{name}: {phase.value}" for name, phase in phases.items()), *self.active_warnings))
-        values: dict[str, object] = {"state": worst.value, "robot": self.contract.name}
+        told = (f"{name}: {phase.value}" for name, phase in phases.items()) if self._wanted else (self._released,)
+        words = "; ".join((*told, *self.active_warnings))
+        state = worst.value if self._wanted else RELEASED
+        values: dict[str, object] = {"state": state, "robot": self.contract.name}
         self.status.publish(level, words, values | {f"phase_{name}": phase.value for name, phase in phases.items()})
 
     def _why(self, i: int) -> str:

@@ -10,7 +10,7 @@ from vgil_ros.core.contract import Contract
 from vgil_ros.core.control.loop import ControlLoop
 from vgil_ros.core.control.pipeline import ExecutionOptions, make_direct_pipeline
 from vgil_ros.core.errors import ContractError
-from vgil_ros.core.guard.refusals import Refusals
+from vgil_ros.core.guard.refusals import Refusals, one_tick
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.safety import Command
 from vgil_ros.core.streams import policy_streams
@@ -41,7 +41,7 @@ class Bench:
                 self.sync.refusals.refuse("left/puppet", WORDS, self.now - 3 * MS)
                 continue
             self.sync.push("left/puppet", self.now - 3 * MS, np.zeros((3, 3)), now_ns=self.now)
-            self.sync.refusals.accept("left/puppet")
+            self.sync.refusals.accept("left/puppet", self.now)
         while (found := self.sync.sample(self.now)) is not None:
             if isinstance(found, Sample):
                 self.loop.observe(found)
@@ -73,5 +73,33 @@ def test_a_clock_that_is_set_back_does_not_excuse_a_lie() -> None:
     refusals.refuse("left/puppet", "b", START + 20 * MS)
     assert refusals.standing(START + 30 * MS) == {"left/puppet": "b"}
     assert refusals.standing(START - MS) == {"left/puppet": "b"}
-    refusals.accept("left/puppet")
+    refusals.accept("left/puppet", START + 59 * MS)
     assert refusals.standing(START + 60 * MS) == {}
+
+
+def test_one_lie_of_a_stream_slower_than_the_turns_holds_nothing_and_the_next_one_does() -> None:
+    """30 messages a second, looked at 100 times a second."""
+    refusals, now = one_tick(10 * MS), START
+
+    def message(*, lie: bool = False) -> list[bool]:
+        """It comes; whether the stream stands as refused at each turn until the next comes."""
+        nonlocal now
+        if lie:
+            refusals.refuse("left/master", WORDS, now)
+        else:
+            refusals.accept("left/master", now)
+        turns = [bool(refusals.standing(now + i * 10 * MS)) for i in range(4)]
+        now += 33 * MS
+        return turns
+
+    for _ in range(10):
+        message()
+    assert message(lie=True) == [False] * 4
+    assert message() == [False] * 4
+    assert message(lie=True) == [False] * 4
+    assert message(lie=True)[-1]
+    assert message() == [False] * 4
+    now += 60_000 * MS
+    message()
+    assert message(lie=True) == [False] * 4, "a pause is no period"
+    assert refusals.standing(now + 20 * MS), "and the stream that ends with it is refused soon"

@@ -225,7 +225,7 @@ def test_with_a_simulated_robot_the_recorder_resets_it_and_all_follow_its_clock(
     found = started("record.launch.py", "sim:=true", "speed:=4", "seed:=3", "rviz:=true")
     assert found == {
         "sim": {"robot": "sim_aloha", "seed": 3, "speed": 4.0},
-        "teleop": {"robot": "sim_aloha", "use_sim_time": True},
+        "teleop": {"robot": "sim_aloha", "reset_topic": "sim/was_reset", "use_sim_time": True},
         "monitor": {"robot": "sim_aloha", "use_sim_time": True},
         "recorder": {
             "robot": "sim_aloha",

@@ -40,8 +40,11 @@ def report(rig: Rig, *arguments: object) -> tuple[Any, subprocess.CompletedProce
 
 
 def test_a_session_is_worked_by_calls_and_seen_by_status(rig: Rig) -> None:
-    rig.ready()
-    done = vgil(rig, "call", "start")
+    for _ in range(3):  # that a busy machine kept the robot waiting is a reason to refuse
+        rig.ready()
+        done = vgil(rig, "call", "start")
+        if ": silent, " not in done.stdout:
+            break
     assert done.returncode == 0, done.stderr
     assert "/recorder/start: starting episode 1" in done.stdout
     refused = vgil(rig, "call", "start", "--node", "recorder")
@@ -94,9 +97,12 @@ def test_a_wrong_topic_size_and_type_are_named_with_what_is_there(rig: Rig, tmp_
 
 
 def test_the_doctor_names_who_is_on_the_domain(rig: Rig) -> None:
-    rows, done = report(rig, "doctor")
-    assert done.returncode == 0, done.stdout
-    found = {row["topic"]: row for row in rows}
-    assert found["nodes"]["level"] == "ok"
+    for _ in range(3):  # a busy machine finds its peers late, one by one
+        rows, done = report(rig, "doctor")
+        assert done.returncode == 0, done.stdout
+        found = {row["topic"]: row for row in rows}
+        assert found["nodes"]["level"] == "ok"
+        if "/recorder" in found["nodes"]["words"]:
+            break
     assert "/recorder" in found["nodes"]["words"]
     assert all(row["remedy"] for row in rows if row["level"] != "ok")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from vgil_ros.cli.doctor.findings import Health, bad, ok, warn
 from vgil_ros.nodes.dds.reach import MAX_DOMAIN, RANGE
 
 SAFE_DOMAIN = 101  # above it, Linux may give a domain's ports to anyone
-LISTEN_S = 2.0
+LISTEN_S = 2.0  # at least, and until nobody new has come up for so long: nodes find each other one by one
+MOST_S = 10.0  # on a busy machine one takes seconds
 
 
 def domain(environment: Mapping[str, str]) -> Health:
@@ -46,8 +48,7 @@ def company() -> list[Health]:
         from vgil_ros.nodes.query.client import QueryClient
 
         with QueryClient() as client:
-            client.wait(lambda: False, LISTEN_S)
-            names = client.nodes()
+            names = settled(client.nodes)
     except Exception as error:  # whatever keeps a node from coming up is what the doctor is asked about
         return [bad("nodes", f"no node can be made: {error}", "is the middleware of RMW_IMPLEMENTATION installed?")]
     found = [ok("nodes", f"on this domain: {', '.join(names) or 'none'}")]
@@ -56,3 +57,18 @@ def company() -> list[Health]:
             warn("nodes", f"more than one is called {', '.join(doubled)}", "namespace:=r2, or end one of them")
         )
     return found
+
+
+def settled(
+    look: Callable[[], list[str]],
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[str]:
+    """What is seen once it has stayed the same for `LISTEN_S`, or after `MOST_S`."""
+    began = since = clock()
+    seen = look()
+    while (now := clock()) - since < LISTEN_S and now - began < MOST_S:
+        sleep(0.1)
+        if (found := look()) != seen:
+            seen, since = found, clock()
+    return seen

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.graph.service_names import NODES, OFFERED_BY, choose_service, elsewhere, meant_services
+from vgil_ros.core.graph.service_names import OFFERED_BY, SERVING, choose_service, elsewhere, meant_services
 from vgil_ros.extras import needed_by
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ Timeout = Annotated[float, typer.Option(min=0.1, help="seconds to wait for the n
 
 def call(
     command: Annotated[str, typer.Argument(help=" | ".join(OFFERED_BY), metavar="COMMAND")],
-    node: Annotated[str | None, typer.Option(help=f"{' | '.join(NODES)}; the one that runs, if left out")] = None,
+    node: Annotated[str | None, typer.Option(help=f"{' | '.join(SERVING)}; the one that runs, if left out")] = None,
     release: Annotated[bool, typer.Option("--release", help="estop: release it instead")] = False,
     namespace: Namespace = "",
     domain_id: Domain = None,

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable
 
 from vgil_ros.core.errors import VgilError
 
-# Which nodes of ours offer what.
+NODES = ("recorder", "policy", "teleop", "replay", "sim", "monitor", "posture")  # every executable of ours
+# Which of them offer what.
 OFFERED_BY: dict[str, tuple[str, ...]] = {
     "start": ("recorder", "policy", "teleop"),
     "stop": ("recorder", "policy", "teleop"),
@@ -16,7 +17,7 @@ OFFERED_BY: dict[str, tuple[str, ...]] = {
     "reset": ("policy", "sim"),
     "estop": ("policy",),
 }
-NODES = ("recorder", "policy", "teleop", "sim")
+SERVING = tuple(node for node in NODES if any(node in nodes for nodes in OFFERED_BY.values()))
 ALIKE = 0.6  # of two names, by difflib: 1 is the same
 
 
@@ -67,4 +68,4 @@ def elsewhere(command: str, node: str | None, offered: Iterable[str]) -> list[st
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """The known name that is most like one which is not there; None where none is much like it."""
-    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=ALIKE)), None)
+    return next(iter(difflib.get_close_matches(name, sorted(known), n=1, cutoff=ALIKE)), None)

@@ -1,4 +1,4 @@
-"""What a joint cannot read, as pure predicates over arrays. Files and streams are judged by the same ones.
+"""What a joint cannot read, as pure predicates over arrays, (J,) of one message or (T, J) of many.
 
 A value that is not a number offends none of them: that is for whoever reads it to refuse.
 """
@@ -38,14 +38,6 @@ def reach(seconds: float | np.ndarray, velocity: np.ndarray, speed: float) -> np
         speed: in velocity limits, 1 or more.
     """
     result: np.ndarray = speed * velocity * (np.abs(seconds) + SLACK_S)
-    return result
-
-
-def beyond_reach(
-    before: np.ndarray, after: np.ndarray, seconds: float | np.ndarray, velocity: np.ndarray, speed: float
-) -> np.ndarray:
-    """Whether joints moved farther between two readings than they can, (..., J) bool; arguments as in `reach`."""
-    result: np.ndarray = np.abs(after - before) > reach(seconds, velocity, speed)
     return result
 
 

@@ -1,4 +1,4 @@
-"""What a stream's joints, or the columns of qpos and action, can read: the contract's limits with their margins."""
+"""What a stream's joints, or the columns of qpos, can read: the contract's limits with their margins."""
 
 from __future__ import annotations
 
@@ -55,12 +55,6 @@ def qpos_ranges(layout: Layout) -> Ranges:
     """What the columns of qpos can be, (J,) in its units: rad, grippers 0..1. An end marker is left out."""
     guard = layout.contract.guard
     return _joined(layout, [_scaled(puppet_ranges(a.arm, guard), a.state) for a in layout.arms])
-
-
-def action_ranges(layout: Layout) -> Ranges:
-    """What the columns of an action can be where a person gave it, (J,) in its units: rad, grippers 0..1."""
-    guard = layout.contract.guard
-    return _joined(layout, [_scaled(master_ranges(a.arm, guard), a.master) for a in layout.arms])
 
 
 def _ranges(arm: Arm, guard: Guard, margin: float, gripper: tuple[float, float] | None) -> Ranges:

@@ -19,6 +19,7 @@ from vgil_ros.core.contract import Contract
 from vgil_ros.core.guard.predicates import ZERO_COUNT, beyond_range, lost_servos, out_of_range_words, reach
 from vgil_ros.core.guard.ranges import Ranges, master_ranges, puppet_ranges
 
+RESET_NS = 200_000_000  # what was measured before a reset of the scene has come by then
 RETURN_S = 0.1  # that a joint may have gone on from the last good reading while others were refused, at most
 
 
@@ -41,12 +42,13 @@ class ReadingGuard:
         self._ranges, self._settle_ns = ranges, round(settle_s * 1e9)
         self.reset()
 
-    def reset(self, until_ns: int = 0) -> None:
-        """The next reading within the range is believed, and every one that arrives before a time.
+    def reset(self, now_ns: int | None = None) -> None:
+        """The next reading within the range is believed, and every one that arrives within `RESET_NS` of a time.
 
-        Somebody has set the robot somewhere else; what was measured before may still be on its way.
+        Args:
+            now_ns: when somebody has set the robot somewhere else; what was measured before may still be on its way.
         """
-        self._anywhere_until_ns = until_ns
+        self._reset_ns = now_ns
         self._good: _Reading | None = None
         self._candidate: _Reading | None = None  # after a jump: the newest that agrees with the ones before it
         self._since_ns = 0  # arrival of the first of those
@@ -79,7 +81,7 @@ class ReadingGuard:
         return None
 
     def _believed(self, reading: _Reading) -> bool:
-        if self._good is None or reading.now_ns < self._anywhere_until_ns:
+        if self._good is None or self._just_reset(reading.now_ns):
             return True
         if self._candidate is None:
             if self._way(self._good, reading) <= 1.0:
@@ -93,6 +95,9 @@ class ReadingGuard:
             self._since_ns = reading.now_ns
         self._candidate = reading
         return reading.now_ns - self._since_ns >= self._settle_ns
+
+    def _just_reset(self, now_ns: int) -> bool:
+        return self._reset_ns is not None and 0 <= now_ns - self._reset_ns <= RESET_NS
 
     def _way(self, before: _Reading, after: _Reading, most_s: float = np.inf) -> float:
         """The way between two readings in shares of what can be moved meanwhile; above 1 it cannot have been."""

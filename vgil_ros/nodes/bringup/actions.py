@@ -17,6 +17,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from vgil_ros.assets import load_contract
 from vgil_ros.core.contract import Contract
 from vgil_ros.core.errors import VgilError
+from vgil_ros.core.graph.service_names import NODES
 from vgil_ros.core.streams import topics_of
 from vgil_ros.extras import need
 from vgil_ros.nodes.bringup import arguments as bringup_arguments
@@ -24,7 +25,6 @@ from vgil_ros.nodes.bringup.arguments import COMMON, declare
 from vgil_ros.nodes.bringup.parameter_file import ParameterFile, write_overrides
 from vgil_ros.nodes.dds import profile as transport
 from vgil_ros.nodes.dds.reach import plan_reach
-from vgil_ros.nodes.entry import NODES
 from vgil_ros.nodes.viz import rviz_config as rviz
 
 __all__ = ["COMMON", "declare", "main_node", "monitoring", "prepare", "side_node", "supervised"]
@@ -190,6 +190,8 @@ def _follows(given: Mapping[str, str], name: str) -> dict[str, Any]:
         parameters |= {"reset_service": "sim/reset", "success_topic": "sim/success"}
         if "reset_time" not in given or not given["reset_time"]:
             parameters["reset_time"] = 0.5  # nobody has to tidy up a simulated scene
+    if name == "teleop":
+        parameters["reset_topic"] = "sim/was_reset"
     simulated = bringup_arguments.optional(given, "speed") not in (None, 1.0)
     if name != "sim" and (simulated or bringup_arguments.optional(given, "sim_time")):
         parameters["use_sim_time"] = True

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
@@ -128,6 +128,12 @@ class RobotCommands:
             for topic in self._all():
                 topic.let_go()
 
+    def let_go_of_base(self) -> None:
+        """The same of the base alone."""
+        if self._base is not None and self._base.publisher is not None:
+            self.settle(LAST_WORD_S)
+            self._base.let_go()
+
     def heard(self) -> bool:
         """Whether what is sent now arrives everywhere."""
         return all(topic.heard for topic in self._all() if topic.publisher is not None)
@@ -160,8 +166,11 @@ class RobotCommands:
 
     def contested(self, *, base: bool = True) -> tuple[Problem, ...]:
         """Command topics that another node has a publisher on too."""
-        found = [(topic.name, topic.contested()) for topic in self._all(base)]
-        return tuple(Problem(f"{topic} contested", words) for topic, words in found if words is not None)
+        return _contested(self._all(base))
+
+    def base_contested(self) -> tuple[Problem, ...]:
+        """The base's command topic, where another node has a publisher on it too."""
+        return _contested([] if self._base is None else [self._base])
 
     def encode(self, action: np.ndarray, base: np.ndarray | None = None) -> Encoded:
         """Return the messages for an action (>= J,) in units of the action, and a base velocity (2,) [m/s, rad/s].
@@ -263,6 +272,11 @@ class RobotCommands:
             return out
 
         return encode
+
+
+def _contested(topics: Sequence[CommandTopic]) -> tuple[Problem, ...]:
+    found = [(topic.name, topic.contested()) for topic in topics]
+    return tuple(Problem(f"{topic} contested", words) for topic, words in found if words is not None)
 
 
 def _joint_state(names: list[str], values: list[float], stamp_ns: int) -> JointState:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,8 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 from vgil_ros.core.contract import Camera, Contract
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.frame import COLOR_ENCODINGS, DEPTH_ENCODINGS, DEPTH_FILES, FILE_ENCODINGS, Frame
+from vgil_ros.core.graph.commanders import full_name
+from vgil_ros.core.graph.service_names import did_you_mean
 from vgil_ros.core.guard.reading_guard import guards_of
 from vgil_ros.core.layout import JointError, master_reader, puppet_reader
 from vgil_ros.core.streams import Kind, StreamSpec
@@ -25,8 +26,6 @@ from vgil_ros.nodes.messages import cdr
 from vgil_ros.nodes.messages.joint_input import JointInput
 
 RATE_WINDOW_NS = 1_000_000_000
-ALIKE = 0.6  # of two topics' names, as difflib has it
-RESET_NS = 200_000_000  # what was measured before a reset of the scene has come by then
 QUIET_NS = 500_000_000  # so long without a bad message, and a stream is well again
 CUT_QUIET_NS = 5_000_000_000  # without a cut image: a bad cable cuts one now and then
 READERS = {  # of a camera's messages by its type: message, reader, encodings
@@ -35,12 +34,6 @@ READERS = {  # of a camera's messages by its type: message, reader, encodings
     "compressed": (CompressedImage, cdr.read_compressed, FILE_ENCODINGS),
     "compressed_depth": (CompressedImage, cdr.read_compressed_depth, DEPTH_FILES),
 }
-
-
-def did_you_mean(topic: str, there: Collection[str]) -> str:
-    """Return the topic among those that are there whose name is most like a wanted one; "" where none is."""
-    alike = difflib.get_close_matches(topic, sorted(there), n=1, cutoff=ALIKE)
-    return alike[0] if alike else ""
 
 
 def sensor_qos(depth: int) -> QoSProfile:
@@ -63,7 +56,7 @@ class StreamInputs:
         self._ahead: set[str] = set()  # streams whose clock is warned of
         self.cut: dict[str, int] = {}  # images that were cut off, by stream
         self.types: dict[str, str] = {}
-        self._suggestions: dict[str, str] = {}  # for a topic without a publisher, one that is there and alike
+        self._suggestions: dict[str, str | None] = {}  # for a topic without a publisher, one that is there and alike
         self._best: dict[str, float] = {}  # most messages in a second
         self.counts: dict[str, int] = dict.fromkeys(self._arrivals, 0)
         cameras = {camera.name: camera for camera in contract.cameras}
@@ -74,7 +67,7 @@ class StreamInputs:
             if spec.name in cameras:
                 self._subscribe_camera(spec, cameras[spec.name])
             elif spec.name in readers:
-                joints = JointInput(readers[spec.name], self._guards.get(spec.name))
+                joints = JointInput(readers[spec.name], self._guards.get(spec.name), spec.arrival_offset_ns)
                 self._subscribe(spec, JointState, self._joints(spec, joints), depth=200, raw=True)
             else:
                 self._subscribe(spec, Odometry, self._odometry(spec), depth=200, raw=False)
@@ -131,7 +124,7 @@ class StreamInputs:
         if fault is not None:
             self._refuse(spec.name, fault.message)
             return
-        self._sync.refusals.accept(spec.name)
+        self._sync.refusals.accept(spec.name, now)
         if self._refused:
             self._well(spec.name, now)
         self._judge_clock(spec.name, now)
@@ -166,8 +159,8 @@ class StreamInputs:
     def scene_was_reset(self) -> None:
         """A simulator puts its robot somewhere else from one message to the next: that is no jump to be refused."""
         for name, guard in self._guards.items():
-            guard.reset(self.now_ns() + RESET_NS)
-            self._sync.refusals.accept(name)
+            guard.reset(self.now_ns())
+            self._sync.refusals.forget(name)
 
     def now_ns(self) -> int:
         """The node's clock, which follows /clock where use_sim_time is set."""
@@ -220,7 +213,7 @@ class StreamInputs:
             if count > 1:
                 topic = self._node.resolve_topic_name(spec.topic)
                 infos = self._node.get_publishers_info_by_topic(topic)
-                nodes = sorted(f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in infos)
+                nodes = sorted(full_name(info.node_namespace, info.node_name) for info in infos)
                 words = f"{spec.name}: {count} publishers on {spec.topic}; allowed: one; found {', '.join(nodes)}"
                 problems.append(Problem(f"{spec.name} publishers", words))
         return tuple(problems)

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import rclpy
-from rclpy.context import Context
-
 from vgil_ros.core.contract import Contract
 from vgil_ros.core.frame import Frame
-from vgil_ros.core.graph.commanders import full_name
 from vgil_ros.core.graph.service_names import did_you_mean
-from vgil_ros.core.streams import StreamSpec, streams_of
-from vgil_ros.core.sync import Synchronizer
-from vgil_ros.nodes.base.node import VgilNode, make_ros_executor
-from vgil_ros.nodes.messages.subscriptions import StreamInputs
-from vgil_ros.nodes.query.client import small_segments
+from vgil_ros.core.streams import StreamSpec
+from vgil_ros.nodes.query.listening import RobotListener, listen_to
 
 OK = "ok"
 
@@ -53,23 +44,10 @@ class TopicReport:
         return asdict(self)
 
 
-class _Inspector(VgilNode):
+class _Inspector(RobotListener):
     """Subscribes as the recorder does."""
 
-    def __init__(self, context: Context, contract: Contract, namespace: str) -> None:
-        super().__init__(f"_vgil_topics_{os.getpid()}", context=context, namespace=namespace)
-        self.streams = streams_of(contract)
-        self.sync = Synchronizer(self.streams, contract.sync, contract.rate_hz)
-        self.sync.start(self.now_ns())
-        self.inputs = StreamInputs(self, contract, self.sync)
-
-    def log(self, words: str, *, severity: Any = "info") -> None:
-        """Nothing: the report says it."""
-
-    def publishers_of(self, topic: str) -> tuple[str, ...]:
-        """The nodes that publish a topic."""
-        found = self.get_publishers_info_by_topic(topic)
-        return tuple(sorted(full_name(info.node_namespace, info.node_name) for info in found))
+    tool = "topics"
 
     def kinds(self, topic: str) -> str:
         """The types that it is published as."""
@@ -87,24 +65,11 @@ def inspect_topics(
         seconds: to listen.
         progress: called now and then with the seconds that have passed.
     """
-    small_segments()
-    context = Context()
-    rclpy.init(context=context, signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
-    node = _Inspector(context, contract, namespace)
-    executor = make_ros_executor(context)
-    executor.add_node(node)
-    try:
-        began = last = time.monotonic()
-        while (now := time.monotonic()) - began < seconds:
-            node.spin_once(executor)
-            node.sync.sample(node.now_ns())
-            if now - last > 0.2:
-                last = now
-                progress(now - began)
-        return [_stream(node, contract, spec) for spec in node.streams] + _commands(node, contract)
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown(context=context)
+    return listen_to(lambda c, clock: _Inspector(c, contract, namespace, clock), seconds, progress, _reports)
+
+
+def _reports(node: _Inspector) -> list[TopicReport]:
+    return [_stream(node, node.contract, spec) for spec in node.streams] + _commands(node)
 
 
 def _stream(node: _Inspector, contract: Contract, spec: StreamSpec) -> TopicReport:
@@ -138,14 +103,10 @@ def _content(payload: Any) -> str:
     return f"{payload.shape[-1]} {'joints' if payload.ndim > 1 else 'velocities'}"
 
 
-def _commands(node: _Inspector, contract: Contract) -> list[TopicReport]:
-    named = [(f"{arm.name}/command", arm.command.topic) for arm in contract.arms if not arm.driver_follows_master]
-    if contract.base:
-        named.append(("base/command", contract.base.command.topic))
+def _commands(node: _Inspector) -> list[TopicReport]:
     reports = []
-    for name, given in named:
-        topic = node.resolve_topic_name(given)
-        publishers, heard = node.publishers_of(topic), node.count_subscribers(topic)
+    for name, topic, heard in node.commands():
+        publishers = node.publishers_of(topic)
         words = [] if heard else ["nobody listens on it: is the robot's driver running?"]
         if len(publishers) > 1:
             words.append(f"{len(publishers)} nodes command it; allowed: one")
