@@ -178,7 +178,7 @@ def rows_at_once(dataset: h5py.Dataset) -> int:
     text = h5py.check_string_dtype(dataset.dtype)
     if h5py.check_vlen_dtype(dataset.dtype) is not None or (text is not None and text.length is None):
         return 1
-    row = math.prod(dataset.shape[1:]) * int(dataset.dtype.itemsize)
+    row: int = math.prod(dataset.shape[1:]) * dataset.dtype.itemsize
     return max(1, min(JPEGS_AT_ONCE, BYTES_AT_ONCE // max(row, 1)))
 
 
