@@ -51,6 +51,7 @@ def _interrupt_at(trainer: Trainer, step: int, *, times: int = 1) -> None:
 
 def test_ctrl_c_saves_the_step_that_was_under_way(tree: Tree, episodes: Path, tmp_path: Path) -> None:
     changes = {"steps": 6, "checkpoint__every": 100}
+    before = signal.getsignal(signal.SIGINT)
     whole = _trainer(tree(episodes, out=str(tmp_path / "whole"), **changes))
     whole.run()
     said: list[str] = []
@@ -60,7 +61,7 @@ def test_ctrl_c_saves_the_step_that_was_under_way(tree: Tree, episodes: Path, tm
         trainer.run()
     out = tmp_path / "run"
     assert f"stopped at step 3; go on with: vgil train --resume {out}" in said
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
     load_policy(out / "last")
     again = _trainer(tree(episodes, **changes), resume=True)
     assert again.step == 3

@@ -253,7 +253,8 @@ def test_efforts_that_are_not_measured_end_nothing(patient: Rig) -> None:
         assert 10 <= missing[0] == missing[1] < missing[2]
         assert np.isfinite(episode.effort[:8]).all()
         np.testing.assert_array_equal(np.isnan(episode.qvel[:, 0]), np.isnan(episode.effort[:, 0]))
-    assert check_episode(file).ok
+    report = check_episode(file)
+    assert report.ok, list(map(str, report.errors))
 
 
 def test_a_dead_stream_keeps_an_episode_from_starting(rig: Rig) -> None:

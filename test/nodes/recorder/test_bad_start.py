@@ -105,7 +105,7 @@ def test_a_recording_begins_when_the_puppets_follow(bench: Bench) -> None:
     robot.tell("left/puppet at 0.0,0.0,0.05")
     robot.tell("left/master at 1.5,0.5,0.3")
     recorder = bench.recorder(contract, autostart=True, wait_for_teleop=True)
-    recorder.expect("waiting for: teleop: nothing heard of the node that moves the puppets")
+    recorder.expect("waiting for: .*teleop: nothing heard of the node that moves the puppets")
     bench.node("teleop", {"robot": contract})
     waits = recorder.expect("waiting for: .*teleop: left is still on its way to its master; needed: every arm follows")
     assert recorder.expect("recording episode 1: episode_0.hdf5").at > waits.at

@@ -29,7 +29,7 @@ def test_a_clock_set_back_by_a_third_of_a_second_ends_the_episode(tmp_path: Path
         since = rig.record(20)
         rig.robot.tell("clock back 0.3")
         rig.recorder.send(signal.SIGUSR1)
-        rig.recorder.expect(r"episode ended early, .*: clock: jumped back by 300 ms", since=since)
+        rig.recorder.expect(r"episode ended early: clock: jumped back by 300 ms", since=since)
         with EpisodeReader(rig.saved(since)) as episode:
             assert episode.attrs["aborted"] == "clock: jumped back by 300 ms"
             assert episode.stamp_ns is not None

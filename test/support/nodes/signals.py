@@ -14,5 +14,5 @@ def position(joint: int, stamp_ns: int | np.ndarray, *, master: bool = False) ->
     The third and later ones swing less: the small robots' third is a gripper, and reads what a gripper can.
     """
     seconds = (np.asarray(stamp_ns) % ROUND_NS) / 1e9
-    swing = 0.3 if joint < 2 else 0.1
-    return swing * np.sin(1.5 * seconds + 1.1 * joint) + 0.1 * joint + (MASTER_LEAD if master else 0.0)
+    swing, middle = (0.3, 0.1 * joint) if joint < 2 else (0.03, 0.06)
+    return swing * np.sin(1.5 * seconds + 1.1 * joint) + middle + (MASTER_LEAD if master else 0.0)

@@ -102,7 +102,10 @@ def plan(
     again = ("train", "--resume", str(run), "--json", str(trained))
     train = Stage("train on", again, trained) if (run / "resume.pt").exists() else fresh
     compact = Stage(
-        "store it in half the bytes", ("checkpoint", "compact", str(run / "last"), "--out", str(out)), out, always=True
+        "store it in half the bytes",
+        ("checkpoint", "compact", str(run / "last"), "--out", str(out), "--replace"),
+        out,
+        always=True,
     )
     unseen = ("eval", "--checkpoint", str(out), "--task", TASK, "--seed", str(FIRST_UNSEEN))
     several = ("--workers", str(workers))

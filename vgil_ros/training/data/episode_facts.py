@@ -153,7 +153,7 @@ def _beside_state(qpos: np.ndarray, aligned: np.ndarray, stored: np.ndarray) -> 
 
 
 def _words(finding: Finding) -> str:
-    return f"{finding.stream}: {finding.message} ({finding.where})"
+    return str(finding).removeprefix(f"{finding.severity}: ")
 
 
 def broken_jpegs(episode: EpisodeReader, camera: str) -> tuple[tuple[int, int], ...]:
