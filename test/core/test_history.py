@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vgil_ros.core.history import SLACK_TICKS, History, past_rows, with_past, with_task
+from vgil_ros.core.history import SLACK_TICKS, History, past_rows, row_stamps, with_past, with_task
 
 PERIOD = 20_000_000
 TICKS = st.lists(st.integers(1, 6), min_size=1, max_size=3, unique=True).map(lambda t: tuple(sorted(t, reverse=True)))
@@ -126,3 +126,11 @@ def test_a_task_is_told_where_there_is_one() -> None:
     observation = {"qpos": np.zeros(2, np.float32)}
     assert with_task(observation, "stack") == {**observation, "task": "stack"}
     assert with_task(observation, "") == observation
+
+
+def test_stamps_that_are_fewer_than_the_rows_tell_nothing() -> None:
+    stamps = np.arange(5) * PERIOD
+    assert row_stamps(None, 3) is None
+    assert row_stamps(stamps, 6) is None
+    np.testing.assert_array_equal(row_stamps(stamps, 4), stamps[:4])
+    assert past_rows(5, (2, 1), row_stamps(stamps, 6), PERIOD) == (3, 4)

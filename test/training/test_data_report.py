@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.episodes import made_episodes as demo
 from support.training import Tree
 
 from vgil_ros.assets import load_contract
 from vgil_ros.core.layout import Layout
+from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.training.build import TrainingData, load_data
 from vgil_ros.training.config import parse_config
+from vgil_ros.training.data import episode_facts, image_cache, scan
 from vgil_ros.training.data.dataset import EpisodeDataset, SampleSpec
-from vgil_ros.training.data.episode_facts import chunk_ends, find_holes, idle_rows
+from vgil_ros.training.data.episode_facts import (
+    BYTES_AT_ONCE,
+    LATE,
+    chunk_ends,
+    find_holes,
+    idle_rows,
+    regular_period,
+    rows_at_once,
+)
 from vgil_ros.training.data.scan import scan_folder
 from vgil_ros.training.errors import TrainingError
 
@@ -221,3 +235,130 @@ def test_idle_rows_are_those_in_which_neither_arm_nor_leader_moves() -> None:
     assert not idle_rows(still, moving).any()
     half = np.concatenate([still[:30], moving[:30]])
     assert idle_rows(half, half).sum() in (30, 31)
+
+
+@given(
+    st.lists(st.sampled_from([1.0, 1.0, 1.0, 0.0, 0.5, 1.4, 1.6, 2.0, 3.0, -4.0]), max_size=70),
+    st.integers(-3, 3),
+    st.sampled_from([PERIOD, PERIOD // 2, 3 * PERIOD]),
+)
+def test_ends_of_chunks_are_those_that_a_look_at_every_later_row_finds(
+    steps: list[float], nudge: int, period: int
+) -> None:
+    stamps = np.concatenate([[0], np.cumsum(np.array(steps) * PERIOD)]).astype(np.int64)
+    stamps[1:] += nudge
+    rows = len(stamps)
+    usual = regular_period(stamps, period)
+    late = stamps.astype(np.float64) - stamps[0] - np.arange(rows) * usual
+    slow = [next((k for k in range(row, rows) if abs(late[k] - late[row]) > LATE * usual), rows) for row in range(rows)]
+    assert chunk_ends(stamps, period, rows).tolist() == slow
+
+
+def test_ends_of_chunks_are_found_once_for_each_episode(episodes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = sorted(episodes.glob("*.hdf5"))
+    asked: list[int] = []
+
+    def noted(stamps: np.ndarray | None, period_ns: int | None, rows: int) -> np.ndarray:
+        asked.append(rows)
+        return chunk_ends(stamps, period_ns, rows)
+
+    monkeypatch.setattr(image_cache, "chunk_ends", noted)
+    files = image_cache.EpisodeFileCache(paths, base=False)
+    files._limit = 1  # so that each is closed before the next one is opened
+    for number in (0, 1, 2, 0, 1, 2):
+        assert len(files.get(number).ends) == (7, 9, 11)[number]
+    files.close()
+    assert asked == [7, 9, 11]
+
+
+def test_an_episode_that_may_lack_its_end_is_spoken_of(tree: Tree, episodes: Path) -> None:
+    _attribute(episodes / "episode_1.hdf5", "repaired", "9 of 30 rows from episode_1.hdf5.part")
+    _attribute(episodes / "episode_2.hdf5", "stopped", "no space left")
+    data, said = _loaded(tree(episodes))
+    assert len(data.stats) == 3
+    assert "warning: 2 of 3 episodes may lack their end" in said
+    assert "episode_1.hdf5 (repaired: 9 of 30 rows" in said
+
+
+def test_aborted_episodes_that_lie_apart_are_taken_where_they_are_asked_for(tree: Tree, episodes: Path) -> None:
+    apart = episodes / "aborted"
+    apart.mkdir()
+    lost = (episodes / "episode_1.hdf5").rename(apart / "episode_0.hdf5.aborted")
+    _attribute(lost, "aborted", "cam_a: nothing received")
+    data, said = _loaded(tree(episodes))
+    assert [one.path.name for one in data.stats] == ["episode_0.hdf5", "episode_2.hdf5"]
+    assert f"1 aborted episodes in {apart} are left out; data.aborted=true takes them too" in said
+    for _ in range(2):  # read, then remembered
+        data, said = _loaded(tree(episodes, data__aborted=True))
+        assert [(one.path, one.rows) for one in data.stats][-1] == (lost, 9)
+        assert len(data.stats) == 3
+        assert "left out" not in said
+    for path in episodes.glob("*.hdf5"):
+        path.unlink()
+    with pytest.raises(TrainingError, match=r"no episode.*; 1 aborted ones in .*: data\.aborted=true takes them"):
+        _loaded(tree(episodes))
+    with pytest.raises(TrainingError, match=r"taken by --data .*/episodes with data\.aborted=true"):
+        _loaded(tree(apart))
+    assert len(_loaded(tree(episodes, data__aborted=True))[0].stats) == 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "chunk", "expected"),
+    [((100, 1000), 500, 64), ((100, 8 << 20), 1 << 20, 2), ((100, 64 << 20), 1 << 20, 1), ((9, 1), 1, 64)],
+)
+def test_jpegs_that_are_read_together_are_bounded_by_their_bytes(
+    tmp_path: Path, shape: tuple[int, int], chunk: int, expected: int
+) -> None:
+    with h5py.File(tmp_path / "a.hdf5", "w") as file:
+        stored = file.create_dataset("a", shape, np.uint8, chunks=(1, chunk))
+        assert rows_at_once(stored) == expected
+        assert expected == 1 or expected * shape[1] <= BYTES_AT_ONCE
+        assert rows_at_once(file.create_dataset("b", (100,), h5py.vlen_dtype(np.uint8))) == 1
+        assert rows_at_once(file.create_dataset("c", (100,), f"S{4 << 20}", chunks=(1,))) == 4
+
+
+def test_of_our_own_jpegs_little_more_than_the_ends_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = demo.write(tmp_path, demo.meta(), 20)
+    looked: list[object] = []
+    whole = episode_facts._whole
+
+    def noted(data: object) -> bool:
+        looked.append(data)
+        return whole(data)
+
+    monkeypatch.setattr(episode_facts, "_whole", noted)
+    with EpisodeReader(path) as episode:
+        assert episode_facts.broken_jpegs(episode, "cam_a") == ()
+    assert looked == [], "the ends lie where compress_len says"
+    with h5py.File(path, "r+") as file:
+        lengths = file["compress_len"][...].astype(int)
+        for row in (3, 4):
+            file["observations/images/cam_a"][row, lengths[1, row] - 2 :] = 0
+        file["compress_len"][1, 8] = 5  # wrong, and the image is whole
+        file["observations/images/cam_a"][15, 0] = 0
+    with EpisodeReader(path) as episode:
+        assert episode_facts.broken_jpegs(episode, "cam_a") == ((3, 4), (15, 15))
+        assert episode_facts.broken_jpegs(episode, "cam_b") == ()
+    assert len(looked) == 4
+
+
+def test_many_episodes_are_read_by_several_processes_and_give_the_same(
+    episodes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (episodes / "episode_1.hdf5").write_bytes(b"nothing")
+    serial = scan_folder(episodes, skip_bad=True)
+    monkeypatch.setattr(scan, "A_FEW", 0)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another"))
+    said: list[str] = []
+    seen: list[Path] = []
+
+    def counted(paths: Iterable[Path]) -> Iterator[Path]:
+        for path in paths:
+            seen.append(path)
+            yield path
+
+    again = scan_folder(episodes, skip_bad=True, log=said.append, progress=counted)
+    assert again == serial
+    assert [path.name for path in seen] == [f"episode_{n}.hdf5" for n in range(3)]
+    assert any("episode_1.hdf5: not an HDF5 file" in text for text in said)

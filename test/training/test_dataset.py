@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -180,3 +181,19 @@ def test_fingerprint_is_the_datas(episodes: Path, tmp_path: Path) -> None:
     assert fingerprint(stats, cameras, base=False) == fingerprint(again[::-1], cameras, base=False)
     assert fingerprint(stats, cameras, base=False) != fingerprint(stats[:2], cameras, base=False)
     assert fingerprint(stats, cameras, base=False) != fingerprint(stats, cameras[:1], base=False)
+
+
+def test_stamps_that_are_fewer_than_the_rows_are_as_none(tmp_path: Path) -> None:
+    path = made_episodes.write(tmp_path, made_episodes.meta(), 12)
+    spec = SampleSpec(("cam_b", "cam_a"), 4, obs_offsets=(2, 1))
+    wanted = EpisodeDataset(scan_folder(tmp_path), spec).batch(range(12))
+    with h5py.File(path, "r+") as file:
+        stamps = file["sync/stamp_ns"][...]
+        del file["sync/stamp_ns"]
+        file["sync/stamp_ns"] = stamps[:5]
+    stats = scan_folder(tmp_path)
+    found = EpisodeDataset(stats, spec).batch(range(12))
+    for key in ("qpos", "action", "known"):
+        assert torch.equal(found["past"][key], wanted["past"][key])
+    assert torch.equal(found["is_pad"], wanted["is_pad"])
+    assert stats[0].facts.holes == 0

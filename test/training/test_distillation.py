@@ -19,7 +19,7 @@ from vgil_ros.policies.diagnostics.straightness import straightness
 from vgil_ros.policies.flow_matching import FlowMatchingConfig, FlowMatchingPolicy
 from vgil_ros.training.build import load_data, make_policy
 from vgil_ros.training.config import parse_config
-from vgil_ros.training.distillation import PairCache, Reflow, fingerprint_of, make_student
+from vgil_ros.training.distillation import PairCache, Reflow, fingerprint_of, make_student, student_settings
 from vgil_ros.training.errors import TrainingError
 from vgil_ros.training.trainer import Trainer
 
@@ -126,6 +126,10 @@ def test_a_chain_through_the_trainer(tree: Tree, episodes: Path, tmp_path: Path)
         before = f"steps_{steps}"
     one = policies[-1]
     assert one.config.steps == 1
+    played = tree(episodes, policy={"type": "flow_matching", "execution": {"mode": "open_loop"}})
+    played["distillation"] = {"teacher": str(tmp_path / before / "last")}
+    merged = student_settings(parse_config(played, "test"), one, print)
+    assert merged.policy["execution"] == {"mode": "open_loop"}, "a student may be played in its own way"
     assert [(note.name, note.steps) for note in one.config.teachers] == [("last", 10), ("last", 4)]
     assert one.config.teachers[1].weights == fingerprint_of(policies[1])
     assert torch.equal(one.normalizer.action.mean, policies[0].normalizer.action.mean)

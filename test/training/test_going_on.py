@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -15,11 +16,15 @@ from support.training import Tree
 from typer.testing import CliRunner
 
 from vgil_ros.policies import load_policy
+from vgil_ros.policies.base import Policy
+from vgil_ros.policies.observation import Batch
+from vgil_ros.training import checkpoints, validation
 from vgil_ros.training import precision as precision_module
 from vgil_ros.training.checkpoints import CONFIG, RESUME
 from vgil_ros.training.config import load_config, parse_config
 from vgil_ros.training.errors import TrainingError
 from vgil_ros.training.estimate import words as time_in_words
+from vgil_ros.training.non_finite import LONGEST, LossWatch, StepDone
 from vgil_ros.training.precision import choose_precision, cpu_flags
 from vgil_ros.training.trainer import Trainer
 
@@ -207,3 +212,148 @@ def test_a_run_of_days_on_a_cpu_is_told_before_its_first_step(
 )
 def test_times_in_words(seconds: float, expected: str) -> None:
     assert time_in_words(seconds) == expected
+
+
+@pytest.mark.parametrize("when", ["in the last step", "in the last validation"])
+def test_ctrl_c_at_the_very_end_loses_nothing(when: str, tree: Tree, episodes: Path, tmp_path: Path) -> None:
+    changes = {"steps": 3, "checkpoint__every": 100}
+    said: list[str] = []
+    trainer = _trainer(tree(episodes, **changes), said)
+    if when == "in the last step":
+        _interrupt_at(trainer, 3)
+    else:
+        validate = trainer._validation.run
+
+        def press_and_validate(policy: Policy, stop: Callable[[], bool]) -> dict[str, float]:
+            os.kill(os.getpid(), signal.SIGINT)
+            return validate(policy, stop)
+
+        setattr(trainer._validation, "run", press_and_validate)  # noqa: B010 - mypy takes it for a method
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run()
+    out = tmp_path / "run"
+    assert f"stopped at step 3; go on with: vgil train --resume {out}" in said
+    last = load_policy(out / "last").state_dict()
+    assert all(torch.equal(value, last[key]) for key, value in trainer.train_step.eval_policy.state_dict().items())
+    assert not (out / "best").exists()
+    again = _trainer(tree(episodes, **changes), resume=True)
+    assert again.step == 3
+    assert again.run().best is not None, "what was broken off is made up for"
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if line["kind"] == "validation"] == [3]
+    once_more = _trainer(tree(episodes, **changes), resume=True)
+    once_more.run()
+    assert len((out / "log.jsonl").read_text().splitlines()) == len(lines), "and only once"
+
+
+def _as_an_earlier_release_left_it(out: Path) -> None:
+    """Neither the episodes' names in the state nor the settings that came with them."""
+    state = torch.load(out / RESUME, weights_only=True)
+    for key in ("episodes", "unfinished"):
+        del state[key]
+    torch.save(state, out / RESUME)
+    kept = yaml.safe_load((out / CONFIG).read_text())
+    for key in ("accept_odd", "aborted"):
+        del kept["data"][key]
+    (out / CONFIG).write_text(yaml.safe_dump(kept))
+
+
+def test_a_run_of_an_earlier_release_goes_on_with_all_its_episodes(tree: Tree, episodes: Path, tmp_path: Path) -> None:
+    from vgil_ros.cli.main import app
+
+    with h5py.File(episodes / "episode_0.hdf5", "r+") as file:
+        file.attrs["aborted"] = "cam_a: nothing received"
+    with h5py.File(episodes / "episode_1.hdf5", "r+") as file:
+        file["action"][4, 2] = 1e4
+    out = tmp_path / "run"
+    _trainer(tree(episodes, steps=2, data__accept_odd=True, data__aborted=True)).run()
+    _as_an_earlier_release_left_it(out)
+    call = ["train", "--resume", str(out), "data.workers=0"]
+    refused = CliRunner().invoke(app, [*call, "data.accept_odd=false"])
+    assert "train from them all the same with data.accept_odd=true" in refused.stderr
+    done = CliRunner().invoke(app, [*call, "--steps", "3", "data.accept_odd=true"])  # as the words say
+    assert done.exit_code == 0, done.output
+    _as_an_earlier_release_left_it(out)
+    done = CliRunner().invoke(app, [*call, "--steps", "4"])
+    assert done.exit_code == 0, done.output
+    assert "begun by an earlier release" in done.output
+    assert yaml.safe_load((out / CONFIG).read_text())["data"]["aborted"] is True
+    done = CliRunner().invoke(app, [*call, "--steps", "5"])
+    assert done.exit_code == 0, done.output
+    assert "earlier release" not in done.output
+
+
+def test_a_run_of_an_earlier_release_goes_on_without_an_episode_that_is_refused_now(
+    tree: Tree, episodes: Path, tmp_path: Path
+) -> None:
+    _trainer(tree(episodes, steps=2)).run()
+    _as_an_earlier_release_left_it(tmp_path / "run")
+    gone = sorted(episodes.glob("*.hdf5"))[0]
+    gone.write_bytes(gone.read_bytes()[:3000])
+    with pytest.raises(TrainingError, match=r"episode_0\.hdf5.*--skip-bad"):
+        _trainer(tree(episodes), resume=True)
+    said: list[str] = []
+    assert _trainer(tree(episodes, data__skip_bad=True), said, resume=True).run().steps == 4
+    assert any("goes on with the 2 episodes that are there" in text for text in said)
+
+
+def test_a_loss_on_a_gpu_is_looked_at_with_others_and_the_first_bad_one_is_named(tree: Tree, episodes: Path) -> None:
+    trainer = _trainer(tree(episodes))
+    watch = LossWatch(trainer.policy, trainer.data.train, torch.device("cuda"), episodes / "none")
+    good, bad = torch.tensor(1.0), torch.tensor(float("nan"))
+
+    def done(step: int, loss: torch.Tensor) -> StepDone:
+        return StepDone(step, torch.tensor([step]), {"loss": loss}, good, (1e-4, 1e-4))
+
+    watch.check(done(1, good), now=True)
+    for step, loss in ((2, good), (3, bad), (4, bad)):
+        watch.check(done(step, loss), now=False)
+    with pytest.raises(TrainingError, match=r"^step 3: the loss is not finite \(loss nan\)"):
+        watch.check(done(5, good), now=True)
+    watch.look()
+    for step in range(6, 6 + LONGEST - 1):
+        watch.check(done(step, bad), now=False)
+    with pytest.raises(TrainingError, match=r"^step 6: "):
+        watch.check(done(99, good), now=False)
+
+
+def test_a_run_that_goes_on_asks_for_no_room_that_its_files_have(
+    tree: Tree, episodes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _trainer(tree(episodes, steps=2)).run()
+    held = sum(file.stat().st_size for file in (tmp_path / "run").rglob("*") if file.is_file())
+    asked: list[int] = []
+    monkeypatch.setattr(checkpoints, "need_room", lambda _, needed: asked.append(needed))
+    _trainer(tree(episodes, steps=2, out=str(tmp_path / "other"))).run()
+    _trainer(tree(episodes, steps=2), resume=True).run()
+    anew, again = asked
+    assert 0 < again < anew
+    assert anew - again <= held
+
+
+def test_the_action_error_is_computed_where_it_ranks_and_on_a_share_of_the_rows(
+    tree: Tree, episodes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    measured = validation.action_error
+
+    def noted(policy: Policy, batch: Batch) -> torch.Tensor:
+        assert not torch.is_autocast_enabled("cpu")
+        asked.append(len(batch["qpos"]))
+        return measured(policy, batch)
+
+    monkeypatch.setattr(validation, "action_error", noted)
+    changes = {"steps": 1, "batch_size": 2, "precision": "bf16"}
+    _trainer(tree(episodes, out=str(tmp_path / "a"), checkpoint__metric="validation_loss", **changes)).run()
+    assert asked == []
+    trainer = _trainer(tree(episodes, out=str(tmp_path / "b"), **changes))
+    trainer.run()
+    rows = len(trainer.data.validation)
+    assert sum(asked) == rows
+    asked.clear()
+    monkeypatch.setattr(validation, "SAMPLED_ROWS", 4)
+    flow = {"type": "flow_matching", "chunk_size": 4, "hidden_dim": 8, "heads": 2, "feedforward_dim": 8,
+        "encoder_layers": 1, "action_layers": 1, "backbone": "small", "backbone_norm": "group"}  # fmt: skip
+    config = parse_config({**tree(episodes, out=str(tmp_path / "c"), **changes), "policy": flow}, "test")
+    Trainer(config, progress=False, log=lambda _: None).run()
+    assert 0 < sum(asked) <= 4 < rows

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 FREE = (  # what may be given with --resume
-    "steps", "device", "precision", "data.folders", "data.skip_bad", "data.workers", "data.decoded_gib",
-    "log.tensorboard", "log.wandb_project",
+    "steps", "device", "precision", "data.folders", "data.skip_bad", "data.accept_odd", "data.aborted", "data.workers",
+    "data.decoded_gib", "distillation.cache", "log.tensorboard", "log.wandb_project",
 )  # fmt: skip
 Config = Annotated[str | None, typer.Option(help="a YAML file, or a name in config/policies; act where left out")]
 Data = Annotated[list[Path] | None, typer.Option(help="a folder of episodes; several times for several folders")]

@@ -75,13 +75,19 @@ def nearest(stamps_ns: Sequence[int] | np.ndarray, stamp_ns: int, ticks: int, pe
     return place if 2 * abs(int(stamps_ns[place]) - wanted) <= period_ns else None
 
 
+def row_stamps(stamps_ns: np.ndarray | None, rows: int) -> np.ndarray | None:
+    """(rows,) the rows' times; None where a recording has none, or not one for each row."""
+    return None if stamps_ns is None or len(stamps_ns) < rows else stamps_ns[:rows]
+
+
 def past_rows(
     row: int, obs_offsets: Sequence[int], stamps_ns: np.ndarray | None, period_ns: int | None
 ) -> tuple[int | None, ...]:
     """Rows of a recorded episode that lie `obs_offsets` before `row`, None where there is none.
 
     Args:
-        stamps_ns: (T,) the rows' times; where a recording has none, or no rate, its rows are taken to be the ticks.
+        stamps_ns: (T,) the rows' times, see `row_stamps`; where a recording has none, or no rate, its rows are taken
+            to be the ticks.
     """
     if stamps_ns is None or period_ns is None:
         return tuple(row - ticks if ticks <= row else None for ticks in obs_offsets)

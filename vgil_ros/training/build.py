@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Collection
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,7 @@ from vgil_ros.training.data.flow_cache import FlowCache, make_flow_cache
 from vgil_ros.training.data.image_cache import DecodedImages, available_memory
 from vgil_ros.training.data.sampling import Sampling, split_episodes
 from vgil_ros.training.data.scan import check_same, choose_cameras, fingerprint, scan_folder
+from vgil_ros.training.distributed import Accelerator, first_before_others
 from vgil_ros.training.errors import TrainingError
 
 Log = Callable[[str], None]
@@ -66,35 +68,34 @@ class TrainingData:
 
 
 def load_data(
-    config: TrainConfig, log: Log, *, progress: bool = False, held_out: Collection[str] | None = None
+    config: TrainConfig,
+    log: Log,
+    *,
+    progress: bool = False,
+    held_out: Collection[str] | None = None,
+    resumed: bool = False,
+    accelerator: Accelerator | None = None,
 ) -> TrainingData:
     """Scan the folders and split them.
 
     Args:
         held_out: digests of the episodes that are kept for validation; None: they are chosen.
+        resumed: for a run that goes on: what it does to its images was settled when it began, and is not refused now.
+        accelerator: the processes that share a run; the first one reads the folders, the others what it remembered.
 
     Raises:
         TrainingError: an empty folder, a broken episode, episodes that do not agree or whose numbers cannot be right,
             settings that the policy refuses.
     """
-    stats: list[EpisodeStats] = []
-    folders: list[int] = []
-    for number, folder in enumerate(config.data.folders):
-        in_folder = scan_folder(
-            folder.path.expanduser(),
-            skip_bad=config.data.skip_bad,
-            log=log,
-            progress=lambda paths: tqdm(paths, "scan", unit="episode", delay=2, leave=False, disable=not progress),
-        )
-        stats += in_folder
-        folders += [number] * len(in_folder)
+    with first_before_others(accelerator) if accelerator is not None else nullcontext():
+        stats, folders = _scanned(config.data, log, progress=progress)
     stats, folders, left_out = _chosen(config.data, stats, folders, log)
     cameras = choose_cameras(stats, config.data.cameras)
     check_same(stats, cameras, base=config.data.base_action)
     train, validation = _split(config, stats, folders, held_out)
     mark = fingerprint(stats, cameras, base=config.data.base_action)
     policy = _policy_config(config, stats, cameras, mark)
-    check_crop(policy, log)
+    check_crop(policy, log, refuse=not resumed)
     _tell(config.data, stats, policy, validation, left_out, log)
     spec = SampleSpec(cameras, policy.chunk_size, base=config.data.base_action, obs_offsets=policy.obs_offsets)
     chosen = [stats[i] for i in train]
@@ -114,6 +115,23 @@ def load_data(
         sampling=Sampling(groups, weights or None, config.seed),
         fingerprint=mark,
     )
+
+
+def _scanned(data: DataConfig, log: Log, *, progress: bool) -> tuple[list[EpisodeStats], list[int]]:
+    """All episodes, and the numbers of their folders."""
+    stats: list[EpisodeStats] = []
+    folders: list[int] = []
+    for number, folder in enumerate(data.folders):
+        in_folder = scan_folder(
+            folder.path.expanduser(),
+            skip_bad=data.skip_bad,
+            aborted=data.aborted,
+            log=log,
+            progress=lambda paths: tqdm(paths, "scan", unit="episode", delay=2, leave=False, disable=not progress),
+        )
+        stats += in_folder
+        folders += [number] * len(in_folder)
+    return stats, folders
 
 
 def _chosen(
@@ -163,8 +181,8 @@ def _tell(
         log(f"warning: none of {len(stats)} episodes can be kept for validation: there will be no best checkpoint")
 
 
-def check_crop(policy: PolicyConfig, log: Log) -> None:
-    """Say where a policy sees little of its images, and refuse where it sees next to nothing.
+def check_crop(policy: PolicyConfig, log: Log, *, refuse: bool = True) -> None:
+    """Say where a policy sees little of its images, and `refuse` where it sees next to nothing.
 
     Raises:
         TrainingError: the crop is below `LEAST_SEEN` of the image.
@@ -182,7 +200,7 @@ def check_crop(policy: PolicyConfig, log: Log) -> None:
             f"{height} x {width}; policy.resize=[{round(crop[0] / 0.9)}, {round(crop[1] / 0.9)}] scales it down first, "
             f"policy.crop=[{round(height * 0.9)}, {round(width * 0.9)}] takes more of it"
         )
-        if share < LEAST_SEEN:
+        if share < LEAST_SEEN and refuse:
             raise TrainingError(words)
         log(f"warning: {words}")
 

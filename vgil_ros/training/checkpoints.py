@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,47 @@ class Checkpoints:
         return state
 
 
+def as_it_was_chosen(config: TrainConfig, state: Mapping[str, Any], log: Callable[[str], None]) -> TrainConfig:
+    """The configuration of a run that goes on: a state that does not name its episodes is of a release that took all.
+
+    Aborted and odd episodes are then among those that it was trained from, and are taken as long as nothing else is
+    said of them.
+    """
+    later = [key for key in ("accept_odd", "aborted") if key not in config.data.model_fields_set]
+    if "episodes" in state or not later:
+        return config
+    said = ", ".join(f"data.{key}=true" for key in later)
+    log(f"note: the run was begun by an earlier release, which left no episode out; it goes on with {said}")
+    return config.model_copy(update={"data": config.data.model_copy(update=dict.fromkeys(later, True))})
+
+
+def same_episodes(config: TrainConfig, state: Mapping[str, Any], fingerprint: str, ours: Set[str]) -> str | None:
+    """Hold the episodes of a run that goes on against those that it had; what there is to say, or None.
+
+    Args:
+        ours: digests of the episodes that are there now.
+
+    Raises:
+        TrainingError: they are other ones.
+    """
+    if state["fingerprint"] == fingerprint:
+        return None
+    theirs = set(state.get("episodes", ()))
+    missing, new = len(theirs - ours), len(ours - theirs)
+    fewer = missing > 0 and not new if theirs else True  # an earlier release did not name them: the user's word counts
+    if not (config.data.skip_bad and fewer):
+        counts = f" ({missing} of its {len(theirs)} episodes are not there, {new} are new)" if theirs else ""
+        raise TrainingError(
+            f"{config.out}: was trained from data with fingerprint {state['fingerprint']}, the folders now have "
+            f"{fingerprint}{counts}; a run goes on with the same episodes alone: --data says where they lie now, "
+            "--skip-bad goes on without those that are not there or bad"
+        )
+    which = (
+        f"without {missing} of {len(theirs)} episodes" if theirs else f"with the {len(ours)} episodes that are there"
+    )
+    return f"goes on {which}; from here on rows are drawn in another order"
+
+
 def holds_checkpoints(out: Path) -> bool:
     """Whether a run's folder holds anything that was trained."""
     return (out / RESUME).exists() or any((out / name).exists() for name in ("last", "best")) or any(out.glob("step_*"))
@@ -112,7 +153,7 @@ def take_folder(out: Path, log: Callable[[str], None]) -> None:
         raise TrainingError(f"{out}: holds checkpoints, and no {RESUME} to go on from; take another --out")
     if (out / LOG).exists():
         log(f"{out}: holds a run that ended before its first checkpoint; it is begun anew")
-        (out / LOG).unlink()
+        (out / LOG).unlink(missing_ok=True)  # each process of several comes by here
 
 
 def prepare_folder(config: TrainConfig, weights: int) -> None:
@@ -123,8 +164,10 @@ def prepare_folder(config: TrainConfig, weights: int) -> None:
     """
     out = config.out
     with writing(out):
-        # last, best, the kept ones and one in the making; twice the state: weights, mean, two moments
-        need_room(out, weights * (config.checkpoint.keep + 3) + 2 * 4 * weights)
+        state = 4 * weights  # weights, mean, two moments
+        # last, best, the kept ones and one in the making; the state, and one in the making
+        needed = weights * (config.checkpoint.keep + 3) + 2 * state
+        need_room(out, max(needed - _held(out), weights + state))
         text = yaml.safe_dump(with_absolute_paths(config).model_dump(mode="json"), sort_keys=False)
         (out / CONFIG).write_text(text, encoding="utf-8")
 
@@ -160,6 +203,12 @@ def need_room(out: Path, needed: int) -> None:
         raise TrainingError(
             f"{out}: {_free(out) >> 20} MiB free on the disk; the checkpoints of this run need {needed >> 20} MiB"
         )
+
+
+def _held(out: Path) -> int:
+    """Bytes of a run's checkpoints and state, which later ones take the place of."""
+    files = [out / RESUME, *(file for name in ("last", "best", "step_*") for file in out.glob(f"{name}/**/*"))]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _free(out: Path) -> int:

@@ -29,6 +29,7 @@ from vgil_ros.training.data.dataset import Batch, EpisodeDataset, map_tensors
 from vgil_ros.training.errors import TrainingError
 
 FREE = ("steps", "solver", "dropout", "seed")  # what a student may have otherwise than its teacher
+OWN = ("execution",)  # the same, where it says so; otherwise as its teacher
 DATA = ("state_dim", "action_dim", "cameras", "joint_names", "rate_hz")
 GRID_SHARE = 0.5  # of the times: those at which the student will be asked
 
@@ -80,18 +81,20 @@ def load_teacher(settings: DistillationConfig) -> FlowMatchingPolicy:
 def student_settings(config: TrainConfig, teacher: FlowMatchingPolicy, log: Callable[[str], None]) -> TrainConfig:
     """Give the configuration of a student: its sizes and cameras are the teacher's, `FREE` is its own.
 
+    What stands in `OWN` is the teacher's where the configuration does not name it.
+
     Where the configuration says otherwise of a size, `log` tells that it gave way.
     """
     assert config.distillation is not None
     name, ours = config.distillation.teacher.name, teacher.config
     sizes = {k: v for k, v in ours.model_dump(mode="json").items() if k not in (*DERIVED, *FREE, "weights", "teachers")}
     wanted = config.policy
-    gone = [f"{k} {sizes[k]} (not {v})" for k, v in wanted.items() if k in sizes and v != sizes[k]]
+    gone = [f"{k} {sizes[k]} (not {v})" for k, v in wanted.items() if k in sizes and k not in OWN and v != sizes[k]]
     if gone:
         log(f"note: from the teacher: {', '.join(gone)}")
     note = TeacherNote(name=name, weights=fingerprint_of(teacher), steps=ours.steps, solver=ours.solver)
-    unknown = {k: v for k, v in wanted.items() if k not in sizes}  # its own, and what will be refused
-    policy = {**sizes, **unknown, "teachers": [*ours.teachers, note]}
+    own = {k: v for k, v in wanted.items() if k in OWN or k not in sizes}  # and what will be refused
+    policy = {**sizes, **own, "teachers": [*ours.teachers, note]}
     data = config.data.model_copy(update={"cameras": config.data.cameras or ours.camera_names or None})
     return config.model_copy(update={"policy": policy, "data": data, "backbone_weights": None})
 

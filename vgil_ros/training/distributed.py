@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import importlib
 import os
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
 
 import torch
@@ -91,6 +92,21 @@ class MultiProcess:
         self._accelerator.end_training()
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+
+
+@contextmanager
+def first_before_others(accelerator: Accelerator) -> Iterator[None]:
+    """The first process runs the block before the others begin it, who then find on disk what it left there."""
+    if accelerator.rank:
+        accelerator.wait()
+    try:
+        yield
+    except Exception:  # the others will meet the same, and say nothing of it
+        if not accelerator.rank:
+            accelerator.wait()
+        raise
+    if not accelerator.rank:
+        accelerator.wait()
 
 
 def make_accelerator(device: str) -> Accelerator:

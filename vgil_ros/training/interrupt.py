@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import threading
-from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
-Log = Callable[[str], None]
+STOPPING = "stopping after this step, and saving it; Ctrl-C again stops at once"
 
 
 class StopRequest:
     """While it stands, Ctrl-C sets `asked` in place of breaking off a step, which would leave weights half changed."""
 
-    def __init__(self, log: Log, *, enabled: bool = True) -> None:
+    def __init__(self, *, enabled: bool = True) -> None:
         """`enabled`: False leaves Ctrl-C as it is; so does a thread other than the main one."""
-        self._log = log
         self._enabled = enabled and threading.current_thread() is threading.main_thread()
         self._before: Any = None
         self.asked = False
@@ -25,7 +25,8 @@ class StopRequest:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
-        self._log("stopping after this step, and saving it; Ctrl-C again stops at once")
+        with contextlib.suppress(OSError):  # print and the bar take locks, which the main thread may hold just now
+            os.write(2, f"\n{STOPPING}\n".encode())
 
     def __enter__(self) -> StopRequest:
         if self._enabled:

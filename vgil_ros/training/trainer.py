@@ -16,8 +16,16 @@ from typing import Any
 from torch import Tensor
 from tqdm import tqdm
 
-from vgil_ros.training.build import load_data, make_policy
-from vgil_ros.training.checkpoints import RESUME, Checkpoints, prepare_folder, take_folder, writing
+from vgil_ros.training.build import TrainingData, load_data, make_policy
+from vgil_ros.training.checkpoints import (
+    RESUME,
+    Checkpoints,
+    as_it_was_chosen,
+    prepare_folder,
+    same_episodes,
+    take_folder,
+    writing,
+)
 from vgil_ros.training.config import DistillationConfig, TrainConfig
 from vgil_ros.training.data.dataset import Batch, Loader
 from vgil_ros.training.data.sampling import ProcessBatches
@@ -87,14 +95,16 @@ class Trainer:
         by_success = config.checkpoint.metric == "success"
         self._checkpoints = Checkpoints(config.out, config.checkpoint.keep, higher_is_better=by_success)
         state = self._checkpoints.load_state() if resume else None
+        if state is not None:
+            self.config = config = as_it_was_chosen(config, state, self._log)
         held_out = None if state is None else state.get("validation")
         self._teach: Callable[[Batch], Batch] | None = None  # what a teacher adds to a batch
         self._reflow: Reflow | None = None  # the same, of the moment
         if config.distillation is None:
-            self.data = load_data(config, self._log, progress=self._progress, held_out=held_out)
+            self.data = self._load(config, held_out, resumed=resume)
             self.policy = make_policy(config, self.data, self._log).to(self.accelerator.device)
         else:
-            self._take_teacher(config.distillation, held_out)
+            self._take_teacher(config.distillation, held_out, resumed=resume)
         precision, words = choose_precision(config.precision, self.accelerator.device)
         self._log(words)
         self.train_step = TrainStep(
@@ -111,17 +121,28 @@ class Trainer:
         )
         self._evaluate = evaluate
         self._run_log: RunLog | None = None
-        self._stop = StopRequest(self._say, enabled=self.accelerator.processes == 1)
+        self._stop = StopRequest(enabled=self.accelerator.processes == 1)
         self._watch = LossWatch(self.policy, self.data.train, self.accelerator.device, config.out)
-        self.step = self._logged = 0
+        self.step = self._logged = self._saved = 0  # steps that are done, when the last line and state were written
+        self._unfinished = False  # whether Ctrl-C kept the last checkpoint from being validated
         if state is not None:
             self._restore(state)
 
-    def _take_teacher(self, settings: DistillationConfig, held_out: Collection[str] | None) -> None:
+    def _load(self, config: TrainConfig, held_out: Collection[str] | None, *, resumed: bool) -> TrainingData:
+        return load_data(
+            config,
+            self._log,
+            progress=self._progress,
+            held_out=held_out,
+            resumed=resumed,
+            accelerator=self.accelerator,
+        )
+
+    def _take_teacher(self, settings: DistillationConfig, held_out: Collection[str] | None, *, resumed: bool) -> None:
         """Load the data as a teacher had them, its student, and what it teaches."""
         teacher = load_teacher(settings)
         merged = student_settings(self.config, teacher, self._log)
-        self.data = load_data(merged, self._log, progress=self._progress, held_out=held_out)
+        self.data = self._load(merged, held_out, resumed=resumed)
         student = make_student(teacher, self.data.policy)
         self.policy = student.to(self.accelerator.device)
         self._teach = self._reflow = Reflow(teacher.to(self.accelerator.device), student.config.steps)
@@ -161,6 +182,9 @@ class Trainer:
         pace, self._logged = PaceWatch(config.steps - self.step), self.step
         try:
             with self._stop:
+                if self._unfinished and self.step == config.steps:
+                    with writing(config.out):
+                        self._checkpoint(run_log)
                 batches = iter(self._loader())
                 while self.step < config.steps and not self._stop.asked:
                     since = time.perf_counter()
@@ -169,8 +193,8 @@ class Trainer:
                     last = self._turn(batch, run_log, timer) or last
                     if (words := pace.step()) is not None:
                         self._say(words)
-                if self._stop.asked and self.step < config.steps:
-                    self._leave(began)
+                if self._stop.asked and (self.step < config.steps or self._unfinished):
+                    self._leave()
         except KeyboardInterrupt:
             run_log.log(f"stopped at step {self.step}; {self._way_on()}")
             raise
@@ -210,10 +234,11 @@ class Trainer:
         run_log.step()
         ended, loss = self.step == config.steps, None
         logs, saves = self.step % config.log.every == 0 or ended, self.step % config.checkpoint.every == 0 or ended
-        done = StepDone(self.step, batch, self.train_step.parts, norm, self.train_step.rates)
+        done = StepDone(self.step, batch["index"], self.train_step.parts, norm, self.train_step.rates)
         self._watch.check(done, now=logs or saves or self._stop.asked)
         if logs:
             loss = self._log_step(run_log, norm, timer)
+        self._unfinished = saves
         if saves and not self._stop.asked:
             with writing(config.out):
                 self._checkpoint(run_log)
@@ -241,15 +266,22 @@ class Trainer:
         return means["loss"]
 
     def _checkpoint(self, run_log: RunLog) -> None:
-        """Validate, save, roll out, draw. Every process validates; the first one does the rest."""
+        """Validate, save, roll out, draw. Every process validates; the first one does the rest.
+
+        After Ctrl-C it is saved as it is, with no value among the others: a run that goes on from its end makes up for
+        it.
+        """
         losses = self._validation.run(self.train_step.eval_policy, lambda: self._stop.asked)
+        self._unfinished = self._stop.asked and (not losses or self._evaluate is not None)
         if losses:
             run_log.write({"kind": "validation", "step": self.step, **losses})
         meter = self.train_step.meter.state(self.accelerator)
         if self.accelerator.rank == 0:
             metric = self.config.checkpoint.metric
             value = losses.get(ACTION_ERROR if metric == ACTION_ERROR else "loss")
-            if self._evaluate is not None and not self._stop.asked:
+            if self._unfinished:
+                value = None
+            elif self._evaluate is not None:
                 self.train_step.eval_policy.save(self.config.out / "last")
                 scores = dict(self._evaluate(self.config.out / "last"))
                 run_log.write({"kind": "rollouts", "step": self.step, **scores})
@@ -258,12 +290,14 @@ class Trainer:
                 value = None
             self._checkpoints.save(self.train_step.eval_policy, self.step, value)
             self._checkpoints.save_state(self._state(meter))
+            self._saved = self.step
             run_log.draw()
         self.accelerator.wait()
 
-    def _leave(self, began: int) -> None:
-        """Save the step that Ctrl-C ended the run at, where there was one, and end it."""
-        if self.step > began:
+    def _leave(self) -> None:
+        """Save the step that Ctrl-C ended the run at, where it is not saved yet, and end it."""
+        if self.step > self._saved:
+            self._watch.look()  # it may have come after the last look
             with writing(self.config.out):
                 self._checkpoints.save(self.train_step.eval_policy, self.step, None)
                 self._checkpoints.save_state(self._state(self.train_step.meter.state(self.accelerator)))
@@ -279,27 +313,19 @@ class Trainer:
             "step": self.step,
             "fingerprint": self.data.fingerprint,
             "episodes": sorted(one.digest for one in self.data.stats),
+            "unfinished": self._unfinished,
             "validation": sorted(one.digest for one in self.data.validation.episodes),
             **self.train_step.state(),
             "window": meter,
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
-        if state["fingerprint"] != self.data.fingerprint:
-            ours, theirs = {one.digest for one in self.data.stats}, set(state.get("episodes", ()))
-            missing, new = len(theirs - ours), len(ours - theirs)
-            if not (self.config.data.skip_bad and missing and not new):
-                counts = f" ({missing} of its {len(theirs)} episodes are not there, {new} are new)" if theirs else ""
-                raise TrainingError(
-                    f"{self.config.out}: was trained from data with fingerprint {state['fingerprint']}, the "
-                    f"folders now have {self.data.fingerprint}{counts}; a run goes on with the same episodes alone: "
-                    "--data says where they lie now, --skip-bad goes on without those that are not there or bad"
-                )
-            self._say(
-                f"goes on without {missing} of {len(theirs)} episodes; from here on rows are drawn in another order"
-            )
+        ours = {one.digest for one in self.data.stats}
+        if (words := same_episodes(self.config, state, self.data.fingerprint, ours)) is not None:
+            self._say(words)
         self.train_step.restore(state)
-        self.step = state["step"]
+        self.step = self._saved = state["step"]
+        self._unfinished = bool(state.get("unfinished", False))
 
 
 def _keep_quiet(text: str) -> None:

@@ -18,6 +18,7 @@ from vgil_ros.training.data.dataset import Batch, EpisodeDataset, Loader
 from vgil_ros.training.distributed import Accelerator, autocast
 
 ACTION_ERROR = "action_error"
+SAMPLED_ROWS = 128  # of all processes, for the action error of a policy that makes its chunk in several steps
 Log = Callable[[str], None]
 
 
@@ -44,14 +45,17 @@ class Validation:
         mine = rows[accelerator.rank :: accelerator.processes].tolist()
         size = config.batch_size // accelerator.processes
         self._batches = [mine[i : i + size] for i in range(0, len(mine), size)]
+        taken = max(1, SAMPLED_ROWS // config.batch_size)  # batches whose action error is taken, of such a policy
+        self._every = max(1, -(-len(self._batches) // taken))
         self._loader = Loader(dataset, self._batches, min(config.data.workers, 1), accelerator.device, log)
 
     @torch.no_grad()
     def run(self, policy: Policy, stop: Callable[[], bool] = lambda: False) -> dict[str, float]:
-        """Means over rows and processes: the loss, its parts, and `action_error`.
+        """Means over rows and processes: the loss, its parts, and `action_error` where it ranks the checkpoints.
 
-        The last is what ranks checkpoints: the mean distance of the actions that a robot would be given (ACT's latent
-        zero, a diffusion's noise taken away) from the recorded ones, in the action's own scale, where there are any.
+        That is the mean distance of the actions that a robot would be given (ACT's latent zero, a diffusion's noise
+        taken away) from the recorded ones, in the action's own scale, computed as on the robot, without autocast. For
+        a policy that makes its chunk in several steps, it is of about `SAMPLED_ROWS` of the rows, evenly spread.
 
         Args:
             stop: asked between batches; once it says so, nothing is given.
@@ -65,19 +69,22 @@ class Validation:
         policy.eval()
         policy.reset()
         sums: dict[str, Tensor] = {}
+        counts: dict[str, int] = {}
+        every = self._every if getattr(policy.config, "steps", 1) > 1 else 1
         try:
             for number, (rows, batch) in enumerate(self._bar(zip(self._batches, self._loader, strict=True))):
                 if stop():
                     return {}
                 torch.manual_seed(number * self._engine.processes + self._engine.rank)
-                for key, value in self._measure(policy, batch).items():
+                for key, value in self._measure(policy, batch, played=number % every == 0).items():
                     empty = torch.zeros((), dtype=torch.float64, device=value.device)
                     sums[key] = sums.get(key, empty) + value * len(rows)
+                    counts[key] = counts.get(key, 0) + len(rows)
         finally:
             policy.train(training)
-        count = sum(map(len, self._batches))
         keys = sorted(sums)
-        means = self._engine.mean(torch.stack([sums[key] for key in keys])) / count
+        whole = torch.stack([sums[key] for key in keys])
+        means = self._engine.mean(whole) / whole.new_tensor([counts[key] for key in keys])
         return dict(zip(keys, means.tolist(), strict=True))
 
     def _bar(self, batches: Iterable[tuple[list[int], Batch]]) -> Iterable[tuple[list[int], Batch]]:
@@ -87,13 +94,15 @@ class Validation:
         )
         return bar
 
-    def _measure(self, policy: Policy, batch: Batch) -> dict[str, Tensor]:
-        seen = cast("PolicyBatch", batch)
+    def _measure(self, policy: Policy, batch: Batch, *, played: bool) -> dict[str, Tensor]:
+        """Losses of a batch; `played`: its action error too, where it is asked for."""
         taught = batch if self._change is None else self._change(batch)
         with autocast(self._engine.device, self._precision):
             out = policy.compute_loss(cast("PolicyBatch", taught))
-            error = action_error(policy, seen)
-        return {**out.parts, "loss": out.loss, ACTION_ERROR: error}
+        losses = {**out.parts, "loss": out.loss}
+        if played and self._config.checkpoint.metric == ACTION_ERROR:
+            losses[ACTION_ERROR] = action_error(policy, cast("PolicyBatch", batch))
+        return losses
 
 
 def action_error(policy: Policy, batch: PolicyBatch) -> Tensor:

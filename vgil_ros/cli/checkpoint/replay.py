@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.history import past_rows, with_past, with_task
+from vgil_ros.core.history import past_rows, row_stamps, with_past, with_task
 from vgil_ros.core.observation import RobotFrame, RobotObservation
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.policies import PolicyConfig, load_policy
@@ -135,7 +135,7 @@ def _observation(config: PolicyConfig, episode: EpisodeReader, row: int) -> Robo
         return {"qpos": np.asarray(episode.qpos[row], np.float32), "images": images}
 
     period_ns = round(1e9 / episode.rate_hz) if episode.rate_hz else None
-    earlier = past_rows(row, config.obs_offsets, episode.stamp_ns, period_ns)
+    earlier = past_rows(row, config.obs_offsets, row_stamps(episode.stamp_ns, episode.rows), period_ns)
     return with_task(
         with_past(frame(row), [None if one is None else frame(one) for one in earlier]), episode.task or ""
     )

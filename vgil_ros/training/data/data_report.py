@@ -122,6 +122,12 @@ def warnings(stats: Sequence[EpisodeStats], policy: PolicyConfig) -> list[str]:
     if holes := sum(fact.holes for fact in facts):
         lost, count = sum(fact.lost_s for fact in facts), sum(1 for fact in facts if fact.holes)
         words.append(f"rows are missing at {holes} places of {count} episodes, {lost:.1f} s in all; chunks end there")
+    if cut := [one for one in stats if one.facts.cut is not None]:
+        words.append(
+            f"{len(cut)} of {len(stats)} episodes may lack their end and are trained from as whole demonstrations, "
+            f"such as {cut[0].path} ({cut[0].facts.cut}); see `vgil episodes plot`, and move away those that end too "
+            "early"
+        )
     words += [f"{path}: is {first} once more" for path, first in _doubled(stats)]
     return words
 

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from vgil_ros.core.history import past_rows
+from vgil_ros.core.history import past_rows, row_stamps
 from vgil_ros.episodes.errors import EpisodeError
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.policies.optical_flow import FlowField, field_size
@@ -103,7 +103,7 @@ def compute_flow(stats: EpisodeStats, camera: str, obs_offsets: tuple[int, ...],
     out = np.zeros((stats.rows, len(obs_offsets), *size, 2), np.float16)
     with EpisodeReader(stats.path) as episode:
         look = lru_cache(max(obs_offsets) + PAIRS + 2)(lambda row: _readable(episode, camera, row))
-        period, stamps = period_of(episode.rate_hz), episode.stamp_ns
+        period, stamps = period_of(episode.rate_hz), row_stamps(episode.stamp_ns, stats.rows)
         pairs = [
             (row, place, before)
             for row in range(stats.rows)

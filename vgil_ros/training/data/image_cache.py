@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vgil_ros.core.history import row_stamps
 from vgil_ros.episodes.errors import EpisodeError
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.training.data.episode_facts import chunk_ends, period_of
@@ -96,7 +97,7 @@ class OpenEpisode:
 
     Attributes:
         qpos: (T, D) and action: (T, A), aligned; float32.
-        stamp_ns: (T,) int64 and period_ns: from tick to tick; None where the layout does not store them.
+        stamp_ns: (T,) int64 and period_ns: from tick to tick; None where the file does not tell them of each row.
         ends: (T,) the row at which a chunk from each row has to end; see `chunk_ends`.
     """
 
@@ -114,6 +115,7 @@ class EpisodeFileCache:
     def __init__(self, paths: Sequence[Path], *, base: bool) -> None:
         self._paths, self._base = tuple(paths), base
         self._open: OrderedDict[int, OpenEpisode] = OrderedDict()
+        self._ends: dict[int, np.ndarray] = {}  # of each episode, also while it is not open
         self._process = os.getpid()
         self._limit = max(8, min(512, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4))
 
@@ -128,25 +130,28 @@ class EpisodeFileCache:
             self._parents, self._open, self._process = self._open, OrderedDict(), os.getpid()
         episode = self._open.get(number)
         if episode is None:
-            episode = self._open[number] = self._read(self._paths[number])
+            episode = self._open[number] = self._read(number)
             if len(self._open) > self._limit:
                 self._open.popitem(last=False)[1].reader.close()
         self._open.move_to_end(number)
         return episode
 
-    def _read(self, path: Path) -> OpenEpisode:
+    def _read(self, number: int) -> OpenEpisode:
+        path = self._paths[number]
         reader = EpisodeReader(path)
         try:
             action = aligned_actions(reader, base=self._base)
             check_rows(path, "action", action)
-            stamps, period = reader.stamp_ns, period_of(reader.rate_hz)
+            stamps, period = row_stamps(reader.stamp_ns, reader.rows), period_of(reader.rate_hz)
+            if number not in self._ends:
+                self._ends[number] = chunk_ends(stamps, period, reader.rows)
             return OpenEpisode(
                 reader=reader,
                 qpos=reader.qpos.astype(np.float32),
                 action=action.astype(np.float32),
                 stamp_ns=stamps,
                 period_ns=period,
-                ends=chunk_ends(stamps, period, reader.rows),
+                ends=self._ends[number],
             )
         except BaseException:
             reader.close()

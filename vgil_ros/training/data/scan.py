@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
+import signal
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import cv2
 from pydantic import ValidationError
 
 from vgil_ros.core.errors import VgilError
@@ -19,8 +23,11 @@ from vgil_ros.episodes.errors import naming_file
 from vgil_ros.training.data.episode_stats import EpisodeStats, read_episode_stats
 from vgil_ros.training.errors import TrainingError
 
-VERSION = 2  # of the cached statistics; raise it when what they hold changes
+VERSION = 3  # of the cached statistics; raise it when what they hold changes
+MOST_READERS = 8  # processes that read
+A_FEW = 16  # files that are read here, without other processes
 Progress = Callable[[Iterable[Path]], Iterable[Path]]
+Read = Callable[[Path], EpisodeStats | str]
 
 
 def cache_dir() -> Path:
@@ -32,29 +39,36 @@ def scan_folder(
     folder: Path,
     *,
     skip_bad: bool = False,
+    aborted: bool = False,
     log: Callable[[str], None] = lambda _: None,
     progress: Progress = iter,
 ) -> list[EpisodeStats]:
     """Return the statistics of every episode of a folder (or of one file), in order.
 
-    A file whose size and time of change are those of the last scan is not read again.
+    A file whose size and time of change are those of the last scan is not read again. Many are read by several
+    processes, since HDF5 reads one file at a time in each.
 
     Args:
         skip_bad: go on without episodes that cannot be trained from; each is said.
+        aborted: take those that lie apart since they were not recorded to their end too; otherwise they are counted.
 
     Raises:
         TrainingError: no folder, no episode in it, none that is good, or a bad one without `skip_bad`.
     """
-    paths = _paths(folder)
+    paths = _paths(folder, aborted=aborted)
+    if not aborted and folder.is_dir() and (apart := naming.aborted_in(folder)):
+        log(f"{len(apart)} aborted episodes in {apart[0].parent} are left out; data.aborted=true takes them too")
     cache = ScanCache(folder)
+    known = {path: cache.recall(path) for path in paths}
     stats: list[EpisodeStats] = []
     bad: list[str] = []
-    for path in progress(paths):
-        try:
-            with naming_file(path):
-                stats.append(cache.recall(path) or cache.keep(path, read_episode_stats(path)))
-        except VgilError as error:
-            bad.append(str(error))
+    with _readers([path for path in paths if known[path] is None]) as read:
+        for path in progress(paths):
+            one = known[path] or read(path)
+            if isinstance(one, str):
+                bad.append(one)
+                continue
+            stats.append(one if known[path] else cache.keep(path, one))
     cache.save()
     for words in bad:
         log(f"bad episode: {words}" + ("; skipped" if skip_bad else ""))
@@ -68,7 +82,43 @@ def scan_folder(
     return stats
 
 
-def _paths(folder: Path) -> list[Path]:
+def _read(path: Path) -> EpisodeStats | str:
+    """An episode's statistics, or why it cannot be trained from."""
+    try:
+        with naming_file(path):
+            return read_episode_stats(path)
+    except VgilError as error:
+        return str(error)
+
+
+@contextmanager
+def _readers(paths: Sequence[Path]) -> Iterator[Read]:
+    """Give what reads each of `paths`, ahead of being asked where they are many."""
+    count = min(MOST_READERS, len(os.sched_getaffinity(0)))
+    if len(paths) <= A_FEW or count < 2:
+        yield _read
+        return
+    pool = ProcessPoolExecutor(count, multiprocessing.get_context("fork"), _start_reader)
+    try:
+        asked: dict[Path, Future[EpisodeStats | str]] = {path: pool.submit(_read, path) for path in paths}
+        yield lambda path: _result(asked[path], path)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _result(asked: Future[EpisodeStats | str], path: Path) -> EpisodeStats | str:
+    try:
+        return asked.result()
+    except BrokenExecutor:  # a process was killed, for want of memory perhaps
+        return _read(path)
+
+
+def _start_reader() -> None:
+    cv2.setNumThreads(0)  # its threads are not there after a fork
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is the parent's, which ends its readers
+
+
+def _paths(folder: Path, *, aborted: bool) -> list[Path]:
     try:
         folder.stat()
     except (OSError, ValueError) as error:
@@ -79,10 +129,14 @@ def _paths(folder: Path) -> list[Path]:
         return [folder]
     if not folder.is_dir():
         raise TrainingError(f"{folder}: no such folder or file; a folder of episodes is needed")
-    paths = naming.episodes_in(folder)
+    apart = naming.aborted_in(folder)
+    paths = [*naming.episodes_in(folder), *(apart if aborted else ())]
     if not paths:
         parts = len(list(folder.glob(f"*{naming.PART}")))
         hint = f"; {parts} unfinished ones, see `vgil episodes repair`" if parts else ""
+        hint += f"; {len(apart)} aborted ones in {apart[0].parent}: data.aborted=true takes them" if apart else ""
+        if folder.name == naming.ABORTED_FOLDER and any(folder.glob(f"*{naming.ABORTED}")):
+            hint += f"; aborted ones are taken by --data {folder.parent} with data.aborted=true"
         raise TrainingError(f"{folder}: no episode (*.hdf5) in this folder{hint}")
     return paths
 
@@ -91,6 +145,7 @@ class ScanCache:
     """Statistics of a folder's files on disk, by size and time of change. Where it cannot be kept, all is read."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:24]
         self._file = cache_dir() / f"{name}.json"
         self._entries: dict[str, Any] = {}
@@ -101,7 +156,7 @@ class ScanCache:
 
     def recall(self, path: Path) -> EpisodeStats | None:
         """Give the statistics of an unchanged file, or None."""
-        entry = self._entries.get(path.name)
+        entry = self._entries.get(self._key(path))
         if entry is None or entry["state"] != _state(path):
             return None
         try:
@@ -111,9 +166,13 @@ class ScanCache:
 
     def keep(self, path: Path, stats: EpisodeStats) -> EpisodeStats:
         """Remember the statistics of a file, and give them back."""
-        self._entries[path.name] = {"state": _state(path), "facts": stats.model_dump(mode="json")}
+        self._entries[self._key(path)] = {"state": _state(path), "facts": stats.model_dump(mode="json")}
         self._changed = True
         return stats
+
+    def _key(self, path: Path) -> str:
+        """A file's place below the folder: an aborted episode may have the name of a whole one."""
+        return path.name if path == self._folder else path.relative_to(self._folder).as_posix()
 
     def save(self) -> None:
         """Write what is new."""
