@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -20,6 +21,7 @@ from support.stall import StallGauge
 
 from vgil_ros.episodes import EpisodeError, EpisodeReader, EpisodeWriter
 from vgil_ros.episodes.checks.check import check_episode
+from vgil_ros.episodes.reading import structure
 from vgil_ros.episodes.recovery.broken_file import lookup3
 from vgil_ros.episodes.recovery.repair import repair
 
@@ -209,3 +211,45 @@ def test_rows_that_are_only_claimed_are_not_made_up(tmp_path: Path) -> None:
         episode.image("cam_a", 150)
     result = repair(path)
     assert result.rows == 9
+
+
+def test_raw_images_in_several_chunks_are_whole_where_all_of_them_are(tmp_path: Path) -> None:
+    """h5py chooses chunks across rows and through images: one of a row may lie behind the cut, the others before."""
+    path = demo.write(tmp_path / "own", demo.meta(storage="raw"), 20)
+    with h5py.File(path, "r+") as file:
+        for name in ("cam_a", "cam_b"):
+            pixels = file[f"observations/images/{name}"][()]
+            del file[f"observations/images/{name}"]
+            file.create_dataset(f"observations/images/{name}", data=pixels, chunks=(4, 24, 32, 3))
+    with h5py.File(path) as file:
+        found: list[Any] = []
+        file["observations/images/cam_b"].id.chunk_iter(found.append)
+        last = max(found, key=lambda info: info.chunk_offset)
+    part = tmp_path / "episode_0.hdf5.part"
+    part.write_bytes(path.read_bytes()[: last.byte_offset + last.size - 1])
+    assert repair(part).rows == 16
+    with EpisodeReader(tmp_path / "episode_0.hdf5") as episode:
+        np.testing.assert_array_equal(episode.image("cam_b", 15), demo.image(15))
+
+
+@pytest.mark.parametrize("storage", ["jpeg", "raw"])
+def test_the_index_of_a_long_file_is_not_walked_to_open_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, storage: Storage
+) -> None:
+    counted: list[int] = []
+    own = structure._chunks
+    monkeypatch.setattr(structure, "FEW_CHUNKS", 50)
+
+    def count(item: Any) -> int:
+        counted.append(1)
+        return own(item)
+
+    monkeypatch.setattr(structure, "_chunks", count)
+    path = demo.write(tmp_path, demo.meta(storage=storage), 60)
+    EpisodeReader(path).close()
+    assert not counted
+    with h5py.File(path, "r+", libver=("v110", "v110")) as file:  # more than it can hold
+        for name in ("observations/qpos", "observations/qvel", "action", "observations/images/cam_a"):
+            file[name].resize(20_000, axis=0)
+    with EpisodeReader(path) as episode, pytest.raises(EpisodeError, match="claims 20000 rows; the file holds 60"):
+        episode.image("cam_a", 150)
