@@ -209,12 +209,12 @@ def test_what_an_episode_says_of_its_making_is_kept(tmp_path: Path) -> None:
         "stopped": "disk full",
     }
     with h5py.File(path, "r+") as file:
-        file.attrs.update(said)
+        file.attrs.update(said, min_delay_ms=np.arange(4.0))
     assert run("convert", path, tmp_path / "v.hdf5")[0] == 0
     with EpisodeReader(path) as before, EpisodeReader(tmp_path / "v.hdf5") as after:
         assert after.warnings == before.warnings == tuple(said.pop("warnings"))  # type: ignore[arg-type]
         assert {key: after.attrs[key] for key in said} == said
-        np.testing.assert_array_equal(after.attrs["min_delay_ms"], before.attrs["min_delay_ms"])
+        np.testing.assert_array_equal(after.attrs["min_delay_ms"], np.arange(4.0))
         steps = after.timesteps()
         assert [step.step_type for step in steps] == [step.step_type for step in before.timesteps()]
         assert len(steps) == 7

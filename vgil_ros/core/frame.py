@@ -227,5 +227,5 @@ def _png_end(data: bytes) -> int | None:
         length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
         at += 12 + length
         if kind == b"IEND":
-            return at if at <= len(data) else None
+            return at if data.endswith(PNG_END, 0, at) else None
     return None
