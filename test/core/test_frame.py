@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vgil_ros.core.frame import COLOR_ENCODINGS, DEPTH_ENCODINGS, PAIRED, PLANES, RAW_ENCODINGS, Frame, FrameError
+from vgil_ros.core.frame import (
+    COLOR_ENCODINGS,
+    DEPTH_ENCODINGS,
+    PAIRED,
+    PLANES,
+    RAW_ENCODINGS,
+    Frame,
+    FrameError,
+    image_end,
+    is_whole_image,
+)
 
 
 def frame(pixels: np.ndarray, encoding: str, padding: int = 0) -> Frame:
@@ -129,3 +140,47 @@ def test_fingerprint_of_a_jpeg_is_of_the_whole_file() -> None:
     one = Frame(480, 640, "jpeg", 0, memoryview(data)).fingerprint()
     assert one != Frame(480, 640, "jpeg", 0, memoryview(data[:-1] + b"x")).fingerprint()
     assert one == Frame(480, 640, "jpeg", 0, memoryview(bytes(data))).fingerprint()
+
+
+def encoded(kind: str, *, progressive: bool = False) -> bytes:
+    """An image file of noise, so that its compressed data has every byte, FF too."""
+    pixels = np.random.default_rng(3).integers(0, 256, (48, 64, 3), np.uint8)
+    flags = [cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_RST_INTERVAL, 2] if progressive else []
+    return cv2.imencode(f".{kind}", pixels, flags)[1].tobytes()
+
+
+THUMBNAIL = encoded("jpg")
+IMAGES = {
+    "jpeg": encoded("jpg"),
+    "progressive jpeg": encoded("jpg", progressive=True),
+    "jpeg with a thumbnail": encoded("jpg")[:2]
+    + b"\xff\xe1"
+    + (len(THUMBNAIL) + 2).to_bytes(2, "big")
+    + THUMBNAIL
+    + encoded("jpg")[2:],
+    "png": encoded("png"),
+}
+
+
+@pytest.mark.parametrize("name", IMAGES)
+@given(behind=st.one_of(st.just(b""), st.binary(max_size=40), st.integers(1, 3000).map(bytes)))
+def test_an_image_is_whole_whatever_lies_behind_its_end(name: str, behind: bytes) -> None:
+    image = IMAGES[name]
+    assert is_whole_image(image + behind)
+    end = image_end(memoryview(image + behind))
+    assert end is not None
+    assert (image + behind)[:end].startswith(image)
+    assert cv2.imdecode(np.frombuffer(image + behind, np.uint8), cv2.IMREAD_COLOR) is not None
+
+
+@pytest.mark.parametrize("name", IMAGES)
+@pytest.mark.parametrize("padding", [0, 100])
+def test_an_image_that_is_cut_anywhere_is_not_whole(name: str, padding: int) -> None:
+    image = IMAGES[name]
+    thumbnail = image.find(THUMBNAIL, 2) + len(THUMBNAIL)  # cut there it ends like a whole one; no header follows
+    for size in {*range(0, len(image), 7), *range(len(image) - 12, len(image))} - {thumbnail}:
+        assert not is_whole_image(image[:size] + bytes(padding)), size
+
+
+def test_what_is_no_image_is_not_whole() -> None:
+    assert [is_whole_image(data) for data in (b"", b"images/0.png", b"\xff\xd8", b"GIF89a\xff\xd9")] == [False] * 4

@@ -8,6 +8,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.episodes import made_episodes as demo
 
 from vgil_ros.core.streams import Flag
@@ -15,6 +17,7 @@ from vgil_ros.episodes import CameraMeta, EpisodeWriter
 from vgil_ros.episodes.checks.alignment import lag
 from vgil_ros.episodes.checks.check import check_episode
 from vgil_ros.episodes.checks.findings import Finding, spans
+from vgil_ros.episodes.checks.timing.gaps import find_gaps
 
 ROWS = 150
 
@@ -113,6 +116,23 @@ def test_frames_back_in_time(tmp_path: Path) -> None:
     stamps[70] = 20.0 * 60
     found = _found(_camera_stamps(tmp_path, stamps), "frames", "cam_b")
     assert ("error", ((70, 70),)) in [(f.severity, f.rows) for f in found]
+
+
+@given(
+    missing=st.lists(st.integers(1, 99), max_size=5, unique=True),
+    jitter=st.floats(0.0, 0.1),
+    rate=st.sampled_from([1.0, 0.5]),
+)
+def test_gaps_are_the_rows_after_missing_ticks(missing: list[int], jitter: float, rate: float) -> None:
+    """Stamps jitter, and ticks may come at half the rate that the file states: that is no gap."""
+    ticks = np.setdiff1d(np.arange(101), missing)
+    period = demo.PERIOD_NS
+    off = jitter * np.random.default_rng(0).uniform(-1, 1, len(ticks))
+    gaps = find_gaps(((ticks + off) * period / rate).astype(np.int64), period)
+    assert gaps.rows.tolist() == (np.flatnonzero(np.diff(ticks) > 1) + 1).tolist()
+    assert gaps.missing == len(missing)
+    assert gaps.lost_s == pytest.approx(len(missing) * period / rate / 1e9, abs=0.2 * period / rate / 1e9 * 11)
+    assert not len(gaps.backward)
 
 
 def test_gap_in_ticks(tmp_path: Path) -> None:

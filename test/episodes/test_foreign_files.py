@@ -102,6 +102,62 @@ def test_jpegs_in_each_form_are_read(tmp_path: Path, form: str) -> None:
     assert scan_folder(path)[0].cameras["cam"].jpeg
 
 
+def test_bytes_behind_a_jpegs_end_cost_nothing(tmp_path: Path) -> None:
+    """Some drivers append a few bytes of their own; every decoder passes over them."""
+    path = make(tmp_path / "a.hdf5", lambda f: images(f, np.array([jpeg + b"\x01\x02driver" for jpeg in JPEGS])))
+    with EpisodeReader(path) as episode:
+        assert np.abs(episode.image("cam", 5).astype(int) - demo.image(5)).mean() < 2
+    assert check_episode(path).ok, [*map(str, check_episode(path).findings)]
+
+
+@pytest.mark.parametrize("order", [None, "bgr", "rgb"])
+def test_png_rows_are_rgb_whatever_is_said_of_jpegs(tmp_path: Path, order: str | None) -> None:
+    rows = [cv2.imencode(".png", demo.image(t)[..., ::-1])[1].tobytes() for t in range(ROWS)]
+
+    def change(file: h5py.File) -> None:
+        images(file, np.array(rows))
+        if order is not None:
+            file.attrs["jpeg_order"] = order
+
+    path = make(tmp_path / "png.hdf5", change)
+    with EpisodeReader(path) as episode:
+        np.testing.assert_array_equal(episode.image("cam", 5), demo.image(5))
+    assert check_episode(path).ok, [*map(str, check_episode(path).findings)]
+    for to in ("vgil", "mobile_aloha", "act_plus_plus", "aloha"):
+        code, text = run("convert", path, tmp_path / f"{to}.hdf5", "--to", to, "--rate", 50)
+        assert code == 0, text
+        with EpisodeReader(tmp_path / f"{to}.hdf5") as new:
+            assert np.abs(new.image("cam", 5).astype(int) - demo.image(5)).mean() < 3
+            assert to == "aloha" or new.jpeg("cam", 5).startswith(b"\xff\xd8")
+
+
+@pytest.mark.parametrize(
+    ("value", "aborted"),
+    [
+        (False, None),
+        (0, None),
+        ("no", None),
+        ("", None),
+        (True, "nobody said why"),
+        ("true", "nobody said why"),
+        ("cam: silent", "cam: silent"),
+    ],
+)
+def test_aborted_is_a_reason_or_a_truth_value(tmp_path: Path, value: object, aborted: str | None) -> None:
+    path = make(tmp_path / "a.hdf5", lambda f: f.attrs.update(aborted=value))
+    with EpisodeReader(path) as episode:
+        assert episode.aborted == aborted
+        assert ("aborted" in episode.attrs) == (aborted is not None)
+    errors = [str(error) for error in check_episode(path).errors]
+    assert [f"aborted: {aborted}" in error for error in errors] == ([] if aborted is None else [True])
+
+
+def test_aborted_in_another_form_is_named(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.hdf5", lambda f: f.attrs.update(aborted=[1.0, 2.0]))
+    with pytest.raises(EpisodeError, match=r"attribute aborted is .*; allowed: the reason as text, or a truth value"):
+        EpisodeReader(path)
+
+
 UNREADABLE: dict[str, tuple[Change, str]] = {
     "paths": (lambda f: images(f, [f"images/{k}.png" for k in range(ROWS)]), "holds file names, not images"),
     "paths as bytes": (lambda f: images(f, np.array([b"images/0.png"] * ROWS)), "holds file names, not images"),

@@ -89,6 +89,18 @@ def test_one_wild_action_is_named(tmp_path: Path) -> None:
     assert "rad/s; allowed: 8 rad/s" in findings[1].message
 
 
+@pytest.mark.parametrize("rows", [1, 20])
+def test_a_few_rows_that_would_fit_as_degrees_are_a_glitch(tmp_path: Path, rows: int) -> None:
+    def glitch(file: h5py.File) -> None:
+        file["observations/qpos"][77 : 77 + rows, 0] = 49.0
+
+    findings = found(write(tmp_path, glitch))
+    assert {(f.severity, f.stream) for f in findings} == {("error", "arm/joint0")}
+    assert findings[0].message == "qpos is 49 rad; allowed: -1.2 to 1.2 rad"
+    assert "moves by" in findings[1].message
+    assert (77, 77) in findings[1].rows or (77, 78) in findings[1].rows
+
+
 def test_a_gripper_that_is_no_share_is_named(tmp_path: Path) -> None:
     def raw(file: h5py.File) -> None:
         file["observations/qpos"][:, 2] = 45 + 5 * np.sin(0.1 * np.arange(ROWS))
@@ -122,9 +134,12 @@ def test_a_gap_in_time_is_no_jump(tmp_path: Path) -> None:
     assert not [f for f in found(path) if "moves by" in f.message]
 
 
-def test_actions_that_are_the_measured_positions_are_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("off", [0.0, 5e-7])
+def test_actions_that_are_the_measured_positions_are_an_error(tmp_path: Path, off: float) -> None:
+    """Also where somebody's arithmetic lies between."""
+
     def same(file: h5py.File) -> None:
-        file["action"][:] = file["observations/qpos"][()]
+        file["action"][:] = file["observations/qpos"][()] + off
 
     errors = check_episode(write(tmp_path, same)).errors
     assert ["actions equal the measured positions" in f.message for f in errors] == [True]

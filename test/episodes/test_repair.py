@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -20,8 +21,9 @@ from support.stall import StallGauge
 
 from vgil_ros.episodes import EpisodeError, EpisodeReader, EpisodeWriter
 from vgil_ros.episodes.checks.check import check_episode
+from vgil_ros.episodes.reading import structure
 from vgil_ros.episodes.recovery.broken_file import lookup3
-from vgil_ros.episodes.recovery.repair import repair
+from vgil_ros.episodes.recovery.repair import _reaching, repair
 
 
 def _killed(folder: Path, seconds: float, storage: str = "jpeg") -> tuple[int, float]:
@@ -209,3 +211,47 @@ def test_rows_that_are_only_claimed_are_not_made_up(tmp_path: Path) -> None:
         episode.image("cam_a", 150)
     result = repair(path)
     assert result.rows == 9
+
+
+def test_raw_images_in_several_chunks_are_whole_where_all_of_them_are(tmp_path: Path) -> None:
+    """h5py chooses chunks across rows and through images: one of a row may lie behind the cut, the others before."""
+    with h5py.File(tmp_path / "a.hdf5", "w") as file:
+        images = file.create_dataset("cam", data=np.ones((18, 48, 64, 3), np.uint8), chunks=(4, 24, 32, 3))
+        infos: list[Any] = []
+        images.id.chunk_iter(infos.append)
+        whole = max(info.byte_offset + info.size for info in infos)
+        assert _reaching(images, 18, whole).all()
+        for info in infos:
+            if info.byte_offset + info.size == whole:
+                first = info.chunk_offset[0]
+        expected = np.ones(18, bool)
+        expected[first : first + 4] = False
+        np.testing.assert_array_equal(_reaching(images, 18, whole - 1), expected)
+        never = file.create_dataset("never", (18, 48, 64, 3), np.uint8, chunks=(1, 48, 64, 3))
+        assert not _reaching(never, 18, whole).any()
+
+
+@pytest.mark.parametrize("storage", ["jpeg", "raw"])
+def test_the_index_of_a_long_file_is_not_walked_to_open_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, storage: Storage
+) -> None:
+    counted: list[int] = []
+    own = structure._chunks
+    monkeypatch.setattr(structure, "FEW_CHUNKS", 50)
+
+    def count(item: Any) -> int:
+        counted.append(1)
+        return own(item)
+
+    monkeypatch.setattr(structure, "_chunks", count)
+    path = demo.write(tmp_path, demo.meta(storage=storage), 60)
+    EpisodeReader(path).close()
+    assert not counted
+    with h5py.File(path, "r+", libver=("v110", "v110")) as file:  # more than it can hold
+        for name in ("observations/qpos", "observations/qvel", "action", "observations/images/cam_a"):
+            file[name].resize(20_000, axis=0)
+    with (
+        EpisodeReader(path) as episode,
+        pytest.raises(EpisodeError, match=r"claims 20000 rows; the file holds \d+ of them"),
+    ):
+        episode.image("cam_a", 150)

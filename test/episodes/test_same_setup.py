@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 from vgil_ros.cli.main import app
 from vgil_ros.core.contract import parse_contract
 from vgil_ros.core.layout import Layout
-from vgil_ros.episodes import CameraMeta, EpisodeReader
+from vgil_ros.episodes import CameraMeta, EpisodeReader, h5
+from vgil_ros.episodes.checks.check import check_episode
 from vgil_ros.episodes.checks.same_setup import check_folder, differences, setup_of_contract, setup_of_episode
 from vgil_ros.episodes.naming import episodes_in
 
@@ -75,7 +76,7 @@ def test_another_set_up_is_named_before_recording_and_by_the_check(
     assert any(words in one for one in found), found
     write(tmp_path, text())
     write(tmp_path, text(**changes))
-    report = check_folder(tmp_path, episodes_in(tmp_path))
+    report = check_folder(tmp_path, map(check_episode, episodes_in(tmp_path)))
     (finding,) = [f for f in report.findings if f.stream == key]
     assert finding.severity == severity
     assert "in episode_0.hdf5, episode_1.hdf5; " in finding.message
@@ -92,7 +93,7 @@ def test_the_same_robot_is_no_difference(tmp_path: Path) -> None:
     changed = text(name="renamed", sync={"method": "latest"})
     assert differences(setup_of_contract(parse_contract(changed, "ours")), theirs, "episode_0.hdf5") == ()
     write(tmp_path, changed)
-    assert check_folder(tmp_path, episodes_in(tmp_path)).findings == ()
+    assert check_folder(tmp_path, map(check_episode, episodes_in(tmp_path))).findings == ()
 
 
 def test_files_that_do_not_tell_are_not_compared(tmp_path: Path) -> None:
@@ -101,3 +102,19 @@ def test_files_that_do_not_tell_are_not_compared(tmp_path: Path) -> None:
         theirs = setup_of_episode(episode)
     assert "gripper of left" not in theirs
     assert theirs["rate_hz"] == "50"
+
+
+def test_no_file_is_opened_twice_by_the_check_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for rate in (25, 25, 50):
+        write(tmp_path, text(rate_hz=rate))
+    opened: list[str] = []
+    own = h5.open_surveyed
+
+    def counted(path: Path, **options: Any) -> Any:
+        opened.append(path.name)
+        return own(path, **options)
+
+    monkeypatch.setattr(h5, "open_surveyed", counted)
+    result = CliRunner().invoke(app, ["episodes", "check", str(tmp_path)])
+    assert "rate_hz: is not the same in all episodes" in result.output
+    assert sorted(opened) == ["episode_0.hdf5", "episode_1.hdf5", "episode_2.hdf5"]

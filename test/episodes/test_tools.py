@@ -197,6 +197,32 @@ def test_what_a_layout_has_no_place_for_is_said(tmp_path: Path) -> None:
     assert "has no place for: depth images of cam_high" in " ".join(text.split())
 
 
+def test_what_an_episode_says_of_its_making_is_kept(tmp_path: Path) -> None:
+    path = demo.write(tmp_path, demo.meta(storage="passthrough"), 6, encoding="jpeg")
+    said = {
+        "warnings": ["cam_a: two publishers", "cam_b: late"],
+        "left_out": "effort of rows 3-4",
+        "final_left_out": "an image",
+        "rollout": True,
+        "seed": 7,
+        "aborted": "cam_a: silent",
+        "stopped": "disk full",
+    }
+    with h5py.File(path, "r+") as file:
+        file.attrs.update(said, min_delay_ms=np.arange(4.0))
+    assert run("convert", path, tmp_path / "v.hdf5")[0] == 0
+    with EpisodeReader(path) as before, EpisodeReader(tmp_path / "v.hdf5") as after:
+        assert after.warnings == before.warnings == tuple(said.pop("warnings"))  # type: ignore[arg-type]
+        assert {key: after.attrs[key] for key in said} == said
+        np.testing.assert_array_equal(after.attrs["min_delay_ms"], np.arange(4.0))
+        steps = after.timesteps()
+        assert [step.step_type for step in steps] == [step.step_type for step in before.timesteps()]
+        assert len(steps) == 7
+        np.testing.assert_array_equal(after.final_image("cam_b"), before.final_image("cam_b"))
+    text = " ".join(run("convert", path, tmp_path / "a.hdf5", "--to", "aloha")[1].split())
+    assert "has no place for: the word that it was aborted (cam_a: silent)" in text
+
+
 def test_a_cameras_own_jpegs_become_the_peers(tmp_path: Path) -> None:
     """act-plus-plus' and Cobot Magic's loaders take what `imdecode` gives for RGB."""
     own = demo.write(tmp_path / "own", demo.meta(storage="passthrough"), 6, encoding="jpeg")

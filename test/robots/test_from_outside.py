@@ -57,6 +57,27 @@ class Waver(Operator):
 
 class Neither:
     pass
+
+
+class Clumsy(Wave):
+    operator = "lab_tasks:Lost"
+
+    def __init__(self, arms):
+        raise KeyError("cube")
+
+
+class Crooked(Wave):
+    def add(self, spec):
+        return 1 / 0
+
+
+class Astray(Wave):
+    operator = "lab_tasks:Lost"
+
+
+class Lost(Waver):
+    def __init__(self, robot, seed):
+        self.robot = robot.nowhere
 '''
 
 
@@ -120,6 +141,45 @@ def test_a_task_and_its_operator_come_from_outside(lab: Path, name: str) -> None
     assert operator.masters()["arm"].shape == (7,)
     robot.step(0.1)
     assert (robot.success(), robot.objects()) == (True, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "import lab_tasks\n\nlab_tasks.Wave.speed / 2\n",
+            "AttributeError: .*speed.* \\(.*bad_lab.py, line 3\\); allowed:",
+        ),
+        ("x = {}\nx['arm']\n", "cannot be loaded: KeyError: 'arm' \\(.*bad_lab.py, line 2\\); allowed:"),
+        (
+            "raise RuntimeError('no licence\\nfound')\n",
+            "cannot be loaded: RuntimeError: no licence found \\(.*line 1\\)",
+        ),
+        ("def f(:\n", "cannot be loaded: SyntaxError: .*bad_lab.py, line 1"),
+        ("raise SystemExit(3)\n", "cannot be loaded: SystemExit: 3 \\(.*bad_lab.py, line 1\\)"),
+    ],
+)
+@pytest.mark.parametrize("name", ["bad_lab:Task", "stumbles"])
+def test_code_from_outside_that_stumbles_when_imported_is_named(lab: Path, name: str, text: str, words: str) -> None:
+    (lab / "bad_lab.py").write_text(text)
+    with (lab / "lab_package-1.0.dist-info" / "entry_points.txt").open("a") as points:
+        points.write("stumbles = bad_lab:Task\n")
+    with pytest.raises(PluginError, match=words.removesuffix("; allowed:") if name == "stumbles" else words):
+        task_class(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Clumsy", r"'lab_tasks:Clumsy' cannot be made: KeyError: 'cube' \(.*lab_tasks.py, line \d+\)"),
+        ("Crooked", r"'lab_tasks:Crooked' cannot be made: ZeroDivisionError: .* \(.*lab_tasks.py, line \d+\)"),
+        ("Astray", r"'lab_tasks:Lost' cannot be made: AttributeError: .*nowhere.* \(.*lab_tasks.py, line \d+\)"),
+    ],
+)
+def test_a_class_from_outside_that_stumbles_when_it_is_made_is_named(lab: Path, name: str, words: str) -> None:
+    contract, _ = load_contract(str(lab / "mine.yaml"))
+    with pytest.raises(PluginError, match=words):
+        make_operator(SimRobot(contract, f"lab_tasks:{name}"))
 
 
 @pytest.mark.parametrize(

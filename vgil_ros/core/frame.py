@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from dataclasses import dataclass
 
@@ -39,6 +40,8 @@ FILE_ENCODINGS = ("jpeg", "png")  # `data` is a whole image file
 DEPTH_FILES = ("compressedDepth 16UC1", "compressedDepth 32FC1")  # image_transport's header, then a PNG
 EMPTY_SHARE = 200  # a depth image whose PNG is so many times smaller than its pixels shows next to nothing
 JPEG_START, PNG_START = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
+JPEG_END, PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # in a JPEG's compressed data, FF 00 is a byte and D0..D7 go on
 IN_THE_DRIVER = "set it in the driver: usb_cam `pixel_format: mjpeg2rgb`, v4l2_camera `output_encoding: rgb8`"
 
 
@@ -173,3 +176,56 @@ def file_size(image: memoryview | bytes) -> tuple[int, int]:
     if image[:8] == PNG_START:
         return png_size(image)
     raise FrameError("is neither JPEG nor PNG; allowed: one of these")
+
+
+def image_end(image: memoryview | bytes) -> int | None:
+    """Return how many bytes of a stored or received JPEG or PNG are its own: whole images alone have an end.
+
+    What lies behind the end is no part of the image: zeros that fill a buffer or a row, or a driver's own data. An end
+    within the image, of a thumbnail in a JPEG's header, is not taken for it.
+
+    Returns:
+        None where it is neither JPEG nor PNG, or does not reach its end.
+        Source: ITU-T T.81, B.1.1; PNG specification, 5.3.
+    """
+    data = bytes(image)
+    for start, end, walk in ((JPEG_START, JPEG_END, _jpeg_end), (PNG_START, PNG_END, _png_end)):
+        if data.startswith(start):
+            size = len(data.rstrip(b"\0"))
+            return size if data.endswith(end, len(start), size) else walk(data)
+    return None
+
+
+def is_whole_image(image: memoryview | bytes) -> bool:
+    """Whether bytes are a JPEG or PNG that reaches its end, whatever lies behind that; nothing is decoded."""
+    return image_end(image) is not None
+
+
+def _jpeg_end(data: bytes) -> int | None:
+    """Walk the segments: each says how long it is, but for compressed data, which goes on to the next marker."""
+    at = len(JPEG_START)
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF:  # a marker may be preceded by any number of these
+            at += 1
+            continue
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if marker == 0xDA:
+            found = _MARKER.search(data, at)
+            if found is None:
+                return None
+            at = found.start()
+            if data.startswith(JPEG_END, at):
+                return at + len(JPEG_END)
+    return None
+
+
+def _png_end(data: bytes) -> int | None:
+    """Walk the chunks: length, kind, content, checksum."""
+    at = len(PNG_START)
+    while at + 12 <= len(data):
+        length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        at += 12 + length
+        if kind == b"IEND":
+            return at if data.endswith(PNG_END, 0, at) else None
+    return None

@@ -6,17 +6,30 @@ import math
 from pathlib import Path
 from typing import Literal, get_args
 
+import h5py
 import numpy as np
 
 from vgil_ros.episodes import h5, naming
 from vgil_ros.episodes.errors import EpisodeError, WriteFailed, naming_file
 from vgil_ros.episodes.meta import DEFAULT_QUALITY, CameraMeta, EpisodeMeta, Storage
 from vgil_ros.episodes.reader import EpisodeReader
-from vgil_ros.episodes.schema import RowFile, RowSchema, columns, finish
+from vgil_ros.episodes.schema import FINAL, RowFile, RowSchema, columns, finish
 from vgil_ros.episodes.writing.peers import PEERS, Progress, peers_jpeg, write_peer
 
 Target = Literal["vgil", "aloha", "mobile_aloha", "act_plus_plus", "cobot_magic"]
-KEPT = ("success", "aborted", "stopped", "repaired", "rows_held", "rows_dropped")  # what an episode says of its making
+KEPT = (  # what an episode says of its making
+    "success",
+    "aborted",
+    "stopped",
+    "repaired",
+    "rows_held",
+    "rows_dropped",
+    "left_out",
+    "final_left_out",
+    "rollout",
+    "seed",
+    "stamps",
+)
 MOST_RATE = 100_000  # Hz
 TARGETS: tuple[str, ...] = get_args(Target)
 
@@ -71,9 +84,10 @@ def convert(
 
 def left_out(episode: EpisodeReader, target: Target) -> tuple[str, ...]:
     """Return what of an episode a layout has no place for."""
-    if target == "vgil" or PEERS[target].depth:
+    if target == "vgil":
         return ()
-    return tuple(f"depth images of {name}" for name in episode.depth_names)
+    depth = () if PEERS[target].depth else tuple(f"depth images of {name}" for name in episode.depth_names)
+    return depth if episode.aborted is None else (*depth, f"the word that it was aborted ({episode.aborted})")
 
 
 def _to_vgil(episode: EpisodeReader, part: Path, rate_hz: float | None, quality: int, progress: Progress) -> None:
@@ -99,10 +113,24 @@ def _to_vgil(episode: EpisodeReader, part: Path, rate_hz: float | None, quality:
     if episode.stamp_ns is None:
         attributes["stamps"] = "nominal"  # row times period: the layout stores no stamps
     attributes |= {key: episode.attrs[key] for key in KEPT if key in episode.attrs}
+    if episode.warnings:
+        attributes["warnings"] = h5.text_array(episode.warnings)
+    if meta.streams and "min_delay_ms" in episode.attrs:  # one for each of them
+        attributes["min_delay_ms"] = episode.attrs["min_delay_ms"]
     finish(part, attributes, None, meta)
     with h5.amend(part) as written:
         if "created" in episode.attrs:
             written.attrs["created"] = episode.attrs["created"]
+        if episode.layout == "vgil" and FINAL in episode.structure.groups:
+            _copy_final(episode, written)
+
+
+def _copy_final(episode: EpisodeReader, written: h5py.File) -> None:
+    """The last observation as it is: its images say themselves in which order they decode."""
+    for path in episode.structure.datasets:
+        if path.startswith(f"{FINAL}/") and (reason := episode.structure.disbelief(path)):
+            raise EpisodeError(f"{episode.path}: {path} {reason}")
+    episode.file.copy(FINAL, written)
 
 
 def _meta(episode: EpisodeReader, rate: float, quality: int) -> EpisodeMeta:

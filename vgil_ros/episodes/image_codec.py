@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.frame import COLOR_ENCODINGS, DEPTH_FILES, FILE_ENCODINGS, Frame, FrameError, file_size
+from vgil_ros.core.frame import COLOR_ENCODINGS, DEPTH_FILES, FILE_ENCODINGS, JPEG_START, Frame, FrameError, file_size
 
 JpegOrder = Literal["bgr", "rgb"]
 LARGEST = 8192  # pixels either way: as in a contract
@@ -121,7 +121,9 @@ def encode(image: Frame | np.ndarray, quality: int) -> bytes:
 
 
 def decode(row: np.ndarray, order: JpegOrder) -> np.ndarray:
-    """Return (H, W, 3) uint8 RGB of a JPEG (P,) uint8, zero-padded or not; a PNG's order is always "rgb".
+    """Return (H, W, 3) uint8 RGB of a JPEG (P,) uint8, zero-padded or not.
+
+    A PNG is read as what it says it is, whatever order the file states for its JPEGs: nobody writes swapped ones.
 
     Raises:
         VgilError: where it does not decode.
@@ -135,4 +137,5 @@ def decode(row: np.ndarray, order: JpegOrder) -> np.ndarray:
         pixels = None
     if pixels is None:
         raise VgilError(f"{len(row)} bytes that do not decode as JPEG")
-    return pixels if order == "bgr" else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    swapped = order == "bgr" and row[:2].tobytes() == JPEG_START
+    return pixels if swapped else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)

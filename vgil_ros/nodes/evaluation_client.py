@@ -29,7 +29,8 @@ from vgil_ros.evaluation.report import EvaluationReport, Machine, make_report
 from vgil_ros.evaluation.thumbnails import THUMBS, ThumbnailSheet
 from vgil_ros.nodes.dds.reach import kept_local
 from vgil_ros.policies.compatibility import load_for_robot
-from vgil_ros.robots.sim.tasks import task_class
+from vgil_ros.robots.sim.tasks import TASKS, task_class
+from vgil_ros.robots.worlds import is_gym_task
 
 DOMAIN = "78"  # away from robots on the default domain 0, unless the user has chosen one
 START_S = 120.0  # for nodes to come up and a checkpoint to be warmed up, on a busy machine
@@ -47,8 +48,14 @@ def evaluate_over_ros(
     Simulated time goes at the wall clock's pace, so that inference takes what it takes, and no two runs are equal.
 
     Raises:
-        VgilError: where the checkpoint does not fit, or the nodes do not come up or end early, with their last words.
+        VgilError: for a Gymnasium task, where the checkpoint does not fit, or the nodes do not come up or end early,
+            with their last words.
     """
+    if is_gym_task(plan.task):
+        raise VgilError(
+            f"task '{plan.task}' is a Gymnasium environment, and no node simulates those; allowed with --over-ros:"
+            f" {sorted(TASKS)} or module:Class; leave --over-ros out to evaluate it"
+        )
     if plan.swap_images_from_seed is not None:
         raise VgilError("--swap-images-from-seed cannot be handed on to the nodes; allowed: without it, or without ROS")
     contract, _ = load_contract(plan.robot_name)

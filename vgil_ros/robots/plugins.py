@@ -1,9 +1,15 @@
-"""Classes from outside of this package: by the entry points of an installed package, or as `module:Class`."""
+"""Classes from outside of this package: by the entry points of an installed package, or as `module:Class`.
+
+What their code raises, of whatever kind, is an error that names the class, the kind and the line.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
+import traceback
+from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +20,7 @@ T = TypeVar("T")
 
 
 class PluginError(VgilError):
-    """A class from outside that cannot be loaded, or is of another kind."""
+    """A class from outside that cannot be loaded, cannot be made, or is of another kind."""
 
 
 def plugin_names(group: str) -> list[str]:
@@ -39,12 +45,8 @@ def load_plugin(group: str, name: str, base: type[T]) -> type[T] | None:
         points = [point for point in entry_points(group=group) if point.name == name]
         if not points:
             return None
-        try:
+        with _named(f"entry point '{name}' of {group} is '{points[0].value}': cannot be loaded"):
             found = points[0].load()
-        except (ImportError, AttributeError) as error:
-            raise PluginError(
-                f"entry point '{name}' of {group} is '{points[0].value}': cannot be loaded: {error}"
-            ) from error
     if not (isinstance(found, type) and issubclass(found, base)):
         raise PluginError(f"'{name}' is {found!r}; allowed: a class derived from {base.__module__}.{base.__qualname__}")
     return found
@@ -55,9 +57,45 @@ def _imported(name: str) -> Any:
     here = str(Path.cwd())
     if here not in sys.path:  # a console script has its own folder there, not the one that it is called in
         sys.path.append(here)
-    try:
+    with _named(f"'{name}' cannot be loaded", f"; allowed: module:Class on PYTHONPATH or in {here}"):
         return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise PluginError(
-            f"'{name}' cannot be loaded: {error}; allowed: module:Class on PYTHONPATH or in {here}"
-        ) from error
+
+
+@contextlib.contextmanager
+def making(made: type) -> Iterator[None]:
+    """Guard the making of a class that may be from outside; this package's own raise what they raise.
+
+    Raises:
+        PluginError: in place of any exception that is not an error of ours.
+    """
+    if made.__module__.partition(".")[0] == __name__.partition(".")[0]:
+        yield
+        return
+    with _named(f"'{made.__module__}:{made.__qualname__}' cannot be made"):
+        yield
+
+
+@contextlib.contextmanager
+def _named(what: str, allowed: str = "") -> Iterator[None]:
+    """What code from outside raises, in words; no list of exceptions is complete, and a script may end itself."""
+    try:
+        yield
+    except VgilError as error:
+        raise PluginError(f"{what}: {error}{allowed}") from error
+    except (Exception, SystemExit) as error:
+        why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise PluginError(f"{what}: {' '.join(why.split())}{_place(error)}{allowed}") from error
+
+
+def _place(error: BaseException) -> str:
+    """The line that raised it, where that is in a file other than this one and the import's own."""
+    if isinstance(error, SyntaxError):  # its own words tell the line
+        return ""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename not in (__file__, importlib.__file__)
+        and not frame.filename.startswith("<frozen")
+        and Path(frame.filename).parent.name != "metadata"
+    ]
+    return f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""

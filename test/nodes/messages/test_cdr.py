@@ -142,6 +142,11 @@ def test_zeros_behind_a_jpeg_are_left_out(zeros: int) -> None:
     assert bytes(frame.data) == jpeg()
 
 
+@pytest.mark.parametrize("behind", [b"\x01driver", b"\0\0\xff\xd8\xff"])
+def test_what_a_driver_writes_behind_a_jpeg_is_left_out(behind: bytes) -> None:
+    assert bytes(read_compressed(compressed(jpeg() + behind))[1].data) == jpeg()
+
+
 def test_a_cut_jpeg_with_a_thumbnail_in_it_is_cut() -> None:
     """The thumbnail's end is no end of the image."""
     small = jpeg(1)

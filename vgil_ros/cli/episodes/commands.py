@@ -129,7 +129,12 @@ def check(paths: Paths, layout: LayoutName = None, json: JsonFile = None, quiet:
     """
     chosen, files = _layout(layout), _files(paths)
     reports = compare([check_episode(path, layout=chosen, progress=_bar(path.name)) for path in files])
-    folders = [check_folder(path, naming.episodes_in(path)) for path in paths if path.is_dir()]
+    by_path = {report.path: report for report in reports}
+    folders = [
+        check_folder(path, [by_path[file] for file in naming.episodes_in(path) if file in by_path])
+        for path in paths
+        if path.is_dir()
+    ]
     folders = [report for report in folders if report.findings]
     write_json(json, [report.as_dict() for report in (*reports, *folders)])
     for report in (*reports, *folders):

@@ -11,6 +11,7 @@ from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes.checks import alignment, colour, frames, jpegs, lengths, notes, numbers, states
 from vgil_ros.episodes.checks.findings import Facts, Finding, Report
 from vgil_ros.episodes.checks.motion import limits, rates
+from vgil_ros.episodes.checks.same_setup import setup_of_episode
 from vgil_ros.episodes.checks.scan import Scan, scan_images
 from vgil_ros.episodes.checks.timing import clocks, stamps, sync
 from vgil_ros.episodes.errors import EpisodeError, naming_file
@@ -86,8 +87,9 @@ def _facts(episode: EpisodeReader) -> Facts | None:
     qpos = qpos[np.isfinite(qpos).all(axis=1)]
     if not len(qpos):
         return None
+    setup = {} if episode.aborted is not None else setup_of_episode(episode)
     names, told = episode.joint_names, (episode.success, episode.task)
-    return Facts(len(qpos), qpos.mean(axis=0), qpos.std(axis=0), names, *told)
+    return Facts(len(qpos), qpos.mean(axis=0), qpos.std(axis=0), names, *told, setup)
 
 
 def _findings(check: Check, episode: EpisodeReader, scan: Scan) -> list[Finding]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,6 +58,7 @@ class Facts:
         mean, spread: of qpos, (D,): mean, and standard deviation.
         joints: names of the columns, or None.
         success, task: as stated, or None.
+        setup: see `same_setup.setup_of_episode`; empty of an aborted one, which nothing is held against.
     """
 
     rows: int
@@ -66,6 +67,7 @@ class Facts:
     joints: tuple[str, ...] | None
     success: bool | None
     task: str | None
+    setup: Mapping[str, str] = field(default_factory=dict)
 
     def name(self, column: int) -> str:
         """A column's name."""

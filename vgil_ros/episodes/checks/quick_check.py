@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vgil_ros.core.frame import JPEG_END, JPEG_START, is_whole_image
 from vgil_ros.episodes import h5
 from vgil_ros.episodes.errors import EpisodeError
 from vgil_ros.episodes.reading.columns import COLUMNS
 from vgil_ros.episodes.reading.structure import Structure
 
-START, END = b"\xff\xd8", b"\xff\xd9"
+START, END = JPEG_START, JPEG_END
 
 
 def quick_check(path: Path, rows: int) -> None:
@@ -25,8 +26,7 @@ def quick_check(path: Path, rows: int) -> None:
                 raise EpisodeError(f"{path}: {name} has {length} rows; {rows} were recorded")
         for name, stored in structure.children("observations/images").items():
             for row in (0, rows - 1) if stored is not None and len(stored.shape) == 2 else ():
-                data = file[f"observations/images/{name}"][row].tobytes().rstrip(b"\0")
-                if not (data.startswith(START) and data.endswith(END)):
+                if not is_whole_image(file[f"observations/images/{name}"][row].tobytes()):
                     raise EpisodeError(f"{path}: {name}: the JPEG of row {row} is not whole")
 
 

@@ -5,15 +5,13 @@ With another gripper range the same number is another opening of the hand; with 
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from vgil_ros.core.contract import Arm, Contract, parse_contract
-from vgil_ros.core.errors import ContractError
+from vgil_ros.core.contract import Arm, Contract
 from vgil_ros.core.layout import Layout
 from vgil_ros.episodes.checks.findings import SEVERITIES, Finding, Report, Severity
-from vgil_ros.episodes.errors import EpisodeError
+from vgil_ros.episodes.checks.motion.contract import contract_of
 from vgil_ros.episodes.reader import EpisodeReader
 
 Setup = Mapping[str, str]  # in words, by what it is of; what a file does not tell is left out
@@ -38,11 +36,10 @@ def setup_of_contract(contract: Contract) -> dict[str, str]:
 
 def setup_of_episode(episode: EpisodeReader) -> dict[str, str]:
     """Return the set-up of an episode of any layout, as far as its file tells."""
-    setup: dict[str, str] = {}
-    with contextlib.suppress(ContractError):  # another layout, or another release's: then what the datasets say
-        setup = setup_of_contract(parse_contract(str(episode.attrs.get("contract", "")), str(episode.path)))
+    contract = contract_of(episode)  # None in another layout, or another release's: then what the datasets say
+    setup = {} if contract is None else setup_of_contract(contract)
     setup |= {"cameras": _names(sorted(episode.camera_names)), "depth cameras": _names(sorted(episode.depth_names))}
-    setup |= {"columns of qpos": f"{episode.qpos.shape[-1]}"}
+    setup |= {"columns of qpos": f"{episode.structure.datasets['observations/qpos'].shape[-1]}"}
     if episode.rate_hz is not None:
         setup["rate_hz"] = f"{episode.rate_hz:g}"
     if episode.joint_names is not None:
@@ -69,22 +66,18 @@ def differences(ours: Setup, theirs: Setup, where: str) -> tuple[str, ...]:
     )
 
 
-def check_folder(folder: Path, paths: Iterable[Path]) -> Report:
+def check_folder(folder: Path, reports: Iterable[Report]) -> Report:
     """Hold the episodes of a folder against each other.
 
     Args:
         folder: what the report is about.
-        paths: its episodes; those that cannot be read, and aborted ones, are passed over.
+        reports: of its episodes, as `check_episode` makes them; those that could not be read, and aborted ones, are
+            passed over.
     """
     values: dict[str, dict[str, list[str]]] = {}
-    for path in paths:
-        try:
-            with EpisodeReader(path) as episode:
-                setup = {} if episode.aborted is not None else setup_of_episode(episode)
-        except EpisodeError:
-            continue  # its own report says why
-        for key, value in setup.items():
-            values.setdefault(key, {}).setdefault(value, []).append(path.name)
+    for report in reports:
+        for key, value in (report.facts.setup if report.facts is not None else {}).items():
+            values.setdefault(key, {}).setdefault(value, []).append(report.path.name)
     findings = [_mixed(key, files) for key, files in values.items() if len(files) > 1]
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     return Report(folder, tuple(findings))

@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from vgil_ros.episodes.checks.quick_check import END, START
+from vgil_ros.core.frame import is_whole_image
 from vgil_ros.episodes.errors import EpisodeError
 from vgil_ros.episodes.reader import EpisodeReader
 
@@ -26,7 +26,7 @@ class Scan:
         content: (T,) checksum of each image.
         lengths: (T,) bytes of each JPEG without its padding; cameras with JPEG alone.
         blank: (T,) whether a depth image is one value all over, as of a camera that sees nothing within reach.
-        broken: rows whose JPEG has no proper start or end, or that cannot be read.
+        broken: rows whose JPEG is not whole, or that cannot be read.
         reasons: why the first row of them cannot be read, where reading itself failed.
         decoded: how many images a camera are worth decoding.
     """
@@ -88,9 +88,9 @@ def _is_blank(pixels: np.ndarray) -> bool:
 
 
 def _of_jpeg(data: bytes) -> tuple[int, int, bool]:
-    """Checksum, bytes without padding, and whether it has a JPEG's start and end."""
+    """Checksum, bytes without padding, and whether it is whole."""
     data = data.rstrip(b"\0")
-    return zlib.crc32(data), len(data), data.startswith(START) and data.endswith(END)
+    return zlib.crc32(data), len(data), is_whole_image(data)
 
 
 class ScanBuilder:

@@ -11,6 +11,8 @@ from vgil_ros.episodes.checks.scan import Scan
 from vgil_ros.episodes.reader import EpisodeReader
 
 MOVES = 0.02  # rad: less may be noise or an operator at rest
+EQUAL = 1e-6  # rad between an action and a position that are the same
+ALMOST_ALL, FEWEST = 0.95, 10  # share of the rows; rows
 
 
 def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
@@ -22,7 +24,8 @@ def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
     if not np.any(still["qpos"] > 0):
         yield Finding("warning", "states", "qpos", "never changes, in no column")
         return
-    if np.max(still["qpos"]) > MOVES and _equal(episode):
+    stored = episode.action[: episode.rows]
+    if actions_are_positions(episode.qpos[: episode.rows], episode.aligned_action()[: episode.rows], stored):
         message = (
             "actions equal the measured positions of their own row: a policy that learns them stays still; allowed:"
             " where the joints are to go"
@@ -38,10 +41,21 @@ def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
             yield Finding("info", "states", name, "neither qpos nor action ever changes")
 
 
-def _equal(episode: EpisodeReader) -> bool:
-    action = episode.aligned_action()[: episode.rows]
-    same = (action == episode.qpos[: episode.rows].astype(action.dtype)).all(axis=1)
-    return episode.rows >= 10 and float(same.mean()) > 0.95
+def actions_are_positions(qpos: np.ndarray, *actions: np.ndarray) -> bool:
+    """Whether a robot that moves was told, in almost all rows, to be where it is: a policy learns to stay.
+
+    Args:
+        qpos: (T, D), rad; grippers as they are.
+        actions: (T, D) each, the same actions as they may be paired with the positions: as the layout's trainer does,
+            and as they lie in the file.
+    """
+    if len(qpos) < FEWEST or float(np.max(np.ptp(np.nan_to_num(qpos), axis=0), initial=0.0)) <= MOVES:
+        return False
+    return any(
+        action.shape == qpos.shape
+        and float((np.abs(action.astype(np.float64) - qpos) <= EQUAL).all(axis=1).mean()) > ALMOST_ALL
+        for action in actions
+    )
 
 
 def _both(episode: EpisodeReader) -> tuple[tuple[str, np.ndarray], ...]:

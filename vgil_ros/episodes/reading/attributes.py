@@ -13,11 +13,14 @@ import numpy as np
 from vgil_ros.episodes.errors import EpisodeError
 
 MOST_BYTES = 4 << 20  # of one attribute; a contract is a few thousand
+UNTOLD = "nobody said why"
 TRUE, FALSE = ("true", "yes", "1", "success"), ("false", "no", "0", "failure")
 
 
 def read_attributes(item: h5py.File | h5py.Dataset, path: Path) -> dict[str, Any]:
     """Return all attributes of a file or dataset; text is str, and those in `KNOWN` have their own type.
+
+    One that says that there is nothing to say (`aborted` is false) is left out.
 
     Raises:
         EpisodeError: naming an attribute that cannot be read, is too large, or is not what it must be.
@@ -41,7 +44,7 @@ def read_attributes(item: h5py.File | h5py.Dataset, path: Path) -> dict[str, Any
                 found[name] = read(found[name])
             except (TypeError, ValueError, OverflowError) as error:
                 raise EpisodeError(f"{where} is {_short(found[name])}; allowed: {allowed}") from error
-    return found
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def truth(value: Any) -> bool:
@@ -56,6 +59,14 @@ def truth(value: Any) -> bool:
     if number not in (0.0, 1.0):
         raise ValueError
     return number == 1.0
+
+
+def _reason(value: Any) -> str | None:
+    """Why something was, as text; None where a truth value, or a word for one, says that it was not."""
+    if isinstance(value, str):
+        text = _line(value).strip()
+        return None if text.lower() in ("", *FALSE) else UNTOLD if text.lower() in TRUE else text
+    return UNTOLD if truth(value) else None
 
 
 def _rate(value: Any) -> float:
@@ -105,6 +116,7 @@ def _alignment(value: Any) -> str:
 
 KNOWN: dict[str, tuple[Callable[[Any], Any], str]] = {
     "success": (truth, "a truth value, or yes or no"),
+    "aborted": (_reason, "the reason as text, or a truth value"),
     "sim": (truth, "a truth value"),
     "compress": (truth, "a truth value"),
     "rate_hz": (_rate, "a number above 0"),

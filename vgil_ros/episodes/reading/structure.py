@@ -22,6 +22,9 @@ from vgil_ros.episodes.errors import EpisodeError
 
 MOST_OBJECTS, DEEPEST = 2048, 16
 UNCOUNTED_BYTES = 1 << 18  # counting the chunks of small arrays would be most of the work of opening a file
+FEW_CHUNKS = 1024  # counted in any case; to count walks all of the index, a microsecond a chunk
+IMAGES = "observations/images"
+LEAST_JPEG = 100  # bytes; no JPEG is shorter
 FREE_BYTES = 64 << 20  # an array up to this size is read, whatever the file's length
 
 
@@ -33,7 +36,8 @@ class Stored:
         shape: as claimed; () for a scalar or an empty dataset.
         dtype: numpy's type of its values.
         chunk: shape of a chunk, or None where it is stored in one piece.
-        chunks: how many chunks are in the file; None where nobody counted, since it is small or in one piece.
+        chunks: how many chunks are in the file; None where nobody counted, since it is small or in one piece, or has
+            many and the file is long enough for all of them.
     """
 
     shape: tuple[int, ...]
@@ -129,6 +133,7 @@ def survey(file: h5py.File, path: Path, length: int) -> Structure:
         )
     for name, target in walk.soft.items():
         walk.follow(file.id, name, target)
+    walk.count_where_implausible()
     return walk.structure
 
 
@@ -139,6 +144,7 @@ class _Walk:
         self.path, self.structure = path, structure
         self.leads_out: list[str] = []
         self.soft: dict[str, str] = {}
+        self._many: dict[str, h5py.h5d.DatasetID] = {}
         self._seen: dict[int, str] = {}
         self._objects = 0
 
@@ -202,9 +208,20 @@ class _Walk:
             shape = tuple(map(int, item.shape)) if item.shape is not None else ()
             chunk = tuple(map(int, made.get_chunk())) if chunked else None
             stored = Stored(shape, item.dtype, chunk)
-            if chunked and (stored.bytes > UNCOUNTED_BYTES or name.startswith("observations/images")):
-                stored = replace(stored, chunks=_chunks(item))
+            if chunk is not None and (stored.bytes > UNCOUNTED_BYTES or name.startswith(IMAGES)):
+                if math.prod(-(-long // part) for long, part in zip(shape, chunk, strict=True)) <= FEW_CHUNKS:
+                    stored = replace(stored, chunks=_chunks(item))
+                else:
+                    self._many[name] = item
             self.structure.datasets[name] = stored
+
+    def count_where_implausible(self) -> None:
+        """Count the chunks of long datasets too, where the file is too short for all that its datasets claim."""
+        datasets = self.structure.datasets
+        if sum(_least(name, stored) for name, stored in datasets.items()) <= self.structure.length:
+            return
+        for name, item in self._many.items():
+            datasets[name] = replace(datasets[name], chunks=_chunks(item))
 
     def follow(self, root: h5py.h5g.GroupID, name: str, target: str) -> None:
         """Take a soft link to a dataset of the file as that dataset."""
@@ -218,6 +235,13 @@ class _Walk:
         self._or_broken(name, look)
         if name in self.structure.broken:
             self.structure.broken[name] = f"is a link to '{target}', which the file does not have"
+
+
+def _least(name: str, stored: Stored) -> int:
+    """Bytes that a dataset takes at least; what lies behind a JPEG in its row is never written."""
+    if name.startswith(f"{IMAGES}/") and stored.dtype == np.uint8 and len(stored.shape) == 2:
+        return stored.shape[0] * LEAST_JPEG
+    return stored.bytes
 
 
 def _chunks(item: h5py.h5d.DatasetID) -> int:

@@ -12,9 +12,10 @@ from typing import Any
 import h5py
 import numpy as np
 
+from vgil_ros.core.frame import is_whole_image
 from vgil_ros.episodes import h5, naming
-from vgil_ros.episodes.checks.quick_check import END, START, quick_check
 from vgil_ros.episodes.checks.quick_check import lengths as rows_of
+from vgil_ros.episodes.checks.quick_check import quick_check
 from vgil_ros.episodes.errors import EpisodeError, WriteFailed, naming_file
 from vgil_ros.episodes.reading.images import jpeg_bytes
 from vgil_ros.episodes.reading.structure import Structure, survey
@@ -199,8 +200,7 @@ def _present(dataset: h5py.Dataset, values: np.ndarray, present: int) -> np.ndar
         if axis == 0 and dataset.id.get_offset() is not None:
             rows = int(np.clip((present - dataset.id.get_offset()) // size, 0, rows))
         return values[:rows] if axis == 0 else values
-    for i in range(dataset.id.get_num_chunks()):
-        info = dataset.id.get_chunk_info(i)
+    for info in _chunks(dataset):
         if info.byte_offset + info.size > present:
             rows = min(rows, info.chunk_offset[axis])
     return values[:rows] if axis == 0 else values[:, :rows]
@@ -212,9 +212,10 @@ def _copy_images(
     """Copy images row by row up to the first that is not whole; return the rows copied."""
     sources = [file[name] for name in names]
     targets = [_create_images(out, name, source) for name, source in zip(names, sources, strict=True)]
+    reaching = [_reaching(source, rows, broken.present) if source.ndim > 2 else None for source in sources]
     widths, done = [1] * len(names), 0
     for row in progress(range(rows)):
-        data = [_whole(source, row, broken) for source in sources]
+        data = [_whole(source, row, reach) for source, reach in zip(sources, reaching, strict=True)]
         if any(image is None for image in data):
             break
         for i, (target, image) in enumerate(zip(targets, data, strict=True)):
@@ -231,24 +232,45 @@ def _copy_images(
     return done
 
 
-def _whole(dataset: h5py.Dataset, row: int, broken: BrokenFile) -> bytes | np.ndarray | None:
-    """Return an image, or None where it is no whole JPEG, lies beyond the end of the file or cannot be read."""
+def _whole(dataset: h5py.Dataset, row: int, reaching: np.ndarray | None) -> bytes | np.ndarray | None:
+    """Return an image, or None where it is no whole JPEG, lies beyond the end of the file or cannot be read.
+
+    Args:
+        reaching: (T,) of raw images, see `_reaching`; None of JPEGs.
+    """
     try:
-        if dataset.ndim > 2:
-            return dataset[row] if _reaches(dataset, row, broken.present) else None
+        if reaching is not None:
+            return dataset[row] if reaching[row] else None
         jpeg = jpeg_bytes(dataset[row])
     except Exception:  # whatever HDF5 stumbles over in a damaged file
         return None
-    return jpeg if jpeg.startswith(START) and jpeg.endswith(END) else None
+    return jpeg if is_whole_image(jpeg) else None
 
 
-def _reaches(dataset: h5py.Dataset, row: int, present: int) -> bool:
-    """Whether a raw image lies within a file's bytes; what lies beyond reads as zeros, and what was never written."""
+def _reaching(dataset: h5py.Dataset, rows: int, present: int) -> np.ndarray:
+    """(T,) bool: raw images that lie within a file's bytes, all of each; what lies beyond reads as zeros, and so does
+    what was never written. None does where the index of the chunks cannot be read."""
     if dataset.chunks is None:
         at, size = dataset.id.get_offset(), int(np.prod(dataset.shape[1:])) * dataset.dtype.itemsize
-        return at is not None and at + (row + 1) * size <= present
-    chunk = dataset.id.get_chunk_info_by_coord((row, *(0,) * (dataset.ndim - 1)))
-    return chunk.byte_offset is not None and chunk.byte_offset + chunk.size <= present
+        return np.zeros(rows, bool) if at is None else at + (np.arange(rows) + 1) * size <= present
+    parts = np.zeros(rows, int)
+    try:
+        for info in _chunks(dataset):
+            if info.byte_offset is not None and info.byte_offset + info.size <= present:
+                parts[info.chunk_offset[0] : info.chunk_offset[0] + dataset.chunks[0]] += 1
+    except Exception:  # whatever HDF5 stumbles over in a damaged file
+        pass
+    needed = np.prod([-(-long // part) for long, part in zip(dataset.shape[1:], dataset.chunks[1:], strict=True)])
+    return np.asarray(parts >= needed)
+
+
+def _chunks(dataset: h5py.Dataset) -> list[Any]:
+    """Where the chunks of a dataset lie, in one walk of their index: to ask for them one by one walks it each time."""
+    if hasattr(dataset.id, "chunk_iter"):  # HDF5 from 1.12.3 and 1.14 on
+        found: list[Any] = []
+        dataset.id.chunk_iter(found.append)
+        return found
+    return [dataset.id.get_chunk_info(i) for i in range(dataset.id.get_num_chunks())]
 
 
 def _create_images(out: h5py.File, name: str, like: h5py.Dataset) -> h5py.Dataset:

@@ -12,6 +12,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from vgil_ros.core.frame import JPEG_START
 from vgil_ros.episodes import image_codec
 from vgil_ros.episodes.layouts import aligned
 from vgil_ros.episodes.reader import EpisodeReader
@@ -48,9 +49,11 @@ PEERS = {
 
 
 def peers_jpeg(episode: EpisodeReader, name: str, row: int, quality: int) -> bytes:
-    """Return an image as JPEG in the peers' order; one that is in it already stays byte for byte."""
+    """Return an image as JPEG in the peers' order; one that is in it already stays byte for byte. A PNG is none."""
     if episode.is_jpeg(name) and episode.jpeg_order(name) == "bgr":
-        return episode.jpeg(name, row)
+        stored = episode.jpeg(name, row)
+        if stored.startswith(JPEG_START):
+            return stored
     return image_codec.encode(episode.image(name, row), quality)
 
 

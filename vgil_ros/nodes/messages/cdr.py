@@ -13,9 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.frame import JPEG_START, PNG_START, RAW_ENCODINGS, Frame, FrameError, file_size
-
-JPEG_END, PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
+from vgil_ros.core.frame import (
+    JPEG_END,
+    JPEG_START,
+    PNG_END,
+    PNG_START,
+    RAW_ENCODINGS,
+    Frame,
+    FrameError,
+    file_size,
+    image_end,
+)
 
 _U32 = {True: struct.Struct("<I"), False: struct.Struct(">I")}
 _STAMP = {True: struct.Struct("<iI"), False: struct.Struct(">iI")}
@@ -181,8 +189,7 @@ def read_compressed_depth(data: bytes) -> tuple[int, Frame]:
             f"compressed image of format '{kind}'; allowed: '16UC1; compressedDepth png' or '32FC1; compressedDepth"
             " png' (the transport's parameter `format: png`)"
         )
-    whole = _until(image, PNG_END, "PNG")
-    return stamp, _file(whole, encoding, 12)
+    return stamp, _file(_until(image, PNG_END, "PNG", 12), encoding, 12)
 
 
 def _file(image: memoryview, encoding: str, header: int = 0) -> Frame:
@@ -194,11 +201,11 @@ def _file(image: memoryview, encoding: str, header: int = 0) -> Frame:
     return Frame(height, width, encoding, 0, image)
 
 
-def _until(image: memoryview, end: bytes, what: str) -> memoryview:
-    """The image up to its end: looked for from behind, past zeros, as a picture in it (a thumbnail) ends too."""
+def _until(image: memoryview, end: bytes, what: str, header: int = 0) -> memoryview:
+    """The image up to its end; it begins after `header` bytes. Most end with the message: then nothing is copied."""
     if image[-len(end) :] == end:
         return image
-    size = len(bytes(image).rstrip(b"\0"))
-    if image[size - len(end) : size] != end:
+    size = image_end(image[header:])
+    if size is None:
         raise CutImage(what)
-    return image[:size]
+    return image[: header + size]

@@ -6,7 +6,7 @@ from vgil_ros.robots.operators.gym_aloha import GymInsertionOperator, GymTransfe
 from vgil_ros.robots.operators.pick_place import PickPlaceOperator
 from vgil_ros.robots.operators.script import OperatedRobot, Operator
 from vgil_ros.robots.operators.transfer_cube import TransferCubeOperator
-from vgil_ros.robots.plugins import load_plugin
+from vgil_ros.robots.plugins import load_plugin, making
 from vgil_ros.robots.sim.tasks import TaskError
 
 GROUP = "vgil_ros.operators"  # of entry points
@@ -24,7 +24,7 @@ def make_operator(robot: OperatedRobot, seed: int = 0) -> Operator:
 
     Raises:
         TaskError: where the task has none.
-        PluginError: for a class from outside that cannot be loaded, or is no operator.
+        PluginError: for a class from outside that cannot be loaded or made, or is no operator.
     """
     name = robot.task_name
     found = OPERATORS.get(name) or load_plugin(GROUP, robot.task_operator or name, Operator)  # type: ignore[type-abstract]
@@ -33,7 +33,8 @@ def make_operator(robot: OperatedRobot, seed: int = 0) -> Operator:
             f"task '{name}' has no scripted operator; allowed: operator:=false, an entry point of {GROUP}, or the"
             " task's `operator`"
         )
-    return found(robot, seed)
+    with making(found):
+        return found(robot, seed)
 
 
 __all__ = ["OPERATORS", "Operator", "make_operator"]

@@ -11,6 +11,7 @@ import numpy as np
 from vgil_ros.core.contract import Contract
 from vgil_ros.core.errors import VgilError
 from vgil_ros.robots.arm_model import ArmModel, JointStates
+from vgil_ros.robots.plugins import making
 from vgil_ros.robots.sim.arm import SimArm
 from vgil_ros.robots.sim.mjcf import BASE_JOINTS, PHYSICS_DT, build_model
 from vgil_ros.robots.sim.render import Renderer
@@ -52,8 +53,9 @@ class SimRobot:
         make_task = task_class(task)
         self.contract = contract
         self.arms = {arm.name: SimArm(ArmModel(arm), index) for index, arm in enumerate(contract.arms)}
-        self.task = make_task(list(self.arms.values()))
-        self.model = build_model(contract, list(self.arms.values()), self.task)
+        with making(make_task):
+            self.task = make_task(list(self.arms.values()))
+            self.model = build_model(contract, list(self.arms.values()), self.task)
         self.data = mujoco.MjData(self.model)
         self._renderer: Renderer | None = None
         self._base_qpos = np.empty(0, int)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vgil_ros.core.guard.predicates import beyond_range, looks_like_degrees
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.safety.entry import MEASURED_BEYOND
 from vgil_ros.episodes.checks.findings import Finding, spans
@@ -15,6 +16,7 @@ from vgil_ros.episodes.checks.scan import Scan
 from vgil_ros.episodes.reader import EpisodeReader
 
 FAR = 1.0  # rad, or a gripper's whole travel, beyond a limit: no sag and no play is that large
+MANY = 0.25  # of the rows beyond the limits: a unit; a few rows are a reading that was wrong
 FASTER, JUMP = 2.0, 10.0  # times the velocity limit: worth a look; no motion of this robot
 
 
@@ -29,6 +31,10 @@ class _Column:
     upper: float
     velocity: float
     gripper: bool
+
+    def beyond(self, values: np.ndarray) -> np.ndarray:
+        """(N,) bool: values (N,) that are more than a little beyond the limits."""
+        return beyond_range(values, *map(np.asarray, (self.lower, self.upper, MEASURED_BEYOND)))
 
     @property
     def unit(self) -> str:
@@ -62,28 +68,30 @@ def _columns(episode: EpisodeReader, layout: Layout) -> Iterator[_Column]:
 
 def _beyond(column: _Column) -> Iterator[Finding]:
     values = column.values
-    with np.errstate(invalid="ignore"):
-        excess = np.maximum(column.lower - values, values - column.upper)
-        rows = np.flatnonzero(excess > MEASURED_BEYOND)
+    rows = np.flatnonzero(column.beyond(values))
     if not len(rows):
         return
+    excess = np.maximum(column.lower - values, values - column.upper)
     worst = rows[np.argmax(excess[rows])]
     found = f"{column.stream} is {values[worst]:.4g}{column.unit}"
     low, high = f"{column.lower:.4g}", f"{column.upper:.4g}{column.unit}"
     if excess[worst] <= FAR:
         message = f"{found}; allowed: {low} to {high}, more than a little beyond"
         yield Finding("warning", "limits", column.name, message, spans(rows))
-    elif not column.gripper and _fits_in_degrees(column):
+    elif not column.gripper and _in_degrees(column, float(values[worst]), len(rows)):
         yield Finding("error", "limits", column.name, f"{found}; allowed: {low} to {high}: degrees?", spans(rows))
     else:
         yield Finding("error", "limits", column.name, f"{found}; allowed: {low} to {high}", spans(rows))
 
 
-def _fits_in_degrees(column: _Column) -> bool:
-    """Whether the values would be within the limits, all of them, if they were degrees."""
-    values = np.deg2rad(column.values[np.isfinite(column.values)])
-    inside = (values > column.lower - MEASURED_BEYOND) & (values < column.upper + MEASURED_BEYOND)
-    return bool(inside.all()) and float(np.ptp(column.values)) > 0
+def _in_degrees(column: _Column, worst: float, beyond: int) -> bool:
+    """Whether many values are no angles in rad, and all of them would be if they were degrees."""
+    values = column.values[np.isfinite(column.values)]
+    return (
+        beyond >= MANY * len(values)
+        and looks_like_degrees(worst, column.lower, column.upper, MEASURED_BEYOND)
+        and not column.beyond(np.radians(values)).any()
+    )
 
 
 def _too_fast(column: _Column, period: np.ndarray | None) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from vgil_ros.episodes.checks.findings import Finding, spans
 from vgil_ros.episodes.checks.scan import Scan
+from vgil_ros.episodes.checks.timing.gaps import find_gaps
 from vgil_ros.episodes.reader import EpisodeReader
 
 
@@ -18,13 +19,12 @@ def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
         yield Finding("info", "stamps", "stamps", f"the layout '{episode.layout}' stores none: timing is not checked")
         return
     steps, period = np.diff(stamps), 1e9 / rate
-    if np.any(steps <= 0):
-        yield Finding("error", "stamps", "stamps", "do not increase", spans(np.flatnonzero(steps <= 0) + 1))
-    gaps = np.flatnonzero(steps > 1.5 * period)
-    if len(gaps):
-        missing = int(np.sum(np.rint(steps[gaps] / period) - 1))
-        message = f"{missing} ticks missing; the longest gap is {steps.max() / 1e6:.0f} ms at {rate:g} Hz"
-        yield Finding("warning", "stamps", "stamps", message, spans(gaps + 1))
+    gaps = find_gaps(stamps, period)
+    if len(gaps.backward):
+        yield Finding("error", "stamps", "stamps", "do not increase", spans(gaps.backward))
+    if len(gaps.rows):
+        message = f"{gaps.missing} ticks missing; the longest gap is {gaps.longest_ns / 1e6:.0f} ms at {rate:g} Hz"
+        yield Finding("warning", "stamps", "stamps", message, spans(gaps.rows))
     if len(steps) > 10 and abs(np.median(steps) / period - 1) > 0.05:
         message = f"ticks come at {1e9 / np.median(steps):.1f} Hz; the file says {rate:g} Hz"
         yield Finding("error", "stamps", "rate_hz", message)
