@@ -82,7 +82,7 @@ def test_a_joint_that_does_not_follow_ends_the_episode_and_nothing_begins_by_its
     until(lambda: "left/waist does not follow" in rig.summary(), "the status says so")
     time.sleep(0.5)
     assert len(rig.commands.on(TOPIC)) == len(sent), "nothing begins by itself any more"
-    (file,) = bench.episodes.rglob("*.hdf5")
+    (file,) = bench.episodes.rglob("*.aborted")
     with EpisodeReader(file) as episode:
         assert "left/waist does not follow" in str(episode.aborted)
     rig.mode("swing")
