@@ -23,7 +23,7 @@ from support.process import Process
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.safety import Command, Outcome, SafetyEvent
 from vgil_ros.core.sync import Sample
-from vgil_ros.nodes.base.alerts import Severity
+from vgil_ros.nodes.base.alerts import Notes, Severity
 from vgil_ros.nodes.base.status import SafetyEventLog
 from vgil_ros.nodes.session.recording import RolloutSink
 from vgil_ros.nodes.session.scene_reset import ABSENT_NS, TIMEOUT_NS, SceneReset
@@ -95,16 +95,21 @@ def test_a_reset_is_asked_for_until_it_is_answered() -> None:
     desk, client = Desk(), Resetter()
     scene = SceneReset(desk, client)
     client.there = False
+    assert not scene.under_way
     assert scene.ask()
+    assert not scene.under_way, "nobody was there to be asked"
     assert desk.lasting == {"reset": "waiting for the service /sim/reset"}
     client.there = True
     desk.now = ABSENT_NS + 1
     assert not scene.answered(desk.now)  # asks again
+    assert scene.under_way, "from now on the robot may be anywhere"
     desk.now += TIMEOUT_NS + 1
     assert not scene.answered(desk.now)  # and again, as the answer took too long
     assert len(client.asked) == 2
     client.asked[-1].set_result(Trigger.Response(success=False, message="no"))
+    assert scene.under_way
     assert scene.answered(desk.now)
+    assert not scene.under_way
     assert not scene.answered(desk.now)
     assert desk.lasting == {}
     assert desk.lines == [("error", "/sim/reset refused: no")]
@@ -178,6 +183,23 @@ def test_a_rollout_that_cannot_be_written_is_said() -> None:
     assert desk.lasting == {"rollout": "the rollout is recorded no further: disk full"}
     assert sink.aborted == "disk full"
     assert sink.pairs is None, "its length is no longer what counts"
+    sink.open()
+    assert desk.lasting == {}, "the next one is recorded anew"
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3)), max_size=50))
+def test_notes_of_an_episode_are_one_line_a_kind(met: list[tuple[str, int]]) -> None:
+    notes = Notes(["of another set-up"])
+    for key, figure in met:
+        notes.add(key, f"{key}: {figure} images cut off")
+    lines = notes.lines()
+    kinds = list(dict.fromkeys(key for key, _ in met))
+    assert len(lines) == 1 + len(kinds)
+    assert lines[0] == "of another set-up"
+    for key, line in zip(kinds, lines[1:], strict=True):
+        figures = [figure for other, figure in met if other == key]
+        assert line.startswith(f"{key}: {figures[0]} images cut off"), "the first words stay"
+        assert (f"(the first of {len(figures)}; the last: {key}: {figures[-1]} " in line) == (figures[0] != figures[-1])
 
 
 MADE = """

@@ -111,6 +111,9 @@ def test_a_joint_that_does_not_follow_ends_it_by_name_and_not_in_a_dry_run(stage
     assert node.wait() == 1, node.output
     node.expect(r"held at row \d+ of 60: left/waist does not follow: commanded to .*, measured at 0 for 1 s")
     stage.assert_allowed()
+    sent = stage.commands.on(TOPIC)
+    assert max(abs(message.values[0]) for message in sent) > 0.3
+    assert [message.values[0] for message in sent[-4:]] == pytest.approx([0.0] * 4, abs=1e-6), "where it is measured"
     assert stage.replay(file, watched, dry_run=True).wait() == 0
 
 

@@ -65,8 +65,7 @@ class PolicyNode(SessionNode):
         self.safety_events = SafetyEventLog(self)
         self.deadlines, self.tick_time, self.latency = Deadlines(self.period_s), Durations(4000), Durations()
         self.outcome: Outcome | None = None
-        self._engaged = False  # the robot follows this node's commands: from the first one until it is let go of
-        self._release = 0
+        self._release = 0  # ticks that the robot is held yet, once an episode has ended
         self._played = 0  # ticks of the episode that had a command
         for command in (SessionCommand.START, SessionCommand.STOP):
             self.serve(command.value, command)
@@ -127,8 +126,8 @@ class PolicyNode(SessionNode):
         self.loop.begin(self.now_ns())
         self.worker.new_episode()
         self.rollout.open(self.session.episode_len)
-        self._engaged, self._release = False, 0
-        self._played = 0
+        self._release = self._played = 0
+        self.forget("ended")
         if not self.dry_run:
             self.commands.take()
         self.deadlines = Deadlines(self.period_s)
@@ -158,17 +157,30 @@ class PolicyNode(SessionNode):
         if running and self.session.state is SessionState.RUNNING:
             self._control()
             self.tick_time.add(time.perf_counter() - began)
-        elif self._engaged:
-            self._hold()
-            self._release -= 1
-            self._engaged = self._release > 0 or self.loop.estop
-            if not self._engaged:
-                self.commands.let_go()
+        elif self.session.state is not SessionState.RUNNING and self.commands.taken:
+            self._leave()
         if self.session.state is not SessionState.RUNNING:
             self.view.tick = None
 
-    def _hold(self) -> None:
-        self._send(self.loop.hold(self.now_ns()))
+    def _leave(self) -> None:
+        """No episode runs: hold what was moved for a while yet, and to where it stays; then let go of the topics."""
+        if self.commands.sent:
+            self._hold()
+            self._release -= 1
+        if not self._held and not (self.commands.sent and self.loop.estop):
+            self.commands.let_go()
+
+    @property
+    def _held(self) -> bool:
+        """Whether the robot is held yet after an episode."""
+        settling = self.outcome is not None and self.outcome.settling
+        return self.commands.sent and (self._release > 0 or settling)
+
+    def _hold(self) -> bool:
+        """Send a hold; returns whether the command is still on its way to where it stays."""
+        outcome = self.loop.hold(self.now_ns())
+        self._send(outcome)
+        return outcome.settling
 
     def _control(self) -> None:
         now = self.now_ns()
@@ -203,8 +215,11 @@ class PolicyNode(SessionNode):
     def _play(self, now: int) -> None:
         """Send this tick's command, once there is a chunk."""
         loop = self.loop
-        if not self.dry_run and not self._engaged and not self.commands.heard():
-            return  # the topics were taken a moment ago: the first command must arrive
+        if not self.dry_run and not self.commands.sent and not self.commands.heard():
+            if (deaf := self.commands.wait(self)) is not None:  # the first command must arrive
+                self._end_for(deaf)
+            return
+        self.clear("unheard")
         outcome = loop.step(now)
         if outcome is None:
             if now - loop.ticks.origin_ns > LATE_NS:
@@ -214,10 +229,11 @@ class PolicyNode(SessionNode):
         self.view.tick, self.view.stamp_ns = loop.tick + 1, loop.ticks.stamp_ns(loop.tick + 1)
         self._send(outcome)
         self.safety_events.log(outcome)
-        if (words := outcome.reason(FollowingLimit.name)) is not None:
-            self.note(words)
         if outcome.command is not None:
             self.rollout.acted(loop.tick, outcome.command)
+        if (words := outcome.reason(FollowingLimit.name)) is not None:
+            self._end_for(words)
+            return
         self._count_tick()
         if self.pipeline.ended and self.session.state is SessionState.RUNNING:
             self.get_logger().info("the policy says that the task is done")
@@ -241,7 +257,15 @@ class PolicyNode(SessionNode):
         if outcome.command is None or self.dry_run:
             return
         self.commands.send(self.commands.encode(outcome.command.positions, outcome.command.base))
-        self._engaged = True
+
+    def _end_for(self, why: str) -> None:
+        """Somebody has to look at the robot: the episode ends here, and nothing begins by itself any more."""
+        self.log(f"the episode ends: {why}", severity="error")
+        for key in ("holding", "unheard"):  # it is not over
+            self.forget(key)
+        self._active_warnings["ended"] = why  # in the status until somebody starts again
+        self.session.stand_down()
+        self.abort(why)
 
     def _watch_commands(self) -> None:
         """Where another node commands the robot too: hold once more, let go of it, and end the episode."""
@@ -249,9 +273,8 @@ class PolicyNode(SessionNode):
         if not contested:
             return
         self.log(f"{summary(contested)}: held, and let go of; start again once it is gone", severity="error")
-        if self._engaged:
+        if self.commands.sent:
             self._hold()
-        self._engaged = False
         self.commands.let_go()
         self.session.stand_down()
         self.abort(summary(contested))
@@ -263,12 +286,12 @@ class PolicyNode(SessionNode):
             self.clear("e-stop")
         else:
             self.warn_once("e-stop", "the e-stop is set")
-            if self._engaged:
+            if self.commands.sent:
                 self._hold()
             self.session.stand_down()
             if self.session.state is SessionState.RUNNING:
                 self.command(SessionCommand.STOP)
-        holds = "the robot holds" if self._engaged else "this node was not moving the robot"
+        holds = "the robot holds" if self.commands.sent else "this node was not moving the robot"
         response.success = True
         response.message = f"e-stop set, {holds}" if self.loop.estop else "e-stop released; start again to move"
         self.get_logger().warning(response.message)
@@ -282,7 +305,7 @@ class PolicyNode(SessionNode):
             self.get_logger().info(
                 f"second differences of the commands: p99 {smoothness['p99']:.4f}, largest {smoothness['max']:.4f}"
             )
-        return self.rollout.close(self.success, aborted=self.aborted, warnings=tuple(self.notes))
+        return self.rollout.close(self.success, aborted=self.aborted, warnings=self.notes.lines())
 
     def discard(self) -> Future[None]:
         """The episode ends: hold, and drop its recording."""
@@ -291,13 +314,13 @@ class PolicyNode(SessionNode):
 
     def _let_go(self) -> None:
         """Hold for a while yet, and forget what was wrong in the episode."""
-        self._release = RELEASE_TICKS if self._engaged else 0
-        for key in ("observation", "holding", "policy", "first chunk", "late chunk", "no chunk"):
+        self._release = RELEASE_TICKS if self.commands.sent else 0
+        for key in ("observation", "holding", "policy", "first chunk", "late chunk", "no chunk", "unheard"):
             self.clear(key)
 
     def may_close(self) -> bool:
         """Once the robot is let go of."""
-        return self._release <= 0
+        return not self._held
 
     def figures(self) -> dict[str, object]:
         """Timing and safety events."""
@@ -321,7 +344,7 @@ class PolicyNode(SessionNode):
 
     def on_shutdown(self) -> None:
         """Whatever ended the node: arms held, base at zero."""
-        if self._engaged:
+        if self.commands.sent:
             self.commands.hold_and_end(self._hold)
         self.worker.close()
         super().on_shutdown()

@@ -200,7 +200,7 @@ class Recorder(SessionNode):
 
     def _remember(self, key: str, message: str) -> None:
         if key not in ("waiting", "beginning", "publishers"):  # publishers are noted one by one
-            self.notes[message] = None
+            self.notes.add(key, message)
 
     def _passing(self, key: str, message: str) -> None:
         """A condition that may come and go from tick to tick: it is over after a second without it."""
@@ -235,7 +235,7 @@ class Recorder(SessionNode):
             if words not in self._told:
                 self._told.add(words)
                 self.log(words, severity="warning")
-        return self.sink.close(self.success, aborted=self.aborted, warnings=tuple(self.notes))
+        return self.sink.close(self.success, aborted=self.aborted, warnings=self.notes.lines())
 
     def discard(self) -> Future[None]:
         """Remove the episode's file."""
@@ -250,10 +250,10 @@ class Recorder(SessionNode):
             self._bar = None
 
     def look_around(self) -> None:
-        """As in every session; and note in the episode which arms a teleop node holds, as they do not follow."""
+        """As in every session; and note in the episode which arms a teleop node holds, or has let go of."""
         super().look_around()
-        for words in self.teleop.blocked:
-            self.note(words)
+        for problem in self.teleop.unled:
+            self.note(problem)
 
     def _watch_trigger(self) -> None:
         if self.trigger is None:

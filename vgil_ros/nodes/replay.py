@@ -48,6 +48,7 @@ class Replay(VgilNode):
         self.commands = RobotCommands(self, self.layout, period)
         self._row = 0
         self._started = False
+        self._failed = False  # a joint does not follow: it is held until its command has come to where it is
         self._waiting_for: tuple[str, ...] = ()
         self._bar = tqdm(total=len(self.actions), desc=path.name, unit=" ticks", disable=None, leave=False)
         self.control_timer(period, self._step)
@@ -78,20 +79,28 @@ class Replay(VgilNode):
     def _step(self) -> None:
         if self.ended.is_set():
             return
+        if self._failed:
+            if not self._hold():
+                self.finish(1)
+            return
         now = self.inputs.now_ns()
         if not self._started and not self._start(now):
             return
         self._observe(now)
         if self.loop.latest is None:  # the first tick is complete a moment later
             return
-        if self._row == 0 and not self.dry_run and not self.commands.heard():  # the first command must arrive
+        if not self.dry_run and not self.commands.sent and not self.commands.heard():
+            if (deaf := self.commands.wait(self)) is not None:  # the first command must arrive
+                self.log(f"not replayed: {deaf}", severity="error")
+                self.finish(1)
             return
+        self.clear("unheard")
         row = min(self._row, len(self.actions) - 1)
         outcome = self.loop.send(Command(self.actions[row], self._base_at(row)), now)
         self._send(outcome)
         if (words := outcome.reason(FollowingLimit.name)) is not None:
             self.log(f"held at row {self._row} of {len(self.actions)}: {words}", severity="error")
-            self.finish(1)
+            self._failed = True
             return
         if outcome.holding or outcome.command is None:
             self.warn_once("holding", "holding: " + "; ".join(i.reason for i in outcome.safety_events))
@@ -134,7 +143,8 @@ class Replay(VgilNode):
         """Where another node commands the robot too: hold once more, let go of it, and end."""
         if self.commands.taken and (contested := self.commands.contested()):
             self.log(f"{summary(contested)}: held, and let go of; the replay ends here", severity="error")
-            self._hold()
+            if self.commands.sent:
+                self._hold()
             self.commands.let_go()
             self.finish(1)
 
@@ -151,11 +161,14 @@ class Replay(VgilNode):
     def on_shutdown(self) -> None:
         """Arms held where they were commanded, base at zero."""
         self._bar.close()
-        if self.commands.taken:
+        if self.commands.sent:
             self.commands.hold_and_end(self._hold)
 
-    def _hold(self) -> None:
-        self._send(self.loop.hold(self.inputs.now_ns()))
+    def _hold(self) -> bool:
+        """Send a hold; returns whether the command is still on its way to where it stays."""
+        outcome = self.loop.hold(self.inputs.now_ns())
+        self._send(outcome)
+        return outcome.settling
 
 
 def main() -> None:

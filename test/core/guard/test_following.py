@@ -85,12 +85,32 @@ def test_the_pipeline_holds_names_the_joint_stops_pulling_and_does_not_let_go_by
     last = stuck[-1].command
     assert last is not None
     assert last.positions[0] == pytest.approx(0.0, abs=1e-6)
+    assert_settles(stuck[first:])
     steps = np.diff([outcome.command.positions for outcome in stuck if outcome.command is not None], axis=0)
     assert np.abs(steps).max(axis=0)[:2].max() <= 2.0 * PERIOD + 1e-9
     after = play(safety, np.array([0.0, 0.0, 0.5]), last.positions, 50, 130)
     assert all(outcome.holding for outcome in after), "it has come back, but nobody has looked at it"
     safety.reset()
     assert not any(outcome.holding for outcome in play(safety, HOME, HOME, 50, 180))
+
+
+def assert_settles(held: list[Outcome]) -> None:
+    """A hold is said to settle until the command has come to where it stays, and not again after that."""
+    settling = [outcome.settling for outcome in held]
+    end = settling.index(False)
+    assert end > 5, "it is on its way from the first tick on"
+    assert not any(settling[end:])
+    moved = [held[0].command.positions] + [outcome.command.positions for outcome in held if outcome.command]
+    assert np.ptp(moved[end:], axis=0).max() <= 1e-9, "once it has settled nothing moves any more"
+
+
+def test_a_hold_of_a_robot_that_stands_has_settled_and_one_of_a_robot_that_moves_soon_has() -> None:
+    safety = safety_for(layout_of(), {}, max_silence_ns=200 * MS)
+    assert not any(outcome.settling for outcome in play(safety, HOME + np.array([0.5, 0.0, 0.0]), HOME, 10, 0)), (
+        "it does not hold"
+    )
+    held = play(safety, None, HOME, 5, 10)
+    assert [outcome.settling for outcome in held] == [True, False, False, False, False]
 
 
 def test_a_hold_for_another_reason_is_no_time_not_to_follow_in() -> None:

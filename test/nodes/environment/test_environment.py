@@ -221,10 +221,30 @@ def test_a_silent_caller_holds_the_robot(single: Bench) -> None:
 def test_a_joint_that_does_not_follow_ends_the_episode_by_name(bench: Bench) -> None:
     contract = bench.contract(cameras=[], following={})
     bench.robot(contract).tell("left/puppet at 0.0,0.0,0.1")  # and there it stays
+    messages = bench.client.collect(JointState, "/puppet/command")
     with RosEnvironment(str(contract), domain_id=bench.domain, timeout_s=30.0) as environment:
         environment.reset()
         with pytest.raises(VgilError, match=r"left/waist does not follow: commanded to .*, measured at 0 for 1 s"):
             follow(environment, np.array([1.0, 0.0, 1.0]), 300)
+        node = bench.client.node
+        until(lambda: not node.count_publishers("/puppet/command"), "the environment lets go of the robot")
+    sent = [message.position[0] for _, message in messages]
+    assert max(sent) > 0.3
+    assert sent[-1] == pytest.approx(0.0, abs=1e-6), "it was held until its command was where it is measured"
+    assert abs(sent[0]) < 0.05, "and the first of its commands has arrived"
+
+
+def test_commands_that_nobody_hears_are_named(bench: Bench) -> None:
+    contract = bench.contract(cameras=[])
+    bench.robot(contract).expect("^ready")
+    with RosEnvironment(str(contract), domain_id=bench.domain, timeout_s=30.0) as environment:
+        home = environment.reset().observation["qpos"]
+        with pytest.raises(VgilError, match="no complete tick within 2 s: the robot does not hear /puppet/command"):
+            environment.step(home)
+        messages = bench.client.collect(JointState, "/puppet/command")
+        environment.reset()
+        environment.step(home)
+        until(lambda: messages, "a command")
 
 
 def test_another_node_that_commands_the_robot_ends_the_episode_and_refuses_the_next(single: Bench) -> None:

@@ -54,6 +54,44 @@ def test_a_signal_holds_the_arms_and_stops_the_base(bench: PolicyBench, number: 
     assert rig.assert_allowed() > 0
 
 
+def test_a_stop_before_the_first_chunk_lets_go_of_the_robot_and_sends_nothing(bench: PolicyBench) -> None:
+    rig = rig_on(bench)
+    rig.mode("slow 3")
+    rig.idle()
+    assert rig.call("start").success
+    node = bench.client.node
+    until(lambda: node.count_publishers(TOPIC) == 1, "it takes the robot")
+    rig.stop()
+    until(lambda: not node.count_publishers(TOPIC), "it lets go of the robot")
+    assert not node.count_publishers("/cmd_vel")
+    assert rig.commands.all == []
+
+
+def test_a_joint_that_does_not_follow_ends_the_episode_and_nothing_begins_by_itself(bench: PolicyBench) -> None:
+    """The fake robot stays where it is. It is held until its command is there, and only then let go of."""
+    rig = rig_on(bench, changes={"following": {}}, autostart=True, reset_time=0.1, dataset_dir=bench.episodes)
+    rig.running()
+    rig.mode("beyond")
+    rig.policy.expect("the episode ends: left/waist does not follow: commanded to .*, measured at 0 for 1 s")
+    node = bench.client.node
+    until(lambda: not node.count_publishers(TOPIC), "it lets go of the robot")
+    sent = rig.commands.on(TOPIC)
+    assert max(message.values[0] for message in sent) > 0.3
+    assert [message.values[0] for message in sent[-2:]] == pytest.approx([0.0, 0.0], abs=1e-6), "it has come there"
+    until(lambda: rig.value("state") == "idle", "state")
+    until(lambda: "left/waist does not follow" in rig.summary(), "the status says so")
+    time.sleep(0.5)
+    assert len(rig.commands.on(TOPIC)) == len(sent), "nothing begins by itself any more"
+    (file,) = bench.episodes.rglob("*.aborted")
+    with EpisodeReader(file) as episode:
+        assert "left/waist does not follow" in str(episode.aborted)
+    rig.mode("swing")
+    answer = rig.call("start")
+    assert answer.success, answer.message
+    rig.running()
+    assert "left/waist does not follow" not in (rig.status.message if rig.status else "")
+
+
 def test_an_error_in_the_control_loop_ends_the_process_with_a_hold(bench: PolicyBench) -> None:
     rig = rig_on(bench)
     rig.run()

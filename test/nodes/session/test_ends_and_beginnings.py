@@ -193,7 +193,16 @@ def test_a_recording_waits_for_puppets_that_do_not_follow() -> None:
     late = teleop_problem({"left": "aligning", "right": "following"}, wanted=False)
     assert late is not None
     assert late.detail == "teleop: left is still on its way to its master; needed: every arm follows"
-    assert {phase.value for phase in Phase} == {"waiting", "ready", "aligning", "following"}
+    for phase in {phase.value for phase in Phase} | {"released", "a phase of a later release"}:
+        problem = teleop_problem({"left": "following", "right": phase}, wanted=False)
+        assert (problem is None) == (phase == "following"), phase
+        assert problem is None or problem.detail.startswith("teleop: right "), "and the arm that follows is no problem"
+    released = teleop_problem({"left": "released"}, wanted=False)
+    assert released is not None
+    assert "left was let go of; vgil call start --node teleop" in released.detail
+    unknown = teleop_problem({"left": "asleep"}, wanted=False)
+    assert unknown is not None
+    assert unknown.detail == "teleop: left is 'asleep'; needed: every arm follows"
 
 
 def test_a_camera_that_has_become_slow_is_told_of_with_its_rate() -> None:

@@ -19,7 +19,7 @@ class MeasuredPolicy(PolicyNode):
     def step(self) -> None:
         wall, cpu = time.perf_counter(), time.thread_time()
         super().step()
-        if self.session.state is SessionState.RUNNING and self._engaged:
+        if self.session.state is SessionState.RUNNING and self.commands.sent:
             self.turns.append((wall, time.perf_counter() - wall, time.thread_time() - cpu))
 
     def on_shutdown(self) -> None:

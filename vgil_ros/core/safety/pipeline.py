@@ -23,6 +23,8 @@ from vgil_ros.core.safety.types import Command, Floats, Hold, Outcome, Pass, Saf
 from vgil_ros.core.safety.velocity import VelocityLimit
 from vgil_ros.core.safety.watchdog import WatchdogLimit
 
+STANDS = 1e-9  # rad, or of a gripper's travel: a command that moves by less in a tick has come to where it stays
+
 
 class SafetyPipeline:
     """Runs every limit over the command of each tick. The order is the list's: see `standard_limits`.
@@ -58,9 +60,15 @@ class SafetyPipeline:
             return self._finish(None, [last], True)
         context = context.within(last=last, velocity=self._velocity)
         safe, safety_events, holding = self._judge(asked, last, context)
-        self._velocity = (safe.positions - last.positions) / context.period_s
+        before, self._velocity = self._velocity, (safe.positions - last.positions) / context.period_s
         self._last = safe
-        return self._finish(safe, safety_events, holding)
+        settling = holding and self._moves(before, context.period_s)
+        return self._finish(safe, safety_events, holding, settling)
+
+    def _moves(self, before: Floats, period_s: float) -> bool:
+        """Whether the command moves, or did in the tick before: it also stands for one where a joint turns round."""
+        fastest = max(np.abs(before).max(initial=0.0), np.abs(self._velocity).max(initial=0.0))
+        return bool(fastest * period_s > STANDS)
 
     def _judge(
         self, command: Command | None, last: Command, context: SafetyContext
@@ -99,8 +107,10 @@ class SafetyPipeline:
         begin = self._entry.begin(measured)
         return begin if isinstance(begin, SafetyEvent) else self._complete(Command(begin))
 
-    def _finish(self, command: Command | None, safety_events: Iterable[SafetyEvent], holding: bool) -> Outcome:
-        outcome = Outcome(command, tuple(safety_events), holding)
+    def _finish(
+        self, command: Command | None, safety_events: Iterable[SafetyEvent], holding: bool, settling: bool = False
+    ) -> Outcome:
+        outcome = Outcome(command, tuple(safety_events), holding, settling)
         for event in outcome.safety_events:
             self.counts[event.name] += 1
         return outcome

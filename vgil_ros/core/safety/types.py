@@ -138,11 +138,17 @@ class SafetyEvent:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What to publish. `command` is None only while it is not known where the robot stands: then send nothing."""
+    """What to publish. `command` is None only while it is not known where the robot stands: then send nothing.
+
+    `settling`: it holds, and the command is still on its way to where it stays: to where a joint was measured that does
+    not follow, or as a joint is braked. Whoever lets go of the robot holds on until it has come there; at a fifth of
+    the velocity limits, so that it does after a known time.
+    """
 
     command: Command | None
     safety_events: tuple[SafetyEvent, ...]
     holding: bool
+    settling: bool = False
 
     def reason(self, limit: str) -> str | None:
         """Why a limit stepped in, by its name; None where it did not."""

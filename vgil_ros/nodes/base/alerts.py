@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal, NamedTuple, Protocol
 
 Severity = Literal["info", "warning", "error"]
@@ -39,6 +40,31 @@ class Problem(NamedTuple):
 
     def __str__(self) -> str:
         return self.detail
+
+
+class Notes:
+    """What was not as it should be during an episode: a line for each kind, however often and with whatever figures.
+
+    Args:
+        lines: what is known from the beginning.
+    """
+
+    def __init__(self, lines: Iterable[str] = ()) -> None:
+        self._notes: dict[str, tuple[str, str, int]] = {}  # key: first words, newest words, how often
+        for line in lines:
+            self.add(line, line)
+
+    def add(self, key: str, words: str) -> None:
+        """Remember; `key` is the same for what is of one kind."""
+        first, _, count = self._notes.get(key, (words, words, 0))
+        self._notes[key] = (first, words, count + 1)
+
+    def lines(self) -> tuple[str, ...]:
+        """In words; of a kind whose words have changed, the first, the last, and how often there were any."""
+        return tuple(
+            first if first == last else f"{first} (the first of {count}; the last: {last})"
+            for first, last, count in self._notes.values()
+        )
 
 
 def summary(problems: tuple[Problem, ...]) -> str:

@@ -72,6 +72,7 @@ class Driver:
 
     def rest(self) -> int:
         """Hold the arms where they are commanded, the base at rest, then send nothing."""
+        self._node.rested.clear()
         return self._request()
 
     def _request(self, command: Command | None = None, begin: bool = False) -> int:
@@ -80,19 +81,25 @@ class Driver:
         return self._serial
 
     def reset_scene(self, seconds: float) -> None:
-        """Call the reset service.
+        """Call the reset service, once the robot that was to rest is let go of: what is set back must not be pulled.
 
         Raises:
-            VgilError: where nobody offers it, it does not answer in time, or it refuses.
+            VgilError: where nobody offers it, it does not answer in time, or it refuses; where the robot does not rest.
         """
         client = self._node.reset_client
+        if not self._node.rested.wait(seconds):
+            raise VgilError(f"the robot is still being held after {seconds:g} s; give a longer timeout_s")
         if not client.wait_for_service(timeout_sec=seconds):
             raise VgilError(f"nobody offers {client.srv_name}; waited for {seconds:g} s")
         answered = threading.Event()
-        future = client.call_async(Trigger.Request())
-        future.add_done_callback(lambda _: answered.set())
-        if not answered.wait(seconds):
-            raise VgilError(f"{client.srv_name} did not answer within {seconds:g} s")
+        self._node.scene_resets = True
+        try:
+            future = client.call_async(Trigger.Request())
+            future.add_done_callback(lambda _: answered.set())
+            if not answered.wait(seconds):
+                raise VgilError(f"{client.srv_name} did not answer within {seconds:g} s")
+        finally:
+            self._node.scene_resets = False
         response: Any = future.result()
         if not response.success:
             raise VgilError(f"{client.srv_name} refused: {response.message}")
@@ -101,7 +108,7 @@ class Driver:
         """End the thread, then hold the robot once more and leave."""
         self._stop.set()
         self._thread.join(timeout=2.0)
-        self._node.rest()
+        self._node.end()
         self._node.destroy_node()
         rclpy.try_shutdown(context=self._context)
 
@@ -138,6 +145,7 @@ class DriverNode(VgilNode):
         self.requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
         self.turns = Newest()
         self.missing: tuple[str, ...] = ()
+        self.scene_resets = False  # set by the caller's thread: the robot may be put somewhere else at any time
         self.reset_client: Any = self.create_client(Trigger, topics.reset) if topics.reset else None
         if topics.reward:
             self.create_subscription(Float32, topics.reward, self._on_reward, 10)
@@ -146,6 +154,9 @@ class DriverNode(VgilNode):
         self._reward, self._success = 0.0, False
         self._serial = 0
         self._asked: Command | None = None
+        self._asked_serial = 0
+        self._resting = False  # held until the command stands, then let go of
+        self.rested = threading.Event()  # that has been done since the caller's thread has cleared this
         self._begin: tuple[int, int] | None = None  # from when on, and for which request
         self._begun = False  # the first complete tick has come
         self._not_following = ""  # in words: the joints that did not, until the next begin
@@ -155,8 +166,8 @@ class DriverNode(VgilNode):
         self.sync.start(self.inputs.now_ns())
         self._stall_grace = StallGrace(round(self.period_s * 1e9))
         self.control_timer(self.period_s, self._turn)
-        self.create_timer(0.2, self._look_around)
-        self.create_timer(WATCH_S, self._watch_commands)
+        self.background_timer(0.2, self._look_around)
+        self.background_timer(WATCH_S, self._watch_commands)
 
     def _on_reward(self, message: Float32) -> None:
         self._reward = float(message.data)
@@ -165,17 +176,27 @@ class DriverNode(VgilNode):
         self._success = message.data
 
     def _look_around(self) -> None:
-        self.missing = tuple(problem.detail for problem in self.inputs.missing(self.inputs.now_ns()))
+        missing = self.inputs.missing(self.inputs.now_ns())
+        if self._asked is not None and not self.commands.sent:
+            missing += self.commands.unheard()
+        words = ("the robot is still being held, until its command stands",) if self._resting else ()
+        self.missing = (*(problem.detail for problem in missing), *words)
 
     def _turn(self) -> None:
         now = self.inputs.now_ns()
         while not self.requests.empty():
             self._obey(self.requests.get(), now)
-        looked = self.commands.looked(not self.inputs.missing(now))
-        if self._begin is not None and now >= self._begin[0] and looked:
-            self._start(now, self._begin[1])
+        if self.scene_resets:
+            self.inputs.scene_was_reset()
+        if self._begin is not None and not self._resting:
+            looked = self.commands.looked(not self.sync.missing(now))
+            if now >= self._begin[0] and looked:
+                self._start(now, self._begin[1])
         ticks = self._ripe_ticks(now)  # observed before the command is judged, handed over after it is sent
-        if self._asked is not None:
+        if self._resting:
+            self._rest_on()
+        elif self._asked is not None and self._heard(now):
+            self._serial = self._asked_serial
             self._send(self._asked, now)
         for tick in ticks:
             self._hand_over(tick)
@@ -199,11 +220,11 @@ class DriverNode(VgilNode):
         if request.begin:
             self._begin = (now + self._settle_ns, request.serial)
         elif request.command is not None:
-            self._serial = request.serial
-            if self._contested:
+            if self._contested or self._resting:
+                self._serial = request.serial
                 return
             self.commands.take()
-            self._asked = request.command
+            self._asked, self._asked_serial = request.command, request.serial
             self.loop.heard(now)
         else:
             self.rest()
@@ -227,25 +248,57 @@ class DriverNode(VgilNode):
         if self.commands.taken and (contested := self.commands.contested()):
             self._contested = f"{summary(contested)}: held, and let go of; reset once it is gone"
             self.log(self._contested, severity="error")
-            self.rest()
+            if self.commands.sent:
+                self._hold()
+            self._let_go()
+
+    def _heard(self, now: int) -> bool:
+        """Whether commands arrive: the topics were taken a moment ago, and the first one must."""
+        if self.commands.sent or self.commands.heard():
+            self.clear("unheard")
+            return True
+        self.loop.heard(now)  # it is not the caller who is silent
+        self.commands.wait(self)  # the caller waits no longer than for any other tick, and is told the same
+        return False
 
     def rest(self) -> None:
-        """Hold the arms where they are commanded, the base at rest, and let go of the robot.
+        """Hold the arms where they are commanded, the base at rest, until the command stands; then let go of the robot.
 
-        Where nothing was sent yet, nothing is sent.
+        A joint that does not follow is commanded to where it is first. Where nothing was sent yet, nothing is sent.
         """
-        if self._asked is None:
-            return
-        self._send(None, self.inputs.now_ns())
-        self._asked = None
-        self.commands.settle()
-        self.commands.let_go()
-        self.clear("holding")
+        if self.commands.sent:
+            self._asked, self._resting = None, True
+        else:
+            self._let_go()
 
-    def _send(self, command: Command | None, now: int) -> None:
-        """Judge a command (None holds), and publish it."""
-        outcome = self.loop.hold(now) if command is None else self.loop.send(command, now)
-        if command is not None and outcome.holding:
+    def _rest_on(self) -> None:
+        if not self._hold():
+            self.commands.settle()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._asked, self._resting = None, False
+        self.commands.let_go()
+        self.rested.set()
+        self.clear("holding")
+        self.clear("unheard")
+
+    def end(self) -> None:
+        """What `rest` does, at once. Called once the thread that spins has ended."""
+        if self.commands.sent:
+            self.commands.hold_and_end(self._hold)
+        self._let_go()
+
+    def _hold(self) -> bool:
+        """Send a hold; returns whether the command is still on its way to where it stays."""
+        outcome = self.loop.hold(self.inputs.now_ns())
+        self._publish(outcome)
+        return outcome.settling
+
+    def _send(self, command: Command, now: int) -> None:
+        """Judge a command, and publish it."""
+        outcome = self.loop.send(command, now)
+        if outcome.holding:
             words = "; ".join(f"{i.name}: {i.reason}" for i in outcome.safety_events)
             self.warn_once("holding", f"holding: {words}")
             self._not_following = outcome.reason(FollowingLimit.name) or ""

@@ -23,7 +23,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.graph.commanders import UNKNOWN, contest, full_name
 from vgil_ros.core.layout import ArmLayout, Layout
-from vgil_ros.nodes.base.alerts import Problem
+from vgil_ros.nodes.base.alerts import Alerts, Problem, summary
 from vgil_ros.nodes.base.node import VgilNode
 from vgil_ros.nodes.messages.template import Template
 
@@ -31,6 +31,9 @@ FINAL_HOLDS = 5  # holds sent as a process ends: one could be lost on its way
 LOOK_S = 1.0  # from when the robot is heard until others that were there before have been heard of too
 NAME_S = 0.2  # a publisher is heard of before its node's name: so long that is waited for
 WATCH_S = 0.1  # between two looks at who else commands the robot
+UNHEARD_S = 1.0  # a robot that does not hear the topics that were taken is spoken of after so long
+DEAF_S = 5.0  # and given up after so long
+SETTLE_S = 15.0  # a robot that is held on its way to where it stays is let go of then, as a process ends
 LAST_WORD_S = 0.05  # for the last hold to arrive, before a topic is let go of
 
 
@@ -55,11 +58,6 @@ class CommandTopic:
             self._node.destroy_publisher(self.publisher)
             self.publisher = None
             self._let_go_s = time.monotonic()
-
-    def publish(self, message: Any) -> None:
-        """Publish; nothing where the topic is not taken."""
-        if self.publisher is not None:
-            self.publisher.publish(message)
 
     @property
     def heard(self) -> bool:
@@ -101,6 +99,8 @@ class RobotCommands:
         self.layout = layout
         self._topics: list[CommandTopic] = []
         self._heard_s = math.inf  # since when the robot is there (time.monotonic)
+        self._taken_s = math.inf  # since when it is taken
+        self._sent = False
         self._arms = {i: self._encoder(arm) for i, arm in enumerate(layout.arms) if arms is None or i in arms}
         base = layout.contract.base
         self._base = CommandTopic(node, Twist, base.command.topic) if base else None
@@ -116,8 +116,18 @@ class RobotCommands:
         """Whether it commands the base too."""
         return self._base is not None and self._base.publisher is not None
 
+    @property
+    def sent(self) -> bool:
+        """Whether anything was sent since the robot was taken: then it is to be held before it is let go of.
+
+        Where nothing was, a hold would be this node's first command, to a robot that it never moved.
+        """
+        return self._sent
+
     def take(self, *, base: bool = True) -> None:
         """From now on this node commands the robot: the arms, and with `base` its base."""
+        if not self.taken:
+            self._sent, self._taken_s = False, time.monotonic()
         for topic in self._all(base):
             topic.take()
 
@@ -127,6 +137,7 @@ class RobotCommands:
             self.settle(LAST_WORD_S)
             for topic in self._all():
                 topic.let_go()
+            self._sent, self._taken_s = False, math.inf
 
     def let_go_of_base(self) -> None:
         """The same of the base alone."""
@@ -137,6 +148,26 @@ class RobotCommands:
     def heard(self) -> bool:
         """Whether what is sent now arrives everywhere."""
         return all(topic.heard for topic in self._all() if topic.publisher is not None)
+
+    def unheard(self) -> tuple[Problem, ...]:
+        """Topics that were taken, and that the robot has not found yet: what is sent there now is lost."""
+        deaf = [topic.name for topic in self._all() if topic.publisher is not None and not topic.heard]
+        return tuple(Problem(f"{topic} unheard", f"the robot does not hear {topic}") for topic in deaf)
+
+    def wait(self, alerts: Alerts) -> str | None:
+        """Speak of listeners that the topics which were taken have not found yet; called while `heard` is not so.
+
+        Returns:
+            In words, why the robot is to be given up; None while it is waited for.
+        """
+        lasts = time.monotonic() - self._taken_s
+        if lasts < UNHEARD_S:  # a connection over DDS takes a moment
+            return None
+        words = f"{summary(self.unheard())}, {lasts:.0f} s after this node took it"
+        if lasts < DEAF_S:
+            alerts.warn_once("unheard", f"{words}; nothing is sent before it does")
+            return None
+        return f"{words}; nothing was sent, start again once its driver listens there"
 
     def _all(self, base: bool = True) -> list[CommandTopic]:
         return [*self._topics, self._base] if base and self._base is not None else self._topics
@@ -199,16 +230,23 @@ class RobotCommands:
             raise VgilError(f"base: command {base.tolist()} is not finite; nothing is sent")
         return [(self._base, self._twist.filled((float(base[0]), float(base[1]))))]
 
-    @staticmethod
-    def send(messages: Encoded) -> None:
-        """Publish what was encoded."""
+    def send(self, messages: Encoded) -> None:
+        """Publish what was encoded; nothing on a topic that is not taken."""
         for topic, message in messages:
-            topic.publish(message)
+            if topic.publisher is not None:
+                topic.publisher.publish(message)
+                self._sent = True
 
-    def hold_and_end(self, hold: Callable[[], None]) -> None:
-        """Send a hold each period for a few periods, and wait until it has arrived. Called before a process ends."""
-        for _ in range(FINAL_HOLDS):
-            hold()
+    def hold_and_end(self, hold: Callable[[], object]) -> None:
+        """Send a hold each period for a few periods, and wait until it has arrived. Called before a process ends.
+
+        Args:
+            hold: sends one; while it returns True the command is still on its way to where it stays
+                (`Outcome.settling`), and more are sent.
+        """
+        deadline, count, settling = time.monotonic() + SETTLE_S, 0, False
+        while count < FINAL_HOLDS or (settling and time.monotonic() < deadline):
+            settling, count = hold() is True, count + 1
             time.sleep(self._period)
         self.settle()
 

@@ -14,6 +14,11 @@ from vgil_ros.nodes.session.readiness import nobody_there, teleop_problem
 
 TELEOP_S = 2.0  # without a status for so long the teleop node is gone
 PHASE = "phase_"  # of an arm, in its status
+RELEASED = "released"  # the teleop node's state once it has let go of the robot
+UNLED = {
+    "blocked": "held, a joint does not follow its commands; the teleop node says which",
+    RELEASED: "not moved by its master: the teleop node has let go of the robot",
+}
 
 
 class Neighbours:
@@ -61,6 +66,8 @@ class TeleopWatch:
     def _on_status(self, message: DiagnosticStatus) -> None:
         phases = {pair.key: pair.value for pair in message.values if pair.key.startswith(PHASE)}
         self._phases = {key.removeprefix(PHASE): value for key, value in phases.items()}
+        if any(pair.key == "state" and pair.value == RELEASED for pair in message.values):
+            self._phases = dict.fromkeys(self._phases or ("the robot",), RELEASED)  # all arms are, whatever they did
         self._heard_s = time.monotonic()
 
     @property
@@ -69,10 +76,12 @@ class TeleopWatch:
         return time.monotonic() - self._heard_s < TELEOP_S
 
     @property
-    def blocked(self) -> tuple[str, ...]:
-        """In words: the arms that are held because a joint of theirs does not follow."""
-        held = (name for name, phase in self._phases.items() if phase == "blocked") if self.heard else ()
-        return tuple(f"{name}: held, a joint does not follow its commands; the teleop node says which" for name in held)
+    def unled(self) -> tuple[Problem, ...]:
+        """The arms that no master moves any more, and that do not come back by themselves."""
+        phases = self._phases if self.heard else {}
+        return tuple(
+            Problem(f"{name} {phase}", f"{name}: {UNLED[phase]}") for name, phase in phases.items() if phase in UNLED
+        )
 
     @property
     def problems(self) -> tuple[Problem, ...]:

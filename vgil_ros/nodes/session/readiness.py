@@ -78,11 +78,13 @@ def teleop_problem(phases: Mapping[str, str] | None, wanted: bool) -> Problem | 
         words = "teleop: nothing heard of the node that moves the puppets; wait_for_teleop:=false records without it"
         return Problem("teleop silent", words) if wanted else None
     says = {
+        "blocked": "is held, as a joint does not follow its commands; the teleop node says which",
+        "released": "was let go of; vgil call start --node teleop",
         "waiting": "holds, as its master or puppet is silent",
         "ready": "waits for its master's gripper to be closed",
         "aligning": "is still on its way to its master",
     }
-    late = {arm: says[phase] for arm, phase in phases.items() if phase in says}
+    late = {arm: says.get(phase, f"is '{phase}'") for arm, phase in phases.items() if phase != "following"}
     if not late:
         return None
     words = "; ".join(f"{arm} {what}" for arm, what in late.items())

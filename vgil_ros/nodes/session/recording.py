@@ -219,6 +219,7 @@ class RolloutSink:
         self._waiting.clear()
         self._acted, self._pairs, self._failed = -1, 0, None
         self._wanted = length + 1 if length else 0  # the last one becomes the final observation
+        self._alerts.clear("rollout")
         if self._sink:
             self._sink.open()
 

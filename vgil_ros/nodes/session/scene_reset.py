@@ -25,6 +25,7 @@ class SceneReset:
         self._node = node
         self._client = client
         self._asked: tuple[Future[Trigger.Response], int] | None = None  # and until when it may take
+        self._called = False  # somebody has been asked, and has not answered yet
 
     def ask(self) -> bool:
         """Ask; False where there is nobody to ask."""
@@ -34,8 +35,14 @@ class SceneReset:
         if not ready:
             self._node.warn_once("reset", f"waiting for the service {self._client.srv_name}")
         future = self._client.call_async(Trigger.Request()) if ready else Future()
+        self._called = ready
         self._asked = (future, self._node.now_ns() + (TIMEOUT_NS if ready else ABSENT_NS))
         return True
+
+    @property
+    def under_way(self) -> bool:
+        """Whether the scene may be reset at this moment: it was asked for, and the answer has not come yet."""
+        return self._called
 
     def answered(self, now: int) -> bool:
         """Whether the answer has come since the last call. A refusal is said, and is an answer too."""
@@ -43,7 +50,7 @@ class SceneReset:
             return False
         future, deadline = self._asked
         if future.done():
-            self._asked = None
+            self._asked, self._called = None, False
             response: Any = future.result()
             if not response.success:
                 self._node.log(f"{self._client.srv_name} refused: {response.message}", severity="error")

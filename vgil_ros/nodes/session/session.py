@@ -17,7 +17,7 @@ from vgil_ros.core.streams import StreamSpec, streams_of
 from vgil_ros.core.sync import Miss, Sample, Synchronizer
 from vgil_ros.core.sync.stall_grace import StallGrace
 from vgil_ros.nodes.base import status
-from vgil_ros.nodes.base.alerts import Problem, summary
+from vgil_ros.nodes.base.alerts import Notes, Problem, summary
 from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode
 from vgil_ros.nodes.messages.subscriptions import StreamInputs
 from vgil_ros.nodes.session.closing import Closed, EpisodeClosing, EpisodeEnd, remove_episode
@@ -60,7 +60,7 @@ class SessionNode(VgilNode):
         self.status = status.StatusPublisher(self, "~/status", self.contract.name)
         self.success: bool | None = None
         self.aborted: str | None = None  # why the episode at hand could not go on
-        self.notes: dict[str, None] = {}  # what was not as it should be during it
+        self.notes = Notes()  # what was not as it should be during it
         self.folder: DatasetFolder | None = None  # where episodes go, if they do
         self._interrupts = 0
         self._waiting_since = self._unwritable_since = 0
@@ -265,10 +265,10 @@ class SessionNode(VgilNode):
         self.aborted = why
         self._do(self.session.aborted())
 
-    def note(self, words: str) -> None:
+    def note(self, problem: Problem) -> None:
         """Something is not as it should be: it is written into the running episode."""
         if self.session.state is SessionState.RUNNING:
-            self.notes[words] = None
+            self.notes.add(problem.key, problem.detail)
 
     def sampled(self) -> None:
         """Tell the session that a tick was taken."""
@@ -281,7 +281,7 @@ class SessionNode(VgilNode):
                     self.session.prepared()
             elif effect is Effect.OPEN:
                 self.success = self.aborted = self._last_file = None
-                self.notes = dict.fromkeys(self.folder.warnings if self.folder else ())
+                self.notes = Notes(self.folder.warnings if self.folder else ())
                 self._asked = False
                 self.sync.start(self.now_ns())
                 self.begin()
@@ -295,6 +295,8 @@ class SessionNode(VgilNode):
                 self.finish()
 
     def _watch_reset(self, now: int) -> None:
+        if self.scene.under_way:  # the robot may be put somewhere else at any time before the answer
+            self.inputs.scene_was_reset()
         if self.scene.answered(now):
             self.inputs.scene_was_reset()
             self.sync.start(now, fresh_ns=now + self.contract.period_ns)  # an image of the old scene may be on its way
@@ -348,7 +350,7 @@ class SessionNode(VgilNode):
         elif self.session.state not in REST:  # there it stands against starting
             self.warn_once("publishers", summary(doubled))
             for problem in doubled:
-                self.note(problem.detail)
+                self.note(problem)
 
     def _publish_status(self) -> None:
         now = self.now_ns()
