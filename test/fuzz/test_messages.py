@@ -13,7 +13,7 @@ import pytest
 from support import fuzz
 from support.episodes import made_episodes as demo
 
-from vgil_ros.core.frame import COLOR_ENCODINGS, DEPTH_ENCODINGS, RAW_ENCODINGS
+from vgil_ros.core.frame import COLOR_ENCODINGS, DEPTH_ENCODINGS, PLANES, RAW_ENCODINGS
 from vgil_ros.core.layout import JointReader
 from vgil_ros.episodes import image_codec
 from vgil_ros.nodes.messages import cdr
@@ -67,7 +67,12 @@ def image(little: bool, encoding: str) -> bytes:
     size, channels = RAW_ENCODINGS[encoding]
     step = WIDTH * size * channels
     message = _header(little).put("I", HEIGHT).put("I", WIDTH).text(encoding).put("B", 0).put("I", step)
-    return bytes(message.octets(bytes(step * HEIGHT)).data)
+    return bytes(message.octets(bytes(step * _rows(encoding))).data)
+
+
+def _rows(encoding: str) -> int:
+    """Rows of bytes, those of the colour's planes too."""
+    return int(HEIGHT * PLANES.get(encoding, 1))
 
 
 def compressed(little: bool) -> bytes:
@@ -82,7 +87,7 @@ def test_the_messages_themselves_are_read() -> None:
     for encoding in RAW_ENCODINGS:
         _, frame = cdr.read_image(image(True, encoding))
         frame.check(HEIGHT, WIDTH, (encoding,))
-        assert frame.array().shape[:2] == (HEIGHT, WIDTH)
+        assert frame.array().shape[:2] == (_rows(encoding), WIDTH)
 
 
 def try_message(case: tuple[str, bytes]) -> None:
