@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from read_nodes import NODES, ROOT, Endpoint, Parameter, read_node
+from read_nodes import ROOT, Endpoint, Parameter, read_node
+
+from vgil_ros.core.graph import service_names
 
 REFERENCE = ROOT / "docs" / "reference"
 
@@ -181,7 +183,7 @@ def pages() -> dict[Path, str]:
     """Each generated page's text, as the code has it."""
     nodes, cli = REFERENCE / "nodes.md", REFERENCE / "cli.md"
     text = nodes.read_text(encoding="utf-8")
-    for node in NODES:
+    for node in service_names.NODES:
         text = filled(text, node, node_tables(node))
     return {nodes: text, cli: filled(cli.read_text(encoding="utf-8"), "commands", command_tables())}
 

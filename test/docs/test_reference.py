@@ -10,6 +10,8 @@ import generate_reference as reference
 import pytest
 import read_nodes
 
+from vgil_ros.core.graph import service_names
+
 ROOT = Path(__file__).resolve().parents[2]
 
 WITHOUT_ROS = """
@@ -49,7 +51,7 @@ def test_ranges_choices_and_defaults_are_read() -> None:
     assert policy["watchdog_ms"].default == 200.0, "an expression of the code, evaluated"
     assert sim["camera_rate"].high == "`joint_rate`", "a bound that another parameter gives"
     assert not sim["seed"].read_only
-    assert all(one.doc for node in read_nodes.NODES for one in read_nodes.read_node(node).parameters.values())
+    assert all(one.doc for node in service_names.NODES for one in read_nodes.read_node(node).parameters.values())
 
 
 def test_services_of_a_base_class_are_the_nodes_own() -> None:

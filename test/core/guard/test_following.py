@@ -100,7 +100,7 @@ def assert_settles(held: list[Outcome]) -> None:
     end = settling.index(False)
     assert end > 5, "it is on its way from the first tick on"
     assert not any(settling[end:])
-    moved = [held[0].command.positions] + [outcome.command.positions for outcome in held if outcome.command]
+    moved = [outcome.command.positions for outcome in (held[0], *held) if outcome.command]
     assert np.ptp(moved[end:], axis=0).max() <= 1e-9, "once it has settled nothing moves any more"
 
 
