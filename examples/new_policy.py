@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vgil_ros import PolicyRunner, load_policy, train
-from vgil_ros.policies import LossOutput, Policy, PolicyConfig
-from vgil_ros.policies.observation import Batch, Observation
+from vgil_ros.policies import Batch, LossOutput, Observation, Policy, PolicyConfig
 from vgil_ros.policies.preparation import prepare, to_tensor
 from vgil_ros.policies.registry import POLICY_TYPES
 from vgil_ros.robots.sim.demonstrations import DemonstrationConfig
