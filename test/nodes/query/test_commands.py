@@ -58,9 +58,9 @@ def test_a_session_is_worked_by_calls_and_seen_by_status(rig: Rig) -> None:
 
 
 def test_what_is_not_there_is_named_with_what_is(rig: Rig) -> None:
-    done = vgil(rig, "call", "estop", "--timeout", "1")
+    done = vgil(rig, "call", "estop", "--timeout", "5")
     assert done.returncode == 2
-    assert "nobody offers /policy/estop: waited 1 s" in done.stderr
+    assert "nobody offers /policy/estop: waited 5 s" in done.stderr
     assert f"nodes on domain {rig.bench.domain}: " in done.stderr
     assert "/recorder" in done.stderr
     done = vgil(rig, "call", "start", "--namespace", "r2", "--timeout", "1")
