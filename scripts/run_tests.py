@@ -37,6 +37,7 @@ LAST = (
     "test/nodes/environment/test_environment.py",
     "test/nodes/policy/test_contest.py",
     "test/nodes/policy/test_faults.py",
+    "test/nodes/query/test_commands.py",
     "test/nodes/recorder/test_kills.py",
     "test/support/test_stall.py",
 )
