@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vgil_ros.core.frame import JPEG_END, JPEG_START, is_whole_image
+from vgil_ros.core.frame import is_whole_image
 from vgil_ros.episodes import h5
 from vgil_ros.episodes.errors import EpisodeError
 from vgil_ros.episodes.reading.columns import COLUMNS
 from vgil_ros.episodes.reading.structure import Structure
-
-START, END = JPEG_START, JPEG_END
 
 
 def quick_check(path: Path, rows: int) -> None:

@@ -13,10 +13,10 @@ import h5py
 import numpy as np
 
 from vgil_ros.core.config import StrictModel
+from vgil_ros.core.frame import JPEG_END, JPEG_START, is_whole_image
 from vgil_ros.core.history import row_stamps
 from vgil_ros.episodes.checks.findings import Finding, spans
 from vgil_ros.episodes.checks.motion import limits
-from vgil_ros.episodes.checks.quick_check import END, START
 from vgil_ros.episodes.checks.scan import Scan
 from vgil_ros.episodes.reader import EpisodeReader
 
@@ -201,13 +201,13 @@ def _not_seen_whole(episode: EpisodeReader, camera: str, dataset: h5py.Dataset) 
 
 def _ends_well(handle: int, dataset: h5py.Dataset, row: int, length: int) -> bool:
     """Whether a row's bytes at 0 and up to `length` are a JPEG's first and last; False also where that is not known."""
-    if not len(START) + len(END) <= length <= dataset.shape[1]:
+    if not len(JPEG_START) + len(JPEG_END) <= length <= dataset.shape[1]:
         return False
     try:
-        first, last = (_two_bytes(handle, dataset, row, place) for place in (0, length - len(END)))
+        first, last = (_two_bytes(handle, dataset, row, place) for place in (0, length - len(JPEG_END)))
     except (OSError, RuntimeError, ValueError):
         return False
-    return first == START and last == END
+    return first == JPEG_START and last == JPEG_END
 
 
 def _two_bytes(handle: int, dataset: h5py.Dataset, row: int, place: int) -> bytes:
@@ -234,4 +234,4 @@ def _readable(dataset: object, row: int) -> bool:
 
 def _whole(data: object) -> bool:
     content = (data if isinstance(data, bytes) else np.asarray(data).tobytes()).rstrip(b"\0")
-    return content.startswith(START) and content.endswith(END)
+    return is_whole_image(content)
