@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, IntFlag
 
 from vgil_ros.core.contract import Camera, Contract, SensorTopic
-from vgil_ros.core.contract_rules import arrival_offset_ms
+from vgil_ros.core.contract.rules import arrival_offset_ms
 
 
 class Kind(str, Enum):

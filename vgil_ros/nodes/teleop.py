@@ -13,7 +13,7 @@ from std_srvs.srv import Trigger
 
 from vgil_ros.assets import load_contract
 from vgil_ros.core.contract import SensorTopic
-from vgil_ros.core.contract_rules import arrival_offset_ms
+from vgil_ros.core.contract.rules import arrival_offset_ms
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.guard.following import not_following_words
 from vgil_ros.core.guard.reading_guard import RESET_NS, ReadingGuard, guards_of

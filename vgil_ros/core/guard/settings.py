@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from vgil_ros.core.config import StrictModel
-from vgil_ros.core.contract_rules import Number
+from vgil_ros.core.contract.rules import Number
 
 
 class Guard(StrictModel):

@@ -14,7 +14,7 @@ from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
 
 from vgil_ros.core.contract import Contract
-from vgil_ros.core.graph.commanders import full_name
+from vgil_ros.core.graph.commanders import UNKNOWN, full_name
 from vgil_ros.core.streams import commands_of, streams_of
 from vgil_ros.core.sync import Synchronizer
 from vgil_ros.nodes.base.node import VgilNode, make_ros_executor
@@ -22,6 +22,7 @@ from vgil_ros.nodes.messages.subscriptions import StreamInputs, sensor_qos
 from vgil_ros.nodes.query.client import small_segments
 
 CLOCK = "/clock"
+PATIENCE = 3  # times the seconds asked for, while the middleware has not found all that is there
 T = TypeVar("T")
 
 
@@ -67,6 +68,14 @@ class RobotListener(VgilNode):
         """The nodes that publish a topic, in full."""
         found = self.get_publishers_info_by_topic(topic)
         return tuple(sorted(full_name(info.node_namespace, info.node_name) for info in found))
+
+    def still_finding(self) -> bool:
+        """Whether a publisher is known whose messages or whose node's name have not come yet."""
+        waiting = False
+        for spec in self.streams:
+            names = self.publishers_of(self.resolve_topic_name(spec.topic))
+            waiting |= UNKNOWN in names or (bool(names) and self.sync.newest(spec.name) is None)
+        return waiting
 
     def commands(self) -> list[tuple[str, str, int]]:
         """(name, topic in full, how many listen on it) of each command that a node of ours may give."""
@@ -117,11 +126,13 @@ def listen_to(
 
 
 def _spin(node: RobotListener, seconds: float, progress: Callable[[float], None]) -> None:
-    """Until the time is over, or another clock is heard."""
+    """Until the time is over and all that is there was found, or another clock is heard."""
     executor = make_ros_executor(node.context)
     executor.add_node(node)
     began = last = time.monotonic()
-    while (now := time.monotonic()) - began < seconds and node.other_clock is None:
+    while node.other_clock is None:
+        if (now := time.monotonic()) - began > seconds * (PATIENCE if node.still_finding() else 1):
+            break
         node.spin_once(executor)
         node.look()
         if now - last > 0.2:

@@ -1,0 +1,143 @@
+"""An arm in the contract: its topics, joints, limits, poses, gripper and mount."""
+
+from __future__ import annotations
+
+from pydantic import Field, field_validator, model_validator
+
+from vgil_ros.core.config import StrictModel
+from vgil_ros.core.contract.rules import (
+    Floats,
+    JointName,
+    Name,
+    Range,
+    Vector3,
+    no_duplicates,
+    one_spelling,
+    two_values,
+)
+from vgil_ros.core.contract.topics import CommandTopic, SensorTopic
+
+SLOWEST = 1e-6  # rad/s, rad/s^2
+
+
+class Limits(StrictModel):
+    """Limits of an arm's joints, in the order of `joints`: rad, rad/s, rad/s^2 (metres for sliding joints)."""
+
+    lower: Floats
+    upper: Floats
+    velocity: Floats
+    acceleration: Floats | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Limits:
+        for i, (low, high) in enumerate(zip(self.lower, self.upper, strict=False)):
+            if low >= high:
+                raise ValueError(f"lower[{i}] = {low} is not below upper[{i}] = {high}")
+        for key in ("velocity", "acceleration"):
+            for i, value in enumerate(getattr(self, key) or ()):
+                if value < SLOWEST:
+                    raise ValueError(f"{key}[{i}] = {value}; allowed: above 0, at least {SLOWEST}")
+        return self
+
+
+class GripperFeedback(StrictModel):
+    """A joint that measures the gripper better than the commanded one (Interbotix: the finger's travel)."""
+
+    joint: str
+    range: Range
+
+    @field_validator("range")
+    @classmethod
+    def _not_empty(cls, value: Range) -> Range:
+        return two_values(value)
+
+
+class Gripper(StrictModel):
+    """The gripper's joint and its ranges (closed, open); qpos and action hold it as 0..1 (closed..open)."""
+
+    joint: str
+    puppet_range: Range
+    master_range: Range
+    feedback: GripperFeedback | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _aliases(cls, values: object) -> object:
+        return one_spelling(values, {"follower_range": "puppet_range", "leader_range": "master_range"})
+
+    @field_validator("puppet_range", "master_range")
+    @classmethod
+    def _not_empty(cls, value: Range) -> Range:
+        return two_values(value)
+
+
+class Mount(StrictModel):
+    """Where an arm's base stands in the fixed frame: metres, and roll-pitch-yaw in rad."""
+
+    xyz: Vector3 = (0.0, 0.0, 0.0)
+    rpy: Vector3 = (0.0, 0.0, 0.0)
+
+
+class Arm(StrictModel):
+    """A puppet arm, the master that leads it, and how the puppet is commanded."""
+
+    name: Name
+    puppet: SensorTopic
+    master: SensorTopic | None = None
+    command: CommandTopic
+    joints: tuple[JointName, ...] = Field(min_length=1, max_length=64)
+    limits: Limits
+    home: Floats
+    start: Floats | None = None
+    sleep: Floats | None = None
+    gripper: Gripper | None = None
+    urdf: str | None = None
+    mount: Mount = Mount()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _aliases(cls, values: object) -> object:
+        return one_spelling(values, {"follower": "puppet", "leader": "master"})
+
+    @property
+    def driver_follows_master(self) -> bool:
+        """Whether commands go where the master's positions do: the puppet's driver listens to its master itself."""
+        return self.master is not None and self.master.topic == self.command.topic
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Arm:
+        count = len(self.joints)
+        no_duplicates("joints", self.joints)
+        vectors = {f"limits.{k}": getattr(self.limits, k) for k in ("lower", "upper", "velocity", "acceleration")}
+        poses = {key: getattr(self, key) for key in ("home", "start", "sleep")}
+        for key, values in (vectors | poses).items():
+            if values is not None and len(values) != count:
+                raise ValueError(
+                    f"{key} has {len(values)} values; allowed: {count}, one for each of {list(self.joints)}"
+                )
+        for key, pose in poses.items():
+            for joint, low, high, at in zip(
+                self.joints, self.limits.lower, self.limits.upper, pose or (), strict=False
+            ):
+                if not low <= at <= high:
+                    raise ValueError(f"{key} of joint '{joint}' is {at}; allowed: {low} to {high}, its limits")
+        if self.gripper:
+            self._check_gripper(self.gripper)
+        return self
+
+    def _check_gripper(self, gripper: Gripper) -> None:
+        if gripper.joint not in self.joints:
+            raise ValueError(f"gripper.joint is '{gripper.joint}'; allowed: one of {list(self.joints)}")
+        others = [joint for joint in self.joints if joint != gripper.joint]
+        if gripper.feedback and gripper.feedback.joint in others:
+            raise ValueError(
+                f"gripper.feedback.joint is '{gripper.feedback.joint}', another of the arm's joints; allowed: one that"
+                f" is not among {others}"
+            )
+        at = self.joints.index(gripper.joint)
+        low, high = self.limits.lower[at], self.limits.upper[at]
+        if not low <= min(gripper.puppet_range) <= max(gripper.puppet_range) <= high:
+            raise ValueError(
+                f"gripper.puppet_range is {list(gripper.puppet_range)}; allowed: within {low} to {high},"
+                f" the limits of '{gripper.joint}'"
+            )
