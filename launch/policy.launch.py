@@ -1,7 +1,7 @@
 """Run a trained policy; with `sim:=true` on the simulated robot. `dry_run:=true` computes and shows, sends nothing."""
 
 from launch import LaunchDescription
-from vgil_ros.nodes.bringup.actions import COMMON, declare, main_node, monitoring, prepare, side_node
+from vgil_ros.nodes.launching.actions import COMMON, declare, main_node, monitoring, prepare, side_node
 
 POLICY = ("robot", "task", "checkpoint", "device", "precision", "autostart", "dry_run")
 EXECUTION = ("execution", "inference_period", "ensemble_coefficient", "watchdog_ms", "max_age_ms", "soft_start")

@@ -1,7 +1,7 @@
 """Record demonstrations: the recorder, and with `sim:=true` a simulated robot, its operator and the teleoperation."""
 
 from launch import LaunchDescription
-from vgil_ros.nodes.bringup.actions import COMMON, declare, main_node, monitoring, prepare, side_node
+from vgil_ros.nodes.launching.actions import COMMON, declare, main_node, monitoring, prepare, side_node
 
 RECORDER = (
     *("robot", "task", "dataset_dir", "num_episodes", "episode_len", "autostart", "reset_time", "image_format"),

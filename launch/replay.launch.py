@@ -1,7 +1,7 @@
 """Play a recorded episode's actions back to the robot; with `sim:=true` to the simulated one."""
 
 from launch import LaunchDescription
-from vgil_ros.nodes.bringup.actions import COMMON, declare, main_node, monitoring, prepare, side_node
+from vgil_ros.nodes.launching.actions import COMMON, declare, main_node, monitoring, prepare, side_node
 
 REPLAY = ("robot", "episode", "dry_run", "max_age_ms", "soft_start")
 

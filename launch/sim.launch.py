@@ -1,7 +1,7 @@
 """The simulated robot by itself; `operator:=true` lets its scripted operator move the masters."""
 
 from launch import LaunchDescription
-from vgil_ros.nodes.bringup.actions import COMMON, declare, main_node, monitoring, prepare
+from vgil_ros.nodes.launching.actions import COMMON, declare, main_node, monitoring, prepare
 
 
 def generate_launch_description() -> LaunchDescription:

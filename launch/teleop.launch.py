@@ -1,7 +1,7 @@
 """Puppets follow masters; with `sim:=true` those of a simulated robot, led by its operator."""
 
 from launch import LaunchDescription
-from vgil_ros.nodes.bringup.actions import COMMON, declare, main_node, monitoring, prepare, side_node
+from vgil_ros.nodes.launching.actions import COMMON, declare, main_node, monitoring, prepare, side_node
 
 
 def generate_launch_description() -> LaunchDescription:

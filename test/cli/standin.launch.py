@@ -7,7 +7,7 @@ from typing import Any
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction
 
 from launch import LaunchDescription  # type: ignore[attr-defined]
-from vgil_ros.nodes.bringup.actions import supervised
+from vgil_ros.nodes.launching.actions import supervised
 
 NODE = Path(__file__).with_name("standin_node.py")
 

@@ -20,9 +20,9 @@ from vgil_ros.core.errors import VgilError
 from vgil_ros.core.graph.service_names import NODES
 from vgil_ros.core.streams import topics_of
 from vgil_ros.extras import need
-from vgil_ros.nodes.bringup import arguments as bringup_arguments
-from vgil_ros.nodes.bringup.arguments import COMMON, declare
-from vgil_ros.nodes.bringup.parameter_file import ParameterFile, write_overrides
+from vgil_ros.nodes.launching import arguments as bringup_arguments
+from vgil_ros.nodes.launching.arguments import COMMON, declare
+from vgil_ros.nodes.launching.parameter_file import ParameterFile, write_overrides
 from vgil_ros.nodes.dds import profile as transport
 from vgil_ros.nodes.dds.reach import plan_reach
 from vgil_ros.nodes.viz import rviz_config as rviz
