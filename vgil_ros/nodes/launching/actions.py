@@ -20,11 +20,11 @@ from vgil_ros.core.errors import VgilError
 from vgil_ros.core.graph.service_names import NODES
 from vgil_ros.core.streams import topics_of
 from vgil_ros.extras import need
-from vgil_ros.nodes.launching import arguments as bringup_arguments
-from vgil_ros.nodes.launching.arguments import COMMON, declare
-from vgil_ros.nodes.launching.parameter_file import ParameterFile, write_overrides
 from vgil_ros.nodes.dds import profile as transport
 from vgil_ros.nodes.dds.reach import plan_reach
+from vgil_ros.nodes.launching import arguments as launch_arguments
+from vgil_ros.nodes.launching.arguments import COMMON, declare
+from vgil_ros.nodes.launching.parameter_file import ParameterFile, write_overrides
 from vgil_ros.nodes.viz import rviz_config as rviz
 
 __all__ = ["COMMON", "declare", "main_node", "monitoring", "prepare", "side_node", "supervised"]
@@ -50,12 +50,12 @@ def prepare(main: str) -> OpaqueFunction:
 def _prepare(context: Any, main: str) -> list[Any]:
     given = context.launch_configurations
     try:
-        warnings = bringup_arguments.take_old_names(given)
-        bringup_arguments.check_all(given)
+        warnings = launch_arguments.take_old_names(given)
+        launch_arguments.check_all(given)
         settings = _settings(given)
         given["robot"] = given["robot"].strip() or (settings and settings.robot()) or ROBOT
         contract, _ = load_contract(given["robot"])
-        simulated = main == "sim" or bool(bringup_arguments.optional(given, "sim"))
+        simulated = main == "sim" or bool(launch_arguments.optional(given, "sim"))
         for name in (main, *(["sim"] if simulated else [])):
             need(f"node '{name}'", *NEEDED.get(name, ("rclpy",)))
     except VgilError:
@@ -67,14 +67,14 @@ def _prepare(context: Any, main: str) -> list[Any]:
     variables, reached = plan_reach(
         context.environment,
         simulated=simulated,
-        domain=bringup_arguments.optional(given, "domain_id"),
+        domain=launch_arguments.optional(given, "domain_id"),
     )
-    warnings += _shared_topics(contract, bringup_arguments.namespace_of(given))
+    warnings += _shared_topics(contract, launch_arguments.namespace_of(given))
     actions: list[Any] = [
         SetEnvironmentVariable(key, value) for key, value in {**plan.environment, **variables}.items()
     ]
     actions.append(SetEnvironmentVariable("PYTHONUNBUFFERED", "1"))  # or a node's lines come only when it ends
-    unknown = bringup_arguments.unknown(context.argv)
+    unknown = launch_arguments.unknown(context.argv)
     if unknown:  # `vgil launch` refuses them; `ros2 launch` says nothing of itself
         warnings.append(f"launch argument {unknown} is unknown and has no effect")
     actions += [LogInfo(msg=f"WARNING: {warning}") for warning in warnings]
@@ -95,7 +95,7 @@ def _shared_topics(contract: Contract, namespace: str) -> list[str]:
 
 
 def _settings(given: Mapping[str, str]) -> ParameterFile | None:
-    path = bringup_arguments.optional(given, "params_file")
+    path = launch_arguments.optional(given, "params_file")
     return ParameterFile(path) if path else None
 
 
@@ -130,11 +130,11 @@ def _start(
     context: Any, name: str, parameters: tuple[str, ...], fixed: dict[str, Any], when: str | None, main: bool
 ) -> list[Any]:
     given = context.launch_configurations
-    if when is not None and not bringup_arguments.value(given, when):
+    if when is not None and not launch_arguments.value(given, when):
         return []
-    values = {key: bringup_arguments.value(given, key) for key in parameters}
+    values = {key: launch_arguments.value(given, key) for key in parameters}
     values = {key: value for key, value in values.items() if value is not None} | fixed
-    namespace = bringup_arguments.namespace_of(given)
+    namespace = launch_arguments.namespace_of(given)
     node = Node(
         package="vgil_ros",
         executable=name,
@@ -167,7 +167,7 @@ def _layers(
 
 def _clock(given: Mapping[str, str], namespace: str) -> list[tuple[str, str]]:
     """The clock of a simulated robot is its own: in a namespace, it lies in there."""
-    simulated = "sim" not in given or bringup_arguments.value(given, "sim")
+    simulated = "sim" not in given or launch_arguments.value(given, "sim")
     return [("/clock", f"{namespace}/clock")] if namespace and simulated else []
 
 
@@ -183,7 +183,7 @@ def supervised(process: Any, name: str, *, main: bool) -> list[Any]:
 
 def _follows(given: Mapping[str, str], name: str) -> dict[str, Any]:
     """Parameters that follow from a simulated robot: its clock, and its reset before each episode."""
-    if not bringup_arguments.optional(given, "sim"):
+    if not launch_arguments.optional(given, "sim"):
         return {}
     parameters: dict[str, Any] = {}
     if name in ("recorder", "policy"):
@@ -192,8 +192,8 @@ def _follows(given: Mapping[str, str], name: str) -> dict[str, Any]:
             parameters["reset_time"] = 0.5  # nobody has to tidy up a simulated scene
     if name == "teleop":
         parameters["reset_topic"] = "sim/was_reset"
-    simulated = bringup_arguments.optional(given, "speed") not in (None, 1.0)
-    if name != "sim" and (simulated or bringup_arguments.optional(given, "sim_time")):
+    simulated = launch_arguments.optional(given, "speed") not in (None, 1.0)
+    if name != "sim" and (simulated or launch_arguments.optional(given, "sim_time")):
         parameters["use_sim_time"] = True
     return parameters
 
@@ -216,7 +216,7 @@ def _exit_code(returncode: int) -> int:
 
 def _rviz(context: Any) -> list[Any]:
     given = context.launch_configurations
-    if not bringup_arguments.value(given, "rviz"):
+    if not launch_arguments.value(given, "rviz"):
         return []
     if not rviz.installed():
         return [LogInfo(msg="rviz:=true, but RViz (rviz2) is not installed here: going on without it")]
@@ -225,6 +225,6 @@ def _rviz(context: Any) -> list[Any]:
         Node(
             package="rviz2",
             executable="rviz2",
-            arguments=["-d", str(rviz.write_config(contract, bringup_arguments.namespace_of(given)))],
+            arguments=["-d", str(rviz.write_config(contract, launch_arguments.namespace_of(given)))],
         )
     ]
