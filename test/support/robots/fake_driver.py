@@ -1,0 +1,185 @@
+"""A robot's drivers as one process: `python -m support.robots.fake_driver NAME`.
+
+It publishes and obeys what `drivers` says of that robot, whatever a contract may think. Lines on standard input, each
+answered by `done LINE`:
+
+    lead on|off       the leader's arms are moved, and told of; or its drivers are ended
+    report            one line of JSON before the answer: where each joint is, how many commands were taken by topic,
+                      and what was refused, in words
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import sys
+import threading
+import time
+from collections import Counter
+
+import numpy as np
+import rclpy
+from geometry_msgs.msg import Twist
+from nav_msgs.msg import Odometry
+from rclpy.node import Node
+from sensor_msgs.msg import CompressedImage, Image, JointState
+from std_msgs.msg import Float32
+
+from support.robots.drivers import DRIVERS
+from support.robots.listening import listen
+from support.robots.parts import Body, Driver, States
+from vgil_ros.nodes.base.node import make_ros_executor
+
+HZ, CAMERA_HZ, SWING_HZ = 100.0, 30.0, 0.4
+SPEED, SHORT, SHORT_SPEED = 3.0, 0.1, 0.3  # of a follower's joints, a second; slower where they slide
+HEIGHT, WIDTH = 48, 64
+
+
+class Joints:
+    """A body that moves."""
+
+    def __init__(self, body: Body) -> None:
+        self.body, self.at, self.goal = body, dict(body.rest), dict(body.rest)
+        self._then = time.monotonic()
+
+    def move(self) -> None:
+        """Where the joints are by now."""
+        now = time.monotonic()
+        dt, self._then = now - self._then, now
+        for i, joint in enumerate(self.at):
+            if self.body.swing:
+                phase = 2 * np.pi * SWING_HZ * now + 0.9 * i
+                self.at[joint] = self.body.rest[joint] + self.body.swing[joint] * float(np.sin(phase))
+                continue
+            fast = SHORT_SPEED if abs(self.body.rest[joint]) < SHORT and joint.startswith(SLIDING) else SPEED
+            self.at[joint] += float(np.clip(self.goal[joint] - self.at[joint], -fast * dt, fast * dt))
+
+    def value(self, joint: str) -> float:
+        """Where a joint is measured."""
+        if joint in self.body.derived:
+            other, (low, high), ends = self.body.derived[joint]
+            return float(ends[0] + (self.at[other] - low) / (high - low) * (ends[1] - ends[0]))
+        return self.at[joint]
+
+
+SLIDING = ("fr3_finger", "left_carriage", "trossen_arm_1/left_carriage", "openarm_left_finger", "openarm_right_finger")
+
+
+class Robot:
+    """All drivers of a robot."""
+
+    def __init__(self, driver: Driver) -> None:
+        self.node = Node("driver")
+        self.driver = driver
+        self.joints = {body.name: Joints(body) for body in driver.bodies}
+        self.taken: Counter[str] = Counter()
+        self.refused: list[str] = []
+        self.leading = True
+        self.lines: queue.Queue[str | None] = queue.Queue()
+        self.node.create_timer(1.0 / HZ, self._move)
+        for states in driver.states:
+            self._publish(states)
+        self.holding = [listen(self, commands) for commands in driver.commands]
+        for number, (topic, kind) in enumerate(driver.cameras):
+            self._film(topic, kind, number)
+        if driver.base:
+            odometry = self.node.create_publisher(Odometry, driver.base[0], 10)
+            self.node.create_timer(1.0 / 50, lambda: odometry.publish(self._stamped(Odometry())))
+            self.node.create_subscription(Twist, driver.base[1], lambda m: self.taken.update([driver.base[1]]), 10)
+        self.node.create_timer(0.02, self._obey)
+
+    def refuse(self, topic: str, why: str) -> None:
+        """A command that the driver does not take."""
+        self.refused.append(f"{topic}: {why}")
+
+    def take(self, topic: str, body: str, goals: dict[str, float]) -> None:
+        """A command that it takes: joints and where they are to go."""
+        if not np.isfinite(list(goals.values())).all():
+            self.refuse(topic, f"{goals} is not finite")
+            return
+        self.taken[topic] += 1
+        self.joints[body].goal.update(goals)
+
+    def _move(self) -> None:
+        for joints in self.joints.values():
+            joints.move()
+
+    def _stamped(self, message: object) -> object:
+        message.header.stamp = self.node.get_clock().now().to_msg()  # type: ignore[attr-defined]
+        return message
+
+    def _publish(self, states: States) -> None:
+        joints = self.joints[states.body]
+        kind = JointState if states.kind == "joint_state" else Float32
+        publishers = [self.node.create_publisher(kind, states.topic, states.depth)]
+
+        def publish() -> None:
+            led = bool(joints.body.swing)
+            if led and not self.leading:  # its driver is ended: nobody publishes there
+                while publishers:
+                    self.node.destroy_publisher(publishers.pop())
+                return
+            if not publishers:
+                publishers.append(self.node.create_publisher(kind, states.topic, states.depth))
+            if kind is Float32:
+                publishers[0].publish(Float32(data=joints.value(states.joints[0])))
+                return
+            positions = [joints.value(joint) for joint in states.joints]
+            publishers[0].publish(self._stamped(JointState(name=list(states.joints), position=positions)))
+
+        self.node.create_timer(1.0 / states.hz, publish)
+
+    def _film(self, topic: str, kind: str, number: int) -> None:
+        compressed = kind == "compressed"
+        publisher = self.node.create_publisher(CompressedImage if compressed else Image, topic, 10)
+        random = np.random.default_rng(number)
+        frames = [random.integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8) for _ in range(7)]
+        if compressed:
+            import cv2
+
+            jpegs = [cv2.imencode(".jpg", frame)[1].tobytes() for frame in frames]
+        count = 0
+
+        def publish() -> None:
+            nonlocal count
+            count += 1
+            if compressed:
+                publisher.publish(self._stamped(CompressedImage(format="jpeg", data=jpegs[count % 7])))
+                return
+            size = {"height": HEIGHT, "width": WIDTH, "step": 3 * WIDTH, "encoding": "rgb8"}
+            publisher.publish(self._stamped(Image(data=frames[count % 7].tobytes(), **size)))
+
+        self.node.create_timer(1.0 / CAMERA_HZ, publish)
+
+    def _obey(self) -> None:
+        while not self.lines.empty():
+            line = self.lines.get()
+            if line is None:
+                raise SystemExit
+            if line.startswith("lead"):
+                self.leading = line.endswith("on")
+            elif line == "report":
+                at = {name: joints.at for name, joints in self.joints.items()}
+                print(json.dumps({"at": at, "taken": self.taken, "refused": self.refused}), flush=True)
+            print(f"done {line}", flush=True)
+
+    def read(self) -> None:
+        """Take lines until standard input ends."""
+        for line in sys.stdin:
+            self.lines.put(line.strip())
+        self.lines.put(None)
+
+
+def main() -> None:
+    """Drive until standard input ends."""
+    rclpy.init()
+    robot = Robot(DRIVERS[sys.argv[1]]())
+    threading.Thread(target=robot.read, daemon=True).start()
+    executor = make_ros_executor()
+    executor.add_node(robot.node)
+    print("ready", flush=True)
+    executor.spin()
+
+
+if __name__ == "__main__":
+    main()
