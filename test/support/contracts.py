@@ -40,6 +40,15 @@ def sync(max_hold: int) -> dict[str, Any]:
     return {"method": "clock", "tolerance_ms": 40, "max_wait_ms": 120, "on_miss": "hold", "max_hold": max_hold}
 
 
+def arm_on_shared_topics(name: str, **changes: Any) -> dict[str, Any]:
+    """An arm whose states, and its master's, come on topics that other arms' come on too, by names of its own."""
+    made = copy.deepcopy(ARM) | {"name": name}
+    made["puppet"] = {"topic": "/joint_states", "joints": [f"{name}_{joint}" for joint in ARM["joints"]]}
+    made["master"] = {"topic": "/masters/joint_states", "joints": [f"{name}_m_{joint}" for joint in ARM["joints"]]}
+    made["command"] = {"topic": f"/{name}/command", "type": "joint_state"}
+    return made | changes
+
+
 def small_robot(**changes: Any) -> dict[str, Any]:
     """One arm of three joints with a master, one camera, 25 Hz; `changes` replace top keys.
 

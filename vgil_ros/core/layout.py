@@ -73,6 +73,14 @@ class JointReader:
             raise JointError(self.stream, f"position of {bad} is not a finite number")
         return payload
 
+    def concerns(self, names: Sequence[str]) -> bool:
+        """Whether a message with these names holds any of the joints: on a shared topic it may be another arm's."""
+        return not self._wanted.isdisjoint(names)
+
+    @cached_property
+    def _wanted(self) -> frozenset[str]:
+        return frozenset(self.joints + (self.effort_joints or ()))
+
     def _index(self, names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
         cached = self._cache.get(names)
         if cached is None:
@@ -99,15 +107,12 @@ def puppet_reader(arm: Arm) -> JointReader:
     The gripper's position and velocity may be measured by a joint of their own; its effort is the motor's (ALOHA's
     rule: Interbotix' drivers publish none for a finger).
     """
-    joints = list(arm.joints)
-    if arm.gripper and arm.gripper.feedback:
-        joints[arm.joints.index(arm.gripper.joint)] = arm.gripper.feedback.joint
-    return JointReader(f"{arm.name}/puppet", tuple(joints), arm.joints)
+    return JointReader(f"{arm.name}/puppet", arm.measured_joints, arm.puppet_joints)
 
 
 def master_reader(arm: Arm) -> JointReader:
     """Reader of a master's states."""
-    return JointReader(f"{arm.name}/master", arm.joints)
+    return JointReader(f"{arm.name}/master", arm.master_joints)
 
 
 class Affine:

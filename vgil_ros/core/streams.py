@@ -85,6 +85,12 @@ def streams_of(contract: Contract, *, masters: bool = True) -> tuple[StreamSpec,
     return tuple(streams)
 
 
+def shared_topics(contract: Contract) -> frozenset[str]:
+    """The topics whose messages hold the joints of several arms, or of puppets and masters."""
+    topics = [spec.topic for spec in streams_of(contract) if spec.kind is Kind.JOINTS]
+    return frozenset(topic for topic in topics if topics.count(topic) > 1)
+
+
 def commands_of(contract: Contract) -> tuple[tuple[str, str], ...]:
     """(name, topic) of each command that a node of ours may give: none for an arm whose driver follows its master."""
     arms = ((f"{arm.name}/command", arm.command.topic) for arm in contract.arms if not arm.driver_follows_master)

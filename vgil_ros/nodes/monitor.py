@@ -9,16 +9,16 @@ from __future__ import annotations
 from functools import partial
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from sensor_msgs.msg import JointState
 from visualization_msgs.msg import MarkerArray
 
 from vgil_ros.assets import load_contract
 from vgil_ros.core.contract import Arm
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import POSITION, puppet_reader
+from vgil_ros.core.streams import shared_topics
 from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode, run
 from vgil_ros.nodes.base.status import StatusPublisher
-from vgil_ros.nodes.messages.joint_input import JointInput
+from vgil_ros.nodes.messages.joint_input import JointInput, JointSubscriptions
 from vgil_ros.nodes.messages.subscriptions import sensor_qos
 from vgil_ros.nodes.viz import markers
 from vgil_ros.robots.arm_model import ArmModel
@@ -36,21 +36,26 @@ class Monitor(VgilNode):
         rate = self.declare("rate", 10.0, low=0.1, high=100.0, doc="of the markers, Hz")
         self._models = {arm.name: ArmModel(arm) for arm in self.contract.arms if arm.urdf}
         # shown as it is said, be it no reading: whoever moves or records the robot judges that
-        self._inputs = {arm.name: JointInput(puppet_reader(arm), None) for arm in self.contract.arms}
+        shared = shared_topics(self.contract)
+        self._inputs = {
+            arm.name: JointInput(puppet_reader(arm), None, shared=arm.puppet.topic in shared)
+            for arm in self.contract.arms
+        }
         self._joints: dict[str, tuple[int, bytes]] = {}
         self._statuses: dict[str, tuple[int, DiagnosticStatus]] = {}
         self._out = self.create_publisher(MarkerArray, "~/markers", 1)
         self._status_out = StatusPublisher(self, "~/status", self.contract.name)
+        topics = JointSubscriptions(self, sensor_qos(10 if shared else 1))
         for arm in self.contract.arms:
-            callback = partial(self._on_joints, arm.name)
-            self.create_subscription(JointState, arm.puppet.topic, callback, sensor_qos(1), raw=True)
+            topics.add(arm.puppet.topic, partial(self._on_joints, arm.name))
         for name, topic in STATUSES.items():
             self.create_subscription(DiagnosticStatus, topic, partial(self._on_status, name), 10)
         self.control_timer(1.0 / rate, self._publish)
         self.background_timer(0.2, self._publish_status)
 
     def _on_joints(self, arm: str, data: bytes) -> None:
-        self._joints[arm] = (self._now(), data)  # decoded when it is drawn, ten times a second and not two hundred
+        if self._inputs[arm].concerns(data):
+            self._joints[arm] = (self._now(), data)  # decoded when it is drawn, ten times a second and not two hundred
 
     def _on_status(self, name: str, message: DiagnosticStatus) -> None:
         self._statuses[name] = (self._now(), message)
@@ -77,12 +82,12 @@ class Monitor(VgilNode):
         if last is None:
             return {}
         try:
-            _, payload = self._inputs[arm.name].read(last[1], last[0])
+            found = self._inputs[arm.name].read(last[1], last[0])
         except VgilError as error:
             self.warn_once(arm.name, str(error))
             return {}
         self.clear(arm.name)
-        return dict(zip(arm.joints, payload[POSITION].tolist(), strict=True))
+        return {} if found is None else dict(zip(arm.joints, found[1][POSITION].tolist(), strict=True))
 
     def _lines(self) -> list[tuple[str, str, bytes]]:
         """The text panel: recording (and policy, where one runs), cameras, then the joint streams."""

@@ -70,11 +70,12 @@ class SimNode(VgilNode):
 
     def _add_topics(self) -> None:
         contract = self.robot.contract
+        self._joint_out: dict[str, Any] = {}
         self._puppet_out, self._master_out = {}, {}
         for arm in contract.arms:
-            self._puppet_out[arm.name] = self.create_publisher(JointState, arm.puppet.topic, STATE_QOS)
+            self._puppet_out[arm.name] = self._joint_publisher(arm.puppet.topic)
             if arm.master and self._operator:
-                self._master_out[arm.name] = self.create_publisher(JointState, arm.master.topic, STATE_QOS)
+                self._master_out[arm.name] = self._joint_publisher(arm.master.topic)
             for given in inputs_of(arm):
                 take = partial(self._on_command, arm.name, given)
                 self.create_subscription(given.type, given.topic, take, STATE_QOS)
@@ -90,6 +91,12 @@ class SimNode(VgilNode):
         self._reset_out = self.create_publisher(Empty, "~/was_reset", 10)
         self._clock_out = self.create_publisher(Clock, "/clock", 10)
         self.create_service(Trigger, "~/reset", self._on_reset)
+
+    def _joint_publisher(self, topic: str) -> Any:
+        """One for each topic, though several arms may share it: each arm's message holds its own joints."""
+        if topic not in self._joint_out:
+            self._joint_out[topic] = self.create_publisher(JointState, topic, STATE_QOS)
+        return self._joint_out[topic]
 
     def _on_command(self, arm: str, given: CommandInput, message: Any) -> None:
         try:
@@ -159,7 +166,8 @@ class SimNode(VgilNode):
         for name, position in masters.items():
             velocity = (position - self._masters.get(name, position)) * self._rate
             if name in self._master_out:
-                self._master_out[name].publish(_joints(stamp, self.robot.arms[name].arm.joints, position, velocity))
+                names = self.robot.arms[name].arm.master_joints
+                self._master_out[name].publish(_joints(stamp, names, position, velocity))
         self._masters = masters
 
     def _publish_odometry(self, stamp: int) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 from geometry_msgs.msg import Twist
-from sensor_msgs.msg import JointState
 from std_msgs.msg import Empty
 from std_srvs.srv import Trigger
 
@@ -28,10 +27,11 @@ from vgil_ros.core.layout import (
     puppet_reader,
 )
 from vgil_ros.core.leader_follower import Phase, follower_of
+from vgil_ros.core.streams import shared_topics
 from vgil_ros.nodes.base import status
 from vgil_ros.nodes.base.alerts import summary
 from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode, run
-from vgil_ros.nodes.messages.joint_input import JointInput
+from vgil_ros.nodes.messages.joint_input import JointInput, JointSubscriptions
 from vgil_ros.nodes.messages.publishers import WATCH_S, Encoded, RobotCommands
 from vgil_ros.nodes.messages.subscriptions import QUIET_NS, sensor_qos
 
@@ -45,44 +45,56 @@ class TeleopState:
 
     Args:
         node: the node that listens.
+        topics: its subscriptions.
         at: where its states come from, and by which clock they are stamped.
         reader, guard: what its messages must be, and what they can say.
         units: of the action.
         period_s: between two turns; readings that are refused for longer are no place to go by.
+        shared: other arms' joints come on the topic too.
     """
 
     def __init__(
         self,
         node: VgilNode,
+        topics: JointSubscriptions,
         at: SensorTopic,
         reader: JointReader,
         guard: ReadingGuard | None,
         units: Affine,
         period_s: float,
+        shared: bool,
     ) -> None:
         self.last: tuple[np.ndarray, int] | None = None
         self._node, self._stream, self._units = node, reader.stream, units
         offset_ms = arrival_offset_ms(at.stamp)
         self._guard = guard
-        self._joints = JointInput(reader, guard, None if offset_ms is None else round(offset_ms * 1e6))
+        self._joints = JointInput(reader, guard, None if offset_ms is None else round(offset_ms * 1e6), shared=shared)
         self._refusals = one_tick(round(period_s * 1e9))
         self._bad_ns = 0
-        node.create_subscription(JointState, at.topic, self._on_message, sensor_qos(10), raw=True)
+        topics.add(at.topic, self._on_message)
 
     def _on_message(self, data: bytes) -> None:
         arrived = self._node.now_ns()
         try:
-            stamp_ns, payload = self._joints.read(data, arrived)
+            found = self._joints.read(data, arrived)
         except VgilError as error:
             self._node.warn_once(self._stream, str(error))
             self._refusals.refuse(self._stream, error.detail if isinstance(error, JointError) else str(error), arrived)
             self._bad_ns = arrived
             return
+        if found is None:  # another arm's
+            return
+        stamp_ns, payload = found
         self._refusals.accept(self._stream, arrived)
         if arrived - self._bad_ns > QUIET_NS:  # bad messages among good ones must not flood the log
             self._node.clear(self._stream)
         # a clock that is ahead must not keep a dead arm fresh
         self.last = (self._units.normalise(payload[POSITION]), min(stamp_ns, arrived))
+
+    @property
+    def unheard_words(self) -> str:
+        """Why messages come on its topic, and none of them is its own."""
+        return self._joints.unheard_words()
 
     def scene_was_reset(self, now_ns: int) -> None:
         """A simulator has put it somewhere else: that is no jump, and what was measured before is of no use."""
@@ -121,9 +133,9 @@ class Teleop(VgilNode):
             raise VgilError(f"robot '{self.contract.name}': {why}; teleop needs a puppet that it is to move")
         self.commands = RobotCommands(self, self.layout, 1.0 / rate, [i for i, _ in self.arms])
         self.followers = [follower_of(self.layout, arm, wait_for_trigger=wait_for_trigger) for _, arm in self.arms]
-        guards = guards_of(self.contract)
-        self.masters = [self._state(master_reader(a.arm), a.arm.master, a.master, guards, rate) for _, a in self.arms]
-        self.puppets = [self._state(puppet_reader(a.arm), a.arm.puppet, a.state, guards, rate) for _, a in self.arms]
+        self._reading_guards, self._joint_topics = guards_of(self.contract), JointSubscriptions(self, sensor_qos(10))
+        self.masters = [self._state(master_reader(a.arm), a.arm.master, a.master, rate) for _, a in self.arms]
+        self.puppets = [self._state(puppet_reader(a.arm), a.arm.puppet, a.state, rate) for _, a in self.arms]
         self._phases: list[Phase | None] = [None] * len(self.arms)
         self._targets: list[np.ndarray | None] = [None] * len(self.arms)  # sent by the last turn
         self._base: tuple[np.ndarray, int] | None = None
@@ -143,11 +155,11 @@ class Teleop(VgilNode):
         self.control_timer(1.0 / rate, self._step)
         self.background_timer(0.2, self._publish_status)
 
-    def _state(
-        self, reader: JointReader, at: SensorTopic | None, units: Affine, guards: dict[str, ReadingGuard], rate: float
-    ) -> TeleopState:
+    def _state(self, reader: JointReader, at: SensorTopic | None, units: Affine, rate: float) -> TeleopState:
         assert at is not None
-        return TeleopState(self, at, reader, guards.get(reader.stream), units, 1.0 / rate)
+        shared = at.topic in shared_topics(self.contract)
+        guard = self._reading_guards.get(reader.stream)
+        return TeleopState(self, self._joint_topics, at, reader, guard, units, 1.0 / rate, shared)
 
     def _on_twist(self, message: Twist) -> None:
         wanted = np.array([message.linear.x, message.angular.z])
@@ -306,7 +318,8 @@ class Teleop(VgilNode):
             if (words := state.refused(now)) is not None:
                 reasons.append(f"{topic}: {words}")
             elif state.last is None:
-                reasons.append(f"nothing received on {topic}")
+                strange = f" ({state.unheard_words})" if state.unheard_words else ""
+                reasons.append(f"nothing received on {topic}{strange}")
             elif now - state.last[1] > self.followers[i].stale_ns:
                 reasons.append(f"{topic} is {(now - state.last[1]) / 1e6:.0f} ms old")
         return ", ".join(reasons)

@@ -50,7 +50,9 @@ def main() -> None:
     rclpy.init()
     node = Node("command_listener")
     for arm in contract.arms:
-        node.create_subscription(JointState, arm.command.topic, printer(arm.command.topic, positions(arm.joints)), 1000)
+        node.create_subscription(
+            JointState, arm.command.topic, printer(arm.command.topic, positions(arm.command_joints)), 1000
+        )
     if contract.base:
         topic = contract.base.command.topic
         node.create_subscription(Twist, topic, printer(topic, lambda m: [m.linear.x, m.angular.z]), 1000)

@@ -100,6 +100,7 @@ class Joints(Stream):
     def __init__(self, node: Node, topic: str, arm: Arm, *, master: bool) -> None:
         super().__init__(node, topic, JointState, JOINT_HZ)
         self.arm, self.master = arm, master
+        self.names = arm.master_joints if master else arm.puppet_joints
         self.count = 0
         self.where: tuple[list[float], float] | None = None  # the last message's positions, and when that was
 
@@ -113,8 +114,8 @@ class Joints(Stream):
         assert self.where is not None
         sent = dict(zip(message.name, message.position, strict=True))
         if (stuck := self.faults.get("obey", "")) in sent:
-            sent[stuck] = self.where[0][self.arm.joints.index(stuck)]
-        self.faults["at"] = ",".join(str(sent[joint]) for joint in self.arm.joints)
+            sent[stuck] = self.where[0][self.names.index(stuck)]
+        self.faults["at"] = ",".join(str(sent[joint]) for joint in self.arm.command_joints)
 
     def message(self, now_ns: int) -> JointState:
         stamp = self.stamp(now_ns)
@@ -126,7 +127,7 @@ class Joints(Stream):
             values = [float(part) for part in self.faults["jump"].split(",")]
         if "lost" in self.faults:
             values = [-3.14159] * len(values)
-        pairs = list(zip(self.arm.joints, values, strict=True))
+        pairs = list(zip(self.names, values, strict=True))
         if "nan" in self.faults:
             pairs = [(name, float("nan") if name == self.faults["nan"] else value) for name, value in pairs]
         if "odd" in self.faults:

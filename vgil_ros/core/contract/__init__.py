@@ -11,7 +11,7 @@ from vgil_ros.core.contract.robot import (
     Sync,
     parse_contract,
 )
-from vgil_ros.core.contract.topics import CommandTopic, SensorTopic, TopicRef
+from vgil_ros.core.contract.topics import CommandTopic, JointTopic, SensorTopic, TopicRef
 
 __all__ = [
     "Arm",
@@ -23,6 +23,7 @@ __all__ = [
     "EndMarker",
     "Gripper",
     "GripperFeedback",
+    "JointTopic",
     "Joystick",
     "Limits",
     "Mount",

@@ -15,7 +15,7 @@ from vgil_ros.core.contract.rules import (
     one_spelling,
     two_values,
 )
-from vgil_ros.core.contract.topics import CommandTopic, SensorTopic
+from vgil_ros.core.contract.topics import CommandTopic, JointTopic
 
 SLOWEST = 1e-6  # rad/s, rad/s^2
 
@@ -82,8 +82,8 @@ class Arm(StrictModel):
     """A puppet arm, the master that leads it, and how the puppet is commanded."""
 
     name: Name
-    puppet: SensorTopic
-    master: SensorTopic | None = None
+    puppet: JointTopic
+    master: JointTopic | None = None
     command: CommandTopic
     joints: tuple[JointName, ...] = Field(min_length=1, max_length=64)
     limits: Limits
@@ -104,10 +104,37 @@ class Arm(StrictModel):
         """Whether commands go where the master's positions do: the puppet's driver listens to its master itself."""
         return self.master is not None and self.master.topic == self.command.topic
 
+    @property
+    def puppet_joints(self) -> tuple[str, ...]:
+        """The joints' names as the puppet's driver has them."""
+        return self.puppet.joints or self.joints
+
+    @property
+    def measured_joints(self) -> tuple[str, ...]:
+        """The joints that the puppet's states are read from: what measures the gripper stands in its place."""
+        feedback = self.gripper.feedback.joint if self.gripper and self.gripper.feedback else None
+        names = zip(self.joints, self.puppet_joints, strict=True)
+        return tuple(feedback if feedback and self.gripper and joint == self.gripper.joint else n for joint, n in names)
+
+    @property
+    def master_joints(self) -> tuple[str, ...]:
+        """The joints' names as the master's driver has them."""
+        return (self.master.joints if self.master else None) or self.joints
+
+    @property
+    def command_joints(self) -> tuple[str, ...]:
+        """The joints' names in commands: the puppet's, or the master's where commands go where its positions do."""
+        return self.master_joints if self.driver_follows_master else self.puppet_joints
+
     @model_validator(mode="after")
     def _consistent(self) -> Arm:
         count = len(self.joints)
         no_duplicates("joints", self.joints)
+        for key, names in (("puppet", self.puppet.joints), ("master", self.master.joints if self.master else None)):
+            if names is not None and len(names) != count:
+                raise ValueError(
+                    f"{key}.joints has {len(names)} names; allowed: {count}, one for each of {list(self.joints)}"
+                )
         vectors = {f"limits.{k}": getattr(self.limits, k) for k in ("lower", "upper", "velocity", "acceleration")}
         poses = {key: getattr(self, key) for key in ("home", "start", "sleep")}
         for key, values in (vectors | poses).items():
@@ -128,7 +155,8 @@ class Arm(StrictModel):
     def _check_gripper(self, gripper: Gripper) -> None:
         if gripper.joint not in self.joints:
             raise ValueError(f"gripper.joint is '{gripper.joint}'; allowed: one of {list(self.joints)}")
-        others = [joint for joint in self.joints if joint != gripper.joint]
+        names = zip(self.joints, self.puppet_joints, strict=True)
+        others = [driver for joint, driver in names if joint != gripper.joint]
         if gripper.feedback and gripper.feedback.joint in others:
             raise ValueError(
                 f"gripper.feedback.joint is '{gripper.feedback.joint}', another of the arm's joints; allowed: one that"

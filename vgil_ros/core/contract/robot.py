@@ -22,6 +22,7 @@ from vgil_ros.core.contract.rules import (
     TopicName,
     arrival_offset_ms,
     no_duplicates,
+    no_shared_joints,
     no_shared_topics,
 )
 from vgil_ros.core.contract.topics import SensorTopic, TopicRef
@@ -101,6 +102,7 @@ class Contract(StrictModel):
             if camera.sim and camera.sim.arm is not None and camera.sim.arm not in names:
                 raise ValueError(f"cameras[{i}].sim.arm is '{camera.sim.arm}'; allowed: one of {names}")
         no_shared_topics(self._topics())
+        no_shared_joints(self._joint_topics())
         self._check_latencies()
         unknown = [name for name in self.guard.off if name not in self._joint_streams()]
         if unknown:
@@ -117,13 +119,19 @@ class Contract(StrictModel):
         return [f"{name}/{kind}" for name, kind in kinds]
 
     def _topics(self) -> Iterator[tuple[str, str]]:
-        """Each (key, topic). A driver that follows its master itself is commanded on the master's topic."""
+        """Each (key, topic), of joint states that several arms share the first. A driver that follows its master
+        itself is commanded on the master's topic."""
+        seen: set[str] = set()
+        for key, topic, _ in self._joint_topics():
+            if topic not in seen:
+                yield f"{key}.topic", topic
+            seen.add(topic)
+        followed: set[str] = set()
         for i, arm in enumerate(self.arms):
-            yield f"arms[{i}].puppet.topic", arm.puppet.topic
-            if arm.master:
-                yield f"arms[{i}].master.topic", arm.master.topic
-            if not arm.driver_follows_master:
+            if not arm.driver_follows_master or arm.command.topic in followed:
                 yield f"arms[{i}].command.topic", arm.command.topic
+            else:
+                followed.add(arm.command.topic)
         for i, camera in enumerate(self.cameras):
             yield f"cameras[{i}].topic", camera.topic
         if self.base:
@@ -131,6 +139,13 @@ class Contract(StrictModel):
             yield "base.command.topic", self.base.command.topic
         if self.joystick:
             yield "joystick.topic", self.joystick.topic
+
+    def _joint_topics(self) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+        """Each (key, topic, names that are read there) of joint states."""
+        for i, arm in enumerate(self.arms):
+            yield f"arms[{i}].puppet", arm.puppet.topic, tuple(dict.fromkeys(arm.measured_joints + arm.puppet_joints))
+            if arm.master:
+                yield f"arms[{i}].master", arm.master.topic, arm.master_joints
 
     def _check_latencies(self) -> None:
         """A sample that is older than the longest wait when it comes could never be used."""

@@ -119,3 +119,17 @@ def no_shared_topics(topics: Iterable[tuple[str, str]]) -> None:
         if topic in keys:
             raise ValueError(f"{key} is '{topic}', which {keys[topic]} is too; allowed: each topic once")
         keys[topic] = key
+
+
+def no_shared_joints(readers: Iterable[tuple[str, str, tuple[str, ...]]]) -> None:
+    """Raise a ValueError that names both keys of a (key, topic, joints) of whose joints another key reads some there:
+    what is matched by name must have a name of its own."""
+    taken: dict[tuple[str, str], str] = {}
+    for key, topic, joints in readers:
+        for other in dict.fromkeys(taken[topic, joint] for joint in joints if (topic, joint) in taken):
+            both = [joint for joint in joints if taken.get((topic, joint)) == other]
+            raise ValueError(
+                f"{key} reads the joints {both} on '{topic}', which {other} reads there too; allowed: names of their"
+                " own (`joints` beside the topic, as the driver has them)"
+            )
+        taken |= {(topic, joint): key for joint in joints}

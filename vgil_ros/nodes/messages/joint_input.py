@@ -1,12 +1,21 @@
-"""Joint messages as every node reads them: bytes in, a guarded reading out."""
+"""Joint messages as every node reads them: bytes in, a guarded reading out; one subscription a topic."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
 import numpy as np
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import JointState
 
 from vgil_ros.core.guard.reading_guard import ReadingGuard
 from vgil_ros.core.layout import POSITION, JointError, JointReader
 from vgil_ros.nodes.messages import cdr
+
+# of a topic that several arms share, each message is decoded once: they are shown the same bytes one after another
+_decoded = lru_cache(maxsize=1)(cdr.read_joint_state)
 
 
 class JointInput:
@@ -17,13 +26,26 @@ class JointInput:
         guard: judges what was read; None believes everything.
         arrival_offset_ns: messages are stamped by their arrival less this, whatever their headers say, as the
             contract's `stamp` has it; None takes the headers'.
+        shared: other arms' joints come on the topic too, in the same messages or in ones of their own.
+
+    Attributes:
+        strangers: names in the last message that held none of the joints, None since one that did.
     """
 
-    def __init__(self, reader: JointReader, guard: ReadingGuard | None, arrival_offset_ns: int | None = None) -> None:
+    def __init__(
+        self,
+        reader: JointReader,
+        guard: ReadingGuard | None,
+        arrival_offset_ns: int | None = None,
+        *,
+        shared: bool = False,
+    ) -> None:
         self.reader, self._guard, self._arrival_offset_ns = reader, guard, arrival_offset_ns
+        self._shared = shared
+        self.strangers: tuple[str, ...] | None = None
 
-    def read(self, data: bytes, now_ns: int) -> tuple[int, np.ndarray]:
-        """Return a message's stamp (ns), by the contract, and payload (3, J).
+    def read(self, data: bytes, now_ns: int) -> tuple[int, np.ndarray] | None:
+        """Return a message's stamp (ns), by the contract, and payload (3, J); None of one that is other arms'.
 
         Args:
             data: the message, as it came.
@@ -32,7 +54,11 @@ class JointInput:
         Raises:
             JointError: for a message that does not fit the arm, and for positions that are no reading.
         """
-        message = cdr.read_joint_state(data)
+        message = _decoded(data)
+        if self._shared and not self.reader.concerns(message.names):
+            self.strangers = message.names
+            return None
+        self.strangers = None
         payload = self.reader.read(message.names, message.position, message.velocity, message.effort)
         if self._guard is not None:  # with the header's stamp in any case: arrivals may bunch
             wrong = self._guard.judge(message.stamp_ns, now_ns, payload[POSITION])
@@ -40,3 +66,42 @@ class JointInput:
                 raise JointError(self.reader.stream, wrong)
         offset_ns = self._arrival_offset_ns
         return message.stamp_ns if offset_ns is None else now_ns - offset_ns, payload
+
+    def concerns(self, data: bytes) -> bool:
+        """Whether a message may be this arm's; one that cannot be read is everybody's on its topic."""
+        try:
+            return not self._shared or self.reader.concerns(_decoded(data).names)
+        except cdr.CdrError:
+            return True
+
+    def unheard_words(self) -> str:
+        """In words: why messages came, and none for this arm; empty where that is not so."""
+        if self.strangers is None:
+            return ""
+        return f"its messages hold {list(self.strangers)}; none of {list(self.reader.joints)}"
+
+
+class JointSubscriptions:
+    """A node's subscriptions to joint states: one for each topic, whoever of its arms reads it.
+
+    Args:
+        node: the node that listens (`rclpy.node.Node`).
+        qos: of every subscription.
+    """
+
+    def __init__(self, node: Any, qos: QoSProfile) -> None:
+        self._node, self._qos = node, qos
+        self._takers: dict[str, list[Callable[[bytes], None]]] = {}
+
+    def add(self, topic: str, take: Callable[[bytes], None]) -> None:
+        """Have `take` called with the bytes of each message on a topic."""
+        takers = self._takers.setdefault(topic, [])
+        takers.append(take)
+        if len(takers) > 1:
+            return
+
+        def callback(data: bytes) -> None:
+            for each in takers:
+                each(data)
+
+        self._node.create_subscription(JointState, topic, callback, self._qos, raw=True)

@@ -273,7 +273,7 @@ class RobotCommands:
 
     def _joint_state(self, arm: ArmLayout) -> Callable[[np.ndarray], Encoded]:
         topic = self._topic(JointState, arm.arm.command.topic)
-        template = Template(partial(_joint_state, list(arm.arm.joints)), len(arm.arm.joints))
+        template = Template(partial(_joint_state, list(arm.arm.command_joints)), len(arm.arm.joints))
         return lambda command: [(topic, template.filled(command.tolist(), self._node.now_ns()))]
 
     def _array(self, arm: ArmLayout) -> Callable[[np.ndarray], Encoded]:
@@ -283,7 +283,7 @@ class RobotCommands:
 
     def _trajectory(self, arm: ArmLayout) -> Callable[[np.ndarray], Encoded]:
         topic = self._topic(JointTrajectory, arm.arm.command.topic)
-        make = partial(_trajectory, list(arm.arm.joints), self._period)
+        make = partial(_trajectory, list(arm.arm.command_joints), self._period)
         template = Template(make, len(arm.arm.joints))
         return lambda command: [(topic, template.filled(command.tolist()))]
 
@@ -306,7 +306,9 @@ class RobotCommands:
             joints = command if column is None else np.delete(command, column)
             out: Encoded = [(group, JointGroupCommand(name="arm", cmd=joints.tolist()))]
             if gripper is not None and column is not None:
-                out.append((single, JointSingleCommand(name=gripper.joint, cmd=float(command[column]))))
+                out.append(
+                    (single, JointSingleCommand(name=arm.arm.command_joints[column], cmd=float(command[column])))
+                )
             return out
 
         return encode

@@ -17,13 +17,13 @@ from vgil_ros.core.frame import COLOR_ENCODINGS, DEPTH_ENCODINGS, DEPTH_FILES, F
 from vgil_ros.core.graph.commanders import full_name
 from vgil_ros.core.graph.service_names import did_you_mean
 from vgil_ros.core.guard.reading_guard import guards_of
-from vgil_ros.core.layout import JointError, master_reader, puppet_reader
-from vgil_ros.core.streams import Kind, StreamSpec
+from vgil_ros.core.layout import JointError, JointReader, master_reader, puppet_reader
+from vgil_ros.core.streams import Kind, StreamSpec, shared_topics
 from vgil_ros.core.sync import StreamMiss, Synchronizer
 from vgil_ros.nodes.base.alerts import Problem
 from vgil_ros.nodes.base.node import VgilNode
 from vgil_ros.nodes.messages import cdr
-from vgil_ros.nodes.messages.joint_input import JointInput
+from vgil_ros.nodes.messages.joint_input import JointInput, JointSubscriptions
 
 RATE_WINDOW_NS = 1_000_000_000
 QUIET_NS = 500_000_000  # so long without a bad message, and a stream is well again
@@ -63,16 +63,24 @@ class StreamInputs:
         readers = {f"{arm.name}/puppet": puppet_reader(arm) for arm in contract.arms}
         readers |= {f"{arm.name}/master": master_reader(arm) for arm in contract.arms}
         self._guards = guards_of(contract)
+        self._shared = shared_topics(contract)
+        self._joint_topics = JointSubscriptions(node, sensor_qos(200))
+        self._joint_inputs: dict[str, JointInput] = {}
         for spec in sync.streams:
             if spec.name in cameras:
                 self._subscribe_camera(spec, cameras[spec.name])
             elif spec.name in readers:
-                joints = JointInput(readers[spec.name], self._guards.get(spec.name), spec.arrival_offset_ns)
-                self._subscribe(spec, JointState, self._joints(spec, joints), depth=200, raw=True)
+                self._subscribe_joints(spec, readers[spec.name])
             else:
                 self._subscribe(spec, Odometry, self._odometry(spec), depth=200, raw=False)
 
     def _subscribe(self, spec: StreamSpec, kind: Any, read: Callable[[Any], None], *, depth: int, raw: bool) -> None:
+        callback = self._guarded(spec, kind, read)
+        self._node.create_subscription(kind, spec.topic, callback, sensor_qos(depth), raw=raw)
+
+    def _guarded(self, spec: StreamSpec, kind: Any, read: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Read a stream's messages; what does not fit is not used, and said."""
+
         def callback(message: Any) -> None:
             try:
                 read(message)
@@ -85,7 +93,7 @@ class StreamInputs:
                 self._refuse(spec.name, str(error))
 
         self.types[spec.name] = f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"
-        self._node.create_subscription(kind, spec.topic, callback, sensor_qos(depth), raw=raw)
+        return callback
 
     def _subscribe_camera(self, spec: StreamSpec, camera: Camera) -> None:
         kind, parse, allowed = READERS[camera.type]
@@ -97,11 +105,17 @@ class StreamInputs:
 
         self._subscribe(spec, kind, read, depth=40, raw=True)
 
-    def _joints(self, spec: StreamSpec, joints: JointInput) -> Callable[[bytes], None]:
-        def read(data: bytes) -> None:
-            self._push(spec, *joints.read(data, self.now_ns()))
+    def _subscribe_joints(self, spec: StreamSpec, reader: JointReader) -> None:
+        joints = JointInput(
+            reader, self._guards.get(spec.name), spec.arrival_offset_ns, shared=spec.topic in self._shared
+        )
+        self._joint_inputs[spec.name] = joints
 
-        return read
+        def read(data: bytes) -> None:
+            if (found := joints.read(data, self.now_ns())) is not None:
+                self._push(spec, *found)
+
+        self._joint_topics.add(spec.topic, self._guarded(spec, JointState, read))
 
     def _odometry(self, spec: StreamSpec) -> Callable[[Odometry], None]:
         def read(message: Odometry) -> None:
@@ -202,19 +216,23 @@ class StreamInputs:
         elif self.types[miss.stream] not in kinds:
             words = f"{topic} is {', '.join(sorted(kinds))}; allowed: {self.types[miss.stream]}"
         else:
-            words = f"nothing received on {topic} (it has a publisher)"
+            strange = self._joint_inputs[miss.stream].unheard_words() if miss.stream in self._joint_inputs else ""
+            words = f"nothing received on {topic} ({strange or 'it has a publisher'})"
         return Problem(f"{miss.stream} {words}", f"{miss.stream}: {words}")
 
     def duplicate_publishers(self) -> tuple[Problem, ...]:
         """Topics with more than one publisher, whose messages would mix, and the nodes that publish."""
         problems = []
+        topics = [spec.topic for spec in self._sync.streams]
         for spec in self._sync.streams:
             count = self._node.count_publishers(spec.topic)
-            if count > 1:
+            most = topics.count(spec.topic)  # on a topic that arms share, each may have a driver of its own
+            if count > most:
                 topic = self._node.resolve_topic_name(spec.topic)
                 infos = self._node.get_publishers_info_by_topic(topic)
                 nodes = sorted(full_name(info.node_namespace, info.node_name) for info in infos)
-                words = f"{spec.name}: {count} publishers on {spec.topic}; allowed: one; found {', '.join(nodes)}"
+                words = f"{spec.name}: {count} publishers on {spec.topic}; allowed: {most if most > 1 else 'one'};"
+                words += f" found {', '.join(nodes)}"
                 problems.append(Problem(f"{spec.name} publishers", words))
         return tuple(problems)
 

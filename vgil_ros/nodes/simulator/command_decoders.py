@@ -48,12 +48,14 @@ def inputs_of(arm: Arm) -> list[CommandInput]:
     if kind == "joint_trajectory":
         return [CommandInput(topic, JointTrajectory, lambda message, held: _from_trajectory(arm, message))]
     if kind == "float64_multi_array":
-        return [CommandInput(topic, Float64MultiArray, lambda message, held: _read(arm, arm.joints, message.data))]
+        return [
+            CommandInput(topic, Float64MultiArray, lambda message, held: _read(arm, arm.command_joints, message.data))
+        ]
     return _interbotix(arm)
 
 
 def _read(arm: Arm, names: Sequence[str], values: Sequence[float], joints: tuple[str, ...] | None = None) -> np.ndarray:
-    row: np.ndarray = JointReader(f"{arm.name}/command", joints or arm.joints).read(names, values)[POSITION]
+    row: np.ndarray = JointReader(f"{arm.name}/command", joints or arm.command_joints).read(names, values)[POSITION]
     return row
 
 
@@ -74,8 +76,9 @@ def _interbotix(arm: Arm) -> list[CommandInput]:
             f"arm '{arm.name}': command type 'interbotix_group' needs the package interbotix_xs_msgs, which is not"
             " installed; allowed without it: joint_state, float64_multi_array, joint_trajectory"
         ) from error
-    group = tuple(joint for joint in arm.joints if arm.gripper is None or joint != arm.gripper.joint)
-    columns = [arm.joints.index(joint) for joint in group]
+    own = arm.gripper.joint if arm.gripper else None
+    columns = [i for i, joint in enumerate(arm.joints) if joint != own]
+    group = tuple(arm.command_joints[i] for i in columns)
 
     def take_group(message: Any, held: np.ndarray) -> np.ndarray:
         position = held.copy()
@@ -83,10 +86,12 @@ def _interbotix(arm: Arm) -> list[CommandInput]:
         return position
 
     def take_single(message: Any, held: np.ndarray) -> np.ndarray:
-        if message.name not in arm.joints:
-            raise CommandMessageError(f"{arm.name}/command: joint '{message.name}'; allowed: {list(arm.joints)}")
+        if message.name not in arm.command_joints:
+            raise CommandMessageError(
+                f"{arm.name}/command: joint '{message.name}'; allowed: {list(arm.command_joints)}"
+            )
         position = held.copy()
-        position[arm.joints.index(message.name)] = _read(arm, [message.name], [message.cmd], (message.name,))[0]
+        position[arm.command_joints.index(message.name)] = _read(arm, [message.name], [message.cmd], (message.name,))[0]
         return position
 
     sibling = arm.command.topic.rsplit("/", 1)[0] + "/joint_single"

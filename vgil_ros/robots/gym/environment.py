@@ -135,7 +135,9 @@ class GymRobot:
         if self._physics is not None:
             velocity = self._physics.qvel()
         position = layout.state.restore(self.qpos[layout.columns])
-        return JointStates(layout.arm.joints, position, velocity[layout.columns] * layout.state.scale, np.empty(0))
+        return JointStates(
+            layout.arm.puppet_joints, position, velocity[layout.columns] * layout.state.scale, np.empty(0)
+        )
 
     def objects(self) -> dict[str, np.ndarray]:
         """Return the true pose (4, 4) of each of the task's things, which only gym-aloha tells."""

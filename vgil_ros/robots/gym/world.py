@@ -156,7 +156,7 @@ class GymWorld:
             if masters:
                 position = masters[arm.name]
                 velocity = (position - self._masters.get(arm.name, position)) * self.contract.rate_hz
-                self._push(master.stream, master.read(arm.joints, position, velocity))
+                self._push(master.stream, master.read(arm.master_joints, position, velocity))
         self._masters = masters
         for name in self._images:
             image = GymImage(self.robot, name, self.count)

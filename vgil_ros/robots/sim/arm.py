@@ -141,12 +141,12 @@ class SimArm:
         effort = data.qfrc_actuator[self._dofs].copy()
         gripper = self.arm.gripper
         if gripper is None or gripper.feedback is None:
-            return JointStates(self.arm.joints, position, velocity, effort)
+            return JointStates(self.arm.puppet_joints, position, velocity, effort)
         column = self.arm.joints.index(gripper.joint)
         (closed, opened), (low, high) = gripper.puppet_range, gripper.feedback.range
         ratio = (high - low) / (opened - closed)
         return JointStates(
-            (*self.arm.joints, gripper.feedback.joint),
+            (*self.arm.puppet_joints, gripper.feedback.joint),
             np.append(position, low + (position[column] - closed) * ratio),
             np.append(velocity, velocity[column] * ratio),
             np.append(effort, effort[column]),

@@ -184,7 +184,7 @@ class SimWorld:
             if master is not None:
                 position = masters[arm.name]
                 velocity = (position - self._masters.get(arm.name, position)) * JOINT_RATE
-                payloads[master.stream] = master.read(arm.joints, position, velocity)
+                payloads[master.stream] = master.read(arm.master_joints, position, velocity)
         self._masters = masters
         return payloads
 
