@@ -129,7 +129,7 @@ class GripperServer:
         self._goal: Any = None
         options = {"execute_callback": self._finish, "handle_accepted_callback": self._accepted}
         self.server = ActionServer(robot.node, self._kind, commands.topic, **options)
-        robot.node.create_timer(0.02, self._look)
+        robot.every(0.02, self._look)
 
     def _accepted(self, handle: Any) -> None:
         command, joint = handle.request.command, self._commands.joints[0]
