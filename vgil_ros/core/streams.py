@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import Enum, IntFlag
 
@@ -93,14 +93,30 @@ def shared_topics(contract: Contract) -> frozenset[str]:
 
 def commands_of(contract: Contract) -> tuple[tuple[str, str], ...]:
     """(name, topic) of each command that a node of ours may give: none for an arm whose driver follows its master."""
-    arms = ((f"{arm.name}/command", arm.command.topic) for arm in contract.arms if not arm.driver_follows_master)
-    return (*arms, *((("base/command", contract.base.command.topic),) if contract.base else ()))
+    return tuple((name, topic) for name, topic, _ in _commands_of(contract, by_a_master=False))
+
+
+def actions_of(contract: Contract) -> frozenset[str]:
+    """The names among the command topics that are actions'."""
+    return frozenset(topic for _, topic, action in _commands_of(contract, by_a_master=True) if action)
+
+
+def _commands_of(contract: Contract, *, by_a_master: bool) -> Iterator[tuple[str, str, bool]]:
+    """(name, topic, whether that is an action) of each command, with those of puppets that follow a master or not."""
+    for arm in contract.arms:
+        if arm.driver_follows_master and not by_a_master:
+            continue
+        yield f"{arm.name}/command", arm.command.topic, arm.command.is_action
+        if arm.gripper and (apart := arm.gripper.command):
+            yield f"{arm.name}/gripper_command", apart.topic, apart.is_action
+    if contract.base:
+        yield "base/command", contract.base.command.topic, False
 
 
 def topics_of(contract: Contract) -> tuple[str, ...]:
     """Every topic that a contract names, each once: of the streams, the commands and the joystick."""
-    topics = [spec.topic for spec in streams_of(contract)] + [arm.command.topic for arm in contract.arms]
-    topics += [contract.base.command.topic] if contract.base else []
+    topics = [spec.topic for spec in streams_of(contract)]
+    topics += [topic for _, topic, _ in _commands_of(contract, by_a_master=True)]
     topics += [contract.joystick.topic] if contract.joystick else []
     return tuple(dict.fromkeys(topics))
 

@@ -23,6 +23,7 @@ from vgil_ros.core.contract import Camera
 from vgil_ros.core.errors import VgilError
 from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode, run
 from vgil_ros.nodes.simulator.command_decoders import CommandInput, inputs_of
+from vgil_ros.nodes.simulator.gripper_server import GripperServer
 from vgil_ros.nodes.simulator.loop import CameraThread, Pacer
 from vgil_ros.robots.operators import make_operator
 from vgil_ros.robots.sim.cameras import camera_jpeg, tick_falls
@@ -77,6 +78,9 @@ class SimNode(VgilNode):
             if arm.master and self._operator:
                 self._master_out[arm.name] = self._joint_publisher(arm.master.topic)
             for given in inputs_of(arm):
+                if given.is_action:
+                    self._serve_gripper(arm.name, given)
+                    continue
                 take = partial(self._on_command, arm.name, given)
                 self.create_subscription(given.type, given.topic, take, STATE_QOS)
         self._image_out: dict[str, tuple[Camera, Any]] = {}
@@ -97,6 +101,20 @@ class SimNode(VgilNode):
         if topic not in self._joint_out:
             self._joint_out[topic] = self.create_publisher(JointState, topic, STATE_QOS)
         return self._joint_out[topic]
+
+    def _serve_gripper(self, arm: str, given: CommandInput) -> None:
+        count = len(self.robot.arms[arm].arm.joints)
+
+        def measured() -> np.ndarray:
+            with self._lock:
+                return self.robot.joint_states(arm).position[:count]
+
+        def take(position: np.ndarray) -> None:
+            with self._lock:
+                if self.robot.time >= self._rest:
+                    self.robot.command(arm, position)
+
+        GripperServer(self, given, lambda: self.robot.commanded(arm), measured, take)
 
     def _on_command(self, arm: str, given: CommandInput, message: Any) -> None:
         try:

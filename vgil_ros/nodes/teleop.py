@@ -31,8 +31,9 @@ from vgil_ros.core.streams import shared_topics
 from vgil_ros.nodes.base import status
 from vgil_ros.nodes.base.alerts import summary
 from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode, run
+from vgil_ros.nodes.messages.command_places import Encoded
 from vgil_ros.nodes.messages.joint_input import JointInput, JointSubscriptions
-from vgil_ros.nodes.messages.publishers import WATCH_S, Encoded, RobotCommands
+from vgil_ros.nodes.messages.publishers import WATCH_S, RobotCommands
 from vgil_ros.nodes.messages.subscriptions import QUIET_NS, sensor_qos
 
 BASE_STALE_NS = 250_000_000

@@ -16,7 +16,7 @@ from sensor_msgs.msg import JointState  # noqa: E402
 from std_msgs.msg import Float64MultiArray, String  # noqa: E402
 
 from vgil_ros.core.errors import VgilError  # noqa: E402
-from vgil_ros.nodes.messages import publishers as commands  # noqa: E402
+from vgil_ros.nodes.messages import command_encoders as commands  # noqa: E402
 from vgil_ros.nodes.messages.template import Template  # noqa: E402
 
 NAMES = ["waist", "shoulder", "a", "gripper_of_odd_length"]
@@ -30,7 +30,7 @@ MAKERS: dict[str, tuple[Any, int]] = {
     "joint_state": (partial(commands._joint_state, NAMES), len(NAMES)),
     "joint_trajectory": (partial(commands._trajectory, NAMES, 0.02), len(NAMES)),
     "float64_multi_array": (array, 3),
-    "twist": (commands._twist, 2),
+    "twist": (commands.twist, 2),
 }
 TEMPLATES = {name: Template(*given) for name, given in MAKERS.items()}
 NUMBERS = st.floats(allow_nan=False)

@@ -12,7 +12,7 @@ It publishes what the contract says (joints at 100 Hz, cameras at 30 Hz) and obe
     cut N | zeros                          every Nth JPEG is cut at half; zeros behind each
     at P,P,...                             joints go there, as fast as a hand takes them, and stand
     jump P,P,...                           every message says that they are there, from one to the next
-    obey [J]                               (a puppet) it goes where joint_state commands send it, but for a joint
+    obey [J]                               (a puppet) it goes where its contract's commands send it, but for a joint
     lost                                   every message is what a driver makes of servos that do not answer
     go                                     messages again
     well                                   all is as it should be
@@ -27,6 +27,7 @@ import queue
 import sys
 import threading
 import time
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,8 @@ from sensor_msgs.msg import CompressedImage, Image, JointState, Joy
 from support.nodes.signals import position
 from vgil_ros.assets import load_contract
 from vgil_ros.core.contract import Arm, Camera, Contract
+from vgil_ros.nodes.simulator.command_decoders import CommandInput, inputs_of
+from vgil_ros.nodes.simulator.gripper_server import GripperServer
 
 JOINT_HZ, CAMERA_HZ = 100.0, 30.0
 
@@ -107,15 +110,29 @@ class Joints(Stream):
     def tell(self, what: str, value: str) -> None:
         """Take a command; one who is to obey listens from then on."""
         if what == "obey" and "obey" not in self.faults:
-            self.node.create_subscription(JointState, self.arm.command.topic, self._sent, 10)
+            for given in inputs_of(self.arm):
+                if given.is_action:
+                    GripperServer(self.node, given, self._held, self._stands, self._go)
+                else:
+                    self.node.create_subscription(given.type, given.topic, partial(self._sent, given), 10)
         super().tell(what, value)
 
-    def _sent(self, message: JointState) -> None:
+    def _held(self) -> np.ndarray:
+        return (
+            np.array([float(part) for part in self.faults["at"].split(",")]) if "at" in self.faults else self._stands()
+        )
+
+    def _stands(self) -> np.ndarray:
         assert self.where is not None
-        sent = dict(zip(message.name, message.position, strict=True))
-        if (stuck := self.faults.get("obey", "")) in sent:
-            sent[stuck] = self.where[0][self.names.index(stuck)]
-        self.faults["at"] = ",".join(str(sent[joint]) for joint in self.arm.command_joints)
+        return np.array(self.where[0])
+
+    def _sent(self, given: CommandInput, message: Any) -> None:
+        self._go(given.decode(message, self._held()))
+
+    def _go(self, position: np.ndarray) -> None:
+        if (stuck := self.faults.get("obey", "")) in self.names:
+            position[self.names.index(stuck)] = self._stands()[self.names.index(stuck)]
+        self.faults["at"] = ",".join(map(str, position.tolist()))
 
     def message(self, now_ns: int) -> JointState:
         stamp = self.stamp(now_ns)
@@ -254,7 +271,8 @@ class Robot:
                 _, _, publisher, message = heapq.heappop(self.late)
                 publisher.publish(message)
             if any("obey" in stream.faults for stream in self.streams.values()):
-                rclpy.spin_once(self.node, timeout_sec=0.0)
+                for _ in range(4):  # commands, and of an action the services and timers
+                    rclpy.spin_once(self.node, timeout_sec=0.0)
             wake = min(stream.due for stream in self.streams.values())
             time.sleep(min(max(wake - time.monotonic(), 0.0), 0.01))
 

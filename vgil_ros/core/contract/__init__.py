@@ -2,6 +2,7 @@
 
 from vgil_ros.core.contract.arm import Arm, Gripper, GripperFeedback, Limits, Mount
 from vgil_ros.core.contract.camera import Camera, SimulatedView
+from vgil_ros.core.contract.commands import CommandTopic, GripperCommand
 from vgil_ros.core.contract.robot import (
     Base,
     BaseLimits,
@@ -11,7 +12,7 @@ from vgil_ros.core.contract.robot import (
     Sync,
     parse_contract,
 )
-from vgil_ros.core.contract.topics import CommandTopic, JointTopic, SensorTopic, TopicRef
+from vgil_ros.core.contract.topics import JointTopic, SensorTopic, TopicRef
 
 __all__ = [
     "Arm",
@@ -22,6 +23,7 @@ __all__ = [
     "Contract",
     "EndMarker",
     "Gripper",
+    "GripperCommand",
     "GripperFeedback",
     "JointTopic",
     "Joystick",

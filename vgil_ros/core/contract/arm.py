@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, field_validator, model_validator
 
 from vgil_ros.core.config import StrictModel
+from vgil_ros.core.contract.commands import OF_ONE_JOINT, CommandTopic, GripperCommand
 from vgil_ros.core.contract.rules import (
     Floats,
     JointName,
@@ -15,7 +16,7 @@ from vgil_ros.core.contract.rules import (
     one_spelling,
     two_values,
 )
-from vgil_ros.core.contract.topics import CommandTopic, JointTopic
+from vgil_ros.core.contract.topics import JointTopic
 
 SLOWEST = 1e-6  # rad/s, rad/s^2
 
@@ -59,6 +60,7 @@ class Gripper(StrictModel):
     puppet_range: Range
     master_range: Range
     feedback: GripperFeedback | None = None
+    command: GripperCommand | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -126,6 +128,17 @@ class Arm(StrictModel):
         """The joints' names in commands: the puppet's, or the master's where commands go where its positions do."""
         return self.master_joints if self.driver_follows_master else self.puppet_joints
 
+    @property
+    def own_columns(self) -> tuple[int, ...]:
+        """Columns of the joints that the arm's own command holds: all but a gripper that is commanded apart."""
+        apart = self.gripper.joint if self.gripper and self.gripper.command else None
+        return tuple(i for i, joint in enumerate(self.joints) if joint != apart)
+
+    @property
+    def own_joints(self) -> tuple[str, ...]:
+        """Names in the arm's own command, in its order."""
+        return tuple(self.command_joints[i] for i in self.own_columns)
+
     @model_validator(mode="after")
     def _consistent(self) -> Arm:
         count = len(self.joints)
@@ -150,7 +163,20 @@ class Arm(StrictModel):
                     raise ValueError(f"{key} of joint '{joint}' is {at}; allowed: {low} to {high}, its limits")
         if self.gripper:
             self._check_gripper(self.gripper)
+        self._check_command()
         return self
+
+    def _check_command(self) -> None:
+        kind, own = self.command.type, [self.joints[i] for i in self.own_columns]
+        if not own:
+            raise ValueError("gripper.command takes the arm's only joint; allowed: command alone, of a type for it")
+        if kind in OF_ONE_JOINT and len(own) > 1:
+            raise ValueError(f"command.type is '{kind}', which commands one joint; the arm's command has {own}")
+        if kind == "interbotix_group" and self.gripper and self.gripper.command:
+            raise ValueError(
+                "gripper.command and command.type 'interbotix_group', which commands the gripper apart by itself;"
+                " allowed: one of them"
+            )
 
     def _check_gripper(self, gripper: Gripper) -> None:
         if gripper.joint not in self.joints:

@@ -132,6 +132,8 @@ class Contract(StrictModel):
                 yield f"arms[{i}].command.topic", arm.command.topic
             else:
                 followed.add(arm.command.topic)
+            if arm.gripper and arm.gripper.command:
+                yield f"arms[{i}].gripper.command.topic", arm.gripper.command.topic
         for i, camera in enumerate(self.cameras):
             yield f"cameras[{i}].topic", camera.topic
         if self.base:

@@ -1,8 +1,6 @@
-"""Topics as a contract names them: measured ones with their stamps, and commands."""
+"""Topics as a contract names them: measured ones with their stamps."""
 
 from __future__ import annotations
-
-from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -32,10 +30,3 @@ class JointTopic(SensorTopic):
     def _differ(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
         no_duplicates("joints", value or ())
         return value
-
-
-class CommandTopic(StrictModel):
-    """Where an arm takes its commands, and as which message."""
-
-    topic: TopicName
-    type: Literal["joint_state", "float64_multi_array", "joint_trajectory", "interbotix_group"]

@@ -8,12 +8,21 @@ from typing import Any
 
 import numpy as np
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Float64MultiArray
+from std_msgs.msg import Float32, Float64, Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
-from vgil_ros.core.contract import Arm
+from vgil_ros.core.contract import Arm, CommandTopic, GripperCommand
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import POSITION, JointReader
+from vgil_ros.nodes.messages.gripper_units import gripper_action, puppet_units
+
+TYPES = {
+    "joint_state": JointState,
+    "joint_trajectory": JointTrajectory,
+    "float64_multi_array": Float64MultiArray,
+    "float32": Float32,
+    "float64": Float64,
+}
 
 
 class CommandMessageError(VgilError):
@@ -22,49 +31,82 @@ class CommandMessageError(VgilError):
 
 @dataclass(frozen=True)
 class CommandInput:
-    """A topic that commands an arm.
+    """A topic, or an action, that commands an arm.
 
     Attributes:
         topic: its name.
         type: its message type.
         decode: (message, what the arm holds now (J,)) -> what it is to hold (J,), in the contract's order and units.
-            Raises a VgilError for wrong names, wrong lengths and values that are not finite.
+            Of an action, the message is its goal. Raises a VgilError for wrong names, wrong lengths and values that are
+            not finite.
+        is_action: whether `topic` is an action's name and `type` an action.
+        column: of the joint that an action moves.
     """
 
     topic: str
-    type: type
+    type: Any
     decode: Callable[[Any, np.ndarray], np.ndarray]
+    is_action: bool = False
+    column: int = 0
 
 
 def inputs_of(arm: Arm) -> list[CommandInput]:
-    """Return the topics that command an arm.
+    """Return the topics and actions that command an arm.
 
     Raises:
         VgilError: where the message type is not installed.
     """
-    topic, kind = arm.command.topic, arm.command.type
-    if kind == "joint_state":
-        return [CommandInput(topic, JointState, lambda message, held: _read(arm, message.name, message.position))]
-    if kind == "joint_trajectory":
-        return [CommandInput(topic, JointTrajectory, lambda message, held: _from_trajectory(arm, message))]
-    if kind == "float64_multi_array":
-        return [
-            CommandInput(topic, Float64MultiArray, lambda message, held: _read(arm, arm.command_joints, message.data))
-        ]
-    return _interbotix(arm)
+    if arm.command.type == "interbotix_group":
+        return _interbotix(arm)
+    inputs = [_input(arm, arm.command, arm.own_joints, arm.own_columns, lambda value: value)]
+    if arm.gripper and (apart := arm.gripper.command):
+        column = arm.joints.index(arm.gripper.joint)
+        name = apart.joint or arm.command_joints[column]
+        inputs.append(_input(arm, apart, (name,), (column,), puppet_units(arm.gripper)))
+    return inputs
 
 
-def _read(arm: Arm, names: Sequence[str], values: Sequence[float], joints: tuple[str, ...] | None = None) -> np.ndarray:
-    row: np.ndarray = JointReader(f"{arm.name}/command", joints or arm.command_joints).read(names, values)[POSITION]
+def _input(
+    arm: Arm,
+    command: CommandTopic | GripperCommand,
+    names: tuple[str, ...],
+    columns: Sequence[int],
+    units: Callable[[float], float],
+) -> CommandInput:
+    """A topic or action that commands some columns of an arm, by these names, in units that `units` brings to the
+    contract's."""
+    reads: dict[str, Callable[[Any], tuple[Sequence[str], Sequence[float]]]] = {
+        "joint_state": lambda message: (message.name, message.position),
+        "joint_trajectory": lambda message: (message.joint_names, _point(arm, message)),
+        "float64_multi_array": lambda message: (names, message.data),
+        "float32": lambda message: (names, [message.data]),
+        "float64": lambda message: (names, [message.data]),
+        "gripper_command": lambda goal: (names, [goal.command.position]),
+        "parallel_gripper_command": lambda goal: (goal.command.name, goal.command.position),
+    }
+    read = reads[command.type]
+
+    def decode(message: Any, held: np.ndarray) -> np.ndarray:
+        position = held.copy()
+        position[list(columns)] = [units(float(value)) for value in _read(arm, *read(message), names)]
+        return position
+
+    kind = gripper_action(command.type, None, "")[0] if command.is_action else TYPES[command.type]
+    return CommandInput(command.topic, kind, decode, command.is_action, columns[0])
+
+
+def _read(arm: Arm, names: Sequence[str], values: Sequence[float], joints: tuple[str, ...]) -> np.ndarray:
+    row: np.ndarray = JointReader(f"{arm.name}/command", joints).read(names, values)[POSITION]
     return row
 
 
-def _from_trajectory(arm: Arm, message: JointTrajectory) -> np.ndarray:
+def _point(arm: Arm, message: JointTrajectory) -> Sequence[float]:
     if len(message.points) != 1:
         raise CommandMessageError(
             f"{arm.name}/command: trajectory has {len(message.points)} points; allowed: 1, taken at once"
         )
-    return _read(arm, message.joint_names, message.points[0].positions)
+    positions: Sequence[float] = message.points[0].positions
+    return positions
 
 
 def _interbotix(arm: Arm) -> list[CommandInput]:
