@@ -40,11 +40,13 @@ class JointReader:
         stream: the stream's name, for errors.
         joints: the names to read, in the order of the payload.
         effort_joints: the names whose effort is read, where they are others.
+        kind: of the messages, as a contract has it.
     """
 
     stream: str
     joints: tuple[str, ...]
     effort_joints: tuple[str, ...] | None = None
+    kind: str = "joint_state"
 
     def read(
         self,
@@ -107,12 +109,13 @@ def puppet_reader(arm: Arm) -> JointReader:
     The gripper's position and velocity may be measured by a joint of their own; its effort is the motor's (ALOHA's
     rule: Interbotix' drivers publish none for a finger).
     """
-    return JointReader(f"{arm.name}/puppet", arm.measured_joints, arm.puppet_joints)
+    return JointReader(f"{arm.name}/puppet", arm.measured_joints, arm.puppet_joints, arm.puppet.type)
 
 
 def master_reader(arm: Arm) -> JointReader:
     """Reader of a master's states."""
-    return JointReader(f"{arm.name}/master", arm.master_joints)
+    kind = arm.master.type if arm.master else "joint_state"
+    return JointReader(f"{arm.name}/master", arm.master_joints, kind=kind)
 
 
 class Affine:

@@ -47,7 +47,7 @@ class Monitor(VgilNode):
         self._status_out = StatusPublisher(self, "~/status", self.contract.name)
         topics = JointSubscriptions(self, sensor_qos(10 if shared else 1))
         for arm in self.contract.arms:
-            topics.add(arm.puppet.topic, partial(self._on_joints, arm.name))
+            topics.add(arm.puppet.topic, partial(self._on_joints, arm.name), arm.puppet.type)
         for name, topic in STATUSES.items():
             self.create_subscription(DiagnosticStatus, topic, partial(self._on_status, name), 10)
         self.control_timer(1.0 / rate, self._publish)

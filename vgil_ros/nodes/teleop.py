@@ -72,7 +72,7 @@ class TeleopState:
         self._joints = JointInput(reader, guard, None if offset_ms is None else round(offset_ms * 1e6), shared=shared)
         self._refusals = one_tick(round(period_s * 1e9))
         self._bad_ns = 0
-        topics.add(at.topic, self._on_message)
+        topics.add(at.topic, self._on_message, reader.kind)
 
     def _on_message(self, data: bytes) -> None:
         arrived = self._node.now_ns()

@@ -127,6 +127,22 @@ def read_joint_state(data: bytes) -> JointMessage:
     return JointMessage(stamp, names, reader.floats(), reader.floats(), reader.floats())
 
 
+def read_number(data: bytes, size: int) -> float:
+    """Read a serialised std_msgs/Float32 or Float64.
+
+    Args:
+        data: the message.
+        size: 4 or 8 bytes.
+
+    Raises:
+        CdrError: for bytes that are not one.
+    """
+    reader = CdrReader(data)
+    order = "<" if reader.little else ">"
+    value: float = struct.unpack(order + {4: "f", 8: "d"}[size], reader.take(size))[0]
+    return value
+
+
 def _count(reader: CdrReader) -> int:
     count = reader.u32()
     if count > len(reader.data):

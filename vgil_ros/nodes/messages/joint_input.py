@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
+from std_msgs.msg import Float32, Float64
 
 from vgil_ros.core.guard.reading_guard import ReadingGuard
 from vgil_ros.core.layout import POSITION, JointError, JointReader
@@ -17,9 +18,12 @@ from vgil_ros.nodes.messages import cdr
 # of a topic that several arms share, each message is decoded once: they are shown the same bytes one after another
 _decoded = lru_cache(maxsize=1)(cdr.read_joint_state)
 
+MESSAGES = {"joint_state": JointState, "float32": Float32, "float64": Float64}  # by the contract's `type`
+BYTES = {"float32": 4, "float64": 8}
+
 
 class JointInput:
-    """One stream of `sensor_msgs/JointState`.
+    """One stream of `sensor_msgs/JointState`, or of one joint's position as a number.
 
     Args:
         reader: of the arm's joints.
@@ -54,7 +58,7 @@ class JointInput:
         Raises:
             JointError: for a message that does not fit the arm, and for positions that are no reading.
         """
-        message = _decoded(data)
+        message = self._decode(data)
         if self._shared and not self.reader.concerns(message.names):
             self.strangers = message.names
             return None
@@ -70,9 +74,15 @@ class JointInput:
     def concerns(self, data: bytes) -> bool:
         """Whether a message may be this arm's; one that cannot be read is everybody's on its topic."""
         try:
-            return not self._shared or self.reader.concerns(_decoded(data).names)
+            return not self._shared or self.reader.concerns(self._decode(data).names)
         except cdr.CdrError:
             return True
+
+    def _decode(self, data: bytes) -> cdr.JointMessage:
+        if (size := BYTES.get(self.reader.kind)) is None:
+            return _decoded(data)
+        nothing = np.empty(0)
+        return cdr.JointMessage(0, self.reader.joints, np.array([cdr.read_number(data, size)]), nothing, nothing)
 
     def unheard_words(self) -> str:
         """In words: why messages came, and none for this arm; empty where that is not so."""
@@ -93,8 +103,8 @@ class JointSubscriptions:
         self._node, self._qos = node, qos
         self._takers: dict[str, list[Callable[[bytes], None]]] = {}
 
-    def add(self, topic: str, take: Callable[[bytes], None]) -> None:
-        """Have `take` called with the bytes of each message on a topic."""
+    def add(self, topic: str, take: Callable[[bytes], None], kind: str = "joint_state") -> None:
+        """Have `take` called with the bytes of each message on a topic, of a kind as a contract has it."""
         takers = self._takers.setdefault(topic, [])
         takers.append(take)
         if len(takers) > 1:
@@ -104,4 +114,4 @@ class JointSubscriptions:
             for each in takers:
                 each(data)
 
-        self._node.create_subscription(JointState, topic, callback, self._qos, raw=True)
+        self._node.create_subscription(MESSAGES[kind], topic, callback, self._qos, raw=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from nav_msgs.msg import Odometry
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CompressedImage, Image, JointState
+from sensor_msgs.msg import CompressedImage, Image
 
 from vgil_ros.core.contract import Camera, Contract
 from vgil_ros.core.errors import VgilError
@@ -23,7 +23,7 @@ from vgil_ros.core.sync import StreamMiss, Synchronizer
 from vgil_ros.nodes.base.alerts import Problem
 from vgil_ros.nodes.base.node import VgilNode
 from vgil_ros.nodes.messages import cdr
-from vgil_ros.nodes.messages.joint_input import JointInput, JointSubscriptions
+from vgil_ros.nodes.messages.joint_input import MESSAGES, JointInput, JointSubscriptions
 
 RATE_WINDOW_NS = 1_000_000_000
 QUIET_NS = 500_000_000  # so long without a bad message, and a stream is well again
@@ -115,7 +115,7 @@ class StreamInputs:
             if (found := joints.read(data, self.now_ns())) is not None:
                 self._push(spec, *found)
 
-        self._joint_topics.add(spec.topic, self._guarded(spec, JointState, read))
+        self._joint_topics.add(spec.topic, self._guarded(spec, MESSAGES[reader.kind], read), reader.kind)
 
     def _odometry(self, spec: StreamSpec) -> Callable[[Odometry], None]:
         def read(message: Odometry) -> None:
