@@ -17,7 +17,23 @@ from vgil_ros.core.errors import ContractError
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.streams import Kind, streams_of
 
-SHIPPED = ["aloha", "cobot_magic", "gym_aloha", "mobile_aloha", "sim_aloha", "sim_single", "vgil_franka"]
+SHIPPED = [
+    "aloha",
+    "cobot_magic",
+    "franka_fr3_gello",
+    "franka_fr3_jtc",
+    "gym_aloha",
+    "mobile_aloha",
+    "openarm",
+    "piper",
+    "sim_aloha",
+    "sim_single",
+    "so101_ros2",
+    "trossen_ai",
+    "ur5e",
+    "vgil_franka",
+    "xarm6",
+]
 
 GOOD: dict[str, Any] = {
     "name": "robot",
@@ -92,6 +108,14 @@ def test_no_contract_is_forgotten_here() -> None:
         ("sim_aloha", 14, ("cam_high", "cam_left_wrist", "cam_right_wrist"), False),
         ("sim_single", 7, ("cam_high", "cam_wrist"), False),
         ("vgil_franka", 8, ("top",), False),
+        ("franka_fr3_gello", 8, ("cam_high", "cam_wrist"), False),
+        ("franka_fr3_jtc", 8, ("cam_high", "cam_wrist"), False),
+        ("openarm", 16, ("cam_high", "cam_left_wrist", "cam_right_wrist"), False),
+        ("piper", 7, ("cam_high", "cam_wrist"), False),
+        ("so101_ros2", 6, ("cam_wrist", "cam_overhead"), False),
+        ("trossen_ai", 7, ("cam_high", "cam_wrist"), False),
+        ("ur5e", 6, ("cam_high", "cam_wrist"), False),
+        ("xarm6", 7, ("cam_high", "cam_wrist"), False),
     ],
 )
 def test_sizes_of_the_shipped_robots(robot: str, dim: int, cameras: tuple[str, ...], base: bool) -> None:
