@@ -2,8 +2,8 @@
 
 python test/bench/bench_guard.py [--json FILE] [--minutes 60] [ROBOT ...]
 
-No robot and no time: `support.guard_hour` makes the messages (1 % lost, 5 % late), the real JointReader and ReadingGuard
-judge them, at the contract's rate.
+No robot and no time: `support.guard_hour` makes the messages (1 % lost, 5 % late), the real JointReader and
+ReadingGuard judge them, at the contract's rate.
 """
 
 from __future__ import annotations
@@ -37,23 +37,22 @@ def measure(robots: list[str], minutes: float) -> dict[str, Any]:
             "held_ticks": sum(f.held_ticks for f in figures.values()),
             "us_a_message": round((time.thread_time() - before) / messages * 1e6, 1),
         }
+        show(robot, out[robot])
     return out
 
 
-def show(found: dict[str, Any]) -> None:
-    """A table."""
-    print(f"{'robot':18s} {'streams':>7s} {'messages':>9s} {'lost':>7s} {'late':>7s} {'refused':>8s} {'held ticks':>10s}")
-    for robot, f in found.items():
-        print(
-            f"{robot:18s} {f['streams']:7d} {f['messages']:9d} {f['lost']:7d} {f['late']:7d} {f['refused']:8d}"
-            f" {f['held_ticks']:10d}"
-        )
+def show(robot: str, f: dict[str, Any]) -> None:
+    """A line of the table."""
+    print(
+        f"{robot:18s} {f['streams']} streams, {f['messages']} messages, {f['lost']} lost, {f['late']} late:"
+        f" {f['refused']} refused, {f['held_ticks']} ticks held, {f['us_a_message']} us a message",
+        flush=True,
+    )
 
 
 @pytest.mark.bench
 def test_an_hour_of_teleoperation_raises_no_alarm() -> None:
     found = measure(["aloha", "ur5e", "franka_fr3_jtc", "so101_ros2", "cobot_magic"], 60.0)
-    show(found)
     assert not any(f["refused"] or f["held_ticks"] for f in found.values())
 
 
@@ -65,7 +64,6 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0)
     options = parser.parse_args()
     found = measure(options.robots, options.minutes)
-    show(found)
     if options.json:
         options.json.write_text(json.dumps(found, indent=1))
 

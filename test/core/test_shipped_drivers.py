@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-
 from support.robots.drivers import DRIVERS
 from support.robots.parts import Commands, Driver, States
+
 from vgil_ros.assets import load_contract
 from vgil_ros.core.contract import Arm, Contract
 

@@ -27,7 +27,11 @@ from vgil_ros.episodes import EpisodeReader
 from vgil_ros.episodes.checks.check import check_episode
 
 SIMULATED = {"sim_aloha", "sim_single", "gym_aloha"}  # their drivers are ours, and tested with the simulators
-NEEDS = {"interbotix_group": "interbotix_xs_msgs", "gripper_command": "control_msgs", "parallel_gripper_command": "control_msgs"}
+NEEDS = {
+    "interbotix_group": "interbotix_xs_msgs",
+    "gripper_command": "control_msgs",
+    "parallel_gripper_command": "control_msgs",
+}
 AT_ONCE = 2
 LEAD = 0.05  # a follower's joint is nearer to its own leader's than to another's
 

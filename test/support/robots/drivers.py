@@ -1,4 +1,4 @@
-"""The drivers of every shipped robot that is not a simulated one. Sources and versions stand in the contracts' heads."""
+"""The drivers of every shipped robot that is not a simulated one; sources stand in the contracts' heads."""
 
 from __future__ import annotations
 
@@ -81,7 +81,10 @@ def franka(arm: Commands, hand: Commands) -> Driver:
         leader("gello", FR3_REST),
         leader("trigger", {"trigger": 0.5}, swing=0.35),
     )
-    states = (States("/franka/joint_states", "arm", FR3), States("/franka_gripper/joint_states", "hand", FINGERS, 15.0, 1))
+    states = (
+        States("/franka/joint_states", "arm", FR3),
+        States("/franka_gripper/joint_states", "hand", FINGERS, 15.0, 1),
+    )
     return Driver(bodies, states + gello(hand=True), (arm, hand), realsense("cam_high", "cam_wrist"))
 
 
@@ -119,7 +122,7 @@ def xarm6() -> Driver:
     arm = tuple(f"joint{i}" for i in range(1, 7))
     rest = dict(zip(arm, (0.0, -0.5, -0.8, 0.0, 1.3, 0.0), strict=True))
     knuckles = ("left_finger_joint", "left_inner_knuckle_joint", "right_outer_knuckle_joint", "right_finger_joint")
-    same = {name: ("drive_joint", (0.0, 1.0), (0.0, 1.0)) for name in knuckles}
+    same = dict.fromkeys(knuckles, ("drive_joint", (0.0, 1.0), (0.0, 1.0)))
     bodies = (
         follower("arm", {**rest, "drive_joint": 0.4}, derived=same),
         leader("leader", {**rest, "drive_joint": 0.4}, drive_joint=0.3),
@@ -175,7 +178,9 @@ def openarm() -> Driver:
     for side, joints in arms.items():
         commands += [
             Commands(f"/{side}_joint_trajectory_controller/joint_trajectory", "trajectory", "both", joints),
-            Commands(f"/{side}_gripper_controller/gripper_cmd", "gripper_command", "both", (fingers[side],), 0.0, 0.044),
+            Commands(
+                f"/{side}_gripper_controller/gripper_cmd", "gripper_command", "both", (fingers[side],), 0.0, 0.044
+            ),
         ]
     return Driver(bodies, states, tuple(commands), realsense("cam_high", "cam_left_wrist", "cam_right_wrist"))
 

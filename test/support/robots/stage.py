@@ -85,17 +85,19 @@ class ShippedBench(PolicyBench):
         """Go through the day."""
         contract = self.small_contract()
         day = Day(contract)
-        checkpoint = checkpoints.make(contract, self.folder / "checkpoint", base=DRIVERS[self.robot_name]().base is not None)
+        checkpoint = checkpoints.make(
+            contract, self.folder / "checkpoint", base=DRIVERS[self.robot_name]().base is not None
+        )
         self.driver = self.start(Process, ["support.robots.fake_driver", self.robot_name])
         recorder = self.recorder(contract, keys=False, num_episodes=0, episode_len=ROWS)
         teleop = self.module("vgil_ros.nodes.teleop", {"robot": contract})
-        policy = self.module("vgil_ros.nodes.policy", {"robot": contract, "checkpoint": checkpoint})
         statuses = {name: self.client.status(f"/{name}/status") for name in ("recorder", "policy")}
         self.driver.expect("^ready")
         self._lead(load_contract(str(contract))[0], teleop)
         day.episode = self._record(recorder, statuses["recorder"])
         day.reports["recorded"] = self.report()
         day.teleop = self._end(teleop)
+        policy = self.module("vgil_ros.nodes.policy", {"robot": contract, "checkpoint": checkpoint})
         self.tell("lead off")
         replay = self.module("vgil_ros.nodes.replay", {"robot": contract, "episode": day.episode})
         day.replay = replay.wait(), replay.output
