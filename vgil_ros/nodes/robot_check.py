@@ -66,7 +66,7 @@ class Listener(RobotListener):
         if isinstance(payload, Frame):
             return Heard(rate, wrong, offset, None, f"{payload.height}x{payload.width} {payload.encoding}")
         count = payload.shape[-1]
-        content = f"{count} joints" if payload.ndim > 1 else ""
+        content = f"{count} {'joints' if payload.ndim > 1 else 'numbers'}"
         return Heard(rate, wrong, offset, payload if payload.ndim > 1 else None, content)
 
 
