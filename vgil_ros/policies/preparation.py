@@ -77,8 +77,11 @@ def with_state(config: PolicyConfig, observation: Mapping[str, Any]) -> dict[str
     if not config.vectors or "qpos" not in observation:
         return out
     out["qpos"] = _state(config, observation, "")
+    out.pop("vectors", None)
     if isinstance(past := observation.get("past"), Mapping) and "qpos" in past:
-        out["past"] = {**past, "qpos": _state(config, past, "past ")}
+        stated = {**past, "qpos": _state(config, past, "past ")}
+        stated.pop("vectors", None)
+        out["past"] = stated
     return out
 
 
