@@ -66,7 +66,7 @@ def make(
     cameras = [{"name": c.name, "height": c.height, "width": c.width} for c in layout.contract.cameras]
     shift = changes.pop("qpos_mean", 0.0)
     given: dict[str, Any] = {
-        "state_dim": layout.dim,
+        "state_dim": layout.dim + sum(vector["size"] for vector in changes.get("vectors", ())),
         "action_dim": layout.dim + 2 * base,
         "cameras": cameras,
         "joint_names": layout.joint_names,

@@ -115,6 +115,9 @@ def with_past(observation: RobotFrame, earlier: Sequence[RobotFrame | None]) -> 
         "images": {name: np.stack([frame["images"][name] for frame in frames]) for name in observation["images"]},
         "known": np.array([one is not None for one in earlier]),
     }
+    if "vectors" in observation:
+        names = observation["vectors"]
+        past["vectors"] = {name: np.stack([frame["vectors"][name] for frame in frames]) for name in names}
     result["past"] = past
     return result
 

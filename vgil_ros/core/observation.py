@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
@@ -14,10 +14,12 @@ class RobotFrame(TypedDict):
     Attributes:
         qpos: (D,) float32 in robot units.
         images: camera -> (H, W, 3) uint8 RGB.
+        vectors: name -> (n,), further vectors of the contract that the policy takes.
     """
 
     qpos: np.ndarray
     images: Mapping[str, np.ndarray]
+    vectors: NotRequired[Mapping[str, np.ndarray]]
 
 
 class RobotPast(TypedDict):
@@ -27,10 +29,12 @@ class RobotPast(TypedDict):
         qpos: (N, D) float32 in robot units.
         images: camera -> (N, H, W, 3) uint8 RGB.
         known: (N,) bool; where False there was no such observation, and the rest means nothing.
+        vectors: name -> (N, n).
     """
 
     qpos: np.ndarray
     images: Mapping[str, np.ndarray]
+    vectors: NotRequired[Mapping[str, np.ndarray]]
     known: np.ndarray
 
 

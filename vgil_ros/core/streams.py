@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import Enum, IntFlag
 
-from vgil_ros.core.contract import Camera, Contract, SensorTopic
+from vgil_ros.core.contract import Camera, Contract, SensorTopic, Vector
 from vgil_ros.core.contract.rules import arrival_offset_ms
 
 
@@ -14,6 +14,7 @@ class Kind(str, Enum):
     """What a stream carries; it decides how it is brought to a tick."""
 
     JOINTS = "joints"  # payload (3, J) float64: position, velocity, effort; interpolated
+    VECTOR = "vector"  # payload (n,) float64; interpolated, unless its spec says otherwise
     BASE = "base"  # payload (2,) float64: m/s, rad/s; interpolated
     IMAGE = "image"  # payload Frame; nearest
     DEPTH = "depth"  # payload Frame; nearest
@@ -21,7 +22,7 @@ class Kind(str, Enum):
     @property
     def interpolated(self) -> bool:
         """Whether values between two samples follow from them."""
-        return self is Kind.JOINTS or self is Kind.BASE
+        return self in (Kind.JOINTS, Kind.VECTOR, Kind.BASE)
 
 
 class Flag(IntFlag):
@@ -39,12 +40,14 @@ class StreamSpec:
     """One stream.
 
     Attributes:
-        name: "left/puppet", "left/master", a camera's name, or "base".
+        name: "left/puppet", "left/master", a camera's or vector's name, or "base".
         kind: what it carries.
         topic: where it comes from.
         tolerance_ns: how far from a tick a sample may be.
         latency_ns: taken off each stamp.
         frozen_ns: how long the same content may repeat under new stamps (images only); None for as long as it likes.
+        nearest: take the nearest sample, though values between two would follow from them.
+        quaternions: of a vector, where (x, y, z, w) begins: turned on the shorter way.
         arrival_offset_ns: the stamp is the arrival less this, whatever the header says; None takes the header's.
     """
 
@@ -55,6 +58,8 @@ class StreamSpec:
     latency_ns: int = 0
     frozen_ns: int | None = None
     arrival_offset_ns: int | None = None
+    nearest: bool = False
+    quaternions: tuple[int, ...] = ()
 
 
 def _ns(milliseconds: float) -> int:
@@ -62,7 +67,7 @@ def _ns(milliseconds: float) -> int:
 
 
 def streams_of(contract: Contract, *, masters: bool = True) -> tuple[StreamSpec, ...]:
-    """Return the streams of a robot: each arm's puppet and master, the cameras, the base.
+    """Return the streams of a robot: each arm's puppet and master, the cameras, the vectors, the base.
 
     Args:
         contract: the robot.
@@ -79,6 +84,7 @@ def streams_of(contract: Contract, *, masters: bool = True) -> tuple[StreamSpec,
         if masters and arm.master:
             joints(f"{arm.name}/master", arm.master)
     streams += [_camera_stream(contract, camera) for camera in contract.cameras]
+    streams += [_vector_stream(contract, vector) for vector in contract.vectors]
     if base := contract.base:
         latency, arrival = _ns(base.latency_ms), _arrival(base.odom.stamp)
         streams.append(StreamSpec("base", Kind.BASE, base.odom.topic, default, latency, arrival_offset_ns=arrival))
@@ -136,12 +142,28 @@ def _camera_stream(contract: Contract, camera: Camera) -> StreamSpec:
     )
 
 
+def _vector_stream(contract: Contract, vector: Vector) -> StreamSpec:
+    tolerance = contract.sync.tolerance_ms if vector.tolerance_ms is None else vector.tolerance_ms
+    return StreamSpec(
+        vector.name,
+        Kind.VECTOR,
+        vector.topic,
+        _ns(tolerance),
+        _ns(vector.latency_ms),
+        arrival_offset_ns=_arrival(vector.stamp),
+        nearest=not vector.interpolate,
+        quaternions=vector.quaternions,
+    )
+
+
 def _arrival(stamp: str) -> int | None:
     offset_ms = arrival_offset_ms(stamp)
     return None if offset_ms is None else _ns(offset_ms)
 
 
-def policy_streams(contract: Contract, cameras: Collection[str]) -> tuple[StreamSpec, ...]:
-    """What a policy is shown: the streams without masters, and of the cameras those that it uses."""
-    images = (Kind.IMAGE, Kind.DEPTH)
-    return tuple(s for s in streams_of(contract, masters=False) if s.kind not in images or s.name in cameras)
+def policy_streams(
+    contract: Contract, cameras: Collection[str], vectors: Collection[str] = ()
+) -> tuple[StreamSpec, ...]:
+    """What a policy is shown: the streams without masters, and of cameras and vectors those that it uses."""
+    chosen = {Kind.IMAGE: cameras, Kind.DEPTH: cameras, Kind.VECTOR: vectors}
+    return tuple(s for s in streams_of(contract, masters=False) if s.kind not in chosen or s.name in chosen[s.kind])

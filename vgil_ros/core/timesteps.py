@@ -23,7 +23,8 @@ from vgil_ros.core.sync import Sample
 
 
 class ObservationBuilder:
-    """Turns the payloads of a tick into an observation, in the order qpos, qvel, effort, images, depth, base_vel.
+    """Turns the payloads of a tick into an observation, in the order qpos, qvel, effort, images, depth,
+    vectors, base_vel.
 
     What the robot does not measure (velocity, effort) is left out, never filled with zeros; where it measures some
     joints alone, the others are NaN. Images stay as they came
@@ -39,6 +40,7 @@ class ObservationBuilder:
         self._masters = [names.index(m) for m in masters] if all(m in names for m in masters) else None
         self._images = [(s.name, i) for i, s in enumerate(streams) if s.kind is Kind.IMAGE]
         self._depths = [(s.name, i) for i, s in enumerate(streams) if s.kind is Kind.DEPTH]
+        self._vectors = [(s.name, i) for i, s in enumerate(streams) if s.kind is Kind.VECTOR]
         self._base = names.index("base") if "base" in names else None
 
     def observation(self, payloads: tuple[Any, ...], marker: float = 0.0) -> OrderedDict[str, Any]:
@@ -51,7 +53,8 @@ class ObservationBuilder:
         Returns:
             qpos (D,) float32 rad (grippers 0..1), qvel (D,) rad/s and effort (D,) where any joint's is measured
             (NaN for the others), images and depth as
-            OrderedDicts of frames by camera, base_vel (2,) float32 [m/s, rad/s] where there is a base.
+            OrderedDicts of frames by camera, vectors as one of (n,) float64 by name, base_vel (2,) float32
+            [m/s, rad/s] where there is a base.
         """
         state = self.layout.state([payloads[i] for i in self._puppets])
         out: OrderedDict[str, Any] = OrderedDict(qpos=self._extended(state[POSITION], marker))
@@ -63,6 +66,8 @@ class ObservationBuilder:
             out["images"] = OrderedDict((name, payloads[i]) for name, i in self._images)
         if self._depths:
             out["depth"] = OrderedDict((name, payloads[i]) for name, i in self._depths)
+        if self._vectors:
+            out["vectors"] = OrderedDict((name, payloads[i]) for name, i in self._vectors)
         if self._base is not None:
             out["base_vel"] = payloads[self._base].astype(np.float32)
         return out
@@ -104,6 +109,8 @@ def observation_spec(layout: Layout, *, velocity: bool = True, effort: bool = Tr
         out["images"] = OrderedDict((n, specs.Array((*sizes[n], 3), np.uint8, n)) for n in layout.image_names)
     if layout.depth_names:
         out["depth"] = OrderedDict((n, specs.Array(sizes[n], np.uint16, n)) for n in layout.depth_names)
+    if contract.vectors:
+        out["vectors"] = OrderedDict((v.name, specs.Array((v.width,), np.float64, v.name)) for v in contract.vectors)
     if contract.base:
         out["base_vel"] = specs.Array((2,), np.float32, "base_vel")
     return out

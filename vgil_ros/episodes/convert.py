@@ -11,7 +11,7 @@ import numpy as np
 
 from vgil_ros.episodes import h5, naming
 from vgil_ros.episodes.errors import EpisodeError, WriteFailed, naming_file
-from vgil_ros.episodes.meta import DEFAULT_QUALITY, CameraMeta, EpisodeMeta, Storage
+from vgil_ros.episodes.meta import DEFAULT_QUALITY, CameraMeta, EpisodeMeta, Storage, VectorMeta
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.episodes.schema import FINAL, RowFile, RowSchema, columns, finish
 from vgil_ros.episodes.writing.peers import PEERS, Progress, peers_jpeg, write_peer
@@ -86,7 +86,9 @@ def left_out(episode: EpisodeReader, target: Target) -> tuple[str, ...]:
     """Return what of an episode a layout has no place for."""
     if target == "vgil":
         return ()
+    beside = tuple(f"vector {name}" for name in episode.vector_names)
     depth = () if PEERS[target].depth else tuple(f"depth images of {name}" for name in episode.depth_names)
+    depth += beside
     return depth if episode.aborted is None else (*depth, f"the word that it was aborted ({episode.aborted})")
 
 
@@ -151,6 +153,7 @@ def _meta(episode: EpisodeReader, rate: float, quality: int) -> EpisodeMeta:
         has_base_velocity=episode.base_vel is not None,
         task=episode.task or "",
         quality=quality,
+        vectors=tuple(VectorMeta(n, episode.vector(n).shape[1]) for n in episode.vector_names),
     )
 
 
@@ -164,6 +167,7 @@ def _values(episode: EpisodeReader, row: int, meta: EpisodeMeta, rate: float) ->
         "observations/qvel": episode.qvel,
         "observations/effort": episode.effort,
         "observations/base_vel": episode.base_vel,
+        **{f"observations/{name}": episode.vector(name) for name in episode.vector_names},
         "base_action": episode.aligned_base_action(),
         "action": episode.aligned_action(),
         "sync/stamp_ns": episode.stamp_ns,

@@ -40,6 +40,14 @@ class CameraMeta:
 
 
 @dataclass(frozen=True)
+class VectorMeta:
+    """A vector as it is stored: its name in the contract, and how many numbers a row has."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True)
 class EpisodeMeta:
     """Everything that is the same in all rows.
 
@@ -50,6 +58,7 @@ class EpisodeMeta:
         streams: names of the streams, the columns of `/sync/skew_ns` and `/sync/flags`.
         joint_names: names of the columns of qpos and action.
         cameras, depths: colour and depth cameras, in the contract's order.
+        vectors: further vectors, in the contract's order.
         has_velocity, has_effort, has_base_velocity: what the robot measures besides positions.
         has_base: whether there is a `/base_action`.
         task: what was shown, in the user's words.
@@ -69,6 +78,7 @@ class EpisodeMeta:
     has_base_velocity: bool = False
     task: str = ""
     quality: int = DEFAULT_QUALITY
+    vectors: tuple[VectorMeta, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.joint_names:
@@ -77,7 +87,12 @@ class EpisodeMeta:
             raise VgilError(f"JPEG quality is {self.quality}; allowed: 1 to 100")
         if not self.rate_hz > 0:
             raise VgilError(f"rate_hz is {self.rate_hz}; allowed: above 0")
-        for what, names in (("cameras", self.camera_names), ("depths", self.depth_names), ("streams", self.streams)):
+        for what, names in (
+            ("cameras", self.camera_names),
+            ("depths", self.depth_names),
+            ("streams", self.streams),
+            ("vectors", self.vector_names),
+        ):
             if len(set(names)) != len(names):
                 raise VgilError(f"{what} are {list(names)}; allowed: each name once")
 
@@ -97,9 +112,18 @@ class EpisodeMeta:
         return tuple(camera.name for camera in self.depths)
 
     @property
+    def vector_names(self) -> tuple[str, ...]:
+        """Further vectors."""
+        return tuple(vector.name for vector in self.vectors)
+
+    @property
     def row_bytes(self) -> int:
         """Bytes of a row before compression: what a queued row may hold."""
-        return sum(camera.row_bytes for camera in (*self.cameras, *self.depths)) + 16 * self.dim
+        return (
+            sum(camera.row_bytes for camera in (*self.cameras, *self.depths))
+            + 16 * self.dim
+            + sum(8 * vector.size for vector in self.vectors)
+        )
 
     @classmethod
     def from_contract(
@@ -142,6 +166,7 @@ class EpisodeMeta:
             has_base_velocity="base_vel" in first_observation,
             task=task,
             quality=quality,
+            vectors=tuple(VectorMeta(n, len(values)) for n, values in first_observation.get("vectors", {}).items()),
         )
 
 

@@ -19,7 +19,7 @@ from vgil_ros.episodes.errors import EpisodeError, naming_file
 from vgil_ros.episodes.layouts import Alignment, Layout
 from vgil_ros.episodes.reading.attributes import read_attributes
 from vgil_ros.episodes.reading.cameras import find_cameras
-from vgil_ros.episodes.reading.columns import COLUMNS, check_column
+from vgil_ros.episodes.reading.columns import COLUMNS, check_column, find_vectors
 from vgil_ros.episodes.reading.images import jpeg_bytes
 from vgil_ros.episodes.timesteps import timesteps_of
 
@@ -32,6 +32,7 @@ class EpisodeReader:
     Attributes:
         path: the file.
         layout: one of `layouts.LAYOUTS`.
+        vector_names: further vectors, in the order of the file's writer.
         camera_names, depth_names: in the order of the file's writer as far as it is known.
         unusable: places of images (see `place`) that cannot be read, and why.
         structure: what is in the file.
@@ -72,12 +73,14 @@ class EpisodeReader:
             if reason := self.structure.disbelief(name):
                 raise EpisodeError(f"{self.path}: {name} {reason}")
         self.attrs: dict[str, Any] = read_attributes(self.file, self.path)
+        self.vector_names = find_vectors(self.structure, self.attrs, self.path)
         for name in ("sync/skew_ns", "sync/flags", "sync/arrival_ns"):
             if name in datasets and datasets[name].shape[1] != len(self.streams):
                 found = f"has {datasets[name].shape[1]} columns; the attribute streams names {len(self.streams)}"
                 raise EpisodeError(f"{self.path}: {name} {found}")
         self.layout: Layout = layout or layouts.detect(self.structure, self.attrs)
         self._cameras = find_cameras(self.structure, self.path)
+        self._vectors: dict[str, np.ndarray] = {}
         self._orders: dict[str, image_codec.JpegOrder] = {}
         self.unusable = self._cameras.unusable
         self.camera_names = layouts.camera_order(self._cameras.colours, self.attrs.get("camera_names", ()))
@@ -127,6 +130,18 @@ class EpisodeReader:
     def base_vel(self) -> np.ndarray | None:
         """(T, 2), the measured velocity: m/s and rad/s."""
         return self.dataset("observations/base_vel")
+
+    def vector(self, name: str) -> np.ndarray:
+        """Return a further vector, (T, n) float64; `vector_names` has their names.
+
+        Raises:
+            EpisodeError: for one that the episode has not.
+        """
+        if name not in self.vector_names:
+            raise EpisodeError(f"{self.path}: no vector '{name}'; found {list(self.vector_names)}")
+        if name not in self._vectors:
+            self._vectors[name] = self._array(f"observations/{name}").astype(np.float64, copy=False)
+        return self._vectors[name]
 
     @cached_property
     def stamp_ns(self) -> np.ndarray | None:

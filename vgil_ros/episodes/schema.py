@@ -50,6 +50,8 @@ def columns(meta: EpisodeMeta) -> dict[str, tuple[tuple[int, ...], type]]:
         table["observations/qvel"] = (dim, np.float32)
     if meta.has_effort:
         table["observations/effort"] = (dim, np.float32)
+    for vector in meta.vectors:
+        table[f"observations/{vector.name}"] = ((vector.size,), np.float64)
     if meta.has_base_velocity:
         table["observations/base_vel"] = ((2,), np.float32)
     if meta.has_base:
@@ -176,6 +178,8 @@ def finish(path: Path, attributes: dict[str, Any], final: RowSchema | None, meta
         for key in ("qpos", "qvel", "effort", "base_vel"):
             if (column := f"observations/{key}") in final.values:
                 group[key] = np.asarray(final.values[column], np.float32)
+        for name in meta.vector_names:
+            group[name] = np.asarray(final.values[f"observations/{name}"], np.float64)
         for key in ("reward", "discount"):
             group.attrs[key] = np.float32(final.values[f"timesteps/{key}"])
         group.attrs["stamp_ns"] = np.int64(final.values[STAMPS])
@@ -239,6 +243,7 @@ def _write_attributes(file: h5py.File, meta: EpisodeMeta) -> None:
             "streams": h5.text_array(meta.streams),
             "camera_names": h5.text_array(meta.camera_names),
             "depth_names": h5.text_array(meta.depth_names),
+            **({"vector_names": h5.text_array(meta.vector_names)} if meta.vectors else {}),
             "joint_names": h5.text_array(meta.joint_names),
             "color_order": "rgb",
             "action_alignment": "same_stamp",

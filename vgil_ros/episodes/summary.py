@@ -93,6 +93,10 @@ def describe(episode: EpisodeReader) -> dict[str, Any]:
         "attributes": {key: _plain(value) for key, value in attributes.items()},
         "cameras": {name: _camera(episode, name) for name in episode.camera_names},
         "depth": list(episode.depth_names),
+        "vectors": {
+            name: [_range(values, i) for i in range(values.shape[1])]
+            for name, values in ((name, episode.vector(name)) for name in episode.vector_names)
+        },
         "joints": {
             name: {"qpos": _range(episode.qpos, i), "action": _range(episode.action, i)} for i, name in enumerate(names)
         },

@@ -27,6 +27,11 @@ class EpisodeRows(Protocol):
     rows: int
     camera_names: tuple[str, ...]
     depth_names: tuple[str, ...]
+    vector_names: tuple[str, ...]
+
+    def vector(self, name: str) -> np.ndarray:
+        """(T, n) float64."""
+        ...
 
     @property
     def qpos(self) -> np.ndarray:
@@ -114,6 +119,8 @@ def _observation(episode: EpisodeRows, row: int) -> OrderedDict[str, Any]:
         out["images"] = LazyImages(episode.camera_names, lambda name: episode.image(name, row))
     if episode.depth_names:
         out["depth"] = LazyImages(episode.depth_names, lambda name: episode.depth(name, row))
+    if episode.vector_names:
+        out["vectors"] = OrderedDict((name, episode.vector(name)[row]) for name in episode.vector_names)
     if episode.base_vel is not None:
         out["base_vel"] = episode.base_vel[row]
     return out
@@ -127,6 +134,9 @@ def _final(episode: EpisodeRows) -> OrderedDict[str, Any]:
         out["images"] = LazyImages(episode.camera_names, episode.final_image)
     if episode.depth_names:
         out["depth"] = LazyImages(episode.depth_names, lambda name: _final_depth(episode, name))
+    vectors = ((name, episode.dataset(f"{FINAL}/{name}")) for name in episode.vector_names)
+    if known_vectors := OrderedDict((name, value) for name, value in vectors if value is not None):
+        out["vectors"] = known_vectors
     if "base_vel" in values:
         out["base_vel"] = values["base_vel"]
     return out

@@ -57,7 +57,7 @@ class PolicyNode(SessionNode):
         self.pipeline = pipeline_for(options, self.layout, self.config, self.streams)
         self.commands = RobotCommands(self, self.layout, self.period_s)
         builder = ObservationBuilder(self.layout, self.streams)
-        self.input = PolicyInput(builder, self.config.camera_names, to_rgb, self.task)
+        self.input = PolicyInput(builder, self.config.camera_names, to_rgb, self.task, self.config.vector_names)
         self.rollout = RolloutSink.of(self, self._recording(), self.dry_run)
         self.view = ChunkView(self, self.layout, self.pipeline, self.period_s)
         self.worker = InferenceWorker(self.infer, self.runtime.reset)
@@ -85,7 +85,11 @@ class PolicyNode(SessionNode):
         self.refuse_unknown_parameters()  # loading takes a while
         self.config, self.runtime, self._options = load_for(self, given, self.layout, self.task)
         everything = streams_of(self.contract, masters=False)
-        return everything if self.dataset_dir else policy_streams(self.contract, self.config.camera_names)
+        return (
+            everything
+            if self.dataset_dir
+            else policy_streams(self.contract, self.config.camera_names, self.config.vector_names)
+        )
 
     def _recording(self) -> Recording | None:
         if not self.dataset_dir:

@@ -8,9 +8,11 @@ from rclpy.context import Context
 
 from vgil_ros.core.contract import Contract
 from vgil_ros.core.frame import Frame
+from vgil_ros.core.layout import Layout
 from vgil_ros.core.streams import StreamSpec
+from vgil_ros.nodes.messages.array_order import array_orders
 from vgil_ros.nodes.query.listening import RobotListener, listen_to
-from vgil_ros.robots.robot_check import Heard, RobotFinding, check_robot
+from vgil_ros.robots.robot_check import Heard, RobotFinding, Verdict, check_robot
 
 LOOK_S = 0.1
 MOST_WRONG = 0.6  # of the looks, the first of which come before anything can have been heard
@@ -26,6 +28,7 @@ class Listener(RobotListener):
         self._offsets: dict[str, float] = {}
         self._looks = 0
         self._wrong: dict[str, list[str]] = {}  # what stood against a stream, at each look
+        self._orders = array_orders(self, Layout(contract), range(len(contract.arms)))
         self.background_timer(LOOK_S, self._look_around)
 
     def look(self) -> None:
@@ -42,6 +45,8 @@ class Listener(RobotListener):
         now = self.now_ns()
         wrong = {problem.key.split(" ")[0]: problem.detail for problem in self.inputs.missing(now)}
         wrong |= {name: f"{name}: {words}" for name, words in self.sync.refusals.standing(now).items()}
+        for order in self._orders:
+            order.problem()
         self._looks += 1
         for name, words in wrong.items():
             self._wrong.setdefault(name, []).append(words)
@@ -56,7 +61,22 @@ class Listener(RobotListener):
             name = problem.detail.split(":")[0]
             heard[name] = Heard(heard[name].rate_hz, problem.detail)
         unheard = [topic for _, topic, heard_by in self.commands() if not heard_by]
-        return check_robot(self.contract, self.streams, heard, unheard)
+        return check_robot(self.contract, self.streams, heard, unheard) + self._order_findings()
+
+    def _order_findings(self) -> list[RobotFinding]:
+        """Whether arrays are in the order of the controllers that take them."""
+        findings = []
+        for order in self._orders:
+            about, problem = f"{order.arm}/command", order.problem()
+            if problem is not None:
+                findings.append(RobotFinding(about, Verdict.NO_GO, problem.detail))
+            elif order.known:
+                findings.append(
+                    RobotFinding(about, Verdict.GO, "its values are in the order of its controller's joints")
+                )
+            elif order.untold:
+                findings.append(RobotFinding(about, Verdict.LOOK, order.untold))
+        return findings
 
     def _heard(self, spec: StreamSpec, wrong: str | None, now: int) -> Heard:
         rate, newest = self.inputs.rate(spec.name, now), self.sync.newest(spec.name)
@@ -66,7 +86,7 @@ class Listener(RobotListener):
         if isinstance(payload, Frame):
             return Heard(rate, wrong, offset, None, f"{payload.height}x{payload.width} {payload.encoding}")
         count = payload.shape[-1]
-        content = f"{count} joints" if payload.ndim > 1 else ""
+        content = f"{count} {'joints' if payload.ndim > 1 else 'numbers'}"
         return Heard(rate, wrong, offset, payload if payload.ndim > 1 else None, content)
 
 

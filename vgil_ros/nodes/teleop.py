@@ -218,6 +218,10 @@ class Teleop(VgilNode):
             if contested := self.commands.contested(base=False):
                 self.warn_once("commands", f"waiting: {summary(contested)}")
                 return
+            if disorder := self.commands.disorder():
+                self.warn_once("order", f"waiting: {summary(disorder)}")
+                return
+            self.clear("order")
             self.clear("commands")
             self.commands.take(base=False)
         if self.commands.taken and not self.commands.base_taken:

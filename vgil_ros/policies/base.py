@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from vgil_ros.policies.device import DtypeName
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.normalizer import Normalizer
 from vgil_ros.policies.observation import Batch, Observation
+from vgil_ros.policies.preparation import with_state
 from vgil_ros.policies.storage import write_checkpoint
 
 _MODES = threading.Lock()  # one for all policies: a lock of their own would keep them from being copied
@@ -87,7 +88,7 @@ class Policy(nn.Module, ABC):
             PolicyError: cameras, shapes or dtypes differ from the configuration, or the normaliser is not set.
         """
         with self._in_eval_mode():
-            return self._predict_chunk(observation)
+            return self._predict_chunk(cast("Observation", with_state(self.config, observation)))
 
     @abstractmethod
     def _predict_chunk(self, observation: Observation) -> Tensor:

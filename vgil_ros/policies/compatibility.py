@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ class RobotProfile:
         joint_names: flat, in the order of qpos, like "left/waist".
         state_dim: width of qpos; action_dim: of an action without the base; action_dim_with_base: with it, None if the
             robot has no base.
-        rate_hz: of the control loop.
+        rate_hz: of the control loop. vectors: name -> numbers, of the further ones.
     """
 
     name: str
@@ -39,13 +39,15 @@ class RobotProfile:
     action_dim: int
     action_dim_with_base: int | None
     rate_hz: float
+    vectors: Mapping[str, int] = field(default_factory=dict)
 
 
 def profile_of(layout: Layout) -> RobotProfile:
     """What a robot's contract says of it."""
     contract, names, dim = layout.contract, layout.joint_names, layout.dim
     with_base = dim + 2 if contract.base else None
-    return RobotProfile(contract.name, camera_sizes(layout), names, dim, dim, with_base, contract.rate_hz)
+    vectors = {vector.name: vector.width for vector in contract.vectors}
+    return RobotProfile(contract.name, camera_sizes(layout), names, dim, dim, with_base, contract.rate_hz, vectors)
 
 
 def camera_sizes(layout: Layout) -> dict[str, tuple[int, int]]:
@@ -78,7 +80,13 @@ def compare_with_contract(config: PolicyConfig, robot: RobotProfile) -> list[str
     What a checkpoint does not know (image sizes, joints, rate) cannot mismatch; `unchecked_fields` lists it.
     Cameras of the robot that the policy does not use are no mismatch.
     """
-    return [*_cameras(config, robot), *_joints(config, robot), *_dims(config, robot), *_rate(config, robot)]
+    return [
+        *_cameras(config, robot),
+        *_vectors(config, robot),
+        *_joints(config, robot),
+        *_dims(config, robot),
+        *_rate(config, robot),
+    ]
 
 
 def unchecked_fields(config: PolicyConfig) -> list[str]:
@@ -147,6 +155,19 @@ def _cameras(config: PolicyConfig, robot: RobotProfile) -> list[str]:
     return words
 
 
+def _vectors(config: PolicyConfig, robot: RobotProfile) -> list[str]:
+    words = []
+    for vector in config.vectors:
+        size = robot.vectors.get(vector.name)
+        if size is None:
+            words.append(f"vector {vector.name}: not on robot {robot.name}, which has {list(robot.vectors)}")
+        elif size != vector.size:
+            words.append(
+                f"vector {vector.name}: the policy takes {vector.size} numbers, robot {robot.name} gives {size}"
+            )
+    return words
+
+
 def _joints(config: PolicyConfig, robot: RobotProfile) -> list[str]:
     ours, robots = config.joint_names, robot.joint_names
     if not ours or ours == robots:
@@ -169,8 +190,8 @@ def _joints(config: PolicyConfig, robot: RobotProfile) -> list[str]:
 
 def _dims(config: PolicyConfig, robot: RobotProfile) -> list[str]:
     words = []
-    if config.state_dim != robot.state_dim:
-        words.append(f"qpos: the policy takes {config.state_dim} values, robot {robot.name} has {robot.state_dim}")
+    if config.qpos_dim != robot.state_dim:
+        words.append(f"qpos: the policy takes {config.qpos_dim} values, robot {robot.name} has {robot.state_dim}")
     allowed = [robot.action_dim]
     if robot.action_dim_with_base is not None:
         allowed.append(robot.action_dim_with_base)

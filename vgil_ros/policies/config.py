@@ -38,6 +38,13 @@ class CameraSpec(StrictModel):
         return self
 
 
+class VectorSpec(StrictModel):
+    """A further vector of the robot that the policy takes behind qpos: its name, and how many numbers it has."""
+
+    name: str = Field(min_length=1)
+    size: int = Field(gt=0, le=MOST)
+
+
 class VectorNormalization(StrictModel):
     """How `qpos` or `action` is scaled.
 
@@ -72,8 +79,10 @@ class PolicyConfig(StrictModel):
 
     Attributes:
         type: the policy's name in the registry.
-        state_dim: width of `qpos`; action_dim: width of an action; chunk_size: actions in one chunk (H).
+        state_dim: width of `qpos`, with the `vectors` behind it; action_dim: width of an action; chunk_size: actions in
+            one chunk (H).
         cameras: in the order in which the policy takes them.
+        vectors: further vectors that follow qpos in the state, in their order.
         joint_names: flat, in the order of qpos, like "left/waist"; empty means unknown.
         rate_hz: rate of the data that trained it; None means unknown.
         fingerprint: of the training data; None means unknown.
@@ -91,6 +100,7 @@ class PolicyConfig(StrictModel):
     action_dim: int = Field(gt=0)
     chunk_size: int = Field(gt=0)
     cameras: tuple[CameraSpec, ...]
+    vectors: tuple[VectorSpec, ...] = ()
     joint_names: tuple[str, ...] = ()
     rate_hz: float | None = Field(default=None, gt=0)
     fingerprint: str | None = None
@@ -128,8 +138,13 @@ class PolicyConfig(StrictModel):
 
     @model_validator(mode="after")
     def _joints_fit(self) -> PolicyConfig:
-        if self.joint_names and len(self.joint_names) != self.state_dim:
-            raise ValueError(f"{len(self.joint_names)} joint_names for state_dim {self.state_dim}")
+        if self.qpos_dim <= 0:
+            raise ValueError(f"vectors have {self.state_dim - self.qpos_dim} numbers for state_dim {self.state_dim}")
+        if len({vector.name for vector in self.vectors}) != len(self.vectors):
+            raise ValueError("vectors holds a name twice")
+        if self.joint_names and len(self.joint_names) != self.qpos_dim:
+            behind = f", of which {self.state_dim - self.qpos_dim} are vectors" if self.vectors else ""
+            raise ValueError(f"{len(self.joint_names)} joint_names for state_dim {self.state_dim}{behind}")
         if len(set(self.joint_names)) != len(self.joint_names):
             raise ValueError("joint_names holds a name twice")
         return self
@@ -143,6 +158,16 @@ class PolicyConfig(StrictModel):
             given = [name for name in ("joint_names", "rate_hz") if getattr(self, name)]
             raise ValueError(f"assumed is {list(self.assumed)}; allowed: what is given of it, {given}")
         return self
+
+    @property
+    def qpos_dim(self) -> int:
+        """Width of the joints' part of the state."""
+        return self.state_dim - sum(vector.size for vector in self.vectors)
+
+    @property
+    def vector_names(self) -> tuple[str, ...]:
+        """Names of the further vectors, in the policy's order."""
+        return tuple(vector.name for vector in self.vectors)
 
     @property
     def camera_names(self) -> tuple[str, ...]:

@@ -29,11 +29,13 @@ class PastPart(KnownPast, total=False):
     Attributes:
         images: camera -> (B, N, H, W, 3) uint8 RGB.
         flow: camera -> (B, 1, h, w, 2) float16 px, from a cache in training, in the place of the images.
+        vectors: name -> (B, N, n).
         action: (B, N, A) float32 in robot units, in training, for targets that begin before the present.
     """
 
     images: Mapping[str, Array]
     flow: Mapping[str, Array]
+    vectors: Mapping[str, Array]
     action: Array
 
 
@@ -82,7 +84,17 @@ class TaskPart(TypedDict, total=False):
     task_embedding: Array
 
 
-class Observation(Frames, NoisePart, TaskPart, total=False):
+class VectorPart(TypedDict, total=False):
+    """Further vectors, for policies that take them; left out where qpos holds them behind it already.
+
+    Attributes:
+        vectors: name -> (B, n).
+    """
+
+    vectors: Mapping[str, Array]
+
+
+class Observation(Frames, VectorPart, NoisePart, TaskPart, total=False):
     """What a policy predicts from: NumPy or torch, with a batch axis B.
 
     Attributes:

@@ -63,6 +63,48 @@ def check_parts(observation: Mapping[str, Any]) -> None:
             raise PolicyError(f"observation: {key!r} missing, found {sorted(observation)}")
 
 
+def with_state(config: PolicyConfig, observation: Mapping[str, Any]) -> dict[str, Any]:
+    """Put the vectors that a policy takes behind qpos, there and in the past; one that has them there is left alone.
+
+    Args:
+        config: the policy's.
+        observation: with a batch axis or without, NumPy or torch.
+
+    Raises:
+        PolicyError: a vector is missing, or has another size.
+    """
+    out = dict(observation)
+    if not config.vectors or "qpos" not in observation:
+        return out
+    out["qpos"] = _state(config, observation, "")
+    out.pop("vectors", None)
+    if isinstance(past := observation.get("past"), Mapping) and "qpos" in past:
+        stated = {**past, "qpos": _state(config, past, "past ")}
+        stated.pop("vectors", None)
+        out["past"] = stated
+    return out
+
+
+def _state(config: PolicyConfig, part: Mapping[str, Any], when: str) -> Array:
+    qpos = as_array(f"{when}qpos", part["qpos"], np.float32)
+    given = part.get("vectors")
+    if given is None and qpos.shape[-1:] == (config.state_dim,):
+        return qpos
+    missing = [name for name in config.vector_names if name not in (given or {})]
+    if given is None or missing:
+        raise PolicyError(f"{when}vectors: missing {missing}; the policy takes {list(config.vector_names)}")
+    check_vector(f"{when}qpos", tuple(qpos.shape), (*qpos.shape[:-1], config.qpos_dim))
+    parts = [qpos]
+    for vector in config.vectors:
+        values = as_array(f"{when}{vector.name}", given[vector.name], np.float32)
+        check_vector(f"{when}{vector.name}", tuple(values.shape), (*qpos.shape[:-1], vector.size))
+        parts.append(values)
+    if any(isinstance(one, Tensor) for one in parts):
+        device = next(one.device for one in parts if isinstance(one, Tensor))
+        return torch.cat([to_tensor(one, device).to(torch.float32) for one in parts], dim=-1)
+    return np.concatenate([np.asarray(one, np.float32) for one in parts], axis=-1)
+
+
 def check_cameras(config: PolicyConfig, images: Mapping[str, Any]) -> None:
     """Raise PolicyError unless `images` holds exactly the policy's cameras."""
     if not isinstance(images, Mapping):

@@ -118,7 +118,7 @@ def _as_text(config: PolicyConfig) -> str:
     """policy.json; what came to it later and says nothing is left out, so that older releases read it too."""
     values = config.model_dump(mode="json")
     for part, keys in (
-        (values, ("execution", "assumed")),
+        (values, ("execution", "assumed", "vectors")),
         *((camera, ("source_name",)) for camera in values["cameras"]),
     ):
         for key in keys:

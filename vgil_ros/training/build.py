@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from vgil_ros.core.config import validate
 from vgil_ros.policies.base import Policy
-from vgil_ros.policies.config import CameraSpec, PolicyConfig
+from vgil_ros.policies.config import CameraSpec, PolicyConfig, VectorSpec
 from vgil_ros.policies.diffusion.config import DiffusionConfig
 from vgil_ros.policies.nn.backbones import MobileNetBackbone, ResNetBackbone, SmallBackbone, load_pretrained
 from vgil_ros.policies.optical_flow import FlowField
@@ -34,7 +34,7 @@ from vgil_ros.training.data.episode_stats import EpisodeStats, make_normalizer, 
 from vgil_ros.training.data.flow_cache import FlowCache, make_flow_cache
 from vgil_ros.training.data.image_cache import DecodedImages, available_memory
 from vgil_ros.training.data.sampling import Sampling, split_episodes
-from vgil_ros.training.data.scan import check_same, choose_cameras, fingerprint, scan_folder
+from vgil_ros.training.data.scan import check_same, check_vectors, choose_cameras, fingerprint, scan_folder
 from vgil_ros.training.distributed import Accelerator, first_before_others
 from vgil_ros.training.errors import TrainingError
 
@@ -45,6 +45,7 @@ DERIVED = (
     "state_dim",
     "action_dim",
     "cameras",
+    "vectors",
     "joint_names",
     "rate_hz",
     "fingerprint",
@@ -91,13 +92,17 @@ def load_data(
         stats, folders = _scanned(config.data, log, progress=progress)
     stats, folders, left_out = _chosen(config.data, stats, folders, log)
     cameras = choose_cameras(stats, config.data.cameras)
-    check_same(stats, cameras, base=config.data.base_action)
+    vectors = config.data.vectors
+    check_vectors(stats, vectors)
+    check_same(stats, cameras, base=config.data.base_action, vectors=vectors)
     train, validation = _split(config, stats, folders, held_out)
-    mark = fingerprint(stats, cameras, base=config.data.base_action)
+    mark = fingerprint(stats, cameras, base=config.data.base_action, vectors=vectors)
     policy = _policy_config(config, stats, cameras, mark)
     check_crop(policy, log, refuse=not resumed)
     _tell(config.data, stats, policy, validation, left_out, log)
-    spec = SampleSpec(cameras, policy.chunk_size, base=config.data.base_action, obs_offsets=policy.obs_offsets)
+    spec = SampleSpec(
+        cameras, policy.chunk_size, base=config.data.base_action, obs_offsets=policy.obs_offsets, vectors=vectors
+    )
     chosen = [stats[i] for i in train]
     flows = _flows(config, policy, stats, log, progress=progress)
     data = EpisodeDataset(chosen, spec, _decoded(config, chosen, cameras), flows)
@@ -250,9 +255,8 @@ def make_policy(config: TrainConfig, data: TrainingData, log: Log) -> Policy:
     if config.data.base_action:
         action = action.join(merge_all(one.base for one in stats if one.base is not None))
     images = {name: merge_all(one.cameras[name].pixels for one in stats) for name in data.cameras}
-    policy.set_normalizer(
-        make_normalizer(policy.config.normalization, merge_all(one.qpos for one in stats), action, images, data.cameras)
-    )
+    state = merge_all(one.state(config.data.vectors) for one in stats)
+    policy.set_normalizer(make_normalizer(policy.config.normalization, state, action, images, data.cameras))
     _fill_backbones(policy, config, log)
     _fill_flow(policy, config)
     return policy
@@ -268,7 +272,8 @@ def _policy_config(config: TrainConfig, stats: list[EpisodeStats], cameras: tupl
         CameraSpec(name=name, height=first.cameras[name].height, width=first.cameras[name].width) for name in cameras
     )
     derived = {
-        "state_dim": len(first.qpos.mean),
+        "state_dim": len(first.state(config.data.vectors).mean),
+        "vectors": tuple(VectorSpec(name=n, size=len(first.vectors[n].mean)) for n in config.data.vectors),
         "action_dim": len(first.action.mean) + (2 if config.data.base_action else 0),
         "cameras": sizes,
         "joint_names": next((one.joint_names for one in stats if one.joint_names), ()),

@@ -36,6 +36,7 @@ class DataConfig(Settings):
 
     Attributes:
         cameras: in the policy's order; None: all of the first episode.
+        vectors: further vectors of the contract that the policy takes behind qpos, in this order.
         base_action: the base's two velocities join the action.
         validation: share of each folder's episodes that is kept for validation.
         skip_bad: train without episodes that are broken, or whose numbers cannot be right.
@@ -49,6 +50,7 @@ class DataConfig(Settings):
 
     folders: tuple[FolderConfig, ...] = Field(min_length=1)
     cameras: tuple[str, ...] | None = Field(default=None, min_length=1)
+    vectors: tuple[str, ...] = ()
     base_action: bool = False
     validation: float = Field(default=0.1, ge=0, lt=1)
     skip_bad: bool = False

@@ -36,6 +36,7 @@ import cv2
 import numpy as np
 import rclpy
 from builtin_interfaces.msg import Time
+from geometry_msgs.msg import WrenchStamped
 from nav_msgs.msg import Odometry
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
@@ -43,7 +44,7 @@ from sensor_msgs.msg import CompressedImage, Image, JointState, Joy
 
 from support.nodes.signals import position
 from vgil_ros.assets import load_contract
-from vgil_ros.core.contract import Arm, Camera, Contract
+from vgil_ros.core.contract import Arm, Camera, Contract, Vector
 from vgil_ros.nodes.simulator.command_decoders import CommandInput, inputs_of
 from vgil_ros.nodes.simulator.gripper_server import GripperServer
 
@@ -232,6 +233,22 @@ class Odometer(Stream):
         return message
 
 
+class Numbers(Stream):
+    """A wrench whose numbers are seconds on a slow saw, one more each: `signals` for what is no joint."""
+
+    def __init__(self, node: Node, vector: Vector) -> None:
+        assert vector.type == "wrench", "the others are read from messages made in their own test"
+        super().__init__(node, vector.topic, WrenchStamped, JOINT_HZ)
+
+    def message(self, now_ns: int) -> WrenchStamped:
+        message = WrenchStamped()
+        message.header.stamp = to_time(self.stamp(now_ns))
+        at = float("nan") if "nan" in self.faults else (now_ns % 10**10) / 1e10
+        force, torque = message.wrench.force, message.wrench.torque
+        force.x, force.y, force.z, torque.x, torque.y, torque.z = (at + i for i in range(6))
+        return message
+
+
 class Robot:
     """All streams, worked by one loop."""
 
@@ -247,6 +264,8 @@ class Robot:
                 self.streams[f"{arm.name}/master"] = Joints(self.node, arm.master.topic, arm, master=True)
         for camera in contract.cameras:
             self.streams[camera.name] = Images(self.node, camera)
+        for vector in contract.vectors:
+            self.streams[vector.name] = Numbers(self.node, vector)
         if contract.base:
             self.streams["base"] = Odometer(self.node, contract.base.odom.topic)
         self.late: list[tuple[float, int, Any, Any]] = []

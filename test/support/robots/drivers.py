@@ -57,7 +57,7 @@ def cobot_magic() -> Driver:
     rest = dict(zip(joints, (0.0, 0.5, 0.5, 0.0, 0.0, 0.0, 2.0), strict=True))
     bodies, states, commands = [], [], []
     for side in ("left", "right"):
-        bodies += [follower(f"puppet_{side}", rest), leader(f"master_{side}", rest, joint6=0.8)]
+        bodies += [follower(f"puppet_{side}", rest), leader(f"master_{side}", rest, joint6=0.3)]
         states += [
             States(f"/puppet/joint_{side}", f"puppet_{side}", joints),
             States(f"/master/joint_{side}", f"master_{side}", joints),

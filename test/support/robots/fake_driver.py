@@ -4,8 +4,8 @@ It publishes and obeys what `drivers` says of that robot, whatever a contract ma
 answered by `done LINE`:
 
     lead on|off       the leader's arms are moved, and told of; or its drivers are ended
-    report            one line of JSON before the answer: where each joint is, how many commands were taken by topic,
-                      and what was refused, in words
+    report            one line of JSON before the answer: where each follower's joint is, how many commands were taken
+                      by topic, and what was refused, in words
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ class Robot:
             if line.startswith("lead"):
                 self.leading = line.endswith("on")
             elif line == "report":
-                at = {name: joints.at for name, joints in self.joints.items()}
+                at = {name: joints.at for name, joints in self.joints.items() if not joints.body.swing}
                 print(json.dumps({"at": at, "taken": self.taken, "refused": self.refused}), flush=True)
             print(f"done {line}", flush=True)
         return True

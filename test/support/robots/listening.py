@@ -98,6 +98,14 @@ def _float32(robot: Robot, commands: Commands) -> Any:
 def _interbotix(robot: Robot, commands: Commands) -> Any:
     """xs_sdk: a group without the gripper, and the gripper by itself."""
     from interbotix_xs_msgs.msg import JointGroupCommand, JointSingleCommand
+    from interbotix_xs_msgs.srv import RobotInfo
+
+    def info(request: RobotInfo.Request, response: RobotInfo.Response) -> RobotInfo.Response:
+        """As bring-up leaves the motors: rad is taken."""
+        response.mode = "current_based_position" if request.name == commands.joints[-1] else "position"
+        return response
+
+    robot.node.create_service(RobotInfo, f"{commands.topic.rsplit('/', 1)[0]}/get_robot_info", info)
 
     def group(message: JointGroupCommand) -> None:
         if message.name != "arm" or len(message.cmd) != len(commands.joints) - 1:

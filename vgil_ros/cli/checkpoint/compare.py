@@ -16,6 +16,7 @@ from vgil_ros.policies.diagnostics.stages import STAGES
 from vgil_ros.policies.diagnostics.teacher_student import Comparison, compare
 from vgil_ros.policies.flow_matching import FlowMatchingPolicy
 from vgil_ros.policies.observation import Observation
+from vgil_ros.training.data.episode_stats import states
 
 TITLES = {
     "mode": "train or eval mode",
@@ -74,11 +75,12 @@ def _rows_of(config: PolicyConfig, path: Path, count: int) -> Observation:
         missing = [name for name in config.camera_names if name not in episode.camera_names]
         if missing:
             raise VgilError(f"{path}: camera {missing} is not in it; found {list(episode.camera_names)}")
-        if episode.qpos.shape[1] != config.state_dim:
-            raise VgilError(f"{path}: {episode.qpos.shape[1]} qpos dims; the policies need {config.state_dim}")
+        state = states(episode, config.vector_names)
+        if state.shape[1] != config.state_dim:
+            raise VgilError(f"{path}: {state.shape[1]} qpos dims; the policies need {config.state_dim}")
         rows = np.linspace(0, episode.rows - 1, count).astype(int)
         return {
-            "qpos": np.stack([np.asarray(episode.qpos[row], np.float32) for row in rows]),
+            "qpos": state[rows],
             "images": {name: np.stack([episode.image(name, int(row)) for row in rows]) for name in config.camera_names},
             "task": [episode.task or ""] * count,
         }

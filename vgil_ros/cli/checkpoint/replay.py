@@ -18,7 +18,7 @@ from vgil_ros.policies import PolicyConfig, load_policy
 from vgil_ros.policies.compatibility import RATE_TOLERANCE
 from vgil_ros.policies.diagnostics.replay import SUSPICION, ReplayMetrics, diagnose, replay
 from vgil_ros.policies.inference.runtime import InferenceRuntime
-from vgil_ros.training.data.episode_stats import aligned_actions
+from vgil_ros.training.data.episode_stats import aligned_actions, states
 
 DIAGNOSED_ROWS = 12
 
@@ -98,7 +98,7 @@ def _actions(config: PolicyConfig, episode: EpisodeReader, path: Path) -> np.nda
         raise VgilError(f"{path}: camera {missing} is not in it; found {list(episode.camera_names)}")
     for what, width, needed in (
         ("action", actions.shape[1], config.action_dim),
-        ("qpos", episode.qpos.shape[1], config.state_dim),
+        ("qpos", states(episode, config.vector_names).shape[1], config.state_dim),
     ):
         if width != needed:
             raise VgilError(f"{path}: {width} {what} dims; the policy needs {needed}")
@@ -130,9 +130,11 @@ def _alike(one: float, other: float) -> bool:
 def _observation(config: PolicyConfig, episode: EpisodeReader, row: int) -> RobotObservation:
     """A row as the policy would have seen it, with its past."""
 
+    state = states(episode, config.vector_names)
+
     def frame(row: int) -> RobotFrame:
         images = {name: episode.image(name, row) for name in config.camera_names}
-        return {"qpos": np.asarray(episode.qpos[row], np.float32), "images": images}
+        return {"qpos": state[row], "images": images}
 
     period_ns = round(1e9 / episode.rate_hz) if episode.rate_hz else None
     earlier = past_rows(row, config.obs_offsets, row_stamps(episode.stamp_ns, episode.rows), period_ns)

@@ -13,6 +13,7 @@ from vgil_ros.core.contract.robot import (
     parse_contract,
 )
 from vgil_ros.core.contract.topics import JointTopic, SensorTopic, TopicRef
+from vgil_ros.core.contract.vector import Vector
 
 __all__ = [
     "Arm",
@@ -33,5 +34,6 @@ __all__ = [
     "SimulatedView",
     "Sync",
     "TopicRef",
+    "Vector",
     "parse_contract",
 ]

@@ -26,6 +26,7 @@ from vgil_ros.core.contract.rules import (
     no_shared_topics,
 )
 from vgil_ros.core.contract.topics import SensorTopic, TopicRef
+from vgil_ros.core.contract.vector import Vector
 from vgil_ros.core.errors import ContractError
 from vgil_ros.core.guard.settings import Following, Guard
 
@@ -79,6 +80,7 @@ class Contract(StrictModel):
     rate_hz: Number = Field(ge=0.1, le=1000)
     arms: tuple[Arm, ...] = Field(min_length=1, max_length=16)
     cameras: tuple[Camera, ...] = Field(default=(), max_length=32)
+    vectors: tuple[Vector, ...] = Field(default=(), max_length=32)
     base: Base | None = None
     sync: Sync = Sync()
     guard: Guard = Guard()
@@ -97,6 +99,7 @@ class Contract(StrictModel):
         no_duplicates("cameras", [camera.name for camera in self.cameras])
         if self.base and "base" in [camera.name for camera in self.cameras]:
             raise ValueError("cameras: found the name 'base', which the base's stream has; allowed: any other")
+        no_duplicates("cameras and vectors", [c.name for c in self.cameras] + [v.name for v in self.vectors])
         names = [arm.name for arm in self.arms]
         for i, camera in enumerate(self.cameras):
             if camera.sim and camera.sim.arm is not None and camera.sim.arm not in names:
@@ -136,6 +139,9 @@ class Contract(StrictModel):
                 yield f"arms[{i}].gripper.command.topic", arm.gripper.command.topic
         for i, camera in enumerate(self.cameras):
             yield f"cameras[{i}].topic", camera.topic
+        for i, vector in enumerate(self.vectors):
+            if vector.type != "joint_state" or vector.topic not in seen:  # matched by name, as an arm's are
+                yield f"vectors[{i}].topic", vector.topic
         if self.base:
             yield "base.odom.topic", self.base.odom.topic
             yield "base.command.topic", self.base.command.topic
@@ -166,6 +172,9 @@ class Contract(StrictModel):
         for i, camera in enumerate(self.cameras):
             yield f"cameras[{i}].latency_ms", camera.latency_ms
             yield f"cameras[{i}].stamp", (arrival_offset_ms(camera.stamp) or 0.0) + camera.latency_ms
+        for i, vector in enumerate(self.vectors):
+            yield f"vectors[{i}].latency_ms", vector.latency_ms
+            yield f"vectors[{i}].stamp", (arrival_offset_ms(vector.stamp) or 0.0) + vector.latency_ms
         if self.base:
             yield "base.latency_ms", self.base.latency_ms
             yield "base.odom.stamp", (arrival_offset_ms(self.base.odom.stamp) or 0.0) + self.base.latency_ms

@@ -23,17 +23,24 @@ class PolicyInput:
         builder: of the driver's streams.
         cameras: those that the policy sees.
         decode: from an image stream's payload to pixels (H, W, 3) uint8 RGB.
+        vectors: those that the policy takes.
         task: for a policy that takes a task; empty: the policy's own.
     """
 
     def __init__(
-        self, builder: ObservationBuilder, cameras: Sequence[str], decode: Callable[[Any], np.ndarray], task: str = ""
+        self,
+        builder: ObservationBuilder,
+        cameras: Sequence[str],
+        decode: Callable[[Any], np.ndarray],
+        task: str = "",
+        vectors: Sequence[str] = (),
     ) -> None:
+        self._vectors = tuple(vectors)
         self._builder, self._cameras, self._decode, self._task = builder, tuple(cameras), decode, task
 
     def observation(self, request: InferenceRequest) -> RobotObservation:
         """The observation of a request: qpos (D,) float32, images {camera: (H, W, 3) uint8 RGB}, and where they apply
-        past, task and prefix.
+        vectors, past, task and prefix.
 
         Raises:
             VgilError: an image does not decode; it names the camera.
@@ -50,4 +57,7 @@ class PolicyInput:
                 images[name] = self._decode(observation["images"][name])
             except VgilError as error:
                 raise VgilError(f"{name}: {error}") from error
-        return {"qpos": observation["qpos"], "images": images}
+        frame: RobotFrame = {"qpos": observation["qpos"], "images": images}
+        if self._vectors:
+            frame["vectors"] = {name: observation["vectors"][name] for name in self._vectors}
+        return frame

@@ -27,7 +27,7 @@ SIMULATED_FUTURE_NS = 1_000_000_000  # /clock and stamps are one clock, but come
 KEEP_NS = 100_000_000  # what is older than the next tick by this cannot be used any more
 DAY_NS = 86_400_000_000_000
 NO_STAMP = "capture time, or the contract say `stamp: arrival` for this stream"
-CAPACITY = {Kind.JOINTS: 1024, Kind.BASE: 1024, Kind.IMAGE: 64, Kind.DEPTH: 64}
+CAPACITY = {Kind.JOINTS: 1024, Kind.VECTOR: 1024, Kind.BASE: 1024, Kind.IMAGE: 64, Kind.DEPTH: 64}
 
 
 class Synchronizer:
@@ -94,7 +94,7 @@ class Synchronizer:
             stream: its stream's name.
             stamp_ns: when it was captured; the stream's latency is taken off. Of a stream that is stamped by its
                 arrival, `now_ns` is taken in its place.
-            payload: (3, J) or (2,) float64 for interpolated streams, anything for the rest.
+            payload: (3, J), (n,) or (2,) float64 for interpolated streams, anything for the rest.
             now_ns: when it arrived, to find stamps of another clock.
             content: a checksum of the payload, to find frozen streams; None where it proves nothing.
 

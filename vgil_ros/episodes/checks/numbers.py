@@ -11,13 +11,14 @@ from vgil_ros.episodes.checks.scan import Scan
 from vgil_ros.episodes.reader import EpisodeReader
 
 BESIDE = ("qvel", "effort")  # measured beside the state, which qpos and action are
+JOINTS = ("qpos", "qvel", "effort", "action")
 DATASETS = ("qpos", "qvel", "effort", "action", "base_action", "base_vel")
 
 
 def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
     """Name columns and rows that hold NaN or infinity."""
-    for name in DATASETS:
-        values = getattr(episode, name)
+    vectors = ((name, episode.vector(name)) for name in episode.vector_names)
+    for name, values in (*((name, getattr(episode, name)) for name in DATASETS), *vectors):
         if values is None or values.ndim != 2:
             continue
         bad = ~np.isfinite(values)
@@ -46,4 +47,4 @@ def _unmeasured(episode: EpisodeReader, name: str, bad: np.ndarray) -> Iterator[
 
 def _column(episode: EpisodeReader, name: str, index: int) -> str:
     names = episode.joint_names
-    return names[index] if names and not name.startswith("base") and index < len(names) else f"column {index}"
+    return names[index] if names and name in JOINTS and index < len(names) else f"column {index}"

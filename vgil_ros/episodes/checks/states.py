@@ -17,6 +17,9 @@ ALMOST_ALL, FEWEST = 0.95, 10  # share of the rows; rows
 
 def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
     """Name columns that never change. One that its leader moves, and yet stands, is a dead encoder or motor."""
+    for name in episode.vector_names if episode.rows > 1 else ():
+        if not np.any(np.ptp(np.nan_to_num(episode.vector(name)[: episode.rows]), axis=0) > 0):
+            yield Finding("warning", "states", name, "never changes, in no column: is its sensor on?")
     if episode.rows < 2 or episode.qpos.shape[1:] != episode.action.shape[1:]:
         return
     still = {name: np.ptp(values[: episode.rows], axis=0) for name, values in _both(episode)}

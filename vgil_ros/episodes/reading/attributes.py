@@ -124,6 +124,7 @@ KNOWN: dict[str, tuple[Callable[[Any], Any], str]] = {
     "rows_dropped": (_count, "a count"),
     "streams": (_names, "names"),
     "joint_names": (_names, "names"),
+    "vector_names": (_names, "names"),
     "camera_names": (_names, "names"),
     "depth_names": (_names, "names"),
     "format": (_line, "text"),

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from vgil_ros.episodes.errors import EpisodeError
-from vgil_ros.episodes.reading.structure import Stored
+from vgil_ros.episodes.reading.structure import Stored, Structure
 
 MOST_COLUMNS = 256  # joints, or streams
+MOST_VALUES = 1024  # of a further vector
 NUMBERS, WHOLE = "biuf", "iuf"  # kinds of numpy's types; peers store whole numbers as floats
 COLUMNS: dict[str, tuple[str, str]] = {
     "observations/qpos": ("(T, D)", NUMBERS),
@@ -46,3 +51,23 @@ def check_column(path: Path, name: str, stored: Stored) -> None:
     if not fits:
         kind = "whole numbers" if kinds == "iu" else "numbers"
         raise EpisodeError(f"{path}: {name} is {stored}; allowed: {shape} {kind}")
+
+
+def find_vectors(structure: Structure, attributes: Mapping[str, Any], path: Path) -> tuple[str, ...]:
+    """Return the further vectors that a file names, each (T, n) numbers in `observations`.
+
+    Raises:
+        EpisodeError: for one that is not there, or is something else.
+    """
+    names = tuple(map(str, np.atleast_1d(attributes.get("vector_names", ()))))
+    for name in names:
+        place = f"observations/{name}"
+        stored = structure.datasets.get(place)
+        if stored is None:
+            raise EpisodeError(f"{path}: lacks {place}, which its attribute vector_names names")
+        fits = len(stored.shape) == 2 and stored.dtype.kind in NUMBERS and stored.shape[1] > 0
+        if not fits or stored.shape[1] > MOST_VALUES:
+            raise EpisodeError(f"{path}: {place} is {stored}; allowed: (T, n) numbers, n up to {MOST_VALUES}")
+        if reason := structure.disbelief(place):
+            raise EpisodeError(f"{path}: {place} {reason}")
+    return names

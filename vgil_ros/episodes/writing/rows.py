@@ -49,6 +49,7 @@ def small_values(
     values: dict[str, Any] = {
         f"observations/{key}": _vector(key, observation[key], size) for key, size in wanted.items()
     }
+    values |= _vectors(meta, observation.get("vectors", {}))
     if action is not None:
         values["action"] = _vector("action", action, meta.dim)
         if meta.has_base:
@@ -66,6 +67,13 @@ def small_values(
     values["timesteps/discount"] = np.nan if step.discount is None else step.discount
     values[STAMPS] = int(stamp_ns)
     return values
+
+
+def _vectors(meta: EpisodeMeta, given: Mapping[str, Any]) -> dict[str, Any]:
+    if set(given) != set(meta.vector_names):
+        names = [sorted(given), sorted(meta.vector_names)]
+        raise EpisodeError(f"vectors are {names[0]}; this episode has {names[1]}, from its first row on")
+    return {f"observations/{v.name}": _vector(v.name, given[v.name], v.size, np.float64) for v in meta.vectors}
 
 
 class BesideCounts:

@@ -189,8 +189,8 @@ class DriverNode(VgilNode):
         if self.scene_resets:
             self.inputs.scene_was_reset()
         if self._begin is not None and not self._resting:
-            looked = self.commands.looked(not self.sync.missing(now))
-            if now >= self._begin[0] and looked:
+            looked, disorder = self.commands.looked(not self.sync.missing(now)), self.commands.disorder()
+            if now >= self._begin[0] and looked and not (disorder and self.commands.asking()):
                 self._start(now, self._begin[1])
         ticks = self._ripe_ticks(now)  # observed before the command is judged, handed over after it is sent
         if self._resting:
@@ -232,7 +232,7 @@ class DriverNode(VgilNode):
     def _start(self, now: int, serial: int) -> None:
         self._serial, self._begin, self._begun = serial, None, False
         self._reward, self._success, self._not_following = 0.0, False, ""
-        self._contested = summary(self.commands.contested())
+        self._contested = summary(self.commands.contested() + self.commands.disorder())
         if self.reset_client is not None:
             self.inputs.scene_was_reset()
         self.loop.begin(now)

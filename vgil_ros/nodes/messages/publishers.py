@@ -16,6 +16,7 @@ from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import Layout
 from vgil_ros.nodes.base.alerts import Alerts, Problem, summary
 from vgil_ros.nodes.base.node import VgilNode
+from vgil_ros.nodes.messages.array_order import array_orders
 from vgil_ros.nodes.messages.command_encoders import ArmEncoder, make_encoder, twist
 from vgil_ros.nodes.messages.command_places import (
     LOOK_S,
@@ -58,6 +59,7 @@ class RobotCommands:
             if arms is None or i in arms:
                 self._arms[i], places = make_encoder(node, arm, period_s)
                 self._topics += places
+        self._orders = array_orders(node, layout, self._arms)
         base = layout.contract.base
         self._base = CommandTopic(node, Twist, base.command.topic) if base else None
         self._twist = Template(twist, 2)
@@ -132,7 +134,7 @@ class RobotCommands:
         """What stands against taking the robot: another node that commands it, or topics that nobody listens to yet."""
         unheard = self.missing_subscribers(base=base)
         looked = self.looked(not unheard)
-        if (problems := self.contested(base=base) + unheard) or looked:
+        if (problems := self.contested(base=base) + unheard + self.disorder()) or looked:
             return problems
         return (Problem("looking", "looking for other nodes that command the robot: a second is needed"),)
 
@@ -150,6 +152,14 @@ class RobotCommands:
         """Command topics that nobody listens to yet. What is sent there is lost, and the next one a jump."""
         missing = [(topic.name, topic.missing()) for topic in self._all(base)]
         return tuple(Problem(f"{name} unheard", words) for name, words in missing if words is not None)
+
+    def disorder(self) -> tuple[Problem, ...]:
+        """Controllers that take other joints than an array holds, or in another order, or have yet to tell."""
+        return tuple(problem for order in self._orders if (problem := order.problem()) is not None)
+
+    def asking(self) -> bool:
+        """Whether a controller has yet to tell the order of its joints."""
+        return any(order.waiting for order in self._orders)
 
     def contested(self, *, base: bool = True) -> tuple[Problem, ...]:
         """Command topics that another node has a publisher on too."""

@@ -24,6 +24,7 @@ from vgil_ros.nodes.base.alerts import Problem
 from vgil_ros.nodes.base.node import VgilNode
 from vgil_ros.nodes.messages import cdr
 from vgil_ros.nodes.messages.joint_input import MESSAGES, JointInput, JointSubscriptions
+from vgil_ros.nodes.messages.vectors import VectorReader
 
 RATE_WINDOW_NS = 1_000_000_000
 QUIET_NS = 500_000_000  # so long without a bad message, and a stream is well again
@@ -60,6 +61,7 @@ class StreamInputs:
         self._best: dict[str, float] = {}  # most messages in a second
         self.counts: dict[str, int] = dict.fromkeys(self._arrivals, 0)
         cameras = {camera.name: camera for camera in contract.cameras}
+        vectors = {vector.name: vector for vector in contract.vectors}
         readers = {f"{arm.name}/puppet": puppet_reader(arm) for arm in contract.arms}
         readers |= {f"{arm.name}/master": master_reader(arm) for arm in contract.arms}
         self._guards = guards_of(contract)
@@ -71,6 +73,8 @@ class StreamInputs:
                 self._subscribe_camera(spec, cameras[spec.name])
             elif spec.name in readers:
                 self._subscribe_joints(spec, readers[spec.name])
+            elif spec.name in vectors:
+                self._subscribe_vector(spec, VectorReader(vectors[spec.name]))
             else:
                 self._subscribe(spec, Odometry, self._odometry(spec), depth=200, raw=False)
 
@@ -116,6 +120,10 @@ class StreamInputs:
                 self._push(spec, *found)
 
         self._joint_topics.add(spec.topic, self._guarded(spec, MESSAGES[reader.kind], read), reader.kind)
+
+    def _subscribe_vector(self, spec: StreamSpec, reader: VectorReader) -> None:
+        read = lambda message: self._push(spec, *reader.read(message))  # noqa: E731
+        self._subscribe(spec, reader.type, read, depth=200, raw=False)
 
     def _odometry(self, spec: StreamSpec) -> Callable[[Odometry], None]:
         def read(message: Odometry) -> None:

@@ -100,7 +100,7 @@ def _suggestion(node: _Inspector, topic: str, kind: str) -> str:
 def _content(payload: Any) -> str:
     if isinstance(payload, Frame):
         return f"{payload.height}x{payload.width} {payload.encoding}"
-    return f"{payload.shape[-1]} {'joints' if payload.ndim > 1 else 'velocities'}"
+    return f"{payload.shape[-1]} {'joints' if payload.ndim > 1 else 'numbers'}"
 
 
 def _commands(node: _Inspector) -> list[TopicReport]:

@@ -15,7 +15,7 @@ from rosgraph_msgs.msg import Clock
 
 from vgil_ros.core.contract import Contract
 from vgil_ros.core.graph.commanders import UNKNOWN, full_name
-from vgil_ros.core.streams import commands_of, streams_of
+from vgil_ros.core.streams import actions_of, commands_of, streams_of
 from vgil_ros.core.sync import Synchronizer
 from vgil_ros.nodes.base.node import VgilNode, make_ros_executor
 from vgil_ros.nodes.messages.subscriptions import StreamInputs, sensor_qos
@@ -79,8 +79,13 @@ class RobotListener(VgilNode):
 
     def commands(self) -> list[tuple[str, str, int]]:
         """(name, topic in full, how many listen on it) of each command that a node of ours may give."""
-        topics = [(name, self.resolve_topic_name(topic)) for name, topic in commands_of(self.contract)]
-        return [(name, topic, self.count_subscribers(topic)) for name, topic in topics]
+        actions = actions_of(self.contract)
+        found = []
+        for name, given in commands_of(self.contract):
+            topic = self.resolve_topic_name(given)
+            served = self.count_services(f"{topic}/_action/send_goal") if given in actions else None
+            found.append((name, topic, self.count_subscribers(topic) if served is None else served))
+        return found
 
     def _on_clock(self, topic: str, message: Clock) -> None:
         if self.other_clock != f"{self.get_namespace().rstrip('/')}{CLOCK}":  # which goes before everybody's

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from vgil_ros.policies.device import PRECISIONS, Precision, checked_device
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.inference.buffers import RecordedPass, Staging, image_sizes
 from vgil_ros.policies.observation import Observation
-from vgil_ros.policies.preparation import batched, check_parts
+from vgil_ros.policies.preparation import batched, check_parts, with_state
 from vgil_ros.policies.registry import make_inference_module
 
 
@@ -86,7 +86,7 @@ class InferenceRuntime:
             PolicyError: no observation given and the configuration does not know the image sizes; or the result is
                 not finite in this precision.
         """
-        example = observation if observation is not None else self._policy.example_observation()
+        example = self._stated(observation if observation is not None else self._policy.example_observation())
         with self._lock, torch.inference_mode(), self._float32():
             self._prepare(example)
             self._policy.reset()  # the same noise for both, where there is noise
@@ -114,6 +114,7 @@ class InferenceRuntime:
             PolicyError: cameras, shapes, sizes or dtypes differ from those warmed up for; or a prefix is given that
                 the policy would not keep.
         """
+        observation = self._stated(observation)
         if "prefix" in observation:
             return self._agree(observation)
         with self._lock, torch.inference_mode(), self._float32():
@@ -130,6 +131,9 @@ class InferenceRuntime:
         """Tell the policy that a new episode begins; see `Policy.reset`."""
         with self._lock:
             self._policy.reset(seed)
+
+    def _stated(self, observation: RobotObservation) -> RobotObservation:
+        return cast("RobotObservation", with_state(self._policy.config, observation))
 
     def _prepare(self, example: RobotObservation) -> None:
         """Make everything of an inference module that depends on the image sizes."""

@@ -51,6 +51,9 @@ class SimRobot:
 
     def __init__(self, contract: Contract, task: str, seed: int = 0) -> None:
         make_task = task_class(task)
+        if contract.vectors:
+            names = [vector.name for vector in contract.vectors]
+            raise CommandError(f"robot '{contract.name}' has the vectors {names}; none is simulated, allowed: without")
         self.contract = contract
         self.arms = {arm.name: SimArm(ArmModel(arm), index) for index, arm in enumerate(contract.arms)}
         with making(make_task):

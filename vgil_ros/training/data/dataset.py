@@ -31,6 +31,7 @@ class SampleSpec:
         cameras: in the policy's order.
         chunk_size: actions from a row on (H).
         base: whether the base's two velocities join the action.
+        vectors: further vectors that stand behind qpos.
         obs_offsets: what of the past comes along; see `PolicyConfig.obs_offsets`.
     """
 
@@ -38,6 +39,7 @@ class SampleSpec:
     chunk_size: int
     base: bool = False
     obs_offsets: tuple[int, ...] = ()
+    vectors: tuple[str, ...] = ()
 
 
 LEFT_OUT = "left_out"  # in a batch: what was not read, in words
@@ -51,13 +53,14 @@ class _UnreadableImage(Exception):
 class EpisodeDataset(Dataset[Batch]):
     """Every row of every episode is a sample; `__getitems__` makes whole batches in place.
 
-    A batch is {"qpos": (B, D) float32, "images": {camera: (B, H, W, 3) uint8 RGB}, "action": (B, chunk, A) float32 in
-    robot units, "is_pad": (B, chunk) bool, "task": list of B texts, "index": (B,) rows of this set}, and with
-    `obs_offsets` (N) "past": {"qpos": (B, N, D), "images": {camera: (B, N, H, W, 3)}, "action": (B, N, A), "known":
-    (B, N) bool}: rows of the same episode, found by their stamps as a robot finds them; where there is none, the row
-    itself, not known. With `flows`, "past" holds "flow": {camera: (B, N, h, w, 2) float16 px} in place of the images.
-    Actions beyond the end, or beyond a place where rows are missing, repeat the last one and are marked in `is_pad`.
-    A row with an image that cannot be read gives its place to the next one of its episode; "left_out" says so.
+    A batch is {"qpos": (B, D) float32, the vectors behind it, "images": {camera: (B, H, W, 3) uint8 RGB}, "action": (B,
+    chunk, A) float32 in robot units, "is_pad": (B, chunk) bool, "task": list of B texts, "index": (B,) rows of this
+    set}, and with `obs_offsets` (N) "past": {"qpos": (B, N, D), "images": {camera: (B, N, H, W, 3)}, "action": (B, N,
+    A), "known": (B, N) bool}: rows of the same episode, found by their stamps as a robot finds them; where there is
+    none, the row itself, not known. With `flows`, "past" holds "flow": {camera: (B, N, h, w, 2) float16 px} in place of
+    the images. Actions beyond the end, or beyond a place where rows are missing, repeat the last one and are marked in
+    `is_pad`. A row with an image that cannot be read gives its place to the next one of its episode; "left_out" says
+    so.
     """
 
     def __init__(
@@ -70,7 +73,9 @@ class EpisodeDataset(Dataset[Batch]):
         """Take episodes that agree with each other (`dataset_check`)."""
         self.episodes, self.spec = tuple(episodes), spec
         self.ends = np.cumsum([episode.rows for episode in episodes])
-        self._episode_files = EpisodeFileCache([episode.path for episode in episodes], base=spec.base)
+        self._episode_files = EpisodeFileCache(
+            [episode.path for episode in episodes], base=spec.base, vectors=spec.vectors
+        )
         self._decoded, self._flows = decoded, flows
 
     def __len__(self) -> int:
@@ -136,10 +141,10 @@ class EpisodeDataset(Dataset[Batch]):
 
     def _allocate(self, count: int) -> Batch:
         spec, first = self.spec, self.episodes[0]
-        width = len(first.action.mean) + (2 if spec.base else 0)
+        width, state = len(first.action.mean) + (2 if spec.base else 0), len(first.state(spec.vectors).mean)
         images = {name: (first.cameras[name].height, first.cameras[name].width, 3) for name in spec.cameras}
         batch: Batch = {
-            "qpos": _empty((count, len(first.qpos.mean)), torch.float32),
+            "qpos": _empty((count, state), torch.float32),
             "action": _empty((count, spec.chunk_size, width), torch.float32),
             "is_pad": _empty((count, spec.chunk_size), torch.bool),
         }
@@ -147,7 +152,7 @@ class EpisodeDataset(Dataset[Batch]):
         if spec.obs_offsets:
             lead = (count, len(spec.obs_offsets))
             batch["past"] = {
-                "qpos": _empty((*lead, len(first.qpos.mean)), torch.float32),
+                "qpos": _empty((*lead, state), torch.float32),
                 "action": _empty((*lead, width), torch.float32),
                 "known": _empty(lead, torch.bool),
             }

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from pydantic import Field
 
 from vgil_ros.core.config import StrictModel
 from vgil_ros.episodes import layouts
@@ -113,7 +114,7 @@ class EpisodeStats(StrictModel):
 
     Attributes:
         rows: T. qpos, action: moments of (T, D) and of the aligned (T, A). base: of the aligned (T, 2), or None.
-        cameras: in the file's order.
+        cameras: in the file's order. vectors: of each further vector (T, n) that has no NaN and no infinity.
         digest: of the layout, the numbers and the sampled images.
         facts: what else is told of it.
     """
@@ -129,6 +130,11 @@ class EpisodeStats(StrictModel):
     task: str | None
     digest: str
     facts: EpisodeFacts = EpisodeFacts()
+    vectors: dict[str, Moments] = Field(default_factory=dict)
+
+    def state(self, vectors: Sequence[str]) -> Moments:
+        """Moments of what a policy takes: qpos, and these vectors behind it."""
+        return functools.reduce(Moments.join, (self.vectors[name] for name in vectors), self.qpos)
 
 
 def read_episode_stats(path: Path) -> EpisodeStats:
@@ -146,6 +152,9 @@ def read_episode_stats(path: Path) -> EpisodeStats:
         for name, values in arrays.items():
             check_rows(path, name, values)
             digest.update(np.ascontiguousarray(values, np.float32).tobytes())
+        vectors = {name: episode.vector(name)[: episode.rows] for name in episode.vector_names}
+        for name, values in vectors.items():
+            digest.update(name.encode() + np.ascontiguousarray(values).tobytes())
         cameras = {name: _camera(episode, name, digest) for name in episode.camera_names}
         return EpisodeStats(
             path=path,
@@ -159,7 +168,25 @@ def read_episode_stats(path: Path) -> EpisodeStats:
             task=episode.task,
             digest=digest.hexdigest(),
             facts=read_facts(episode, arrays["qpos"], arrays["action"]),
+            vectors={n: Moments.of(v) for n, v in vectors.items() if len(v) == episode.rows and np.isfinite(v).all()},
         )
+
+
+def states(episode: EpisodeReader, vectors: Sequence[str]) -> np.ndarray:
+    """(T, D + ...) float32: qpos and these vectors behind it, as a policy takes them.
+
+    Raises:
+        TrainingError: the episode lacks one, or has not one for each row.
+    """
+    parts = [episode.qpos[: episode.rows].astype(np.float32)]
+    for name in vectors:
+        if name not in episode.vector_names:
+            raise TrainingError(f"{episode.path}: lacks vector {name}; found {list(episode.vector_names)}")
+        values = episode.vector(name)[: episode.rows]
+        if len(values) != episode.rows:
+            raise TrainingError(f"{episode.path}: {name} has {len(values)} rows for {episode.rows}")
+        parts.append(values.astype(np.float32))
+    return np.concatenate(parts, axis=1)
 
 
 def aligned_actions(episode: EpisodeReader, *, base: bool) -> np.ndarray:

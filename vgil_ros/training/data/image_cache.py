@@ -16,7 +16,7 @@ from vgil_ros.core.history import row_stamps
 from vgil_ros.episodes.errors import EpisodeError
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.training.data.episode_facts import chunk_ends, period_of
-from vgil_ros.training.data.episode_stats import EpisodeStats, aligned_actions, check_rows
+from vgil_ros.training.data.episode_stats import EpisodeStats, aligned_actions, check_rows, states
 from vgil_ros.training.errors import TrainingError
 
 Key = tuple[int, str]  # (episode's place in the data set, camera)
@@ -96,7 +96,7 @@ class OpenEpisode:
     """An open file with its small arrays.
 
     Attributes:
-        qpos: (T, D) and action: (T, A), aligned; float32.
+        qpos: (T, D), the vectors that are asked for behind it, and action: (T, A), aligned; float32.
         stamp_ns: (T,) int64 and period_ns: from tick to tick; None where the file does not tell them of each row.
         ends: (T,) the row at which a chunk from each row has to end; see `chunk_ends`.
     """
@@ -112,8 +112,8 @@ class OpenEpisode:
 class EpisodeFileCache:
     """Opens each episode once in each process and keeps it open as long as the process' limit on files allows."""
 
-    def __init__(self, paths: Sequence[Path], *, base: bool) -> None:
-        self._paths, self._base = tuple(paths), base
+    def __init__(self, paths: Sequence[Path], *, base: bool, vectors: Sequence[str] = ()) -> None:
+        self._paths, self._base, self._vectors = tuple(paths), base, tuple(vectors)
         self._open: OrderedDict[int, OpenEpisode] = OrderedDict()
         self._ends: dict[int, np.ndarray] = {}  # of each episode, also while it is not open
         self._process = os.getpid()
@@ -147,7 +147,7 @@ class EpisodeFileCache:
                 self._ends[number] = chunk_ends(stamps, period, reader.rows)
             return OpenEpisode(
                 reader=reader,
-                qpos=reader.qpos.astype(np.float32),
+                qpos=states(reader, self._vectors),
                 action=action.astype(np.float32),
                 stamp_ns=stamps,
                 period_ns=period,

@@ -23,7 +23,7 @@ from vgil_ros.episodes.errors import naming_file
 from vgil_ros.training.data.episode_stats import EpisodeStats, read_episode_stats
 from vgil_ros.training.errors import TrainingError
 
-VERSION = 3  # of the cached statistics; raise it when what they hold changes
+VERSION = 4  # of the cached statistics; raise it when what they hold changes
 MOST_READERS = 8  # processes that read
 A_FEW = 16  # files that are read here, without other processes
 Progress = Callable[[Iterable[Path]], Iterable[Path]]
@@ -212,7 +212,22 @@ def choose_cameras(stats: Sequence[EpisodeStats], wanted: Sequence[str] | None) 
     return cameras
 
 
-def check_same(stats: Sequence[EpisodeStats], cameras: Sequence[str], *, base: bool) -> None:
+def check_vectors(stats: Sequence[EpisodeStats], vectors: Sequence[str]) -> None:
+    """Raise TrainingError unless every episode has each of these vectors, whole, and none stands there twice."""
+    if len(set(vectors)) != len(vectors):
+        raise TrainingError(f"data.vectors is {list(vectors)}; allowed: each name once")
+    for one in stats:
+        missing = [name for name in vectors if name not in one.vectors]
+        if missing:
+            raise TrainingError(
+                f"{one.path}: lacks vector {', '.join(missing)}, or it holds NaN or infinity; found "
+                f"{list(one.vectors)}; choose with data.vectors those that all episodes have"
+            )
+
+
+def check_same(
+    stats: Sequence[EpisodeStats], cameras: Sequence[str], *, base: bool, vectors: Sequence[str] = ()
+) -> None:
     """Raise TrainingError unless dims, image sizes, rates and joint names are the same in all episodes."""
     stated: dict[str, tuple[Path, Any]] = {}  # the first word on each
     for one in stats:
@@ -224,6 +239,7 @@ def check_same(stats: Sequence[EpisodeStats], cameras: Sequence[str], *, base: b
             ("Hz", one.rate_hz),
             ("joint names", one.joint_names),
             *((f"size of {name}", _size(one, name)) for name in cameras),
+            *((f"size of {name}", len(one.vectors[name].mean)) for name in vectors),
         ):
             if value is None:  # what a layout does not store cannot be compared
                 continue
@@ -235,9 +251,11 @@ def check_same(stats: Sequence[EpisodeStats], cameras: Sequence[str], *, base: b
                 )
 
 
-def fingerprint(stats: Sequence[EpisodeStats], cameras: Sequence[str], *, base: bool) -> str:
+def fingerprint(
+    stats: Sequence[EpisodeStats], cameras: Sequence[str], *, base: bool, vectors: Sequence[str] = ()
+) -> str:
     """Of the data itself: the same for the same episodes wherever they lie, in whatever order."""
-    text = "\n".join([*sorted(one.digest for one in stats), *cameras, str(base)])
+    text = "\n".join([*sorted(one.digest for one in stats), *cameras, str(base), *vectors])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
