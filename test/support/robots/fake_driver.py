@@ -71,6 +71,7 @@ class Robot:
 
     def __init__(self, driver: Driver) -> None:
         self.node = Node("driver")
+        self.nodes = [self.node]  # and controllers that are asked for their parameters
         self.driver = driver
         self.joints = {body.name: Joints(body) for body in driver.bodies}
         self.taken: Counter[str] = Counter()
@@ -96,7 +97,8 @@ class Robot:
     def run(self) -> None:
         """Publish, listen and obey until standard input ends."""
         executor = SingleThreadedExecutor()
-        executor.add_node(self.node)
+        for node in self.nodes:
+            executor.add_node(node)
         while self._obey():
             for due, period, what in self._duties:
                 if (now := time.monotonic()) >= due[0]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float32, Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
@@ -41,7 +42,11 @@ def _trajectory(robot: Robot, commands: Commands) -> Any:
 
 
 def _array(robot: Robot, commands: Commands) -> Any:
-    """forward_command_controller: as many values as joints, by their place."""
+    """forward_command_controller: as many values as joints, by their place; it says which, as its parameter."""
+    space, name, _ = commands.topic.rsplit("/", 2)
+    controller = Node(name, namespace=space or "/")
+    controller.declare_parameter("joints", list(commands.joints))
+    robot.nodes.append(controller)
 
     def take(message: Float64MultiArray) -> None:
         if len(message.data) != len(commands.joints):
@@ -49,7 +54,7 @@ def _array(robot: Robot, commands: Commands) -> Any:
             return
         robot.take(commands.topic, commands.body, dict(zip(commands.joints, message.data, strict=True)))
 
-    return robot.node.create_subscription(Float64MultiArray, commands.topic, take, commands.depth)
+    return controller.create_subscription(Float64MultiArray, commands.topic, take, commands.depth)
 
 
 def _by_name(robot: Robot, commands: Commands) -> Any:
