@@ -1,4 +1,4 @@
-"""A robot's drivers as one process: `python -m support.robots.fake_driver NAME`.
+"""A robot's drivers as one process: `python -m support.robots.fake_driver NAME [SLOW]`.
 
 It publishes and obeys what `drivers` says of that robot, whatever a contract may think. Lines on standard input, each
 answered by `done LINE`:
@@ -6,6 +6,8 @@ answered by `done LINE`:
     lead on|off       the leader's arms are moved, and told of; or its drivers are ended
     report            one line of JSON before the answer: where each follower's joint is, how many commands were taken
                       by topic, and what was refused, in words
+
+SLOW stretches its time, and publishes it as /clock: nodes by simulated time need a share of the processor then.
 """
 
 from __future__ import annotations
@@ -20,10 +22,12 @@ from collections.abc import Callable
 
 import numpy as np
 import rclpy
+from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Twist
 from nav_msgs.msg import Odometry
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Float32
 
@@ -39,13 +43,13 @@ HEIGHT, WIDTH = 48, 64
 class Joints:
     """A body that moves."""
 
-    def __init__(self, body: Body) -> None:
+    def __init__(self, body: Body, now: Callable[[], float]) -> None:
         self.body, self.at, self.goal = body, dict(body.rest), dict(body.rest)
-        self._then = time.monotonic()
+        self._now, self._then = now, now()
 
     def move(self) -> None:
         """Where the joints are by now."""
-        now = time.monotonic()
+        now = self._now()
         dt, self._then = now - self._then, now
         for i, joint in enumerate(self.at):
             if self.body.swing:
@@ -69,17 +73,21 @@ SLIDING = ("fr3_finger", "left_carriage", "trossen_arm_1/left_carriage", "openar
 class Robot:
     """All drivers of a robot."""
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: Driver, slow: float) -> None:
         self.node = Node("driver")
+        self._slow, self._start_s, self._began = slow, time.time(), time.monotonic()
         self.nodes = [self.node]  # and controllers that are asked for their parameters
         self.driver = driver
-        self.joints = {body.name: Joints(body) for body in driver.bodies}
+        self.joints = {body.name: Joints(body, self.now) for body in driver.bodies}
         self.taken: Counter[str] = Counter()
         self.refused: list[str] = []
         self.leading = True
         self.lines: queue.Queue[str | None] = queue.Queue()
         self._duties: list[tuple[list[float], float, Callable[[], object]]] = []  # ([when due], period, what)
         self.every(1.0 / HZ, self._move)
+        if slow != 1.0:
+            clock = self.node.create_publisher(Clock, "/clock", 10)
+            self.every(1.0 / HZ, lambda: clock.publish(Clock(clock=self._stamp())))
         for states in driver.states:
             self._publish(states)
         self.holding = [listen(self, commands) for commands in driver.commands]
@@ -90,9 +98,17 @@ class Robot:
             self.every(1.0 / 50, lambda: odometry.publish(self._stamped(Odometry())))
             self.node.create_subscription(Twist, driver.base[1], lambda m: self.taken.update([driver.base[1]]), 10)
 
+    def now(self) -> float:
+        """Its time, s."""
+        return self._start_s + (time.monotonic() - self._began) / self._slow
+
+    def _stamp(self) -> Time:
+        now = self.now()
+        return Time(sec=int(now), nanosec=int(now % 1 * 1e9))
+
     def every(self, period: float, what: Callable[[], object]) -> None:
         """Have something done again and again; one loop is half the work of as many timers."""
-        self._duties.append(([time.monotonic()], period, what))
+        self._duties.append(([self.now()], period, what))
 
     def run(self) -> None:
         """Publish, listen and obey until standard input ends."""
@@ -101,11 +117,11 @@ class Robot:
             executor.add_node(node)
         while self._obey():
             for due, period, what in self._duties:
-                if (now := time.monotonic()) >= due[0]:
+                if (now := self.now()) >= due[0]:
                     due[0] = max(due[0] + period, now)
                     what()
             wake = min(due[0] for due, _, _ in self._duties)
-            executor.spin_once(timeout_sec=max(wake - time.monotonic(), 0.0))
+            executor.spin_once(timeout_sec=max(wake - self.now(), 0.0) * self._slow)
 
     def refuse(self, topic: str, why: str) -> None:
         """A command that the driver does not take."""
@@ -124,7 +140,7 @@ class Robot:
             joints.move()
 
     def _stamped(self, message: object) -> object:
-        message.header.stamp = self.node.get_clock().now().to_msg()  # type: ignore[attr-defined]
+        message.header.stamp = self._stamp()  # type: ignore[attr-defined]
         return message
 
     def _publish(self, states: States) -> None:
@@ -193,7 +209,7 @@ class Robot:
 def main() -> None:
     """Drive until standard input ends."""
     rclpy.init()
-    robot = Robot(DRIVERS[sys.argv[1]]())
+    robot = Robot(DRIVERS[sys.argv[1]](), float(sys.argv[2]) if len(sys.argv) > 2 else 1.0)
     threading.Thread(target=robot.read, daemon=True).start()
     print("ready", flush=True)
     robot.run()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from rclpy.node import Node
@@ -32,7 +31,7 @@ def _trajectory(robot: Robot, commands: Commands) -> Any:
             robot.refuse(commands.topic, f"joints {list(message.joint_names)}, mine are {list(commands.joints)}")
         elif not message.points or len(message.points[-1].positions) != len(commands.joints):
             robot.refuse(commands.topic, f"{len(message.points)} points")
-        elif message.header.stamp.sec and message.header.stamp.sec < time.time() - 1:
+        elif message.header.stamp.sec and message.header.stamp.sec < robot.now() - 1:
             robot.refuse(commands.topic, "a trajectory that has ended")
         else:
             goals = dict(zip(message.joint_names, message.points[-1].positions, strict=True))
@@ -79,7 +78,7 @@ def _by_position(robot: Robot, commands: Commands) -> Any:
         stamp = message.header.stamp.sec + message.header.stamp.nanosec / 1e9
         if len(message.position) < len(commands.joints):
             robot.refuse(commands.topic, f"{len(message.position)} positions")
-        elif time.time() - stamp > OLD_S:
+        elif robot.now() - stamp > OLD_S:
             robot.refuse(commands.topic, "old")
         else:
             values = message.position[: len(commands.joints)]
