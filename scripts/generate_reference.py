@@ -49,22 +49,29 @@ WORDS = {
 }
 MADE = {
     "messages.subscriptions:spec.topic": ("each stream of the contract", "by its `type`", "what is synchronised"),
-    "messages.publishers:self._given": (
+    "messages.joint_input:topic": (
+        "`arms[].puppet.topic`, `arms[].master.topic`",
+        "",
+        "joint states; one subscription, though arms may share a topic",
+    ),
+    "messages.command_places:self._given": (
         "the contract's command topics",
         "by its `type`",
         "one message a tick, while it commands",
+    ),
+    "messages.array_order:listener + SERVICE": (
+        "`get_parameters` of whoever takes a `float64_multi_array`",
+        "",
+        "its controller's `joints`, held against the command's",
     ),
     "base.status:topic": ("`/NODE/status`", "", "[status keys](status.md), 5 Hz"),
     "session.session:reset": ("`reset_service`", "", "before each episode, where given"),
     "session.session:topic": ("`success_topic`", "", "whether the task is done, where given"),
     "recorder:self.contract.joystick.topic": ("`joystick.topic`", "", "buttons, where the contract has them"),
-    "teleop:at.topic": ("`arms[].master.topic`, `arms[].puppet.topic`", "", "states of both"),
     "teleop:reset_topic": ("`reset_topic`", "", "a simulator has reset its scene, where given"),
     "teleop:base_input": ("`base_input`", "", "velocity for the base"),
-    "monitor:arm.puppet.topic": ("`arms[].puppet.topic`", "", "what is drawn"),
     "monitor:topic": ("`/recorder/status`, `/policy/status`", "", "what is shown beside"),
-    "sim:arm.puppet.topic": ("`arms[].puppet.topic`", "", "states, at `joint_rate`"),
-    "sim:arm.master.topic": ("`arms[].master.topic`", "", "the operator's, at `joint_rate`"),
+    "sim:topic": ("`arms[].puppet.topic`, `arms[].master.topic`", "", "states, and the operator's, at `joint_rate`"),
     "sim:given.topic": ("`arms[].command.topic`", "by its `type`", "an arm's commands"),
     "sim:camera.topic": ("`cameras[].topic`", "by its `type`", "images, at `camera_rate`"),
     "sim:contract.base.odom.topic": ("`base.odom.topic`", "", "the base's pose and velocity"),

@@ -12,6 +12,7 @@ pytest.importorskip("torch")
 
 from support import contracts
 from support.checkpoints import ACT
+from support.nodes.bench import Bench
 from support.nodes.client import until
 from support.nodes.policy_rig import PolicyBench, PolicyRig, robot
 from support.nodes.rig import Rig
@@ -31,7 +32,7 @@ WRENCH = {"name": "wrench", "topic": "/left/wrench", "type": "wrench", "toleranc
 
 def record(folder: Path) -> tuple[Path, Path]:
     """Contract and episode of a robot that feels."""
-    with PolicyBench(folder) as bench:
+    with Bench(folder) as bench:
         sync = contracts.sync(max_hold=50)
         contract = contracts.write(robot(base=False, vectors=[WRENCH], sync=sync), folder / "felt.yaml")
         rig = Rig(bench, contract, keys=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 from rcl_interfaces.msg import ParameterType
@@ -15,6 +16,7 @@ from vgil_ros.core.layout import Layout
 from vgil_ros.nodes.base.alerts import Problem
 from vgil_ros.nodes.base.node import VgilNode
 
+SERVICE = "/get_parameters"  # that every node has
 PARAMETER = "joints"  # of ros2_control's forward command and joint group controllers
 PATIENCE_S = 2.0  # for an answer, and for the names of nodes that have just been found
 
@@ -73,16 +75,16 @@ class ArrayOrder:
         return sorted({full_name(info.node_namespace, info.node_name) for info in infos})
 
     def _ask(self, names: list[str]) -> None:
-        for name in names:
-            if name == UNKNOWN or (name in self._asked and self._asked[name] is None):
+        for listener in names:
+            if listener == UNKNOWN or (listener in self._asked and self._asked[listener] is None):
                 continue
-            if name not in self._asked:
-                self._asked[name] = self._node.create_client(GetParameters, f"{name}/get_parameters")
-            client = self._asked[name]
+            if listener not in self._asked:
+                self._asked[listener] = self._node.create_client(GetParameters, listener + SERVICE)
+            client = self._asked[listener]
             if client.service_is_ready():
-                self._asked[name] = None
+                self._asked[listener] = None
                 future = client.call_async(GetParameters.Request(names=[PARAMETER]))
-                future.add_done_callback(lambda done, name=name, client=client: self._on_answer(name, client, done))
+                future.add_done_callback(partial(self._on_answer, listener, client))
 
     def _on_answer(self, name: str, client: Any, done: Any) -> None:
         values = done.result().values
