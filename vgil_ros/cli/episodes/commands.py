@@ -41,7 +41,7 @@ def _bar(text: str) -> Callable[[Iterable[int]], Iterable[int]]:
     return lambda rows: tqdm(rows, desc=text, unit="row", delay=2, leave=False)
 
 
-def _files(paths: list[Path]) -> list[Path]:
+def files_of(paths: list[Path]) -> list[Path]:
     """Return the episodes that are meant; a folder means those in it."""
     files: list[Path] = []
     for path in paths:
@@ -127,7 +127,7 @@ def check(paths: Paths, layout: LayoutName = None, json: JsonFile = None, quiet:
 
     Aborted episodes, which lie apart in a folder's `aborted`, are checked where they are given by name.
     """
-    chosen, files = _layout(layout), _files(paths)
+    chosen, files = _layout(layout), files_of(paths)
     reports = compare([check_episode(path, layout=chosen, progress=_bar(path.name)) for path in files])
     by_path = {report.path: report for report in reports}
     folders = [
@@ -186,7 +186,7 @@ def repair_command(paths: Paths, json: JsonFile = None) -> None:
 def _parts(path: Path) -> list[Path]:
     if path.is_dir():
         return naming.parts_in(path)
-    return _files([path])
+    return files_of([path])
 
 
 @app.command()
@@ -226,7 +226,7 @@ def convert_command(
     if not source.is_dir():
         _convert(source, out, to, rate, chosen)
         return
-    files, failed = _files([source]), 0
+    files, failed = files_of([source]), 0
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
