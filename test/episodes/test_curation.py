@@ -1,4 +1,4 @@
-"""Curation: what stays is what it was, what is undone is back to the byte, and a killed process leaves the set whole."""
+"""Curation: what stays is what it was, what is undone is back to the byte, and a killed process leaves a whole set."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ from vgil_ros.episodes.checks.check import check_episode
 from vgil_ros.episodes.curation import operations
 from vgil_ros.episodes.curation.journal import Journal
 from vgil_ros.episodes.curation.labels import Label, tags_of
+from vgil_ros.episodes.curation.merging import merge
 from vgil_ros.episodes.curation.rows import write_run
-from vgil_ros.episodes.curation.where import facts_of
+from vgil_ros.episodes.curation.where import Where, facts_of
 from vgil_ros.episodes.errors import EpisodeError
 from vgil_ros.episodes.reader import EpisodeReader
 
@@ -137,7 +138,7 @@ def test_undo_gives_back_the_same_bytes(folder: Path, change: str) -> None:
 def test_what_was_done_one_after_the_other_is_undone_in_turn(folder: Path) -> None:
     seen = [digest(folder)]
     with Journal(folder).held() as journal:
-        for change in ("label", "trim", "delete", "renumber", "label"):
+        for change in ("label", "trim", "split", "delete", "renumber", "label"):
             CHANGES[change](journal)
             seen.append(digest(folder))
         while len(seen) > 1:
