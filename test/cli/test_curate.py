@@ -35,6 +35,7 @@ def test_a_day_of_curation(folder: Path, tmp_path: Path) -> None:
     said = vgil("label", first, second, "success", "--tag", "cup", "--operator", "Ada")
     assert "episode_0.hdf5, episode_1.hdf5: success, +cup, operator 'Ada'; `vgil episodes undo` takes it back" in said
     vgil("label", folder, "--note", "lamp was off")
+    assert "yes #cup" in vgil("list", folder)
     report = tmp_path / "found.json"
     assert vgil("filter", folder, "--where", "success and length > 6", "--json", report).split() == [str(second)]
     [row] = json.loads(report.read_text())

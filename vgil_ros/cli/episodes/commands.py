@@ -20,6 +20,7 @@ from vgil_ros.episodes.checks.findings import Report
 from vgil_ros.episodes.checks.motion.outliers import compare
 from vgil_ros.episodes.checks.same_setup import check_folder
 from vgil_ros.episodes.convert import TARGETS, convert, left_out
+from vgil_ros.episodes.curation.journal import Journal
 from vgil_ros.episodes.errors import EpisodeError, naming_file
 from vgil_ros.episodes.layouts import LAYOUTS
 from vgil_ros.episodes.reader import EpisodeReader
@@ -82,12 +83,17 @@ def list_command(
     apart = len(naming.aborted_in(folder))
     if apart:
         typer.echo(f"{apart} aborted ones lie in {folder / naming.ABORTED_FOLDER}; no reader takes them")
+    if waiting := Journal(folder).unfinished():
+        typer.echo(
+            f"{waiting.operation} was cut off ({waiting.words}); `vgil episodes undo` ends it, and takes it back"
+        )
     total = sum(line.bytes for line in lines) / 1e6
     typer.echo(f"{len(lines)} files, {sum(line.rows or 0 for line in lines)} rows, {total:.1f} MB")
 
 
 def _cells(line: Line) -> list[str]:
-    success = {None: "", True: "yes", False: "no"}[line.success]
+    success = {None: "", "success": "yes", "failure": "no", "unsure": "unsure"}[line.label]
+    success += "".join(f" #{tag}" for tag in line.tags)
     seconds = "" if line.seconds is None else f"{line.seconds:.1f}"
     rows = "" if line.rows is None else str(line.rows)
     robot = line.robot or (f"({line.layout})" if line.layout else "")
