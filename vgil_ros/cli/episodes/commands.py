@@ -84,9 +84,7 @@ def list_command(
     if apart:
         typer.echo(f"{apart} aborted ones lie in {folder / naming.ABORTED_FOLDER}; no reader takes them")
     if waiting := Journal(folder).unfinished():
-        typer.echo(
-            f"{waiting.operation} was cut off ({waiting.words}); `vgil episodes undo` ends it, and takes it back"
-        )
+        typer.echo(f"{waiting.operation} was cut off ({waiting.words}); `vgil episodes undo` takes it back")
     total = sum(line.bytes for line in lines) / 1e6
     typer.echo(f"{len(lines)} files, {sum(line.rows or 0 for line in lines)} rows, {total:.1f} MB")
 

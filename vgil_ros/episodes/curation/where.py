@@ -25,6 +25,10 @@ NAMES = (
 )  # fmt: skip
 TAG = re.compile(r"\btag:([A-Za-z0-9_-]+)")
 LONGEST, DEEPEST = 2000, 40
+ALLOWED = (
+    f"allowed: {', '.join(NAMES)}, tag:NAME, numbers, 'text', == != < <= > >= in, and, or, not, parentheses, whose two"
+    " sides can be compared"
+)
 COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
@@ -83,8 +87,9 @@ class Where:
         try:
             tree = ast.parse(TAG.sub(r"tag('\1')", text).strip(), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            raise self._wrong("cannot be read") from error
-        self._check(tree, 0)
+            raise VgilError(f"--where {text[:200]!r} cannot be read; {ALLOWED}") from error
+        if fault := _fault(tree, 0):
+            raise VgilError(f"--where {text[:200]!r} {fault}; {ALLOWED}")
         self._tree = tree
 
     def matches(self, facts: Facts) -> bool:
@@ -96,37 +101,7 @@ class Where:
         try:
             return bool(self._value(self._tree, facts))
         except TypeError as error:
-            raise self._wrong(f"compares what cannot be compared ({error})") from error
-
-    def _wrong(self, why: str) -> VgilError:
-        return VgilError(
-            f"--where {self.text[:200]!r} {why}; allowed: {', '.join(NAMES)}, tag:NAME, numbers, 'text',"
-            " == != < <= > >= in, and, or, not, ( )"
-        )
-
-    def _check(self, node: ast.AST, depth: int) -> None:
-        if depth > DEEPEST:
-            raise self._wrong(f"is more than {DEEPEST} deep")
-        if isinstance(node, ast.Name) and node.id not in NAMES:
-            raise self._wrong(f"speaks of {node.id!r}")
-        if isinstance(node, ast.Constant) and not isinstance(node.value, (bool, int, float, str)):
-            raise self._wrong(f"has {node.value!r}")
-        if isinstance(node, ast.Call):
-            if not (isinstance(node.func, ast.Name) and node.func.id == "tag" and len(node.args) == 1):
-                raise self._wrong("calls something")
-            if node.keywords or not isinstance(node.args[0], ast.Constant):
-                raise self._wrong("calls something")
-            return
-        fine = (ast.BoolOp, ast.UnaryOp, ast.Compare, ast.Name, ast.Constant)
-        if not isinstance(node, fine):
-            raise self._wrong(f"has something else in it ({type(node).__name__})")
-        if isinstance(node, ast.UnaryOp) and not isinstance(node.op, (ast.Not, ast.USub)):
-            raise self._wrong("has something else in it")
-        if isinstance(node, ast.Compare) and any(type(op) not in COMPARISONS for op in node.ops):
-            raise self._wrong("has something else in it")
-        for inner in ast.iter_child_nodes(node):
-            if isinstance(inner, ast.expr):
-                self._check(inner, depth + 1)
+            raise VgilError(f"--where {self.text[:200]!r} compares what cannot be compared; {ALLOWED}") from error
 
     def _value(self, node: ast.AST, facts: Facts) -> Any:
         if isinstance(node, ast.Constant):
@@ -150,3 +125,28 @@ class Where:
                 return False
             left = right
         return True
+
+
+def _fault(node: ast.AST, depth: int) -> str | None:
+    """What a sentence has that is not of the grammar, in words."""
+    if depth > DEEPEST:
+        return f"is more than {DEEPEST} deep"
+    if isinstance(node, ast.Name) and node.id not in NAMES:
+        return f"speaks of {node.id!r}"
+    if isinstance(node, ast.Constant):
+        return None if isinstance(node.value, (bool, int, float, str)) else f"has {node.value!r}"
+    if isinstance(node, ast.Call):
+        return None if _asks_for_a_tag(node) else "calls something"
+    if not isinstance(node, (ast.BoolOp, ast.UnaryOp, ast.Compare, ast.Name)):
+        return f"has something else in it ({type(node).__name__})"
+    if isinstance(node, ast.UnaryOp) and not isinstance(node.op, (ast.Not, ast.USub)):
+        return "has a sign in it that is none of these"
+    if isinstance(node, ast.Compare) and any(type(op) not in COMPARISONS for op in node.ops):
+        return "has a comparison in it that is none of these"
+    inner = (part for part in ast.iter_child_nodes(node) if isinstance(part, ast.expr))
+    return next(filter(None, (_fault(part, depth + 1) for part in inner)), None)
+
+
+def _asks_for_a_tag(node: ast.Call) -> bool:
+    named = isinstance(node.func, ast.Name) and node.func.id == "tag" and not node.keywords
+    return named and len(node.args) == 1 and isinstance(node.args[0], ast.Constant)
