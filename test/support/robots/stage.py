@@ -150,7 +150,8 @@ class ShippedBench(PolicyBench):
 
     def _end(self, teleop: Process) -> str:
         teleop.popen.terminate()
-        assert teleop.wait() in (0, 2), teleop.output
+        code = teleop.wait()
+        assert code in (0, 2), (code, teleop.output)
         return teleop.output
 
     def _play(self, policy: Process, statuses: list[Any], day: Day) -> None:
