@@ -46,7 +46,7 @@ def test_what_is_written_is_read_to_the_last_bit(tmp_path: Path) -> None:
         for t in (0, 7, 20):
             assert (steps[t].observation["vectors"]["wrench"] == felt(t)["wrench"]).all()
         assert describe(episode)["vectors"]["wrench"][2] == pytest.approx([2.0, 3.9])
-        with pytest.raises(EpisodeError, match=r"no vector 'force'; found \['wrench', 'tcp'\]"):
+        with pytest.raises(EpisodeError, match=r"no vector 'force'; allowed: \['wrench', 'tcp'\]"):
             episode.vector("force")
 
 

@@ -72,7 +72,9 @@ def test_the_runtime_gives_the_same(policy: Policy) -> None:
 def test_one_that_is_missing_or_of_another_size_is_named(policy: Policy) -> None:
     observation = seen(policy)
     del observation["vectors"]["force"]
-    with pytest.raises(PolicyError, match=r"vectors: missing \['force'\]; the policy takes \['wrench', 'force'\]"):
+    with pytest.raises(
+        PolicyError, match=r"vectors: missing \['force'\]; allowed: all that the policy takes, \['wrench', 'force'\]"
+    ):
         policy.predict_chunk(batched(observation))  # type: ignore[arg-type]
     del observation["vectors"]
     with pytest.raises(PolicyError, match=r"vectors: missing \['wrench', 'force'\]"):

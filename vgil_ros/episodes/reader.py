@@ -138,7 +138,7 @@ class EpisodeReader:
             EpisodeError: for one that the episode has not.
         """
         if name not in self.vector_names:
-            raise EpisodeError(f"{self.path}: no vector '{name}'; found {list(self.vector_names)}")
+            raise EpisodeError(f"{self.path}: no vector '{name}'; allowed: {list(self.vector_names)}")
         if name not in self._vectors:
             self._vectors[name] = self._array(f"observations/{name}").astype(np.float64, copy=False)
         return self._vectors[name]

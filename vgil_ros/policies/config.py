@@ -139,7 +139,9 @@ class PolicyConfig(StrictModel):
     @model_validator(mode="after")
     def _joints_fit(self) -> PolicyConfig:
         if self.qpos_dim <= 0:
-            raise ValueError(f"vectors have {self.state_dim - self.qpos_dim} numbers for state_dim {self.state_dim}")
+            raise ValueError(
+                f"vectors have {self.state_dim - self.qpos_dim} numbers; allowed: below state_dim, {self.state_dim}"
+            )
         if len({vector.name for vector in self.vectors}) != len(self.vectors):
             raise ValueError("vectors holds a name twice")
         if self.joint_names and len(self.joint_names) != self.qpos_dim:

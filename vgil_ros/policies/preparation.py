@@ -92,7 +92,9 @@ def _state(config: PolicyConfig, part: Mapping[str, Any], when: str) -> Array:
         return qpos
     missing = [name for name in config.vector_names if name not in (given or {})]
     if given is None or missing:
-        raise PolicyError(f"{when}vectors: missing {missing}; the policy takes {list(config.vector_names)}")
+        raise PolicyError(
+            f"{when}vectors: missing {missing}; allowed: all that the policy takes, {list(config.vector_names)}"
+        )
     check_vector(f"{when}qpos", tuple(qpos.shape), (*qpos.shape[:-1], config.qpos_dim))
     parts = [qpos]
     for vector in config.vectors:

@@ -89,7 +89,7 @@ def test_another_order_is_refused_in_words(rig: Rig) -> None:
     (problem,) = rig.settled()
     assert problem.detail == (
         "left/command: /forward_position_controller takes the same joints in another order, ['elbow', 'waist', 'grip']:"
-        " value 0 would move elbow and is meant for waist"
+        " value 0 would move elbow and is meant for waist; allowed: its own order"
     )
     assert problem in rig.commands.hindrances()
 

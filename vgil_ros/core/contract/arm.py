@@ -174,7 +174,7 @@ class Arm(StrictModel):
         if not own:
             raise ValueError("gripper.command takes the arm's only joint; allowed: command alone, of a type for it")
         if kind in OF_ONE_JOINT and len(own) > 1:
-            raise ValueError(f"command.type is '{kind}', which commands one joint; the arm's command has {own}")
+            raise ValueError(f"command.type is '{kind}', which commands one joint; allowed: one, not {own}")
         if kind == "interbotix_group" and self.gripper and self.gripper.command:
             raise ValueError(
                 "gripper.command and command.type 'interbotix_group', which commands the gripper apart by itself;"

@@ -60,7 +60,7 @@ class ArrayOrder:
             return None
         for name, joints in self._told.items():
             if joints and name in names and (words := disorder(self._joints, joints)) is not None:
-                return Problem(f"{self._topic} order", f"{self.arm}/command: {name} {words}")
+                return Problem(f"{self._topic} order", f"{self.arm}/command: {name} {words}; allowed: its own order")
         if self.known or self.untold:
             return None
         self._since_s = time.monotonic() if self._since_s is None else self._since_s

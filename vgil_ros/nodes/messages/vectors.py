@@ -54,7 +54,7 @@ class VectorReader:
         if values.shape != (self.vector.width,):
             raise VgilError(f"{values.size} numbers in the message; the contract says {self.vector.width}")
         if not np.isfinite(values).all():
-            raise VgilError(f"number {int(np.argmin(np.isfinite(values)))} is not finite")
+            raise VgilError(f"number {int(np.argmin(np.isfinite(values)))} is not finite; allowed: finite numbers")
         header = getattr(message, "header", None)
         return (0 if header is None else header.stamp.sec * 1_000_000_000 + header.stamp.nanosec), values
 
@@ -64,5 +64,5 @@ class VectorReader:
         if missing:
             raise VgilError(f"joint {missing} is not in the message; found {list(names)}")
         if len(values) != len(names):
-            raise VgilError(f"{len(values)} values of position for {len(names)} joint names")
+            raise VgilError(f"{len(values)} values of position for {len(names)} joint names; allowed: as many")
         return values[[list(names).index(joint) for joint in joints]]

@@ -58,7 +58,7 @@ class GripperServer:
         self._server.destroy()
 
     def _never(self, handle: Any) -> Any:
-        raise AssertionError("goals are executed as they end")
+        return self._given.type.Result()  # goals are executed as they end
 
     def _on_goal(self, goal: Any) -> GoalResponse:
         try:

@@ -184,7 +184,7 @@ def states(episode: EpisodeReader, vectors: Sequence[str]) -> np.ndarray:
             raise TrainingError(f"{episode.path}: lacks vector {name}; found {list(episode.vector_names)}")
         values = episode.vector(name)[: episode.rows]
         if len(values) != episode.rows:
-            raise TrainingError(f"{episode.path}: {name} has {len(values)} rows for {episode.rows}")
+            raise TrainingError(f"{episode.path}: {name} has {len(values)} rows; allowed: {episode.rows}, one for each")
         parts.append(values.astype(np.float32))
     return np.concatenate(parts, axis=1)
 
