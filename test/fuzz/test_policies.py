@@ -9,6 +9,7 @@ import pickle
 import shutil
 import zipfile
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def _replace(values: Any, rng: np.random.RandomState) -> None:
     elif isinstance(values, dict) and rng.randint(16) == 0:
         values["a key that is none"] = 1
     else:
-        values[key] = VALUES[rng.randint(len(VALUES))]
+        values[key] = deepcopy(VALUES[rng.randint(len(VALUES))])  # the next change may be one of it
 
 
 def _changed(text: str, rng: np.random.RandomState) -> str:
@@ -171,6 +172,17 @@ def test_pickles_that_would_do_something(tmp_path: Path, name: str, protocol: in
     (outcome,) = fuzz.run(_try_pickle, [(name, data)], folder=tmp_path, memory=1 << 28)
     assert outcome.kind == "refused", str(outcome)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["stats.pkl"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\x80\x02}r\xff\xff\xff\x7f.", b"}p99999999999\n.", b"\x80\x05\x96" + (1 << 40).to_bytes(8, "little") + b"ab."],
+    ids=["place", "place in words", "length"],
+)
+def test_pickles_whose_sizes_would_fill_the_memory(tmp_path: Path, data: bytes) -> None:
+    (outcome,) = fuzz.run(_try_pickle, [("size", data)], folder=tmp_path, memory=1 << 28)
+    assert outcome.kind == "refused", str(outcome)
+    assert "is remembered after" in outcome.words or "only 3 remain" in outcome.words, outcome.words
 
 
 # ---- files of torch
