@@ -30,7 +30,8 @@ from vgil_ros.policies.importers.state import as_state_dict, read_weights
 from vgil_ros.training.config import load_config
 
 SHORT = 40
-COUNTS = [SHORT, pytest.param(1000, marks=pytest.mark.fuzz)]
+LONG = (pytest.mark.fuzz, pytest.mark.timeout(7200))
+COUNTS = [SHORT, pytest.param(1000, marks=LONG)]
 NUMBERS: list[Any] = [0, -1, 1 << 31, 10**9, 10**18, 10**30, 1e300, -1e300, float("nan"), float("inf"), 0.1, True]
 VALUES: list[Any] = [
     *NUMBERS, None, "", "\n", "x" * 5000, "é", "../../etc/passwd", [], {}, [[]], [None], {"a": {}}, ["a"] * 500,
@@ -284,7 +285,7 @@ def _try_lerobot(given: tuple[Path, str, str]) -> None:
     import_checkpoint(folder, "made/ours")
 
 
-@pytest.mark.parametrize("count", [12, pytest.param(300, marks=pytest.mark.fuzz)])
+@pytest.mark.parametrize("count", [12, pytest.param(300, marks=LONG)])
 def test_folders_of_lerobot(tmp_path: Path, count: int) -> None:
     source = peers.write_lerobot(tmp_path / "source")
     (tmp_path / "work").mkdir()
@@ -319,7 +320,7 @@ def _try_settings(overrides: list[str]) -> None:
     rate_factor(config.schedule, 3, config.steps)
 
 
-@pytest.mark.parametrize("count", [200, pytest.param(3000, marks=pytest.mark.fuzz)])
+@pytest.mark.parametrize("count", [200, pytest.param(3000, marks=LONG)])
 def test_training_settings(tmp_path: Path, count: int) -> None:
     outcomes = fuzz.run(_try_settings, _settings(count), folder=tmp_path)
     assert not fuzz.failures(outcomes)
