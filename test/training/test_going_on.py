@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import pytest
@@ -210,6 +211,21 @@ def test_a_run_of_days_on_a_cpu_is_told_before_its_first_step(
     ("seconds", "expected"),
     [(5, "5 s"), (200, "3 min"), (4000, "1 h 6 min"), (200_000, "2 days 7 h"), (2_000_000, "3 weeks 2 days")],
 )
+def test_validation_shows_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[tuple] = []
+
+    def bar(batches: Iterable, *given: object, **options: object) -> Iterable:
+        shown.append((*given, options["disable"]))
+        return batches
+
+    monkeypatch.setattr(validation, "tqdm", bar)
+    given = [([0, 1], {}), ([2], {})]
+    for progress, disabled in ((True, None), (False, True)):  # None: unless it is no terminal
+        run = SimpleNamespace(_progress=progress, _batches=[[0, 1], [2]])
+        assert list(validation.Validation._bar(run, given)) == given  # type: ignore[arg-type]
+        assert shown.pop() == ("validation", 2, disabled)
+
+
 def test_times_in_words(seconds: float, expected: str) -> None:
     assert time_in_words(seconds) == expected
 
