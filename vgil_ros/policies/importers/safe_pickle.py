@@ -63,7 +63,7 @@ def _hold_sizes(data: bytes) -> None:
     """
     operations = pickletools.genops(data)  # which names a length beyond the end of the file
     for steps, (operation, argument, _) in enumerate(operations, 1):
-        if operation.name in _REMEMBERS and not 0 <= argument <= steps:
+        if operation.name in _REMEMBERS and isinstance(argument, int) and not 0 <= argument <= steps:
             raise ValueError(f"value number {argument} is remembered after {steps} steps; allowed: up to so many")
 
 
