@@ -219,7 +219,7 @@ def test_validation_shows_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None
         return batches
 
     monkeypatch.setattr(validation, "tqdm", bar)
-    given = [([0, 1], {}), ([2], {})]
+    given: list[tuple[list[int], dict]] = [([0, 1], {}), ([2], {})]
     for progress, disabled in ((True, None), (False, True)):  # None: unless it is no terminal
         run = SimpleNamespace(_progress=progress, _batches=[[0, 1], [2]])
         assert list(validation.Validation._bar(run, given)) == given  # type: ignore[arg-type]

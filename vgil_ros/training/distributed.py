@@ -79,7 +79,7 @@ class MultiProcess:
         self.device: torch.device = accelerator.device
         self.rank: int = accelerator.process_index
         self.processes: int = accelerator.num_processes
-        self._words = torch.distributed.new_group(backend="gloo")  # between CPUs: no GPU is waited for
+        self._words: Any = torch.distributed.new_group(backend="gloo")  # between CPUs: no GPU is waited for
 
     def wrap(self, module: nn.Module) -> nn.Module:
         """See `Accelerator.wrap`."""
