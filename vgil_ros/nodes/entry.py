@@ -11,7 +11,6 @@ from types import FrameType
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.extras import needed_by
-from vgil_ros.nodes.dds.profile import need_room
 
 INTERRUPTED = 130  # as a shell has it
 
@@ -19,6 +18,8 @@ INTERRUPTED = 130  # as a shell has it
 def start(name: str) -> None:
     """Load a node and run it; the process ends with its exit code, 2 where a package or shared memory is missing."""
     signal.signal(signal.SIGINT, _interrupted)  # the node's own comes once it is loaded
+    from vgil_ros.nodes.dds.profile import need_room  # what it loads takes a while: only now is Ctrl-C none
+
     try:
         need_room()
         with needed_by(f"node '{name}'"):
