@@ -207,10 +207,6 @@ def test_a_run_of_days_on_a_cpu_is_told_before_its_first_step(
     assert all(torch.equal(value, rehearsed.policy.state_dict()[key]) for key, value in before.items())
 
 
-@pytest.mark.parametrize(
-    ("seconds", "expected"),
-    [(5, "5 s"), (200, "3 min"), (4000, "1 h 6 min"), (200_000, "2 days 7 h"), (2_000_000, "3 weeks 2 days")],
-)
 def test_validation_shows_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[tuple] = []
 
@@ -226,6 +222,10 @@ def test_validation_shows_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None
         assert shown.pop() == ("validation", 2, disabled)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(5, "5 s"), (200, "3 min"), (4000, "1 h 6 min"), (200_000, "2 days 7 h"), (2_000_000, "3 weeks 2 days")],
+)
 def test_times_in_words(seconds: float, expected: str) -> None:
     assert time_in_words(seconds) == expected
 

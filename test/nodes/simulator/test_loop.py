@@ -71,7 +71,6 @@ def test_a_short_stall_is_made_up_for_and_a_long_one_given_up() -> None:
     assert times[-1] == pytest.approx(50.53)
 
 
-@pytest.mark.parametrize(("speed", "took"), [(4.0, 0.25), (0.5, 2.0), (0.0, 0.0)])
 @pytest.mark.parametrize(("lost_s", "skipped", "key"), [(0.9, 0.0, "real time"), (0.0, 0.61, "cameras")])
 def test_a_machine_that_is_too_slow_is_told_what_helps_and_that_it_is_over(
     lost_s: float, skipped: float, key: str
@@ -92,6 +91,7 @@ def test_a_machine_that_is_too_slow_is_told_what_helps_and_that_it_is_over(
     assert not said
 
 
+@pytest.mark.parametrize(("speed", "took"), [(4.0, 0.25), (0.5, 2.0), (0.0, 0.0)])
 def test_other_speeds_stamp_simulated_time(speed: float, took: float) -> None:
     stamps, times, pacer = run(speed, [0.0] * 100)
     assert not pacer.real_time
