@@ -30,7 +30,7 @@ class ParameterFile:
         try:
             content = load_yaml(self.path)
         except VgilError as error:
-            raise VgilError(f"launch argument 'params_file': {error}") from error
+            raise VgilError(f"launch argument 'params_file' cannot be used: {error}") from error
         self._sections: dict[str, dict[str, Any]] = {}
         layout = f"allowed: 'NODE: {{{KEY}: {{NAME: VALUE, ...}}}}'"
         if not isinstance(content, Mapping) or not content:
