@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from vgil_ros.core.session import Effect, Session, SessionCommand, SessionState
+from vgil_ros.core.session import Effect, Reply, Session, SessionCommand, SessionState
 
 SECOND = 1_000_000_000
 commands = st.sampled_from(SessionCommand)
@@ -261,7 +261,8 @@ def test_an_episode_that_has_ended_can_still_be_thrown_away_until_the_next_begin
     reply = session.command(SessionCommand.DISCARD)
     assert (reply.ok, reply.message, reply.effects) == (True, "the last episode is discarded", (Effect.REMOVE,))
     assert (session.saved, session.state) == (0, SessionState.IDLE)
-    assert not session.command(SessionCommand.DISCARD).ok, "it is gone already"
+    reply = session.command(SessionCommand.DISCARD)
+    assert (reply.ok, reply.message) == (False, "nothing to discard: the last episode is discarded already")
     session = ended()
     session.command(SessionCommand.START)
     session.prepared()
@@ -296,6 +297,31 @@ def test_an_episode_is_thrown_away_also_while_it_is_being_saved(command: Session
     assert session.closed(0, saved=True) == (Effect.REMOVE,)
     assert session.saved == 0
     assert session.state is (SessionState.PAUSE if command is SessionCommand.REDO else SessionState.IDLE)
+
+
+def test_what_was_thrown_away_can_be_done_again_as_if_both_had_been_said_at_once() -> None:
+    session = ended(pause_ns=3 * SECOND)
+    assert session.command(SessionCommand.DISCARD).ok
+    reply = session.command(SessionCommand.REDO)
+    assert (reply.ok, reply.effects) == (True, ()), "its file is gone; nothing else may go"
+    assert reply.message == "the last episode is discarded already, it is recorded again"
+    assert session.advance(10 * SECOND, ()) == ()
+    assert session.advance(13 * SECOND, ()) == (Effect.RESET,), "after a pause for the scene"
+    assert session.command(SessionCommand.REDO).message == "nothing to record again: episode 1 is about to begin"
+
+    session = recording(late=True)
+    assert session.command(SessionCommand.DISCARD).effects == (Effect.DISCARD,)
+    assert session.command(SessionCommand.REDO).ok, "while it is being thrown away"
+    assert session.closed(0, saved=False) == ()
+    assert session.state is SessionState.PAUSE
+    assert session.saved == 0
+
+
+def test_where_there_is_nothing_to_record_again_it_says_why() -> None:
+    session = Session(late=True)
+    assert session.command(SessionCommand.REDO) == Reply(
+        False, "nothing to record again: none was saved; start begins one"
+    )
 
 
 def test_the_last_of_all_episodes_can_be_done_again_for_as_long_as_a_pause() -> None:

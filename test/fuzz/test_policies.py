@@ -9,6 +9,7 @@ import pickle
 import shutil
 import zipfile
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ from vgil_ros.policies.importers.state import as_state_dict, read_weights
 from vgil_ros.training.config import load_config
 
 SHORT = 40
-COUNTS = [SHORT, pytest.param(1000, marks=pytest.mark.fuzz)]
+LONG = (pytest.mark.fuzz, pytest.mark.timeout(7200))
+COUNTS = [SHORT, pytest.param(1000, marks=LONG)]
 NUMBERS: list[Any] = [0, -1, 1 << 31, 10**9, 10**18, 10**30, 1e300, -1e300, float("nan"), float("inf"), 0.1, True]
 VALUES: list[Any] = [
     *NUMBERS, None, "", "\n", "x" * 5000, "é", "../../etc/passwd", [], {}, [[]], [None], {"a": {}}, ["a"] * 500,
@@ -50,7 +52,7 @@ def _replace(values: Any, rng: np.random.RandomState) -> None:
     elif isinstance(values, dict) and rng.randint(16) == 0:
         values["a key that is none"] = 1
     else:
-        values[key] = VALUES[rng.randint(len(VALUES))]
+        values[key] = deepcopy(VALUES[rng.randint(len(VALUES))])  # the next change may be one of it
 
 
 def _changed(text: str, rng: np.random.RandomState) -> str:
@@ -173,6 +175,17 @@ def test_pickles_that_would_do_something(tmp_path: Path, name: str, protocol: in
     assert sorted(path.name for path in tmp_path.iterdir()) == ["stats.pkl"]
 
 
+@pytest.mark.parametrize(
+    "data",
+    [b"\x80\x02}r\xff\xff\xff\x7f.", b"}p99999999999\n.", b"\x80\x05\x96" + (1 << 40).to_bytes(8, "little") + b"ab."],
+    ids=["place", "place in words", "length"],
+)
+def test_pickles_whose_sizes_would_fill_the_memory(tmp_path: Path, data: bytes) -> None:
+    (outcome,) = fuzz.run(_try_pickle, [("size", data)], folder=tmp_path, memory=1 << 28)
+    assert outcome.kind == "refused", str(outcome)
+    assert "is remembered after" in outcome.words or "only 3 remain" in outcome.words, outcome.words
+
+
 # ---- files of torch
 
 
@@ -272,7 +285,7 @@ def _try_lerobot(given: tuple[Path, str, str]) -> None:
     import_checkpoint(folder, "made/ours")
 
 
-@pytest.mark.parametrize("count", [12, pytest.param(300, marks=pytest.mark.fuzz)])
+@pytest.mark.parametrize("count", [12, pytest.param(300, marks=LONG)])
 def test_folders_of_lerobot(tmp_path: Path, count: int) -> None:
     source = peers.write_lerobot(tmp_path / "source")
     (tmp_path / "work").mkdir()
@@ -307,7 +320,7 @@ def _try_settings(overrides: list[str]) -> None:
     rate_factor(config.schedule, 3, config.steps)
 
 
-@pytest.mark.parametrize("count", [200, pytest.param(3000, marks=pytest.mark.fuzz)])
+@pytest.mark.parametrize("count", [200, pytest.param(3000, marks=LONG)])
 def test_training_settings(tmp_path: Path, count: int) -> None:
     outcomes = fuzz.run(_try_settings, _settings(count), folder=tmp_path)
     assert not fuzz.failures(outcomes)

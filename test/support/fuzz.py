@@ -182,11 +182,12 @@ def _one_worker(
 
 def _answers(pipe: int, pid: int, seconds: float) -> bool:
     """Wait for a report. What counts is the worker's own time, as the machine may be busy with others, or six times
-    as long on the clock, as a worker may wait for what never comes.
+    as long on the clock, as a worker may wait for what never comes; that it waits for a processor does not count.
     """
-    began, used = time.monotonic(), _processor_seconds(pid)
+    began, used, queued = time.monotonic(), _processor_seconds(pid), _queued_seconds(pid)
     while not select.select([pipe], [], [], 0.1)[0]:
-        if _processor_seconds(pid) - used > seconds or time.monotonic() - began > 6 * seconds:
+        waited = time.monotonic() - began - (_queued_seconds(pid) - queued)
+        if _processor_seconds(pid) - used > seconds or waited > 6 * seconds:
             return False
     return True
 
@@ -194,6 +195,14 @@ def _answers(pipe: int, pid: int, seconds: float) -> bool:
 def _processor_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _queued_seconds(pid: int) -> float:
+    """How long a process could have run and had no processor."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError):  # a kernel that does not count it
+        return 0.0
 
 
 def _work(

@@ -10,6 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from support.episodes import made_episodes as demo
@@ -17,6 +18,7 @@ from support.training import Tree
 
 from vgil_ros.assets import load_contract
 from vgil_ros.core.layout import Layout
+from vgil_ros.episodes.checks.timing.gaps import regular_period
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.training.build import TrainingData, load_data
 from vgil_ros.training.config import parse_config
@@ -26,9 +28,8 @@ from vgil_ros.training.data.episode_facts import (
     BYTES_AT_ONCE,
     LATE,
     chunk_ends,
-    find_holes,
+    holes_of,
     idle_rows,
-    regular_period,
     rows_at_once,
 )
 from vgil_ros.training.data.scan import scan_folder
@@ -124,12 +125,35 @@ def test_one_wrong_number_of_an_action_is_held_against_the_stored_contract(tree:
     assert "arm/shoulder: action moves by 0.2 rad in a row, 10 rad/s; allowed: 3.14 rad/s" in said
 
 
-def test_actions_that_are_the_measured_positions_are_spoken_of(tree: Tree, episodes: Path) -> None:
+def test_actions_that_are_the_measured_positions_are_spoken_of(tree: Tree, tmp_path: Path) -> None:
+    episodes = tmp_path / "data"
+    for _ in range(3):
+        demo.write(episodes, demo.meta(), 20)
     assert "actions equal" not in _loaded(tree(episodes))[1]
     for path in episodes.glob("*.hdf5"):
         with h5py.File(path, "r+") as file:
             file["action"][...] = file["observations/qpos"][...]
     assert "actions equal the measured positions in 3 of 3 episodes" in _loaded(tree(episodes))[1]
+    with h5py.File(path, "r+") as file:  # one row of twenty is the noise of an encoder
+        file["action"][7] += 0.1
+        file["action"][8] += 0.1
+    assert "actions equal the measured positions in 2 of 3 episodes" in _loaded(tree(episodes))[1]
+
+
+@pytest.mark.parametrize("which", ["puppet_range", "master_range"])
+def test_a_gripper_range_that_changed_is_refused(tree: Tree, tmp_path: Path, which: str) -> None:
+    """The same number would be another opening of the hand."""
+    folder = tmp_path / "data"
+    for _ in range(3):
+        path = _of_robot(folder)
+    assert len(_loaded(tree(folder))[0].stats) == 3
+    with h5py.File(path, "r+") as file:
+        tree_of_contract = yaml.safe_load(file.attrs["contract"])
+        tree_of_contract["arms"][0]["gripper"][which] = [0.03, 0.05]
+        file.attrs["contract"] = yaml.safe_dump(tree_of_contract)
+    words = rf"gripper of arm is not the same .*episode_0\.hdf5 has .*episode_2\.hdf5 has .*{which} \[0\.03, 0\.05\]"
+    with pytest.raises(TrainingError, match=words):
+        _loaded(tree(folder))
 
 
 def test_several_tasks_under_a_policy_that_is_told_none(tree: Tree, episodes: Path) -> None:
@@ -149,8 +173,16 @@ def test_an_episode_under_two_names_is_not_validated_on(tree: Tree, episodes: Pa
 @pytest.mark.parametrize(
     ("attribute", "values", "words"),
     [
-        ("rate_hz", [None, 50.0, 30.0], r"Hz are mixed: .*episode_1\.hdf5 has 50.0, .*episode_2\.hdf5 has 30.0"),
-        ("joint_names", [None, ["a", "b", "c"], ["b", "a", "c"]], r"joint names are mixed: .*episode_1\.hdf5"),
+        (
+            "rate_hz",
+            [None, 50.0, 30.0],
+            r"rate_hz is not the same in all episodes: .*episode_1\.hdf5 has 50, .*episode_2\.hdf5 has 30",
+        ),
+        (
+            "joint_names",
+            [None, ["a", "b", "c"], ["b", "a", "c"]],
+            r"joints is not the same in all episodes: .*episode_1\.hdf5 has a, b, c",
+        ),
     ],
 )
 def test_an_episode_that_does_not_say_does_not_end_the_comparison(
@@ -223,7 +255,8 @@ def test_ends_of_chunks_by_stamps_of_every_kind() -> None:
     assert ends([1, -9, 1, 1]) == [2, 2, 5, 5, 5], "a clock that was set back"
     assert chunk_ends(None, PERIOD, 3).tolist() == [3, 3, 3]
     assert chunk_ends(np.arange(3), None, 3).tolist() == [3, 3, 3]
-    assert find_holes(np.array([0, 1, 5, 6]) * PERIOD, PERIOD) == (1, pytest.approx(0.06))
+    assert holes_of(np.array([0, 1, 5, 6]) * PERIOD, PERIOD) == (1, pytest.approx(0.06))
+    assert holes_of(np.array([0, 1, 3, 4]) * PERIOD, PERIOD) == (1, pytest.approx(0.02)), "one row, as the check says"
 
 
 def test_idle_rows_are_those_in_which_neither_arm_nor_leader_moves() -> None:

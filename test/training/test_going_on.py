@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import pytest
@@ -204,6 +205,21 @@ def test_a_run_of_days_on_a_cpu_is_told_before_its_first_step(
     rehearsed = _trainer(tree(episodes, out=str(episodes.parent / "other")))
     rehearsed.train_step.rehearse(rehearsed.data.train.batch([0]))
     assert all(torch.equal(value, rehearsed.policy.state_dict()[key]) for key, value in before.items())
+
+
+def test_validation_shows_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[tuple] = []
+
+    def bar(batches: Iterable, *given: object, **options: object) -> Iterable:
+        shown.append((*given, options["disable"]))
+        return batches
+
+    monkeypatch.setattr(validation, "tqdm", bar)
+    given: list[tuple[list[int], dict]] = [([0, 1], {}), ([2], {})]
+    for progress, disabled in ((True, None), (False, True)):  # None: unless it is no terminal
+        run = SimpleNamespace(_progress=progress, _batches=[[0, 1], [2]])
+        assert list(validation.Validation._bar(run, given)) == given  # type: ignore[arg-type]
+        assert shown.pop() == ("validation", 2, disabled)
 
 
 @pytest.mark.parametrize(

@@ -30,12 +30,19 @@ from vgil_ros.training.trainer import Trainer
 
 LAYOUTS = sorted(path.stem for path in GOLDEN.glob("*.hdf5"))
 SCRIPT = """
-import sys, torch, yaml
+import os, pathlib, sys, torch, yaml
 from vgil_ros.training.config import parse_config
 from vgil_ros.training.trainer import Trainer
 trainer = Trainer(parse_config(yaml.safe_load(open(sys.argv[1])), "test"), progress=False)
-trainer.run()
-trainer.close()
+mine = pathlib.Path(sys.argv[1]).parent / f"rank_{trainer.accelerator.rank}"
+mine.write_text(str(os.getpid()))
+try:
+    trainer.run()
+except KeyboardInterrupt:
+    mine.with_name(mine.name + "_ended").write_text(str(trainer.step))
+    raise
+finally:
+    trainer.close()
 """
 PLAIN = {"policy__dropout": 0.0, "policy__cvae_layers": 0}  # nothing random within the policy
 
@@ -99,6 +106,28 @@ def test_two_processes_give_the_loss_of_one(
     assert list(ours) == list(theirs) == [1, 2, 3, 4, 5, 6]
     np.testing.assert_allclose(list(ours.values()), list(theirs.values()), atol=1e-3)
     assert len(set(ours.values())) == 6  # it learns: the weights' changes agree too
+
+
+@pytest.mark.skipif(importlib.util.find_spec("accelerate") is None, reason="accelerate is not installed")
+def test_ctrl_c_in_one_of_two_processes_ends_both_after_the_same_step_which_is_saved(
+    tree: Tree, episodes: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    changes = {"steps": 5000, "batch_size": 4, "checkpoint__every": 5000, "data__validation": 0.0}
+    shared = tree(episodes, out=str(tmp_path / "run"), **changes)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    process = _start(shared, tmp_path, torchrun, environment)
+    log = tmp_path / "run" / "log.jsonl"
+    deadline = time.monotonic() + 200
+    while process.poll() is None and not (log.exists() and len(_curve(read_log(log))) >= 3):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(int((tmp_path / "rank_1").read_text()), signal.SIGINT)
+    assert process.wait(timeout=100) != 0
+    assert (tmp_path / "rank_0_ended").read_text() == (tmp_path / "rank_1_ended").read_text()
+    resumed = Trainer(parse_config(shared, "test"), resume=True, progress=False)
+    assert 3 <= resumed.step < 5000
+    assert resumed.step == int((tmp_path / "rank_0_ended").read_text()) == max(_curve(read_log(log)))
+    assert load_policy(tmp_path / "run" / "last").config.type == "act"
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

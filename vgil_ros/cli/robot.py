@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from vgil_ros.assets import load_contract
 from vgil_ros.cli.report import JsonFile, write_json
-from vgil_ros.cli.ros.call import Domain, Namespace, choose_domain
+from vgil_ros.cli.ros.call import Domain, Namespace, join_domain
 from vgil_ros.core.graph.service_names import namespaced
 from vgil_ros.extras import needed_by
 from vgil_ros.robots.robot_check import Verdict, verdict_words
@@ -27,9 +27,9 @@ SimTime = Annotated[bool, typer.Option("--sim-time", help="follow /clock, as bes
 
 def _pose(robot: str, pose: str, speed: float, namespace: str, domain_id: int | None, sim_time: bool) -> None:
     load_contract(robot)  # a wrong one is said before a process is started
+    join_domain(domain_id)
     with needed_by(f"vgil robot {pose}"):
         import rclpy  # noqa: F401
-    choose_domain(domain_id)
     command = [sys.executable, "-m", "vgil_ros.nodes.posture", "--ros-args"]
     for key, value in (("robot", robot), ("pose", pose), ("speed", str(speed))):
         command += ["-p", f"{key}:={value}"]
@@ -97,7 +97,7 @@ def check(
 ) -> None:
     """Listen to a robot and say GO or NO-GO: topics, rates, names, units, limits, mapping, clocks. Nothing moves."""
     contract, _ = load_contract(robot)
-    choose_domain(domain_id)
+    join_domain(domain_id)
     with needed_by("vgil robot check"):
         from vgil_ros.nodes.robot_check import listen
     with tqdm(total=round(seconds, 1), desc="listening", unit="s", disable=None, leave=False) as bar:

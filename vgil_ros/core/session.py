@@ -111,6 +111,7 @@ class Session:
         self._again = autostart
         self._last: bool | None = None  # does the one that can still be thrown away count; None: there is none
         self._drop = False  # the episode that is being saved is to be thrown away then
+        self._gone = False  # the last one was thrown away, and none has begun since
 
     def command(self, command: SessionCommand, missing: Sequence[str] = ()) -> Reply:
         """Take an operator's command; `missing` says in words which streams are not ready."""
@@ -137,31 +138,40 @@ class Session:
 
     def _discard(self, missing: Sequence[str]) -> Reply:
         if self.state is SessionState.RUNNING:
-            self.state, self._again = SessionState.SAVING, False
+            self.state, self._again, self._gone = SessionState.SAVING, False, True
             return Reply(True, "episode discarded", (Effect.DISCARD,))
         if self._late and self.state is SessionState.SAVING and self._last is not None:
-            self._drop, self._again = True, False
+            self._drop, self._again, self._gone = True, False, True
             return Reply(True, "episode discarded as soon as it is closed")
         if self.state in (SessionState.IDLE, SessionState.PAUSE) and self._last is not None:
             if not self.autostart:
                 self.state = SessionState.IDLE
             return Reply(True, "the last episode is discarded", self._remove())
-        return Reply(False, f"nothing to discard: the session is {self.state_name}")
+        why = "the last episode is discarded already" if self._gone else f"the session is {self.state_name}"
+        return Reply(False, f"nothing to discard: {why}")
 
     def _redo(self, missing: Sequence[str]) -> Reply:
         ended = self.state in (SessionState.IDLE, SessionState.PAUSE)
         reply = self._discard(missing)
-        if not reply.ok:
-            return reply
+        if not reply.ok and not (self._gone and (ended or self.state is SessionState.SAVING)):
+            return Reply(False, f"nothing to record again: {self._why_not_again()}")
         if ended:  # the scene is to be reset first, as after every other episode
             self.state, self._pause_until = SessionState.PAUSE, None
         else:
             self._again = True
-        return Reply(True, f"{reply.message}, it is recorded again", reply.effects)
+        done = reply.message if reply.ok else "the last episode is discarded already"
+        return Reply(True, f"{done}, it is recorded again", reply.effects)
+
+    def _why_not_again(self) -> str:
+        if self.state is SessionState.IDLE:
+            return "none was saved; start begins one" if self._late else "start begins another"
+        if self.beginning:
+            return f"episode {self.saved + 1} is about to begin"
+        return f"the session is {self.state_name}"
 
     def _remove(self) -> tuple[Effect, ...]:
         self.saved -= bool(self._last)
-        self._last = None
+        self._last, self._gone = None, True
         return (Effect.REMOVE,)
 
     def _quit(self, missing: Sequence[str]) -> Reply:
@@ -219,7 +229,7 @@ class Session:
             return self._prepare()
         if self.state is SessionState.WAITING and not missing:
             self.state, self.samples, self._end_at = SessionState.RUNNING, 0, None
-            self._last, self._drop = None, False
+            self._last, self._drop, self._gone = None, False, False
             if self.episode_len:
                 self._end_at = self.episode_len + 1  # T actions take T+1 observations
             return (Effect.OPEN,)

@@ -16,9 +16,12 @@ INTERRUPTED = 130  # as a shell has it
 
 
 def start(name: str) -> None:
-    """Load a node and run it; the process ends with its exit code, 2 where a package is missing."""
+    """Load a node and run it; the process ends with its exit code, 2 where a package or shared memory is missing."""
     signal.signal(signal.SIGINT, _interrupted)  # the node's own comes once it is loaded
+    from vgil_ros.nodes.dds.profile import need_room  # what it loads takes a while: only now is Ctrl-C none
+
     try:
+        need_room()
         with needed_by(f"node '{name}'"):
             main: Callable[[], None] = importlib.import_module(f"vgil_ros.nodes.{name}").main
     except VgilError as error:

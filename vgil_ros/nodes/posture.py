@@ -123,8 +123,11 @@ class Posture(VgilNode):
         if self._last is not None and self.commands.taken:
             self.commands.hold_and_end(self._hold)
 
-    def _hold(self) -> None:
-        self._send(self.loop.hold(self.inputs.now_ns()))
+    def _hold(self) -> bool:
+        """Send a hold; returns whether the command is still on its way to where it stays."""
+        outcome = self.loop.hold(self.inputs.now_ns())
+        self._send(outcome)
+        return outcome.settling
 
 
 def main() -> None:

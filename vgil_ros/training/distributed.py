@@ -34,6 +34,9 @@ class Accelerator(Protocol):
     def mean(self, value: Tensor) -> Tensor:
         """Mean of a tensor over all processes."""
 
+    def any(self, flag: bool) -> bool:
+        """Whether it is so in one of the processes at least; all of them ask at the same place."""
+
     def wait(self) -> None:
         """Wait until all processes are here."""
 
@@ -57,6 +60,10 @@ class SingleProcess:
         """See `Accelerator.mean`."""
         return value
 
+    def any(self, flag: bool) -> bool:
+        """See `Accelerator.any`."""
+        return flag
+
     def wait(self) -> None:
         """See `Accelerator.wait`."""
 
@@ -72,6 +79,7 @@ class MultiProcess:
         self.device: torch.device = accelerator.device
         self.rank: int = accelerator.process_index
         self.processes: int = accelerator.num_processes
+        self._words: Any = torch.distributed.new_group(backend="gloo")  # between CPUs: no GPU is waited for
 
     def wrap(self, module: nn.Module) -> nn.Module:
         """See `Accelerator.wrap`."""
@@ -82,6 +90,12 @@ class MultiProcess:
         """See `Accelerator.mean`."""
         reduced: Tensor = self._accelerator.reduce(value.clone(), "mean")
         return reduced
+
+    def any(self, flag: bool) -> bool:
+        """See `Accelerator.any`."""
+        said = torch.tensor(int(flag))
+        torch.distributed.all_reduce(said, torch.distributed.ReduceOp.MAX, group=self._words)
+        return bool(said)
 
     def wait(self) -> None:
         """See `Accelerator.wait`."""

@@ -9,24 +9,32 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-STOPPING = "stopping after this step, and saving it; Ctrl-C again stops at once"
+STOPPING = "stopping after this step, and saving it"
 
 
 class StopRequest:
-    """While it stands, Ctrl-C sets `asked` in place of breaking off a step, which would leave weights half changed."""
+    """While it stands, Ctrl-C sets `asked` in place of breaking off a step, which would leave weights half changed.
 
-    def __init__(self, *, enabled: bool = True) -> None:
-        """`enabled`: False leaves Ctrl-C as it is; so does a thread other than the main one."""
-        self._enabled = enabled and threading.current_thread() is threading.main_thread()
+    In a thread other than the main one it leaves Ctrl-C as it is.
+    """
+
+    def __init__(self, *, rank: int = 0, processes: int = 1) -> None:
+        """Of several `processes` the first one says it, and a second Ctrl-C is left to what started them: `torchrun`
+        sends each of them one more, and whoever left at once would leave the others waiting for it.
+        """
+        self._enabled = threading.current_thread() is threading.main_thread()
+        self._alone, self._says = processes == 1, rank == 0
         self._before: Any = None
         self.asked = False
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if self.asked and self._alone:
             raise KeyboardInterrupt
+        if self._says and not self.asked:
+            words = STOPPING + ("; Ctrl-C again stops at once" if self._alone else "")
+            with contextlib.suppress(OSError):  # print and the bar take locks, which the main thread may hold just now
+                os.write(2, f"\n{words}\n".encode())
         self.asked = True
-        with contextlib.suppress(OSError):  # print and the bar take locks, which the main thread may hold just now
-            os.write(2, f"\n{STOPPING}\n".encode())
 
     def __enter__(self) -> StopRequest:
         if self._enabled:

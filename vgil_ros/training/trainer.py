@@ -121,7 +121,7 @@ class Trainer:
         )
         self._evaluate = evaluate
         self._run_log: RunLog | None = None
-        self._stop = StopRequest(enabled=self.accelerator.processes == 1)
+        self._stop = StopRequest(rank=self.accelerator.rank, processes=self.accelerator.processes)
         self._watch = LossWatch(self.policy, self.data.train, self.accelerator.device, config.out)
         self.step = self._logged = self._saved = 0  # steps that are done, when the last line and state were written
         self._unfinished = False  # whether Ctrl-C kept the last checkpoint from being validated
@@ -186,14 +186,14 @@ class Trainer:
                     with writing(config.out):
                         self._checkpoint(run_log)
                 batches = iter(self._loader())
-                while self.step < config.steps and not self._stop.asked:
+                while self.step < config.steps and not self._stops():
                     since = time.perf_counter()
                     batch = next(batches)
                     timer.waited(since)
                     last = self._turn(batch, run_log, timer) or last
                     if (words := pace.step()) is not None:
                         self._say(words)
-                if self._stop.asked and (self.step < config.steps or self._unfinished):
+                if self._stops() and (self.step < config.steps or self._unfinished):
                     self._leave()
         except KeyboardInterrupt:
             run_log.log(f"stopped at step {self.step}; {self._way_on()}")
@@ -210,6 +210,10 @@ class Trainer:
     def close(self) -> None:
         """Part from the other processes."""
         self.accelerator.close()
+
+    def _stops(self) -> bool:
+        """Whether Ctrl-C reached one of the processes: they end after the same step."""
+        return self.accelerator.any(self._stop.asked)
 
     def _tell_length(self) -> None:
         """On a CPU, say before the first step where a run will take days."""
@@ -239,7 +243,7 @@ class Trainer:
         if logs:
             loss = self._log_step(run_log, norm, timer)
         self._unfinished = saves
-        if saves and not self._stop.asked:
+        if saves and not self._stops():
             with writing(config.out):
                 self._checkpoint(run_log)
         return loss
@@ -271,8 +275,8 @@ class Trainer:
         After Ctrl-C it is saved as it is, with no value among the others: a run that goes on from its end makes up for
         it.
         """
-        losses = self._validation.run(self.train_step.eval_policy, lambda: self._stop.asked)
-        self._unfinished = self._stop.asked and (not losses or self._evaluate is not None)
+        losses = self._validation.run(self.train_step.eval_policy, self._stops)
+        self._unfinished = self._stops() and (not losses or self._evaluate is not None)
         if losses:
             run_log.write({"kind": "validation", "step": self.step, **losses})
         meter = self.train_step.meter.state(self.accelerator)
@@ -290,22 +294,26 @@ class Trainer:
                 value = None
             self._checkpoints.save(self.train_step.eval_policy, self.step, value)
             self._checkpoints.save_state(self._state(meter))
-            self._saved = self.step
             run_log.draw()
+        self._saved = self.step
         self.accelerator.wait()
 
     def _leave(self) -> None:
         """Save the step that Ctrl-C ended the run at, where it is not saved yet, and end it."""
         if self.step > self._saved:
             self._watch.look()  # it may have come after the last look
-            with writing(self.config.out):
-                self._checkpoints.save(self.train_step.eval_policy, self.step, None)
-                self._checkpoints.save_state(self._state(self.train_step.meter.state(self.accelerator)))
+            meter = self.train_step.meter.state(self.accelerator)
+            if self.accelerator.rank == 0:
+                with writing(self.config.out):
+                    self._checkpoints.save(self.train_step.eval_policy, self.step, None)
+                    self._checkpoints.save_state(self._state(meter))
+            self.accelerator.wait()  # a process that is gone has the others ended too
         raise KeyboardInterrupt
 
     def _way_on(self) -> str:
         if (self.config.out / RESUME).is_file():
-            return f"go on with: vgil train --resume {self.config.out}"
+            several = "torchrun ... -m vgil_ros.cli.main" if self.accelerator.processes > 1 else "vgil"
+            return f"go on with: {several} train --resume {self.config.out}"
         return f"nothing was saved before its first step; begin anew with --out {self.config.out}"
 
     def _state(self, meter: dict[str, Any]) -> dict[str, Any]:

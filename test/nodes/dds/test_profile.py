@@ -16,6 +16,8 @@ import pytest
 from support.nodes.domains import own_domain
 
 from vgil_ros.assets import share_dir
+from vgil_ros.cli.doctor.computer import shared_memory
+from vgil_ros.core.errors import VgilError
 from vgil_ros.nodes.dds import profile as transport
 from vgil_ros.nodes.dds import shm_segments
 
@@ -160,6 +162,40 @@ def test_a_small_folder_gets_a_smaller_profile_and_a_plain_word(
     assert plan.environment == {"FASTDDS_DEFAULT_PROFILES_FILE": str(DDS / file)}
     assert words in plan.messages[0]
     assert f"{size} MiB free" in plan.messages[0]
+
+
+@needs_mounts
+@pytest.mark.parametrize("command", ["-m vgil_ros.nodes sim", "-m vgil_ros.cli.main status"])
+def test_where_not_a_byte_is_free_a_process_says_so_in_place_of_dying(command: str) -> None:
+    """Loading ROS 2 there ends a process by SIGBUS: LTTng's page cannot be had."""
+    run = f"{sys.executable} {command}; echo code $?"
+    fill = "head -c 2m /dev/zero > /dev/shm/fill 2>/dev/null"
+    done = subprocess.run(
+        small_shm(1, f"{{ {fill}; {run}; }}"), shell=True, capture_output=True, text=True, timeout=120
+    )
+    assert "/dev/shm has 0 bytes free of 1 MiB; 8192 are needed" in done.stderr + done.stdout
+    assert "code 2" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+@needs_mounts
+def test_what_killed_processes_left_is_removed_before_shared_memory_is_called_full(tmp_path: Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)], check=True)
+    try:
+        segment = tmp_path / "fastdds_0123456789abcdef"
+        with pytest.raises(OSError, match="No space"):
+            segment.write_bytes(bytes(2 << 20))
+        assert "0 bytes free of 1 MiB" in (transport.too_full(tmp_path) or "")
+        (finding,) = shared_memory({}, tmp_path)
+        assert (finding.level, finding.topic) == ("bad", "shared memory")
+        with pytest.raises(VgilError, match="8192 are needed"):
+            transport.need_room(tmp_path)  # it may be a living one's, just made
+        os.utime(segment, (1, 1))
+        transport.need_room(tmp_path)
+        assert not segment.exists()
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+    assert transport.too_full(tmp_path / "missing") is None
 
 
 def test_udp_buffers_that_the_kernel_refuses_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

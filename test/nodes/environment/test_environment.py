@@ -94,8 +94,10 @@ def test_an_action_moves_the_arm_there(single: Bench) -> None:
         first = environment.reset()
         goal = first.observation["qpos"].copy()
         goal[0] += 0.3
-        for _ in range(120):
+        for _ in range(390):  # a busy machine simulates more slowly than the ticks come
             step = environment.step(goal)
+            if step.observation["qpos"] == pytest.approx(goal, abs=0.1):
+                break
         assert step.observation["qpos"] == pytest.approx(goal, abs=0.1)
         assert step.step_type is dm_env.StepType.MID
         assert step.observation["images"]["cam_high"].std() > 5.0

@@ -348,6 +348,8 @@ def test_an_old_name_is_taken_for_todays() -> None:
     assert started("policy.launch.py", "query_every:=5")["policy"]["inference_period"] == 5
 
 
+# Each line stands for eight of the one before: 8 ** 8 values in a few hundred bytes.
+BOMB = "".join(f"{one}: &{one} [{', '.join([f'*{before}'] * 8)}]\n" for before, one in itertools.pairwise("abcdefgh"))
 SETTINGS = """
 /**:
   ros__parameters: {episode_len: -3, jpeg_quality: 40}
@@ -390,9 +392,10 @@ def test_a_node_reads_the_file_and_arguments_win_over_it(
         (None, "cannot be read"),
         ("recorder: {jpeg_quality: 90}", "section 'recorder' is not laid out as ROS wants it"),
         ("recorder: {ros__parameters: {robot: a}}\n/teleop: {ros__parameters: {robot: b}}", "robots ['a', 'b']"),
-        ("a: [", "is no YAML"),
+        ("a: [", "not readable as YAML"),
+        ("a: &a [1, 2, 3, 4, 5, 6, 7, 8]\n" + BOMB, "values, aliases counted as what they stand for; allowed: up to"),
     ],
-    ids=["missing", "layout", "robots", "yaml"],
+    ids=["missing", "layout", "robots", "yaml", "bomb"],
 )
 def test_a_wrong_file_is_named_before_anything_starts(
     text: str, words: str, running: list[Running], tmp_path: Path

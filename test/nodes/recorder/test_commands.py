@@ -48,7 +48,14 @@ def test_services_answer_what_they_did_or_why_not(rig: Rig) -> None:
     for name in ("stop", "discard", "redo"):
         answer = call(f"/recorder/{name}")
         assert not answer.success
-        assert answer.message == f"nothing to {'stop' if name == 'stop' else 'discard'}: the session is idle"
+        assert (
+            answer.message
+            == {
+                "stop": "nothing to stop: the session is idle",
+                "discard": "nothing to discard: the session is idle",
+                "redo": "nothing to record again: none was saved; start begins one",
+            }[name]
+        )
     assert rig.command("start").startswith("starting episode ")
     answer = call("/recorder/start")
     assert not answer.success
@@ -97,8 +104,10 @@ def test_an_episode_that_has_ended_can_still_be_thrown_away_or_done_again(rig: R
     rig.recorder.expect(f"{file} is removed", since=since)
     assert not file.exists()
     until(lambda: int(rig.value("episodes_done")) == done - 1, "it does not count any more")
-    assert rig.bench.client.call("/recorder/discard").message == "nothing to discard: the session is idle"
-    rig.record(3)
+    answer = rig.bench.client.call("/recorder/discard")
+    assert answer.message == "nothing to discard: the last episode is discarded already"
+    assert rig.command("redo") == "the last episode is discarded already, it is recorded again"
+    until(lambda: rig.value("state") == "recording" and int(rig.value("rows")) > 3, "a new beginning")
     assert saved() == file, "its number is free again"
     with EpisodeReader(file) as episode:
         created = episode.stamp_ns

@@ -161,7 +161,7 @@ def test_what_comes_up_together_is_said_together() -> None:
 
 
 def test_nobody_at_all_is_told_from_somebody_else() -> None:
-    alone = nobody_there("sim_single", 7, 35, ["/recorder", "/r2/teleop"]).detail
+    alone = nobody_there("sim_single", 7, 35, ["/recorder", "/r2/teleop", "/posture", "/replay"]).detail
     assert alone == (
         "nothing at all on domain 35: is the driver running, with the same ROS_DOMAIN_ID?;"
         " 'sim_single' is simulated: sim:=true?"
@@ -169,6 +169,7 @@ def test_nobody_at_all_is_told_from_somebody_else() -> None:
     there = nobody_there("lab", 7, 35, ["/recorder", "/usb_cam", "/arm/driver"]).detail
     assert there.startswith("no publisher on any of 7 topics, domain 35, where /arm/driver, /usb_cam run")
     assert "sim:=true" not in there
+    assert "where /sim run" in nobody_there("lab", 7, 35, ["/sim", "/replay"]).detail, "a simulator is a robot"
 
 
 @pytest.mark.parametrize(

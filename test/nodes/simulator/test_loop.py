@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 
 pytest.importorskip("rclpy")
+pytest.importorskip("mujoco")
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vgil_ros.nodes.sim import SimNode
 from vgil_ros.nodes.simulator import loop as sim_loop
 from vgil_ros.nodes.simulator.loop import LATE_S, Pacer
 from vgil_ros.robots.sim.simulation import START_NS
@@ -66,6 +69,26 @@ def test_a_short_stall_is_made_up_for_and_a_long_one_given_up() -> None:
     _, times, pacer = run(1.0, [0.0, 0.5, 0.0, 0.0])
     assert pacer.lost_s == pytest.approx(0.49)
     assert times[-1] == pytest.approx(50.53)
+
+
+@pytest.mark.parametrize(("lost_s", "skipped", "key"), [(0.9, 0.0, "real time"), (0.0, 0.61, "cameras")])
+def test_a_machine_that_is_too_slow_is_told_what_helps_and_that_it_is_over(
+    lost_s: float, skipped: float, key: str
+) -> None:
+    said: dict[str, str] = {}
+    node = SimpleNamespace(
+        _pacer=SimpleNamespace(lost_s=lost_s),
+        _cameras=SimpleNamespace(skipped=lambda: skipped),
+        warn_once=said.__setitem__,
+        clear=lambda one: said.pop(one, None),
+    )
+    SimNode._report(node)  # type: ignore[arg-type]
+    assert set(said) == {key}
+    assert "too slow" in said[key]
+    assert "sim_time:=true" in said[key]
+    node._cameras.skipped = lambda: 0.0
+    SimNode._report(node)  # type: ignore[arg-type]
+    assert not said
 
 
 @pytest.mark.parametrize(("speed", "took"), [(4.0, 0.25), (0.5, 2.0), (0.0, 0.0)])

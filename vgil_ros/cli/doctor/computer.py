@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 from vgil_ros import __version__
-from vgil_ros.cli.doctor.findings import Health, ok, warn
+from vgil_ros.cli.doctor.findings import Health, bad, ok, warn
 from vgil_ros.extras import EXTRA_OF
 from vgil_ros.nodes.dds import profile as transport
 from vgil_ros.nodes.dds import shm_segments
@@ -85,8 +85,10 @@ def shared_memory(environment: Mapping[str, str], folder: Path = transport.SHM) 
     free, size = status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize
     profile, own = transport.choose(free), transport.chosen(environment)
     room = f"{folder}: {free >> 20} of {size >> 20} MiB free"
-    remedy = "docker run --shm-size=1g, or mount -o remount,size=1g /dev/shm"
-    if own is not None:
+    remedy = transport.MEND
+    if (words := transport.too_full(folder)) is not None:
+        found = [bad("shared memory", words, f"remove what fills it (ls -lS {folder}), or {remedy}")]
+    elif own is not None:
         found = [ok("shared memory", f"{room}; {own} names a profile of yours: {environment[own]}")]
     elif profile is transport.LARGE:
         found = [ok("shared memory", f"{room}: enough for the profile {profile.file}")]

@@ -11,6 +11,7 @@ import typer
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.graph.service_names import OFFERED_BY, SERVING, choose_service, elsewhere, meant_services
 from vgil_ros.extras import needed_by
+from vgil_ros.nodes.dds.profile import need_room
 
 if TYPE_CHECKING:
     from vgil_ros.nodes.query.client import QueryClient
@@ -37,7 +38,7 @@ def call(
     meant = meant_services(command, node, namespace)
     if release and command != "estop":
         raise VgilError(f"--release is for the e-stop; '{command}' takes none")
-    choose_domain(domain_id)
+    join_domain(domain_id)
     with needed_by("vgil call"):
         from std_srvs.srv import SetBool, Trigger
 
@@ -52,8 +53,13 @@ def call(
     raise typer.Exit(0 if response.success else 1)
 
 
-def choose_domain(domain: int | None) -> None:
-    """Have this process be on a domain, where one was given."""
+def join_domain(domain: int | None) -> None:
+    """Before ROS 2 is loaded: have this process be on a domain, where one was given.
+
+    Raises:
+        VgilError: shared memory is so full that loading it would end the process.
+    """
+    need_room()
     if domain is not None:
         os.environ["ROS_DOMAIN_ID"] = str(domain)
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vgil_ros.cli.report import JsonFile, write_json
-from vgil_ros.cli.ros.call import Domain, Namespace, Timeout, choose_domain
+from vgil_ros.cli.ros.call import Domain, Namespace, Timeout, join_domain
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.graph.service_names import namespaced
 from vgil_ros.extras import needed_by
@@ -71,7 +71,7 @@ def status(
 
     For example: `vgil status`, `vgil status recorder --watch`, `vgil status policy --json status.json`.
     """
-    choose_domain(domain_id)
+    join_domain(domain_id)
     with needed_by("vgil status"):
         from vgil_ros.nodes.query.client import QueryClient
     statuses = Statuses(namespace, node)

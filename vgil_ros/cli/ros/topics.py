@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from vgil_ros.assets import load_contract
 from vgil_ros.cli.report import JsonFile, write_json
-from vgil_ros.cli.ros.call import Domain, Namespace, choose_domain
+from vgil_ros.cli.ros.call import Domain, Namespace, join_domain
 from vgil_ros.core.graph.service_names import namespaced
 from vgil_ros.extras import needed_by
 
@@ -29,7 +29,7 @@ def topics(
     It reads messages as the recorder does, and says what the recorder would. For example: `vgil topics --robot aloha`.
     """
     contract, _ = load_contract(robot)
-    choose_domain(domain_id)
+    join_domain(domain_id)
     with needed_by("vgil topics"):
         from vgil_ros.nodes.query.inspection import inspect_topics
     with tqdm(total=round(seconds, 1), desc="listening", unit="s", disable=None, leave=False) as bar:

@@ -15,10 +15,13 @@ from importlib import metadata
 from pathlib import Path
 
 from vgil_ros.assets import share_dir
+from vgil_ros.core.errors import VgilError
 from vgil_ros.nodes.dds import shm_segments
 
 SHM = Path("/dev/shm")
 RMEM_MAX = Path("/proc/sys/net/core/rmem_max")
+TRACING, TRACING_BYTES = "lttng-ust-wait-*", 2 * 4096  # a page for all users and one for this one
+MEND = "docker run --shm-size=1g, or mount -o remount,size=1g /dev/shm"
 PROCESSES = 6  # simulator or drivers, teleop, recorder or policy, monitor, RViz, one tool
 OVERHEAD = 1.06  # what Fast DDS takes for a segment, over the segment's size
 UDP_BUFFER = 4 << 20  # bytes, as in fastdds_udp.xml: an image from each of four cameras
@@ -105,6 +108,41 @@ def prepare(environment: Mapping[str, str], *, folder: Path = SHM) -> TransportP
     return TransportPlan(profile, {variable: str(path)}, tuple(messages))
 
 
+def too_full(folder: Path = SHM) -> str | None:
+    """Why a process would die as it loads ROS 2, in words; None where it would not.
+
+    The libraries of ROS 2 are built with LTTng's tracing, which maps two small files of this folder and looks into
+    them. Where not a byte is free the kernel ends the process by SIGBUS, before a line of ours is run.
+    """
+    try:
+        status = os.statvfs(folder)
+        there = sum(path.stat().st_blocks * 512 for path in folder.glob(TRACING))
+    except OSError:  # no such folder: then nothing is mapped
+        return None
+    free = status.f_bavail * status.f_frsize
+    if status.f_blocks == 0 or free + there >= TRACING_BYTES:
+        return None
+    return (
+        f"{folder} has {free} bytes free of {status.f_blocks * status.f_frsize >> 20} MiB; {TRACING_BYTES} are needed, "
+        "or a process that loads ROS 2 is ended by SIGBUS"
+    )
+
+
+def need_room(folder: Path = SHM) -> None:
+    """Refuse to load ROS 2 where its processes would die; called before rclpy is imported.
+
+    Segments that killed processes left are removed first, as they may be what fills the folder.
+
+    Raises:
+        VgilError: not enough is free even so.
+    """
+    if too_full(folder) is None:
+        return
+    shm_segments.clean(folder)
+    if (words := too_full(folder)) is not None:
+        raise VgilError(f"{words}. Mend: remove what fills it (ls -lS {folder}), or a larger one ({MEND})")
+
+
 def _free(folder: Path) -> int:
     try:
         status = os.statvfs(folder)
@@ -117,7 +155,7 @@ def _explain(profile: Profile, free: int, folder: Path) -> list[str]:
     if profile is LARGE:
         return []
     wanted = f"{LARGE.needed >> 20} MiB are wanted"
-    mend = "Mend: a larger one (docker run --shm-size=1g, or mount -o remount,size=1g /dev/shm)"
+    mend = f"Mend: a larger one ({MEND})"
     room = f"{folder} has {free >> 20} MiB free, {wanted}"
     if profile is SMALL:
         return [f"{room}: segments of {SMALL.segment >> 20} MiB are used, enough for few or small cameras. {mend}"]

@@ -58,6 +58,7 @@ def _prepare(context: Any, main: str) -> list[Any]:
         simulated = main == "sim" or bool(launch_arguments.optional(given, "sim"))
         for name in (main, *(["sim"] if simulated else [])):
             need(f"node '{name}'", *NEEDED.get(name, ("rclpy",)))
+        transport.need_room()
     except VgilError:
         context.extend_globals({"exit_code": 2})
         raise

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from vgil_ros.core.config import load_yaml
 from vgil_ros.core.errors import VgilError
 
 KEY = "ros__parameters"
@@ -21,17 +22,15 @@ class ParameterFile:
         path: of a YAML file; `~` is the home folder.
 
     Raises:
-        VgilError: where it cannot be read, or is laid out otherwise.
+        VgilError: where it cannot be read, goes beyond what a person would write, or is laid out otherwise.
     """
 
     def __init__(self, path: str) -> None:
         self.path = Path(path).expanduser().absolute()
         try:
-            content = yaml.safe_load(self.path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise VgilError(f"launch argument 'params_file' is '{path}': it cannot be read ({error})") from error
-        except (yaml.YAMLError, ValueError, KeyError, IndexError, AttributeError, RecursionError) as error:
-            raise VgilError(f"{self.path}: is no YAML: {error}") from error
+            content = load_yaml(self.path)
+        except VgilError as error:
+            raise VgilError(f"launch argument 'params_file' cannot be used: {error}") from error
         self._sections: dict[str, dict[str, Any]] = {}
         layout = f"allowed: 'NODE: {{{KEY}: {{NAME: VALUE, ...}}}}'"
         if not isinstance(content, Mapping) or not content:

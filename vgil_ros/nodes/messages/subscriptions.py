@@ -27,6 +27,7 @@ from vgil_ros.nodes.messages.joint_input import MESSAGES, JointInput, JointSubsc
 from vgil_ros.nodes.messages.vectors import VectorReader
 
 RATE_WINDOW_NS = 1_000_000_000
+FLOOD_HZ = 1500.0  # messages a second: the fastest arms report a thousand times
 QUIET_NS = 500_000_000  # so long without a bad message, and a stream is well again
 CUT_QUIET_NS = 5_000_000_000  # without a cut image: a bad cable cuts one now and then
 READERS = {  # of a camera's messages by its type: message, reader, encodings
@@ -190,7 +191,10 @@ class StreamInputs:
 
     def rate(self, stream: str, now_ns: int) -> float:
         """Messages a second over the last second."""
-        rate = float(sum(1 for arrival in self._arrivals[stream] if arrival > now_ns - RATE_WINDOW_NS))
+        arrivals = self._arrivals[stream]
+        rate = float(sum(1 for arrival in arrivals if arrival > now_ns - RATE_WINDOW_NS))
+        if rate == arrivals.maxlen:  # there were more than are remembered
+            rate = (rate - 1) * RATE_WINDOW_NS / max(now_ns - arrivals[0], 1)
         self._best[stream] = max(rate, self._best.get(stream, 0.0))
         return rate
 
@@ -243,6 +247,16 @@ class StreamInputs:
                 words += f" found {', '.join(nodes)}"
                 problems.append(Problem(f"{spec.name} publishers", words))
         return tuple(problems)
+
+    def floods(self, now_ns: int) -> dict[str, str]:
+        """Streams with so many messages that reading them takes the time of all else, and what to say of each."""
+        rates = {spec: self.rate(spec.name, now_ns) for spec in self._sync.streams}
+        return {
+            spec.name: f"{spec.name}: {rate:.0f} messages a second on {self._node.resolve_topic_name(spec.topic)}, "
+            f"which a processor spends its time with; allowed: up to {FLOOD_HZ:.0f}, a driver stuck in a loop?"
+            for spec, rate in rates.items()
+            if rate > FLOOD_HZ
+        }
 
     def look_for_names(self) -> bool:
         """Look for topics that are there under another name; return whether any stream has a publisher.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from vgil_ros.core.graph.service_names import DRIVERS, NODES
 from vgil_ros.nodes.base.alerts import Problem
 
 TOGETHER_NS = 500_000_000  # what comes up within this is said in one line
 REPEAT_NS = 10_000_000_000  # what was said so short a time ago is not said again
-BESIDE = ("recorder", "policy", "teleop", "monitor")  # nodes of ours that bring no robot
+BESIDE = tuple(node for node in NODES if node not in DRIVERS)  # nodes of ours that bring no robot
 
 
 def nobody_there(robot: str, topics: int, domain: int, nodes: Sequence[str]) -> Problem:

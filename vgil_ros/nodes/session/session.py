@@ -344,6 +344,7 @@ class SessionNode(VgilNode):
     def look_around(self) -> None:
         """Called twice a second: warn of what else is on the network. Hook: a subclass looks at more."""
         self.neighbours.look()
+        self._look_for_floods()
         doubled = self.neighbours.doubled
         if not doubled:
             self.clear("publishers")
@@ -351,6 +352,14 @@ class SessionNode(VgilNode):
             self.warn_once("publishers", summary(doubled))
             for problem in doubled:
                 self.note(problem)
+
+    def _look_for_floods(self) -> None:
+        flooded = self.inputs.floods(self.now_ns())
+        for spec in self.streams:
+            if spec.name in flooded:
+                self.warn_once(f"{spec.name} flood", flooded[spec.name])
+            else:
+                self.clear(f"{spec.name} flood")
 
     def _publish_status(self) -> None:
         now = self.now_ns()

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from torch import Tensor
 
+from vgil_ros.core.config import load_yaml
 from vgil_ros.policies.config import CameraSpec, ImageNormalization, Normalization, VectorNormalization
 from vgil_ros.policies.diffusion.config import DiffusionConfig
 from vgil_ros.policies.diffusion.policy import DiffusionPolicy
@@ -38,10 +38,7 @@ class ForeignYaml:
             CheckpointError: it cannot be read, or is no mapping.
         """
         self.path = path
-        try:
-            self._tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise CheckpointError(f"{path} cannot be read: {error}") from error
+        self._tree = load_yaml(path, CheckpointError)
         if not isinstance(self._tree, dict):
             raise CheckpointError(f"{path}: found a {type(self._tree).__name__}, allowed is a mapping")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import pickletools
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import numpy as np
 from vgil_ros.policies.errors import CheckpointError
 from vgil_ros.policies.foreign_file import LOOKED_AT, not_weights
 
+_REMEMBERS = ("PUT", "BINPUT", "LONG_BINPUT")
 MOST_BYTES = 1 << 28  # of a file of statistics; those of a thousand long episodes are a few MiB
 
 
@@ -40,7 +42,9 @@ def load_numpy_pickle(path: str | Path, wanted: Collection[str] | None = None) -
     if fault := not_weights(head):
         raise CheckpointError(f"{path} {fault}")
     try:
-        content = _NumpyUnpickler(io.BytesIO(Path(path).read_bytes()), str(path)).load()
+        data = Path(path).read_bytes()
+        _hold_sizes(data)
+        content = _NumpyUnpickler(io.BytesIO(data), str(path)).load()
     except CheckpointError:
         raise
     except Exception as error:  # a broken pickle raises nearly any kind of error
@@ -50,6 +54,17 @@ def load_numpy_pickle(path: str | Path, wanted: Collection[str] | None = None) -
     names = {_name(path, key): value for key, value in content.items()}
     taken = names if wanted is None else [name for name in names if name in wanted]
     return {name: _numeric(path, name, names[name]) for name in taken}
+
+
+def _hold_sizes(data: bytes) -> None:
+    """Raise ValueError where a pickle states a length or a place that its own bytes do not bear out.
+
+    The unpickler believes them, and asks for as much memory, before it reads what is there.
+    """
+    operations = pickletools.genops(data)  # which names a length beyond the end of the file
+    for steps, (operation, argument, _) in enumerate(operations, 1):
+        if operation.name in _REMEMBERS and isinstance(argument, int) and not 0 <= argument <= steps:
+            raise ValueError(f"value number {argument} is remembered after {steps} steps; allowed: up to so many")
 
 
 class _NumpyUnpickler(pickle.Unpickler):

@@ -15,7 +15,6 @@ Log = Callable[[str], None]
 FAR = 5.0  # times another's range that an episode may reach beyond it
 LEAST_RANGE = 0.5  # rad; of a joint that hardly moves elsewhere
 TURNS = 13.0  # rad; two turns: no joint of an arm goes further
-AT_REST = 1e-6  # rad between action and position, below which they are the same
 IDLE = 0.5  # share of idle rows worth a word
 SHOWN = 3
 
@@ -105,7 +104,7 @@ def warnings(stats: Sequence[EpisodeStats], policy: PolicyConfig) -> list[str]:
             f"{len(tasks)} tasks ({_listed(tasks)}), and a policy of type {policy.type} that is told none: it cannot "
             "know which one is wanted"
         )
-    still = [one for one in stats if (gap := one.facts.beside_state) is not None and gap <= AT_REST]
+    still = [one for one in stats if one.facts.stays]
     if still:
         words.append(
             f"actions equal the measured positions in {len(still)} of {len(stats)} episodes, such as {still[0].path}: "

@@ -18,11 +18,12 @@ from vgil_ros.core.history import row_stamps
 from vgil_ros.episodes.checks.findings import Finding, spans
 from vgil_ros.episodes.checks.motion import limits
 from vgil_ros.episodes.checks.scan import Scan
+from vgil_ros.episodes.checks.states import actions_are_positions
+from vgil_ros.episodes.checks.timing.gaps import find_gaps, regular_period
 from vgil_ros.episodes.reader import EpisodeReader
 
 STILL = 0.01  # rad (grippers: of 0..1) within which everything stays in an idle stretch
 STILL_ROWS = 10  # rows of such a stretch
-HOLE = 2.5  # periods between two rows, above which rows are missing
 CUT = ("stopped", "repaired")  # attributes of an episode that may lack its end
 LATE = 1.5  # periods that an action may come later than its place in a chunk says
 JPEGS_AT_ONCE, BYTES_AT_ONCE = 64, 16 << 20  # rows, and their bytes, in one read
@@ -35,8 +36,7 @@ class EpisodeFacts(StrictModel):
         success: None where nobody said. aborted: why the recording was broken off, None where it was not.
         cut: what the file says of rows that its end lacks (a full disk, a repair), None where it says nothing.
         idle: rows in which nothing moves. holes: places where rows are missing. lost_s: the time missing there.
-        beside_state: largest difference between an action and the measured positions of its row, rad; None where they
-            cannot be compared.
+        stays: whether the actions are the measured positions of their own rows.
         odd: why the numbers cannot be this robot's, one text for each finding; suspect: the same of what may be.
     """
 
@@ -46,7 +46,7 @@ class EpisodeFacts(StrictModel):
     idle: int = 0
     holes: int = 0
     lost_s: float = 0.0
-    beside_state: float | None = None
+    stays: bool = False
     odd: tuple[str, ...] = ()
     suspect: tuple[str, ...] = ()
 
@@ -57,7 +57,7 @@ def read_facts(episode: EpisodeReader, qpos: np.ndarray, action: np.ndarray) -> 
     Args:
         qpos: (T, D) and action: (T, A) aligned, both finite.
     """
-    holes, lost_s = find_holes(row_stamps(episode.stamp_ns, len(qpos)), period_of(episode.rate_hz))
+    holes, lost_s = holes_of(row_stamps(episode.stamp_ns, len(qpos)), period_of(episode.rate_hz))
     beyond = list(limits.check(episode, Scan()))  # of the contract that is stored in the file, where there is one
     cut = [f"{key}: {episode.attrs[key]}" for key in CUT if key in episode.attrs]
     return EpisodeFacts(
@@ -67,7 +67,7 @@ def read_facts(episode: EpisodeReader, qpos: np.ndarray, action: np.ndarray) -> 
         idle=int(idle_rows(qpos, action).sum()),
         holes=holes,
         lost_s=lost_s,
-        beside_state=_beside_state(qpos, action, episode.action[: len(qpos)]),
+        stays=actions_are_positions(qpos, action, episode.action[: len(qpos)]),
         odd=tuple(_words(finding) for finding in beyond if finding.severity == "error"),
         suspect=tuple(_words(finding) for finding in beyond if finding.severity != "error"),
     )
@@ -91,21 +91,12 @@ def idle_rows(qpos: np.ndarray, action: np.ndarray) -> np.ndarray:
     return idle
 
 
-def regular_period(stamps: np.ndarray, period_ns: int) -> float:
-    """Time from row to row in ns: the mean of the steps over which no row is missing, or the stated one if longer."""
-    steps = np.diff(stamps)
-    usual = max(float(period_ns), float(np.median(steps))) if len(steps) else float(period_ns)
-    near = steps[(steps > 0) & (steps < LATE * usual)]
-    return max(float(period_ns), float(near.mean())) if len(near) else usual
-
-
-def find_holes(stamps: np.ndarray | None, period_ns: int | None) -> tuple[int, float]:
+def holes_of(stamps: np.ndarray | None, period_ns: int | None) -> tuple[int, float]:
     """(places where rows are missing, seconds missing there); none where stamps (T,) or the period are unknown."""
     if stamps is None or period_ns is None or len(stamps) < 2:
         return 0, 0.0
-    period, steps = regular_period(stamps, period_ns), np.diff(stamps)
-    wide = steps[(steps > HOLE * period) | (steps <= 0)]
-    return len(wide), float(np.clip(wide - period, 0, None).sum() / 1e9)
+    gaps = find_gaps(stamps, period_ns)
+    return len(gaps.rows) + len(gaps.backward), gaps.lost_s
 
 
 def chunk_ends(stamps: np.ndarray | None, period_ns: int | None, rows: int) -> np.ndarray:
@@ -143,13 +134,6 @@ def _first_off(values: np.ndarray, most: float) -> np.ndarray:
         near = (high[start] - values[here] <= most) & (values[here] - low[start] <= most)
         ends[here[near]] += 2**power
     return ends
-
-
-def _beside_state(qpos: np.ndarray, aligned: np.ndarray, stored: np.ndarray) -> float | None:
-    """Largest difference between actions and positions, as the layout pairs them or as they lie in the file."""
-    if qpos.shape != aligned.shape or qpos.shape != stored.shape:
-        return None
-    return float(min(np.abs(aligned - qpos).max(), np.abs(stored - qpos).max()))
 
 
 def _words(finding: Finding) -> str:

@@ -13,6 +13,7 @@ from pydantic import Field
 from vgil_ros.core.config import StrictModel
 from vgil_ros.episodes import layouts
 from vgil_ros.episodes.checks.findings import Finding
+from vgil_ros.episodes.checks.same_setup import setup_of_episode
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.policies.config import Normalization
 from vgil_ros.policies.normalizer import STD_FLOOR, Normalizer, floored
@@ -116,6 +117,7 @@ class EpisodeStats(StrictModel):
         rows: T. qpos, action: moments of (T, D) and of the aligned (T, A). base: of the aligned (T, 2), or None.
         cameras: in the file's order. vectors: of each further vector (T, n) that has no NaN and no infinity.
         digest: of the layout, the numbers and the sampled images.
+        setup: what must be the same in all episodes of a training, in words, as far as the file tells.
         facts: what else is told of it.
     """
 
@@ -129,6 +131,7 @@ class EpisodeStats(StrictModel):
     joint_names: tuple[str, ...] | None
     task: str | None
     digest: str
+    setup: dict[str, str]
     facts: EpisodeFacts = EpisodeFacts()
     vectors: dict[str, Moments] = Field(default_factory=dict)
 
@@ -167,6 +170,7 @@ def read_episode_stats(path: Path) -> EpisodeStats:
             joint_names=episode.joint_names,
             task=episode.task,
             digest=digest.hexdigest(),
+            setup=setup_of_episode(episode),
             facts=read_facts(episode, arrays["qpos"], arrays["action"]),
             vectors={n: Moments.of(v) for n, v in vectors.items() if len(v) == episode.rows and np.isfinite(v).all()},
         )

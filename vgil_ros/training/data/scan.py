@@ -19,11 +19,12 @@ from pydantic import ValidationError
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes import naming
+from vgil_ros.episodes.checks.same_setup import CAMERAS
 from vgil_ros.episodes.errors import naming_file
 from vgil_ros.training.data.episode_stats import EpisodeStats, read_episode_stats
 from vgil_ros.training.errors import TrainingError
 
-VERSION = 4  # of the cached statistics; raise it when what they hold changes
+VERSION = 5  # of the cached statistics; raise it when what they hold changes
 MOST_READERS = 8  # processes that read
 A_FEW = 16  # files that are read here, without other processes
 Progress = Callable[[Iterable[Path]], Iterable[Path]]
@@ -228,27 +229,33 @@ def check_vectors(stats: Sequence[EpisodeStats], vectors: Sequence[str]) -> None
 def check_same(
     stats: Sequence[EpisodeStats], cameras: Sequence[str], *, base: bool, vectors: Sequence[str] = ()
 ) -> None:
-    """Raise TrainingError unless dims, image sizes, rates and joint names are the same in all episodes."""
-    stated: dict[str, tuple[Path, Any]] = {}  # the first word on each
+    """Raise TrainingError unless a number means the same in all episodes: dims, rates, joints, grippers, image sizes.
+
+    Args:
+        cameras: those that are trained on; of the others nothing is asked.
+        base: train on base actions too, which every episode then needs.
+        vectors: further streams that are trained on.
+    """
+    stated: dict[str, tuple[Path, str]] = {}  # the first word on each; what a layout does not store is not compared
     for one in stats:
         if base and one.base is None:
             raise TrainingError(f"{one.path}: has no base_action; train without data.base_action")
-        for what, value in (
-            ("dims of qpos", len(one.qpos.mean)),
-            ("dims of action", len(one.action.mean)),
-            ("Hz", one.rate_hz),
-            ("joint names", one.joint_names),
-            *((f"size of {name}", _size(one, name)) for name in cameras),
-            *((f"size of {name}", len(one.vectors[name].mean)) for name in vectors),
-        ):
-            if value is None:  # what a layout does not store cannot be compared
-                continue
+        for what, value in _setup(one, cameras, vectors).items():
             path, ours = stated.setdefault(what, (one.path, value))
             if ours != value:
                 raise TrainingError(
-                    f"{what} are mixed: {path} has {ours}, {one.path} has {value}; "
-                    "allowed: the same in all episodes of a training"
+                    f"{what} is not the same in all episodes: {path} has {ours}, {one.path} has {value}; "
+                    "allowed: one in a training, keep the others in another folder"
                 )
+
+
+def _setup(one: EpisodeStats, cameras: Sequence[str], vectors: Sequence[str]) -> dict[str, str]:
+    """An episode's set-up in words, of the cameras that are trained on, with sizes as the images have them."""
+    read = {"columns of qpos": f"{len(one.qpos.mean)}", "columns of action": f"{len(one.action.mean)}"}
+    read |= {f"size of {name}": f"{one.cameras[name].height}x{one.cameras[name].width}" for name in cameras}
+    read |= {f"size of {name}": f"{len(one.vectors[name].mean)}" for name in vectors}
+    told = {key: text for key, text in one.setup.items() if key not in (*CAMERAS, "base")}
+    return read | {key: text for key, text in told.items() if not key.startswith("size of ") and key not in read}
 
 
 def fingerprint(
@@ -257,7 +264,3 @@ def fingerprint(
     """Of the data itself: the same for the same episodes wherever they lie, in whatever order."""
     text = "\n".join([*sorted(one.digest for one in stats), *cameras, str(base), *vectors])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def _size(stats: EpisodeStats, camera: str) -> tuple[int, int]:
-    return stats.cameras[camera].height, stats.cameras[camera].width
