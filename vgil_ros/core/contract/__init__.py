@@ -12,12 +12,14 @@ from vgil_ros.core.contract.robot import (
     parse_contract,
 )
 from vgil_ros.core.contract.topics import CommandTopic, SensorTopic, TopicRef
+from vgil_ros.core.contract.webcam import CameraControls
 
 __all__ = [
     "Arm",
     "Base",
     "BaseLimits",
     "Camera",
+    "CameraControls",
     "CommandTopic",
     "Contract",
     "EndMarker",

@@ -25,6 +25,7 @@ from vgil_ros.core.contract.rules import (
     no_shared_topics,
 )
 from vgil_ros.core.contract.topics import SensorTopic, TopicRef
+from vgil_ros.core.contract.webcam import no_shared_devices
 from vgil_ros.core.errors import ContractError
 from vgil_ros.core.guard.settings import Following, Guard
 
@@ -94,6 +95,7 @@ class Contract(StrictModel):
     def _consistent(self) -> Contract:
         no_duplicates("arms", [arm.name for arm in self.arms])
         no_duplicates("cameras", [camera.name for camera in self.cameras])
+        no_shared_devices([(camera.name, camera.device) for camera in self.cameras])
         if self.base and "base" in [camera.name for camera in self.cameras]:
             raise ValueError("cameras: found the name 'base', which the base's stream has; allowed: any other")
         names = [arm.name for arm in self.arms]

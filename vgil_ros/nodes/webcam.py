@@ -1,0 +1,157 @@
+"""The webcam node: one USB camera of the contract, its own JPEGs passed through with the kernel's capture stamps.
+
+Opening, setting and reading is `robots.webcam`'s; this node publishes what comes, and says how it goes.
+"""
+
+from __future__ import annotations
+
+import array
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.qos import QoSProfile
+from rclpy.time import Time
+from sensor_msgs.msg import CompressedImage, Image
+
+from vgil_ros.assets import load_contract
+from vgil_ros.core.contract import Camera, Contract
+from vgil_ros.core.errors import VgilError
+from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode, run
+from vgil_ros.nodes.base.status import StatusPublisher
+from vgil_ros.robots.webcam.capture import Capture
+from vgil_ros.robots.webcam.offers import slow_for
+from vgil_ros.robots.webcam.stamps import read_clocks
+
+IMAGE_QOS = QoSProfile(depth=5)
+NEWS_S, STATUS_S = 0.05, 0.2
+KINDS = {"broken": "images", "lost": "frames", "slow": "rate"}  # what a fault of the gate is called as it ends
+
+
+class Webcam(VgilNode):
+    """Publishes a camera's frames from the thread that reads them; everything else is done by the node's own."""
+
+    def __init__(self) -> None:
+        super().__init__("webcam")
+        self.contract, _ = load_contract(self.declare("robot", "sim_aloha", doc=ROBOT_DOC))
+        doc = "name of a camera in the contract that has a `device`; may be left out where only one has"
+        self.camera = _choose(self.contract, self.declare("camera", "", doc=doc))
+        if self.simulated:
+            raise VgilError("parameter 'use_sim_time' is true; allowed: false, a webcam's frames are of this computer")
+        kind: Any = CompressedImage if self.camera.type == "compressed" else Image
+        self._out = self.create_publisher(kind, self.camera.topic, IMAGE_QOS)
+        self._status_out = StatusPublisher(self, "~/status", self.contract.name)
+        self._news: deque[Callable[[], None]] = deque()  # what the capture's thread says
+        self.capture = Capture(self.camera, self._publish, _Messages(self, self._news))
+        if (words := slow_for(self.camera, self.camera.capture_fps, self.contract)) is not None:
+            self.log(words, severity="warning")
+        self.background_timer(NEWS_S, self._tell)
+        self.background_timer(STATUS_S, self._publish_status)
+        self.capture.start()
+
+    def _publish(self, image: memoryview, stamp_ns: int) -> None:
+        """Called in the capture's thread: a publisher may be used from any, and a frame waits for nothing."""
+        data = array.array("B")
+        data.frombytes(image)  # the setter checks lists item by item
+        message = self._compressed(data) if self.camera.type == "compressed" else self._image(data)
+        message.header.stamp = Time(nanoseconds=stamp_ns).to_msg()
+        message.header.frame_id = self.camera.name
+        self._out.publish(message)
+
+    def _compressed(self, data: array.array[int]) -> CompressedImage:
+        return CompressedImage(format="jpeg", data=data)
+
+    def _image(self, data: array.array[int]) -> Image:
+        encoding, height, width = self.capture.gate.encoding, self.camera.height, self.camera.width
+        rows = height * 3 // 2 if encoding == "nv12" else height
+        return Image(height=height, width=width, encoding=encoding, step=len(data) // rows, data=data)
+
+    def _tell(self) -> None:
+        """Say what the capture's thread has to say."""
+        while self._news:
+            self._news.popleft()()
+        if self.capture.refusal is not None and not self.ended.is_set():
+            self.log(str(self.capture.refusal), severity="error")
+            self.finish(2)
+
+    def _watch(self) -> None:
+        name = self.camera.name
+        faults = self.capture.gate.faults(read_clocks(1).monotonic_ns) if self.capture.running else {}
+        for kind, what in KINDS.items():
+            if kind in faults:
+                self.warn_once(f"{name}: {what}", faults[kind])
+            else:
+                self.clear(f"{name}: {what}")
+        if (lasts := self.capture.hung_s()) is not None:
+            words = (
+                f"{name}: {self.capture.path} does not answer since {lasts:.0f} s; pull its plug and put it in again"
+            )
+            self.warn_once(f"{name}: answer", words)
+        else:
+            self.clear(f"{name}: answer")
+
+    def _publish_status(self) -> None:
+        self._watch()
+        gate = self.capture.gate
+        well = self.capture.running and self.capture.hung_s() is None
+        level = DiagnosticStatus.ERROR if not well else DiagnosticStatus.OK
+        if well and self.active_warnings:
+            level = DiagnosticStatus.WARN
+        words = "; ".join(self.active_warnings) or ("sending" if well else f"waiting for {self.capture.path}")
+        rate = gate.rate(read_clocks(1).monotonic_ns) if well else 0.0
+        figures = {"robot": self.contract.name, "camera": self.camera.name, "device": self.capture.path}
+        counts = {"frames": gate.frames, "frames_broken": gate.broken, "frames_lost": gate.lost}
+        form = {"format": self.capture.format} if self.capture.format else {}
+        self._status_out.publish(
+            level, words, {**figures, **form, "rate_hz": rate, **counts, "opened": self.capture.opened}
+        )
+
+    def on_shutdown(self) -> None:
+        """Let go of the device; one that hangs in the kernel ends with the process."""
+        if not self.capture.stop():
+            self.log(f"{self.camera.name}: {self.capture.path} does not answer; it is left to the end of the process")
+
+
+class _Messages:
+    """What the capture's thread says, kept for the node's: warnings belong to one thread."""
+
+    def __init__(self, node: Webcam, news: deque[Callable[[], None]]) -> None:
+        self._node, self._news = node, news
+
+    def log(self, words: str) -> None:
+        self._news.append(lambda: self._node.log(words))
+
+    def warn_once(self, key: str, message: str) -> None:
+        self._news.append(lambda: self._node.warn_once(key, message))
+
+    def clear(self, key: str) -> None:
+        self._news.append(lambda: self._node.clear(key))
+
+
+def _choose(contract: Contract, name: str) -> Camera:
+    """The camera that is meant.
+
+    Raises:
+        VgilError: where it is none with a device, or not clear.
+    """
+    cameras = {camera.name: camera for camera in contract.cameras if camera.device is not None}
+    if not cameras:
+        raise VgilError(
+            f"robot '{contract.name}': no camera has a `device`; allowed: a contract in which one has (`vgil cameras`"
+            " prints the lines)"
+        )
+    if not name and len(cameras) == 1:
+        return next(iter(cameras.values()))
+    if name not in cameras:
+        raise VgilError(f"parameter 'camera' is '{name}'; allowed: {', '.join(cameras)}")
+    return cameras[name]
+
+
+def main() -> None:
+    """Entry point of the executable `webcam`."""
+    run(Webcam)
+
+
+if __name__ == "__main__":
+    main()
