@@ -7,14 +7,15 @@
  *             `range YUYV 160 1280 16 120 720 8 30` (least, most and step of widths, then of heights), and
  *             `control ID TYPE MIN MAX STEP DEFAULT HOW NAME` (HOW: ok, refuse, round, forget as the stream begins)
  *   frames/   000.jpg, 001.jpg, ... shown in turn (.yuyv for YUYV)
- *   log       written: `SEQUENCE STAMP_NS BYTES FRAME` for each frame that was handed over
+ *   log       written: `SEQUENCE STAMP_NS BYTES FRAME` for each frame that was put into a buffer
  *   controls  written: `ID VALUE` for each control that was set
  *
  * and faults, each a file that is there or not; a number in it is its N:
  *   cut N, empty N, damaged N, skip N (every Nth frame)   size (all are 320x240)   slow N (N ms a frame instead)
  *   busy, no_room, hang (calls wait), silent (no frame)   realtime, unstamped (stamps of another clock, of none)
  *
- * A timerfd stands for the device, so that poll and select work as they are.
+ * A thread is the camera: it fills the buffers that are queued, and loses a frame where none is. An eventfd stands for
+ * the device, so that poll and select work as they are.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -27,8 +28,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -39,10 +40,14 @@
 
 struct offer { unsigned format, size[6], rates[8]; int any_size, rate_count; };
 struct control { unsigned id, type; int min, max, step, def, value; char how[16], name[32]; };
+struct filled { int buffer; unsigned sequence, flags; long size; struct timespec stamp; };
 struct device {
-  int fd, streaming, buffer_count, head, tail, queue[64], offer_count, control_count;
-  unsigned long long ticks;
-  unsigned sequence, handed, fps;
+  int fd, streaming, buffer_count, offer_count, control_count;
+  int queue[64], head, tail;             /* buffers that wait to be filled */
+  struct filled filled[64];
+  int filled_head, filled_tail;
+  unsigned sequence, shown, fps;
+  pthread_t thread;
   void *buffer[BUFFERS];
   char folder[PATH_MAX], node[PATH_MAX], card[32], bus[32];
   struct offer offers[LISTED];
@@ -134,6 +139,8 @@ static struct device *device_of(int fd) {
   return NULL;
 }
 
+static void stop_camera(struct device *d);
+
 /* Opens a pretended device; -2 where the path is none. */
 static int open_device(const char *path) {
   const char *base = getenv("FAKE_V4L2_DIR");
@@ -151,7 +158,7 @@ static int open_device(const char *path) {
   snprintf(d->node, sizeof d->node, "%s", whole);
   snprintf(d->folder, sizeof d->folder, "%s/%s", base, strrchr(whole, '/') + 1);
   read_spec(d);
-  d->fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+  d->fd = eventfd(0, EFD_SEMAPHORE | EFD_NONBLOCK | EFD_CLOEXEC);
   d->fps = 30;
   d->format.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
   struct v4l2_pix_format *p = &d->format.fmt.pix;
@@ -182,6 +189,7 @@ OPEN(open64)
 int close(int fd) {
   struct device *d = device_of(fd);
   if (d) {
+    stop_camera(d);
     for (int i = 0; i < BUFFERS; i++)
       if (d->buffer[i]) real_munmap(d->buffer[i], BUFFER_BYTES);
     d->fd = -1;
@@ -203,17 +211,66 @@ int munmap(void *at, size_t length) {
   return real_munmap(at, length);
 }
 
-static void run_timer(struct device *d, int on) {
-  struct itimerspec t = {0};
-  long slow = fault(d, "slow");
-  if (on) t.it_interval.tv_nsec = slow ? slow * 1000000 : 1000000000 / d->fps;
-  t.it_value = t.it_interval;
-  timerfd_settime(d->fd, 0, &t, NULL);
-}
-
 static int every(struct device *d, const char *name) {
   long n = fault(d, name);
   return n && d->sequence % n == 0;
+}
+
+/* Puts the next picture of the film into a buffer. */
+static void fill(struct device *d, struct filled *f) {
+  char path[PATH_MAX + 64], line[128];
+  int number = d->shown++ % 30;
+  int raw = d->format.fmt.pix.pixelformat == V4L2_PIX_FMT_YUYV;
+  snprintf(path, sizeof path, "%s/frames/%s%03d.%s", d->folder, fault(d, "size") ? "small_" : "", number,
+           raw ? "yuyv" : "jpg");
+  int file = real_open(path, O_RDONLY);
+  f->size = file < 0 ? 0 : read(file, d->buffer[f->buffer], BUFFER_BYTES);
+  if (file >= 0) real_close(file);
+  if (every(d, "cut")) f->size /= 2;
+  if (every(d, "empty") || f->size < 0) f->size = 0;
+  f->flags = V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC | V4L2_BUF_FLAG_TSTAMP_SRC_SOE;
+  if (every(d, "damaged")) f->flags |= V4L2_BUF_FLAG_ERROR;
+  f->sequence = d->sequence;
+  clock_gettime(fault(d, "realtime") ? CLOCK_REALTIME : CLOCK_MONOTONIC, &f->stamp);
+  if (fault(d, "unstamped")) f->stamp.tv_sec = f->stamp.tv_nsec = 0;
+  snprintf(line, sizeof line, "%u %lld %ld %d\n", f->sequence,
+           (long long)f->stamp.tv_sec * 1000000000 + f->stamp.tv_nsec / 1000 * 1000, f->size, number);
+  append(d, "log", line);
+}
+
+static void *run_camera(void *given) {
+  struct device *d = given;
+  struct timespec due;
+  unsigned long long one = 1;
+  clock_gettime(CLOCK_MONOTONIC, &due);
+  while (d->streaming) {
+    long slow = fault(d, "slow");
+    due.tv_nsec += slow ? slow * 1000000 : 1000000000 / d->fps;
+    for (; due.tv_nsec >= 1000000000; due.tv_nsec -= 1000000000) due.tv_sec++;
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL);
+    pthread_mutex_lock(&lock);
+    int gone = unplugged(d), shown = 0;
+    if (d->streaming && !gone && !fault(d, "silent")) {
+      d->sequence++;
+      if (d->head != d->tail && !every(d, "skip")) {
+        struct filled *f = &d->filled[d->filled_tail % 64];
+        f->buffer = d->queue[d->head++ % 64];
+        fill(d, f);
+        d->filled_tail++;
+        shown = 1;
+      }
+    }
+    if ((gone || shown) && write(d->fd, &one, 8) < 0) perror("fake_v4l2");
+    pthread_mutex_unlock(&lock);
+    if (gone) break;
+  }
+  return NULL;
+}
+
+static void stop_camera(struct device *d) {
+  if (!d->streaming) return;
+  d->streaming = 0;
+  pthread_join(d->thread, NULL);
 }
 
 static int nearest_rate(struct device *d, unsigned wanted) {
@@ -246,40 +303,20 @@ static void settle_format(struct device *d, struct v4l2_pix_format *wanted) {
 }
 
 static int hand_over(struct device *d, struct v4l2_buffer *b) {
-  unsigned long long passed;
+  unsigned long long one;
   if (!d->streaming) return fail(EINVAL);
-  if (read(d->fd, &passed, 8) != 8) return fail(EAGAIN);
-  d->sequence += passed;
-  if (fault(d, "silent") || d->head == d->tail) return fail(EAGAIN);
-  if (every(d, "skip")) return fail(EAGAIN);
-  int i = d->queue[d->head++ % 64];
-  int raw = d->format.fmt.pix.pixelformat == V4L2_PIX_FMT_YUYV;
-  char path[PATH_MAX + 64], line[128];
-  int number = d->handed++ % 30;
-  snprintf(path, sizeof path, "%s/frames/%s%03d.%s", d->folder, fault(d, "size") ? "small_" : "", number,
-           raw ? "yuyv" : "jpg");
-  int file = real_open(path, O_RDONLY);
-  long size = file < 0 ? 0 : read(file, d->buffer[i], BUFFER_BYTES);
-  if (file >= 0) real_close(file);
-  if (every(d, "cut")) size /= 2;
-  if (every(d, "empty")) size = 0;
-  struct timespec t;
-  clock_gettime(fault(d, "realtime") ? CLOCK_REALTIME : CLOCK_MONOTONIC, &t);
-  if (fault(d, "unstamped")) t.tv_sec = t.tv_nsec = 0;
-  b->index = i;
-  b->bytesused = size > 0 ? size : 0;
+  if (read(d->fd, &one, 8) != 8 || d->filled_head == d->filled_tail) return fail(EAGAIN);
+  struct filled *f = &d->filled[d->filled_head++ % 64];
+  b->index = f->buffer;
+  b->bytesused = f->size;
   b->length = BUFFER_BYTES;
-  b->m.offset = i * BUFFER_BYTES;
+  b->m.offset = f->buffer * BUFFER_BYTES;
   b->memory = V4L2_MEMORY_MMAP;
-  b->flags = V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC | V4L2_BUF_FLAG_TSTAMP_SRC_SOE;
-  if (every(d, "damaged")) b->flags |= V4L2_BUF_FLAG_ERROR;
+  b->flags = f->flags;
   b->field = V4L2_FIELD_NONE;
-  b->sequence = d->sequence;
-  b->timestamp.tv_sec = t.tv_sec;
-  b->timestamp.tv_usec = t.tv_nsec / 1000;
-  snprintf(line, sizeof line, "%u %lld %ld %d\n", d->sequence,
-           (long long)t.tv_sec * 1000000000 + t.tv_nsec / 1000 * 1000, size, number);
-  append(d, "log", line);
+  b->sequence = f->sequence;
+  b->timestamp.tv_sec = f->stamp.tv_sec;
+  b->timestamp.tv_usec = f->stamp.tv_nsec / 1000;
   return 0;
 }
 
@@ -408,11 +445,9 @@ static int answer(struct device *d, unsigned long request, void *p) {
     for (int i = 0; i < d->control_count; i++)
       if (!strcmp(d->controls[i].how, "forget")) d->controls[i].value = d->controls[i].def;
     d->streaming = 1;
-    run_timer(d, 1);
-    return 0;
+    return pthread_create(&d->thread, NULL, run_camera, d) ? fail(EAGAIN) : 0;
   case VIDIOC_STREAMOFF:
-    d->streaming = 0;
-    run_timer(d, 0);
+    stop_camera(d);
     return 0;
   case VIDIOC_DQBUF:
     return hand_over(d, p);
@@ -457,5 +492,11 @@ int ioctl(int fd, unsigned long request, ...) {
   if (!d) return real_ioctl(fd, request, argument);
   while (fault(d, "hang")) usleep(20000);
   if (unplugged(d)) return fail(ENODEV);
-  return answer(d, request & 0xffffffff, argument);
+  request &= 0xffffffff;
+  if (request == VIDIOC_STREAMOFF) return answer(d, request, argument);
+  pthread_mutex_lock(&lock);
+  int result = answer(d, request, argument), number = errno;
+  pthread_mutex_unlock(&lock);
+  errno = number;
+  return result;
 }

@@ -26,7 +26,6 @@ from vgil_ros.robots.webcam.stamps import read_clocks
 
 IMAGE_QOS = QoSProfile(depth=5)
 NEWS_S, STATUS_S = 0.05, 0.2
-KINDS = {"broken": "images", "lost": "frames", "slow": "rate"}  # what a fault of the gate is called as it ends
 
 
 class Webcam(VgilNode):
@@ -43,6 +42,7 @@ class Webcam(VgilNode):
         self._out = self.create_publisher(kind, self.camera.topic, IMAGE_QOS)
         self._status_out = StatusPublisher(self, "~/status", self.contract.name)
         self._news: deque[Callable[[], None]] = deque()  # what the capture's thread says
+        self._told: set[str] = set()  # faults of the gate that last
         self.capture = Capture(self.camera, self._publish, _Messages(self, self._news))
         if (words := slow_for(self.camera, self.camera.capture_fps, self.contract)) is not None:
             self.log(words, severity="warning")
@@ -54,18 +54,14 @@ class Webcam(VgilNode):
         """Called in the capture's thread: a publisher may be used from any, and a frame waits for nothing."""
         data = array.array("B")
         data.frombytes(image)  # the setter checks lists item by item
-        message = self._compressed(data) if self.camera.type == "compressed" else self._image(data)
+        if self.camera.type == "compressed":
+            message: Any = CompressedImage(format="jpeg", data=data)
+        else:
+            frame = self.capture.gate.as_frame(image)
+            message = Image(height=frame.height, width=frame.width, encoding=frame.encoding, step=frame.step, data=data)
         message.header.stamp = Time(nanoseconds=stamp_ns).to_msg()
         message.header.frame_id = self.camera.name
         self._out.publish(message)
-
-    def _compressed(self, data: array.array[int]) -> CompressedImage:
-        return CompressedImage(format="jpeg", data=data)
-
-    def _image(self, data: array.array[int]) -> Image:
-        encoding, height, width = self.capture.gate.encoding, self.camera.height, self.camera.width
-        rows = height * 3 // 2 if encoding == "nv12" else height
-        return Image(height=height, width=width, encoding=encoding, step=len(data) // rows, data=data)
 
     def _tell(self) -> None:
         """Say what the capture's thread has to say."""
@@ -78,11 +74,11 @@ class Webcam(VgilNode):
     def _watch(self) -> None:
         name = self.camera.name
         faults = self.capture.gate.faults(read_clocks(1).monotonic_ns) if self.capture.running else {}
-        for kind, what in KINDS.items():
-            if kind in faults:
-                self.warn_once(f"{name}: {what}", faults[kind])
-            else:
-                self.clear(f"{name}: {what}")
+        for key in self._told - set(faults):
+            self.clear(f"{name}: {key}")
+        for key, words in faults.items():
+            self.warn_once(f"{name}: {key}", words)
+        self._told = set(faults)
         if (lasts := self.capture.hung_s()) is not None:
             words = (
                 f"{name}: {self.capture.path} does not answer since {lasts:.0f} s; pull its plug and put it in again"

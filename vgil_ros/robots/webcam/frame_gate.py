@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from vgil_ros.core.frame import JPEG_START, RAW_ENCODINGS, FrameError, image_end, jpeg_size
+from vgil_ros.core.errors import VgilError
+from vgil_ros.core.frame import JPEG_START, PLANES, RAW_ENCODINGS, Frame, FrameError, image_end, jpeg_size
 
 WRAP = 1 << 32  # of sequence numbers
 MOST_LOST = 10_000  # a larger step is a counter that began anew
@@ -32,6 +33,18 @@ class RawFrame:
     damaged: bool = False
 
 
+class BrokenImage(VgilError):
+    """An image that is not to be used.
+
+    Attributes:
+        kind: the same for all that are broken in one way.
+    """
+
+    def __init__(self, kind: str, words: str) -> None:
+        super().__init__(words)
+        self.kind = kind
+
+
 class FrameGate:
     """Judges the frames of one camera.
 
@@ -49,15 +62,17 @@ class FrameGate:
         self.name, self.encoding, self.height, self.width, self.fps = name, encoding, height, width, fps
         self.frames = self.broken = self.lost = 0
         self._last: RawFrame | None = None
-        self._stamps: deque[int] = deque()
+        self._stamps: deque[int] = deque()  # of good images
+        self._steps: deque[tuple[int, int]] = deque()  # of all: stamp, and how many the camera made since the last
         self._since: int | None = None  # the first stamp since a beginning
         self._slow = False
-        self._faults: dict[str, tuple[int, str]] = {}  # kind: when it was met last, and in words
+        self._faults: dict[str, tuple[int, str]] = {}  # by kind: when it was met last, and in words
 
     def begin(self) -> None:
         """The stream starts anew: nothing is held against what came before."""
         self._last, self._since = None, None
         self._stamps.clear()
+        self._steps.clear()
         self._slow = False
 
     def take(self, frame: RawFrame, step: int = 0) -> memoryview | None:
@@ -67,89 +82,107 @@ class FrameGate:
             frame: as it came.
             step: bytes a row of a raw image.
         """
-        self._count_gap(frame)
+        missing = self._missing(frame)
+        if missing:
+            self.lost += missing
+            self._faults["frames"] = frame.stamp_ns, f"{missing} frames in a row" if missing > 1 else "a frame"
+        self._steps.append((frame.stamp_ns, 1 + missing))
         self._last = frame
-        found = self._image(frame, step)
-        if isinstance(found, str):
+        try:
+            image = self._image(frame, step)
+        except BrokenImage as error:
             self.broken += 1
-            self._faults["broken"] = frame.stamp_ns, found
+            self._faults[f"image {error.kind}"] = frame.stamp_ns, str(error)
             return None
         self.frames += 1
         self._stamps.append(frame.stamp_ns)
-        return found
+        return image
 
-    def _image(self, frame: RawFrame, step: int) -> memoryview | str:
-        """The image, or what is wrong with it."""
+    def _image(self, frame: RawFrame, step: int) -> memoryview:
         if not frame.data:
-            return "empty"
+            raise BrokenImage("empty", "empty")
         if frame.damaged:
-            return "marked as damaged by the driver"
-        if self.encoding != "jpeg":
-            rows = self.height * 3 // 2 if self.encoding == "nv12" else self.height
-            size, channels = RAW_ENCODINGS[self.encoding]
-            needed = max(step, self.width * size * channels) * rows
-            if len(frame.data) < needed:
-                return f"of {len(frame.data)} bytes; {needed} are needed"
-            return memoryview(frame.data)[:needed]
-        if frame.data[:2] != JPEG_START:
-            return "no JPEG"
-        end = image_end(frame.data)
-        if end is None:
-            return "cut off"
-        try:
-            size_found = jpeg_size(frame.data)
-        except FrameError as error:
-            return str(error)
-        if size_found != (self.height, self.width):
-            return f"of {size_found[1]}x{size_found[0]}; {self.width}x{self.height} was set"
-        return memoryview(frame.data)[:end]
+            raise BrokenImage("damaged", "marked as damaged by the driver")
+        if self.encoding == "jpeg":
+            return self._jpeg(frame.data)
+        size, channels = RAW_ENCODINGS[self.encoding]
+        needed = max(step, self.width * size * channels) * self._rows
+        if len(frame.data) < needed:
+            raise BrokenImage("cut off", f"cut off: {len(frame.data)} bytes of {needed}")
+        return memoryview(frame.data)[:needed]
 
-    def _count_gap(self, frame: RawFrame) -> None:
-        last = self._last
+    @property
+    def _rows(self) -> int:
+        """Rows of bytes of a raw image: more than `height` where colour stands in planes of its own."""
+        return int(self.height * PLANES.get(self.encoding, 1))
+
+    def as_frame(self, image: memoryview) -> Frame:
+        """A good raw image with its size and encoding."""
+        return Frame(self.height, self.width, self.encoding, len(image) // self._rows, image)
+
+    def _jpeg(self, data: bytes) -> memoryview:
+        if data[:2] != JPEG_START:
+            raise BrokenImage("no JPEG", "no JPEG")
+        end = image_end(data)
+        if end is None:
+            raise BrokenImage("cut off", "cut off")
+        try:
+            height, width = jpeg_size(data)
+        except FrameError as error:
+            raise BrokenImage("no JPEG", str(error)) from error
+        if (height, width) != (self.height, self.width):
+            raise BrokenImage("of another size", f"of {width}x{height}, and {self.width}x{self.height} was set")
+        return memoryview(data)[:end]
+
+    def _missing(self, frame: RawFrame) -> int:
+        """How many frames are missing between the last one and this."""
         if self._since is None:
             self._since = frame.stamp_ns
+        last = self._last
         if last is None:
-            return
+            return 0
         step = (frame.sequence - last.sequence) % WRAP
-        missing = step - 1 if 1 < step < MOST_LOST else 0
         if step == 0:  # a driver that does not count
             periods = (frame.stamp_ns - last.stamp_ns) * self.fps / 1e9
-            missing = round(periods) - 1 if periods >= LATE else 0
-        if missing > 0:
-            self.lost += missing
-            self._faults["lost"] = frame.stamp_ns, f"{missing} frames in a row" if missing > 1 else "a frame"
+            return round(periods) - 1 if periods >= LATE else 0
+        return step - 1 if step < MOST_LOST else 0
 
     def rate(self, now_ns: int) -> float:
-        """Frames a second over the last two seconds; by the clock of the stamps."""
+        """Good images a second over the last two seconds; by the clock of the stamps."""
         while self._stamps and now_ns - self._stamps[0] > WINDOW_NS:
             self._stamps.popleft()
-        if len(self._stamps) < 2:
-            return 0.0
-        span = max(self._stamps[-1], now_ns - int(1e9 / self.fps)) - self._stamps[0]
-        return (len(self._stamps) - 1) * 1e9 / span if span > 0 else 0.0
+        return self._per_second(len(self._stamps) - 1, self._stamps[0], now_ns) if len(self._stamps) > 1 else 0.0
+
+    def camera_rate(self, now_ns: int) -> float:
+        """Frames a second that the camera made, those that were lost or broken too."""
+        while self._steps and now_ns - self._steps[0][0] > WINDOW_NS:
+            self._steps.popleft()
+        made = sum(steps for _, steps in self._steps) - self._steps[0][1] if self._steps else 0
+        return self._per_second(made, self._steps[0][0], now_ns) if len(self._steps) > 1 else 0.0
+
+    def _per_second(self, count: int, first_ns: int, now_ns: int) -> float:
+        """The newest frame may be on its way for a period."""
+        span = max(self._steps[-1][0] if self._steps else 0, now_ns - int(1e9 / self.fps)) - first_ns
+        return count * 1e9 / span if span > 0 else 0.0
 
     def faults(self, now_ns: int) -> dict[str, str]:
-        """What lasts, in words, by kind: "broken", "lost", "slow"."""
-        self._faults = {kind: one for kind, one in self._faults.items() if now_ns - one[0] < QUIET_NS}
-        found = {}
-        if "broken" in self._faults:
-            found["broken"] = (
-                f"{self.name}: an image is {self._faults['broken'][1]} ({self.broken} so far are not used): USB"
-                " bandwidth or cable?"
-            )
-        if "lost" in self._faults:
-            found["lost"] = (
-                f"{self.name}: {self._faults['lost'][1]} lost between camera and computer ({self.lost} so far): USB"
-                " bandwidth, or a busy machine?"
-            )
+        """What lasts, in words, by a key for each kind of it."""
+        self._faults = {key: one for key, one in self._faults.items() if now_ns - one[0] < QUIET_NS}
+        found = {key: self._words(key, what) for key, (_, what) in self._faults.items()}
         if self._is_slow(now_ns):
-            found["slow"] = (
-                f"{self.name}: sends {self.rate(now_ns):.1f} Hz, {self.fps:g} were set: auto exposure in little light?"
-                " give `controls: {exposure: ...}` or `dynamic_framerate: 0`"
+            found["rate"] = (
+                f"{self.name}: sends {self.camera_rate(now_ns):.1f} Hz, {self.fps:g} were set: auto exposure in little"
+                " light? give `controls: {exposure: ...}` or `dynamic_framerate: 0`"
             )
         return found
+
+    def _words(self, key: str, what: str) -> str:
+        if key == "frames":
+            lost = f"{what} lost between camera and computer ({self.lost} so far)"
+            return f"{self.name}: {lost}: USB bandwidth, or a busy machine?"
+        return f"{self.name}: an image is {what} ({self.broken} so far are not used): USB bandwidth or cable?"
 
     def _is_slow(self, now_ns: int) -> bool:
         if self._since is not None and now_ns - self._since > WINDOW_NS + 500_000_000:
-            self._slow = self.rate(now_ns) < (WELL if self._slow else SLOW) * self.fps
+            self._slow = self.camera_rate(now_ns) < (WELL if self._slow else SLOW) * self.fps
         return self._slow
