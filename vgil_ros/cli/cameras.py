@@ -120,7 +120,7 @@ def _stills(wanted: list[Camera], folder: Path, faults: list[str]) -> dict[str, 
                 written[camera.name] = str(path)
                 typer.echo(f"{path}: {camera.device}")
             for line in words:
-                typer.echo(f"{camera.name}: {line}")
+                typer.echo(line if line.startswith(f"{camera.name}: ") else f"{camera.name}: {line}")
     except OSError as error:
         raise VgilError(f"--still {folder}: cannot be written ({error.strerror})") from error
     return written
