@@ -1,4 +1,4 @@
-"""Record demonstrations: recorder and webcams, or with `sim:=true` a simulated robot, its operator and teleoperation."""
+"""Record demonstrations: recorder and webcams, or with `sim:=true` a simulated robot, its operator and its teleop."""
 
 from launch import LaunchDescription
 from vgil_ros.nodes.launching.actions import COMMON, declare, main_node, monitoring, prepare, side_node, webcams
