@@ -61,6 +61,7 @@ MADE = {
     "teleop:at.topic": ("`arms[].master.topic`, `arms[].puppet.topic`", "", "states of both"),
     "teleop:reset_topic": ("`reset_topic`", "", "a simulator has reset its scene, where given"),
     "teleop:base_input": ("`base_input`", "", "velocity for the base"),
+    "webcam:self.camera.topic": ("`cameras[].topic`", "by its `type`", "the camera's images"),
     "monitor:arm.puppet.topic": ("`arms[].puppet.topic`", "", "what is drawn"),
     "monitor:topic": ("`/recorder/status`, `/policy/status`", "", "what is shown beside"),
     "sim:arm.puppet.topic": ("`arms[].puppet.topic`", "", "states, at `joint_rate`"),

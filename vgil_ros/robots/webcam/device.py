@@ -254,7 +254,7 @@ class Device:
         request = v4l2.RequestBuffers(count=BUFFERS, type=v4l2.CAPTURE, memory=v4l2.MMAP)
         self._call(v4l2.REQBUFS, request)
         if request.count < 2:
-            raise OSError(errno.ENOMEM, f"{request.count} buffers of {BUFFERS}")
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
         for index in range(request.count):
             buffer = self._buffer(index)
             self._call(v4l2.QUERYBUF, buffer)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from vgil_ros.core.errors import VgilError
 from vgil_ros.core.frame import JPEG_START, PLANES, RAW_ENCODINGS, Frame, FrameError, image_end, jpeg_size
 
 WRAP = 1 << 32  # of sequence numbers
@@ -33,16 +33,11 @@ class RawFrame:
     damaged: bool = False
 
 
-class BrokenImage(VgilError):
-    """An image that is not to be used.
+class BrokenImage(NamedTuple):
+    """Why an image is not to be used: its kind, the same for all that are broken in one way, and in words."""
 
-    Attributes:
-        kind: the same for all that are broken in one way.
-    """
-
-    def __init__(self, kind: str, words: str) -> None:
-        super().__init__(words)
-        self.kind = kind
+    kind: str
+    words: str
 
 
 class FrameGate:
@@ -88,27 +83,26 @@ class FrameGate:
             self._faults["frames"] = frame.stamp_ns, f"{missing} frames in a row" if missing > 1 else "a frame"
         self._steps.append((frame.stamp_ns, 1 + missing))
         self._last = frame
-        try:
-            image = self._image(frame, step)
-        except BrokenImage as error:
+        image = self._image(frame, step)
+        if isinstance(image, BrokenImage):
             self.broken += 1
-            self._faults[f"image {error.kind}"] = frame.stamp_ns, str(error)
+            self._faults[f"image {image.kind}"] = frame.stamp_ns, image.words
             return None
         self.frames += 1
         self._stamps.append(frame.stamp_ns)
         return image
 
-    def _image(self, frame: RawFrame, step: int) -> memoryview:
+    def _image(self, frame: RawFrame, step: int) -> memoryview | BrokenImage:
         if not frame.data:
-            raise BrokenImage("empty", "empty")
+            return BrokenImage("empty", "empty")
         if frame.damaged:
-            raise BrokenImage("damaged", "marked as damaged by the driver")
+            return BrokenImage("damaged", "marked as damaged by the driver")
         if self.encoding == "jpeg":
             return self._jpeg(frame.data)
         size, channels = RAW_ENCODINGS[self.encoding]
         needed = max(step, self.width * size * channels) * self._rows
         if len(frame.data) < needed:
-            raise BrokenImage("cut off", f"cut off: {len(frame.data)} bytes of {needed}")
+            return BrokenImage("cut off", f"cut off: {len(frame.data)} bytes of {needed}")
         return memoryview(frame.data)[:needed]
 
     @property
@@ -120,18 +114,18 @@ class FrameGate:
         """A good raw image with its size and encoding."""
         return Frame(self.height, self.width, self.encoding, len(image) // self._rows, image)
 
-    def _jpeg(self, data: bytes) -> memoryview:
+    def _jpeg(self, data: bytes) -> memoryview | BrokenImage:
         if data[:2] != JPEG_START:
-            raise BrokenImage("no JPEG", "no JPEG")
+            return BrokenImage("no JPEG", "no JPEG")
         end = image_end(data)
         if end is None:
-            raise BrokenImage("cut off", "cut off")
+            return BrokenImage("cut off", "cut off")
         try:
             height, width = jpeg_size(data)
         except FrameError as error:
-            raise BrokenImage("no JPEG", str(error)) from error
+            return BrokenImage("no JPEG", str(error))
         if (height, width) != (self.height, self.width):
-            raise BrokenImage("of another size", f"of {width}x{height}, and {self.width}x{self.height} was set")
+            return BrokenImage("of another size", f"of {width}x{height}, and {self.width}x{self.height} was set")
         return memoryview(data)[:end]
 
     def _missing(self, frame: RawFrame) -> int:
@@ -170,17 +164,22 @@ class FrameGate:
         self._faults = {key: one for key, one in self._faults.items() if now_ns - one[0] < QUIET_NS}
         found = {key: self._words(key, what) for key, (_, what) in self._faults.items()}
         if self._is_slow(now_ns):
-            found["rate"] = (
-                f"{self.name}: sends {self.camera_rate(now_ns):.1f} Hz, {self.fps:g} were set: auto exposure in little"
-                " light? give `controls: {exposure: ...}` or `dynamic_framerate: 0`"
-            )
+            found["rate"] = self._slow_words(self.camera_rate(now_ns))
         return found
 
     def _words(self, key: str, what: str) -> str:
         if key == "frames":
-            lost = f"{what} lost between camera and computer ({self.lost} so far)"
-            return f"{self.name}: {lost}: USB bandwidth, or a busy machine?"
+            return (
+                f"{self.name}: {what} lost between camera and computer ({self.lost} so far): USB bandwidth, or a busy"
+                " machine?"
+            )
         return f"{self.name}: an image is {what} ({self.broken} so far are not used): USB bandwidth or cable?"
+
+    def _slow_words(self, rate: float) -> str:
+        return (
+            f"{self.name}: sends {rate:.1f} Hz, {self.fps:g} were set: auto exposure in little light? give `controls:"
+            " {exposure: ...}` or `dynamic_framerate: 0`"
+        )
 
     def _is_slow(self, now_ns: int) -> bool:
         if self._since is not None and now_ns - self._since > WINDOW_NS + 500_000_000:
