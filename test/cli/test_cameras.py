@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
@@ -46,7 +48,7 @@ def test_all_that_there_is(webcams: FakeWebcams, tmp_path: Path) -> None:
     assert [one["busy"] for one in found] == [False, True]
     assert found[0]["offers"] == [{"format": "MJPG", "size": "160x120", "rates": [30.0, 15.0], "any_rate": False}]
     assert found[0]["controls"]["gain"] == {"value": 0, "automatic": False, "allowed": "0 to 100 in steps of 4"}
-    assert "YUYV      160x120 to 1280x720    at 30 Hz" in done.stdout
+    assert re.search(r"YUYV +160x120 to 1280x720 +at 30 Hz", done.stdout)
     assert "read by another program" in done.stdout
     lines = done.stdout[done.stdout.index("\ncameras:") :]
     cameras = [Camera.model_validate(one) for one in yaml.safe_load(lines)["cameras"]]
@@ -61,12 +63,14 @@ def test_stills(webcams: FakeWebcams, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     first, second = (tmp_path / "stills" / f"cam_{i}.jpg" for i in range(2))
     assert first.read_bytes() in webcams.cameras[0].film, "the camera's own JPEG"
-    assert cv2.imread(str(second)).shape == (480, 640, 3)
+    image = cv2.imread(str(second))
+    assert image is not None
+    assert image.shape == (480, 640, 3)
 
 
 def test_a_contract_is_held_against_its_devices(webcams: FakeWebcams, tmp_path: Path) -> None:
     gone = webcams.folder / "dev" / "v4l" / "by-id" / "usb-gone-video-index0"
-    given = [
+    given: list[dict[str, Any]] = [
         {"name": "good", "device": str(webcams.cameras[0].path), "height": HEIGHT, "width": WIDTH},
         {"name": "large", "device": str(webcams.cameras[1].path), "height": 1080, "width": 1920},
         {"name": "gone", "device": str(gone)},

@@ -56,6 +56,7 @@ def test_without_a_count_the_stamps_tell() -> None:
         (OTHER, "of 64x24, and 64x48 was set"),
         (b"\xff\xd8\xff\xd9", "a JPEG without a frame header"),
     ],
+    ids=["empty", "cut", "zeros", "size", "header"],
 )
 def test_what_is_broken_is_named(data: bytes, words: str) -> None:
     judged = gate()

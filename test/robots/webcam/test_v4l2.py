@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import subprocess
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def test_the_compiler_agrees(tmp_path: Path) -> None:
     lines, ours = [], []
     for name, (kind, fields) in STRUCTURES.items():
         lines.append(f'printf("%zu\\n", sizeof(struct {name}));')
-        ours.append(v4l2.ctypes.sizeof(kind))
+        ours.append(ctypes.sizeof(kind))
         for field, theirs in fields.items():
             lines.append(f'printf("%zu\\n", offsetof(struct {name}, {theirs}));')
             ours.append(getattr(kind, field).offset)

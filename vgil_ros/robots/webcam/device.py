@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import mmap
 import os
@@ -260,7 +261,7 @@ class Device:
             self._call(v4l2.QUERYBUF, buffer)
             self._buffers.append(mmap.mmap(self._fd, buffer.length, offset=buffer.m.offset))
             self._call(v4l2.QBUF, self._buffer(index))
-        self._call(v4l2.STREAMON, v4l2.c_int32(v4l2.CAPTURE))
+        self._call(v4l2.STREAMON, ctypes.c_int32(v4l2.CAPTURE))
 
     @staticmethod
     def _buffer(index: int = 0) -> v4l2.Buffer:

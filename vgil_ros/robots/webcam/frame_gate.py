@@ -12,6 +12,7 @@ WRAP = 1 << 32  # of sequence numbers
 MOST_LOST = 10_000  # a larger step is a counter that began anew
 LATE = 1.6  # periods between two stamps, from which on a frame is missing
 WINDOW_NS = 2_000_000_000
+SETTLE_NS = 2_500_000_000  # after a beginning, before its rate is judged
 SLOW, WELL = 0.9, 0.95  # of the rate that was set
 QUIET_NS = 5_000_000_000  # without a new one, and a fault is over
 
@@ -182,6 +183,6 @@ class FrameGate:
         )
 
     def _is_slow(self, now_ns: int) -> bool:
-        if self._since is not None and now_ns - self._since > WINDOW_NS + 500_000_000:
+        if self._since is not None and now_ns - self._since > SETTLE_NS and len(self._steps) > 1:
             self._slow = self.camera_rate(now_ns) < (WELL if self._slow else SLOW) * self.fps
         return self._slow
