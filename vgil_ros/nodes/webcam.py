@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import array
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -22,7 +22,6 @@ from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode, run
 from vgil_ros.nodes.base.status import StatusPublisher
 from vgil_ros.robots.webcam.capture import Capture
 from vgil_ros.robots.webcam.offers import slow_for
-from vgil_ros.robots.webcam.stamps import read_clocks
 
 IMAGE_QOS = QoSProfile(depth=5)
 NEWS_S, STATUS_S = 0.05, 0.2
@@ -67,13 +66,13 @@ class Webcam(VgilNode):
         """Say what the capture's thread has to say."""
         while self._news:
             self._news.popleft()()
-        if self.capture.refusal is not None and not self.ended.is_set():
-            self.log(str(self.capture.refusal), severity="error")
-            self.finish(2)
+        if not self.capture.alive and not self.ended.is_set():
+            if self.capture.refusal is not None:
+                self.log(str(self.capture.refusal), severity="error")
+            self.finish(1 if self.capture.refusal is None else 2)  # the trace of a fault is printed by its thread
 
-    def _watch(self) -> None:
+    def _watch(self, faults: Mapping[str, str]) -> None:
         name = self.camera.name
-        faults = self.capture.gate.faults(read_clocks(1).monotonic_ns) if self.capture.running else {}
         for key in self._told - set(faults):
             self.clear(f"{name}: {key}")
         for key, words in faults.items():
@@ -88,20 +87,18 @@ class Webcam(VgilNode):
             self.clear(f"{name}: answer")
 
     def _publish_status(self) -> None:
-        self._watch()
-        gate = self.capture.gate
-        well = self.capture.running and self.capture.hung_s() is None
-        level = DiagnosticStatus.ERROR if not well else DiagnosticStatus.OK
-        if well and self.active_warnings:
-            level = DiagnosticStatus.WARN
-        words = "; ".join(self.active_warnings) or ("sending" if well else f"waiting for {self.capture.path}")
-        rate = gate.rate(read_clocks(1).monotonic_ns) if well else 0.0
-        figures = {"robot": self.contract.name, "camera": self.camera.name, "device": self.capture.path}
-        counts = {"frames": gate.frames, "frames_broken": gate.broken, "frames_lost": gate.lost}
-        form = {"format": self.capture.format} if self.capture.format else {}
-        self._status_out.publish(
-            level, words, {**figures, **form, "rate_hz": rate, **counts, "opened": self.capture.opened}
-        )
+        found = self.capture.report()
+        self._watch(found.faults)
+        level = DiagnosticStatus.WARN if self.active_warnings else DiagnosticStatus.OK
+        if not found.well:
+            level = DiagnosticStatus.ERROR
+        rest = "sending" if found.well else f"waiting for {self.capture.path}"
+        figures: dict[str, object] = {"robot": self.contract.name, "camera": self.camera.name}
+        figures |= {"device": self.capture.path, "rate_hz": found.rate_hz, "opened": self.capture.opened}
+        figures |= {"frames": found.frames, "frames_broken": found.broken, "frames_lost": found.lost}
+        if self.capture.format:
+            figures["format"] = self.capture.format
+        self._status_out.publish(level, "; ".join(self.active_warnings) or rest, figures)
 
     def on_shutdown(self) -> None:
         """Let go of the device; one that hangs in the kernel ends with the process."""

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from vgil_ros.core.contract import Camera
 from vgil_ros.robots.webcam import controls
@@ -18,10 +18,11 @@ from vgil_ros.robots.webcam.offers import FORMATS, Refused, choose_format
 from vgil_ros.robots.webcam.stamps import age_ns, read_clocks
 
 RETRY_S = 0.5  # between two looks for a device that is not there
+BUSY_S = 1.5  # and more, where another program has it
 POLL_S = 0.1
 SILENT_S = 2.0  # without a frame, and the stream is begun anew
 LOOK_S = 10.0  # between two looks at the controls: other programs may change them
-HUNG_S = 2.0  # in a call of the kernel that is to take milliseconds
+HUNG_S = 3.0  # in a call of the kernel that is to take milliseconds
 
 Deliver = Callable[[memoryview, int], None]  # (the image's bytes, when it was captured in ns of the wall clock)
 
@@ -39,6 +40,17 @@ class Voice(Protocol):
         """A condition that is over, if it was."""
 
 
+class Report(NamedTuple):
+    """How a capture goes: whether images come, how many a second, counts since the start, and what is wrong by kind."""
+
+    well: bool
+    rate_hz: float
+    frames: int
+    broken: int
+    lost: int
+    faults: dict[str, str]
+
+
 class Capture:
     """Reads a camera until it is stopped.
 
@@ -48,7 +60,7 @@ class Capture:
         voice: is told what is wrong, in the capture's thread.
 
     Attributes:
-        gate: counts frames.
+        gate: judges frames, in the capture's thread.
         format: V4L2's letters of the format; "" before it is known.
         step: bytes a row of a raw image.
         opened: how often the device was found.
@@ -66,6 +78,7 @@ class Capture:
         self._deliver, self._voice = deliver, voice
         self._wanted = camera.controls.given() if camera.controls else {}
         self._stop = threading.Event()
+        self._lock = threading.Lock()  # around the gate
         self._alive_s = time.monotonic()
         self._stubborn: set[str] = set()  # controls that do not take their value, and are warned of
         self._running = False  # frames have come since the device was found
@@ -81,15 +94,23 @@ class Capture:
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
+    @property
+    def alive(self) -> bool:
+        """Whether it still reads: it ends where it is stopped, refuses, or has a fault of its own."""
+        return self._thread.is_alive()
+
     def hung_s(self) -> float | None:
         """How long the device has not answered a call; None where it does."""
         silent = time.monotonic() - self._alive_s
         return silent if silent > HUNG_S and self._thread.is_alive() else None
 
-    @property
-    def running(self) -> bool:
-        """Whether the device is there and sends."""
-        return self._running
+    def report(self) -> Report:
+        """How it goes; may be called from any thread."""
+        now = read_clocks(1).monotonic_ns
+        with self._lock:
+            gate, well = self.gate, self._running and self.hung_s() is None
+            faults = gate.faults(now) if self._running else {}
+            return Report(well, gate.rate(now) if well else 0.0, gate.frames, gate.broken, gate.lost, faults)
 
     def _key(self, what: str) -> str:
         return f"{self.camera.name}: {what}"
@@ -108,6 +129,8 @@ class Capture:
                 self._voice.warn_once(self._key("device"), str(error))
             except OSError as error:
                 self._voice.warn_once(self._key("device"), f"{self.camera.name}: {why(error, self.path)}")
+                if error.errno == errno.EBUSY:  # who has it is looked for in all of /proc
+                    self._stop.wait(BUSY_S)
             self._running = False
             self._stop.wait(RETRY_S)
 
@@ -120,7 +143,8 @@ class Capture:
         device.set_rate(fps)
         self.step = device.step
         self.gate.encoding = FORMATS[camera.type][self.format]
-        self.gate.begin()
+        with self._lock:
+            self.gate.begin()
         self._set_controls(device)
         device.start()
         self._voice.log(f"{camera.name}: {device.name}, {self.format} {camera.width}x{camera.height} at {fps:g} Hz")
@@ -160,7 +184,8 @@ class Capture:
         if age is None:
             words = f"{self.camera.name}: its driver stamps no capture times; frames have the time of their arrival"
             self._voice.warn_once(self._key("stamps"), words)
-        image = self.gate.take(replace(frame, stamp_ns=clocks.monotonic_ns - (age or 0)), self.step)
+        with self._lock:
+            image = self.gate.take(replace(frame, stamp_ns=clocks.monotonic_ns - (age or 0)), self.step)
         if image is not None:
             self._deliver(image, clocks.wall_ns - (age or 0))
             if not self._running:
