@@ -186,7 +186,7 @@ class Capture:
             self._voice.warn_once(self._key("stamps"), words)
         with self._lock:
             image = self.gate.take(replace(frame, stamp_ns=clocks.monotonic_ns - (age or 0)), self.step)
-        if image is not None:
+        if image is not None and not self._stop.is_set():  # a device that hung may come back as all ends
             self._deliver(image, clocks.wall_ns - (age or 0))
             if not self._running:
                 self._begun()
