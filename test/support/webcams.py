@@ -129,7 +129,10 @@ class FakeWebcams:
 
 
 def _frame(random: np.random.Generator, number: int, size: tuple[int, int]) -> bytes:
-    """A picture of one colour with noise, another for each number."""
-    image = np.full((*size, 3), (number * 8 % 255, 90, 200), np.uint8)
-    image += random.integers(0, 30, image.shape, np.uint8)
-    return bytes(cv2.imencode(".jpg", image)[1].tobytes())
+    """A picture of soft blots and a little noise, another for each number: as long as a webcam's."""
+    height, width = size
+    blots = random.integers(0, 255, (height // 40, width // 40, 3), np.uint8)
+    blots[0, 0] = number * 8 % 255
+    image = cv2.resize(blots, (width, height), interpolation=cv2.INTER_CUBIC)
+    noise = random.integers(0, 6, image.shape, np.uint8)
+    return bytes(cv2.imencode(".jpg", cv2.add(image, noise))[1].tobytes())
