@@ -16,7 +16,7 @@ from support.nodes.bench import Bench
 from support.nodes.client import until
 from support.nodes.reference import assert_documented
 from support.process import Process
-from support.webcams import AUTO_EXPOSURE, EXPOSURE, HEIGHT, WIDTH, FakeWebcam, FakeWebcams
+from support.webcams import AUTO_EXPOSURE, BRIGHTNESS, CONTROLS, EXPOSURE, HEIGHT, WIDTH, FakeWebcam, FakeWebcams
 
 WITHIN_NS = 1_000_000  # of the kernel's stamp
 
@@ -64,8 +64,9 @@ class Running:
     """A node that sends, with what it says of itself."""
 
     def __init__(self, rig: WebcamRig) -> None:
-        self.device = rig.webcams.add()
-        controls = {"exposure": 166, "gain": 7, "white_balance": 4000, "focus": "auto"}
+        forgets = BRIGHTNESS.replace(" ok ", " forget ")
+        self.device = rig.webcams.add(controls=tuple(forgets if one == BRIGHTNESS else one for one in CONTROLS))
+        controls = {"exposure": 166, "gain": 7, "white_balance": 4000, "focus": "auto", "brightness": 10}
         self.process = rig.start(camera(self.device, controls=controls))
         self.images = rig.bench.client.collect(CompressedImage, "/cam_0000/compressed")
         self.statuses = rig.bench.client.status("/webcam/status")
@@ -116,6 +117,7 @@ def test_controls_are_set_in_order_and_what_differs_is_named(running: Running) -
     assert "no control `focus`; allowed: ['exposure', 'gain', 'white_balance'" in words.text
     assert "166" not in words.text, "what was taken is not spoken of"
     running.told("control `gain`", DiagnosticStatus.WARN)
+    running.process.expect("controls had changed and are set again: brightness was 0")  # as the stream began
 
 
 def test_the_status_is_the_documented_one(running: Running) -> None:

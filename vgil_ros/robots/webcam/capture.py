@@ -20,6 +20,7 @@ from vgil_ros.robots.webcam.stamps import age_ns, read_clocks
 RETRY_S = 0.5  # between two looks for a device that is not there
 BUSY_S = 1.5  # and more, where another program has it
 POLL_S = 0.1
+PAUSE_S = 0.002  # where a device says that there is something, and gives nothing
 SILENT_S = 2.0  # without a frame, and the stream is begun anew
 LOOK_S = 10.0  # between two looks at the controls: other programs may change them
 HUNG_S = 3.0  # in a call of the kernel that is to take milliseconds
@@ -170,6 +171,7 @@ class Capture:
                     words = f"{self.camera.name}: no image for {SILENT_S:g} s; USB cable, power or bandwidth?"
                     self._voice.warn_once(self._key("silent"), words)
                     return
+                self._stop.wait(PAUSE_S)
                 continue
             heard = now
             self._take(frame)
