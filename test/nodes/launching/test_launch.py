@@ -255,7 +255,8 @@ def test_the_contracts_webcams_are_started_for_a_real_robot_alone(tmp_path: Path
     settings.write_text(
         "webcam_cam_0: {ros__parameters: {robot: sim_aloha}}\nrecorder: {ros__parameters: {keys: false}}"
     )
-    started("record.launch.py", f"robot:={robot}", f"params_file:={settings}")
+    found = described("record.launch.py", f"robot:={robot}", f"params_file:={settings}")
+    assert str(settings) in found["webcam_cam_0"]
     assert sorted(described("record.launch.py", f"robot:={robot}", "cameras:=false")) == ["recorder"]
     assert sorted(described("record.launch.py", f"robot:={robot}", "sim:=true")) == ["recorder", "sim", "teleop"]
     assert sorted(described("teleop.launch.py", f"robot:={robot}")) == ["teleop"]
