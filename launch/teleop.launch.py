@@ -1,7 +1,7 @@
 """Puppets follow masters; with `sim:=true` those of a simulated robot, led by its operator."""
 
 from launch import LaunchDescription
-from vgil_ros.nodes.launching.actions import COMMON, declare, main_node, monitoring, prepare, side_node
+from vgil_ros.nodes.launching.actions import COMMON, declare, main_node, monitoring, prepare, side_node, webcams
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -9,8 +9,10 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             *declare("robot", "task", "sim", "seed", "speed", "sim_time", "operator", *COMMON),
+            *declare("cameras", cameras="false"),  # they run beside the recorder: only one program can have a device
             prepare("teleop"),
             side_node("sim", "robot", "task", "seed", "speed", "sim_time", "operator", when="sim"),
+            webcams(),
             *monitoring(),
             main_node("teleop", "robot"),
         ]

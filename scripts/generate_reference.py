@@ -70,6 +70,7 @@ MADE = {
     "recorder:self.contract.joystick.topic": ("`joystick.topic`", "", "buttons, where the contract has them"),
     "teleop:reset_topic": ("`reset_topic`", "", "a simulator has reset its scene, where given"),
     "teleop:base_input": ("`base_input`", "", "velocity for the base"),
+    "webcam:self.camera.topic": ("`cameras[].topic`", "by its `type`", "the camera's images"),
     "monitor:topic": ("`/recorder/status`, `/policy/status`", "", "what is shown beside"),
     "sim:topic": ("`arms[].puppet.topic`, `arms[].master.topic`", "", "states, and the operator's, at `joint_rate`"),
     "sim:given.topic": ("`arms[].command.topic`", "by its `type`", "an arm's commands"),

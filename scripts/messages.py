@@ -30,6 +30,8 @@ REASONS = {
     "episodes/writing/rows.py",
     "nodes/dds/profile.py",
     "policies/normalizer.py",
+    "robots/webcam/finding.py",
+    "robots/webcam/frame_gate.py",
 }
 # Errors that a program meets, not a person: of Python's own protocols.
 PROTOCOL = {"AttributeError", "NotImplementedError", "KeyError", "StopIteration", "Exit", "Unknown"}

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from vgil_ros import __version__
 from vgil_ros.cli import robot
+from vgil_ros.cli.cameras import cameras
 from vgil_ros.cli.checkpoint import commands as checkpoint
 from vgil_ros.cli.demo import demo
 from vgil_ros.cli.demo.train_demo import train_demo
@@ -64,6 +65,7 @@ app.command()(call)
 app.command()(status)
 app.command()(topics)
 app.command()(doctor)
+app.command()(cameras)
 
 
 def _version(wanted: bool) -> None:

@@ -194,16 +194,17 @@ class Node(ExecuteProcess):
         arguments: Sequence[str] = (),
         namespace: str = "",
         remappings: Sequence[tuple[str, str]] = (),
+        name: str | None = None,
         **process: Any,
     ) -> None:
         cmd = [*_command(package, executable), *arguments]
-        rules = [*([("__ns", namespace)] if namespace else []), *remappings]
+        rules = [*([("__node", name)] if name else []), *([("__ns", namespace)] if namespace else []), *remappings]
         options = [part for old, new in rules for part in ("-r", f"{old}:={new}")]
         for group in parameters:
             options += ["--params-file", group] if isinstance(group, str) else _options(group)
         if options:
             cmd += ["--ros-args", *options]
-        super().__init__(cmd=cmd, name=executable, **process)
+        super().__init__(cmd=cmd, name=name or executable, **process)
 
 
 def _options(values: Mapping[str, Any]) -> list[str]:

@@ -68,3 +68,8 @@ def monitor() -> None:
 def posture() -> None:
     """Run the node `posture`."""
     start("posture")
+
+
+def webcam() -> None:
+    """Run the node `webcam`."""
+    start("webcam")

@@ -14,6 +14,7 @@ import numpy as np
 from sensor_msgs.msg import Joy
 from tqdm import tqdm
 
+from vgil_ros.core.contract import Contract
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.gripper_trigger import GripperTrigger
 from vgil_ros.core.layout import POSITION
@@ -84,6 +85,9 @@ class Recorder(SessionNode):
         image_format = self.declare(
             "image_format", "jpeg", choices=("jpeg", "raw"), doc="a camera that sends JPEG is passed through"
         )
+        doc = "of cameras that send JPEG: camera (as it comes), peers (decoded and encoded anew), contract (as it says)"
+        order = self.declare("jpeg_order", "contract", choices=("contract", "camera", "peers"), doc=doc)
+        self.contract = _with_jpeg_order(self.contract, order)
         needed = int(free_gb * 1024**3)
         path = _writable(Path(folder).expanduser().absolute())
         self.folder = DatasetFolder(path, self.contract, needed, time.monotonic, go_on=go_on)
@@ -299,8 +303,10 @@ class Recorder(SessionNode):
         if own := [camera.name for camera in compressed if camera.jpeg_order == "camera"]:
             log.info(
                 f"JPEGs of {own} are stored as they come: act-plus-plus' and Cobot Magic's loaders swap their red and"
-                " blue; for those give the cameras `jpeg_order: peers`, or use `vgil episodes convert`"
+                " blue; for those give jpeg_order:=peers, or use `vgil episodes convert`"
             )
+        if anew := [camera.name for camera in compressed if camera.jpeg_order == "peers"]:
+            log.info(f"JPEGs of {anew} are decoded and encoded anew: act-plus-plus' and Cobot Magic's loaders get RGB")
         log.info(f"episodes go to {self.sink.recording.dataset_dir}")
         assert self.folder is not None
         for words in self.folder.warnings:
@@ -327,6 +333,17 @@ class Recorder(SessionNode):
         if self.session.num_episodes and not self.session.complete:
             words = f"{self.session.saved} of {self.session.num_episodes} episodes were recorded"
             self.log(f"{words}; the same command goes on with the next number", severity="warning")
+
+
+def _with_jpeg_order(contract: Contract, order: str) -> Contract:
+    """The contract with another `jpeg_order` of the cameras that send JPEG; as it is with "contract"."""
+    if order == "contract":
+        return contract
+    cameras = tuple(
+        camera.model_copy(update={"jpeg_order": order}) if camera.type == "compressed" else camera
+        for camera in contract.cameras
+    )
+    return contract.model_copy(update={"cameras": cameras})
 
 
 def _writable(folder: Path) -> Path:

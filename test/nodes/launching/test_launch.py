@@ -18,6 +18,7 @@ from typing import Any
 import h5py
 import pytest
 import yaml
+from support import contracts
 from support.nodes.domains import own_domain
 from support.nodes.reference import launch_arguments
 
@@ -66,7 +67,12 @@ def described(file: str, *arguments: str, environment_of: tuple[str, ...] = ()) 
     *_, nodes, variables = done.stdout.splitlines()
     if environment_of:
         return {name: value for name in environment_of if (value := json.loads(variables).get(name))}
-    return {name: rest for _, _, name, *rest in json.loads(nodes)}
+    return {called(name, rest): rest for _, _, name, *rest in json.loads(nodes)}
+
+
+def called(executable: str, rest: list[str]) -> str:
+    """A node's name: its executable's, unless it was given one."""
+    return next((rule.removeprefix("__node:=") for rule in rest if rule.startswith("__node:=")), executable)
 
 
 def started(file: str, *arguments: str) -> dict[str, dict[str, str]]:
@@ -236,6 +242,28 @@ def test_with_a_simulated_robot_the_recorder_resets_it_and_all_follow_its_clock(
             "wait_for_teleop": True,
         },
     }
+
+
+def test_the_contracts_webcams_are_started_for_a_real_robot_alone(tmp_path: Path) -> None:
+    cameras = [contracts.camera(f"cam_{i}", "compressed", device=f"/dev/video{i}") for i in range(2)]
+    robot = contracts.write(contracts.small_robot(cameras=[*cameras, contracts.camera("cam_ros")]), tmp_path / "r.yaml")
+    found = described("record.launch.py", f"robot:={robot}", "namespace:=r2")
+    assert sorted(found) == ["recorder", "webcam_cam_0", "webcam_cam_1"]
+    assert "__ns:=/r2" in found["webcam_cam_1"]
+    assert 'camera:="cam_1"' in found["webcam_cam_1"]
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(
+        "webcam_cam_0: {ros__parameters: {robot: sim_aloha}}\nrecorder: {ros__parameters: {keys: false}}"
+    )
+    found = described("record.launch.py", f"robot:={robot}", f"params_file:={settings}")
+    assert str(settings) in found["webcam_cam_0"]
+    assert sorted(described("record.launch.py", f"robot:={robot}", "cameras:=false")) == ["recorder"]
+    assert sorted(described("record.launch.py", f"robot:={robot}", "sim:=true")) == ["recorder", "sim", "teleop"]
+    assert sorted(described("teleop.launch.py", f"robot:={robot}")) == ["teleop"]
+    assert sorted(described("teleop.launch.py", f"robot:={robot}", "cameras:=true"))[1:] == [
+        "webcam_cam_0",
+        "webcam_cam_1",
+    ]
 
 
 def test_a_reset_time_that_is_given_holds() -> None:

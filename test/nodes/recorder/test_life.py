@@ -155,6 +155,19 @@ def test_a_jpeg_of_a_camera_is_passed_through_and_keeps_its_colours(bench: Bench
                 assert_colours(image)
 
 
+def test_the_peers_order_can_be_asked_for_a_recording(bench: Bench) -> None:
+    contract = bench.contract(cameras=[camera("cam_a"), camera("cam_b", "compressed")])
+    bench.robot(contract)
+    recorder = bench.recorder(contract, episode_len=10, num_episodes=1, autostart=True, jpeg_order="peers")
+    assert recorder.wait() == 0, recorder.output
+    assert "JPEGs of ['cam_b'] are decoded and encoded anew" in recorder.output
+    assert "swap their red and blue" not in recorder.output
+    with EpisodeReader(bench.episodes / "episode_0.hdf5") as episode:
+        assert episode.jpeg_order("cam_b") == "bgr"
+        for row in range(10):
+            assert_colours(episode.image("cam_b", row))
+
+
 def test_raw_images_are_stored_as_they_came(bench: Bench) -> None:
     contract = bench.contract()
     bench.robot(contract)

@@ -14,12 +14,14 @@ from vgil_ros.core.contract.robot import (
 )
 from vgil_ros.core.contract.topics import JointTopic, SensorTopic, TopicRef
 from vgil_ros.core.contract.vector import Vector
+from vgil_ros.core.contract.webcam import CameraControls
 
 __all__ = [
     "Arm",
     "Base",
     "BaseLimits",
     "Camera",
+    "CameraControls",
     "CommandTopic",
     "Contract",
     "EndMarker",

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from vgil_ros.core.config import StrictModel
 from vgil_ros.core.contract.rules import Count, MillisecondsOrOff, Name, Number, StampPolicy, TopicName, Vector3
+from vgil_ros.core.contract.webcam import DEFAULT_FPS, CameraControls, DevicePath
 
 
 class SimulatedView(StrictModel):
@@ -41,6 +42,9 @@ class Camera(StrictModel):
     frozen_ms: MillisecondsOrOff | None = None
     stamp: StampPolicy = "header"
     jpeg_order: Literal["camera", "peers"] = "camera"
+    device: DevicePath | None = None
+    fps: Number | None = Field(default=None, ge=1, le=1000)
+    controls: CameraControls | None = None
     sim: SimulatedView | None = None
 
     @property
@@ -48,8 +52,18 @@ class Camera(StrictModel):
         """Whether its images are distances and no colours."""
         return self.type in ("depth", "compressed_depth")
 
+    @property
+    def capture_fps(self) -> float:
+        """Frames a second at which its device is read."""
+        return DEFAULT_FPS if self.fps is None else self.fps
+
     @model_validator(mode="after")
     def _consistent(self) -> Camera:
         if self.jpeg_order == "peers" and self.type != "compressed":
             raise ValueError(f"jpeg_order is 'peers' and type '{self.type}'; allowed: with type 'compressed' alone")
+        if self.device is None and (self.fps is not None or self.controls is not None):
+            given = "fps" if self.fps is not None else "controls"
+            raise ValueError(f"{given} is given without device; allowed: with `device` alone, else its driver sets it")
+        if self.device is not None and self.is_depth:
+            raise ValueError(f"device is given and type is '{self.type}'; allowed with a device: image, compressed")
         return self

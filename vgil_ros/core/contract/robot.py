@@ -27,6 +27,7 @@ from vgil_ros.core.contract.rules import (
 )
 from vgil_ros.core.contract.topics import SensorTopic, TopicRef
 from vgil_ros.core.contract.vector import Vector
+from vgil_ros.core.contract.webcam import no_shared_devices
 from vgil_ros.core.errors import ContractError
 from vgil_ros.core.guard.settings import Following, Guard
 
@@ -97,6 +98,7 @@ class Contract(StrictModel):
     def _consistent(self) -> Contract:
         no_duplicates("arms", [arm.name for arm in self.arms])
         no_duplicates("cameras", [camera.name for camera in self.cameras])
+        no_shared_devices([(camera.name, camera.device) for camera in self.cameras])
         if self.base and "base" in [camera.name for camera in self.cameras]:
             raise ValueError("cameras: found the name 'base', which the base's stream has; allowed: any other")
         no_duplicates("cameras and vectors", [c.name for c in self.cameras] + [v.name for v in self.vectors])

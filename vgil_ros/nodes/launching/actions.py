@@ -15,7 +15,7 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from vgil_ros.assets import load_contract
-from vgil_ros.core.contract import Contract
+from vgil_ros.core.contract import Camera, Contract
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.graph.service_names import NODES
 from vgil_ros.core.streams import topics_of
@@ -27,7 +27,7 @@ from vgil_ros.nodes.launching.arguments import COMMON, declare
 from vgil_ros.nodes.launching.parameter_file import ParameterFile, write_overrides
 from vgil_ros.nodes.viz import rviz_config as rviz
 
-__all__ = ["COMMON", "declare", "main_node", "monitoring", "prepare", "side_node", "supervised"]
+__all__ = ["COMMON", "declare", "main_node", "monitoring", "prepare", "side_node", "supervised", "webcams"]
 
 ROBOT = "sim_aloha"  # where neither launch argument nor file names one; also the nodes' own default
 NEEDED = {"policy": ("rclpy", "torch"), "sim": ("rclpy", "mujoco")}  # packages that are not everywhere
@@ -62,8 +62,9 @@ def _prepare(context: Any, main: str) -> list[Any]:
     except VgilError:
         context.extend_globals({"exit_code": 2})
         raise
-    if settings and (strangers := settings.strangers(NODES)):
-        warnings.append(f"{settings.path}: no node of ours reads the section {strangers}; allowed: {sorted(NODES)}")
+    known = (*NODES, *(webcam_of(camera) for camera in contract.cameras if camera.device))
+    if settings and (strangers := settings.strangers(known)):
+        warnings.append(f"{settings.path}: no node of ours reads the section {strangers}; allowed: {sorted(known)}")
     plan = transport.prepare(context.environment)
     variables, reached = plan_reach(
         context.environment,
@@ -135,17 +136,46 @@ def _start(
         return []
     values = {key: launch_arguments.value(given, key) for key in parameters}
     values = {key: value for key, value in values.items() if value is not None} | fixed
+    return supervised(_node(given, name, values), name, main=main)
+
+
+def _node(given: Mapping[str, str], executable: str, values: Mapping[str, Any], name: str | None = None) -> Node:
+    """One of our nodes; `name` where it is not called as its executable is."""
     namespace = launch_arguments.namespace_of(given)
-    node = Node(
+    layers = _layers(name or executable, _follows(given, executable), _settings(given), values, namespace)
+    return Node(
         package="vgil_ros",
-        executable=name,
+        executable=executable,
         output="screen",
         namespace=namespace,
         remappings=_clock(given, namespace),
-        parameters=_layers(name, _follows(given, name), _settings(given), values, namespace),
+        parameters=layers,
         sigterm_timeout=GRACE_S,
+        **({"name": name} if name else {}),
     )
-    return supervised(node, name, main=main)
+
+
+def webcams() -> OpaqueFunction:
+    """A webcam node for each camera of the contract that has a device, but for a simulated robot's."""
+    return OpaqueFunction(function=_webcams)
+
+
+def _webcams(context: Any) -> list[Any]:
+    given = context.launch_configurations
+    if launch_arguments.optional(given, "sim") or not launch_arguments.value(given, "cameras"):
+        return []
+    contract, _ = load_contract(given["robot"])
+    actions = []
+    for camera in (camera for camera in contract.cameras if camera.device):
+        name = webcam_of(camera)
+        node = _node(given, "webcam", {"robot": given["robot"], "camera": camera.name}, name)
+        actions += supervised(node, name, main=False)
+    return actions
+
+
+def webcam_of(camera: Camera) -> str:
+    """The name of the node that reads a camera."""
+    return f"webcam_{camera.name}"
 
 
 def _layers(
