@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, field_validator, model_validator
 
 from vgil_ros.core.config import StrictModel
+from vgil_ros.core.contract.bus import SerialBus, check_bus
 from vgil_ros.core.contract.rules import (
     Floats,
     JointName,
@@ -91,6 +92,7 @@ class Arm(StrictModel):
     start: Floats | None = None
     sleep: Floats | None = None
     gripper: Gripper | None = None
+    bus: SerialBus | None = None
     urdf: str | None = None
     mount: Mount = Mount()
 
@@ -123,6 +125,7 @@ class Arm(StrictModel):
                     raise ValueError(f"{key} of joint '{joint}' is {at}; allowed: {low} to {high}, its limits")
         if self.gripper:
             self._check_gripper(self.gripper)
+        check_bus(self.bus, self.command.type, has_master=self.master is not None)
         return self
 
     def _check_gripper(self, gripper: Gripper) -> None:
