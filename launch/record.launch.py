@@ -2,6 +2,7 @@
 
 from launch import LaunchDescription
 from vgil_ros.nodes.launching.actions import COMMON, declare, main_node, monitoring, prepare, side_node
+from vgil_ros.nodes.launching.drivers import drivers
 
 RECORDER = (
     *("robot", "task", "dataset_dir", "num_episodes", "episode_len", "autostart", "reset_time", "image_format"),
@@ -14,8 +15,9 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             *declare(*RECORDER),
-            *declare("sim", "seed", "speed", "sim_time", "operator", "teleop", *COMMON),
+            *declare("sim", "seed", "speed", "sim_time", "operator", "teleop", "drivers", *COMMON),
             prepare("recorder"),
+            drivers(),
             side_node("sim", "robot", "task", "seed", "speed", "sim_time", "operator", when="sim"),
             side_node("teleop", "robot", when="teleop"),
             *monitoring(),

@@ -2,14 +2,16 @@
 
 from launch import LaunchDescription
 from vgil_ros.nodes.launching.actions import COMMON, declare, main_node, monitoring, prepare, side_node
+from vgil_ros.nodes.launching.drivers import drivers
 
 
 def generate_launch_description() -> LaunchDescription:
     """The teleop node ends the launch."""
     return LaunchDescription(
         [
-            *declare("robot", "task", "sim", "seed", "speed", "sim_time", "operator", *COMMON),
+            *declare("robot", "task", "sim", "seed", "speed", "sim_time", "operator", "drivers", *COMMON),
             prepare("teleop"),
+            drivers(),
             side_node("sim", "robot", "task", "seed", "speed", "sim_time", "operator", when="sim"),
             *monitoring(),
             main_node("teleop", "robot"),

@@ -32,7 +32,7 @@ RANGE_SLACK = 0.05  # rad that a calibrated range may lack
 AT_REST = 0.2  # rad from the sleep pose: there the arm lies, and needs no torque
 PUSHING = 0x08 | 0x20  # error bits that end when a joint no longer pushes
 SIDES = {"follower": "puppet", "leader": "master"}
-FAILURES_QUIET_S = 1.0  # a fault that comes and goes does not flood the log
+FAULT_QUIET_S = 1.0  # a fault that comes and goes does not flood the log
 
 
 class Feetech(VgilNode):
@@ -51,6 +51,8 @@ class Feetech(VgilNode):
         write = self.declare("write_calibration", False, doc=doc)
         self._rate = self.declare("rate", 100.0, low=10.0, high=250.0, doc="of the joint states and goals, Hz")
         stale_ms = self.declare("stale_ms", 250.0, low=20.0, high=5000.0, doc="a command older than this is none, ms")
+        doc = "how long a servo may take to answer; a slow USB hub needs more, ms"
+        self._reply_s = self.declare("reply_ms", 20.0, low=2.0, high=200.0, doc=doc) / 1e3
         doc = "a follower's torque at the end: rest: off where it lies in its sleep pose, else on; hold: on; off"
         self._at_end = self.declare("at_end", "rest", choices=("rest", "hold", "off"), doc=doc)
         self.follower = self.role == "follower"
@@ -63,7 +65,8 @@ class Feetech(VgilNode):
         self._reading: Reading | None = None
         self._pushing = np.zeros(len(self.arm.joints), bool)
         self._rest = 0.0  # when the port is tried again, or torque looked at (time.monotonic)
-        self._last_s = self._last_fault_s = -math.inf
+        self._last_s = -math.inf
+        self._faults: dict[str, float] = {}  # of the line, by joint, and when they were last seen
         self._published = 0
         self._bring_up(write_calibration=write)
         self._add_topics()
@@ -86,7 +89,9 @@ class Feetech(VgilNode):
         if gripper is not None:
             closed = {gripper.joint: (gripper.puppet_range if self.follower else gripper.master_range)[0]}
         motors = load_calibration(file, self.spec.joints)
-        return FeetechArm(port, bus.baud if bus else 1_000_000, motors, closed, follower=self.follower)
+        return FeetechArm(
+            port, bus.baud if bus else 1_000_000, motors, closed, follower=self.follower, reply_s=self._reply_s
+        )
 
     def _bring_up(self, *, write_calibration: bool) -> None:
         """Before anything is published; a fault ends the node."""
@@ -161,12 +166,13 @@ class Feetech(VgilNode):
         try:
             if self.arm.connected:
                 self._cycle()
+                self.clear("bus")
             elif time.monotonic() >= self._rest:
                 self._rejoin()
         except PortLost as error:
             self._lose(str(error))
         except BusError as error:
-            self.warn_once("servos", str(error))
+            self.warn_once("bus", str(error))
             self.keeper.hold()
 
     def _cycle(self) -> None:
@@ -245,11 +251,13 @@ class Feetech(VgilNode):
             self._look_at_torque()
 
     def _tell_quality(self, found: Exchange) -> None:
-        if (words := self.quality.words(found, self.arm.bus)) is not None:
-            self.warn_once("servos", words)
-            self._last_fault_s = time.monotonic()
-        elif time.monotonic() - self._last_fault_s > FAILURES_QUIET_S:
-            self.clear("servos")
+        now = time.monotonic()
+        for key, words in self.quality.faults(found, self.arm.bus).items():
+            self.warn_once(key, words)
+            self._faults[key] = now
+        for key in [key for key, last_s in self._faults.items() if now - last_s > FAULT_QUIET_S]:
+            del self._faults[key]
+            self.clear(key)
 
     def _tell_errors(self, reading: Reading) -> None:
         words = reading.words(self.arm.joints, self.arm.ids)

@@ -106,9 +106,9 @@ def state(line: ServoLine) -> dict[str, dict[str, float]]:
             "present": servo.present,
             "goal": servo.get(42, 2),
             "torque": servo.get(40, 1),
-            "travel": line.travel.get(servo.id, 0.0),
+            "travel": line.travel[i] if line.travel else 0.0,
         }
-        for servo in line.servos
+        for i, servo in enumerate(line.servos)
     }
 
 

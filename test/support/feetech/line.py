@@ -12,7 +12,7 @@ import time
 import tty
 from pathlib import Path
 
-from support.feetech.servo import TICKS, Servo
+from support.feetech.servo import Servo
 
 STEP_S = 0.002
 BAUDS = {0: termios.B1000000, 1: termios.B500000, 4: termios.B115200}
@@ -45,8 +45,8 @@ class ServoLine:
         self._master = self._slave = -1
         self._request = bytearray()
         self._last = time.monotonic()
-        self._begin: dict[int, float] = {}
-        self.travel: dict[int, float] = {}
+        self._begin: list[float] = []
+        self.travel: list[float] = []  # ticks, one a servo, since `track`
         self.back()
 
     def back(self) -> None:
@@ -67,8 +67,8 @@ class ServoLine:
 
     def track(self) -> None:
         """From now on remember how far each servo comes from where it is."""
-        self._begin = {servo.id: servo.actual for servo in self.servos}
-        self.travel = dict.fromkeys(self._begin, 0.0)
+        self._begin = [servo.actual for servo in self.servos]
+        self.travel = [0.0] * len(self._begin)
 
     def turn(self, wait_s: float, *others: int) -> list[int]:
         """Answer what came, and let time pass; return those of the other files that are readable."""
@@ -88,9 +88,8 @@ class ServoLine:
         self._last = now
         for servo in (*self.servos, *self.twins.values()):
             servo.step(min(dt, 0.05))
-        for servo in self.servos:
-            if servo.id in self._begin:
-                self.travel[servo.id] = max(self.travel[servo.id], abs(servo.actual - self._begin[servo.id]))
+        for i, (servo, begin) in enumerate(zip(self.servos, self._begin, strict=False)):
+            self.travel[i] = max(self.travel[i], abs(servo.actual - begin))
 
     def _answer(self) -> None:
         while (at := self._request.find(b"\xff\xff")) >= 0 and len(self._request) >= at + 6:
@@ -154,7 +153,3 @@ class ServoLine:
         data = bytearray(self._random.randbytes(self.noise)) + data
         with contextlib.suppress(OSError):
             os.write(self._master, data)
-
-    def position(self, number: int) -> float:
-        """Ticks that a servo reports."""
-        return next(servo for servo in self.servos if servo.id == number).present % TICKS

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vgil_ros.robots.feetech import bringup
-from vgil_ros.robots.feetech.bus import Bus, BusError, Exchange
+from vgil_ros.robots.feetech.bus import REPLY_S, Bus, BusError, Exchange
 from vgil_ros.robots.feetech.calibration import JointUnits, MotorCalibration, joint_units
 from vgil_ros.robots.feetech.readings import Reading, take_reading
 from vgil_ros.robots.feetech.registers import PRESENT, REGISTERS
@@ -21,15 +21,24 @@ class FeetechArm:
         motors: the calibration of its joints, in their order.
         closed: for grippers, what closed is called, rad.
         follower: whether it holds and follows; a leader is moved by hand.
+        reply_s: how long a servo may take to answer.
 
     Attributes:
         limp: joints of a follower that hold nothing, though they should: their torque went off by itself.
     """
 
     def __init__(
-        self, port: str, baud: int, motors: dict[str, MotorCalibration], closed: dict[str, float], *, follower: bool
+        self,
+        port: str,
+        baud: int,
+        motors: dict[str, MotorCalibration],
+        closed: dict[str, float],
+        *,
+        follower: bool,
+        reply_s: float = REPLY_S,
     ) -> None:
         self.port, self._baud, self.motors, self._follower = port, baud, motors, follower
+        self._reply_s = reply_s
         self.joints: tuple[str, ...] = tuple(motors)
         self.ids = [motor.id for motor in motors.values()]
         self.units: JointUnits = joint_units(motors, closed)
@@ -54,7 +63,7 @@ class FeetechArm:
         Raises:
             PortLost: where it cannot be.
         """
-        self._bus = Bus(self.port, self._baud, dict(zip(self.ids, self.joints, strict=True)))
+        self._bus = Bus(self.port, self._baud, dict(zip(self.ids, self.joints, strict=True)), self._reply_s)
 
     def close(self) -> None:
         """Let go of the port; a follower that holds goes on holding."""

@@ -86,13 +86,14 @@ class Bus:
         path: the device, best a name under /dev/serial/by-id.
         baud: its rate; an SO-101's servos have 1000000.
         names: joints by id, for errors.
+        reply_s: how long answers may take.
 
     Raises:
         PortLost: where it cannot be opened.
     """
 
-    def __init__(self, path: str, baud: int, names: Mapping[int, str] | None = None) -> None:
-        self.path, self.baud, self.names = path, baud, dict(names or {})
+    def __init__(self, path: str, baud: int, names: Mapping[int, str] | None = None, reply_s: float = REPLY_S) -> None:
+        self.path, self.baud, self.names, self.reply_s = path, baud, dict(names or {}), reply_s
         with needed_by("Feetech's bus"):
             import serial
         self._errors: tuple[type[Exception], ...] = (OSError, serial.SerialException, termios.error)
@@ -120,14 +121,14 @@ class Bus:
         return f"{self.path}: {name} (id {servo})" if name else f"{self.path}: id {servo}"
 
     def exchange(
-        self, request: bytes, expected: Mapping[int, int], *, wait_s: float = REPLY_S, linger_s: float = 0.0
+        self, request: bytes, expected: Mapping[int, int], *, wait_s: float | None = None, linger_s: float = 0.0
     ) -> Exchange:
         """Send a request and gather the answers.
 
         Args:
             request: a packet.
             expected: how many bytes of data each id answers with.
-            wait_s: how long to wait for all of them after the request has gone out.
+            wait_s: how long to wait for all of them after the request has gone out; None: `reply_s`.
             linger_s: how long to listen on once all are there.
 
         Raises:
@@ -137,6 +138,7 @@ class Bus:
         try:
             self._forget_late_answers()
             self._port.write(request)
+            wait_s = self.reply_s if wait_s is None else wait_s
             end = time.monotonic() + wait_s + len(request) * 10 / self.baud
             while (left := end - time.monotonic()) > 0 and expected:
                 if select.select([self._file], [], [], left)[0]:
@@ -158,11 +160,16 @@ class Bus:
         while select.select([self._file], [], [], 0)[0]:
             self._received()
 
-    def ping(self, servo: int, *, tries: int = TRIES, wait_s: float = REPLY_S) -> Exchange:
-        """Ask a servo whether it is there, and listen for a second of the same id."""
+    def ping(self, servo: int, *, tries: int = TRIES, wait_s: float | None = None) -> Exchange:
+        """Ask a servo whether it is there, and listen for a second of the same id.
+
+        Two answers may be a late one to an earlier ping: only a second servo gives two again.
+        """
         for _ in range(tries):
             found = self.exchange(protocol.ping(servo), {servo: 0}, wait_s=wait_s, linger_s=LINGER_S)
-            if found.answers:
+            if found.doubled:
+                time.sleep(self.reply_s)
+            elif found.answers:
                 break
         return found
 

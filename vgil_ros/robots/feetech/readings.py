@@ -52,8 +52,11 @@ class Reading:
 
 
 def take_reading(found: Exchange, ids: Sequence[int], units: JointUnits) -> Reading | None:
-    """The reading in a sync read of `registers.PRESENT`; None where a servo's is missing or cannot be."""
-    if found.silent:
+    """The reading in a sync read of `registers.PRESENT`; None where a servo's is missing or cannot be.
+
+    Of two answers of a servo, one is late and of the cycle before.
+    """
+    if found.silent or found.doubled:
         return None
     data = [found.answers[servo].data for servo in ids]
     raw = {
@@ -93,17 +96,17 @@ class LinkQuality:
         """Share of the last cycles without a whole reading."""
         return sum(self._lost) / max(len(self._lost), 1)
 
-    def words(self, found: Exchange, bus: Bus) -> str | None:
-        """What is wrong with the line, if it lasts; of a single lost packet nothing is said."""
+    def faults(self, found: Exchange, bus: Bus) -> dict[str, str]:
+        """What is wrong with the line, if it lasts, by what it is about; of a single lost packet nothing is said."""
         if self.row >= QUIET_CYCLES:
             if len(found.silent) == len(bus.names) and not found.broken:
-                return f"{bus.path}: no servo answers; look at the arm's power supply and the adapter"
-            lines = (f"{bus.called(servo)}: {no_answer(found, servo)}" for servo in found.silent)
-            return "; ".join(lines) or f"{bus.path}: readings that no servo can have; look at the cable"
+                return {"servos": f"{bus.path}: no servo answers; look at the arm's power supply and the adapter"}
+            said = {bus.names[servo]: f"{bus.called(servo)}: {no_answer(found, servo)}" for servo in found.silent}
+            return said or {"readings": f"{bus.path}: readings that no servo can have; look at the cable"}
         if self.share > MANY and len(self._lost) == WINDOW and self._culprits:
             worst = max(set(self._culprits), key=self._culprits.count)
-            return (
-                f"{bus.path}: {self.share:.0%} of the readings are lost, most by {bus.names.get(worst, worst)}"
+            return {
+                "cable": f"{bus.path}: {self.share:.0%} of the readings are lost, most by {bus.names.get(worst, worst)}"
                 f" (id {worst}); look at the cables before it"
-            )
-        return None
+            }
+        return {}
