@@ -97,23 +97,13 @@ class So101:
         self.emulators["leader"].tell(f"hand {motor['id']} {ticks:.0f} {speed / RAD:.0f}")
 
     def together(self, within: float = 0.03) -> bool:
-        """Whether the arm's joints are where the leader's are; the gripper follows in shares of its travel."""
-        return bool((np.abs(self.at("follower") - self.at("leader"))[:5] < within).all())
+        """Whether both are heard now and the arm's joints are where the leader's are."""
+        heard = not any(self.silent_for(role, 0.5) for role in self.states)
+        return heard and bool((np.abs(self.at("follower") - self.at("leader"))[:5] < within).all())
 
-    def following(self) -> None:
-        """Wait until teleop follows and the arms are together."""
-        assert self.teleop is not None
-        until(self.together, "the follower comes to the leader")
-
-    def fastest(self, role: str, since: float) -> float:
-        """rad/s, the fastest that any joint was since (time.monotonic), over a tenth of a second."""
-        rows = [
-            (m.header.stamp.sec + m.header.stamp.nanosec / 1e9, m.position) for t, m in self.states[role] if t > since
-        ]
-        stamps, positions = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
-        behind = np.searchsorted(stamps, stamps - 0.1)
-        span = np.maximum(stamps - stamps[behind], 0.05)[:, None]
-        return float((np.abs(positions - positions[behind]) / span).max())
+    def following(self, pan: float) -> None:
+        """Wait until the leader's first joint is there, and the follower with it."""
+        until(lambda: self.together() and abs(self.at("leader")[0] - pan) < 0.02, f"both arms at {pan}")
 
     def silent_for(self, role: str, seconds: float) -> bool:
         """Whether nothing was published of an arm for so long."""

@@ -42,7 +42,7 @@ class FeetechArm:
         self.joints: tuple[str, ...] = tuple(motors)
         self.ids = [motor.id for motor in motors.values()]
         self.units: JointUnits = joint_units(motors, closed)
-        self._grippers = tuple(closed)
+        self._grippers = tuple(closed) if follower else ()  # a limp one needs no bound of its force
         self.limp: tuple[str, ...] = ()
         self._bus: Bus | None = None
 
