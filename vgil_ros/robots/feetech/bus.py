@@ -152,7 +152,7 @@ class Bus:
     def _received(self) -> bytes:
         data = os.read(self._file, 4096)
         if not data:  # it was readable
-            raise OSError(errno.EIO, "it is readable and empty")
+            raise OSError(errno.EIO, "nothing can be read; bytes were expected")
         return data
 
     def _forget_late_answers(self) -> None:
