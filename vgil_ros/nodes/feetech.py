@@ -25,6 +25,7 @@ from vgil_ros.robots.feetech.goals import GoalKeeper
 from vgil_ros.robots.feetech.readings import QUIET_CYCLES, LinkQuality, Reading
 
 STATE_QOS = QoSProfile(depth=20)
+GAP_S = 0.2  # without a whole reading: as long as the nodes above take it for a pause too, and come back slowly
 RETRY_S = 1.0  # between two tries to find a port that has gone
 LOOK_S = 1.0  # between two looks at whether the joints still hold
 SPEED_SLACK = 1.5  # of the contract's velocity: the limits above come first
@@ -65,7 +66,7 @@ class Feetech(VgilNode):
         self._reading: Reading | None = None
         self._pushing = np.zeros(len(self.arm.joints), bool)
         self._rest = 0.0  # when the port is tried again, or torque looked at (time.monotonic)
-        self._last_s = -math.inf
+        self._last_s = self._last_whole_s = -math.inf
         self._faults: dict[str, float] = {}  # of the line, by joint, and when they were last seen
         self._published = 0
         self._bring_up(write_calibration=write)
@@ -183,11 +184,11 @@ class Feetech(VgilNode):
         self.quality.add(found, whole=reading is not None)
         self._tell_quality(found)
         if reading is None:  # nothing is published in its place, and no goal moves on
-            if self.quality.row >= QUIET_CYCLES:
+            if time.monotonic() - self._last_whole_s > GAP_S:
                 self.keeper.hold()
                 self._reading = None
             return
-        self._reading = reading
+        self._reading, self._last_whole_s = reading, time.monotonic()
         if self.follower and (gap or time.monotonic() >= self._rest):
             self._look_at_torque()
         values = np.concatenate((reading.position, reading.velocity, reading.load))

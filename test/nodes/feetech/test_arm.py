@@ -91,6 +91,12 @@ def test_the_follower_holds_through_a_fault_and_comes_back_slowly(fault: str, ri
     assert fault == "a hot servo" or rig.silent_for(role, 0.5), "a reading that is missing is no reading"
     healed = time.monotonic()
     emulator.tell(cure)
+    if (
+        fault == "a hot servo"
+    ):  # its joints could be seen all the time not to follow: the operator is asked to come back
+        rig.hand("shoulder_pan", 0.0, speed=2.0)
+        rig.following(0.0)
+        return
     rig.following(AWAY)
     slowest = (AWAY - 0.05) / (ALIGN_SPEED * VELOCITY)
     assert time.monotonic() - healed >= slowest, "at a share of the speed"
@@ -130,9 +136,8 @@ def test_an_arm_that_lost_its_power_stays_limp_until_told(rig: So101) -> None:
     rig.hand("shoulder_pan", -0.5, speed=1.0)
     time.sleep(1.0)
     assert rig.emulators["follower"].travel() < HELD
-    healed = time.monotonic()
     answer = rig.bench.client.call("/feetech_follower/torque", SetBool.Request(data=True), SetBool)
     assert answer.success, answer.message
-    rig.following(-0.5)
-    assert time.monotonic() - healed >= 0.45 / (ALIGN_SPEED * VELOCITY)
+    rig.hand("shoulder_pan", 0.0, speed=1.0)  # teleop has seen that nothing follows, and asks for that
+    rig.following(0.0)
     assert rig.emulators["follower"].say()["1"]["torque"] == 1

@@ -96,14 +96,20 @@ class So101:
         ticks = zero + (radians + 0.17453 if closed else radians) / RAD
         self.emulators["leader"].tell(f"hand {motor['id']} {ticks:.0f} {speed / RAD:.0f}")
 
-    def together(self, within: float = 0.03) -> bool:
+    def together(self, within: float = 0.008) -> bool:
         """Whether both are heard now and the arm's joints are where the leader's are."""
         heard = not any(self.silent_for(role, 0.5) for role in self.states)
         return heard and bool((np.abs(self.at("follower") - self.at("leader"))[:5] < within).all())
 
     def following(self, pan: float) -> None:
         """Wait until the leader's first joint is there, and the follower with it."""
-        until(lambda: self.together() and abs(self.at("leader")[0] - pan) < 0.02, f"both arms at {pan}")
+        try:
+            until(lambda: self.together() and abs(self.at("leader")[0] - pan) < 0.004, f"both arms at {pan}", 30.0)
+        except AssertionError as error:
+            processes = (*self.drivers.values(), *([self.teleop] if self.teleop else []))
+            lines = [line.text for process in processes for line in process.lines[-8:]]
+            where = f"follower {self.at('follower')}, leader {self.at('leader')}"
+            raise AssertionError("\n".join([str(error), where, *lines])) from None
 
     def silent_for(self, role: str, seconds: float) -> bool:
         """Whether nothing was published of an arm for so long."""
