@@ -19,6 +19,7 @@ from vgil_ros.robots.feetech.calibration import save_calibration
 from vgil_ros.robots.feetech.recording import Calibrator
 
 PERIOD_S = 0.05
+PATIENT_S = 0.1  # for an answer: nothing moves by itself here
 SIDES = {"follower": "puppet", "leader": "master", "puppet": "puppet", "master": "master"}
 
 
@@ -34,7 +35,7 @@ def calibrate(
     if path.exists() and not overwrite:
         raise VgilError(f"{path} is there already, not overwritten; give --overwrite to replace it")
     assert spec.bus is not None
-    bus = Bus(port, spec.bus.baud)
+    bus = Bus(port, spec.bus.baud, reply_s=PATIENT_S)
     try:
         calibrator = Calibrator(bus, spec.joints)
         _wait(f"{side} on {port}. Hold the arm: it goes limp. Enter")

@@ -21,6 +21,7 @@ from vgil_ros.robots.feetech.bus import Bus, BusError, PortLost
 from vgil_ros.robots.feetech.calibration import load_calibration
 
 CLOSED = {"gripper": -0.17453}
+PATIENT_S = 0.1  # a busy machine lets the pretended servos wait
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def running(tmp_path: Path) -> Iterator[RunningLine]:
 def arm_at(running: RunningLine, *, follower: bool = True, baud: int = 1_000_000) -> FeetechArm:
     folder = running.line.port.parent
     motors = load_calibration(write_calibration("follower", folder), JOINTS)
-    arm = FeetechArm(str(running.line.port), baud, motors, CLOSED, follower=follower)
+    arm = FeetechArm(str(running.line.port), baud, motors, CLOSED, follower=follower, reply_s=PATIENT_S)
     arm.open()
     return arm
 

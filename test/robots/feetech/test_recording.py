@@ -64,7 +64,7 @@ def test_a_hand_shows_middles_and_ends(tmp_path: Path) -> None:
             assert abs(motor.range_min - 1000 - motor.id) <= 1
             assert abs(motor.range_max - 3000 - motor.id) <= 1
             assert servo.homing == motor.homing_offset
-        arm = FeetechArm(str(tmp_path / "tty"), 1_000_000, motors, {}, follower=True)
+        arm = FeetechArm(str(tmp_path / "tty"), 1_000_000, motors, {}, follower=True, reply_s=0.1)
         arm.open()
         arm.bring_up()
         arm.close()
