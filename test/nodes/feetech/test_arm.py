@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from support.process import Process
 
 pytest.importorskip("rclpy")
 pytest.importorskip("serial")
@@ -66,6 +67,21 @@ def test_the_follower_follows_by_name_and_the_gripper_in_shares(rig: So101) -> N
         rig.hand(joint, 0.0, speed=1.5)
 
 
+def test_an_episode_is_recorded_passes_its_check_and_is_played_back(rig: So101) -> None:
+    recorder = rig.bench.recorder(rig.contract, task="wave", episode_len=100, num_episodes=1, autostart=True)
+    recorder.expect("recording|episode 0|started")
+    rig.hand("shoulder_pan", 0.4, speed=0.3)
+    assert recorder.wait() == 0, recorder.output
+    (file,) = rig.bench.episodes.glob("episode_*.hdf5")
+    checked = rig.bench.start(Process, ["vgil_ros.cli.main", "episodes", "check", str(file)])
+    assert checked.wait() == 0, checked.output
+    assert rig.bench.client.call("/teleop/stop").success
+    replay = rig.bench.node("replay", {"robot": rig.contract, "episode": file})
+    assert replay.wait() == 0, replay.output
+    replay.expect("replayed 100 ticks")
+    assert rig.bench.client.call("/teleop/start").success
+
+
 FAULTS: dict[str, tuple[str, str, str, str]] = {
     "a silent servo": ("follower", "silent 3", "heard 3", r"elbow_flex \(id 3\): no answer; look at its cable"),
     "a silent bus": ("follower", "mute", "unmute", "no servo answers; look at the arm's power supply"),
@@ -91,12 +107,6 @@ def test_the_follower_holds_through_a_fault_and_comes_back_slowly(fault: str, ri
     assert fault == "a hot servo" or rig.silent_for(role, 0.5), "a reading that is missing is no reading"
     healed = time.monotonic()
     emulator.tell(cure)
-    if (
-        fault == "a hot servo"
-    ):  # its joints could be seen all the time not to follow: the operator is asked to come back
-        rig.hand("shoulder_pan", 0.0, speed=2.0)
-        rig.following(0.0)
-        return
     rig.following(AWAY)
     slowest = (AWAY - 0.05) / (ALIGN_SPEED * VELOCITY)
     assert time.monotonic() - healed >= slowest, "at a share of the speed"
@@ -138,6 +148,7 @@ def test_an_arm_that_lost_its_power_stays_limp_until_told(rig: So101) -> None:
     assert rig.emulators["follower"].travel() < HELD
     answer = rig.bench.client.call("/feetech_follower/torque", SetBool.Request(data=True), SetBool)
     assert answer.success, answer.message
-    rig.hand("shoulder_pan", 0.0, speed=1.0)  # teleop has seen that nothing follows, and asks for that
-    rig.following(0.0)
+    healed = time.monotonic()
+    rig.following(-0.5)
+    assert time.monotonic() - healed >= 0.4 / (ALIGN_SPEED * VELOCITY)
     assert rig.emulators["follower"].say()["1"]["torque"] == 1

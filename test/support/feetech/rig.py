@@ -68,6 +68,7 @@ class So101:
             robot["arms"][0]["bus"][role] = str(self.ports[role])
             robot["arms"][0]["bus"][f"{role}_calibration"] = str(self.files[role])
         robot["cameras"] = []
+        robot["following"] = {"off": ["arm"]}  # what nodes do about that has its own tests
         robot["sync"] |= {"tolerance_ms": 40, "max_wait_ms": 120, "max_hold": 50}
         path = self.bench.folder / "so101.yaml"
         path.write_text(yaml.safe_dump(robot, sort_keys=False), encoding="utf-8")
