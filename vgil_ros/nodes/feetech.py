@@ -21,7 +21,7 @@ from vgil_ros.nodes.messages.template import Template
 from vgil_ros.robots.feetech.arm import FeetechArm
 from vgil_ros.robots.feetech.bus import BusError, Exchange, PortLost
 from vgil_ros.robots.feetech.calibration import load_calibration
-from vgil_ros.robots.feetech.goals import GoalKeeper
+from vgil_ros.robots.feetech.goals import RETURN_SHARE, GoalKeeper
 from vgil_ros.robots.feetech.readings import QUIET_CYCLES, LinkQuality, Reading
 
 STATE_QOS = QoSProfile(depth=20)
@@ -59,8 +59,9 @@ class Feetech(VgilNode):
         self.follower = self.role == "follower"
         self.arm = self._make_arm(port, file)
         limits = self.spec.limits
-        velocity = np.array(limits.velocity) * SPEED_SLACK
-        self.keeper = GoalKeeper(self.arm.units.lower, self.arm.units.upper, velocity, round(stale_ms * 1e6))
+        velocity, units = np.array(limits.velocity), self.arm.units
+        speeds = (velocity * SPEED_SLACK, velocity * RETURN_SHARE)
+        self.keeper = GoalKeeper(units.lower, units.upper, *speeds, round(stale_ms * 1e6))
         self.quality = LinkQuality()
         self._command: np.ndarray | None = None  # the newest, not yet taken
         self._reading: Reading | None = None

@@ -23,17 +23,17 @@ events = st.lists(
 
 
 def keeper(begin: tuple[float, float] = (0.0, 1.0)) -> GoalKeeper:
-    made = GoalKeeper(LOWER, UPPER, VELOCITY, STALE_NS)
+    made = GoalKeeper(LOWER, UPPER, VELOCITY, VELOCITY * RETURN_SHARE, STALE_NS)
     made.begin(np.array(begin))
     return made
 
 
 @given(events, positions)
 def test_goals_stay_in_range_and_move_no_faster_than_allowed(
-    found: list[tuple[str, np.ndarray]], at: np.ndarray
+    found: list[tuple[str, np.ndarray]], start: np.ndarray
 ) -> None:
-    goals, now = keeper((at[0], at[1])), 0
-    before = np.clip(at, LOWER, UPPER)
+    goals, now = keeper((start[0], start[1])), 0
+    before = np.clip(start, LOWER, UPPER)
     for what, position in found:
         now += TICK if what != "long" else 2 * STALE_NS
         if what == "command":
@@ -62,27 +62,34 @@ def test_a_command_that_stays_is_reached_and_kept(target: np.ndarray) -> None:
     np.testing.assert_allclose(goals.goal, np.clip(target, LOWER, UPPER), atol=1e-9)
 
 
+def at(goals: GoalKeeper) -> np.ndarray:
+    """Where the joints are told to be."""
+    assert goals.goal is not None
+    return goals.goal.copy()
+
+
 def test_from_a_hold_on_it_is_slow_until_it_has_caught_up() -> None:
     goals, now, target = keeper(), 0, np.array([0.9, 1.0])
     steps = []
     for _ in range(200):
         now += TICK
         goals.take(target, now)
-        before = float(goals.goal[0])
-        after = float(goals.next(now, DT)[0])
+        before = float(at(goals)[0])
+        goals.next(now, DT)
+        after = float(at(goals)[0])
         steps += [after - before] if target[0] - before > NEAR else []
     assert max(steps) <= RETURN_SHARE * VELOCITY[0] * DT + 1e-12
     goals.take(np.array([-0.9, 1.0]), now)
-    before = goals.goal[0]
+    before = at(goals)[0]
     goals.next(now + TICK, DT)
-    assert abs(goals.goal[0] - before) > RETURN_SHARE * VELOCITY[0] * DT, "caught up, at full speed again"
+    assert abs(at(goals)[0] - before) > RETURN_SHARE * VELOCITY[0] * DT, "caught up, at full speed again"
 
 
 def test_a_stale_command_is_none_and_the_way_on_is_slow() -> None:
     goals = keeper()
     goals.take(np.array([0.5, 1.0]), 0)
     goals.next(TICK, DT)
-    there = goals.goal.copy()
+    there = at(goals)
     assert goals.commanded
     np.testing.assert_array_equal(goals.next(STALE_NS + 2 * TICK, DT), there)
     assert not goals.commanded
@@ -105,7 +112,7 @@ def test_giving_way_is_where_a_joint_is() -> None:
 
 
 def test_before_it_begins_there_is_no_goal() -> None:
-    goals = GoalKeeper(LOWER, UPPER, VELOCITY, STALE_NS)
+    goals = GoalKeeper(LOWER, UPPER, VELOCITY, VELOCITY * RETURN_SHARE, STALE_NS)
     assert goals.next(0, DT) is None
     goals.take(np.array([0.5, 0.5]), 0)
     assert goals.next(TICK, DT) is None

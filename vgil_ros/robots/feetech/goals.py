@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-RETURN_SHARE = 0.25  # of the top speed, from a hold until the command is reached
+RETURN_SHARE = 0.25  # of a robot's velocity limits, from a hold until the command is reached
 NEAR = 0.02  # rad: reached
 
 
@@ -17,14 +17,18 @@ class GoalKeeper:
     Args:
         lower, upper: (J,) the range of the goals.
         velocity: (J,) the fastest that they move, rad/s.
+        slow: (J,) the same from a hold on.
         stale_ns: a command older than this is no command.
 
     Attributes:
         goal: where the joints are told to be; None before `begin`.
     """
 
-    def __init__(self, lower: np.ndarray, upper: np.ndarray, velocity: np.ndarray, stale_ns: int) -> None:
-        self._lower, self._upper, self._velocity, self._stale_ns = lower, upper, velocity, stale_ns
+    def __init__(
+        self, lower: np.ndarray, upper: np.ndarray, velocity: np.ndarray, slow: np.ndarray, stale_ns: int
+    ) -> None:
+        self._lower, self._upper, self._stale_ns = lower, upper, stale_ns
+        self._velocity, self._slow_velocity = velocity, slow
         self.goal: np.ndarray | None = None
         self._target: np.ndarray | None = None
         self._command_ns = 0
@@ -67,7 +71,7 @@ class GoalKeeper:
         if self._target is not None and now_ns - self._command_ns > self._stale_ns:
             self.hold()
         if self._target is not None:
-            step = self._velocity * dt_s * (RETURN_SHARE if self._slow else 1.0)
+            step = (self._slow_velocity if self._slow else self._velocity) * dt_s
             self.goal = self.goal + np.clip(self._target - self.goal, -step, step)
             if self._slow and np.abs(self._target - self.goal).max() <= NEAR:
                 self._slow = False
