@@ -45,6 +45,7 @@ EXTRAS = {
     "policy": ["torch>=2.3", "torchvision", "safetensors>=0.4"],
     "diffusion": ["diffusers>=0.27"],  # policies of type diffusion
     "train": ["accelerate>=0.30", "tensorboard"],  # several processes or GPUs; curves beside the log
+    "feetech": ["pyserial>=3.5"],  # SO-100 and SO-101 without ROS drivers
     "docs": ["mkdocs>=1.6", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
 }
 EXTRAS["demo"] = EXTRAS["ros"] + EXTRAS["sim"] + EXTRAS["plot"]
@@ -58,6 +59,7 @@ EXTRAS["dev"] = [
     "ruff",
     "mypy",
     "types-PyYAML",
+    "types-pyserial",
     "psutil",
 ]
 CLASSIFIERS = [
@@ -123,6 +125,7 @@ setup(
             "monitor = vgil_ros.nodes.entry:monitor",
             "posture = vgil_ros.nodes.entry:posture",
             "webcam = vgil_ros.nodes.entry:webcam",
+            "feetech = vgil_ros.nodes.entry:feetech",
         ]
     },
 )

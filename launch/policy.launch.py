@@ -1,7 +1,8 @@
 """Run a trained policy; with `sim:=true` on the simulated robot. `dry_run:=true` computes and shows, sends nothing."""
 
 from launch import LaunchDescription
-from vgil_ros.nodes.launching.actions import COMMON, declare, main_node, monitoring, prepare, side_node, webcams
+from vgil_ros.nodes.launching.actions import COMMON, declare, main_node, monitoring, prepare, side_node
+from vgil_ros.nodes.launching.drivers import drivers, webcams
 
 POLICY = ("robot", "task", "checkpoint", "device", "precision", "autostart", "dry_run")
 EXECUTION = ("execution", "inference_period", "ensemble_coefficient", "watchdog_ms", "max_age_ms", "soft_start")
@@ -12,8 +13,9 @@ def generate_launch_description() -> LaunchDescription:
     """The policy ends the launch, and the launch ends with its exit code."""
     return LaunchDescription(
         [
-            *declare(*POLICY, *EXECUTION, *ROLLOUTS, "sim", "seed", "speed", "sim_time", "cameras", *COMMON),
+            *declare(*POLICY, *EXECUTION, *ROLLOUTS, "sim", "seed", "speed", "sim_time", "cameras", "drivers", *COMMON),
             prepare("policy"),
+            drivers(),
             side_node("sim", "robot", "task", "seed", "speed", "sim_time", when="sim", fixed={"operator": False}),
             webcams(),
             *monitoring(),

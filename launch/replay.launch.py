@@ -2,6 +2,7 @@
 
 from launch import LaunchDescription
 from vgil_ros.nodes.launching.actions import COMMON, declare, main_node, monitoring, prepare, side_node
+from vgil_ros.nodes.launching.drivers import drivers
 
 REPLAY = ("robot", "episode", "dry_run", "max_age_ms", "soft_start")
 
@@ -10,8 +11,9 @@ def generate_launch_description() -> LaunchDescription:
     """The replay ends the launch, and the launch ends with its exit code."""
     return LaunchDescription(
         [
-            *declare(*REPLAY, "task", "sim", "seed", "speed", "sim_time", *COMMON),
+            *declare(*REPLAY, "task", "sim", "seed", "speed", "sim_time", "drivers", *COMMON),
             prepare("replay"),
+            drivers(),
             side_node("sim", "robot", "task", "seed", "speed", "sim_time", when="sim", fixed={"operator": False}),
             *monitoring(),
             main_node("replay", *REPLAY),

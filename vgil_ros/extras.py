@@ -23,6 +23,7 @@ EXTRA_OF: dict[str, str] = {
     "gym_aloha": "gym",
     "matplotlib": "plot",
     "av": "plot",
+    "serial": "feetech",
     **dict.fromkeys(_ROS, "ros"),
 }
 

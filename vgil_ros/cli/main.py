@@ -22,6 +22,7 @@ from vgil_ros.cli.episodes.generate import generate
 from vgil_ros.cli.episodes.replay import replay
 from vgil_ros.cli.eval import EvalCommand, evaluate
 from vgil_ros.cli.launch import launch
+from vgil_ros.cli.robot_calibrate import calibrate
 from vgil_ros.cli.ros.call import call
 from vgil_ros.cli.ros.status import status
 from vgil_ros.cli.ros.topics import topics
@@ -52,6 +53,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 episodes.app.command()(replay)
+robot.app.command()(calibrate)
 episodes.app.command()(generate)
 app.add_typer(episodes.app, name="episodes", help="List, show, check, repair, plot, convert and replay episodes.")
 app.add_typer(checkpoint.app, name="checkpoint", help="Show, import, check and replay policy checkpoints.")

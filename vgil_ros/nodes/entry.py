@@ -73,3 +73,8 @@ def posture() -> None:
 def webcam() -> None:
     """Run the node `webcam`."""
     start("webcam")
+
+
+def feetech() -> None:
+    """Run the node `feetech`."""
+    start("feetech")

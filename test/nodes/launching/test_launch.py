@@ -80,7 +80,7 @@ def started(file: str, *arguments: str) -> dict[str, dict[str, str]]:
     found = {}
     for name, rest in described(file, *arguments).items():
         pairs = [text.split(":=", 1) for text in rest if ":=" in text]
-        found[name] = {key: json.loads(value) for key, value in pairs}
+        found[name] = {key: json.loads(value) for key, value in pairs if not key.startswith("__")}
         files = [path for sign, path in itertools.pairwise(rest) if sign == "--params-file"]
         if files:  # rcl lets the later one win
             found[name]["files"] = files[:-1]
@@ -458,7 +458,14 @@ def test_the_launch_files_take_what_the_page_lists_and_old_names() -> None:
         assert set(found) - set(RENAMED_OPTIONS) == launch_arguments(file.split(".")[0]), file
 
 
+def test_a_bus_brings_its_drivers_unless_they_run_or_the_robot_is_simulated() -> None:
+    beside = described("record.launch.py", "robot:=so101")
+    assert list(beside) == ["feetech_follower", "feetech_leader", "recorder"]
+    assert list(described("record.launch.py", "robot:=so101", "drivers:=false")) == ["recorder"]
+    assert list(described("teleop.launch.py", "robot:=so101", "sim:=true")) == ["sim", "teleop"]
+
+
 @pytest.mark.parametrize("file", FILES)
 def test_every_file_can_be_described_with_its_defaults(file: str) -> None:
-    name = file.split(".")[0].replace("record", "recorder")
+    name = file.split(".")[0].replace("record", "recorder").replace("drivers", "feetech")
     assert list(started(file)) == [name]

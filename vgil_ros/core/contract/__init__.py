@@ -1,6 +1,7 @@
 """The robot contract: frozen values out of a YAML file; each part of a robot has a file here."""
 
 from vgil_ros.core.contract.arm import Arm, Gripper, GripperFeedback, Limits, Mount
+from vgil_ros.core.contract.bus import SerialBus
 from vgil_ros.core.contract.camera import Camera, SimulatedView
 from vgil_ros.core.contract.commands import CommandTopic, GripperCommand
 from vgil_ros.core.contract.robot import (
@@ -33,6 +34,7 @@ __all__ = [
     "Limits",
     "Mount",
     "SensorTopic",
+    "SerialBus",
     "SimulatedView",
     "Sync",
     "TopicRef",

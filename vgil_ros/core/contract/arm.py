@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, field_validator, model_validator
 
 from vgil_ros.core.config import StrictModel
+from vgil_ros.core.contract.bus import SerialBus, check_bus
 from vgil_ros.core.contract.commands import OF_ONE_JOINT, CommandTopic, GripperCommand
 from vgil_ros.core.contract.rules import (
     Floats,
@@ -93,6 +94,7 @@ class Arm(StrictModel):
     start: Floats | None = None
     sleep: Floats | None = None
     gripper: Gripper | None = None
+    bus: SerialBus | None = None
     urdf: str | None = None
     mount: Mount = Mount()
 
@@ -167,6 +169,7 @@ class Arm(StrictModel):
         if self.gripper:
             self._check_gripper(self.gripper)
         self._check_command()
+        check_bus(self.bus, self.command.type, has_master=self.master is not None)
         return self
 
     def _check_command(self) -> None:

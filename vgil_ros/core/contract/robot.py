@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from vgil_ros.core.config import StrictModel, parse_yaml, validate
 from vgil_ros.core.contract.arm import Arm
+from vgil_ros.core.contract.bus import no_shared_ports
 from vgil_ros.core.contract.camera import Camera
 from vgil_ros.core.contract.rules import (
     Count,
@@ -108,6 +109,7 @@ class Contract(StrictModel):
                 raise ValueError(f"cameras[{i}].sim.arm is '{camera.sim.arm}'; allowed: one of {names}")
         no_shared_topics(self._topics())
         no_shared_joints(self._joint_topics())
+        no_shared_ports(arm.bus for arm in self.arms)
         self._check_latencies()
         unknown = [name for name in self.guard.off if name not in self._joint_streams()]
         if unknown:

@@ -7,8 +7,11 @@ from collections.abc import Collection, Iterable
 
 from vgil_ros.core.errors import VgilError
 
-NODES = ("recorder", "policy", "teleop", "replay", "sim", "monitor", "posture", "webcam")  # every executable of ours
-DRIVERS = ("sim", "webcam")  # of these: what brings a robot's topics
+NODES = (  # every executable of ours
+    *("recorder", "policy", "teleop", "replay", "sim", "monitor", "posture"),
+    *("webcam", "feetech"),
+)
+DRIVERS = ("sim", "webcam", "feetech")  # of these: what brings a robot's topics
 # Which of them offer what.
 OFFERED_BY: dict[str, tuple[str, ...]] = {
     "start": ("recorder", "policy", "teleop"),

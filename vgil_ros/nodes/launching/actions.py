@@ -15,8 +15,9 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from vgil_ros.assets import load_contract
-from vgil_ros.core.contract import Camera, Contract
+from vgil_ros.core.contract import Contract
 from vgil_ros.core.errors import VgilError
+from vgil_ros.core.graph.drivers import driver_nodes, webcam_of, webcams_of
 from vgil_ros.core.graph.service_names import NODES
 from vgil_ros.core.streams import topics_of
 from vgil_ros.extras import need
@@ -27,10 +28,14 @@ from vgil_ros.nodes.launching.arguments import COMMON, declare
 from vgil_ros.nodes.launching.parameter_file import ParameterFile, write_overrides
 from vgil_ros.nodes.viz import rviz_config as rviz
 
-__all__ = ["COMMON", "declare", "main_node", "monitoring", "prepare", "side_node", "supervised", "webcams"]
+__all__ = ["COMMON", "declare", "main_node", "make_node", "monitoring", "prepare", "side_node", "supervised"]
 
 ROBOT = "sim_aloha"  # where neither launch argument nor file names one; also the nodes' own default
-NEEDED = {"policy": ("rclpy", "torch"), "sim": ("rclpy", "mujoco")}  # packages that are not everywhere
+NEEDED = {
+    "policy": ("rclpy", "torch"),
+    "sim": ("rclpy", "mujoco"),
+    "feetech": ("rclpy", "serial"),
+}  # packages that are not everywhere
 GRACE_S = "15"  # what a recorder gets to close an episode on a slow disk before it is asked a second time
 
 
@@ -56,15 +61,17 @@ def _prepare(context: Any, main: str) -> list[Any]:
         given["robot"] = given["robot"].strip() or (settings and settings.robot()) or ROBOT
         contract, _ = load_contract(given["robot"])
         simulated = main == "sim" or bool(launch_arguments.optional(given, "sim"))
-        for name in (main, *(["sim"] if simulated else [])):
+        driven = any(arm.bus for arm in contract.arms) and launch_arguments.optional(given, "drivers") is not False
+        for name in (main, *(["sim"] if simulated else ["feetech"] if driven else [])):
             need(f"node '{name}'", *NEEDED.get(name, ("rclpy",)))
         transport.need_room()
     except VgilError:
         context.extend_globals({"exit_code": 2})
         raise
-    known = (*NODES, *(webcam_of(camera) for camera in contract.cameras if camera.device))
+    ours = (*(one.name for one in driver_nodes(contract)), *map(webcam_of, webcams_of(contract)))
+    known = sorted((*NODES, *ours))
     if settings and (strangers := settings.strangers(known)):
-        warnings.append(f"{settings.path}: no node of ours reads the section {strangers}; allowed: {sorted(known)}")
+        warnings.append(f"{settings.path}: no node of ours reads the section {strangers}; allowed: {known}")
     plan = transport.prepare(context.environment)
     variables, reached = plan_reach(
         context.environment,
@@ -136,11 +143,18 @@ def _start(
         return []
     values = {key: launch_arguments.value(given, key) for key in parameters}
     values = {key: value for key, value in values.items() if value is not None} | fixed
-    return supervised(_node(given, name, values), name, main=main)
+    return supervised(make_node(given, name, values), name, main=main)
 
 
-def _node(given: Mapping[str, str], executable: str, values: Mapping[str, Any], name: str | None = None) -> Node:
-    """One of our nodes; `name` where it is not called as its executable is."""
+def make_node(given: Mapping[str, str], executable: str, values: Mapping[str, Any], *, name: str | None = None) -> Node:
+    """One of our nodes.
+
+    Args:
+        given: the launch arguments.
+        executable: which.
+        values: its parameters, which win over a file's.
+        name: what it is called, where that is not the executable's name.
+    """
     namespace = launch_arguments.namespace_of(given)
     layers = _layers(name or executable, _follows(given, executable), _settings(given), values, namespace)
     return Node(
@@ -153,29 +167,6 @@ def _node(given: Mapping[str, str], executable: str, values: Mapping[str, Any], 
         sigterm_timeout=GRACE_S,
         **({"name": name} if name else {}),
     )
-
-
-def webcams() -> OpaqueFunction:
-    """A webcam node for each camera of the contract that has a device, but for a simulated robot's."""
-    return OpaqueFunction(function=_webcams)
-
-
-def _webcams(context: Any) -> list[Any]:
-    given = context.launch_configurations
-    if launch_arguments.optional(given, "sim") or not launch_arguments.value(given, "cameras"):
-        return []
-    contract, _ = load_contract(given["robot"])
-    actions = []
-    for camera in (camera for camera in contract.cameras if camera.device):
-        name = webcam_of(camera)
-        node = _node(given, "webcam", {"robot": given["robot"], "camera": camera.name}, name)
-        actions += supervised(node, name, main=False)
-    return actions
-
-
-def webcam_of(camera: Camera) -> str:
-    """The name of the node that reads a camera."""
-    return f"webcam_{camera.name}"
 
 
 def _layers(

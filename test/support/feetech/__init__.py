@@ -1,0 +1,1 @@
+"""Pretended STS3215 servos on a pseudo terminal, with the faults that cables and servos have."""
