@@ -121,6 +121,7 @@ setup(
             "sim = vgil_ros.nodes.entry:sim",
             "replay = vgil_ros.nodes.entry:replay",
             "monitor = vgil_ros.nodes.entry:monitor",
+            "jog = vgil_ros.nodes.entry:jog",
             "posture = vgil_ros.nodes.entry:posture",
         ]
     },

@@ -1,7 +1,7 @@
 """Record demonstrations: the recorder, and with `sim:=true` a simulated robot, its operator and the teleoperation."""
 
 from launch import LaunchDescription
-from vgil_ros.nodes.launching.actions import COMMON, declare, main_node, monitoring, prepare, side_node
+from vgil_ros.nodes.launching.actions import COMMON, declare, leading, main_node, monitoring, prepare, side_node
 
 RECORDER = (
     *("robot", "task", "dataset_dir", "num_episodes", "episode_len", "autostart", "reset_time", "image_format"),
@@ -14,10 +14,11 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             *declare(*RECORDER),
-            *declare("sim", "seed", "speed", "sim_time", "operator", "teleop", *COMMON),
+            *declare("sim", "seed", "speed", "sim_time", "operator", "leader", "teleop", *COMMON),
             prepare("recorder"),
             side_node("sim", "robot", "task", "seed", "speed", "sim_time", "operator", when="sim"),
             side_node("teleop", "robot", when="teleop"),
+            leading(),
             *monitoring(),
             main_node("recorder", *RECORDER),
         ]

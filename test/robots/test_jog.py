@@ -158,6 +158,8 @@ def test_a_joint_at_its_limit_is_named() -> None:
     assert "left: " in made.hindrance()
     assert any(joint in made.hindrance() for joint in ("forearm_roll", "wrist_rotate"))
     go(made, [0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0], 0.5)
+    assert "at its limit" not in made.hindrance()
+    go(made, [0.0] * 7, 0.2)
     assert made.hindrance() == ""
 
 

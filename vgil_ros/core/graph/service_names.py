@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 
 from vgil_ros.core.errors import VgilError
 
-NODES = ("recorder", "policy", "teleop", "replay", "sim", "monitor", "posture")  # every executable of ours
+NODES = ("recorder", "policy", "teleop", "replay", "sim", "monitor", "posture", "jog")  # every executable of ours
 # Which of them offer what.
 OFFERED_BY: dict[str, tuple[str, ...]] = {
     "start": ("recorder", "policy", "teleop"),

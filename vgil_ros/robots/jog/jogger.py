@@ -7,6 +7,7 @@ import numpy as np
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import ArmLayout, Layout
 from vgil_ros.robots.jog.arm import JoggedArm
+from vgil_ros.robots.jog.keys import Pace
 from vgil_ros.robots.jog.settings import COMMANDS, LEVELS, JogSettings
 
 MOST_DT = 0.05  # s; a tick that came later than this moves no further
@@ -56,6 +57,11 @@ class Jogger:
         """What a full stick asks for at this level: m/s and rad/s."""
         share = LEVELS[self.level]
         return self.settings.linear * share, self.settings.angular * share
+
+    @property
+    def pace(self) -> Pace:
+        """What a key press is at this level."""
+        return Pace(self.steps, LEVELS[self.level])
 
     def twist(self, stick: np.ndarray) -> np.ndarray:
         """The twist (6,) m/s, rad/s of a stick (>= 6,), -1..1 each."""

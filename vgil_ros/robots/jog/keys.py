@@ -6,6 +6,7 @@ None of them is a key of the recorder's (s d r q).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -42,6 +43,14 @@ HELP = (  # keys, and what they do
 _SEQUENCES = {"A": "up", "B": "down", "C": "right", "D": "left", "H": "home", "5~": "page up", "6~": "page down"}
 _SEQUENCES |= {"1~": "home", "7~": "home"}
 _LONGEST = 6
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What a key press is: a step or a motion, and which share of the highest speed level's."""
+
+    steps: bool
+    share: float
 
 
 class KeyNames:
@@ -86,26 +95,26 @@ class HeldKeys:
     Args:
         first_s: longer than the keyboard's pause before it repeats.
         repeat_s: longer than the time between two repeats.
-        step_s: (7,) for how long a full stick makes one step on each axis.
+        step_s: (7,) for how long a full stick at the highest speed level makes one of its steps, on each axis.
     """
 
     def __init__(self, first_s: float, repeat_s: float, step_s: np.ndarray) -> None:
         self._first_s, self._repeat_s, self._step_s = first_s, repeat_s, step_s
         self._left: dict[str, float] = {}
-        self._owed = np.zeros(len(AXES))  # s of a full stick, by axis; below 0 the other way
+        self._owed = np.zeros(len(AXES))  # s of a full stick at the highest level; below 0 the other way
 
-    def press(self, key: str, *, steps: bool) -> None:
+    def press(self, key: str, pace: Pace) -> None:
         """Take a press, or a repeat, of a key of MOTIONS."""
         axis, sign = MOTIONS[key]
-        if steps:
-            self._owed[axis] += sign * self._step_s[axis]
+        if pace.steps:
+            self._owed[axis] += sign * self._step_s[axis] * (1.0 if AXES[axis] == "grip" else pace.share)
             return
         for other in [other for other in self._left if MOTIONS[other] == (axis, -sign)]:
             del self._left[other]
         self._left[key] = self._repeat_s if key in self._left else self._first_s
 
-    def stick(self, dt: float) -> np.ndarray:
-        """Return what they ask for over the coming `dt` seconds, (7,), -1..1."""
+    def stick(self, dt: float, pace: Pace) -> np.ndarray:
+        """Return what they ask for over the coming `dt` seconds, (7,), -1..1 of the speed at that pace."""
         stick = np.zeros(len(AXES))
         if dt <= 0.0:
             return stick
@@ -115,12 +124,20 @@ class HeldKeys:
             self._left[key] = left - dt
             if left <= dt:
                 del self._left[key]
-        paid = np.clip(self._owed, -dt, dt)
-        self._owed -= paid
-        result: np.ndarray = np.clip(stick + paid / dt, -1.0, 1.0)
-        return result
+        most = dt * np.array([1.0 if name == "grip" else pace.share for name in AXES])
+        wanted = _within_one(np.clip(stick + self._owed / most, -1.0, 1.0))
+        paid = np.clip(wanted - stick, np.minimum(self._owed / most, 0.0), np.maximum(self._owed / most, 0.0))
+        self._owed -= paid * most  # steps on several axes at once take longer, and arrive all the same
+        return wanted
 
     def release(self) -> None:
         """Let go of all, and forget the steps that are still owed."""
         self._left.clear()
         self._owed[:] = 0.0
+
+
+def _within_one(stick: np.ndarray) -> np.ndarray:
+    """A stick (7,) whose way and whose turn are no longer than 1 each: across two axes one is not faster."""
+    sizes = np.repeat([np.linalg.norm(stick[:3]), np.linalg.norm(stick[3:6]), 1.0], [3, 3, 1])
+    result: np.ndarray = stick / np.maximum(sizes, 1.0)
+    return result

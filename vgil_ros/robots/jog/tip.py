@@ -1,8 +1,9 @@
 """The motion of an arm's tip by differential IK: straight, within the joints' limits, slower where it gets hard.
 
 A step is the wanted twist's, solved by damped least squares on the joints that can still move. Near a singularity the
-joints would have to hurry: all of them are slowed alike, so that the tip stays on its line. What cannot be followed is
-not replaced by something similar: the tip slows down and stands.
+joints would have to hurry: all of them are slowed alike, so that the tip stays on its line. It stops before it gets
+there, because beyond it an arm stretches out and folds the other way. What cannot be followed is not replaced by
+something similar: the tip slows down and stands.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ DAMPING = 1e-6  # (1 mm/rad)^2: small, as the speed limit slows a hard motion do
 OFF_LINE = 0.25  # of the wanted way: a motion that is this far off it is not made at all
 STRAY = 0.005  # m; as far as the tip may get off its line
 SAME_WAY = 0.999  # cosine: a wish that turned by more begins a new line
+AHEAD = 0.01  # rad; so far ahead it is looked whether a motion gets harder
 AT_LIMIT = 1e-3  # rad; a joint this near to its limit does not go on towards it
+HARD, TOO_HARD = 20.0, 60.0  # s/m; what joints at their speed take for a way of the tip: it slows down, and stops
 APPROACH = 5.0  # 1/s; a joint's speed towards its limit, for each rad that is left
 
 
@@ -96,6 +99,7 @@ class TipMotion:
         share = min(max(float(made @ wish) / size**2, 0.0), 1.0)
         off = float(np.linalg.norm(made - share * wish)) / size
         good = max(0.0, 1.0 - off / OFF_LINE) * max(0.0, 1.0 - float(np.linalg.norm(drift)) / STRAY)
+        good *= self._ease(position, way, wish)
         move = good * way + back
         scale = self._scale(joints, move, dt)
         self.pace = good * scale * share
@@ -140,6 +144,24 @@ class TipMotion:
         names = self.arm.arm.joints
         self.blocked = tuple(names[self.columns[i]] for i in np.flatnonzero(~free))
         return steps[:, 0], steps[:, 1]
+
+    def _ease(self, position: np.ndarray, way: np.ndarray, wish: np.ndarray) -> float:
+        """How much (0..1) of a way (J,) towards a singularity is made; all of one that leads away from it."""
+        hard = self._hardness(way, wish)
+        if hard <= HARD:
+            return 1.0
+        ahead = position.copy()
+        ahead[self.columns] += way * min(1.0, AHEAD / float(np.abs(way).max()))
+        links = self._links(ahead)
+        weights = self._weights(wish)
+        jacobian = weights[:, None] * self.model.kinematics.jacobian(links, self.tip, self._names)
+        if self._hardness(damped_step(jacobian, wish, DAMPING), wish) <= hard:
+            return 1.0
+        return min(max((TOO_HARD - hard) / (TOO_HARD - HARD), 0.0), 1.0)
+
+    def _hardness(self, way: np.ndarray, wish: np.ndarray) -> float:
+        """How long joints at their speed take for a way of the tip, s/m."""
+        return float(np.max(np.abs(way) / self.speed) / np.linalg.norm(wish))
 
     def _scale(self, joints: np.ndarray, move: np.ndarray, dt: float) -> float:
         """How much of a step (J,) the limits of speed and place allow, 0..1."""
