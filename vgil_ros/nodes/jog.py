@@ -192,7 +192,7 @@ class Jog(VgilNode):
             self.jogger.step(dt, wish.twist, 0.0, wish.in_tool)
 
     def _measure(self, now: int) -> None:
-        """Tell where the puppets are. Where teleop has let go of them somebody else moves them: the masters go along."""
+        """Tell where the puppets are. Where teleop has let go of them the masters go along, whoever moves them."""
         if self._reset_ns is not None and 0 <= now - self._reset_ns < SETTLED_NS:
             return
         if self._reset_ns is not None:

@@ -6,11 +6,9 @@ import fcntl
 import math
 import os
 import pty
-import signal
-import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import JointState
 from support.nodes.bench import Bench
 from support.nodes.client import until
+from support.nodes.rig import STALL_S
 from support.process import Process
 
 pytest.importorskip("mujoco")
@@ -28,14 +27,15 @@ pytest.importorskip("mujoco")
 from vgil_ros.assets import load_contract, share_dir
 from vgil_ros.core.layout import Layout
 from vgil_ros.episodes import EpisodeReader
-from vgil_ros.robots.jog.settings import JogSettings
 from vgil_ros.robots.jog.tip import TipMotion
 from vgil_ros.robots.sim.robot import SimRobot
 from vgil_ros.robots.sim.tasks.base import CUBE
 from vgil_ros.robots.sim.tasks.pick_place import TARGET
+from vgil_ros.robots.transforms import pose_rpy
 
 SEED = 3  # of the simulator; the episode's scene is one after it
 ABOVE = 0.10  # m
+TRIES = 3
 STEP, TURN = 0.01, 0.1  # m, rad: of a key press at the highest speed level
 
 
@@ -61,8 +61,8 @@ class Hand:
         }
         self.jog = bench.start(Process, ["vgil_ros.cli.main", "jog", str(robot), "level:=4", "--sim-time"], **options)
         os.close(slave)
-        contract, _ = load_contract(str(robot))
-        layout = Layout(contract)
+        self.contract, _ = load_contract(str(robot))
+        layout = Layout(self.contract)
         self.arm = layout.arms[0]
         self.tip = TipMotion(layout, self.arm, 1.0)
         self.masters = bench.client.collect(JointState, "/master/joint_states")
@@ -129,22 +129,15 @@ def test_pick_place_is_recorded_by_key_presses_alone(bench: Bench, hand: Hand) -
     hand.jog.expect("arm: led from where it is")
     until(lambda: hand.statuses and hand.statuses[-1][1].level == DiagnosticStatus.OK, "the recorder is ready")
 
-    until(lambda: (hand.press("s"), time.sleep(1.0), hand.value("state") == "recording")[-1], "it records")
-    scene = SimRobot(load_contract(str(robot))[0], "pick_place", SEED + 1).objects()
-    mount = np.linalg.inv(hand.tip._mount)
-    cube, field = mount @ scene[CUBE], mount @ scene[TARGET]
-    hand.rest()
     hand.press("e")
-
-    hand.go(("gt", math.pi / 2 - math.asin(-hand.pose()[2, 0]), TURN))
-    yaw = math.atan2(cube[1, 0], cube[0, 0])
-    hand.go(("fh", (yaw + math.pi / 4) % (math.pi / 2) - math.pi / 4, TURN))
-    place(hand, cube[:3, 3])
-    grip(hand)
-    hand.go(("uo", ABOVE, STEP))
-    place(hand, field[:3, 3] + [0.0, 0.0, 0.024])
-    grip(hand)
-    hand.go(("uo", ABOVE, STEP))
+    for attempt in range(TRIES):
+        since, began = launch.mark(), time.monotonic()
+        until(lambda: (hand.press("s"), time.sleep(1.0), hand.value("state") == "recording")[-1], "it records")
+        demonstrate(hand, SimRobot(hand.contract, "pick_place", SEED + 1 + attempt).objects())
+        early = [line.text for line in launch.lines[since:] if "episode ended early" in line.text]
+        if not early:
+            break
+        assert bench.gauge.stood(began) > STALL_S, early  # a machine that keeps nodes waiting makes streams silent
     hand.press("s")
     assert launch.wait() == 0, launch.output
     hand.press("\x03")
@@ -157,6 +150,22 @@ def test_pick_place_is_recorded_by_key_presses_alone(bench: Bench, hand: Hand) -
         assert not episode.meta.warnings
     check = bench.start(Process, ["vgil_ros.cli.main", "episodes", "check", str(bench.episodes)])
     assert check.wait() == 0, check.output
+
+
+def demonstrate(hand: Hand, scene: Mapping[str, np.ndarray]) -> None:
+    """The keys that take the cube to its field."""
+    mount = pose_rpy(hand.arm.arm.mount.xyz, hand.arm.arm.mount.rpy)
+    cube, field = (np.linalg.inv(mount) @ scene[name] for name in (CUBE, TARGET))
+    hand.rest()
+    hand.go(("gt", math.pi / 2 - math.asin(-hand.pose()[2, 0]), TURN))
+    yaw = math.atan2(cube[1, 0], cube[0, 0])
+    hand.go(("fh", (yaw + math.pi / 4) % (math.pi / 2) - math.pi / 4, TURN))
+    place(hand, cube[:3, 3])
+    grip(hand)
+    hand.go(("uo", ABOVE, STEP))
+    place(hand, field[:3, 3] + [0.0, 0.0, 0.024])
+    grip(hand)
+    hand.go(("uo", ABOVE, STEP))
 
 
 def place(hand: Hand, xyz: np.ndarray) -> None:

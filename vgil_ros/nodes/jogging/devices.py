@@ -1,4 +1,4 @@
-"""The devices of `jog`: keys of its terminal, a gamepad or a SpaceMouse. Each gives a stick and commands, tick by tick."""
+"""The devices of `jog`: keys of its terminal, a gamepad or a SpaceMouse. Each gives a stick and commands."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ class JoystickFile:
         self.silent = not self._joystick.poll()
         if self.silent:
             self._pad.release()
-            self._node.warn_once("gamepad", f"{self._joystick.path} is gone: plug it in, and start jog anew")
+            self._node.warn_once("gamepad", f"{self._joystick.path} is gone: plug it in again, then start anew")
             return ()
         axes, buttons = self._joystick.axes, self._joystick.buttons
         if not self._checked and axes:  # the kernel tells of all of them at once, at the beginning

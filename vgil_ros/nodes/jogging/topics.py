@@ -63,7 +63,7 @@ class TopicWishes:
         values = np.array([linear.x, linear.y, linear.z, angular.x, angular.y, angular.z])
         frame = message.header.frame_id
         if not np.isfinite(values).all():
-            self._refuse("twist", f"~/twist: {values.tolist()} is not finite; not followed")
+            self._refuse("twist", f"~/twist: {values.tolist()} is not finite; allowed: numbers that are")
         elif frame and frame not in FRAMES:
             self._refuse("twist", f"~/twist: frame_id is '{frame}'; allowed: {', '.join(FRAMES)}, or empty")
         else:

@@ -122,7 +122,7 @@ def side_node(name: str, *parameters: str, when: str, fixed: Mapping[str, Any] |
 
 
 def leading() -> OpaqueFunction:
-    """With `leader:=gamepad` or `spacemouse`, the node jog; with `keyboard`, how to open it in a terminal of its own."""
+    """With `leader:=gamepad` or `spacemouse`, the node jog; with `keyboard`, the words that open its terminal."""
     return OpaqueFunction(function=_lead)
 
 

@@ -62,7 +62,9 @@ ARGUMENTS = {
     "sim_time": Argument(bool, "", "follow /clock at speed 1 too: a busy machine slows time down, and loses no image"),
     "operator": Argument(bool, "", "the simulator's scripted operator moves the masters"),
     "teleop": Argument(bool, "", "start the teleop node too; empty: as `sim` says"),
-    "leader": Argument(str, "", "who leads the puppets by hand, in place of leader arms: keyboard, gamepad, spacemouse"),
+    "leader": Argument(
+        str, "", "who leads the puppets by hand, in place of leader arms: keyboard, gamepad, spacemouse"
+    ),
     "namespace": Argument(str, "", "of all nodes here: keeps two robots on one ROS domain apart"),
     "domain_id": Argument(int, "", "ROS domain of all nodes here, 0 to 232; ROS_DOMAIN_ID by default"),
     "rviz": Argument(bool, "false", "start the monitor node, and RViz where it is installed"),

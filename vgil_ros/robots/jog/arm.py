@@ -139,6 +139,4 @@ class JoggedArm:
             now += min(max(way, -step), step)
             if abs(way) <= step:
                 self._grip_goal = None
-        self.position[self.gripper] = min(
-            max(now, float(self._lower[self.gripper])), float(self._upper[self.gripper])
-        )
+        self.position[self.gripper] = min(max(now, float(self._lower[self.gripper])), float(self._upper[self.gripper]))

@@ -60,7 +60,7 @@ class PadMap:
 
 
 def _pairs(key: str, text: str, allowed: Sequence[str]) -> list[tuple[str, str]]:
-    pairs = []
+    pairs: list[tuple[str, str]] = []
     for word in text.replace(",", " ").split():
         name, sign, index = word.partition("=")
         if not sign or not index.lstrip("-").isdigit() or index.count("-") > 1:
