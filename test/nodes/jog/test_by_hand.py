@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import fcntl
-import math
 import os
 import pty
 import termios
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import pytest
 import yaml
 from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import JointState
+from support.by_hand import KeyedHand
 from support.nodes.bench import Bench
 from support.nodes.client import until
 from support.nodes.rig import STALL_S
@@ -25,18 +25,11 @@ from support.process import Process
 pytest.importorskip("mujoco")
 
 from vgil_ros.assets import load_contract, share_dir
-from vgil_ros.core.layout import Layout
 from vgil_ros.episodes import EpisodeReader
-from vgil_ros.robots.jog.tip import TipMotion
 from vgil_ros.robots.sim.robot import SimRobot
-from vgil_ros.robots.sim.tasks.base import CUBE
-from vgil_ros.robots.sim.tasks.pick_place import TARGET
-from vgil_ros.robots.transforms import pose_rpy
 
 SEED = 3  # of the simulator; the episode's scene is one after it
-ABOVE = 0.10  # m
 TRIES = 3
-STEP, TURN = 0.01, 0.1  # m, rad: of a key press at the highest speed level
 
 
 def small_robot(folder: Path) -> Path:
@@ -49,10 +42,11 @@ def small_robot(folder: Path) -> Path:
     return path
 
 
-class Hand:
+class Hand(KeyedHand):
     """Presses keys at a terminal, and waits until the arm has come to rest."""
 
     def __init__(self, bench: Bench, robot: Path) -> None:
+        super().__init__(load_contract(str(robot))[0])
         self.master, slave = pty.openpty()
         options = {
             "stdin": slave,
@@ -61,50 +55,30 @@ class Hand:
         }
         self.jog = bench.start(Process, ["vgil_ros.cli.main", "jog", str(robot), "level:=4", "--sim-time"], **options)
         os.close(slave)
-        self.contract, _ = load_contract(str(robot))
-        layout = Layout(self.contract)
-        self.arm = layout.arms[0]
-        self.tip = TipMotion(layout, self.arm, 1.0)
         self.masters = bench.client.collect(JointState, "/master/joint_states")
         self.statuses: list[tuple[float, DiagnosticStatus]] = bench.client.status("/recorder/status")
 
     def press(self, keys: str) -> None:
+        self._before = self.masters[-1][1].position if self.masters else None
         os.write(self.master, keys.encode())
 
-    def pose(self) -> np.ndarray:
-        """Where the master has its tip now, (4, 4) in the arm's base."""
+    def position(self) -> np.ndarray:
         until(lambda: self.masters, "a master")
-        position = np.array(self.masters[-1][1].position)
-        return self.tip.pose(self.arm.master.normalise(position))
+        return self.arm.master.normalise(np.array(self.masters[-1][1].position))
 
     def rest(self) -> None:
-        """Wait until the master stands still, for 0.3 s of the simulator's time."""
+        """A motion, and then 0.3 s of the simulator's time without."""
+
+        def moved() -> bool:
+            return bool(self.masters) and self.masters[-1][1].position != self._before
 
         def still() -> bool:
             rows = [message.position for _, message in self.masters[-30:]]
             return len(rows) == 30 and np.ptp(np.array(rows), axis=0).max() < 1e-9
 
+        until(moved, "the master moves")
         self.masters.clear()
         until(still, "the master at rest")
-
-    def go(self, *ways: tuple[str, float, float]) -> None:
-        """Press keys as often as brings their ways: each is a key, the one for below 0, a way (m, rad), and a step's.
-
-        Big steps first, and then small ones.
-        """
-        pressed, left = "", [float(way) for _, way, _ in ways]
-        for share, after in ((1.0, "-"), (0.5, "-"), (0.25, "-"), (0.1, "+++")):
-            for i, (keys, _, step) in enumerate(ways):
-                count = int(abs(left[i]) / (step * share) + (0.5 if share == 0.1 else 1e-9))
-                pressed += keys[int(left[i] < 0)] * count
-                left[i] -= math.copysign(count * step * share, left[i])
-            pressed += after
-        if not pressed.strip("+-"):
-            return
-        before = self.pose()
-        self.press(pressed)
-        until(lambda: np.abs(self.pose() - before).max() > 1e-5, "a motion")
-        self.rest()
 
     def value(self, key: str) -> str:
         status = self.statuses[-1][1] if self.statuses else None
@@ -133,7 +107,7 @@ def test_pick_place_is_recorded_by_key_presses_alone(bench: Bench, hand: Hand) -
     for attempt in range(TRIES):
         since, began = launch.mark(), time.monotonic()
         until(lambda: (hand.press("s"), time.sleep(1.0), hand.value("state") == "recording")[-1], "it records")
-        demonstrate(hand, SimRobot(hand.contract, "pick_place", SEED + 1 + attempt).objects())
+        hand.pick_and_place(SimRobot(hand.contract, "pick_place", SEED + 1 + attempt).objects())
         early = [line.text for line in launch.lines[since:] if "episode ended early" in line.text]
         if not early:
             break
@@ -150,37 +124,3 @@ def test_pick_place_is_recorded_by_key_presses_alone(bench: Bench, hand: Hand) -
         assert not episode.meta.warnings
     check = bench.start(Process, ["vgil_ros.cli.main", "episodes", "check", str(bench.episodes)])
     assert check.wait() == 0, check.output
-
-
-def demonstrate(hand: Hand, scene: Mapping[str, np.ndarray]) -> None:
-    """The keys that take the cube to its field."""
-    mount = pose_rpy(hand.arm.arm.mount.xyz, hand.arm.arm.mount.rpy)
-    cube, field = (np.linalg.inv(mount) @ scene[name] for name in (CUBE, TARGET))
-    hand.rest()
-    hand.go(("gt", math.pi / 2 - math.asin(-hand.pose()[2, 0]), TURN))
-    yaw = math.atan2(cube[1, 0], cube[0, 0])
-    hand.go(("fh", (yaw + math.pi / 4) % (math.pi / 2) - math.pi / 4, TURN))
-    place(hand, cube[:3, 3])
-    grip(hand)
-    hand.go(("uo", ABOVE, STEP))
-    place(hand, field[:3, 3] + [0.0, 0.0, 0.024])
-    grip(hand)
-    hand.go(("uo", ABOVE, STEP))
-
-
-def place(hand: Hand, xyz: np.ndarray) -> None:
-    """Bring the tip over a place, and down to it; the last bit again, as a hand would."""
-    way = xyz - hand.pose()[:3, 3]
-    hand.go(("ik", way[0], STEP), ("jl", way[1], STEP))
-    hand.go(("uo", (xyz - hand.pose()[:3, 3])[2], STEP))
-    way = xyz - hand.pose()[:3, 3]
-    hand.go(("ik", way[0], STEP), ("jl", way[1], STEP), ("uo", way[2], STEP))
-    np.testing.assert_allclose(hand.pose()[:3, 3], xyz, atol=2e-3)
-
-
-def grip(hand: Hand) -> None:
-    """Close the gripper, or open it."""
-    before = hand.masters[-1][1].position[-1]
-    hand.press(" ")
-    until(lambda: abs(hand.masters[-1][1].position[-1] - before) > 0.001, "the gripper moves")
-    hand.rest()
