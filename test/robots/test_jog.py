@@ -42,8 +42,7 @@ def go(made: Jogger, stick: list[float], seconds: float, dt: float = DT) -> np.n
     return np.array(rows)
 
 
-VELOCITY = LAYOUT.limit("velocity")
-assert VELOCITY is not None
+VELOCITY: np.ndarray = np.asarray(LAYOUT.limit("velocity"))
 MOST = np.where([n.endswith("gripper") for n in LAYOUT.joint_names], SETTINGS.gripper_speed,
                 VELOCITY * SETTINGS.joint_speed)  # fmt: skip
 
@@ -205,11 +204,11 @@ def test_a_puppet_that_is_not_heard_is_led_nowhere_and_begun_anew() -> None:
     assert made.arms[0].position is None
     moved = held[:7] + 0.01
     made.measured(0, moved)
-    np.testing.assert_allclose(made.arms[0].position[:6], moved[:6])
+    np.testing.assert_allclose(at(made)[:6], moved[:6])
     made.measured(0, moved + 0.1)
     made.do("align")
     go(made, [0.0] * 7, 2.0)
-    np.testing.assert_allclose(made.arms[0].position[:6], moved[:6] + 0.1)
+    np.testing.assert_allclose(at(made)[:6], moved[:6] + 0.1)
 
 
 def test_levels_and_names() -> None:

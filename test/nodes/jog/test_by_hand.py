@@ -80,6 +80,19 @@ class Hand(KeyedHand):
         self.masters.clear()
         until(still, "the master at rest")
 
+    def start(self) -> None:
+        """Have the recorder begin an episode: it says what is missing until everything is there."""
+
+        def taken() -> bool:
+            since = self.jog.mark()
+            self.press("s")
+            answer = self.jog.expect("recorder: |no recorder is heard", since=since)
+            time.sleep(0.5)
+            return "starting episode" in answer.text
+
+        until(taken, "it begins")
+        until(lambda: self.value("state") == "recording", "it records")
+
     def value(self, key: str) -> str:
         status = self.statuses[-1][1] if self.statuses else None
         return next((pair.value for pair in status.values if pair.key == key), "") if status else ""
@@ -106,7 +119,7 @@ def test_pick_place_is_recorded_by_key_presses_alone(bench: Bench, hand: Hand) -
     hand.press("e")
     for attempt in range(TRIES):
         since, began = launch.mark(), time.monotonic()
-        until(lambda: (hand.press("s"), time.sleep(1.0), hand.value("state") == "recording")[-1], "it records")
+        hand.start()
         hand.pick_and_place(SimRobot(hand.contract, "pick_place", SEED + 1 + attempt).objects())
         early = [line.text for line in launch.lines[since:] if "episode ended early" in line.text]
         if not early:

@@ -66,7 +66,8 @@ class Jogger:
     def twist(self, stick: np.ndarray) -> np.ndarray:
         """The twist (6,) m/s, rad/s of a stick (>= 6,), -1..1 each."""
         linear, angular = self.speed
-        return np.clip(stick[:6], -1.0, 1.0) * np.repeat([linear, angular], 3)
+        twist: np.ndarray = np.clip(stick[:6], -1.0, 1.0) * np.repeat([linear, angular], 3)
+        return twist
 
     def limited(self, twist: np.ndarray) -> np.ndarray:
         """A twist (6,) m/s, rad/s within the limits, in its own direction."""
