@@ -133,7 +133,7 @@ def test_pick_place_is_recorded_by_key_presses_alone(bench: Bench, hand: Hand) -
     (file,) = bench.episodes.glob("*.hdf5")
     with EpisodeReader(file) as episode:
         assert episode.rows > 200
-        assert episode.meta.success is True
-        assert not episode.meta.warnings
+        assert episode.success is True
+        assert not episode.warnings
     check = bench.start(Process, ["vgil_ros.cli.main", "episodes", "check", str(bench.episodes)])
     assert check.wait() == 0, check.output
