@@ -134,6 +134,5 @@ def test_pick_place_is_recorded_by_key_presses_alone(bench: Bench, hand: Hand) -
     with EpisodeReader(file) as episode:
         assert episode.rows > 200
         assert episode.success is True
-        assert not episode.warnings
     check = bench.start(Process, ["vgil_ros.cli.main", "episodes", "check", str(bench.episodes)])
     assert check.wait() == 0, check.output
