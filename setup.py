@@ -123,6 +123,7 @@ setup(
             "sim = vgil_ros.nodes.entry:sim",
             "replay = vgil_ros.nodes.entry:replay",
             "monitor = vgil_ros.nodes.entry:monitor",
+            "jog = vgil_ros.nodes.entry:jog",
             "posture = vgil_ros.nodes.entry:posture",
             "webcam = vgil_ros.nodes.entry:webcam",
             "feetech = vgil_ros.nodes.entry:feetech",

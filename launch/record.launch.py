@@ -1,7 +1,7 @@
 """Record demonstrations: recorder and webcams, or with `sim:=true` a simulated robot, its operator and its teleop."""
 
 from launch import LaunchDescription
-from vgil_ros.nodes.launching.actions import COMMON, declare, main_node, monitoring, prepare, side_node
+from vgil_ros.nodes.launching.actions import COMMON, declare, leading, main_node, monitoring, prepare, side_node
 from vgil_ros.nodes.launching.drivers import drivers, webcams
 
 RECORDER = (
@@ -15,12 +15,13 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             *declare(*RECORDER),
-            *declare("sim", "seed", "speed", "sim_time", "operator", "teleop", "cameras", "drivers", *COMMON),
+            *declare("sim", "seed", "speed", "sim_time", "operator", "leader", "teleop", "cameras", "drivers", *COMMON),
             prepare("recorder"),
             drivers(),
             side_node("sim", "robot", "task", "seed", "speed", "sim_time", "operator", when="sim"),
             side_node("teleop", "robot", when="teleop"),
             webcams(),
+            leading(),
             *monitoring(),
             main_node("recorder", *RECORDER),
         ]

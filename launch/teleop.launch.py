@@ -1,7 +1,7 @@
 """Puppets follow masters; with `sim:=true` those of a simulated robot, led by its operator."""
 
 from launch import LaunchDescription
-from vgil_ros.nodes.launching.actions import COMMON, declare, main_node, monitoring, prepare, side_node
+from vgil_ros.nodes.launching.actions import COMMON, declare, leading, main_node, monitoring, prepare, side_node
 from vgil_ros.nodes.launching.drivers import drivers, webcams
 
 
@@ -9,12 +9,13 @@ def generate_launch_description() -> LaunchDescription:
     """The teleop node ends the launch."""
     return LaunchDescription(
         [
-            *declare("robot", "task", "sim", "seed", "speed", "sim_time", "operator", "drivers", *COMMON),
+            *declare("robot", "task", "sim", "seed", "speed", "sim_time", "operator", "leader", "drivers", *COMMON),
             *declare("cameras", cameras="false"),  # they run beside the recorder: only one program can have a device
             prepare("teleop"),
             drivers(),
             side_node("sim", "robot", "task", "seed", "speed", "sim_time", "operator", when="sim"),
             webcams(),
+            leading(),
             *monitoring(),
             main_node("teleop", "robot"),
         ]

@@ -40,6 +40,14 @@ WORDS = {
     "/teleop/start": "puppets follow their masters again; refused while another node commands the robot",
     "/teleop/stop": "hold once, and let go of the robot, so that another node may command it",
     "/feetech/torque": "of a follower; true: every joint holds where it is, also after a loss of power; false: limp",
+    "/jog/twist": "moves the active arm's tip, in the frame that `frame_id` names: `base`, `tool`, or empty for the"
+    " chosen one",
+    "/jog/gripper": "opening of its gripper, 0 to 1",
+    "/jog/arm": "the arm that is moved",
+    "recorder/start": "key `s`",
+    "recorder/stop": "key `s` while it records",
+    "recorder/discard": "key `d`",
+    "recorder/redo": "key `r`",
     "/monitor/markers": "puppets and their states for RViz",
     "/diagnostics": "the same for all nodes",
     "/sim/reward": "of the task, at the contract's rate",
@@ -74,6 +82,15 @@ MADE = {
     "webcam:self.camera.topic": ("`cameras[].topic`", "by its `type`", "the camera's images"),
     "feetech:at.topic": ("`arms[].puppet.topic`, as leader `arms[].master.topic`", "", "what the servos measure"),
     "feetech:self.spec.command.topic": ("`arms[].command.topic`", "", "a follower's commands; all joints, or some"),
+    "jog=teleop:at.topic": ("`arms[].puppet.topic`", "", "where it begins"),
+    "jog=messages.publishers:self._given": ("`arms[].master.topic`", "", "the masters, at `rate`"),
+    "jogging.devices:topic": ("`joy_topic`", "", "axes and buttons, with a gamepad or SpaceMouse"),
+    "jogging.recorder_keys:f'{other}/status'": (
+        "`recorder/status`, `teleop/status`",
+        "",
+        "what the panel shows beside",
+    ),
+    "jog:reset_topic": ("`reset_topic`", "", "a simulator has reset its scene: it begins anew"),
     "monitor:arm.puppet.topic": ("`arms[].puppet.topic`", "", "what is drawn"),
     "monitor:topic": ("`/recorder/status`, `/policy/status`", "", "what is shown beside"),
     "sim:topic": ("`arms[].puppet.topic`, `arms[].master.topic`", "", "states, and the operator's, at `joint_rate`"),
@@ -114,6 +131,7 @@ def endpoint_row(node: str, endpoint: Endpoint) -> list[str]:
         return [f"`{endpoint.name}`", endpoint.kind, WORDS[endpoint.name]]
     module = endpoint.where.rpartition(":")[0].removeprefix("vgil_ros.nodes.")
     key = f"{module}:{endpoint.expression}"
+    key = f"{node}={key}" if f"{node}={key}" in MADE else key
     if key not in MADE:
         raise SystemExit(f"{endpoint.where}: say in {Path(__file__).name} what {endpoint.name or key} is for")
     name, kind, words = MADE[key]

@@ -21,6 +21,7 @@ from vgil_ros.cli.episodes import curate  # noqa: F401  # its commands are among
 from vgil_ros.cli.episodes.generate import generate
 from vgil_ros.cli.episodes.replay import replay
 from vgil_ros.cli.eval import EvalCommand, evaluate
+from vgil_ros.cli.jog import jog
 from vgil_ros.cli.launch import launch
 from vgil_ros.cli.robot_calibrate import calibrate
 from vgil_ros.cli.ros.call import call
@@ -59,6 +60,7 @@ app.add_typer(episodes.app, name="episodes", help="List, show, check, repair, pl
 app.add_typer(checkpoint.app, name="checkpoint", help="Show, import, check and replay policy checkpoints.")
 app.add_typer(robot.app, name="robot", help="Look at a robot before it moves; bring it home, to sleep, and back.")
 app.command(context_settings={"ignore_unknown_options": True})(launch)
+app.command()(jog)
 app.command()(train)
 app.command("train-demo")(train_demo)
 app.command("eval", cls=EvalCommand)(evaluate)

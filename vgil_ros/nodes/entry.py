@@ -65,6 +65,11 @@ def monitor() -> None:
     start("monitor")
 
 
+def jog() -> None:
+    """Run the node `jog`."""
+    start("jog")
+
+
 def posture() -> None:
     """Run the node `posture`."""
     start("posture")

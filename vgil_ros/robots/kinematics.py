@@ -62,16 +62,13 @@ class Kinematics:
             tip: a link that hangs on all of `joints`.
             joints: names of the columns.
         """
+        kinds = [self.urdf.by_name[name] for name in joints]
+        frames = np.stack([links[joint.parent] @ joint.origin for joint in kinds])
+        axes = (frames[:, :3, :3] @ np.stack([joint.axis for joint in kinds])[:, :, None])[:, :, 0]
+        slides = np.array([joint.kind == "prismatic" for joint in kinds])
         columns = np.zeros((6, len(joints)))
-        for i, name in enumerate(joints):
-            joint = self.urdf.by_name[name]
-            frame = links[joint.parent] @ joint.origin
-            axis = frame[:3, :3] @ joint.axis
-            if joint.kind == "prismatic":
-                columns[:3, i] = axis
-            else:
-                columns[:3, i] = np.cross(axis, links[tip][:3, 3] - frame[:3, 3])
-                columns[3:, i] = axis
+        columns[:3] = np.where(slides[:, None], axes, np.cross(axes, links[tip][:3, 3] - frames[:, :3, 3])).T
+        columns[3:, ~slides] = axes[~slides].T
         return columns
 
     def inverse(
@@ -99,12 +96,12 @@ class Kinematics:
         for _ in range(iterations):
             positions.update(zip(joints, q.tolist(), strict=True))
             links = self.forward(positions)
-            error = _error(links[tip], target)
+            error = pose_error(links[tip], target)
             if np.abs(error).max() < tolerance:
                 return q
             jacobian = self.jacobian(links, tip, joints)
             damping = 1e-4 + 0.02 * min(1.0, float(error @ error))
-            step = jacobian.T @ np.linalg.solve(jacobian @ jacobian.T + damping * np.eye(6), error)
+            step = damped_step(jacobian, error, damping)
             q = np.clip(q + np.clip(step, -0.3, 0.3), lower, upper)
         xyz = np.round(target[:3, 3], 3).tolist()
         raise KinematicsError(
@@ -127,5 +124,18 @@ def _motion(joint: Joint, position: float) -> np.ndarray:
     return pose(rotation=rotation_about(joint.axis, position))
 
 
-def _error(actual: np.ndarray, target: np.ndarray) -> np.ndarray:
+def damped_step(jacobian: np.ndarray, wanted: np.ndarray, damping: float) -> np.ndarray:
+    """Return the joint step (J,) or (J, N) that brings the tip by `wanted` (6,) or (6, N) best (Wampler 1986).
+
+    Args:
+        jacobian: (6, J).
+        wanted: m and rad, or what both are weighted to.
+        damping: the square of the singular value below which a direction is given up.
+    """
+    step: np.ndarray = jacobian.T @ np.linalg.solve(jacobian @ jacobian.T + damping * np.eye(6), wanted)
+    return step
+
+
+def pose_error(actual: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Return the way (6,) m, rad from a pose (4, 4) to another, along the fixed axes."""
     return np.concatenate([target[:3, 3] - actual[:3, 3], rotation_vector(target[:3, :3] @ actual[:3, :3].T)])

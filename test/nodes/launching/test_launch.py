@@ -270,6 +270,30 @@ def test_a_reset_time_that_is_given_holds() -> None:
     assert started("record.launch.py", "sim:=true", "reset_time:=3")["recorder"]["reset_time"] == 3.0
 
 
+def test_a_leader_by_hand_takes_the_operators_place() -> None:
+    found = started("record.launch.py", "robot:=sim_single", "sim:=true", "leader:=gamepad")
+    assert sorted(found) == ["jog", "recorder", "sim", "teleop"]
+    assert found["sim"]["operator"] is False
+    assert found["jog"] == {"robot": "sim_single", "device": "gamepad", "reset_topic": "sim/was_reset"}
+    found = started("record.launch.py", "robot:=sim_single", "leader:=keyboard")
+    assert sorted(found) == ["recorder", "teleop"], "the keys have a terminal of their own"
+    assert found["recorder"]["wait_for_teleop"] is True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("leader:=mouse",), "launch argument 'leader' is 'mouse'; allowed: keyboard, gamepad, spacemouse, or empty"),
+        (("sim:=true", "leader:=keyboard", "operator:=true"), "both lead; allowed: one of them"),
+    ],
+)
+def test_a_wrong_leader_is_named(arguments: tuple[str, ...], words: str, running: list[Running]) -> None:
+    launch = Running([*VGIL_LAUNCH, "teleop.launch.py", *arguments])
+    running.append(launch)
+    assert launch.end() == 2, launch.output
+    assert words in launch.output
+
+
 def test_a_namespace_is_that_of_every_node_and_of_the_simulated_clock() -> None:
     found = described("record.launch.py", "sim:=true", "namespace:=r2", "rviz:=true")
     assert sorted(found) == ["monitor", "recorder", "sim", "teleop"]

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from vgil_ros.core.errors import VgilError
 
 NODES = (  # every executable of ours
-    *("recorder", "policy", "teleop", "replay", "sim", "monitor", "posture"),
+    *("recorder", "policy", "teleop", "replay", "sim", "monitor", "posture", "jog"),
     *("webcam", "feetech"),
 )
 DRIVERS = ("sim", "webcam", "feetech")  # of these: what brings a robot's topics

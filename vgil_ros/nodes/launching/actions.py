@@ -28,7 +28,7 @@ from vgil_ros.nodes.launching.arguments import COMMON, declare
 from vgil_ros.nodes.launching.parameter_file import ParameterFile, write_overrides
 from vgil_ros.nodes.viz import rviz_config as rviz
 
-__all__ = ["COMMON", "declare", "main_node", "make_node", "monitoring", "prepare", "side_node", "supervised"]
+__all__ = ["COMMON", "declare", "leading", "main_node", "make_node", "monitoring", "prepare", "side_node", "supervised"]
 
 ROBOT = "sim_aloha"  # where neither launch argument nor file names one; also the nodes' own default
 NEEDED = {
@@ -130,6 +130,28 @@ def side_node(name: str, *parameters: str, when: str, fixed: Mapping[str, Any] |
     return OpaqueFunction(function=_start, args=[name, parameters, dict(fixed or {}), when, False])
 
 
+def leading() -> OpaqueFunction:
+    """With `leader:=gamepad` or `spacemouse`, the node jog; with `keyboard`, the words that open its terminal."""
+    return OpaqueFunction(function=_lead)
+
+
+def _lead(context: Any) -> list[Any]:
+    given = context.launch_configurations
+    leader = launch_arguments.optional(given, "leader")
+    if leader is None:
+        return []
+    if leader != "keyboard":
+        return _start(context, "jog", ("robot",), {"device": leader}, None, False)
+    words = ["vgil", "jog", given["robot"]]
+    if namespace := launch_arguments.namespace_of(given):
+        words += ["--namespace", namespace.strip("/")]
+    if (domain := launch_arguments.optional(given, "domain_id")) is not None:
+        words += ["--domain-id", str(domain)]
+    if _follows(given, "jog").get("use_sim_time"):
+        words += ["--sim-time"]
+    return [LogInfo(msg=f"leader:=keyboard: the keys have a terminal of their own, run there: {' '.join(words)}")]
+
+
 def monitoring() -> list[OpaqueFunction]:
     """With `rviz:=true`, the monitor node and RViz on the robot's own displays."""
     return [side_node("monitor", "robot", when="rviz"), OpaqueFunction(function=_rviz)]
@@ -143,6 +165,8 @@ def _start(
         return []
     values = {key: launch_arguments.value(given, key) for key in parameters}
     values = {key: value for key, value in values.items() if value is not None} | fixed
+    if name == "sim" and launch_arguments.optional(given, "leader"):
+        values["operator"] = False
     return supervised(make_node(given, name, values), name, main=main)
 
 
@@ -212,7 +236,7 @@ def _follows(given: Mapping[str, str], name: str) -> dict[str, Any]:
         parameters |= {"reset_service": "sim/reset", "success_topic": "sim/success"}
         if "reset_time" not in given or not given["reset_time"]:
             parameters["reset_time"] = 0.5  # nobody has to tidy up a simulated scene
-    if name == "teleop":
+    if name in ("teleop", "jog"):
         parameters["reset_topic"] = "sim/was_reset"
     simulated = launch_arguments.optional(given, "speed") not in (None, 1.0)
     if name != "sim" and (simulated or launch_arguments.optional(given, "sim_time")):

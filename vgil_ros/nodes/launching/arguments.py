@@ -65,10 +65,14 @@ ARGUMENTS = {
     "operator": Argument(bool, "", "the simulator's scripted operator moves the masters"),
     "drivers": Argument(bool, "true", "start the drivers of arms with a bus; false where they run already"),
     "teleop": Argument(bool, "", "start the teleop node too; empty: as `sim` says"),
+    "leader": Argument(
+        str, "", "who leads the puppets by hand, in place of leader arms: keyboard, gamepad, spacemouse"
+    ),
     "namespace": Argument(str, "", "of all nodes here: keeps two robots on one ROS domain apart"),
     "domain_id": Argument(int, "", "ROS domain of all nodes here, 0 to 232; ROS_DOMAIN_ID by default"),
     "rviz": Argument(bool, "false", "start the monitor node, and RViz where it is installed"),
 }
+LEADERS = ("keyboard", "gamepad", "spacemouse")
 COMMON = ("params_file", "namespace", "domain_id", "rviz")  # of every launch file
 _OLD = {old: Argument(ARGUMENTS[new].kind, "", f"old name of {new}") for old, new in RENAMED_OPTIONS.items()}
 _KINDS = {int: "a whole number", float: "a number", bool: f"one of {sorted(_BOOLEANS)}"}
@@ -111,7 +115,7 @@ def value(given: Mapping[str, str], name: str) -> Any:
     """
     text = given[name].strip()
     if name == "teleop" and not text:
-        return value(given, "sim")
+        return bool(optional(given, "leader")) or value(given, "sim")
     if name == "wait_for_teleop" and not text and "teleop" in given:
         return value(given, "teleop") or None
     if not text:
@@ -139,7 +143,18 @@ def check_all(given: Mapping[str, str]) -> None:
     domain = optional(given, "domain_id")
     if domain is not None and not 0 <= domain <= MAX_DOMAIN:
         raise VgilError(f"launch argument 'domain_id' is '{domain}'; allowed: 0 to {MAX_DOMAIN}")
+    _check_leader(given)
     namespace_of(given)
+
+
+def _check_leader(given: Mapping[str, str]) -> None:
+    leader = optional(given, "leader")
+    if leader is None:
+        return
+    if leader not in LEADERS:
+        raise VgilError(f"launch argument 'leader' is '{leader}'; allowed: {', '.join(LEADERS)}, or empty")
+    if optional(given, "operator"):
+        raise VgilError(f"launch arguments 'leader:={leader}' and 'operator:=true' both lead; allowed: one of them")
 
 
 def namespace_of(given: Mapping[str, str]) -> str:
