@@ -2,6 +2,7 @@
 
 from vgil_ros.core.contract.arm import Arm, Gripper, GripperFeedback, Limits, Mount
 from vgil_ros.core.contract.camera import Camera, SimulatedView
+from vgil_ros.core.contract.driver import InterbotixDriver, ServiceCall
 from vgil_ros.core.contract.robot import (
     Base,
     BaseLimits,
@@ -23,10 +24,12 @@ __all__ = [
     "EndMarker",
     "Gripper",
     "GripperFeedback",
+    "InterbotixDriver",
     "Joystick",
     "Limits",
     "Mount",
     "SensorTopic",
+    "ServiceCall",
     "SimulatedView",
     "Sync",
     "TopicRef",
