@@ -127,8 +127,9 @@ class Contract(StrictModel):
                 if not topic.endswith(f"/{ending}"):
                     raise ValueError(f"{key}.topic is '{topic}'; allowed with driver interbotix_xs: NAME/{ending}")
             if arm.command.type != "interbotix_group":
+                kind = arm.command.type
                 raise ValueError(
-                    f"arms[{i}].command.type is '{arm.command.type}'; allowed with driver interbotix_xs: interbotix_group"
+                    f"arms[{i}].command.type is '{kind}'; allowed with driver interbotix_xs: interbotix_group"
                 )
 
     def _joint_streams(self) -> list[str]:
