@@ -122,6 +122,7 @@ setup(
             "replay = vgil_ros.nodes.entry:replay",
             "monitor = vgil_ros.nodes.entry:monitor",
             "posture = vgil_ros.nodes.entry:posture",
+            "bringup = vgil_ros.nodes.entry:bringup",
         ]
     },
 )

@@ -65,3 +65,8 @@ def monitor() -> None:
 def posture() -> None:
     """Run the node `posture`."""
     start("posture")
+
+
+def bringup() -> None:
+    """Run the node `bringup`."""
+    start("bringup")

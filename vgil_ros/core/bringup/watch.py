@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 SILENT_S = 3.0  # a status comes twice a second
-UP = "up"
-MOVES = ("waking", "sleeping")  # states in which the bring-up node itself commands the robot
-GONE = ("ended",)  # its last word: nothing watches over the motors any more, and that is in order
+WAKING, UP, SLEEPING = "waking", "up", "sleeping"
+ENDED = "ended"  # the node's last word: nothing watches over the motors any more, and that is in order
 
 
 class BringupWatch:
@@ -21,7 +20,7 @@ class BringupWatch:
 
     @property
     def _speaks(self) -> bool:
-        return self._heard_s is not None and self._state not in GONE
+        return self._heard_s is not None and self._state != ENDED
 
     def silent(self, now_s: float) -> str:
         """In words: that nothing watches over the motors any more although it should; "" where that is not so."""
@@ -39,6 +38,6 @@ class BringupWatch:
 
     def moves(self, now_s: float) -> str:
         """In words: that the bring-up node itself commands the robot; "" where it does not."""
-        if not self._speaks or self.silent(now_s) or self._state not in MOVES:
+        if not self._speaks or self.silent(now_s) or self._state not in (WAKING, SLEEPING):
             return ""
         return f"bringup commands the robot ({self._state}); only one may command"

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 
 from vgil_ros.core.errors import VgilError
 
-NODES = ("recorder", "policy", "teleop", "replay", "sim", "monitor", "posture")  # every executable of ours
+NODES = ("recorder", "policy", "teleop", "replay", "sim", "monitor", "posture", "bringup")  # every executable of ours
 # Which of them offer what.
 OFFERED_BY: dict[str, tuple[str, ...]] = {
     "start": ("recorder", "policy", "teleop"),
@@ -16,6 +16,8 @@ OFFERED_BY: dict[str, tuple[str, ...]] = {
     "redo": ("recorder",),
     "reset": ("policy", "sim"),
     "estop": ("policy",),
+    "wake": ("bringup",),
+    "sleep": ("bringup",),
 }
 SERVING = tuple(node for node in NODES if any(node in nodes for nodes in OFFERED_BY.values()))
 ALIKE = 0.6  # of two names, by difflib: 1 is the same

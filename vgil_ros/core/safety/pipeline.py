@@ -12,6 +12,7 @@ from vgil_ros.core.safety.acceleration import AccelerationLimit
 from vgil_ros.core.safety.base import BaseLimit
 from vgil_ros.core.safety.entry import Entry
 from vgil_ros.core.safety.estop import EstopLimit
+from vgil_ros.core.safety.fault import FaultLimit
 from vgil_ros.core.safety.finite import FiniteLimit
 from vgil_ros.core.safety.following import FollowingLimit
 from vgil_ros.core.safety.joint_limits import JointLimits
@@ -134,6 +135,7 @@ def standard_limits(
     """
     limits: list[SafetyLimit] = [
         EstopLimit(),
+        FaultLimit(),
         ReadingsLimit(),
         StaleLimit(max_age_ns),
         WatchdogLimit(max_silence_ns),

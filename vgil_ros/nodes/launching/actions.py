@@ -27,10 +27,11 @@ from vgil_ros.nodes.launching.arguments import COMMON, declare
 from vgil_ros.nodes.launching.parameter_file import ParameterFile, write_overrides
 from vgil_ros.nodes.viz import rviz_config as rviz
 
-__all__ = ["COMMON", "declare", "main_node", "monitoring", "prepare", "side_node", "supervised"]
+__all__ = ["COMMON", "LIE_DOWN_S", "declare", "main_node", "monitoring", "prepare", "side_node", "supervised"]
 
 ROBOT = "sim_aloha"  # where neither launch argument nor file names one; also the nodes' own default
 NEEDED = {"policy": ("rclpy", "torch"), "sim": ("rclpy", "mujoco")}  # packages that are not everywhere
+LIE_DOWN_S = "120"  # what an arm gets to lie down in, slowly, before its torque goes off
 GRACE_S = "15"  # what a recorder gets to close an episode on a slow disk before it is asked a second time
 
 
@@ -99,14 +100,15 @@ def _settings(given: Mapping[str, str]) -> ParameterFile | None:
     return ParameterFile(path) if path else None
 
 
-def main_node(name: str, *parameters: str) -> OpaqueFunction:
+def main_node(name: str, *parameters: str, grace_s: str = GRACE_S) -> OpaqueFunction:
     """The node that the launch is about: when it ends, all ends, with its exit code.
 
     Args:
         name: the executable's name.
         parameters: names of the launch arguments to hand on.
+        grace_s: from when it is asked to end until it is asked a second time.
     """
-    return OpaqueFunction(function=_start, args=[name, parameters, {}, None, True])
+    return OpaqueFunction(function=_start, args=[name, parameters, {}, None, True, grace_s])
 
 
 def side_node(name: str, *parameters: str, when: str, fixed: Mapping[str, Any] | None = None) -> OpaqueFunction:
@@ -127,7 +129,13 @@ def monitoring() -> list[OpaqueFunction]:
 
 
 def _start(
-    context: Any, name: str, parameters: tuple[str, ...], fixed: dict[str, Any], when: str | None, main: bool
+    context: Any,
+    name: str,
+    parameters: tuple[str, ...],
+    fixed: dict[str, Any],
+    when: str | None,
+    main: bool,
+    grace_s: str = GRACE_S,
 ) -> list[Any]:
     given = context.launch_configurations
     if when is not None and not launch_arguments.value(given, when):
@@ -142,7 +150,7 @@ def _start(
         namespace=namespace,
         remappings=_clock(given, namespace),
         parameters=_layers(name, _follows(given, name), _settings(given), values, namespace),
-        sigterm_timeout=GRACE_S,
+        sigterm_timeout=grace_s,
     )
     return supervised(node, name, main=main)
 

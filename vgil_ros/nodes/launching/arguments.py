@@ -61,6 +61,8 @@ ARGUMENTS = {
     "speed": Argument(float, "", "simulated seconds per second; other than 1, all nodes follow /clock"),
     "sim_time": Argument(bool, "", "follow /clock at speed 1 too: a busy machine slows time down, and loses no image"),
     "operator": Argument(bool, "", "the simulator's scripted operator moves the masters"),
+    "leaders": Argument(bool, "", "bring the leaders up too; false where their drivers do not run"),
+    "ceremony": Argument(bool, "", "wait for closed leader grippers before the leaders lose their torque"),
     "teleop": Argument(bool, "", "start the teleop node too; empty: as `sim` says"),
     "namespace": Argument(str, "", "of all nodes here: keeps two robots on one ROS domain apart"),
     "domain_id": Argument(int, "", "ROS domain of all nodes here, 0 to 232; ROS_DOMAIN_ID by default"),

@@ -20,11 +20,14 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
+from vgil_ros.core.bringup.units import namespace_of_commands
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.graph.commanders import UNKNOWN, contest, full_name
 from vgil_ros.core.layout import ArmLayout, Layout
 from vgil_ros.nodes.base.alerts import Alerts, Problem, summary
 from vgil_ros.nodes.base.node import VgilNode
+from vgil_ros.nodes.hardware.gripper_modes import GripperMode, problems_of
+from vgil_ros.nodes.hardware.robot_health import RobotHealth
 from vgil_ros.nodes.messages.template import Template
 
 FINAL_HOLDS = 5  # holds sent as a process ends: one could be lost on its way
@@ -91,13 +94,27 @@ class RobotCommands:
         layout: the robot.
         period_s: time between two commands; a trajectory's point is to be reached after it.
         arms: indices of the arms that it commands; None: all of them.
+        watched: whether a bring-up node has a say, and grippers are asked for their modes; not for that node's own.
+
+    Attributes:
+        health: what the bring-up node says of the robot; None where it has no say.
     """
 
-    def __init__(self, node: VgilNode, layout: Layout, period_s: float, arms: Collection[int] | None = None) -> None:
+    def __init__(
+        self,
+        node: VgilNode,
+        layout: Layout,
+        period_s: float,
+        arms: Collection[int] | None = None,
+        *,
+        watched: bool = True,
+    ) -> None:
         self._node = node
         self._period = period_s
         self.layout = layout
         self._topics: list[CommandTopic] = []
+        self._modes: list[GripperMode] = []
+        self.health = RobotHealth(node, layout.contract) if watched else None
         self._heard_s = math.inf  # since when the robot is there (time.monotonic)
         self._taken_s = math.inf  # since when it is taken
         self._sent = False
@@ -176,7 +193,7 @@ class RobotCommands:
         """What stands against taking the robot: another node that commands it, or topics that nobody listens to yet."""
         unheard = self.missing_subscribers(base=base)
         looked = self.looked(not unheard)
-        if (problems := self.contested(base=base) + unheard) or looked:
+        if (problems := self.contested(base=base) + self.ill() + unheard) or looked:
             return problems
         return (Problem("looking", "looking for other nodes that command the robot: a second is needed"),)
 
@@ -188,7 +205,7 @@ class RobotCommands:
         """
         now = time.monotonic()
         self._heard_s = min(self._heard_s, now) if heard else math.inf
-        return now - self._heard_s >= LOOK_S
+        return now - self._heard_s >= LOOK_S and not any(mode.asking for mode in self._modes)
 
     def missing_subscribers(self, *, base: bool = True) -> tuple[Problem, ...]:
         """Command topics that nobody listens to yet. What is sent there is lost, and the next one a jump."""
@@ -196,8 +213,18 @@ class RobotCommands:
         return tuple(Problem(f"{topic} unheard", f"nobody listens on {topic}") for topic in topics)
 
     def contested(self, *, base: bool = True) -> tuple[Problem, ...]:
-        """Command topics that another node has a publisher on too."""
-        return _contested(self._all(base))
+        """Why this node must not command the robot: another one does, or a gripper would take rad for metres."""
+        moved = () if self.health is None else self.health.contested()
+        return moved + _contested(self._all(base)) + problems_of(self._modes)
+
+    def ill(self) -> tuple[Problem, ...]:
+        """What the bring-up node says stands against moving the robot."""
+        return () if self.health is None else self.health.problems()
+
+    @property
+    def fault(self) -> str:
+        """In words: what is wrong with the robot itself, so that it is to be held; "" where nothing is."""
+        return "" if self.health is None else self.health.fault
 
     def base_contested(self) -> tuple[Problem, ...]:
         """The base's command topic, where another node has a publisher on it too."""
@@ -301,6 +328,9 @@ class RobotCommands:
         single = self._topic(JointSingleCommand, topic.rsplit("/", 1)[0] + "/joint_single")
         gripper = arm.arm.gripper
         column = arm.arm.joints.index(gripper.joint) if gripper else None
+        if gripper is not None and self.health is not None:
+            space = namespace_of_commands(topic)
+            self._modes.append(GripperMode(self._node, space, gripper.joint, single.name))
 
         def encode(command: np.ndarray) -> Encoded:
             joints = command if column is None else np.delete(command, column)
