@@ -35,7 +35,7 @@ from vgil_ros.nodes.hardware.step_runner import StepRunner
 
 ASLEEP, FAILED = "asleep", "failed"
 HEALTH_S = 1.0
-STATUS_S = 0.5
+STATUS_S = 0.2
 PATIENCE_S = 20.0  # for streams to come, and for another node to let go of the robot
 ECHO_S = 1.0  # a launcher and a terminal may both pass on one Ctrl-C
 OLD_NS = 500_000_000  # a gripper that was measured before this is not looked at

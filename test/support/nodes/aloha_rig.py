@@ -20,6 +20,7 @@ from vgil_ros.assets import load_contract, share_dir
 
 CAMERA = "/cam_high/image_raw"
 MODULE = "support.nodes.fake_xs_sdk"
+NODES = ("bringup", "teleop", "recorder", "replay", "policy", "posture")
 
 
 def half_aloha(folder: Path, **changes: Any) -> Path:
@@ -30,6 +31,12 @@ def half_aloha(folder: Path, **changes: Any) -> Path:
     robot["sync"] = contracts.sync(max_hold=50)
     robot |= copy.deepcopy(changes)
     return contracts.write(robot, folder / "half_aloha.yaml")
+
+
+class AlohaBench(Bench):
+    """A bench on which the nodes of a whole day begin quickly."""
+
+    loaded: tuple[str, ...] = (MODULE, "vgil_ros.policies.act", *(f"vgil_ros.nodes.{name}" for name in NODES))
 
 
 class AlohaRig:

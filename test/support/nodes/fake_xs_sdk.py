@@ -254,6 +254,12 @@ def film(node: Node, topic: str) -> None:
     node.create_timer(1 / 30, shoot)
 
 
+def listen(node: FakeXsSdk) -> None:
+    """Hand on what is typed."""
+    for line in sys.stdin:
+        node.orders.put(line.strip())
+
+
 def main() -> None:
     """Run until ended."""
     parser = argparse.ArgumentParser()
@@ -271,7 +277,7 @@ def main() -> None:
         executors.append(SingleThreadedExecutor())
         executors[1].add_node(camera)
         threading.Thread(target=executors[1].spin, daemon=True).start()
-    threading.Thread(target=lambda: [node.orders.put(line.strip()) for line in sys.stdin], daemon=True).start()
+    threading.Thread(target=listen, args=(node,), daemon=True).start()
     print(f"ready {given.name}", flush=True)
     with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
         executors[0].spin()
