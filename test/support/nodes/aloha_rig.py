@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,12 @@ class AlohaRig:
     def hand(self, *pose: float) -> None:
         """A hand takes the leader to a pose, gripper included."""
         self.leader.tell("hand " + ",".join(map(str, pose)))
+
+    def seconds(self, since: float, start: Sequence[float], end: Sequence[float]) -> float:
+        """How long the follower took from a pose to another, in its messages since a time."""
+        rows = [(at, np.array(message.position[: len(start)])) for at, message in self.states if at >= since]
+        left = next(at for at, row in rows if np.abs(row - np.array(start)).max() > 0.05)
+        return next(at for at, row in rows if np.abs(row - np.array(end)).max() < 0.06) - left
 
     def still(self, seconds: float) -> np.ndarray:
         """(7,) how far the follower moves in a time."""

@@ -1,13 +1,11 @@
 """A pretended `xs_sdk` for one ALOHA arm: `python -m support.nodes.fake_xs_sdk NAME follower|leader [--camera TOPIC]`.
 
-It behaves as Interbotix' real driver was found to do: its services answer "done" whatever happened; registers are known
-by their exact names; a servo in error gives none; a reboot keeps it busy for a second; without its servos it publishes
-the zero count with fresh stamps; it begins and ends with the torque off. It obeys lines on standard input, each
+It behaves as Interbotix' real driver was found to (`support.nodes.fake_xs_driver`); without its servos it publishes the
+zero count with fresh stamps, at 28 Hz; it begins and ends with the torque off. It obeys lines on standard input, each
 answered by a line `done ...`:
 
     unplug | plug          the servos' cable
     hand P,P,...           (a leader without torque) a hand takes it there
-    place P,P,...          (without torque) it lies there at once
     hot MOTOR DEGREES      a motor warms up
     off MOTOR | dead MOTOR a motor switches itself off; a dead one also after a reboot
     cool                   every motor is at 35 degrees, and none dead
@@ -25,6 +23,7 @@ import queue
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -35,210 +34,85 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import Image, JointState
 
-from support.nodes.fake_servo import OVERHEATING, Servo
+from support.nodes.fake_xs_driver import JOINTS, UnknownMotor, XsDriver
 
-ARM = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate")
-LOWER = (-3.14158, -1.85005, -1.76278, -3.14158, -1.86750, -3.14158)
-UPPER = (3.14158, 1.25664, 1.60570, 3.14158, 2.23402, 3.14158)
-SLEEP = (0.0, -2.05, 1.7, 0.0, -2.0, 0.0)
-SISTERS = {"shoulder": "shoulder_shadow", "elbow": "elbow_shadow"}
-MODES = {"position": 3, "linear_position": 3, "ext_position": 4, "current_based_position": 5, "pwm": 16}
-FINGERS_MEET = 0.58  # rad, of a follower
-HORN, ROD = 0.022, 0.036  # m, of the gripper's linkage
-HAND = 2.5  # rad/s
-PERIOD, FAILED_READ, MODE_S, REBOOT_S = 0.01, 0.036, 0.05, 1.0
-
-
-def linear_to_radian(metres: float) -> float:
-    """As the driver converts a finger's travel; what no linkage can reach is no number."""
-    half = metres / 2
-    cosine = (HORN**2 + half**2 - ROD**2) / (2 * HORN * half) if half else math.inf
-    return math.nan if abs(cosine) > 1 else math.pi / 2 - math.acos(cosine)
+PERIOD, FAILED_READ = 0.01, 0.036
+GOAL_NEWS = 0.3  # rad; not each of a hundred goals a second is told
+SERVICES = {
+    "get_robot_info": RobotInfo,
+    "set_operating_modes": OperatingModes,
+    "torque_enable": TorqueEnable,
+    "reboot_motors": Reboot,
+    "get_motor_registers": RegisterValues,
+    "set_motor_registers": RegisterValues,
+}
 
 
 class FakeXsSdk(Node):
-    """One arm's driver and its servos."""
+    """One arm's driver on its topics and services."""
 
     def __init__(self, name: str, leads: bool) -> None:
         super().__init__("xs_sdk", namespace=name)
-        self.leads = leads
-        rest = SLEEP if not leads else (None,) * 6
-        self.servos = {joint: Servo(at, rest=low) for joint, at, low in zip(ARM, SLEEP, rest, strict=True)}
-        self.servos["gripper"] = Servo(0.9 if not leads else 0.1, stop=None if leads else FINGERS_MEET)
-        self.servos |= {shadow: Servo(0.0) for shadow in SISTERS.values()}
-        self.modes = dict.fromkeys(self.servos, "position")
-        self.set_mode("gripper", "pwm" if leads else "linear_position", torque=False)
-        self.group_mode = "position"
-        self.hand: list[float] | None = None
-        self.unplugged = False
+        self.driver = XsDriver(leads=leads)
         self.orders: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._said: dict[str, bool] = {}
-        self._told = math.nan
+        self._torque: dict[str, bool] = {}
+        self._goal = math.nan
         self._stepped = time.monotonic()
         self.publisher = self.create_publisher(JointState, "joint_states", 10)
         self.create_subscription(JointGroupCommand, "commands/joint_group", self.on_group, 10)
         self.create_subscription(JointSingleCommand, "commands/joint_single", self.on_single, 10)
-        self.create_service(RobotInfo, "get_robot_info", self.on_info)
-        self.create_service(OperatingModes, "set_operating_modes", self.on_modes)
-        self.create_service(TorqueEnable, "torque_enable", self.on_torque)
-        self.create_service(Reboot, "reboot_motors", self.on_reboot)
-        self.create_service(RegisterValues, "get_motor_registers", self.on_read)
-        self.create_service(RegisterValues, "set_motor_registers", self.on_write)
+        for service, kind in SERVICES.items():
+            self.create_service(kind, service, self.answering(getattr(self.driver, service)))
         self.create_timer(PERIOD, self.turn)
+
+    def answering(self, answer: Callable[[Any], dict[str, Any]]) -> Callable[[Any, Any], Any]:
+        """A service's callback; a motor that there is not ends the process, as it does the driver's."""
+
+        def callback(request: Any, response: Any) -> Any:
+            try:
+                fields = answer(request)
+            except UnknownMotor as error:
+                print(f"terminate called after throwing an instance of 'std::out_of_range': {error}", flush=True)
+                os._exit(134)
+            for key, value in fields.items():
+                setattr(response, key, value)
+            return response
+
+        return callback
 
     def turn(self) -> None:
         """Move the servos, and publish what can be read of them."""
         while not self.orders.empty():
-            self.obey(self.orders.get())
+            line = self.orders.get()
+            self.driver.obey(line)
+            print(f"done {line}", flush=True)
         now = time.monotonic()
-        dt, self._stepped = min(now - self._stepped, 0.1), now
-        for joint, servo in self.servos.items():
-            servo.step(dt)
-            self.tell(joint, servo)
-        self.follow_hand(dt)
-        for joint, shadow in SISTERS.items():
-            self.servos[shadow].position = self.servos[joint].position
-        if self.unplugged:
+        self.driver.step(min(now - self._stepped, 0.1))
+        self._stepped = now
+        for joint, servo in self.driver.servos.items():
+            if self._torque.get(joint, False) != servo.torque:
+                self._torque[joint] = servo.torque
+                print(f"torque {joint} {'on' if servo.torque else 'off'} at {servo.position:.3f}", flush=True)
+        if self.driver.unplugged:
             time.sleep(FAILED_READ)
-        names = (*ARM, "gripper")
-        at = [-math.pi if self.unplugged else self.servos[joint].position for joint in names]
+        at = self.driver.positions()
         finger = 0.0440 + (at[-1] - 0.6197) * (0.0579 - 0.0440) / (1.6214 - 0.6197)
-        message = JointState(name=[*names, "left_finger", "right_finger"], position=[*at, finger, -finger])
-        message.velocity = [0.0] * 9
-        message.effort = [0.0] * 9
+        message = JointState(name=[*JOINTS, "left_finger", "right_finger"], position=[*at, finger, -finger])
+        message.velocity, message.effort = [0.0] * 9, [0.0] * 9
         message.header.stamp = self.get_clock().now().to_msg()
         self.publisher.publish(message)
 
-    def follow_hand(self, dt: float) -> None:
-        """A hand takes the joints that have no torque."""
-        for joint, to in zip((*ARM, "gripper"), self.hand or (), strict=False):
-            servo = self.servos[joint]
-            if not servo.torque:
-                servo.position += max(-HAND * dt, min(HAND * dt, to - servo.position))
-
-    def tell(self, joint: str, servo: Servo) -> None:
-        """Say what has changed."""
-        if self._said.get(joint, False) != servo.torque:
-            self._said[joint] = servo.torque
-            print(f"torque {joint} {'on' if servo.torque else 'off'} at {servo.position:.3f}", flush=True)
-
-    def obey(self, line: str) -> None:
-        """Take a line of standard input."""
-        what, *values = line.split()
-        if what in ("unplug", "plug"):
-            self.unplugged = what == "unplug"
-        elif what == "hand":
-            self.hand = [float(part) for part in values[0].split(",")]
-        elif what == "place":
-            for joint, part in zip((*ARM, "gripper"), values[0].split(","), strict=True):
-                self.servos[joint].position = float(part)
-        elif what == "hot":
-            self.servos[values[0]].registers["Present_Temperature"] = int(values[1])
-        elif what in ("off", "dead"):
-            self.servos[values[0]].dead = what == "dead"
-            self.servos[values[0]].fail(OVERHEATING)
-        elif what == "cool":
-            for servo in self.servos.values():
-                servo.dead, servo.registers["Present_Temperature"] = False, 35
-        print(f"done {line}", flush=True)
-
     def on_group(self, message: JointGroupCommand) -> None:
         """A command to the arm."""
-        if len(message.cmd) == len(ARM) and not self.unplugged:
-            for joint, value in zip(ARM, message.cmd, strict=True):
-                self.servos[joint].command(float(value))
+        self.driver.command_group([float(value) for value in message.cmd])
 
     def on_single(self, message: JointSingleCommand) -> None:
         """A command to one joint."""
-        value = float(message.cmd)
-        if self.modes[message.name] == "linear_position":
-            value = linear_to_radian(value)
-        if not self.unplugged:
-            self.servos[message.name].command(value)
-        goal = self.servos[message.name].goal
-        if message.name == "gripper" and not abs(goal - self._told) < 0.3:  # not each of a hundred a second
-            self._told = goal
+        self.driver.command_single(message.name, float(message.cmd))
+        goal = self.driver.servos[message.name].goal
+        if message.name == "gripper" and not abs(goal - self._goal) < GOAL_NEWS:
+            self._goal = goal
             print(f"gripper goal {goal:.3f}", flush=True)
-
-    def motors(self, request: Any) -> tuple[str, ...]:
-        """The joints that a request is about; a name that is unknown ends the driver, as `map::at` does."""
-        if request.cmd_type == "group":
-            return ARM if request.name == "arm" else (*ARM, "gripper")
-        if request.name not in self.servos:
-            print(f"terminate called after throwing an instance of 'std::out_of_range': {request.name}", flush=True)
-            os._exit(134)
-        return (request.name,)
-
-    def on_info(self, request: Any, response: Any) -> Any:
-        """Names, limits and the mode that it remembers; no servo is asked."""
-        names = self.motors(request)
-        single = request.cmd_type == "single"
-        response.mode = self.modes[names[0]] if single else self.group_mode
-        response.profile_type, response.joint_names, response.num_joints = "velocity", list(names), len(names)
-        known = [ARM.index(joint) if joint in ARM else None for joint in names]
-        response.joint_lower_limits = [0.0 if i is None else LOWER[i] for i in known]
-        response.joint_upper_limits = [0.0 if i is None else UPPER[i] for i in known]
-        response.joint_velocity_limits = [math.pi] * len(names)
-        response.joint_sleep_positions = [0.0 if i is None else SLEEP[i] for i in known]
-        return response
-
-    def set_mode(self, joint: str, mode: str, *, torque: bool = True, profile: tuple[int, int] = (0, 0)) -> None:
-        """A joint and the motor beside it: torque off, the mode, torque on."""
-        sisters = [joint, *([SISTERS[joint]] if joint in SISTERS else [])]
-        for name in sisters:
-            servo = self.servos[name]
-            servo.write("Torque_Enable", 0)
-            servo.write("Operating_Mode", MODES[mode])
-            if MODES[mode] == MODES["position"]:
-                servo.write("Profile_Velocity", profile[0])
-                servo.write("Profile_Acceleration", profile[1])
-            servo.write("Torque_Enable", int(torque))
-            self.modes[name] = mode
-
-    def on_modes(self, request: Any, response: Any) -> Any:
-        """Operating modes, one joint after the other."""
-        for joint in self.motors(request):
-            time.sleep(MODE_S)
-            profile = (request.profile_velocity, request.profile_acceleration)
-            if request.mode in MODES and not self.unplugged:
-                self.set_mode(joint, request.mode, profile=profile)
-        if request.cmd_type == "group":
-            self.group_mode = request.mode
-        return response
-
-    def write(self, joint: str, name: str, value: int) -> None:
-        """Write a register; the motor beside a joint hears what is written to that one."""
-        for one in (joint, SISTERS.get(joint)):
-            if one is not None and not self.unplugged:
-                self.servos[one].write(name, value)
-
-    def on_torque(self, request: Any, response: Any) -> Any:
-        """Torque."""
-        for joint in self.motors(request):
-            self.write(joint, "Torque_Enable", int(request.enable))
-        return response
-
-    def on_reboot(self, request: Any, response: Any) -> Any:
-        """A reboot: nothing else happens meanwhile."""
-        for joint in self.motors(request):
-            if request.smart_reboot and not self.servos[joint].registers["Hardware_Error_Status"]:
-                continue
-            time.sleep(REBOOT_S)
-            self.servos[joint].reboot()
-            self.servos[joint].write("Torque_Enable", int(request.enable))
-        return response
-
-    def on_read(self, request: Any, response: Any) -> Any:
-        """Registers; nothing at all where one servo does not give its own."""
-        values = [None if self.unplugged else self.servos[joint].read(request.reg) for joint in self.motors(request)]
-        response.values = [] if None in values else values
-        return response
-
-    def on_write(self, request: Any, response: Any) -> Any:
-        """Registers; "done" whatever comes of it."""
-        for joint in self.motors(request):
-            self.write(joint, request.reg, request.value)
-        return response
 
 
 def film(node: Node, topic: str) -> None:

@@ -58,7 +58,10 @@ def lie_down(contract: Contract, units: Sequence[Unit]) -> Steps[None]:
     leaders = [unit for unit in units if unit.leads]
     for unit in leaders:
         if driver.leaders == "gravity_compensation":
-            yield from compensate_gravity(unit, False)
+            try:
+                yield from compensate_gravity(unit, False)
+            except BringupError as error:  # the arm is to lie down all the same
+                yield Say(f"{error}; {unit.name} lies down without it")
         yield from set_modes(unit, driver, "position")
         yield from set_torque(unit, True)
     yield Move("sleep", bool(leaders))
