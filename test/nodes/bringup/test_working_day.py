@@ -14,7 +14,7 @@ pytest.importorskip("rclpy")
 pytest.importorskip("interbotix_xs_msgs")
 
 from support import checkpoints
-from support.nodes.aloha_rig import AlohaBench, AlohaRig
+from support.nodes.aloha_rig import PATIENT, AlohaBench, AlohaRig
 from support.nodes.client import until
 from support.process import Process
 
@@ -38,7 +38,7 @@ class Day:
     def teleop(self) -> Process:
         """Puppets follow."""
         self.rig.hand(*START, OPEN)
-        process = self.rig.bench.node("teleop", {"robot": self.rig.contract})
+        process = self.rig.bench.node("teleop", {"robot": self.rig.contract, "rate": 50.0})
         until(lambda: self.rig.phase() == "following", "teleop follows")
         return process
 
@@ -83,11 +83,11 @@ def test_record_and_a_leader_cable_pulled_and_back(day: Day) -> None:
 def test_replay_and_a_policy_on_the_robot_that_is_up(day: Day) -> None:
     rig = day.rig
     assert day.episode is not None, "the recording of the test before"
-    replay = rig.bench.node("replay", {"robot": rig.contract, "episode": day.episode})
+    replay = rig.bench.node("replay", {"robot": rig.contract, "episode": day.episode, **PATIENT})
     assert replay.wait() == 0, replay.output
     replay.expect("replayed 40 ticks")
     checkpoint = checkpoints.make(rig.contract, rig.bench.folder / "checkpoint")
-    policy = rig.bench.node("policy", {"robot": rig.contract, "checkpoint": checkpoint, "device": "cpu"})
+    policy = rig.bench.node("policy", {"robot": rig.contract, "checkpoint": checkpoint, **PATIENT})
     statuses = rig.bench.client.status("/policy/status")
     until(lambda: statuses and statuses[-1][1].level == b"\x00", "the policy is ready")
     began = time.monotonic()

@@ -36,7 +36,7 @@ from sensor_msgs.msg import Image, JointState
 
 from support.nodes.fake_xs_driver import JOINTS, UnknownMotor, XsDriver
 
-PERIOD, FAILED_READ = 0.01, 0.036
+PERIOD, FAILED_READ = 0.02, 0.036  # half as often as the real one: tests share a machine
 GOAL_NEWS = 0.3  # rad; not each of a hundred goals a second is told
 SERVICES = {
     "get_robot_info": RobotInfo,

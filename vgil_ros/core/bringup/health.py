@@ -10,7 +10,7 @@ from vgil_ros.core.bringup.steps import Answer, Steps
 from vgil_ros.core.bringup.units import Unit
 from vgil_ros.core.contract import InterbotixDriver
 
-WITHIN_S = 1.0  # that a driver may take for one register
+WITHIN_S = 3.0  # that a driver may take for one register: joint states that fail to come hold long before
 
 
 @dataclass(frozen=True)

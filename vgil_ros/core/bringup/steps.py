@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from vgil_ros.core.errors import VgilError
 
 R = TypeVar("R")
-ANSWER_S = 5.0  # a reboot keeps a driver busy for 1 s, an operating mode for 0.1 s a motor
+ANSWER_S = 10.0  # a reboot keeps a driver busy for 1 s, an operating mode for 0.1 s a motor; a computer may be busy too
 
 
 class BringupError(VgilError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from vgil_ros.core.bringup.steps import Call
+from vgil_ros.core.bringup.steps import ANSWER_S, Call
 from vgil_ros.core.contract import Arm, Contract
 
 PACKAGE = "interbotix_xs_msgs/srv"
@@ -49,7 +49,7 @@ class Unit:
         """Ask for names, limits and modes: of the arm, or of one motor."""
         return self._call("get_robot_info", "RobotInfo", motor)
 
-    def read(self, register: str, motor: str | None = None, within_s: float = 2.0) -> Call:
+    def read(self, register: str, motor: str | None = None, within_s: float = ANSWER_S) -> Call:
         """Read a register: of every joint of the arm, or of one motor."""
         return self._call("get_motor_registers", "RegisterValues", motor, within_s, reg=register)
 
@@ -77,7 +77,7 @@ class Unit:
             profile_acceleration=acceleration,
         )
 
-    def _call(self, service: str, kind: str, motor: str | None, within_s: float = 5.0, **fields: Any) -> Call:
+    def _call(self, service: str, kind: str, motor: str | None, within_s: float = ANSWER_S, **fields: Any) -> Call:
         what = ("group", ARM_GROUP) if motor is None else ("single", motor)
         request = {"cmd_type": what[0], "name": what[1], **fields}
         return Call(f"{self.space}/{service}", f"{PACKAGE}/{kind}", request, within_s)

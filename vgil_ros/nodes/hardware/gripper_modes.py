@@ -13,10 +13,11 @@ from vgil_ros.core.bringup.judgements import mode_wrong
 from vgil_ros.nodes.base.alerts import Problem
 from vgil_ros.nodes.base.node import VgilNode
 
-ASK_S = 1.0  # between two questions once there was an answer
+ASK_S = 1.0  # between two questions
+OPEN = 5  # questions that are open at most
 TURN_S = 0.2
 LOOK_S = 3.0  # that a driver's service may be found later than its topics
-SILENT_S = 2.0  # without an answer, and the driver is not what it was
+SILENT_S = 5.0  # without an answer, and the driver is not what it was
 DRIVER = "xs_sdk"  # the node that listens to the commands where the driver is Interbotix' own
 
 
@@ -39,7 +40,7 @@ class GripperMode:
         self._client: Any = node.create_client(RobotInfo, self._service)
         self._request = RobotInfo.Request(cmd_type="single", name=gripper)
         self.mode: str | None = None
-        self._future: Any = None
+        self._futures: list[Any] = []  # of questions that are open
         self._asked_s = self._answered_s = float("-inf")
         self._there_s: float | None = None  # since when somebody listens to the commands
         node.background_timer(TURN_S, self._turn)
@@ -48,17 +49,25 @@ class GripperMode:
         now = time.monotonic()
         if self._there_s is None and self._node.count_subscribers(self._topic):
             self._there_s = now
-        future = self._future
-        if future is not None and future.done():
-            self._future = None
-            if future.exception() is None:
-                self.mode, self._answered_s = future.result().mode, now
         if not self._client.service_is_ready():
-            self.mode, self._future = None, None  # one that comes back may be in another mode
+            self._forget(len(self._futures))
+            self.mode = None  # one that comes back may be in another
             return
-        patience = SILENT_S if self._future is not None else ASK_S if self.mode is not None else 0.0
-        if now - self._asked_s >= patience:
-            self._future, self._asked_s = self._client.call_async(self._request), now
+        for i in reversed(range(len(self._futures))):  # the newest answer counts
+            if self._futures[i].done():
+                self.mode, self._answered_s = self._futures[i].result().mode, now
+                self._forget(i + 1)
+                break
+        if now - self._asked_s >= ASK_S:
+            self._forget(len(self._futures) - OPEN + 1)
+            self._futures.append(self._client.call_async(self._request))
+            self._asked_s = now
+
+    def _forget(self, count: int) -> None:
+        """The oldest questions are not waited for any more."""
+        for future in self._futures[: max(count, 0)]:
+            self._client.remove_pending_request(future)
+        del self._futures[: max(count, 0)]
 
     @property
     def asking(self) -> bool:
@@ -70,7 +79,7 @@ class GripperMode:
         """In words: why the gripper must not be commanded; None where it may be."""
         now = time.monotonic()
         if self.mode is not None:
-            if now - self._answered_s > SILENT_S + ASK_S:
+            if now - self._answered_s > SILENT_S:
                 return f"{self._service} does not answer any more; was the driver restarted?"
             return mode_wrong(self._space, self._gripper, self.mode)
         if self._there_s is None:
