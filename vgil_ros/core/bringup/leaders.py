@@ -8,6 +8,7 @@ from vgil_ros.core.bringup.units import Unit
 from vgil_ros.core.contract import Arm, CommandTopic, Contract, Gripper, Limits
 
 COMMANDS = "commands/joint_group"
+LEADER = "_leader"  # behind an arm's name
 
 
 def leaders_of(contract: Contract, units: tuple[Unit, ...]) -> Contract | None:
@@ -20,7 +21,8 @@ def leaders_of(contract: Contract, units: tuple[Unit, ...]) -> Contract | None:
     if not arms:
         return None
     guard = contract.guard.model_copy(update={"margin": contract.guard.master_margin, "off": ()})
-    following = contract.following.model_copy(update={"off": ()})
+    off = tuple(arm.name for arm in arms if arm.name.removesuffix(LEADER) in contract.following.off)
+    following = contract.following.model_copy(update={"off": off})
     return Contract(
         name=f"{contract.name}_leaders",
         rate_hz=contract.rate_hz,
@@ -44,7 +46,7 @@ def _leader(unit: Unit) -> Arm:
             pose[at] = sum(ends) / 2
         gripper = Gripper(joint=arm.gripper.joint, puppet_range=ends, master_range=ends)
     return Arm(
-        name=f"{arm.name}_leader",
+        name=f"{arm.name}{LEADER}",
         puppet=arm.master,
         command=CommandTopic(topic=f"{unit.space}/{COMMANDS}", type="interbotix_group"),
         joints=arm.joints,
