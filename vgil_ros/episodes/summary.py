@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vgil_ros.episodes import naming
+from vgil_ros.episodes.curation.labels import tags_of, verdict_of
 from vgil_ros.episodes.errors import EpisodeError, naming_file
 from vgil_ros.episodes.reader import EpisodeReader
 
@@ -19,6 +20,8 @@ class Line:
 
     Attributes:
         problems: what is wrong at a glance (`check` looks closer).
+        label: success, failure or unsure.
+        tags: given by `vgil episodes label`.
     """
 
     file: str
@@ -31,6 +34,8 @@ class Line:
     cameras: tuple[str, ...] = ()
     bytes: int = 0
     problems: tuple[str, ...] = ()
+    label: str | None = None
+    tags: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -73,6 +78,8 @@ def _line(path: Path, name: str) -> Line:
                 episode.camera_names + episode.depth_names,
                 size,
                 tuple(problems),
+                verdict_of(episode.attrs, episode.success),
+                tags_of(episode.attrs),
             )
     except EpisodeError as error:
         return Line(name, bytes=size, problems=(str(error).removeprefix(f"{path}: "),))

@@ -20,6 +20,7 @@ from vgil_ros.episodes.checks.findings import Report
 from vgil_ros.episodes.checks.motion.outliers import compare
 from vgil_ros.episodes.checks.same_setup import check_folder
 from vgil_ros.episodes.convert import TARGETS, convert, left_out
+from vgil_ros.episodes.curation.journal import Journal
 from vgil_ros.episodes.errors import EpisodeError, naming_file
 from vgil_ros.episodes.layouts import LAYOUTS
 from vgil_ros.episodes.reader import EpisodeReader
@@ -41,7 +42,7 @@ def _bar(text: str) -> Callable[[Iterable[int]], Iterable[int]]:
     return lambda rows: tqdm(rows, desc=text, unit="row", delay=2, leave=False)
 
 
-def _files(paths: list[Path]) -> list[Path]:
+def files_of(paths: list[Path]) -> list[Path]:
     """Return the episodes that are meant; a folder means those in it."""
     files: list[Path] = []
     for path in paths:
@@ -82,12 +83,15 @@ def list_command(
     apart = len(naming.aborted_in(folder))
     if apart:
         typer.echo(f"{apart} aborted ones lie in {folder / naming.ABORTED_FOLDER}; no reader takes them")
+    if waiting := Journal(folder).unfinished():
+        typer.echo(f"{waiting.operation} was cut off ({waiting.words}); `vgil episodes undo` takes it back")
     total = sum(line.bytes for line in lines) / 1e6
     typer.echo(f"{len(lines)} files, {sum(line.rows or 0 for line in lines)} rows, {total:.1f} MB")
 
 
 def _cells(line: Line) -> list[str]:
-    success = {None: "", True: "yes", False: "no"}[line.success]
+    success = {None: "", "success": "yes", "failure": "no", "unsure": "unsure"}[line.label]
+    success += "".join(f" #{tag}" for tag in line.tags)
     seconds = "" if line.seconds is None else f"{line.seconds:.1f}"
     rows = "" if line.rows is None else str(line.rows)
     robot = line.robot or (f"({line.layout})" if line.layout else "")
@@ -127,7 +131,7 @@ def check(paths: Paths, layout: LayoutName = None, json: JsonFile = None, quiet:
 
     Aborted episodes, which lie apart in a folder's `aborted`, are checked where they are given by name.
     """
-    chosen, files = _layout(layout), _files(paths)
+    chosen, files = _layout(layout), files_of(paths)
     reports = compare([check_episode(path, layout=chosen, progress=_bar(path.name)) for path in files])
     by_path = {report.path: report for report in reports}
     folders = [
@@ -186,7 +190,7 @@ def repair_command(paths: Paths, json: JsonFile = None) -> None:
 def _parts(path: Path) -> list[Path]:
     if path.is_dir():
         return naming.parts_in(path)
-    return _files([path])
+    return files_of([path])
 
 
 @app.command()
@@ -226,7 +230,7 @@ def convert_command(
     if not source.is_dir():
         _convert(source, out, to, rate, chosen)
         return
-    files, failed = _files([source]), 0
+    files, failed = files_of([source]), 0
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,0 +1,88 @@
+"""Several data sets as one: their episodes copied into a new folder, their set-ups held against each other first."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from vgil_ros.episodes import naming
+from vgil_ros.episodes.checks.same_setup import CAMERAS, setup_of_episode
+from vgil_ros.episodes.errors import EpisodeError, WriteFailed, naming_file
+from vgil_ros.episodes.reader import EpisodeReader
+
+Progress = Callable[[Iterable[Path]], Iterable[Path]]
+
+
+def setups(files: Sequence[Path]) -> dict[str, dict[str, list[Path]]]:
+    """Return for each property of the set-up its values, and the files that have them.
+
+    Raises:
+        EpisodeError: where one cannot be read.
+    """
+    values: dict[str, dict[str, list[Path]]] = {}
+    for path in files:
+        with naming_file(path), EpisodeReader(path) as episode:
+            for key, value in setup_of_episode(episode).items():
+                values.setdefault(key, {}).setdefault(value, []).append(path)
+    return values
+
+
+def differences(files: Sequence[Path]) -> tuple[list[str], list[str]]:
+    """Return what is not the same in all episodes, in words: what changes the meaning of numbers, and other cameras."""
+    grave: list[str] = []
+    light: list[str] = []
+    for key, found in setups(files).items():
+        if len(found) > 1:
+            parts = (f"{value} in {len(paths)} ({paths[0]} ...)" for value, paths in found.items())
+            (light if key in CAMERAS else grave).append(f"{key}: {'; '.join(parts)}")
+    return grave, light
+
+
+def merge(folders: Sequence[Path], out: Path, *, mixed: bool = False, progress: Progress = iter) -> list[str]:
+    """Copy the episodes of folders into a new one, numbered 0, 1, 2 ... in the order given.
+
+    Args:
+        folders: data sets.
+        out: the new folder; it appears when all of them are in it.
+        mixed: also where rates, joints or gripper ranges differ.
+        progress: wraps the files, such as `tqdm`.
+
+    Returns:
+        What differs between them, in words.
+
+    Raises:
+        EpisodeError: where a folder has no episode, `out` exists, or what differs changes the meaning.
+        WriteFailed: where it cannot be written.
+    """
+    files = [path for folder in folders for path in _episodes(folder)]
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise EpisodeError(f"{out}: is there already; allowed: a new folder, or an empty one")
+    grave, light = differences(files)
+    if grave and not mixed:
+        raise EpisodeError(
+            f"not merged, these are of different set-ups: {' | '.join(grave)}; --mixed merges them anyway"
+        )
+    try:
+        out.absolute().parent.mkdir(parents=True, exist_ok=True)
+        half = Path(tempfile.mkdtemp(prefix=f".{out.name}_", dir=out.absolute().parent))
+        try:
+            for number, path in enumerate(progress(files)):
+                shutil.copyfile(path, half / f"episode_{number}.hdf5")
+            half.chmod(0o755)
+            half.replace(out)
+        except BaseException:
+            shutil.rmtree(half, ignore_errors=True)
+            raise
+    except OSError as error:
+        raise WriteFailed(f"{out}: cannot be written ({error})") from error
+    return grave + light
+
+
+def _episodes(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise EpisodeError(f"{folder}: no such folder")
+    if not (found := naming.episodes_in(folder)):
+        raise EpisodeError(f"{folder}: no episode in this folder")
+    return found
