@@ -127,6 +127,7 @@ setup(
             "posture = vgil_ros.nodes.entry:posture",
             "webcam = vgil_ros.nodes.entry:webcam",
             "feetech = vgil_ros.nodes.entry:feetech",
+            "bringup = vgil_ros.nodes.entry:bringup",
         ]
     },
 )

@@ -63,6 +63,6 @@ def test_a_topic_that_is_much_like_it_is_meant() -> None:
 
 
 def test_the_nodes_that_offer_something_are_nodes_of_ours() -> None:
-    assert SERVING == ("recorder", "policy", "teleop", "sim")
+    assert SERVING == ("recorder", "policy", "teleop", "sim", "bringup")
     assert {node for nodes in OFFERED_BY.values() for node in nodes} <= set(NODES)
     assert all(callable(getattr(entry, node)) for node in NODES)

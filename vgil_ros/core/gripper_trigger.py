@@ -12,10 +12,13 @@ class GripperTrigger:
     """Fires once when all master grippers, having been open, are closed and stay so for 0.3 s.
 
     Widths are normalised: 0 closed, 1 open.
+
+    Args:
+        armed: the grippers are known to have been open.
     """
 
-    def __init__(self) -> None:
-        self._armed = False
+    def __init__(self, *, armed: bool = False) -> None:
+        self._armed = armed
         self._since: int | None = None
 
     def reset(self) -> None:

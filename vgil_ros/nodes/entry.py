@@ -83,3 +83,8 @@ def webcam() -> None:
 def feetech() -> None:
     """Run the node `feetech`."""
     start("feetech")
+
+
+def bringup() -> None:
+    """Run the node `bringup`."""
+    start("bringup")

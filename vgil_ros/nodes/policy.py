@@ -19,7 +19,7 @@ from std_srvs.srv import SetBool
 from vgil_ros.core.control.loop import ControlLoop
 from vgil_ros.core.control.policy_input import PolicyInput
 from vgil_ros.core.control.requests import InferenceRequest, InferenceResult
-from vgil_ros.core.safety import FollowingLimit, Outcome
+from vgil_ros.core.safety import Outcome
 from vgil_ros.core.session import Reply, SessionCommand, SessionState
 from vgil_ros.core.streams import StreamSpec, policy_streams, streams_of
 from vgil_ros.core.sync import Miss, Sample
@@ -224,6 +224,7 @@ class PolicyNode(SessionNode):
                 self._end_for(deaf)
             return
         self.clear("unheard")
+        loop.fault = "" if self.dry_run else self.commands.fault
         outcome = loop.step(now)
         if outcome is None:
             if now - loop.ticks.origin_ns > LATE_NS:
@@ -235,7 +236,7 @@ class PolicyNode(SessionNode):
         self.safety_events.log(outcome)
         if outcome.command is not None:
             self.rollout.acted(loop.tick, outcome.command)
-        if (words := outcome.reason(FollowingLimit.name)) is not None:
+        if (words := outcome.operator_needed) is not None:
             self._end_for(words)
             return
         self._count_tick()

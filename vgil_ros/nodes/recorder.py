@@ -27,6 +27,7 @@ from vgil_ros.episodes.writing.encoder import limit_opencv_threads
 from vgil_ros.nodes.base.alerts import Problem
 from vgil_ros.nodes.base.keyboard import Keys
 from vgil_ros.nodes.base.node import run
+from vgil_ros.nodes.hardware.robot_health import RobotHealth
 from vgil_ros.nodes.session.closing import EpisodeClosing, EpisodeEnd
 from vgil_ros.nodes.session.dataset_folder import DatasetFolder
 from vgil_ros.nodes.session.neighbours import TeleopWatch
@@ -60,6 +61,7 @@ class Recorder(SessionNode):
             "begin no episode before a teleop node says that the puppets follow; one that is heard is waited for anyhow"
         )
         self.teleop = TeleopWatch(self, wanted=self.declare("wait_for_teleop", False, doc=doc))
+        self.health = RobotHealth(self, self.contract)
         self._named = True  # the running episode's file was told of
         self._first = True
         self._told: set[str] = set()  # what episodes lacked, said once
@@ -108,7 +110,7 @@ class Recorder(SessionNode):
 
     def not_ready(self) -> tuple[Problem, ...]:
         """As in every session; and puppets that do not follow yet."""
-        return super().not_ready() + self.unprepared()
+        return super().not_ready() + self.health.problems() + self.unprepared()
 
     def ready(self) -> None:
         """Say how to begin."""
@@ -254,9 +256,9 @@ class Recorder(SessionNode):
             self._bar = None
 
     def look_around(self) -> None:
-        """As in every session; and note in the episode which arms a teleop node holds, or has let go of."""
+        """As in every session; and note in the episode the arms that teleop holds or has let go of, and ill motors."""
         super().look_around()
-        for problem in self.teleop.unled:
+        for problem in (*self.teleop.unled, *self.health.problems()):
             self.note(problem)
 
     def _watch_trigger(self) -> None:

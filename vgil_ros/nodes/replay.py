@@ -13,7 +13,7 @@ from vgil_ros.core.control.loop import ControlLoop
 from vgil_ros.core.control.pipeline import make_direct_pipeline
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import Layout
-from vgil_ros.core.safety import Command, FollowingLimit, Outcome
+from vgil_ros.core.safety import Command, Outcome
 from vgil_ros.core.streams import policy_streams
 from vgil_ros.core.sync import Sample, Synchronizer
 from vgil_ros.core.sync.stall_grace import StallGrace
@@ -96,9 +96,10 @@ class Replay(VgilNode):
             return
         self.clear("unheard")
         row = min(self._row, len(self.actions) - 1)
+        self.loop.fault = "" if self.dry_run else self.commands.fault
         outcome = self.loop.send(Command(self.actions[row], self._base_at(row)), now)
         self._send(outcome)
-        if (words := outcome.reason(FollowingLimit.name)) is not None:
+        if (words := outcome.operator_needed) is not None:
             self.log(f"held at row {self._row} of {len(self.actions)}: {words}", severity="error")
             self._failed = True
             return

@@ -182,8 +182,10 @@ class Teleop(VgilNode):
                 self.commands.send(self._base_message(now))
                 return
             self._reset_ns = None
+        well = not self.commands.fault
         for i, follower in enumerate(self.followers):
-            self._targets[i] = follower.step(now, dt, self.masters[i].trusted(now), self.puppets[i].trusted(now))
+            master, puppet = self.masters[i].trusted(now), self.puppets[i].trusted(now)
+            self._targets[i] = follower.step(now, dt, master if well else None, puppet)
             self._announce(i)
         self.commands.send(self._arm_messages() + self._base_message(now))
 
@@ -215,7 +217,7 @@ class Teleop(VgilNode):
                 self._let_go_of_base()
                 self.warn_once("base commands", words)
         elif self._wanted and self.commands.looked(any(state.last for state in (*self.masters, *self.puppets))):
-            if contested := self.commands.contested(base=False):
+            if contested := self.commands.contested(base=False) + self.commands.ill():
                 self.warn_once("commands", f"waiting: {summary(contested)}")
                 return
             if disorder := self.commands.disorder():
@@ -318,7 +320,7 @@ class Teleop(VgilNode):
     def _why(self, i: int) -> str:
         arm, now = self.arms[i][1].arm, self.now_ns()
         assert arm.master is not None
-        reasons = []
+        reasons = [self.commands.fault] if self.commands.fault else []
         for topic, state in ((arm.master.topic, self.masters[i]), (arm.puppet.topic, self.puppets[i])):
             if (words := state.refused(now)) is not None:
                 reasons.append(f"{topic}: {words}")

@@ -4,6 +4,7 @@ from vgil_ros.core.contract.arm import Arm, Gripper, GripperFeedback, Limits, Mo
 from vgil_ros.core.contract.bus import SerialBus
 from vgil_ros.core.contract.camera import Camera, SimulatedView
 from vgil_ros.core.contract.commands import CommandTopic, GripperCommand
+from vgil_ros.core.contract.driver import InterbotixDriver, ServiceCall
 from vgil_ros.core.contract.robot import (
     Base,
     BaseLimits,
@@ -29,12 +30,14 @@ __all__ = [
     "Gripper",
     "GripperCommand",
     "GripperFeedback",
+    "InterbotixDriver",
     "JointTopic",
     "Joystick",
     "Limits",
     "Mount",
     "SensorTopic",
     "SerialBus",
+    "ServiceCall",
     "SimulatedView",
     "Sync",
     "TopicRef",

@@ -15,6 +15,7 @@ from vgil_ros.core.config import StrictModel, parse_yaml, validate
 from vgil_ros.core.contract.arm import Arm
 from vgil_ros.core.contract.bus import no_shared_ports
 from vgil_ros.core.contract.camera import Camera
+from vgil_ros.core.contract.driver import InterbotixDriver, ServiceCall
 from vgil_ros.core.contract.rules import (
     Count,
     MillisecondsOrOff,
@@ -89,6 +90,9 @@ class Contract(StrictModel):
     following: Following = Following()
     joystick: Joystick | None = None
     end_marker: EndMarker | None = None
+    driver: InterbotixDriver | None = None
+    enable: tuple[ServiceCall, ...] = Field(default=(), max_length=64)
+    disable: tuple[ServiceCall, ...] = Field(default=(), max_length=64)
 
     @property
     def period_ns(self) -> int:
@@ -110,6 +114,8 @@ class Contract(StrictModel):
         no_shared_topics(self._topics())
         no_shared_joints(self._joint_topics())
         no_shared_ports(arm.bus for arm in self.arms)
+        if self.driver:
+            self._check_interbotix()
         self._check_latencies()
         unknown = [name for name in self.guard.off if name not in self._joint_streams()]
         if unknown:
@@ -120,6 +126,20 @@ class Contract(StrictModel):
         if self.sync.method not in methods:
             raise ValueError(f"sync.method is '{self.sync.method}'; allowed: {methods}")
         return self
+
+    def _check_interbotix(self) -> None:
+        """Its services lie beside its topics, so those must have the names that it gives them."""
+        for i, arm in enumerate(self.arms):
+            found = [(f"arms[{i}].command", arm.command.topic, "commands/joint_group")]
+            found += [(f"arms[{i}].master", arm.master.topic, "joint_states")] if arm.master else []
+            for key, topic, ending in found:
+                if not topic.endswith(f"/{ending}"):
+                    raise ValueError(f"{key}.topic is '{topic}'; allowed with driver interbotix_xs: NAME/{ending}")
+            if arm.command.type != "interbotix_group":
+                kind = arm.command.type
+                raise ValueError(
+                    f"arms[{i}].command.type is '{kind}'; allowed with driver interbotix_xs: interbotix_group"
+                )
 
     def _joint_streams(self) -> list[str]:
         kinds = ((arm.name, kind) for arm in self.arms for kind in ("puppet", "master"))

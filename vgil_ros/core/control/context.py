@@ -35,6 +35,7 @@ def safety_context(
     observation_ns: int | None,
     last_policy_ns: int | None,
     estop: bool = False,
+    fault: str = "",
 ) -> SafetyContext:
     """Build the context of a tick.
 
@@ -46,6 +47,7 @@ def safety_context(
         observation_ns: stamp of the newest complete tick; None before any.
         last_policy_ns: when whatever asks for commands was last known to be well.
         estop: the e-stop is set.
+        fault: in words, what is wrong with the robot itself.
     """
     ages = sync.ages(now_ns)
     ages[OBSERVATION] = None if observation_ns is None else now_ns - observation_ns
@@ -58,4 +60,5 @@ def safety_context(
         last_policy_ns=last_policy_ns,
         estop=estop,
         refused=sync.refusals.standing(now_ns),
+        fault=fault,
     )

@@ -40,6 +40,7 @@ class ControlLoop:
         latest: the newest observation of this episode; None before any.
         answered: a first chunk has come.
         estop: set by the driver; holds, whatever is asked for.
+        fault: set by the driver before each turn, in words: what is wrong with the robot itself; holds, too.
         error: why the last request had no chunk; None once one is answered.
         failure: why nothing will be answered any more; None while that is not so.
     """
@@ -48,6 +49,7 @@ class ControlLoop:
         self.sync, self.pipeline = sync, pipeline
         self.layout = pipeline.layout
         self.estop = False
+        self.fault = ""
         self._history: History[Sample] = History(obs_offsets, self.layout.contract.period_ns)
         self._serial = 0
         self._forget(0)
@@ -141,4 +143,5 @@ class ControlLoop:
             observation_ns=None if self.latest is None else self.latest.stamp_ns,
             last_policy_ns=now_ns if self._silent_since_ns is None else self._silent_since_ns,
             estop=self.estop,
+            fault=self.fault,
         )

@@ -9,7 +9,7 @@ from vgil_ros.core.errors import VgilError
 
 NODES = (  # every executable of ours
     *("recorder", "policy", "teleop", "replay", "sim", "monitor", "posture", "jog"),
-    *("webcam", "feetech"),
+    *("bringup", "webcam", "feetech"),
 )
 DRIVERS = ("sim", "webcam", "feetech")  # of these: what brings a robot's topics
 # Which of them offer what.
@@ -20,6 +20,8 @@ OFFERED_BY: dict[str, tuple[str, ...]] = {
     "redo": ("recorder",),
     "reset": ("policy", "sim"),
     "estop": ("policy",),
+    "wake": ("bringup",),
+    "sleep": ("bringup",),
 }
 SERVING = tuple(node for node in NODES if any(node in nodes for nodes in OFFERED_BY.values()))
 ALIKE = 0.6  # of two names, by difflib: 1 is the same

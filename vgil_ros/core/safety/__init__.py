@@ -3,7 +3,7 @@
 from vgil_ros.core.safety.acceleration import AccelerationLimit
 from vgil_ros.core.safety.base import BaseLimit
 from vgil_ros.core.safety.entry import Entry
-from vgil_ros.core.safety.estop import EstopLimit
+from vgil_ros.core.safety.estop import EstopLimit, FaultLimit
 from vgil_ros.core.safety.finite import FiniteLimit
 from vgil_ros.core.safety.following import FollowingLimit
 from vgil_ros.core.safety.joint_limits import JointLimits
@@ -33,6 +33,7 @@ __all__ = [
     "Command",
     "Entry",
     "EstopLimit",
+    "FaultLimit",
     "FiniteLimit",
     "FollowingLimit",
     "Hold",

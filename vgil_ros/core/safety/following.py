@@ -8,7 +8,7 @@ import numpy as np
 
 from vgil_ros.core.guard.following import FollowingMonitor, not_following_words
 from vgil_ros.core.safety.joint_limits import JointLimits
-from vgil_ros.core.safety.types import Command, Floats, Hold, Pass, SafetyContext, Verdict
+from vgil_ros.core.safety.types import FOLLOWING, Command, Floats, Hold, Pass, SafetyContext, Verdict
 
 SLOWLY = 0.2  # of the velocity limits
 
@@ -26,7 +26,7 @@ class FollowingLimit:
         after_s: that it waits, for the words.
     """
 
-    name = "following"
+    name = FOLLOWING
 
     def __init__(self, limits: JointLimits, monitor: FollowingMonitor, after_s: float) -> None:
         self._limits, self._monitor, self._after_s = limits, monitor, after_s

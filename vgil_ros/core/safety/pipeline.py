@@ -11,7 +11,7 @@ from vgil_ros.core.errors import VgilError
 from vgil_ros.core.safety.acceleration import AccelerationLimit
 from vgil_ros.core.safety.base import BaseLimit
 from vgil_ros.core.safety.entry import Entry
-from vgil_ros.core.safety.estop import EstopLimit
+from vgil_ros.core.safety.estop import EstopLimit, FaultLimit
 from vgil_ros.core.safety.finite import FiniteLimit
 from vgil_ros.core.safety.following import FollowingLimit
 from vgil_ros.core.safety.joint_limits import JointLimits
@@ -134,6 +134,7 @@ def standard_limits(
     """
     limits: list[SafetyLimit] = [
         EstopLimit(),
+        FaultLimit(),
         ReadingsLimit(),
         StaleLimit(max_age_ns),
         WatchdogLimit(max_silence_ns),

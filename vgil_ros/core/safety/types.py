@@ -13,6 +13,8 @@ from vgil_ros.core.errors import VgilError
 
 Floats = NDArray[np.float64]
 
+FOLLOWING, FAULT = "following", "fault"  # limits after whose hold somebody has to look at the robot
+
 
 def readonly(values: ArrayLike) -> Floats:
     """A read-only float64 copy."""
@@ -51,6 +53,7 @@ class SafetyContext:
     `last_policy_ns`: when the policy thread was last known to be well, on the clock of `now_ns`: it gave a result, or
     it is alive and has no request open. None if it never was.
     `refused`: the streams whose readings are none, and why.
+    `fault`: in words, what is wrong with the robot itself; empty where nothing is known to be.
     `last`, `velocity` and `holding` are the pipeline's own: the command before, its joint velocity (D,) per second, and
     whether a limit has asked to hold in this tick.
     """
@@ -63,6 +66,7 @@ class SafetyContext:
     last_policy_ns: int | None = None
     estop: bool = False
     refused: Mapping[str, str] = field(default_factory=dict)
+    fault: str = ""
     last: Command | None = None
     velocity: Floats | None = None
     holding: bool = False
@@ -153,3 +157,8 @@ class Outcome:
     def reason(self, limit: str) -> str | None:
         """Why a limit stepped in, by its name; None where it did not."""
         return next((event.reason for event in self.safety_events if event.name == limit), None)
+
+    @property
+    def operator_needed(self) -> str | None:
+        """In words: why somebody has to look at the robot before it goes on; None where nobody has to."""
+        return self.reason(FOLLOWING) or self.reason(FAULT)

@@ -18,7 +18,7 @@ from vgil_ros.core.control.loop import ControlLoop
 from vgil_ros.core.control.pipeline import ExecutionOptions, make_direct_pipeline
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import Layout
-from vgil_ros.core.safety import Command, FollowingLimit, Outcome
+from vgil_ros.core.safety import Command, Outcome
 from vgil_ros.core.streams import streams_of
 from vgil_ros.core.sync import Miss, Sample, Synchronizer
 from vgil_ros.core.sync.stall_grace import StallGrace
@@ -297,11 +297,12 @@ class DriverNode(VgilNode):
 
     def _send(self, command: Command, now: int) -> None:
         """Judge a command, and publish it."""
+        self.loop.fault = self.commands.fault
         outcome = self.loop.send(command, now)
         if outcome.holding:
             words = "; ".join(f"{i.name}: {i.reason}" for i in outcome.safety_events)
             self.warn_once("holding", f"holding: {words}")
-            self._not_following = outcome.reason(FollowingLimit.name) or ""
+            self._not_following = outcome.operator_needed or ""
         else:
             self.clear("holding")
         self._publish(outcome)

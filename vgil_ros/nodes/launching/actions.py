@@ -24,11 +24,13 @@ from vgil_ros.extras import need
 from vgil_ros.nodes.dds import profile as transport
 from vgil_ros.nodes.dds.reach import plan_reach
 from vgil_ros.nodes.launching import arguments as launch_arguments
-from vgil_ros.nodes.launching.arguments import COMMON, declare
 from vgil_ros.nodes.launching.parameter_file import ParameterFile, write_overrides
 from vgil_ros.nodes.viz import rviz_config as rviz
 
-__all__ = ["COMMON", "declare", "leading", "main_node", "make_node", "monitoring", "prepare", "side_node", "supervised"]
+__all__ = [
+    *("COMMON", "LIE_DOWN_S", "declare", "leading", "main_node", "make_node", "monitoring", "prepare", "side_node"),
+    "supervised",
+]
 
 ROBOT = "sim_aloha"  # where neither launch argument nor file names one; also the nodes' own default
 NEEDED = {
@@ -36,6 +38,7 @@ NEEDED = {
     "sim": ("rclpy", "mujoco"),
     "feetech": ("rclpy", "serial"),
 }  # packages that are not everywhere
+LIE_DOWN_S = "120"  # what an arm gets to lie down in, slowly, before its torque goes off
 GRACE_S = "15"  # what a recorder gets to close an episode on a slow disk before it is asked a second time
 
 
@@ -108,14 +111,15 @@ def _settings(given: Mapping[str, str]) -> ParameterFile | None:
     return ParameterFile(path) if path else None
 
 
-def main_node(name: str, *parameters: str) -> OpaqueFunction:
+def main_node(name: str, *parameters: str, grace_s: str = GRACE_S) -> OpaqueFunction:
     """The node that the launch is about: when it ends, all ends, with its exit code.
 
     Args:
         name: the executable's name.
         parameters: names of the launch arguments to hand on.
+        grace_s: from when it is asked to end until it is asked a second time.
     """
-    return OpaqueFunction(function=_start, args=[name, parameters, {}, None, True])
+    return OpaqueFunction(function=_start, args=[name, parameters, {}, None, True, grace_s])
 
 
 def side_node(name: str, *parameters: str, when: str, fixed: Mapping[str, Any] | None = None) -> OpaqueFunction:
@@ -158,7 +162,13 @@ def monitoring() -> list[OpaqueFunction]:
 
 
 def _start(
-    context: Any, name: str, parameters: tuple[str, ...], fixed: dict[str, Any], when: str | None, main: bool
+    context: Any,
+    name: str,
+    parameters: tuple[str, ...],
+    fixed: dict[str, Any],
+    when: str | None,
+    main: bool,
+    grace_s: str = GRACE_S,
 ) -> list[Any]:
     given = context.launch_configurations
     if when is not None and not launch_arguments.value(given, when):
@@ -167,10 +177,17 @@ def _start(
     values = {key: value for key, value in values.items() if value is not None} | fixed
     if name == "sim" and launch_arguments.optional(given, "leader"):
         values["operator"] = False
-    return supervised(make_node(given, name, values), name, main=main)
+    return supervised(make_node(given, name, values, grace_s=grace_s), name, main=main)
 
 
-def make_node(given: Mapping[str, str], executable: str, values: Mapping[str, Any], *, name: str | None = None) -> Node:
+def make_node(
+    given: Mapping[str, str],
+    executable: str,
+    values: Mapping[str, Any],
+    *,
+    name: str | None = None,
+    grace_s: str = GRACE_S,
+) -> Node:
     """One of our nodes.
 
     Args:
@@ -178,6 +195,7 @@ def make_node(given: Mapping[str, str], executable: str, values: Mapping[str, An
         executable: which.
         values: its parameters, which win over a file's.
         name: what it is called, where that is not the executable's name.
+        grace_s: see `main_node`.
     """
     namespace = launch_arguments.namespace_of(given)
     layers = _layers(name or executable, _follows(given, executable), _settings(given), values, namespace)
@@ -188,7 +206,7 @@ def make_node(given: Mapping[str, str], executable: str, values: Mapping[str, An
         namespace=namespace,
         remappings=_clock(given, namespace),
         parameters=layers,
-        sigterm_timeout=GRACE_S,
+        sigterm_timeout=grace_s,
         **({"name": name} if name else {}),
     )
 

@@ -64,6 +64,8 @@ ARGUMENTS = {
     "sim_time": Argument(bool, "", "follow /clock at speed 1 too: a busy machine slows time down, and loses no image"),
     "operator": Argument(bool, "", "the simulator's scripted operator moves the masters"),
     "drivers": Argument(bool, "true", "start the drivers of arms with a bus; false where they run already"),
+    "leaders": Argument(bool, "", "bring the leaders up too; false where their drivers do not run"),
+    "ceremony": Argument(bool, "", "wait for closed leader grippers before the leaders lose their torque"),
     "teleop": Argument(bool, "", "start the teleop node too; empty: as `sim` says"),
     "leader": Argument(
         str, "", "who leads the puppets by hand, in place of leader arms: keyboard, gamepad, spacemouse"

@@ -126,7 +126,7 @@ class _Encoders:
             ) from error
         topic = arm.arm.command.topic
         group = self._topic(JointGroupCommand, topic)
-        single = self._topic(JointSingleCommand, topic.rsplit("/", 1)[0] + "/joint_single")
+        single = self._topic(JointSingleCommand, single_topic(topic))
         gripper = arm.arm.gripper
         column = arm.arm.joints.index(gripper.joint) if gripper else None
 
@@ -139,6 +139,11 @@ class _Encoders:
             return out
 
         return encode
+
+
+def single_topic(topic: str) -> str:
+    """Where Interbotix' driver takes a command to one joint, beside that of the group."""
+    return f"{topic.rsplit('/', 1)[0]}/joint_single"
 
 
 def _joint_state(names: list[str], values: list[float], stamp_ns: int) -> JointState:

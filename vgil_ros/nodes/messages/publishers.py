@@ -12,12 +12,16 @@ from collections.abc import Callable, Collection
 import numpy as np
 from geometry_msgs.msg import Twist
 
+from vgil_ros.core.bringup.units import namespace_of_commands
+from vgil_ros.core.contract import Arm, Gripper
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import Layout
 from vgil_ros.nodes.base.alerts import Alerts, Problem, summary
 from vgil_ros.nodes.base.node import VgilNode
+from vgil_ros.nodes.hardware.gripper_modes import GripperMode, problems_of
+from vgil_ros.nodes.hardware.robot_health import RobotHealth
 from vgil_ros.nodes.messages.array_order import array_orders
-from vgil_ros.nodes.messages.command_encoders import ArmEncoder, make_encoder, twist
+from vgil_ros.nodes.messages.command_encoders import ArmEncoder, make_encoder, single_topic, twist
 from vgil_ros.nodes.messages.command_places import (
     LOOK_S,
     CommandTopic,
@@ -44,13 +48,27 @@ class RobotCommands:
         layout: the robot.
         period_s: time between two commands; a trajectory's point is to be reached after it.
         arms: indices of the arms that it commands; None: all of them.
+        watched: whether a bring-up node has a say, and grippers are asked for their modes; not for that node's own.
+
+    Attributes:
+        health: what the bring-up node says of the robot; None where it has no say.
     """
 
-    def __init__(self, node: VgilNode, layout: Layout, period_s: float, arms: Collection[int] | None = None) -> None:
+    def __init__(
+        self,
+        node: VgilNode,
+        layout: Layout,
+        period_s: float,
+        arms: Collection[int] | None = None,
+        *,
+        watched: bool = True,
+    ) -> None:
         self._node = node
         self._period = period_s
         self.layout = layout
         self._topics: list[Place] = []
+        self._modes: list[GripperMode] = []
+        self.health = RobotHealth(node, layout.contract) if watched else None
         self._heard_s = math.inf  # since when the robot is there (time.monotonic)
         self._taken_s = math.inf  # since when it is taken
         self._sent = False
@@ -59,6 +77,8 @@ class RobotCommands:
             if arms is None or i in arms:
                 self._arms[i], places = make_encoder(node, arm, period_s)
                 self._topics += places
+                if watched and arm.arm.command.type == "interbotix_group" and arm.arm.gripper is not None:
+                    self._modes.append(_gripper_mode(node, arm.arm, arm.arm.gripper))
         self._orders = array_orders(node, layout, self._arms)
         base = layout.contract.base
         self._base = CommandTopic(node, Twist, base.command.topic) if base else None
@@ -134,7 +154,7 @@ class RobotCommands:
         """What stands against taking the robot: another node that commands it, or topics that nobody listens to yet."""
         unheard = self.missing_subscribers(base=base)
         looked = self.looked(not unheard)
-        if (problems := self.contested(base=base) + unheard + self.disorder()) or looked:
+        if (problems := self.contested(base=base) + self.ill() + unheard + self.disorder()) or looked:
             return problems
         return (Problem("looking", "looking for other nodes that command the robot: a second is needed"),)
 
@@ -146,7 +166,7 @@ class RobotCommands:
         """
         now = time.monotonic()
         self._heard_s = min(self._heard_s, now) if heard else math.inf
-        return now - self._heard_s >= LOOK_S
+        return now - self._heard_s >= LOOK_S and not any(mode.asking for mode in self._modes)
 
     def missing_subscribers(self, *, base: bool = True) -> tuple[Problem, ...]:
         """Command topics that nobody listens to yet. What is sent there is lost, and the next one a jump."""
@@ -162,8 +182,18 @@ class RobotCommands:
         return any(order.waiting for order in self._orders)
 
     def contested(self, *, base: bool = True) -> tuple[Problem, ...]:
-        """Command topics that another node has a publisher on too."""
-        return contested_among(self._all(base))
+        """Why this node must not command the robot: another one does, or a gripper would take rad for metres."""
+        moved = () if self.health is None else self.health.contested()
+        return moved + contested_among(self._all(base)) + problems_of(self._modes)
+
+    def ill(self) -> tuple[Problem, ...]:
+        """What the bring-up node says stands against moving the robot."""
+        return () if self.health is None else self.health.problems()
+
+    @property
+    def fault(self) -> str:
+        """In words: what is wrong with the robot itself, so that it is to be held; "" where nothing is."""
+        return "" if self.health is None else self.health.fault
 
     def base_contested(self) -> tuple[Problem, ...]:
         """The base's command topic, where another node has a publisher on it too."""
@@ -221,3 +251,9 @@ class RobotCommands:
         deadline = time.monotonic() + timeout_s
         for topic in self._all():
             topic.settle(max(deadline - time.monotonic(), 0.0))
+
+
+def _gripper_mode(node: VgilNode, arm: Arm, gripper: Gripper) -> GripperMode:
+    topic = arm.command.topic
+    motor = arm.command_joints[arm.joints.index(gripper.joint)]
+    return GripperMode(node, namespace_of_commands(topic), motor, single_topic(topic))
