@@ -45,6 +45,7 @@ EXTRAS = {
     "policy": ["torch>=2.3", "torchvision", "safetensors>=0.4"],
     "diffusion": ["diffusers>=0.27"],  # policies of type diffusion
     "train": ["accelerate>=0.30", "tensorboard"],  # several processes or GPUs; curves beside the log
+    "data": ["pyarrow>=14", "av>=12", "zarr>=2.16"],  # data sets in the layouts of LeRobot and zarr
     "docs": ["mkdocs>=1.6", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
 }
 EXTRAS["demo"] = EXTRAS["ros"] + EXTRAS["sim"] + EXTRAS["plot"]

@@ -23,6 +23,9 @@ EXTRA_OF: dict[str, str] = {
     "gym_aloha": "gym",
     "matplotlib": "plot",
     "av": "plot",
+    "pyarrow": "data",
+    "zarr": "data",
+    "numcodecs": "data",
     **dict.fromkeys(_ROS, "ros"),
 }
 
