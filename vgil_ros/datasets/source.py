@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -97,11 +96,11 @@ def state_of(path: Path) -> list[int]:
         return []
 
 
-_DATASETS: dict[tuple[int, Path, int], LeRobotDataset] = {}  # in this process; `meta` is read once
+_DATASETS: dict[tuple[Path, int], LeRobotDataset] = {}  # `meta` is read once; nothing in it is open
 
 
 def _dataset(folder: Path) -> LeRobotDataset:
-    key = (os.getpid(), folder, (folder / "meta/info.json").stat().st_mtime_ns)
+    key = (folder, (folder / "meta/info.json").stat().st_mtime_ns)
     if key not in _DATASETS:
         _DATASETS[key] = LeRobotDataset(folder)
     return _DATASETS[key]

@@ -108,7 +108,7 @@ def _losses(manifest: dict[str, Any]) -> list[str]:
 def verify_command(
     folder: Annotated[Path, typer.Argument(help="A data set that `vgil dataset convert` wrote.")], json: JsonFile = None
 ) -> None:
-    """Hold a data set against its manifest: the hash of each stream, every image decoded; exit code 1 where it is bad."""
+    """Hold a data set against its manifest: the hash of each stream, every image decoded; exit code 1 if bad."""
     wrong = verify(folder, _bar)
     for line in wrong:
         typer.echo(f"BAD: {line}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,10 @@ import numpy as np
 
 from vgil_ros.core.frame import JPEG_START
 from vgil_ros.datasets.errors import DatasetError
+from vgil_ros.datasets.lerobot import picture_groups
 from vgil_ros.datasets.stored import decode_file
 from vgil_ros.extras import needed_by
 
-GROUPS_KEPT = 2  # row groups of pictures that are kept as they lie in the file
 EPISODE = "episode_index"
 
 
@@ -66,9 +65,18 @@ class EpisodeRows:
         """The columns."""
         return tuple(self._file.schema_arrow.names)
 
-    def _read(self, group: int, *names: str) -> Any:
-        table = self._file.read_row_group(group, columns=list(names), use_threads=False)
-        return table if len(names) != 1 else table.column(names[0])
+    def _read(self, group: int, name: str) -> Any:
+        return self._file.read_row_group(group, columns=[name], use_threads=False).column(name)
+
+    def group_column(self, group: int, name: str) -> Any:
+        """A column of a row group, as it is in the file."""
+        return self._read(group, name)
+
+    def group_bytes(self, group: int, name: str) -> int:
+        """Bytes of a column of a row group, unpacked."""
+        about = self._file.metadata.row_group(group)
+        parts = [about.column(i) for i in range(about.num_columns)]
+        return sum(one.total_uncompressed_size for one in parts if one.path_in_schema.startswith(f"{name}."))
 
     def columns(self, names: Iterable[str]) -> dict[str, np.ndarray]:
         """(T, ...) of each column.
@@ -121,7 +129,6 @@ class PictureColumn:
     def __init__(self, rows: EpisodeRows, name: str, root: Path) -> None:
         self._rows, self._name, self._root = rows, name, root
         self._ends = np.cumsum([stop - start for _, start, stop in rows.spans])
-        self._kept: OrderedDict[int, Any] = OrderedDict()
 
     def __len__(self) -> int:
         return self._rows.rows
@@ -129,19 +136,8 @@ class PictureColumn:
     def _bytes(self, row: int) -> bytes:
         place = int(np.searchsorted(self._ends, row, side="right"))
         group, start, stop = self._rows.spans[place]
-        values = self._kept.get(place)
-        if values is None:
-            values = self._kept[place] = self._rows._read(group, self._name)
-            if len(self._kept) > GROUPS_KEPT:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(place)
-        cell = values[start + row - int(self._ends[place] - (stop - start))].as_py()
-        data = cell.get("bytes") if isinstance(cell, dict) else cell
-        if data is None and isinstance(cell, dict) and cell.get("path"):
-            data = (self._root / cell["path"]).read_bytes()
-        if not isinstance(data, bytes):
-            raise DatasetError(f"{self._rows.path}: {self._name} row {row} holds no picture; allowed: a PNG or JPEG")
-        return data
+        within = start + row - int(self._ends[place] - (stop - start))
+        return picture_groups.get(self._rows, self._name, group)(within, self._root)
 
     def rgb(self, row: int) -> np.ndarray:
         """(H, W, 3) uint8."""
@@ -157,6 +153,5 @@ class PictureColumn:
         return (self._bytes(row) for row in range(len(self)))
 
     def close(self) -> None:
-        """Forget what is kept."""
-        self._kept.clear()
+        """Close the table."""
         self._rows.close()
