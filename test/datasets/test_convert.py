@@ -26,12 +26,13 @@ from typer.testing import CliRunner
 
 from vgil_ros.cli.main import app
 from vgil_ros.datasets import convert as conversion
-from vgil_ros.datasets.convert import MAKING, MANIFEST, convert_dataset
+from vgil_ros.datasets.convert import MAKING, convert_dataset
 from vgil_ros.datasets.errors import DatasetError
+from vgil_ros.datasets.manifest import MANIFEST, read_manifest
 from vgil_ros.datasets.plan import TARGETS, Plan
 from vgil_ros.datasets.proof import column, psnr
 from vgil_ros.datasets.source import open_source
-from vgil_ros.datasets.verify import read_manifest, verify
+from vgil_ros.datasets.verify import verify
 from vgil_ros.episodes.layouts import LAYOUTS
 
 SIZE = (32, 48)

@@ -24,6 +24,7 @@ import cv2
 import vgil_ros
 from vgil_ros.core.errors import VgilError
 from vgil_ros.datasets.errors import DatasetError
+from vgil_ros.datasets.manifest import FORMAT, MANIFEST, read_manifest
 from vgil_ros.datasets.pieces import PART, Piece, publish_piece, read_piece, write_json
 from vgil_ros.datasets.plan import Plan
 from vgil_ros.datasets.proof import prove
@@ -32,8 +33,6 @@ from vgil_ros.datasets.source import Source, open_source
 from vgil_ros.episodes.errors import naming_file
 
 MAKING, PLAN, PIECES, OUT, ASSEMBLED = ".making", "plan.json", "pieces", "out", "assembled"
-MANIFEST = "vgil_manifest.json"
-FORMAT = "vgil_manifest/1"
 Progress = Callable[[Iterable[Any], str, int], Iterable[Any]]  # (items, what is done, how many)
 Say = Callable[[str], None]
 
@@ -82,7 +81,9 @@ def convert_dataset(
     pieces = [piece for number in usable if (piece := read_piece(_folder(making / PIECES, number))) is not None]
     if not pieces:
         first = next(iter(left_out.items()), ("", "no episode"))
-        raise DatasetError(f"{plan.source}: none of {len(source.names())} episodes can be converted: {first[1]}")
+        raise DatasetError(
+            f"{plan.source}: none of {len(source.names())} episodes can be converted; the first: {first[1]}"
+        )
     _assemble(plan, pieces, making, left_out, say)
     _publish(making / OUT, out)
     shutil.rmtree(making)
@@ -101,9 +102,9 @@ def _claim(out: Path, making: Path) -> None:
 def _finish_published(out: Path, making: Path) -> Result:
     """A run that was killed after its last rename is done but for the tidying up."""
     if not making.is_dir():
-        raise DatasetError(f"{out}: holds a whole data set already (its {MANIFEST} is there); nothing is overwritten")
-    from vgil_ros.datasets.verify import read_manifest
-
+        raise DatasetError(
+            f"{out}: holds a whole data set already, with its {MANIFEST}; nothing is overwritten; allowed: a new folder"
+        )
     manifest = read_manifest(out)
     shutil.rmtree(making)
     return Result(out, len(manifest["episodes"]), 0, dict(manifest["left_out"]))
@@ -145,7 +146,7 @@ def survey(source: Source, plan: Plan, progress: Progress) -> tuple[list[int], d
         try:
             with naming_file(source.path / name), source.open(number) as episode:
                 if not episode.rows:
-                    raise DatasetError(f"{episode.path}: has no row")
+                    raise DatasetError(f"{episode.path}: has no row to convert; allowed: at least one")
                 shape = Shape.of(episode, plan.rate_hz)
         except VgilError as error:
             left_out[name] = str(error)
@@ -235,7 +236,9 @@ def make_piece(plan: Plan, pieces: Path, number: int) -> str | None:
             facts |= {"task": episode.task, **sink.make(episode, part)}
             with sink.open_piece(part, facts) as written:
                 if written.rows != episode.rows:
-                    raise DatasetError(f"{episode.path}: {written.rows} rows were written of {episode.rows}")
+                    raise DatasetError(
+                        f"{episode.path}: {written.rows} rows were written of {episode.rows}; allowed: all of them"
+                    )
                 facts |= prove(episode, written)
             publish_piece(part, facts, folder)
     except VgilError as error:

@@ -80,7 +80,7 @@ def open_episode(path: Path) -> Episode:
     source = _dataset(path.parent)
     names = source.names()
     if path.name not in names:
-        raise DatasetError(f"{path.parent}: no {path.name}; found {len(names)} episodes")
+        raise DatasetError(f"{path.parent}: no {path.name}; allowed: one of its {len(names)} episodes")
     return source.open(names.index(path.name))
 
 

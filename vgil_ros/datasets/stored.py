@@ -135,7 +135,7 @@ class StoredEpisode:
 
     def depth(self, camera: str, row: int) -> np.ndarray:
         """These layouts hold none."""
-        raise DatasetError(f"{self.path}: no depth camera '{camera}'; found []")
+        raise DatasetError(f"{self.path}: no depth camera '{camera}'; allowed: none, this layout holds no depth")
 
     def is_jpeg(self, camera: str) -> bool:
         """Whether images have to be decoded; whether they are JPEG, `jpeg` says row by row."""

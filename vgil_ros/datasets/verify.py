@@ -2,40 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.datasets.convert import FORMAT, MANIFEST
-from vgil_ros.datasets.errors import DatasetError
+from vgil_ros.datasets.manifest import read_manifest
 from vgil_ros.datasets.proof import digests
 from vgil_ros.datasets.source import Source, open_source
 from vgil_ros.episodes.errors import naming_file
 from vgil_ros.episodes.layouts import LAYOUTS
 
 Progress = Callable[[Iterable[Any], str, int], Iterable[Any]]
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Read a data set's manifest.
-
-    Raises:
-        DatasetError: there is none, or it is not one of ours.
-    """
-    file = folder / MANIFEST
-    try:
-        manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DatasetError(
-            f"{file}: cannot be read ({error.strerror}); only what `vgil dataset convert` wrote can be verified"
-        ) from error
-    except ValueError as error:
-        raise DatasetError(f"{file}: is damaged ({error}); allowed: as it was written") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise DatasetError(f"{file}: is no manifest of {FORMAT}; allowed: as it was written")
-    return manifest
 
 
 def verify(folder: Path, progress: Progress = lambda items, what, count: items) -> list[str]:

@@ -82,7 +82,9 @@ class ZarrDataset:
             self._attrs: dict[str, Any] = dict(root.attrs)
             self._told = list(root["meta"].attrs.get(TOLD, []))
         except (KeyError, OSError, ValueError, TypeError) as error:
-            raise DatasetError(f"{path}: is no zarr data set with data/ and meta/{ENDS} ({error})") from error
+            raise DatasetError(
+                f"{path}: is no zarr data set ({error}); allowed: a group with data/ and meta/{ENDS}"
+            ) from error
         self._state = next((name for name in STATES if name in self._data), None)
         if self._state is None or "action" not in self._data:
             raise DatasetError(

@@ -12,10 +12,11 @@ from tqdm import tqdm
 
 from vgil_ros.cli.report import JsonFile, write_json
 from vgil_ros.core.config import validate
-from vgil_ros.datasets.convert import MANIFEST, convert_dataset
+from vgil_ros.datasets.convert import convert_dataset
 from vgil_ros.datasets.errors import DatasetError
+from vgil_ros.datasets.manifest import MANIFEST, read_manifest
 from vgil_ros.datasets.plan import IMAGES, TARGETS, Plan
-from vgil_ros.datasets.verify import read_manifest, verify
+from vgil_ros.datasets.verify import verify
 from vgil_ros.episodes.layouts import LAYOUTS
 
 app = typer.Typer(no_args_is_help=True, help="Data sets: convert to another layout, verify what was written.")

@@ -129,7 +129,7 @@ def read_info(root: Path) -> Info:
         raise DatasetError(f"{file}: cannot be read ({error.strerror})") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DatasetError(
-            f"{file}: is no description of a LeRobotDataset ({type(error).__name__}: {error})"
+            f"{file}: describes no LeRobotDataset ({type(error).__name__}: {error}); allowed: as LeRobot writes it"
         ) from error
     missing = [key for key in (STATE, ACTION) if key not in features]
     if missing:

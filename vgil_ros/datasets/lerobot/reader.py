@@ -73,7 +73,9 @@ class LeRobotDataset:
         index, place = list(self._places)[number], self._place(number)
         rows = EpisodeRows(place.data, index)
         if place.rows is not None and rows.rows != place.rows:
-            raise DatasetError(f"{place.data}: {rows.rows} rows of episode {index}; meta speaks of {place.rows}")
+            raise DatasetError(
+                f"{place.data}: {rows.rows} rows of episode {index}; allowed: {place.rows}, which meta speaks of"
+            )
         return open_episode(self.path / f"episode_{index}", self.layout, self.info, rows, place, self._tasks)
 
 
@@ -88,7 +90,9 @@ def open_episode(
             cameras[name] = PictureColumn(rows, key, info.root)
             continue
         if key not in place.videos:
-            raise DatasetError(f"{place.data}: meta names no video of {key} for {path.name}")
+            raise DatasetError(
+                f"{place.data}: meta names no video of {key} for {path.name}; allowed: one for each episode"
+            )
         file, first = place.videos[key]
         if not file.is_file():
             raise DatasetError(f"{file}: no such file; {path.name} has its images of {name} there")
@@ -158,7 +162,7 @@ def _places_v3(info: Info) -> dict[int, Place]:
     folder = info.root / "meta/episodes"
     files = sorted(folder.glob("*/*.parquet"))
     if not files:
-        raise DatasetError(f"{folder}: no parquet file; v3.0 keeps there where each episode lies")
+        raise DatasetError(f"{folder}: no parquet file; allowed: at least one, which says where each episode lies")
     places: dict[int, Place] = {}
     for file in files:
         for row in _table(file, lambda name: not name.startswith("stats/")).to_pylist():
@@ -211,7 +215,9 @@ def _table(file: Path, wanted: Any = lambda name: True) -> Any:
             names = [name for name in open_file.schema_arrow.names if wanted(name)]
             return open_file.read(columns=names, use_threads=False)
     except Exception as error:
-        raise DatasetError(f"{file}: is no parquet file that can be read ({error})") from error
+        raise DatasetError(
+            f"{file}: is no parquet file that can be read ({error}); allowed: as LeRobot writes it"
+        ) from error
 
 
 def _lines(file: Path, *needed: str) -> list[dict[str, Any]]:
@@ -220,8 +226,8 @@ def _lines(file: Path, *needed: str) -> list[dict[str, Any]]:
     except OSError as error:
         raise DatasetError(f"{file}: cannot be read ({error.strerror})") from error
     except ValueError as error:
-        raise DatasetError(f"{file}: a line is no JSON ({error})") from error
+        raise DatasetError(f"{file}: a line is no JSON ({error}); allowed: one object a line") from error
     for number, line in enumerate(lines, 1):
         if not isinstance(line, dict) or any(key not in line for key in needed):
-            raise DatasetError(f"{file}: line {number} lacks {list(needed)}")
+            raise DatasetError(f"{file}: line {number} is not allowed: an object with {list(needed)} is")
     return lines

@@ -38,10 +38,12 @@ class EpisodeRows:
         except DatasetError:
             raise
         except Exception as error:
-            raise DatasetError(f"{path}: is no parquet file that can be read ({error})") from error
+            raise DatasetError(
+                f"{path}: is no parquet file that can be read ({error}); allowed: as LeRobot writes it"
+            ) from error
         self.rows = sum(stop - start for _, start, stop in self.spans)
         if not self.rows:
-            raise DatasetError(f"{path}: has no row of episode {episode}")
+            raise DatasetError(f"{path}: has no row of episode {episode}; allowed: at least one")
 
     def _spans(self, episode: int | None) -> Iterator[tuple[int, int, int]]:
         """(row group, first row in it, row behind the last) where the episode lies."""

@@ -138,7 +138,9 @@ class VideoImages:
             self._container = av.open(str(self.path))
             self._stream = self._container.streams.video[0]
         except (OSError, IndexError, av.error.FFmpegError) as error:
-            raise DatasetError(f"{self.path}: is no video that can be read ({error})") from error
+            raise DatasetError(
+                f"{self.path}: is no video that can be read ({error}); allowed: what FFmpeg decodes"
+            ) from error
         self._stream.codec_context.thread_count = 1
 
     def rgb(self, row: int) -> np.ndarray:
@@ -164,7 +166,7 @@ class VideoImages:
                 break
         self._frames = None
         seconds = number / self._fps
-        raise DatasetError(f"{self.path}: no frame at {seconds:.3f} s; the data set speaks of one")
+        raise DatasetError(f"{self.path}: no frame at {seconds:.3f} s; allowed: one for each row of the table")
 
     def jpeg(self, row: int) -> bytes | None:
         """None: a frame is no file."""
@@ -188,7 +190,9 @@ class VideoImages:
             if found == self._rows:
                 break
         if found != self._rows:
-            raise DatasetError(f"{self.path}: {found} frames of an episode of {self._rows} rows")
+            raise DatasetError(
+                f"{self.path}: {found} frames of an episode of {self._rows} rows; allowed: one for each row"
+            )
 
     def close(self) -> None:
         """Close the file."""

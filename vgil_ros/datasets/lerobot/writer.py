@@ -266,7 +266,9 @@ def _picture(episode: Episode, camera: str, row: int, image: np.ndarray) -> byte
         return data
     done, png = cv2.imencode(".png", image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL])
     if not done:
-        raise VgilError(f"{episode.path}: {camera} row {row}: an image of {image.shape} cannot be encoded as PNG")
+        raise VgilError(
+            f"{episode.path}: {camera} row {row}: {image.shape} cannot be encoded as PNG; allowed: (H, W, 3) uint8"
+        )
     return png.tobytes()
 
 
