@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed-$(shell { cat setup.py Makefile; echo "$(EXTRAS)"; }
 JAZZY := .venv-jazzy
 FAST := .venv-fast
 
-.PHONY: demo train-demo browser test test-fast test-jazzy coverage bench fuzz lint docs setup clean help
+.PHONY: demo train-demo browser interfaces test test-fast test-jazzy coverage bench fuzz lint docs setup clean help
 
 help:
 	@echo "make demo       record and check episodes of simulated robots, run the shipped policy, write a report"
@@ -18,6 +18,7 @@ help:
 	@echo "make coverage   every test, then the share of lines that they ran, for each package"
 	@echo "make bench      the benchmarks, with their figures"
 	@echo "make fuzz       a thousand broken inputs to each reader of files and messages"
+	@echo "make interfaces  the messages of Interbotix' driver and of gripper actions, where ROS 2 is from PyPI"
 	@echo "make docs       the documentation as a site, in site/"
 	@echo "make clean      remove the virtual environments and build folders"
 
@@ -27,7 +28,7 @@ demo: setup
 train-demo: setup
 	$(BIN)/vgil train-demo
 
-test: setup lint docs browser
+test: setup interfaces lint docs browser
 	PYTEST=$(BIN)/pytest sh scripts/test.sh
 
 test-fast:
@@ -36,9 +37,10 @@ test-fast:
 
 test-jazzy:
 	@$(MAKE) --no-print-directory setup VENV=$(JAZZY) EXTRAS=ros-jazzy,sim,plot,policy,diffusion,dev
+	sh scripts/build_interfaces.sh $(JAZZY)
 	PYTHON=$(JAZZY)/bin/python sh scripts/test_jazzy.sh
 
-coverage: setup browser
+coverage: setup interfaces browser
 	@rm -f .coverage .coverage.*
 	@PYTEST=$(BIN)/pytest sh scripts/test.sh --cov --cov-append --cov-report=; code=$$?; \
 		$(BIN)/python scripts/coverage_totals.py && exit $$code
@@ -57,6 +59,9 @@ lint: setup
 docs: setup
 	@test -f mkdocs.yml || { echo "docs: mkdocs.yml is missing; found: $$(ls *.yml 2>/dev/null || echo none)" >&2; exit 1; }
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir site
+
+interfaces: setup
+	@$(BIN)/python -c 'from importlib.metadata import version; version("ros-rclpy")' 2>/dev/null || exit 0; sh scripts/build_interfaces.sh $(VENV)
 
 browser:
 	@sh scripts/browser.sh

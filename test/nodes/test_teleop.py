@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -314,10 +314,11 @@ def test_other_kinds_of_commands_carry_the_same_numbers(bench: Bench, kind: type
 
 
 def test_interbotix_commands_are_refused_where_their_messages_are_not_installed(bench: Bench) -> None:
-    if importlib.util.find_spec("interbotix_xs_msgs"):
-        pytest.skip("interbotix_xs_msgs is installed")
+    blocker = Path(__file__).resolve().parents[1] / "support" / "missing"
+    bench.environment["MISSING"] = "interbotix_xs_msgs"
+    bench.environment["PYTHONPATH"] = os.pathsep.join([str(blocker), bench.environment["PYTHONPATH"]])
     arm = {**copy.deepcopy(ARM), "command": {"topic": "/a/commands/joint_group", "type": "interbotix_group"}}
-    teleop = bench.node("teleop", {"robot": bench.contract(arms=[arm])})
+    teleop = bench.node("teleop", {"robot": bench.contract(arms=[arm])}, bufsize=-1)  # an interpreter of its own
     assert teleop.wait() == 2, teleop.output
     teleop.expect("error: arm 'left': command type 'interbotix_group' needs the package interbotix_xs_msgs")
 

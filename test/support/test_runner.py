@@ -39,6 +39,48 @@ def test_each_file_is_run_once(runner: ModuleType, monkeypatch: pytest.MonkeyPat
     assert sorted(ran) == sorted(there)
 
 
+LATE = """
+from pathlib import Path
+import pytest
+
+@pytest.mark.parametrize("word", ["a b", "c::d"])
+def test_late(word):
+    tried = Path(__file__).with_suffix(f".{word[0]}")
+    tried.touch() if (first := not tried.exists()) else None
+    assert not first
+
+def test_wrong():
+    assert Path(__file__).name == "FILE"
+"""
+
+
+def test_a_test_over_nodes_has_a_second_try_and_is_named(
+    runner: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(runner, "ROOT", tmp_path)
+    (tmp_path / "test_late.py").write_text(LATE)
+    (tmp_path / "notes").mkdir()
+    part, options = runner.Part("test_late.py"), ("-p", "no:cacheprovider")
+    results = [runner.run(part, options, tmp_path / "notes")]
+    assert (results[0].counts["failed"], results[0].counts["passed"]) == (3, 0)
+    assert runner.once_more(results, options, tmp_path / "notes") == []
+    assert results[0].verdict == "failed, exit code 1", "one of them failed again"
+
+    (tmp_path / "test_late.py").write_text(LATE.replace("FILE", "test_late.py"))
+    for tried in ("test_late.a", "test_late.c"):
+        (tmp_path / tried).unlink()
+    polite = runner.run(runner.Part("test_late.py", polite=True), options, tmp_path / "notes")
+    assert runner.once_more([polite], options, tmp_path / "notes") == [], "who computes has one try"
+    assert polite.verdict
+    polite.part = part
+    unsteady = runner.once_more([polite], options, tmp_path / "notes")
+    assert [name.split(" - ")[0] for name in unsteady] == [
+        "FAILED test_late.py::test_late[a b]",
+        "FAILED test_late.py::test_late[c::d]",
+    ]
+    assert (polite.verdict, polite.counts["failed"], polite.counts["passed"]) == ("", 0, 3)
+
+
 def test_failures_are_named_and_a_signal_is_one(runner: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "scripts").mkdir()
     shutil.copy(SCRIPT, tmp_path / "scripts")
