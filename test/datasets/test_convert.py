@@ -257,13 +257,13 @@ def test_verify_finds_what_was_changed(tmp_path: Path) -> None:
     out = tmp_path / "out"
     convert_dataset(Plan(source=tmp_path / "ours", to="lerobot_v2.1"), out)
     video = out / "videos/chunk-000/observation.images.cam_a/episode_000001.mp4"
-    shutil.copyfile(video.with_name("episode_000000.mp4"), video)
+    shutil.copyfile(str(video).replace("cam_a", "cam_b"), video)
     table = out / "data/chunk-000/episode_000000.parquet"
     table.write_bytes(table.read_bytes()[:-40])
     done = CliRunner().invoke(app, ["dataset", "verify", str(out)])
     assert done.exit_code == 1, done.output
     assert "episode_000000.parquet" in done.output
-    assert "episode_1" in done.output
+    assert "episode_1: cam_a is not what was written" in done.output
 
 
 @pytest.mark.parametrize(
