@@ -23,7 +23,7 @@ import numpy as np
 
 from vgil_ros.datasets.convert import convert_dataset
 from vgil_ros.datasets.lerobot import stats
-from vgil_ros.datasets.lerobot.info import IMAGES, read_info
+from vgil_ros.datasets.lerobot.info import IMAGES, Version, read_info
 from vgil_ros.datasets.plan import Plan
 from vgil_ros.datasets.source import open_source
 
@@ -77,7 +77,7 @@ def _compare_stats(theirs: Any, folder: Path) -> None:
     from lerobot.datasets.compute_stats import get_feature_stats
 
     info = read_info(folder)
-    version = "v3.0" if info.major == 3 else "v2.1"
+    version: Version = "v3.0" if info.major == 3 else "v2.1"
     worst = 0.0
     for key in ("observation.state", "action"):
         values = np.stack([theirs.hf_dataset[i][key].numpy() for i in range(theirs.meta.episodes[0]["length"])])
@@ -132,7 +132,8 @@ def golden(out: Path) -> None:
             )
         data.save_episode()
     data.finalize()
-    np.savez_compressed(out / "expected.npz", **{key: np.stack(values) for key, values in kept.items()})
+    arrays: dict[str, Any] = {key: np.stack(values) for key, values in kept.items()}
+    np.savez_compressed(out / "expected.npz", **arrays)
     print(f"{out}: written")
 
 
@@ -145,7 +146,7 @@ def speed(folder: Path, codec: str, crf: int) -> None:
     convert_dataset(Plan(source=folder, to="lerobot_v3", images=codec, quality=crf), scratch / "ours", workers=2)
     times["ours"] = time.perf_counter() - start
     start = time.perf_counter()
-    data = None
+    data: Any = None
     for number in range(len(source.names())):
         with source.open(number) as episode:
             data = data or _create(scratch / "theirs", episode, codec)

@@ -29,6 +29,7 @@ from vgil_ros.datasets import convert as conversion
 from vgil_ros.datasets.convert import MAKING, convert_dataset
 from vgil_ros.datasets.errors import DatasetError
 from vgil_ros.datasets.manifest import MANIFEST, read_manifest
+from vgil_ros.datasets.pieces import write_json
 from vgil_ros.datasets.plan import TARGETS, Plan
 from vgil_ros.datasets.proof import column, psnr
 from vgil_ros.datasets.source import open_source
@@ -154,6 +155,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from vgil_ros.datasets.convert import convert_dataset
+from vgil_ros.datasets.pieces import write_json
 from vgil_ros.datasets.plan import Plan
 print("ready", flush=True)
 convert_dataset(Plan(source=Path(sys.argv[1]), to=sys.argv[2]), Path(sys.argv[3]))
@@ -191,7 +193,8 @@ def test_cut_off_at_each_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
         write(tmp_path / "ours", 3 + i, seed=i)
     plan, out = Plan(source=tmp_path / "ours", to=to), tmp_path / "out"
     convert_dataset(plan, tmp_path / "whole")
-    make, made = conversion.make_piece, []
+    make = conversion.make_piece
+    made: list[int] = []
 
     def counted(*given: Any) -> str | None:
         if len(made) == stop:
@@ -292,7 +295,7 @@ def test_nothing_is_overwritten_and_another_plan_is_refused(tmp_path: Path) -> N
         convert_dataset(Plan(source=tmp_path / "ours", to="zarr"), done)
     (tmp_path / "other" / MAKING / "pieces").mkdir(parents=True)
     plan = Plan(source=tmp_path / "ours", to="zarr").checked()
-    conversion.write_json(tmp_path / "other" / MAKING / "plan.json", plan.model_dump(mode="json"))
+    write_json(tmp_path / "other" / MAKING / "plan.json", plan.model_dump(mode="json"))
     with pytest.raises(DatasetError, match=r"a conversion was cut off that had to: 'zarr', now 'lerobot_v3'"):
         convert_dataset(Plan(source=tmp_path / "ours", to="lerobot_v3"), tmp_path / "other")
 
@@ -308,6 +311,7 @@ MEMORY = """
 import resource, sys
 from pathlib import Path
 from vgil_ros.datasets.convert import convert_dataset
+from vgil_ros.datasets.pieces import write_json
 from vgil_ros.datasets.plan import Plan
 convert_dataset(Plan(source=Path(sys.argv[1]), to="lerobot_v3"), Path(sys.argv[2]))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
