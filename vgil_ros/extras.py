@@ -24,6 +24,9 @@ EXTRA_OF: dict[str, str] = {
     "matplotlib": "plot",
     "av": "plot",
     "serial": "feetech",
+    "pyarrow": "data",
+    "zarr": "data",
+    "numcodecs": "data",
     **dict.fromkeys(_ROS, "ros"),
 }
 

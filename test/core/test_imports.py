@@ -1,4 +1,4 @@
-"""Imports point one way, core <- episodes, policies <- training, robots <- nodes, cli, and never in a circle."""
+"""Imports point one way, core <- episodes, policies <- datasets, training, robots <- nodes, cli; never in a circle."""
 
 from __future__ import annotations
 
@@ -25,12 +25,25 @@ BELOW = {
     "core": set(),
     "episodes": {"core", ROOT},
     "policies": {"core", ROOT},
+    "datasets": {"core", "episodes", ROOT},
     "robots": {"core", "episodes", "policies", ROOT},
-    "training": {"core", "episodes", "policies", ROOT},
+    "training": {"core", "episodes", "datasets", "policies", ROOT},
     "evaluation": {"core", "episodes", "policies", "robots", ROOT},
     "nodes": {"core", "episodes", "policies", "robots", "evaluation", ROOT},
     "launch_shim": {"core"},
-    "cli": {"core", "episodes", "policies", "robots", "training", "evaluation", "nodes", "launch_shim", ROOT, FRONT},
+    "cli": {
+        "core",
+        "episodes",
+        "datasets",
+        "policies",
+        "robots",
+        "training",
+        "evaluation",
+        "nodes",
+        "launch_shim",
+        ROOT,
+        FRONT,
+    },
 }
 ROS = {
     "rclpy", "rcl_interfaces", "rpyutils", "ament_index_python", "launch", "launch_ros", "message_filters",
@@ -43,6 +56,7 @@ FOREIGN = {
     ROOT: ROS | TORCH | FILES | IMAGES | {"mujoco"},
     "core": ROS | TORCH | FILES | IMAGES | {"mujoco"},
     "episodes": ROS | TORCH | {"mujoco"},
+    "datasets": ROS | TORCH | {"mujoco", "lerobot"},
     "policies": ROS | FILES | {"mujoco"},
     "training": ROS | {"mujoco"},
     "evaluation": ROS,

@@ -10,7 +10,7 @@ import typer
 
 from vgil_ros.assets import load_contract
 from vgil_ros.cli.launch import parse_arguments
-from vgil_ros.cli.ros.call import Domain, Namespace, choose_domain
+from vgil_ros.cli.ros.call import Domain, Namespace, join_domain
 from vgil_ros.core.graph.service_names import namespaced
 from vgil_ros.extras import needed_by
 
@@ -29,9 +29,9 @@ def jog(
     """Move arms with the keys of this terminal, or a gamepad: a master as any other, to teleop and recorder."""
     load_contract(robot)  # a wrong one is said before a process is started
     given = {"robot": robot, **parse_arguments(parameters or [])}
+    join_domain(domain_id)
     with needed_by("vgil jog"):
         import rclpy  # noqa: F401
-    choose_domain(domain_id)
     command = [sys.executable, "-m", "vgil_ros.nodes.jog", "--ros-args"]
     for key, value in given.items():
         command += ["-p", f"{key}:={value}"]

@@ -21,7 +21,9 @@ FREE = (  # what may be given with --resume
     "data.decoded_gib", "distillation.cache", "log.tensorboard", "log.wandb_project",
 )  # fmt: skip
 Config = Annotated[str | None, typer.Option(help="a YAML file, or a name in config/policies; act where left out")]
-Data = Annotated[list[Path] | None, typer.Option(help="a folder of episodes; several times for several folders")]
+Data = Annotated[
+    list[Path] | None, typer.Option(help="a folder of episodes, or a LeRobotDataset; several times for several")
+]
 PolicyKind = Annotated[
     str | None, typer.Option(help="kind of policy: its file in config/policies, where --config is left out")
 ]

@@ -14,6 +14,7 @@ from vgil_ros.episodes.errors import EpisodeError, WriteFailed, naming_file
 from vgil_ros.episodes.meta import DEFAULT_QUALITY, CameraMeta, EpisodeMeta, Storage, VectorMeta
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.episodes.schema import FINAL, RowFile, RowSchema, columns, finish
+from vgil_ros.episodes.view import Episode
 from vgil_ros.episodes.writing.peers import PEERS, Progress, peers_jpeg, write_peer
 
 Target = Literal["vgil", "aloha", "mobile_aloha", "act_plus_plus", "cobot_magic"]
@@ -31,16 +32,18 @@ KEPT = (  # what an episode says of its making
     "stamps",
 )
 MOST_RATE = 100_000  # Hz
+FLUSHED = 32  # rows, which are in memory with their images until then
 TARGETS: tuple[str, ...] = get_args(Target)
 
 
 def convert(
-    episode: EpisodeReader,
+    episode: Episode,
     out: Path,
     target: Target,
     *,
     rate_hz: float | None = None,
     quality: int = DEFAULT_QUALITY,
+    storage: Literal["jpeg", "raw"] = "jpeg",
     progress: Progress = iter,
 ) -> Path:
     """Write an episode in another layout. Actions are stored so that its trainer pairs them with their observations.
@@ -53,6 +56,7 @@ def convert(
         target: "vgil", or a layout in `PEERS`: raw images ("aloha", "cobot_magic") or JPEG.
         rate_hz: for "vgil", where the episode does not store its rate.
         quality: of JPEGs that are encoded anew.
+        storage: for "vgil", how images are stored; the peers' layouts have their own way.
         progress: wraps the rows.
 
     Raises:
@@ -71,7 +75,7 @@ def convert(
     with naming_file(episode.path, "converted"):
         try:
             if target == "vgil":
-                _to_vgil(episode, part, rate_hz, quality, progress)
+                _to_vgil(episode, part, rate_hz, quality, storage, progress)
             else:
                 write_peer(episode, part, PEERS[target], quality, progress)
             naming.publish(part, out)
@@ -82,7 +86,7 @@ def convert(
     return out
 
 
-def left_out(episode: EpisodeReader, target: Target) -> tuple[str, ...]:
+def left_out(episode: Episode, target: Target) -> tuple[str, ...]:
     """Return what of an episode a layout has no place for."""
     if target == "vgil":
         return ()
@@ -92,20 +96,25 @@ def left_out(episode: EpisodeReader, target: Target) -> tuple[str, ...]:
     return depth if episode.aborted is None else (*depth, f"the word that it was aborted ({episode.aborted})")
 
 
-def _to_vgil(episode: EpisodeReader, part: Path, rate_hz: float | None, quality: int, progress: Progress) -> None:
+def _to_vgil(
+    episode: Episode, part: Path, rate_hz: float | None, quality: int, storage: Storage, progress: Progress
+) -> None:
     rate = episode.rate_hz or rate_hz
     if rate is None:
         raise EpisodeError(f"{episode.path}: the layout '{episode.layout}' stores no rate; say it (--rate)")
     if not (math.isfinite(rate) and 0 < rate <= MOST_RATE):
         raise EpisodeError(f"{episode.path}: rate is {rate} Hz; allowed: above 0, up to {MOST_RATE}")
-    meta = _meta(episode, rate, quality)
+    meta = _meta(episode, rate, quality, storage)
     file = RowFile(part, meta)
     try:
         for row in progress(range(episode.rows)):
-            images = tuple(peers_jpeg(episode, name, row, quality) for name in episode.camera_names)
+            images: tuple[bytes | np.ndarray, ...] = tuple(
+                episode.image(name, row) if storage == "raw" else peers_jpeg(episode, name, row, quality)
+                for name in episode.camera_names
+            )
             depths = tuple(episode.depth(name, row) for name in episode.depth_names)
             file.append(RowSchema(_values(episode, row, meta, rate), images, depths))
-            if row % 100 == 99:
+            if row % FLUSHED == FLUSHED - 1:
                 file.flush()
         file.close()
     except BaseException:
@@ -123,7 +132,7 @@ def _to_vgil(episode: EpisodeReader, part: Path, rate_hz: float | None, quality:
     with h5.amend(part) as written:
         if "created" in episode.attrs:
             written.attrs["created"] = episode.attrs["created"]
-        if episode.layout == "vgil" and FINAL in episode.structure.groups:
+        if isinstance(episode, EpisodeReader) and episode.layout == "vgil" and FINAL in episode.structure.groups:
             _copy_final(episode, written)
 
 
@@ -135,7 +144,7 @@ def _copy_final(episode: EpisodeReader, written: h5py.File) -> None:
     episode.file.copy(FINAL, written)
 
 
-def _meta(episode: EpisodeReader, rate: float, quality: int) -> EpisodeMeta:
+def _meta(episode: Episode, rate: float, quality: int, storage: Storage) -> EpisodeMeta:
     width = episode.qpos.shape[1]
     if episode.action.shape[1] != width:
         raise EpisodeError(f"{episode.path}: actions have {episode.action.shape[1]} columns; qpos has {width}")
@@ -145,7 +154,7 @@ def _meta(episode: EpisodeReader, rate: float, quality: int) -> EpisodeMeta:
         rate_hz=rate,
         streams=episode.streams if episode.skew_ns is not None else (),
         joint_names=episode.joint_names or tuple(f"joint_{i}" for i in range(width)),
-        cameras=tuple(_camera(n, episode.image(n, 0), "jpeg") for n in episode.camera_names),
+        cameras=tuple(_camera(n, episode.image(n, 0), storage) for n in episode.camera_names),
         depths=tuple(_camera(n, episode.depth(n, 0), None) for n in episode.depth_names),
         has_velocity=episode.qvel is not None,
         has_effort=episode.effort is not None,
@@ -161,7 +170,7 @@ def _camera(name: str, image: np.ndarray, storage: Storage | None) -> CameraMeta
     return CameraMeta(name, image.shape[0], image.shape[1], storage)
 
 
-def _values(episode: EpisodeReader, row: int, meta: EpisodeMeta, rate: float) -> dict[str, object]:
+def _values(episode: Episode, row: int, meta: EpisodeMeta, rate: float) -> dict[str, object]:
     known = {
         "observations/qpos": episode.qpos,
         "observations/qvel": episode.qvel,

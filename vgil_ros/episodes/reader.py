@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import dm_env
@@ -255,6 +254,11 @@ class EpisodeReader:
         value = self._array(name)
         return value if value.ndim == 3 else self._decode(value, name, name)
 
+    def image_rows(self, camera: str) -> int:
+        """How many images a camera has: T in a whole file."""
+        count: int = self.structure.datasets[self.place(camera)].shape[0]
+        return count
+
     def is_jpeg(self, camera: str) -> bool:
         """Whether a camera's images are stored as JPEG.
 
@@ -350,5 +354,5 @@ class EpisodeReader:
     def __enter__(self) -> EpisodeReader:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(self, *error: Any) -> None:
         self.close()

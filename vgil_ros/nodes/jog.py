@@ -17,6 +17,7 @@ from vgil_ros.assets import load_contract
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.guard.reading_guard import RESET_NS, guards_of
 from vgil_ros.core.layout import Layout, puppet_reader
+from vgil_ros.core.streams import shared_topics
 from vgil_ros.nodes.base.alerts import Severity
 from vgil_ros.nodes.base.keyboard import Keys
 from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode, run
@@ -25,7 +26,9 @@ from vgil_ros.nodes.jogging.devices import Device, JoystickFile, JoyTopic, Keybo
 from vgil_ros.nodes.jogging.panel import Panel
 from vgil_ros.nodes.jogging.recorder_keys import HELP, RecorderKeys, StatusOf
 from vgil_ros.nodes.jogging.topics import TopicWishes
-from vgil_ros.nodes.messages.publishers import LOOK_S, CommandTopic
+from vgil_ros.nodes.messages.command_places import LOOK_S, CommandTopic
+from vgil_ros.nodes.messages.joint_input import JointSubscriptions
+from vgil_ros.nodes.messages.subscriptions import sensor_qos
 from vgil_ros.nodes.messages.template import Template
 from vgil_ros.nodes.teleop import RELEASED, TeleopState
 from vgil_ros.robots.jog.gamepad import PRESETS, Pad, PadMap
@@ -85,12 +88,19 @@ class Jog(VgilNode):
         guards, period_s = guards_of(self.contract), 1.0 / rate
         self._masters: list[MasterTopic] = []
         self._puppets: list[TeleopState] = []
+        topics, shared = JointSubscriptions(self, sensor_qos(10)), shared_topics(self.contract)
         for _, arm in self._led:
-            assert arm.arm.master is not None
-            self._masters.append(MasterTopic(self, arm.arm.master.topic, list(arm.arm.joints)))
+            master, puppet = arm.arm.master, arm.arm.puppet
+            assert master is not None
+            if master.is_number:
+                raise VgilError(
+                    f"{arm.arm.name}/master is of type {master.type}, a device's own number; allowed: joint_state, which"
+                    " jog publishes"
+                )
+            self._masters.append(MasterTopic(self, master.topic, list(arm.arm.master_joints)))
             reader = puppet_reader(arm.arm)
-            guard = guards.get(reader.stream)
-            self._puppets.append(TeleopState(self, arm.arm.puppet, reader, guard, arm.state, period_s))
+            guard, among = guards.get(reader.stream), puppet.topic in shared
+            self._puppets.append(TeleopState(self, topics, puppet, reader, guard, arm.state, period_s, among))
         if reset_topic:
             self.create_subscription(Empty, reset_topic, self._on_reset, 10)
         self._reset_ns: int | None = None

@@ -25,7 +25,7 @@ class Settings(StrictModel):
 
 
 class FolderConfig(Settings):
-    """A folder of episodes (or one file) and its share of the samples; without weights, shares go by rows."""
+    """A folder of episodes, one file, or a LeRobotDataset, and its share of the samples; by rows without weights."""
 
     path: Path
     weight: float | None = Field(default=None, gt=0)

@@ -133,7 +133,7 @@ class GripperServer:
 
     def __init__(self, robot: Robot, commands: Commands) -> None:
         from control_msgs.action import GripperCommand, ParallelGripperCommand
-        from rclpy.action import ActionServer
+        from rclpy.action.server import ActionServer
 
         self._robot, self._commands = robot, commands
         self._parallel = commands.kind == "parallel"

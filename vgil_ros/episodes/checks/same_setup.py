@@ -13,6 +13,7 @@ from vgil_ros.core.layout import Layout
 from vgil_ros.episodes.checks.findings import SEVERITIES, Finding, Report, Severity
 from vgil_ros.episodes.checks.motion.contract import contract_of
 from vgil_ros.episodes.reader import EpisodeReader
+from vgil_ros.episodes.view import Episode
 
 Setup = Mapping[str, str]  # in words, by what it is of; what a file does not tell is left out
 
@@ -34,17 +35,17 @@ def setup_of_contract(contract: Contract) -> dict[str, str]:
     return setup | {f"gripper of {arm.name}": _gripper(arm) for arm in contract.arms}
 
 
-def setup_of_episode(episode: EpisodeReader) -> dict[str, str]:
-    """Return the set-up of an episode of any layout, as far as its file tells."""
+def setup_of_episode(episode: Episode) -> dict[str, str]:
+    """Return the set-up of an episode of any layout, as far as it tells."""
     contract = contract_of(episode)  # None in another layout, or another release's: then what the datasets say
     setup = {} if contract is None else setup_of_contract(contract)
     setup |= {"cameras": _names(sorted(episode.camera_names)), "depth cameras": _names(sorted(episode.depth_names))}
-    setup |= {"columns of qpos": f"{episode.structure.datasets['observations/qpos'].shape[-1]}"}
+    setup |= {"columns of qpos": f"{episode.qpos.shape[-1]}"}
     if episode.rate_hz is not None:
         setup["rate_hz"] = f"{episode.rate_hz:g}"
     if episode.joint_names is not None:
         setup["joints"] = _names(episode.joint_names)
-    for name in episode.camera_names:
+    for name in episode.camera_names if isinstance(episode, EpisodeReader) else ():
         stored = episode.structure.datasets.get(episode.place(name))
         if stored is not None and len(shape := stored.shape) == 4:
             setup[f"size of {name}"] = f"{shape[1]}x{shape[2]}"

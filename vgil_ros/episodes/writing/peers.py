@@ -15,8 +15,8 @@ import numpy as np
 from vgil_ros.core.frame import JPEG_START
 from vgil_ros.episodes import image_codec
 from vgil_ros.episodes.layouts import aligned
-from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.episodes.schema import DEPTHS, IMAGES, write_image, write_jpeg
+from vgil_ros.episodes.view import Episode
 
 Progress = Callable[[Iterable[int]], Iterable[int]]
 
@@ -48,7 +48,7 @@ PEERS = {
 }
 
 
-def peers_jpeg(episode: EpisodeReader, name: str, row: int, quality: int) -> bytes:
+def peers_jpeg(episode: Episode, name: str, row: int, quality: int) -> bytes:
     """Return an image as JPEG in the peers' order; one that is in it already stays byte for byte. A PNG is none."""
     if episode.is_jpeg(name) and episode.jpeg_order(name) == "bgr":
         stored = episode.jpeg(name, row)
@@ -57,7 +57,7 @@ def peers_jpeg(episode: EpisodeReader, name: str, row: int, quality: int) -> byt
     return image_codec.encode(episode.image(name, row), quality)
 
 
-def write_peer(episode: EpisodeReader, part: Path, peer: Peer, quality: int, progress: Progress) -> None:
+def write_peer(episode: Episode, part: Path, peer: Peer, quality: int, progress: Progress) -> None:
     """Write a peer's file; actions lie so that its trainer pairs them with the observations they belong to."""
     with h5py.File(part, "w-", locking=False) as file:
         file.attrs.update({"sim": not peer.next_frame, "compress": peer.compress})
@@ -68,7 +68,7 @@ def write_peer(episode: EpisodeReader, part: Path, peer: Peer, quality: int, pro
             _write_pixels(episode, file, peer, progress)
 
 
-def _write_numbers(episode: EpisodeReader, file: h5py.File, peer: Peer) -> None:
+def _write_numbers(episode: Episode, file: h5py.File, peer: Peer) -> None:
     rows = episode.rows
     for key, values in (("qpos", episode.qpos), ("qvel", episode.qvel), ("effort", episode.effort)):
         if values is not None:
@@ -83,7 +83,7 @@ def _write_numbers(episode: EpisodeReader, file: h5py.File, peer: Peer) -> None:
             file[key] = stored.astype(np.float32)
 
 
-def _write_pixels(episode: EpisodeReader, file: h5py.File, peer: Peer, progress: Progress) -> None:
+def _write_pixels(episode: Episode, file: h5py.File, peer: Peer, progress: Progress) -> None:
     reads = [(f"{IMAGES}/{name}", episode.image, name) for name in episode.camera_names]
     if peer.depth:
         reads += [(f"{DEPTHS}/{name}", episode.depth, name) for name in episode.depth_names]
@@ -97,7 +97,7 @@ def _write_pixels(episode: EpisodeReader, file: h5py.File, peer: Peer, progress:
             write_image(dataset, row, read(name, row))
 
 
-def _write_jpegs(episode: EpisodeReader, file: h5py.File, peer: Peer, quality: int, progress: Progress) -> None:
+def _write_jpegs(episode: Episode, file: h5py.File, peer: Peer, quality: int, progress: Progress) -> None:
     names = sorted(episode.camera_names) if peer.pad_each else list(episode.camera_names)
     made = [
         file.create_dataset(f"{IMAGES}/{name}", (0, 0), np.uint8, maxshape=(None, None), chunks=(1, 4096))

@@ -21,6 +21,7 @@ from vgil_ros.episodes.checks.scan import Scan
 from vgil_ros.episodes.checks.states import actions_are_positions
 from vgil_ros.episodes.checks.timing.gaps import find_gaps, regular_period
 from vgil_ros.episodes.reader import EpisodeReader
+from vgil_ros.episodes.view import Episode
 
 STILL = 0.01  # rad (grippers: of 0..1) within which everything stays in an idle stretch
 STILL_ROWS = 10  # rows of such a stretch
@@ -51,7 +52,7 @@ class EpisodeFacts(StrictModel):
     suspect: tuple[str, ...] = ()
 
 
-def read_facts(episode: EpisodeReader, qpos: np.ndarray, action: np.ndarray) -> EpisodeFacts:
+def read_facts(episode: Episode, qpos: np.ndarray, action: np.ndarray) -> EpisodeFacts:
     """Look at an open episode.
 
     Args:

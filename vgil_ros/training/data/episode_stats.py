@@ -11,10 +11,11 @@ import numpy as np
 from pydantic import Field
 
 from vgil_ros.core.config import StrictModel
-from vgil_ros.episodes import layouts
+from vgil_ros.datasets.source import open_episode
 from vgil_ros.episodes.checks.findings import Finding
 from vgil_ros.episodes.checks.same_setup import setup_of_episode
 from vgil_ros.episodes.reader import EpisodeReader
+from vgil_ros.episodes.view import Episode
 from vgil_ros.policies.config import Normalization
 from vgil_ros.policies.normalizer import STD_FLOOR, Normalizer, floored
 from vgil_ros.training.data.episode_facts import EpisodeFacts, broken_jpegs, read_facts
@@ -147,7 +148,7 @@ def read_episode_stats(path: Path) -> EpisodeStats:
         EpisodeError: it cannot be read.
         TrainingError: it has no row, values that are not finite, fewer images than rows, or a JPEG that is not whole.
     """
-    with EpisodeReader(path) as episode:
+    with open_episode(path) as episode:
         digest = hashlib.sha256(f"{episode.layout} {episode.action_alignment}".encode())
         arrays = {"qpos": episode.qpos[: episode.rows], "action": aligned_actions(episode, base=False)}
         if episode.base_action is not None:
@@ -176,7 +177,7 @@ def read_episode_stats(path: Path) -> EpisodeStats:
         )
 
 
-def states(episode: EpisodeReader, vectors: Sequence[str]) -> np.ndarray:
+def states(episode: Episode, vectors: Sequence[str]) -> np.ndarray:
     """(T, D + ...) float32: qpos and these vectors behind it, as a policy takes them.
 
     Raises:
@@ -193,7 +194,7 @@ def states(episode: EpisodeReader, vectors: Sequence[str]) -> np.ndarray:
     return np.concatenate(parts, axis=1)
 
 
-def aligned_actions(episode: EpisodeReader, *, base: bool) -> np.ndarray:
+def aligned_actions(episode: Episode, *, base: bool) -> np.ndarray:
     """(T, A) as the layout's own trainer pairs them with observations; with `base`, (T, A + 2), as act-plus-plus.
 
     Raises:
@@ -204,7 +205,9 @@ def aligned_actions(episode: EpisodeReader, *, base: bool) -> np.ndarray:
         return action
     if episode.base_action is None:
         raise TrainingError(f"{episode.path}: has no base_action; train without data.base_action")
-    moved = layouts.aligned(episode.base_action, episode.action_alignment)[: episode.rows]
+    aligned = episode.aligned_base_action()
+    assert aligned is not None
+    moved = aligned[: episode.rows]
     if len(moved) != len(action):
         raise TrainingError(f"{episode.path}: base_action has {len(moved)} rows, action {len(action)}")
     return np.concatenate([action, moved.astype(action.dtype)], axis=1)
@@ -223,12 +226,12 @@ def check_rows(path: Path, name: str, values: np.ndarray) -> None:
         )
 
 
-def _camera(episode: EpisodeReader, name: str, digest: hashlib._Hash) -> CameraStats:
+def _camera(episode: Episode, name: str, digest: hashlib._Hash) -> CameraStats:
     jpeg = episode.is_jpeg(name)
-    count = episode.structure.datasets[episode.place(name)].shape[0]
+    count = episode.image_rows(name)
     if count < episode.rows:
         raise TrainingError(f"{episode.path}: {name} has {count} images for {episode.rows} rows")
-    if episode.is_jpeg(name) and (broken := broken_jpegs(episode, name)):
+    if isinstance(episode, EpisodeReader) and jpeg and (broken := broken_jpegs(episode, name)):
         where = Finding("error", "jpegs", name, "", broken).where
         raise TrainingError(f"{episode.path}: {name}: no whole JPEG at rows {where}; see `vgil episodes check`")
     chosen = np.unique(np.linspace(0, episode.rows - 1, SAMPLED).astype(int))

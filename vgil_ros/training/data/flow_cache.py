@@ -21,8 +21,9 @@ import torch
 from tqdm import tqdm
 
 from vgil_ros.core.history import past_rows, row_stamps
+from vgil_ros.datasets.source import open_episode, state_of
 from vgil_ros.episodes.errors import EpisodeError
-from vgil_ros.episodes.reader import EpisodeReader
+from vgil_ros.episodes.view import Episode
 from vgil_ros.policies.optical_flow import FlowField, field_size
 from vgil_ros.training.data.episode_facts import period_of
 from vgil_ros.training.data.episode_stats import EpisodeStats
@@ -101,7 +102,7 @@ def compute_flow(stats: EpisodeStats, camera: str, obs_offsets: tuple[int, ...],
     """(T, N, h, w, 2) float16 px of one camera of an episode; zero where an image is unknown or cannot be read."""
     size = field_size(stats.cameras[camera].height, stats.cameras[camera].width, field.settings.shrink)
     out = np.zeros((stats.rows, len(obs_offsets), *size, 2), np.float16)
-    with EpisodeReader(stats.path) as episode:
+    with open_episode(stats.path) as episode:
         look = lru_cache(max(obs_offsets) + PAIRS + 2)(lambda row: _readable(episode, camera, row))
         period, stamps = period_of(episode.rate_hz), row_stamps(episode.stamp_ns, stats.rows)
         pairs = [
@@ -124,7 +125,7 @@ def compute_flow(stats: EpisodeStats, camera: str, obs_offsets: tuple[int, ...],
     return out
 
 
-def _readable(episode: EpisodeReader, camera: str, row: int) -> np.ndarray | None:
+def _readable(episode: Episode, camera: str, row: int) -> np.ndarray | None:
     try:
         return episode.image(camera, row)
     except EpisodeError:
@@ -138,8 +139,7 @@ def _known(image: np.ndarray | None) -> np.ndarray:
 
 def _name(episode: EpisodeStats, camera: str, obs_offsets: tuple[int, ...], mark: str) -> str:
     """Of everything that the flow depends on: the file, the camera, the distance, the method."""
-    stat = episode.path.stat()
-    parts = [VERSION, episode.digest, stat.st_size, stat.st_mtime_ns, camera, obs_offsets, mark]
+    parts = [VERSION, episode.digest, *state_of(episode.path), camera, obs_offsets, mark]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:40]
 
 

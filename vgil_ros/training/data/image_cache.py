@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from vgil_ros.core.history import row_stamps
+from vgil_ros.datasets.source import open_episode
 from vgil_ros.episodes.errors import EpisodeError
 from vgil_ros.episodes.reader import EpisodeReader
+from vgil_ros.episodes.view import Episode
 from vgil_ros.training.data.episode_facts import chunk_ends, period_of
 from vgil_ros.training.data.episode_stats import EpisodeStats, aligned_actions, check_rows, states
 from vgil_ros.training.errors import TrainingError
@@ -72,14 +74,14 @@ def available_memory() -> int:
     return 0
 
 
-def read_image(episode: EpisodeReader, camera: str, row: int, out: np.ndarray) -> None:
+def read_image(episode: Episode, camera: str, row: int, out: np.ndarray) -> None:
     """Read an image into `out`, (H, W, 3) uint8.
 
     Raises:
         EpisodeError: it cannot be read or decoded.
         TrainingError: it has another size than the episode's others.
     """
-    if not episode.is_jpeg(camera):
+    if isinstance(episode, EpisodeReader) and not episode.is_jpeg(camera):
         try:
             episode.file[episode.place(camera)].read_direct(out, np.s_[row])
         except (OSError, RuntimeError, TypeError, ValueError) as error:
@@ -101,7 +103,7 @@ class OpenEpisode:
         ends: (T,) the row at which a chunk from each row has to end; see `chunk_ends`.
     """
 
-    reader: EpisodeReader
+    reader: Episode
     qpos: np.ndarray
     action: np.ndarray
     stamp_ns: np.ndarray | None
@@ -138,7 +140,7 @@ class EpisodeFileCache:
 
     def _read(self, number: int) -> OpenEpisode:
         path = self._paths[number]
-        reader = EpisodeReader(path)
+        reader = open_episode(path)
         try:
             action = aligned_actions(reader, base=self._base)
             check_rows(path, "action", action)

@@ -18,6 +18,7 @@ import cv2
 from pydantic import ValidationError
 
 from vgil_ros.core.errors import VgilError
+from vgil_ros.datasets.source import members, state_of
 from vgil_ros.episodes import naming
 from vgil_ros.episodes.checks.same_setup import CAMERAS
 from vgil_ros.episodes.errors import naming_file
@@ -44,7 +45,7 @@ def scan_folder(
     log: Callable[[str], None] = lambda _: None,
     progress: Progress = iter,
 ) -> list[EpisodeStats]:
-    """Return the statistics of every episode of a folder (or of one file), in order.
+    """Return the statistics of every episode of a folder (or of one file, or of a LeRobotDataset), in order.
 
     A file whose size and time of change are those of the last scan is not read again. Many are read by several
     processes, since HDF5 reads one file at a time in each.
@@ -130,6 +131,8 @@ def _paths(folder: Path, *, aborted: bool) -> list[Path]:
         return [folder]
     if not folder.is_dir():
         raise TrainingError(f"{folder}: no such folder or file; a folder of episodes is needed")
+    if (inside := members(folder)) is not None:
+        return inside
     apart = naming.aborted_in(folder)
     paths = [*naming.episodes_in(folder), *(apart if aborted else ())]
     if not paths:
@@ -158,7 +161,7 @@ class ScanCache:
     def recall(self, path: Path) -> EpisodeStats | None:
         """Give the statistics of an unchanged file, or None."""
         entry = self._entries.get(self._key(path))
-        if entry is None or entry["state"] != _state(path):
+        if entry is None or entry["state"] != state_of(path):
             return None
         try:
             return EpisodeStats.model_validate({**entry["facts"], "path": path})
@@ -167,7 +170,7 @@ class ScanCache:
 
     def keep(self, path: Path, stats: EpisodeStats) -> EpisodeStats:
         """Remember the statistics of a file, and give them back."""
-        self._entries[self._key(path)] = {"state": _state(path), "facts": stats.model_dump(mode="json")}
+        self._entries[self._key(path)] = {"state": state_of(path), "facts": stats.model_dump(mode="json")}
         self._changed = True
         return stats
 
@@ -185,13 +188,6 @@ class ScanCache:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 json.dump({"version": VERSION, "episodes": self._entries}, file)
             Path(name).replace(self._file)
-
-
-def _state(path: Path) -> list[int]:
-    with suppress(OSError):
-        stat = path.stat()
-        return [stat.st_size, stat.st_mtime_ns]
-    return []
 
 
 def choose_cameras(stats: Sequence[EpisodeStats], wanted: Sequence[str] | None) -> tuple[str, ...]:

@@ -7,15 +7,15 @@ from functools import lru_cache
 from vgil_ros.core.contract import Contract, parse_contract
 from vgil_ros.core.errors import ContractError
 from vgil_ros.core.layout import Layout
-from vgil_ros.episodes.reader import EpisodeReader
+from vgil_ros.episodes.view import Episode
 
 
-def contract_of(episode: EpisodeReader) -> Contract | None:
+def contract_of(episode: Episode) -> Contract | None:
     """Return an episode's contract, or None where it stores none that can be read."""
     return _parsed(str(episode.attrs.get("contract", "")))
 
 
-def layout_of(episode: EpisodeReader) -> Layout | None:
+def layout_of(episode: Episode) -> Layout | None:
     """Return the columns of qpos and action by the episode's contract, or None where they are not the file's."""
     contract = contract_of(episode)
     layout = None if contract is None else Layout(contract)

@@ -13,7 +13,7 @@ from vgil_ros.core.safety.entry import MEASURED_BEYOND
 from vgil_ros.episodes.checks.findings import Finding, spans
 from vgil_ros.episodes.checks.motion.contract import layout_of
 from vgil_ros.episodes.checks.scan import Scan
-from vgil_ros.episodes.reader import EpisodeReader
+from vgil_ros.episodes.view import Episode
 
 FAR = 1.0  # rad, or a gripper's whole travel, beyond a limit: no sag and no play is that large
 MANY = 0.25  # of the rows beyond the limits: a unit; a few rows are a reading that was wrong
@@ -41,7 +41,7 @@ class _Column:
         return "" if self.gripper else " rad"
 
 
-def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
+def check(episode: Episode, scan: Scan) -> Iterator[Finding]:
     """Name joints and rows beyond the limits, and steps beyond the velocity limit. Grippers are held to 0..1."""
     layout = layout_of(episode)
     if layout is None or episode.rows == 0:
@@ -54,7 +54,7 @@ def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
             yield from _too_fast(column, period)
 
 
-def _columns(episode: EpisodeReader, layout: Layout) -> Iterator[_Column]:
+def _columns(episode: Episode, layout: Layout) -> Iterator[_Column]:
     grippers = {arm.gripper_column for arm in layout.arms}
     velocity = layout.limit("velocity")
     for stream, values in (("qpos", episode.qpos), ("action", episode.action)):
@@ -114,7 +114,7 @@ def _too_fast(column: _Column, period: np.ndarray | None) -> Iterator[Finding]:
         yield Finding("warning", "limits", column.name, message, spans(rows + 1))
 
 
-def _periods(episode: EpisodeReader) -> np.ndarray | None:
+def _periods(episode: Episode) -> np.ndarray | None:
     """(T-1,) seconds from row to row, None where no rate is known; a row that stands still in time counts as one."""
     rate, stamps = episode.rate_hz, episode.stamp_ns
     if rate is None:

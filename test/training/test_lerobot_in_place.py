@@ -1,0 +1,67 @@
+"""Training from a LeRobotDataset as it lies on the disk gives what training from the episodes gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("pyarrow")
+pytest.importorskip("torch")
+
+from support.episodes import made_episodes as demo
+
+from vgil_ros.core.errors import VgilError
+from vgil_ros.datasets.convert import convert_dataset
+from vgil_ros.datasets.lerobot import picture_groups
+from vgil_ros.datasets.plan import Plan
+from vgil_ros.training.config import parse_config
+from vgil_ros.training.data.scan import scan_folder
+from vgil_ros.training.run_log import read_log
+from vgil_ros.training.trainer import Trainer
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    """Three episodes of ours whose pixels are kept."""
+    folder = tmp_path / "episodes"
+    for rows in (7, 9, 11):
+        demo.write(folder, demo.meta(storage="raw"), rows, success=True)
+    return folder
+
+
+def losses(tree: dict) -> list[float]:
+    """The loss of each step, of training and validation."""
+    trainer = Trainer(parse_config(tree, "test"), progress=False, log=lambda _: None)
+    try:
+        trainer.run()
+    finally:
+        trainer.close()
+    return [record["loss"] for record in read_log(Path(tree["out"]) / "log.jsonl") if record.get("loss") is not None]
+
+
+@pytest.mark.parametrize("to", ["lerobot_v3", "lerobot_v2.1"])
+def test_the_losses_are_those_of_the_episodes(
+    raw: Path, tmp_path: Path, tree: Callable[..., dict], to: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if to == "lerobot_v2.1":
+        monkeypatch.setattr(picture_groups, "LARGE", 0)  # as LeRobot's own files: unpacked to disk first
+    lerobot = tmp_path / "lerobot"
+    convert_dataset(Plan(source=raw, to=to, images="png"), lerobot)
+    ours = losses(tree(raw, out=str(tmp_path / "a")))
+    theirs = losses(tree(lerobot, out=str(tmp_path / "b")))
+    assert len(ours) >= 4
+    assert theirs == pytest.approx(ours, abs=1e-5)
+
+
+def test_a_scan_names_a_missing_video(raw: Path, tmp_path: Path) -> None:
+    lerobot = tmp_path / "lerobot"
+    convert_dataset(Plan(source=raw, to="lerobot_v2.1", images="h264"), lerobot)
+    gone = lerobot / "videos/chunk-000/observation.images.cam_a/episode_000001.mp4"
+    gone.unlink()
+    with pytest.raises(VgilError, match=r"episode_000001\.mp4: no such file"):
+        scan_folder(lerobot)
+    said: list[str] = []
+    assert len(scan_folder(lerobot, skip_bad=True, log=said.append)) == 2
+    assert any("skipped" in words for words in said)

@@ -1,0 +1,233 @@
+"""LeRobotDatasets, v2.0 to v3.0, read in place: episode by episode, nothing unpacked, nothing copied."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vgil_ros.datasets.errors import DatasetError
+from vgil_ros.datasets.lerobot.info import ACTION, FEATURES, STATE, SUCCESS, Info, read_info
+from vgil_ros.datasets.lerobot.tables import EpisodeRows, PictureColumn
+from vgil_ros.datasets.lerobot.video import VideoImages
+from vgil_ros.datasets.stored import Images, StoredEpisode
+from vgil_ros.extras import needed_by
+
+NS_A_MS = 1e6
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an episode lies: its table, and per video feature the file and the first frame in it."""
+
+    data: Path
+    videos: Mapping[str, tuple[Path, int]]
+    rows: int | None
+    tasks: tuple[str, ...]
+    own: Mapping[str, Any]  # what a data set of ours says of the episode
+
+
+class LeRobotDataset:
+    """A data set; made once, episodes are opened one by one.
+
+    Raises:
+        DatasetError: naming the file of `meta` that cannot be read.
+    """
+
+    kind = "lerobot"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.info: Info = read_info(path)
+        self._tasks = _tasks(self.info)
+        self._places = _places_v3(self.info) if self.info.major == 3 else _places_v2(self.info)
+
+    @property
+    def layout(self) -> str:
+        """Which version, in words."""
+        return "lerobot_v3" if self.info.major == 3 else "lerobot_v2.1"
+
+    def names(self) -> list[str]:
+        """Names of the episodes, in order."""
+        return [f"episode_{number}" for number in self._places]
+
+    def state(self, number: int) -> list[int]:
+        """Size and time of change of the files of the episode at a place."""
+        place = self._place(number)
+        files = [self.path / "meta/info.json", place.data, *(file for file, _ in place.videos.values())]
+        return [value for file in files if file.exists() for value in (file.stat().st_size, file.stat().st_mtime_ns)]
+
+    def _place(self, number: int) -> Place:
+        return list(self._places.values())[number]
+
+    def open(self, number: int) -> StoredEpisode:
+        """Open the episode at a place of `names`.
+
+        Raises:
+            DatasetError: it cannot be read; with the file and why.
+        """
+        index, place = list(self._places)[number], self._place(number)
+        rows = EpisodeRows(place.data, index)
+        if place.rows is not None and rows.rows != place.rows:
+            raise DatasetError(
+                f"{place.data}: {rows.rows} rows of episode {index}; allowed: {place.rows}, which meta speaks of"
+            )
+        return open_episode(self.path / f"episode_{index}", self.layout, self.info, rows, place, self._tasks)
+
+
+def open_episode(
+    path: Path, layout: str, info: Info, rows: EpisodeRows, place: Place, tasks: Mapping[int, str]
+) -> StoredEpisode:
+    """Read an episode's numbers; its images are read when asked for."""
+    stored = _numbers(info, rows)
+    cameras: dict[str, Images] = {}
+    for name, key in info.cameras.items():
+        if info.features[key]["dtype"] == "image":
+            cameras[name] = PictureColumn(rows, key, info.root)
+            continue
+        if key not in place.videos:
+            raise DatasetError(
+                f"{place.data}: meta names no video of {key} for {path.name}; allowed: one for each episode"
+            )
+        file, first = place.videos[key]
+        if not file.is_file():
+            raise DatasetError(f"{file}: no such file; {path.name} has its images of {name} there")
+        cameras[name] = VideoImages(file, first, rows.rows, info.fps)
+    attrs = _attributes(info, place, stored, tasks)
+    columns = {name: stored[key] for name, key in FEATURES.items() if key in stored}
+    if "skew_ns" in columns:
+        columns["skew_ns"] = np.rint(columns["skew_ns"] * NS_A_MS).astype(np.int64)
+    if "stamp_ns" in columns:
+        columns["stamp_ns"] = columns["stamp_ns"].reshape(-1)
+    if not attrs.get("streams"):  # not ours: nobody says what the columns are
+        columns = {name: values for name, values in columns.items() if name not in ("skew_ns", "flags", "arrival_ns")}
+    return StoredEpisode(path, layout, columns, cameras, attrs)
+
+
+def _numbers(info: Info, rows: EpisodeRows) -> dict[str, np.ndarray]:
+    """(T, ...) of the features that are read."""
+    wanted = [key for key in (*FEATURES.values(), SUCCESS, "next.success", "task_index") if key in rows.names]
+    missing = [key for key in (STATE, ACTION) if key not in wanted]
+    if missing:
+        raise DatasetError(f"{rows.path}: lacks {missing}; found {list(rows.names)}")
+    stored = rows.columns(wanted)
+    for key in (STATE, ACTION):
+        values = stored[key] = stored[key].reshape(rows.rows, -1)
+        if values.dtype.kind != "f":
+            stored[key] = values.astype(np.float32)
+    return stored
+
+
+def _attributes(info: Info, place: Place, stored: Mapping[str, np.ndarray], tasks: Mapping[int, str]) -> dict[str, Any]:
+    """As in a file of ours."""
+    attrs: dict[str, Any] = {**info.own.get("attributes", {}), **place.own}
+    for key in ("joint_names", "streams", "warnings"):
+        if key in attrs:
+            attrs[key] = tuple(attrs[key])
+    attrs["rate_hz"] = info.fps
+    attrs.setdefault("joint_names", info.joint_names)
+    if attrs["joint_names"] is None:
+        del attrs["joint_names"]
+    if info.robot is not None:
+        attrs["robot"] = info.robot
+    first = int(stored["task_index"].reshape(-1)[0]) if "task_index" in stored else None
+    task = tasks.get(first) if first is not None else None
+    attrs["task"] = task if task is not None else next(iter(place.tasks), "")
+    if SUCCESS in stored and int(stored[SUCCESS].reshape(-1)[-1]) >= 0:
+        attrs["success"] = bool(stored[SUCCESS].reshape(-1)[-1])
+    elif "next.success" in stored:
+        attrs["success"] = bool(stored["next.success"].any())
+    return attrs
+
+
+def _tasks(info: Info) -> dict[int, str]:
+    if info.major == 3:
+        file = info.root / "meta/tasks.parquet"
+        table = _table(file)
+        text = next((name for name in table.column_names if name != "task_index"), None)
+        if text is None or "task_index" not in table.column_names:
+            raise DatasetError(f"{file}: columns are {table.column_names}; allowed: task_index and the task's words")
+        pairs = zip(table.column("task_index").to_pylist(), table.column(text).to_pylist(), strict=True)
+        return {int(number): str(words) for number, words in pairs}
+    return {
+        int(one["task_index"]): str(one["task"]) for one in _lines(info.root / "meta/tasks.jsonl", "task_index", "task")
+    }
+
+
+def _places_v3(info: Info) -> dict[int, Place]:
+    folder = info.root / "meta/episodes"
+    files = sorted(folder.glob("*/*.parquet"))
+    if not files:
+        raise DatasetError(f"{folder}: no parquet file; allowed: at least one, which says where each episode lies")
+    places: dict[int, Place] = {}
+    for file in files:
+        for row in _table(file, lambda name: not name.startswith("stats/")).to_pylist():
+            try:
+                places[int(row["episode_index"])] = _place_v3(info, row)
+            except (KeyError, TypeError, ValueError) as error:
+                raise DatasetError(f"{file}: a row lacks what is needed ({type(error).__name__}: {error})") from error
+    return dict(sorted(places.items()))
+
+
+def _place_v3(info: Info, row: Mapping[str, Any]) -> Place:
+    data = info.data_path.format(chunk_index=row["data/chunk_index"], file_index=row["data/file_index"])
+    videos = {}
+    for key, feature in info.features.items():
+        at = f"videos/{key}"
+        if feature["dtype"] == "video" and row.get(f"{at}/chunk_index") is not None and info.video_path:
+            name = info.video_path.format(
+                video_key=key, chunk_index=row[f"{at}/chunk_index"], file_index=row[f"{at}/file_index"]
+            )
+            videos[key] = (info.root / name, round(row[f"{at}/from_timestamp"] * info.fps))
+    return Place(info.root / data, videos, int(row["length"]), tuple(row.get("tasks") or ()), _own(row))
+
+
+def _places_v2(info: Info) -> dict[int, Place]:
+    places = {}
+    for row in _lines(info.root / "meta/episodes.jsonl", "episode_index"):
+        number = int(row["episode_index"])
+        fields = {"episode_chunk": number // info.chunks_size, "episode_index": number}
+        videos = {
+            key: (info.root / str(info.video_path).format(video_key=key, **fields), 0)
+            for key, feature in info.features.items()
+            if feature["dtype"] == "video"
+        }
+        data = info.root / info.data_path.format(**fields)
+        length = int(row["length"]) if "length" in row else None
+        places[number] = Place(data, videos, length, tuple(row.get("tasks") or ()), _own(row))
+    return dict(sorted(places.items()))
+
+
+def _own(row: Mapping[str, Any]) -> dict[str, Any]:
+    text = row.get("vgil")
+    return dict(json.loads(text)) if text else {}
+
+
+def _table(file: Path, wanted: Any = lambda name: True) -> Any:
+    with needed_by("reading parquet"):
+        import pyarrow.parquet as pq
+    try:
+        with pq.ParquetFile(str(file)) as open_file:
+            names = [name for name in open_file.schema_arrow.names if wanted(name)]
+            return open_file.read(columns=names, use_threads=False)
+    except Exception as error:
+        raise DatasetError(
+            f"{file}: is no parquet file that can be read ({error}); allowed: as LeRobot writes it"
+        ) from error
+
+
+def _lines(file: Path, *needed: str) -> list[dict[str, Any]]:
+    try:
+        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except OSError as error:
+        raise DatasetError(f"{file}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise DatasetError(f"{file}: a line is no JSON ({error}); allowed: one object a line") from error
+    for number, line in enumerate(lines, 1):
+        if not isinstance(line, dict) or any(key not in line for key in needed):
+            raise DatasetError(f"{file}: line {number} is not allowed: an object with {list(needed)} is")
+    return lines

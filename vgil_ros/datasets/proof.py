@@ -1,0 +1,125 @@
+"""What a conversion did to an episode, measured on what was written: hashes, largest errors, PSNR, re-timing."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from vgil_ros.datasets.stored import COLUMNS, StoredEpisode
+from vgil_ros.episodes.view import Episode
+
+COMPARED = 8  # images of each camera that are held against the source's
+
+
+def column(episode: Episode, name: str) -> np.ndarray | None:
+    """(T, ...) of a column, actions beside the observations that they belong to; None where it has none."""
+    if name in ("action", "base_action"):
+        values = episode.aligned_action() if name == "action" else episode.aligned_base_action()
+    else:
+        values = getattr(episode, name)
+    return None if values is None else np.asarray(values)[: episode.rows]
+
+
+def stored_images(episode: Episode, camera: str) -> Iterator[bytes]:
+    """What is stored of each of a camera's images: the JPEG, the packet of a video, or the pixels."""
+    if isinstance(episode, StoredEpisode):
+        yield from episode.images(camera).stored()
+        return
+    jpeg = episode.is_jpeg(camera)
+    for row in range(episode.rows):
+        yield episode.jpeg(camera, row) if jpeg else np.ascontiguousarray(episode.image(camera, row)).tobytes()
+
+
+def digests(episode: Episode) -> dict[str, str]:
+    """SHA-256 of each stream as it is stored."""
+    found = {}
+    for name in COLUMNS:
+        if (values := column(episode, name)) is not None:
+            plain = np.ascontiguousarray(values)
+            found[name] = hashlib.sha256(f"{plain.dtype.str} {plain.shape}".encode() + plain.tobytes()).hexdigest()
+    for camera in episode.camera_names:
+        found[camera] = _digest(stored_images(episode, camera))
+    for camera in episode.depth_names:
+        found[camera] = _digest(episode.depth(camera, row).tobytes() for row in range(episode.rows))
+    return found
+
+
+def _digest(parts: Iterator[bytes]) -> str:
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(part)
+    return whole.hexdigest()
+
+
+def prove(source: Episode, target: Episode) -> dict[str, Any]:
+    """Hold what was written against its source.
+
+    Returns:
+        "streams": for each column sha256 and largest_error (0.0: equal; None: not kept), for each camera sha256, kept
+        ("bytes", "pixels", "codec" or None) and psnr_db (least, mean) of `COMPARED` images; "timing".
+    """
+    marks = digests(target)
+    streams: dict[str, Any] = {}
+    for name in COLUMNS:
+        theirs = column(source, name)
+        if theirs is not None or name in marks:
+            streams[name] = {"sha256": marks.get(name), "largest_error": _largest_error(theirs, column(target, name))}
+    for camera in source.camera_names:
+        kept = _compare_images(source, target, camera) if camera in marks else {"kept": None}
+        streams[camera] = {"sha256": marks.get(camera), **kept}
+    for camera in source.depth_names:
+        streams[camera] = {"sha256": marks.get(camera), "kept": "pixels" if camera in marks else None}
+    return {"streams": streams, "timing": _timing(source, target)}
+
+
+def _largest_error(theirs: np.ndarray | None, ours: np.ndarray | None) -> float | None:
+    if theirs is None or ours is None or theirs.shape != ours.shape:
+        return None
+    if np.array_equal(theirs, ours, equal_nan=theirs.dtype.kind == "f"):
+        return 0.0
+    gap = np.abs(theirs.astype(np.float64) - ours.astype(np.float64))
+    return float(np.nanmax(gap)) if np.isfinite(gap).any() else None
+
+
+def _compare_images(source: Episode, target: Episode, camera: str) -> dict[str, Any]:
+    rows = np.unique(np.linspace(0, source.rows - 1, COMPARED).astype(int)).tolist()
+    if all(_same_file(source, target, camera, row) for row in rows):
+        return {"kept": "bytes"}
+    ratios = [psnr(source.image(camera, row), target.image(camera, row)) for row in rows]
+    if all(math.isinf(one) for one in ratios):
+        return {"kept": "pixels"}
+    finite = [min(one, 99.0) for one in ratios]  # an image that came out exact among others that did not
+    return {
+        "kept": "codec",
+        "psnr_db": {"least": round(min(finite), 2), "mean": round(sum(finite) / len(finite), 2), "images": len(rows)},
+    }
+
+
+def _same_file(source: Episode, target: Episode, camera: str, row: int) -> bool:
+    if not (source.is_jpeg(camera) and target.is_jpeg(camera)):
+        return False
+    data = source.jpeg(camera, row)
+    return bool(data) and data == target.jpeg(camera, row)
+
+
+def psnr(one: np.ndarray, other: np.ndarray) -> float:
+    """Peak signal-to-noise ratio of two uint8 images in dB, inf where they are equal."""
+    error = float(np.square(one.astype(np.float64) - other).mean())
+    return math.inf if error == 0 else 10 * math.log10(255.0**2 / error)
+
+
+def _timing(source: Episode, target: Episode) -> dict[str, Any]:
+    """Whether stamps were kept, and how far they are from the even ticks that some layouts state in their place."""
+    stamps, kept = column(source, "stamp_ns"), column(target, "stamp_ns")
+    if stamps is None:
+        return {"stamps": "none in the source"}
+    words = "kept" if kept is not None and np.array_equal(stamps, kept) else "not stored"
+    rate = source.rate_hz or target.rate_hz
+    if not rate:
+        return {"stamps": words}
+    even = stamps[0] + np.rint(np.arange(len(stamps)) * (1e9 / rate)).astype(np.int64)
+    return {"stamps": words, "from_even_ticks_ms": float(np.abs(stamps - even).max() / 1e6)}

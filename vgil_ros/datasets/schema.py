@@ -1,0 +1,88 @@
+"""What the episodes of a data set have in common: a layout of tables holds one kind of row, so all must agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vgil_ros.core.config import StrictModel
+from vgil_ros.episodes.view import Episode
+
+BESIDE = ("qvel", "effort", "base_vel", "base_action")  # numbers that an episode may lack: NaN in its rows then
+SYNC = ("skew_ns", "flags", "arrival_ns")
+
+
+class Shape(StrictModel):
+    """One episode's shape; of a data set, that of its first episode, with the columns of any.
+
+    Attributes:
+        rate_hz: rows a second. state, action: columns of qpos and action.
+        cameras: height and width by name. columns: numbers beside state and action.
+        streams: columns of the sync datasets; none where they are not stored.
+        success: whether any episode says so.
+    """
+
+    rate_hz: float | None
+    state: int
+    action: int
+    joint_names: tuple[str, ...] | None
+    cameras: dict[str, tuple[int, int]]
+    columns: tuple[str, ...]
+    streams: tuple[str, ...]
+    success: bool
+    robot: str | None
+    contract: str | None
+
+    @classmethod
+    def of(cls, episode: Episode, rate_hz: float | None) -> Shape:
+        """The shape of an open episode, `rate_hz` where it does not store its rate.
+
+        Raises:
+            EpisodeError: its first images cannot be read.
+        """
+        sizes = {name: episode.image(name, 0).shape[:2] for name in episode.camera_names} if episode.rows else {}
+        synced = bool(episode.streams) and episode.skew_ns is not None and episode.flags is not None
+        beside = [name for name in (*BESIDE, "stamp_ns") if getattr(episode, name) is not None]
+        beside += [name for name in SYNC if synced and getattr(episode, name) is not None]
+        return cls(
+            rate_hz=episode.rate_hz or rate_hz,
+            state=episode.qpos.shape[1],
+            action=episode.action.shape[1],
+            joint_names=episode.joint_names,
+            cameras={name: (int(size[0]), int(size[1])) for name, size in sizes.items()},
+            columns=tuple(beside),
+            streams=episode.streams if synced else (),
+            success=episode.success is not None,
+            robot=episode.robot,
+            contract=str(episode.attrs["contract"]) if "contract" in episode.attrs else None,
+        )
+
+    def differs(self, other: Shape) -> str | None:
+        """What of another episode does not fit into one table with this one, in words."""
+        for what in ("rate_hz", "state", "action", "joint_names", "cameras"):
+            ours, theirs = getattr(self, what), getattr(other, what)
+            if ours != theirs and not (what == "joint_names" and None in (ours, theirs)):
+                return f"{what} is {_short(theirs)}; the first episode has {_short(ours)}"
+        return None
+
+    def with_another(self, other: Shape) -> Shape:
+        """The shape of both: numbers that one of them has, sync and stamps that both have."""
+        names = [name for name in BESIDE if name in self.columns or name in other.columns]
+        both = set(self.columns) & set(other.columns)
+        same = self.streams == other.streams
+        names += [name for name in ("stamp_ns", *(SYNC if same else ())) if name in both]
+        return self.model_copy(
+            update={
+                "columns": tuple(names),
+                "streams": self.streams if same else (),
+                "success": self.success or other.success,
+                "joint_names": self.joint_names or other.joint_names,
+                "contract": self.contract if self.contract == other.contract else None,
+            }
+        )
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{name}: {height}x{width}" for name, (height, width) in value.items()) + "}"
+    return repr(value)

@@ -1,0 +1,54 @@
+"""Whether a converted data set still is what its manifest says: every stream's hash, every image decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from vgil_ros.core.errors import VgilError
+from vgil_ros.datasets.manifest import read_manifest
+from vgil_ros.datasets.proof import digests
+from vgil_ros.datasets.source import Source, open_source
+from vgil_ros.episodes.errors import naming_file
+from vgil_ros.episodes.layouts import LAYOUTS
+
+Progress = Callable[[Iterable[Any], str, int], Iterable[Any]]
+
+
+def verify(folder: Path, progress: Progress = lambda items, what, count: items) -> list[str]:
+    """Hold a data set against its manifest; gives what is wrong, one line each, [] where all is as it was written.
+
+    Raises:
+        DatasetError: there is no manifest, or the data set cannot be opened at all.
+    """
+    manifest = read_manifest(folder)
+    layout = manifest["to"] if manifest["to"] in LAYOUTS else None
+    source = open_source(folder, layout)
+    told = {episode["name"]: episode for episode in manifest["episodes"]}
+    names = source.names()
+    wrong = [f"{folder}: lacks {name}, which the manifest speaks of" for name in told if name not in names]
+    wrong += [f"{folder}: {name} is not in the manifest; it was added later" for name in names if name not in told]
+    places = [number for number, name in enumerate(names) if name in told]
+    for number in progress(places, "verify", len(places)):
+        wrong += _verify_one(source, number, told[names[number]])
+    return wrong
+
+
+def _verify_one(source: Source, number: int, told: dict[str, Any]) -> list[str]:
+    where = source.path / told["name"]
+    try:
+        with naming_file(where), source.open(number) as episode:
+            if episode.rows != told["rows"]:
+                return [f"{where}: has {episode.rows} rows; the manifest speaks of {told['rows']}"]
+            found = digests(episode)
+            for camera in episode.camera_names:
+                for row in range(episode.rows):
+                    episode.image(camera, row)
+    except VgilError as error:
+        return [str(error)]
+    return [
+        f"{where}: {name} is not what was written (its hash differs from the manifest's)"
+        for name, stream in told["streams"].items()
+        if stream["sha256"] is not None and found.get(name) != stream["sha256"]
+    ]

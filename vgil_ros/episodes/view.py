@@ -1,0 +1,106 @@
+"""What reads, converts and trains from an episode asks of it, wherever its rows lie: HDF5, or parquet and video."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from vgil_ros.episodes.image_codec import JpegOrder
+
+
+class Episode(Protocol):
+    """An open episode, as `EpisodeReader` has it; that class says what each member is."""
+
+    path: Path
+    attrs: dict[str, Any]
+    unusable: dict[str, str]
+    camera_names: tuple[str, ...]
+    depth_names: tuple[str, ...]
+    vector_names: tuple[str, ...]
+    rows: int
+
+    @property
+    def layout(self) -> str: ...
+
+    @property
+    def action_alignment(self) -> str: ...
+
+    @property
+    def qpos(self) -> np.ndarray: ...
+
+    @property
+    def qvel(self) -> np.ndarray | None: ...
+
+    @property
+    def effort(self) -> np.ndarray | None: ...
+
+    @property
+    def action(self) -> np.ndarray: ...
+
+    @property
+    def base_action(self) -> np.ndarray | None: ...
+
+    @property
+    def base_vel(self) -> np.ndarray | None: ...
+
+    @property
+    def stamp_ns(self) -> np.ndarray | None: ...
+
+    @property
+    def skew_ns(self) -> np.ndarray | None: ...
+
+    @property
+    def flags(self) -> np.ndarray | None: ...
+
+    @property
+    def arrival_ns(self) -> np.ndarray | None: ...
+
+    @property
+    def rate_hz(self) -> float | None: ...
+
+    @property
+    def robot(self) -> str | None: ...
+
+    @property
+    def task(self) -> str | None: ...
+
+    @property
+    def success(self) -> bool | None: ...
+
+    @property
+    def aborted(self) -> str | None: ...
+
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+
+    @property
+    def streams(self) -> tuple[str, ...]: ...
+
+    @property
+    def joint_names(self) -> tuple[str, ...] | None: ...
+
+    def vector(self, name: str) -> np.ndarray: ...
+
+    def aligned_action(self) -> np.ndarray: ...
+
+    def aligned_base_action(self) -> np.ndarray | None: ...
+
+    def image(self, camera: str, row: int) -> np.ndarray: ...
+
+    def depth(self, camera: str, row: int) -> np.ndarray: ...
+
+    def image_rows(self, camera: str) -> int: ...
+
+    def is_jpeg(self, camera: str) -> bool: ...
+
+    def jpeg(self, camera: str, row: int) -> bytes: ...
+
+    def jpeg_order(self, camera: str) -> JpegOrder: ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Any: ...
+
+    def __exit__(self, *error: Any) -> None: ...
