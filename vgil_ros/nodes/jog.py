@@ -94,8 +94,8 @@ class Jog(VgilNode):
             assert master is not None
             if master.is_number:
                 raise VgilError(
-                    f"{arm.arm.name}/master is of type {master.type}, a device's own number; allowed: joint_state, which"
-                    " jog publishes"
+                    f"{arm.arm.name}/master is of type {master.type}, a device's own number; allowed: joint_state,"
+                    " which jog publishes"
                 )
             self._masters.append(MasterTopic(self, master.topic, list(arm.arm.master_joints)))
             reader = puppet_reader(arm.arm)

@@ -45,11 +45,17 @@ def setup_of_episode(episode: Episode) -> dict[str, str]:
         setup["rate_hz"] = f"{episode.rate_hz:g}"
     if episode.joint_names is not None:
         setup["joints"] = _names(episode.joint_names)
-    for name in episode.camera_names if isinstance(episode, EpisodeReader) else ():
+    return setup | _sizes(episode) if isinstance(episode, EpisodeReader) else setup
+
+
+def _sizes(episode: EpisodeReader) -> dict[str, str]:
+    """Of cameras whose images are stored as pixels; a JPEG would have to be read."""
+    sizes = {}
+    for name in episode.camera_names:
         stored = episode.structure.datasets.get(episode.place(name))
         if stored is not None and len(shape := stored.shape) == 4:
-            setup[f"size of {name}"] = f"{shape[1]}x{shape[2]}"
-    return setup
+            sizes[f"size of {name}"] = f"{shape[1]}x{shape[2]}"
+    return sizes
 
 
 def differences(ours: Setup, theirs: Setup, where: str) -> tuple[str, ...]:
