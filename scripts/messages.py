@@ -24,12 +24,16 @@ LOGGED = ("warning", "error", "fatal")
 MAKERS = {"Hold": 0, "Changed": 1, "Problem": 1, "SafetyEvent": 1, "Fault": 2, "_passing": 1, "_refuse": 1, "append": 0}
 # Functions that return what is wrong.
 REASONS = {
+    "core/graph/controller_joints.py",
     "core/guard/reading_guard.py",
     "core/safety/stale.py",
     "core/sync/types.py",
     "episodes/writing/rows.py",
     "nodes/dds/profile.py",
+    "nodes/messages/array_order.py",
+    "nodes/messages/command_places.py",
     "policies/normalizer.py",
+    "robots/jog/jogger.py",
     "robots/webcam/finding.py",
     "robots/webcam/frame_gate.py",
 }

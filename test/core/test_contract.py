@@ -28,6 +28,7 @@ SHIPPED = [
     "piper",
     "sim_aloha",
     "sim_single",
+    "so101",
     "so101_ros2",
     "trossen_ai",
     "ur5e",
@@ -128,7 +129,11 @@ def test_sizes_of_the_shipped_robots(robot: str, dim: int, cameras: tuple[str, .
     ("path", "value", "words"),
     [
         # unknown keys
-        ("colour", 1, ["colour: unknown key; allowed: ['name', 'rate_hz', 'arms', 'cameras', 'base', 'sync'"]),
+        (
+            "colour",
+            1,
+            ["colour: unknown key; allowed: ['name', 'rate_hz', 'arms', 'cameras', 'vectors', 'base'"],
+        ),
         (
             "arms.0.jionts",
             [],
@@ -140,7 +145,7 @@ def test_sizes_of_the_shipped_robots(robot: str, dim: int, cameras: tuple[str, .
             {"joint": "f", "range": [0, 1], "x": 1},
             ["feedback.x: unknown key; allowed: ['joint'"],
         ),
-        ("cameras.0.fps", 30, ["cameras[0].fps: unknown key; allowed: ['name', 'topic', 'type', 'height'"]),
+        ("cameras.0.frames", 30, ["cameras[0].frames: unknown key; allowed: ['name', 'topic', 'type', 'height'"]),
         ("sync.tolerance", 20, ["sync.tolerance: unknown key; allowed: ['method', 'tolerance_ms'"]),
         ("base.limits.lateral", 1, ["base.limits.lateral: unknown key; allowed: ['linear', 'angular']"]),
         # wrong types

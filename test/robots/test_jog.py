@@ -153,11 +153,11 @@ def test_at_the_end_of_its_reach_it_slows_down_says_so_and_comes_back() -> None:
 def test_a_joint_at_its_limit_is_named() -> None:
     made = jogger(level=3)
     go(made, [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0], 8.0)
-    assert "at its limit" in made.hindrance()
+    assert "at the limit of" in made.hindrance()
     assert "left: " in made.hindrance()
     assert any(joint in made.hindrance() for joint in ("forearm_roll", "wrist_rotate"))
     go(made, [0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0], 0.5)
-    assert "at its limit" not in made.hindrance()
+    assert "at the limit of" not in made.hindrance()
     go(made, [0.0] * 7, 0.2)
     assert made.hindrance() == ""
 

@@ -98,7 +98,7 @@ class StoredEpisode:
         Raises:
             DatasetError: always.
         """
-        raise DatasetError(f"{self.path}: has no vector '{name}'; found {list(self.vector_names)}")
+        raise DatasetError(f"{self.path}: no vector '{name}'; allowed: none, this layout keeps none")
 
     def aligned_action(self) -> np.ndarray:
         """(T, A): these layouts keep an action in the row of its observation."""

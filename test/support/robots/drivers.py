@@ -192,6 +192,12 @@ def so101(command: Commands, cameras: tuple[tuple[str, str], ...]) -> Driver:
     return Driver(bodies, states, (command,), cameras)
 
 
+def so101_bus() -> Driver:
+    """Our own node `feetech`: joint states in and out."""
+    cameras = tuple((f"/{name}/image_raw", "image") for name in ("cam_front", "cam_wrist"))
+    return so101(Commands("/follower/command", "by_name", "follower", SO101), cameras)
+
+
 def so101_ros2() -> Driver:
     """ros2_control's forward command controller takes values by their place."""
     command = Commands("/follower/forward_controller/commands", "array", "follower", SO101)
@@ -207,6 +213,7 @@ DRIVERS = {
     "mobile_aloha": mobile_aloha,
     "openarm": openarm,
     "piper": piper,
+    "so101": so101_bus,
     "so101_ros2": so101_ros2,
     "trossen_ai": trossen_ai,
     "ur5e": ur5e,

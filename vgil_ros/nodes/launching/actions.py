@@ -24,11 +24,20 @@ from vgil_ros.extras import need
 from vgil_ros.nodes.dds import profile as transport
 from vgil_ros.nodes.dds.reach import plan_reach
 from vgil_ros.nodes.launching import arguments as launch_arguments
+from vgil_ros.nodes.launching.arguments import COMMON, declare
 from vgil_ros.nodes.launching.parameter_file import ParameterFile, write_overrides
 from vgil_ros.nodes.viz import rviz_config as rviz
 
 __all__ = [
-    *("COMMON", "LIE_DOWN_S", "declare", "leading", "main_node", "make_node", "monitoring", "prepare", "side_node"),
+    "COMMON",
+    "LIE_DOWN_S",
+    "declare",
+    "leading",
+    "main_node",
+    "make_node",
+    "monitoring",
+    "prepare",
+    "side_node",
     "supervised",
 ]
 

@@ -93,11 +93,12 @@ class ArrayOrder:
         self._node.destroy_client(client)
 
     def _nobody_tells(self, names: list[str]) -> None:
-        self.untold = (
-            f"{self.arm}/command: {', '.join(names)} does not tell its `{PARAMETER}`: that it takes"
+        words = (
+            f"{self.arm}/command: {', '.join(names)} does not tell its `joints`: that it takes"
             f" {list(self._joints)} in this order is not checked"
         )
-        self._node.log(self.untold, severity="warning")
+        self.untold = words
+        self._node.log(words, severity="warning")
 
 
 def array_orders(node: VgilNode, layout: Layout, arms: Collection[int]) -> list[ArrayOrder]:

@@ -62,7 +62,9 @@ class CommandTopic:
 
     def missing(self) -> str | None:
         """In words: that nobody listens yet."""
-        return None if self._node.count_subscribers(self.name) else f"nobody listens on {self.name}"
+        if self._node.count_subscribers(self.name):
+            return None
+        return f"nobody listens on {self.name}"
 
     @property
     def heard(self) -> bool:
@@ -131,7 +133,9 @@ class CommandAction:
 
     def missing(self) -> str | None:
         """In words: that there is no server yet."""
-        return None if self._node.count_services(self._service) else f"there is no action server {self.name}"
+        if self._node.count_services(self._service):
+            return None
+        return f"there is no action server {self.name}"
 
     def publish(self, position: float) -> None:
         """Want a position, in the driver's units; where it is time for it, send a goal."""
@@ -166,7 +170,8 @@ class CommandAction:
             self._node.clear(f"{self.name} aborted")
 
     def _say_one_by_one(self) -> None:
-        self._node.log(f"{self.name}: a new goal does not take the place of the one before; they are sent one by one")
+        words = f"{self.name}: a new goal does not take the place of the one before; they are sent one by one"
+        self._node.log(words, severity="warning")
 
     def contested(self) -> str | None:
         """In words: who else has a client of it."""

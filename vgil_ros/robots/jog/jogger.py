@@ -159,8 +159,7 @@ class Jogger:
             return ""
         slowed = "stands" if tip.pace < 0.01 else f"slowed to {tip.pace:.0%}"
         if tip.blocked:
-            verb = "is at its limit" if len(tip.blocked) == 1 else "are at their limits"
-            return f"{self.arm.name}: {', '.join(tip.blocked)} {verb}; {slowed}"
+            return f"{self.arm.name}: at the limit of {', '.join(tip.blocked)}; {slowed}"
         return f"{self.arm.name}: near a limit, a singular pose, or the end of its reach; {slowed}"
 
     def _align(self) -> None:
