@@ -153,7 +153,8 @@ class Arm(StrictModel):
         for key, topic in (("puppet", self.puppet), ("master", self.master)):
             if topic is not None and topic.is_number and count > 1:
                 raise ValueError(
-                    f"{key}.type is '{topic.type}', the position of one joint, and the arm has {count}; allowed: joint_state"
+                    f"{key}.type is '{topic.type}', the position of one joint, and the arm has {count}; allowed:"
+                    " joint_state"
                 )
         vectors = {f"limits.{k}": getattr(self.limits, k) for k in ("lower", "upper", "velocity", "acceleration")}
         poses = {key: getattr(self, key) for key in ("home", "start", "sleep")}
