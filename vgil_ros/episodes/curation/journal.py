@@ -217,9 +217,7 @@ class Journal:
         try:
             self._finish(entry)
         except OSError as error:
-            raise WriteFailed(
-                f"{self.root}: {name} is not ended yet ({error}); the next command ends it"
-            ) from error
+            raise WriteFailed(f"{self.root}: {name} is not ended yet ({error}); the next command ends it") from error
 
     def undo(self) -> Entry:
         """Undo the last operation that was not undone yet.
