@@ -41,9 +41,10 @@ def node_parameters(node: str) -> set[str]:
 def launch_arguments(file: str) -> set[str]:
     """The arguments that the page Launch lists for a launch file (record, policy, ...)."""
     simulated = {"record", "policy", "teleop", "replay", "sim"}
+    every = simulated | {"bringup", "drivers"}
     found = set()
     for row in rows("launch.md", "The arguments", "argument"):
-        files = {"all": simulated, "with the simulator": simulated}.get(row[1], set(row[1].split(", ")))
+        files = {"all": every, "with the simulator": simulated}.get(row[1], set(row[1].split(", ")))
         found |= set(_CODE.findall(row[0])) if file in files else set()
     return found
 
