@@ -63,13 +63,14 @@ class Feetech(VgilNode):
         speeds = (velocity * SPEED_SLACK, velocity * RETURN_SHARE)
         self.keeper = GoalKeeper(units.lower, units.upper, *speeds, round(stale_ms * 1e6))
         self.quality = LinkQuality()
-        self._command: np.ndarray | None = None  # the newest, not yet taken
+        self._command: tuple[np.ndarray, int] | None = None  # the newest, not yet taken; when it came (monotonic)
         self._reading: Reading | None = None
         self._pushing = np.zeros(len(self.arm.joints), bool)
         self._rest = 0.0  # when the port is tried again, or torque looked at (time.monotonic)
         self._last_s = self._last_whole_s = -math.inf
         self._faults: dict[str, float] = {}  # of the line, by joint, and when they were last seen
         self._published = 0
+        self.refuse_unknown_parameters()  # before anything is written into a servo
         self._bring_up(write_calibration=write)
         self._add_topics()
         self.control_timer(1.0 / self._rate, self._step)
@@ -139,7 +140,7 @@ class Feetech(VgilNode):
 
     def _on_command(self, message: JointState) -> None:
         try:
-            self._command = _positions(message, self.arm.joints)
+            self._command = _positions(message, self.arm.joints), time.monotonic_ns()
         except VgilError as error:
             self.warn_once("command", f"{self.spec.command.topic}: command refused: {error}")
         else:
@@ -153,6 +154,7 @@ class Feetech(VgilNode):
             if request.data:
                 self.arm.engage()
                 self.keeper.begin(self.arm.goals())
+                self.arm.limp = ()
                 response.message = "every joint holds where it is"
             else:
                 self.arm.release()
@@ -205,11 +207,12 @@ class Feetech(VgilNode):
         self._last_s = now
         command, self._command = self._command, None
         pushing = (reading.errors & PUSHING) != 0
-        if reading.errors.any() or self.arm.limp:
-            self.keeper.give_way(pushing & ~self._pushing, reading.position)
+        limp = np.array([joint in self.arm.limp for joint in self.arm.joints])
+        if reading.errors.any() or limp.any():  # a limp joint that holds again is to hold where it is
+            self.keeper.give_way(limp | (pushing & ~self._pushing), reading.position)
             self.keeper.hold()
         elif command is not None:
-            self._tell_range(self.keeper.take(command, time.monotonic_ns()))
+            self._tell_range(self.keeper.take(*command))
         self._pushing = pushing
         if (goals := self.keeper.next(time.monotonic_ns(), dt)) is not None:
             self.arm.send(goals)
@@ -232,7 +235,7 @@ class Feetech(VgilNode):
         self.warn_once("port", words)
         self.arm.close()
         self.keeper.hold()
-        self._reading = None
+        self._reading = self._command = None
         self._rest = time.monotonic() + RETRY_S
 
     def _rejoin(self) -> None:
@@ -244,9 +247,11 @@ class Feetech(VgilNode):
             if self.follower:
                 self.keeper.begin(self.arm.goals())
         except BusError as error:
-            self.forget("port")
+            if str(error) not in self.active_warnings:
+                self.forget("port")
             self._lose(str(error))
             return
+        self._command = None  # given while nobody could follow it
         self.quality = LinkQuality()
         self.clear("port")
         if self.follower:
@@ -321,6 +326,9 @@ class Feetech(VgilNode):
         if self._at_end == "off" or (self._at_end == "rest" and reading is not None and self._lies(reading.position)):
             self.arm.release()
             self.log(f"{self.arm.port}: torque off")
+            return
+        if self.arm.limp:
+            self.log(f"{self.arm.port}: {', '.join(self.arm.limp)}: no torque at the end", severity="warning")
             return
         words = "the torque stays on, the arm holds where it is; `vgil robot sleep` before the end lets it lie"
         self.log(f"{self.arm.port}: {words}", severity="warning")
