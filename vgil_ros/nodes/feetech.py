@@ -7,16 +7,17 @@ import time
 from functools import partial
 
 import numpy as np
-from builtin_interfaces.msg import Time
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool
 
 from vgil_ros.assets import load_contract
-from vgil_ros.core.contract import Arm, Contract
+from vgil_ros.core.contract.bus import ROLES
 from vgil_ros.core.errors import VgilError
+from vgil_ros.core.graph.drivers import driven_arm, port_and_file
 from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode, run
 from vgil_ros.nodes.base.status import ERROR, OK, WARN, StatusPublisher
+from vgil_ros.nodes.messages.joint_states import joint_state
 from vgil_ros.nodes.messages.template import Template
 from vgil_ros.robots.feetech.arm import FeetechArm
 from vgil_ros.robots.feetech.bus import BusError, Exchange, PortLost
@@ -32,7 +33,6 @@ SPEED_SLACK = 1.5  # of the contract's velocity: the limits above come first
 RANGE_SLACK = 0.05  # rad that a calibrated range may lack
 AT_REST = 0.2  # rad from the sleep pose: there the arm lies, and needs no torque
 PUSHING = 0x08 | 0x20  # error bits that end when a joint no longer pushes
-SIDES = {"follower": "puppet", "leader": "master"}
 FAULT_QUIET_S = 1.0  # a fault that comes and goes does not flood the log
 
 
@@ -43,9 +43,9 @@ class Feetech(VgilNode):
         super().__init__("feetech")
         self.contract, _ = load_contract(self.declare("robot", "so101", doc=ROBOT_DOC))
         doc = "follower: it holds and follows commands; leader: it is moved by hand"
-        self.role = self.declare("role", "follower", choices=tuple(SIDES), doc=doc)
+        self.role = self.declare("role", "follower", choices=tuple(ROLES), doc=doc)
         name = self.declare("arm", "", doc="the contract's arm; empty: its first with a bus")
-        self.spec = _arm_of(self.contract, name)
+        self.spec = driven_arm(self.contract, name)
         port = self.declare("port", "", doc="the serial port; empty: the contract's")
         file = self.declare("calibration", "", doc="a file in LeRobot's format; empty: the contract's")
         doc = "write the calibration file into the servos, where they hold another"
@@ -77,13 +77,11 @@ class Feetech(VgilNode):
         self.background_timer(1.0, self._publish_status)
 
     def _make_arm(self, port: str, file: str) -> FeetechArm:
-        side, bus = SIDES[self.role], self.spec.bus
-        port = port or (bus.port(side) if bus else None) or ""
-        file = file or (bus.calibration(side) if bus else None) or ""
+        bus, otherwise = self.spec.bus, ", or the parameters port and calibration"
+        port, file = port_and_file(
+            self.contract, self.spec, ROLES[self.role], port=port, file=file, otherwise=otherwise
+        )
         where = f"robot '{self.contract.name}', arm '{self.spec.name}'"
-        if not port or not file:
-            key = f"bus.{side}" if not port else f"bus.{side}_calibration"
-            raise VgilError(f"{where}: no {key} in the contract; give it, or the parameters port and calibration")
         if self.follower and self.spec.command.type != "joint_state":
             raise VgilError(f"{where}: command.type is '{self.spec.command.type}'; allowed: joint_state")
         if not self.follower and self.spec.master is None:
@@ -131,7 +129,7 @@ class Feetech(VgilNode):
         at = self.spec.puppet if self.follower else self.spec.master
         assert at is not None
         joints = list(self.arm.joints)
-        self._template = Template(partial(_joint_state, joints), 3 * len(joints))
+        self._template = Template(partial(joint_state, joints), 3 * len(joints))
         self._states_out = self.create_publisher(JointState, at.topic, STATE_QOS)
         self.status = StatusPublisher(self, "~/status", f"{self.contract.name}/{self.spec.name}/{self.role}")
         if self.follower:
@@ -342,14 +340,6 @@ class Feetech(VgilNode):
         return all(away[i] <= AT_REST for i, joint in enumerate(self.arm.joints) if joint != gripper)
 
 
-def _arm_of(contract: Contract, name: str) -> Arm:
-    names = [arm.name for arm in contract.arms]
-    if name and name not in names:
-        raise VgilError(f"arm '{name}' is none of robot '{contract.name}'; allowed: {names}")
-    named = [arm for arm in contract.arms if arm.name == name or (not name and arm.bus is not None)]
-    return named[0] if named else contract.arms[0]
-
-
 def _positions(message: JointState, joints: tuple[str, ...]) -> np.ndarray:
     """(J,) rad of a command, NaN for joints that it does not name.
 
@@ -366,15 +356,6 @@ def _positions(message: JointState, joints: tuple[str, ...]) -> np.ndarray:
     result = np.full(len(joints), np.nan)
     result[[joints.index(name) for name in names]] = values
     return result
-
-
-def _joint_state(names: list[str], values: list[float], stamp_ns: int) -> JointState:
-    count = len(names)
-    message = JointState(
-        name=names, position=values[:count], velocity=values[count : 2 * count], effort=values[2 * count :]
-    )
-    message.header.stamp = Time(sec=stamp_ns // 1_000_000_000, nanosec=stamp_ns % 1_000_000_000)
-    return message
 
 
 def main() -> None:
