@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from geometry_msgs.msg import Twist
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Empty, Float64MultiArray
@@ -235,6 +236,29 @@ def test_the_base_follows_a_fresh_velocity_within_limits_and_stops_at_a_stale_on
     rig.drive(float("nan"), 0.0)
     rig.teleop.expect("base: velocity .* is not finite; not followed", since=since)
     assert all(np.isfinite((m.linear.x, m.angular.z)).all() for _, m in rig.base)
+
+
+def test_the_base_stops_where_the_robot_is_to_be_held(bench: Bench) -> None:
+    enable = [{"service": "/motors", "type": "std_srvs/srv/SetBool"}]
+    rig = Rig(bench, contract=bench.contract(arms=[copy.deepcopy(ARM)], cameras=[], base=BASE, enable=enable))
+    health = bench.client.node.create_publisher(DiagnosticStatus, "/bringup/status", 10)
+    until(lambda: health.get_subscription_count(), "teleop listens to the bring-up")
+
+    def say(level: bytes) -> None:
+        health.publish(DiagnosticStatus(level=level, message="motors", values=[KeyValue(key="state", value="up")]))
+
+    def driven(linear: float) -> bool:
+        rig.drive(0.3, 0.1)
+        return bool(rig.base) and rig.base[-1][1].linear.x == linear
+
+    say(b"\x00")
+    rig.listening()
+    until(lambda: driven(0.3), "a velocity")
+    say(b"\x02")
+    until(lambda: driven(0.0), "a stop, though it is told to drive on")
+    rig.teleop.expect("left: holding: bringup: motors")
+    say(b"\x00")
+    until(lambda: driven(0.3), "a velocity again")
 
 
 def test_the_base_is_left_alone_until_driven(bench: Bench) -> None:

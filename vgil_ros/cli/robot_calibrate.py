@@ -13,14 +13,15 @@ from rich.table import Table
 
 from vgil_ros.assets import load_contract
 from vgil_ros.core.contract import Arm, Contract
+from vgil_ros.core.contract.bus import ROLES, SIDES
 from vgil_ros.core.errors import VgilError
+from vgil_ros.core.graph.drivers import driven_arm, port_and_file
 from vgil_ros.robots.feetech.bus import Bus
 from vgil_ros.robots.feetech.calibration import save_calibration
 from vgil_ros.robots.feetech.recording import Calibrator
 
 PERIOD_S = 0.05
 PATIENT_S = 0.1  # for an answer: nothing moves by itself here
-SIDES = {"follower": "puppet", "leader": "master", "puppet": "puppet", "master": "master"}
 
 
 def calibrate(
@@ -53,17 +54,12 @@ def calibrate(
 
 def _where(contract: Contract, side: str, name: str) -> tuple[Arm, str, Path]:
     """The arm, its port and its file."""
+    side = ROLES.get(side, side)
     if side not in SIDES:
-        raise VgilError(f"SIDE is '{side}'; allowed: follower, leader")
-    arms = [one for one in contract.arms if one.bus is not None and name in ("", one.name)]
-    if not arms:
-        found = [one.name for one in contract.arms if one.bus is not None]
-        raise VgilError(f"robot '{contract.name}': no arm '{name}' with a bus; allowed: {found}")
-    bus = arms[0].bus
-    port, file = (bus.port(SIDES[side]), bus.calibration(SIDES[side])) if bus else (None, None)
-    if port is None or file is None:
-        raise VgilError(f"robot '{contract.name}', arm '{arms[0].name}': no bus.{SIDES[side]} in the contract; give it")
-    return arms[0], port, Path(file).expanduser()
+        raise VgilError(f"SIDE is '{side}'; allowed: {', '.join(ROLES)}")
+    arm = driven_arm(contract, name)
+    port, file = port_and_file(contract, arm, side)
+    return arm, port, Path(file).expanduser()
 
 
 def _wait(words: str) -> None:

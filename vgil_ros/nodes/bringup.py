@@ -83,6 +83,7 @@ class Bringup(VgilNode):
         self.control_timer(self.followers.period_s, self._turn)
         self.background_timer(HEALTH_S, self._look)
         self.background_timer(STATUS_S, self._publish_status)
+        self.refuse_unknown_parameters()  # before anything is set or moves
         self._wake()
 
     def _wake(self) -> None:
@@ -274,7 +275,9 @@ class Bringup(VgilNode):
 
     def _end(self) -> None:
         self._ending = True
-        if self._moved or self._state == UP:
+        if self._state == SLEEPING:
+            self.log("the robot lies down already; a second Ctrl-C leaves it as it is")
+        elif self._moved or self._state == UP:
             self.log("the robot lies down, then its torque goes off; a second Ctrl-C leaves it as it is")
             self.steps.stop()
             self._leave()

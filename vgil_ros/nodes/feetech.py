@@ -7,16 +7,17 @@ import time
 from functools import partial
 
 import numpy as np
-from builtin_interfaces.msg import Time
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool
 
 from vgil_ros.assets import load_contract
-from vgil_ros.core.contract import Arm, Contract
+from vgil_ros.core.contract.bus import ROLES
 from vgil_ros.core.errors import VgilError
+from vgil_ros.core.graph.drivers import driven_arm, port_and_file
 from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode, run
 from vgil_ros.nodes.base.status import ERROR, OK, WARN, StatusPublisher
+from vgil_ros.nodes.messages.joint_states import joint_state
 from vgil_ros.nodes.messages.template import Template
 from vgil_ros.robots.feetech.arm import FeetechArm
 from vgil_ros.robots.feetech.bus import BusError, Exchange, PortLost
@@ -32,7 +33,6 @@ SPEED_SLACK = 1.5  # of the contract's velocity: the limits above come first
 RANGE_SLACK = 0.05  # rad that a calibrated range may lack
 AT_REST = 0.2  # rad from the sleep pose: there the arm lies, and needs no torque
 PUSHING = 0x08 | 0x20  # error bits that end when a joint no longer pushes
-SIDES = {"follower": "puppet", "leader": "master"}
 FAULT_QUIET_S = 1.0  # a fault that comes and goes does not flood the log
 
 
@@ -43,9 +43,9 @@ class Feetech(VgilNode):
         super().__init__("feetech")
         self.contract, _ = load_contract(self.declare("robot", "so101", doc=ROBOT_DOC))
         doc = "follower: it holds and follows commands; leader: it is moved by hand"
-        self.role = self.declare("role", "follower", choices=tuple(SIDES), doc=doc)
+        self.role = self.declare("role", "follower", choices=tuple(ROLES), doc=doc)
         name = self.declare("arm", "", doc="the contract's arm; empty: its first with a bus")
-        self.spec = _arm_of(self.contract, name)
+        self.spec = driven_arm(self.contract, name)
         port = self.declare("port", "", doc="the serial port; empty: the contract's")
         file = self.declare("calibration", "", doc="a file in LeRobot's format; empty: the contract's")
         doc = "write the calibration file into the servos, where they hold another"
@@ -63,26 +63,25 @@ class Feetech(VgilNode):
         speeds = (velocity * SPEED_SLACK, velocity * RETURN_SHARE)
         self.keeper = GoalKeeper(units.lower, units.upper, *speeds, round(stale_ms * 1e6))
         self.quality = LinkQuality()
-        self._command: np.ndarray | None = None  # the newest, not yet taken
+        self._command: tuple[np.ndarray, int] | None = None  # the newest, not yet taken; when it came (monotonic)
         self._reading: Reading | None = None
         self._pushing = np.zeros(len(self.arm.joints), bool)
         self._rest = 0.0  # when the port is tried again, or torque looked at (time.monotonic)
         self._last_s = self._last_whole_s = -math.inf
         self._faults: dict[str, float] = {}  # of the line, by joint, and when they were last seen
         self._published = 0
+        self.refuse_unknown_parameters()  # before anything is written into a servo
         self._bring_up(write_calibration=write)
         self._add_topics()
         self.control_timer(1.0 / self._rate, self._step)
         self.background_timer(1.0, self._publish_status)
 
     def _make_arm(self, port: str, file: str) -> FeetechArm:
-        side, bus = SIDES[self.role], self.spec.bus
-        port = port or (bus.port(side) if bus else None) or ""
-        file = file or (bus.calibration(side) if bus else None) or ""
+        bus, otherwise = self.spec.bus, ", or the parameters port and calibration"
+        port, file = port_and_file(
+            self.contract, self.spec, ROLES[self.role], port=port, file=file, otherwise=otherwise
+        )
         where = f"robot '{self.contract.name}', arm '{self.spec.name}'"
-        if not port or not file:
-            key = f"bus.{side}" if not port else f"bus.{side}_calibration"
-            raise VgilError(f"{where}: no {key} in the contract; give it, or the parameters port and calibration")
         if self.follower and self.spec.command.type != "joint_state":
             raise VgilError(f"{where}: command.type is '{self.spec.command.type}'; allowed: joint_state")
         if not self.follower and self.spec.master is None:
@@ -130,7 +129,7 @@ class Feetech(VgilNode):
         at = self.spec.puppet if self.follower else self.spec.master
         assert at is not None
         joints = list(self.arm.joints)
-        self._template = Template(partial(_joint_state, joints), 3 * len(joints))
+        self._template = Template(partial(joint_state, joints), 3 * len(joints))
         self._states_out = self.create_publisher(JointState, at.topic, STATE_QOS)
         self.status = StatusPublisher(self, "~/status", f"{self.contract.name}/{self.spec.name}/{self.role}")
         if self.follower:
@@ -139,7 +138,7 @@ class Feetech(VgilNode):
 
     def _on_command(self, message: JointState) -> None:
         try:
-            self._command = _positions(message, self.arm.joints)
+            self._command = _positions(message, self.arm.joints), time.monotonic_ns()
         except VgilError as error:
             self.warn_once("command", f"{self.spec.command.topic}: command refused: {error}")
         else:
@@ -153,6 +152,7 @@ class Feetech(VgilNode):
             if request.data:
                 self.arm.engage()
                 self.keeper.begin(self.arm.goals())
+                self.arm.limp = ()
                 response.message = "every joint holds where it is"
             else:
                 self.arm.release()
@@ -205,11 +205,12 @@ class Feetech(VgilNode):
         self._last_s = now
         command, self._command = self._command, None
         pushing = (reading.errors & PUSHING) != 0
-        if reading.errors.any() or self.arm.limp:
-            self.keeper.give_way(pushing & ~self._pushing, reading.position)
+        limp = np.array([joint in self.arm.limp for joint in self.arm.joints])
+        if reading.errors.any() or limp.any():  # a limp joint that holds again is to hold where it is
+            self.keeper.give_way(limp | (pushing & ~self._pushing), reading.position)
             self.keeper.hold()
         elif command is not None:
-            self._tell_range(self.keeper.take(command, time.monotonic_ns()))
+            self._tell_range(self.keeper.take(*command))
         self._pushing = pushing
         if (goals := self.keeper.next(time.monotonic_ns(), dt)) is not None:
             self.arm.send(goals)
@@ -232,7 +233,7 @@ class Feetech(VgilNode):
         self.warn_once("port", words)
         self.arm.close()
         self.keeper.hold()
-        self._reading = None
+        self._reading = self._command = None
         self._rest = time.monotonic() + RETRY_S
 
     def _rejoin(self) -> None:
@@ -244,9 +245,11 @@ class Feetech(VgilNode):
             if self.follower:
                 self.keeper.begin(self.arm.goals())
         except BusError as error:
-            self.forget("port")
+            if str(error) not in self.active_warnings:
+                self.forget("port")
             self._lose(str(error))
             return
+        self._command = None  # given while nobody could follow it
         self.quality = LinkQuality()
         self.clear("port")
         if self.follower:
@@ -322,6 +325,9 @@ class Feetech(VgilNode):
             self.arm.release()
             self.log(f"{self.arm.port}: torque off")
             return
+        if self.arm.limp:
+            self.log(f"{self.arm.port}: {', '.join(self.arm.limp)}: no torque at the end", severity="warning")
+            return
         words = "the torque stays on, the arm holds where it is; `vgil robot sleep` before the end lets it lie"
         self.log(f"{self.arm.port}: {words}", severity="warning")
 
@@ -332,14 +338,6 @@ class Feetech(VgilNode):
         gripper = self.spec.gripper.joint if self.spec.gripper else None
         away = np.abs(position - np.array(self.spec.sleep))
         return all(away[i] <= AT_REST for i, joint in enumerate(self.arm.joints) if joint != gripper)
-
-
-def _arm_of(contract: Contract, name: str) -> Arm:
-    names = [arm.name for arm in contract.arms]
-    if name and name not in names:
-        raise VgilError(f"arm '{name}' is none of robot '{contract.name}'; allowed: {names}")
-    named = [arm for arm in contract.arms if arm.name == name or (not name and arm.bus is not None)]
-    return named[0] if named else contract.arms[0]
 
 
 def _positions(message: JointState, joints: tuple[str, ...]) -> np.ndarray:
@@ -358,15 +356,6 @@ def _positions(message: JointState, joints: tuple[str, ...]) -> np.ndarray:
     result = np.full(len(joints), np.nan)
     result[[joints.index(name) for name in names]] = values
     return result
-
-
-def _joint_state(names: list[str], values: list[float], stamp_ns: int) -> JointState:
-    count = len(names)
-    message = JointState(
-        name=names, position=values[:count], velocity=values[count : 2 * count], effort=values[2 * count :]
-    )
-    message.header.stamp = Time(sec=stamp_ns // 1_000_000_000, nanosec=stamp_ns % 1_000_000_000)
-    return message
 
 
 def main() -> None:

@@ -6,10 +6,8 @@ It begins where the puppets are, so that nothing moves when it starts.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import numpy as np
-from rclpy.time import Time
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Empty
 
@@ -28,6 +26,7 @@ from vgil_ros.nodes.jogging.recorder_keys import HELP, RecorderKeys, StatusOf
 from vgil_ros.nodes.jogging.topics import TopicWishes
 from vgil_ros.nodes.messages.command_places import LOOK_S, CommandTopic
 from vgil_ros.nodes.messages.joint_input import JointSubscriptions
+from vgil_ros.nodes.messages.joint_states import joint_state
 from vgil_ros.nodes.messages.subscriptions import sensor_qos
 from vgil_ros.nodes.messages.template import Template
 from vgil_ros.nodes.teleop import RELEASED, TeleopState
@@ -49,7 +48,7 @@ class MasterTopic:
 
     def __init__(self, node: VgilNode, topic: str, joints: list[str]) -> None:
         self.topic = CommandTopic(node, JointState, topic)
-        self._template = Template(partial(_joint_state, joints), len(joints))
+        self._template = Template(partial(joint_state, joints), len(joints))
         self.heard_ns: int | None = None  # since when the puppet is
 
     def publish(self, position: np.ndarray, stamp_ns: int) -> None:
@@ -297,12 +296,6 @@ class Jog(VgilNode):
             self._panel.close()
             self._panel = None
         self._device.close()
-
-
-def _joint_state(names: list[str], values: list[float], stamp_ns: int) -> JointState:
-    message: Any = JointState(name=names, position=values)
-    message.header.stamp = Time(nanoseconds=stamp_ns).to_msg()
-    return message
 
 
 def main() -> None:

@@ -286,13 +286,13 @@ class Teleop(VgilNode):
         return messages
 
     def _base_message(self, now: int) -> Encoded:
-        """A fresh velocity within limits; zero from a stale one, once the base was driven at all."""
+        """A fresh velocity within limits; zero from a stale one or in a fault, once the base was driven at all."""
         if self._base is None or self.contract.base is None:
             return []
         limits = np.array([self.contract.base.limits.linear, self.contract.base.limits.angular])
         wanted, stamp = self._base
-        fresh = now - stamp <= BASE_STALE_NS
-        return self.commands.encode_base(np.clip(wanted, -limits, limits) if fresh else np.zeros(2))
+        driven = now - stamp <= BASE_STALE_NS and not self.commands.fault
+        return self.commands.encode_base(np.clip(wanted, -limits, limits) if driven else np.zeros(2))
 
     def _announce(self, i: int) -> None:
         phase, name = self.followers[i].phase, self.arms[i][1].arm.name

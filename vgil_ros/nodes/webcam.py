@@ -71,10 +71,11 @@ class Webcam(VgilNode):
                 self.log(str(self.capture.refusal), severity="error")
             self.finish(1 if self.capture.refusal is None else 2)  # the trace of a fault is printed by its thread
 
-    def _watch(self, faults: Mapping[str, str]) -> None:
+    def _watch(self, faults: Mapping[str, str], *, over: bool) -> None:
+        """Tell the gate's faults; one that is not there any more is over, or nobody knows as no image comes."""
         name = self.camera.name
         for key in self._told - set(faults):
-            self.clear(f"{name}: {key}")
+            (self.clear if over else self.forget)(f"{name}: {key}")
         for key, words in faults.items():
             self.warn_once(f"{name}: {key}", words)
         self._told = set(faults)
@@ -88,7 +89,7 @@ class Webcam(VgilNode):
 
     def _publish_status(self) -> None:
         found = self.capture.report()
-        self._watch(found.faults)
+        self._watch(found.faults, over=found.well)
         level = DiagnosticStatus.WARN if self.active_warnings else DiagnosticStatus.OK
         if not found.well:
             level = DiagnosticStatus.ERROR

@@ -40,6 +40,7 @@ class Desk:
         self.calls: list[Call] = []
         self.steps: list[Any] = []
         self.silent: set[str] = set()  # namespaces that do not answer
+        self.lost: list[tuple[str, str]] = []  # (motor, register) whose next answer has no value
 
     def _wait(self, seconds: float) -> None:
         for driver in self.drivers.values():
@@ -57,6 +58,10 @@ class Desk:
         self.calls.append(call)
         if space in self.silent:
             return None
+        asked = (str(call.request.get("name")), str(call.request.get("reg")))
+        if asked in self.lost:
+            self.lost.remove(asked)
+            return {"values": []}
         if service == "gravity_compensation_enable":
             return {"success": True, "message": ""}
         return getattr(self.drivers[space], service)(SimpleNamespace(**call.request))
@@ -153,8 +158,54 @@ def test_gravity_compensation_in_place_of_limp_leaders() -> None:
     driver = DRIVER.model_copy(update={"leaders": "gravity_compensation"})
     desk = Desk()
     desk.wake(ONE.model_copy(update={"driver": driver}))
-    [call] = [call for call in desk.calls if call.service.endswith("gravity_compensation_enable")]
-    assert call == Call("/leader_left/gravity_compensation_enable", "std_srvs/srv/SetBool", {"data": True})
+    calls = [call for call in desk.calls if call.service.endswith("gravity_compensation_enable")]
+    assert calls == [
+        Call("/leader_left/gravity_compensation_enable", "std_srvs/srv/SetBool", {"data": on}) for on in (False, True)
+    ]
+    leaders = [call for call in desk.calls if call.service.startswith("/leader_left")]
+    changes = [call for call in leaders if call.service.endswith(("_modes", "torque_enable"))]
+    assert desk.calls.index(calls[0]) < desk.calls.index(changes[0]), "off before the position mode"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("restart", "left/puppet/waist: torque is off; bring the robot up first"),
+        ("dead elbow", "left/puppet/elbow does not answer, or .*; bring the robot up first"),
+        ("metres", "its gripper is in mode 'linear_position' and takes metres"),
+        ("pwm", "its arm is in mode 'pwm' and takes PWM"),
+    ],
+)
+def test_no_arm_is_laid_down_that_must_not_be_moved(change: str, words: str) -> None:
+    desk = Desk()
+    desk.wake()
+    if change == "restart":
+        desk.drivers["/follower_left"] = XsDriver(leads=False, wait=lambda _: None)
+        desk.follower.set_mode("gripper", "linear_position", torque=False)
+        for joint in ARM:
+            desk.follower.servos[joint].write("Torque_Enable", 0)
+    elif change == "metres":
+        desk.follower.set_mode("gripper", "linear_position")
+    elif change == "pwm":
+        desk.follower.group_mode = "pwm"
+    else:
+        desk.follower.obey(change)
+    done = len(desk.steps)
+    with pytest.raises(BringupError, match=words):
+        desk.run(interbotix.lie_down(ONE, UNITS))
+    steps = desk.steps[done:]
+    assert not any(isinstance(step, Move) for step in steps), "nothing has moved"
+    assert not any(isinstance(step, Call) and "enable" in step.request for step in steps), "the torque stays as it is"
+
+
+def test_one_lost_answer_reboots_no_motor() -> None:
+    desk = Desk()
+    desk.lost = [("elbow", "Hardware_Error_Status")]
+    desk.wake()
+    assert not any(call.service.endswith("reboot_motors") for call in desk.calls)
+    desk.lost = [("elbow", "Torque_Enable")]
+    desk.run(interbotix.lie_down(ONE, UNITS))
+    assert not desk.lost
 
 
 @pytest.mark.parametrize(
@@ -286,8 +337,14 @@ def test_what_others_make_of_the_status() -> None:
     assert watch.hold(2.1) == watch.moves(2.1) == ""
     watch.heard(3.0, "up", True, "left/puppet/elbow is hot")
     assert watch.hold(3.1) == "bringup: left/puppet/elbow is hot"
-    assert watch.hold(3.1 + SILENT_S) == ""
+    assert "left/puppet/elbow is hot; its last word before it fell silent" in watch.hold(3.1 + SILENT_S)
     assert "nothing watches over the motors" in watch.silent(3.1 + SILENT_S)
+    watch.heard(7.0, "up", True, "left/puppet/elbow is hot")
+    watch.heard(7.5, "up", False, "fine")
+    assert watch.hold(7.6) == watch.hold(8.0 + SILENT_S) == "", "it was well when it was last heard"
+    watch.heard(8.0, "waking", False, "on its way")
+    assert "not up yet (waking)" in watch.hold(8.1 + SILENT_S)
+    assert watch.moves(8.1 + SILENT_S) == "", "whoever was killed commands nothing"
     watch.heard(9.0, "ended", False, "bye")
     assert watch.hold(9.1) == watch.silent(99.0) == "", "it said so"
 

@@ -113,6 +113,17 @@ def test_a_dead_motor_ends_it_by_name_and_the_torque_stays(rig: AlohaRig) -> Non
     assert register(rig, "Torque_Enable", "shoulder") == [1]
 
 
+def test_ctrl_c_while_it_lies_down_begins_nothing_anew(rig: AlohaRig) -> None:
+    node = rig.up()
+    assert rig.bench.client.call("/bringup/sleep").success
+    rig.until_status("the robot lies down", b"\x01")
+    node.send(signal.SIGINT)
+    node.expect("the robot lies down already; a second Ctrl-C leaves it as it is")
+    assert node.wait() == 0, node.output
+    assert node.output.count("left/puppet: torque off") == 1
+    assert register(rig, "Torque_Enable", "elbow", "leader_left") == [0]
+
+
 def test_services_are_called_in_order_and_one_that_fails_ends_it(rig: AlohaRig) -> None:
     calls: list[tuple[str, bool]] = []
 

@@ -153,3 +153,33 @@ def test_an_arm_that_lost_its_power_stays_limp_until_told(rig: So101) -> None:
     rig.following(-0.5)
     assert time.monotonic() - healed >= 0.4 / (ALIGN_SPEED * VELOCITY)
     assert rig.emulators["follower"].say()["1"]["torque"] == 1
+
+
+def test_joints_whose_torque_came_on_though_another_s_did_not_hold_where_they_are(rig: So101) -> None:
+    """They had a goal before their torque went off, and somebody has moved them since."""
+    follower, driver, torque = rig.emulators["follower"], rig.drivers["follower"], "/feetech_follower/torque"
+    assert rig.bench.client.call(torque, SetBool.Request(data=False), SetBool).success
+    present = follower.say()["1"]["present"]
+    follower.tell(f"hand 1 {present + 400:.0f} 800")
+    until(lambda: follower.say()["1"]["present"] > present + 390, "moved by hand")
+    follower.tell("weak 6")
+    follower.tell("track")
+    answer = rig.bench.client.call(torque, SetBool.Request(data=True), SetBool)
+    assert not answer.success
+    assert "gripper (id 6): torque_enable is 0 after 1 was written" in answer.message
+    since = driver.mark()
+    driver.expect("gripper: no torque", since=since)
+    time.sleep(1.5)
+    assert follower.say()["1"]["torque"] == 1
+    assert follower.travel() < HELD
+    follower.tell("strong 6")
+    answer = rig.bench.client.call(torque, SetBool.Request(data=True), SetBool)
+    assert answer.success, answer.message
+    rig.following(0.0)
+
+
+def test_a_parameter_that_there_is_not_is_refused_before_a_port_is_opened(shared: So101) -> None:
+    driver = shared.driver("follower", port=str(shared.bench.folder / "nowhere"), prot="/dev/ttyACM0")
+    assert driver.wait() == 2, driver.output
+    assert "prot" in driver.output
+    assert "no such port" not in driver.output

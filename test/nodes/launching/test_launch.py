@@ -21,6 +21,7 @@ import yaml
 from support import contracts
 from support.nodes.domains import own_domain
 from support.nodes.reference import launch_arguments
+from support.paths import TESTS, process_environment
 
 from vgil_ros.assets import load_contract, share_dir
 from vgil_ros.core.execution import RENAMED_OPTIONS
@@ -57,11 +58,15 @@ def environment() -> dict[str, str]:
     return {**os.environ, "ROS_DOMAIN_ID": DOMAIN}
 
 
-def described(file: str, *arguments: str, environment_of: tuple[str, ...] = ()) -> dict[str, Any]:
+def described(file: str, *arguments: str, environment_of: tuple[str, ...] = (), missing: str = "") -> dict[str, Any]:
     """What a launch file would start: the nodes' arguments, by node; or variables of their environment."""
     command = [sys.executable, "-c", DESCRIBE, file, *arguments]
     unset = dict.fromkeys(("ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS"), "")
     env = environment() | unset
+    if missing:
+        blocker = process_environment(MISSING=missing)
+        blocker["PYTHONPATH"] = os.pathsep.join((str(TESTS / "support" / "missing"), blocker["PYTHONPATH"]))
+        env |= {key: blocker[key] for key in ("MISSING", "PYTHONPATH")}
     done = subprocess.run(command, capture_output=True, text=True, timeout=150, env=env)
     assert done.returncode == 0, done.stderr
     *_, nodes, variables = done.stdout.splitlines()
@@ -485,7 +490,8 @@ def test_the_launch_files_take_what_the_page_lists_and_old_names() -> None:
 def test_a_bus_brings_its_drivers_unless_they_run_or_the_robot_is_simulated() -> None:
     beside = described("record.launch.py", "robot:=so101")
     assert list(beside) == ["feetech_follower", "feetech_leader", "recorder"]
-    assert list(described("record.launch.py", "robot:=so101", "drivers:=false")) == ["recorder"]
+    assert list(described("record.launch.py", "robot:=so101", "drivers:=false", missing="serial")) == ["recorder"]
+    assert list(described("bringup.launch.py", "robot:=so101", missing="serial")) == ["bringup"], "it drives no bus"
     assert list(described("teleop.launch.py", "robot:=so101", "sim:=true")) == ["sim", "teleop"]
 
 

@@ -17,6 +17,7 @@ from std_msgs.msg import Float64MultiArray, String  # noqa: E402
 
 from vgil_ros.core.errors import VgilError  # noqa: E402
 from vgil_ros.nodes.messages import command_encoders as commands  # noqa: E402
+from vgil_ros.nodes.messages.joint_states import joint_state  # noqa: E402
 from vgil_ros.nodes.messages.template import Template  # noqa: E402
 
 NAMES = ["waist", "shoulder", "a", "gripper_of_odd_length"]
@@ -27,7 +28,8 @@ def array(values: list[float], stamp_ns: int) -> Float64MultiArray:
 
 
 MAKERS: dict[str, tuple[Any, int]] = {
-    "joint_state": (partial(commands._joint_state, NAMES), len(NAMES)),
+    "joint_state": (partial(joint_state, NAMES), len(NAMES)),
+    "joint_state with velocities and efforts": (partial(joint_state, NAMES), 3 * len(NAMES)),
     "joint_trajectory": (partial(commands._trajectory, NAMES, 0.02), len(NAMES)),
     "float64_multi_array": (array, 3),
     "twist": (commands.twist, 2),

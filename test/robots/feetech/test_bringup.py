@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -91,6 +93,25 @@ def test_a_joint_that_holds_already_keeps_its_goal(running: RunningLine) -> None
     again.bring_up()
     np.testing.assert_allclose(again.goals(), goals, atol=2e-3)
     again.close()
+
+
+def test_joints_that_hold_again_are_told_nothing_before_their_goals_are_known(running: RunningLine) -> None:
+    """A follower's joint that was limp is not sent the goal that it had before."""
+    arm = arm_at(running)
+    arm.bring_up()
+    assert arm.limp == ()
+    old = arm.goals()
+    arm.release()
+    arm.limp = arm.joints
+    running.servo(1).actual += 300
+    arm.engage()
+    assert arm.limp == arm.joints, "until whoever engaged it has read the goals"
+    running.line.track()
+    arm.send(old)
+    assert arm.measure()[0] is not None
+    assert running.servo(1).get(42, 2) == pytest.approx(running.servo(1).present, abs=1)
+    assert max(running.line.travel) <= 1
+    arm.close()
 
 
 Change = Callable[[RunningLine], None]
@@ -187,13 +208,31 @@ def test_a_reading_is_whole_or_none(running: RunningLine) -> None:
     arm.close()
 
 
-def test_ports_that_cannot_be_opened_say_why(running: RunningLine, tmp_path: Path) -> None:
+def unplugged(*_: object, **__: object) -> None:
+    """What a port says whose cable is out."""
+    raise termios.error(errno.EIO, "Input/output error")
+
+
+def test_ports_that_cannot_be_opened_say_why(
+    running: RunningLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(PortLost, match=r"nowhere: no such port; found: "):
         Bus(str(tmp_path / "nowhere"), 1_000_000)
     first = Bus(str(running.line.port), 1_000_000)
     with pytest.raises(PortLost, match="another program has it open; allowed: one"):
         Bus(str(running.line.port), 1_000_000)
     first.close()
+    again = Bus(str(running.line.port), 1_000_000)
+    with pytest.raises(PortLost, match="cannot be opened at -1 baud"):
+        again.set_baud(-1)
+    assert again.baud == 1_000_000
+    monkeypatch.setattr("serial.Serial._reconfigure_port", unplugged)
+    with pytest.raises(PortLost, match=r"cannot be opened at 500000 baud .*Input/output"):
+        again.set_baud(500_000)
+    with pytest.raises(PortLost, match="cannot be opened at 1000000 baud"):
+        again.answering_bauds([1])
+    monkeypatch.undo()
+    again.close()
     (tmp_path / "file").write_text(json.dumps({}))
     with pytest.raises(PortLost, match="cannot be opened at 1000000 baud"):
         Bus(str(tmp_path / "file"), 1_000_000)

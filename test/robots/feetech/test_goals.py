@@ -95,6 +95,13 @@ def test_a_stale_command_is_none_and_the_way_on_is_slow() -> None:
     assert not goals.commanded
 
 
+def test_a_command_that_waited_for_too_long_is_taken_with_its_own_age() -> None:
+    goals = keeper()
+    goals.take(np.array([0.5, 1.0]), 0)
+    np.testing.assert_array_equal(goals.next(STALE_NS + TICK, DT), [0.0, 1.0])
+    assert not goals.commanded
+
+
 def test_joints_that_are_not_named_stay_and_what_is_beyond_is_told() -> None:
     goals = keeper()
     beyond = goals.take(np.array([np.nan, 9.0]), 0)

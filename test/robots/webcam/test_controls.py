@@ -17,6 +17,7 @@ class Camera:
         self.values |= {KINDS["focus"].value: 30, KINDS["focus"].auto: 1}
         self.order: list[int] = []
         self.gone = False
+        self.unreadable: dict[int, int] = {}  # an errno by control
 
     def controls(self) -> list[Control]:
         return [
@@ -28,6 +29,8 @@ class Camera:
         ]
 
     def get_control(self, identity: int) -> int:
+        if identity in self.unreadable:
+            raise OSError(self.unreadable[identity], "unreadable")
         return self.values[identity]
 
     def set_control(self, identity: int, value: int) -> None:
@@ -77,6 +80,22 @@ def test_what_somebody_else_changed_is_seen() -> None:
     apply(camera, {"exposure": 166, "gain": 8})
     camera.values[KINDS["exposure"].value] = 500
     assert differing(camera, {"exposure": 166, "gain": 8, "focus": "auto", "zoom": 1}) == {"exposure": 500}
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
+def test_a_control_that_cannot_be_read_is_told_and_is_no_reason_to_open_the_camera_anew(number: int) -> None:
+    camera = Camera()
+    gain = KINDS["gain"].value
+    camera.unreadable[gain] = number
+    words = "control `gain`: 8 was wanted, its value cannot be read; allowed: 0 to 100 in steps of 4"
+    assert apply(camera, {"exposure": 166, "gain": 8}) == [words]
+    assert differing(camera, {"exposure": 150, "gain": 4}) == {"exposure": 166}
+    assert "gain" not in current(camera)
+    camera.unreadable = {KINDS["exposure"].auto or 0: number}
+    assert not is_automatic(camera, "exposure")
+    camera.unreadable[gain] = errno.ENODEV
+    with pytest.raises(OSError, match="unreadable"):
+        differing(camera, {"gain": 4})
 
 
 def test_a_camera_that_goes_meanwhile_is_no_refusal() -> None:

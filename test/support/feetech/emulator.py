@@ -12,6 +12,7 @@ cut ID BYTES, flip ID       its answers are cut, or have a wrong byte; `whole ID
 twin ID, collide ID         a second servo of the same id, that answers after or at the same time; `alone ID`
 set ID ADDRESS SIZE VALUE   a value of its memory, and of its EEPROM
 error ID BITS               error bits
+weak ID                     its torque does not go on; `strong ID`
 stop ID TICKS               it cannot go below; `free ID`
 hand ID TICKS SPEED         somebody moves it there (ticks/s) while it has no torque; `at` gives no time for it
 track                       from now on the way of each servo is measured
@@ -62,6 +63,8 @@ def obey(line: ServoLine, words: list[str]) -> None:
         "collide": lambda: twin(line, number, collide=True),
         "alone": lambda: line.twins.pop(number, None),
         "error": lambda: setattr(one, "errors", int(rest[1], 0)),
+        "weak": lambda: setattr(one, "weak", True),
+        "strong": lambda: setattr(one, "weak", False),
         "stop": lambda: setattr(one, "stop", float(rest[1])),
         "free": lambda: setattr(one, "stop", None),
         "hand": lambda: setattr(one, "hand", (float(rest[1]), float(rest[2]))),

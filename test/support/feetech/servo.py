@@ -27,6 +27,7 @@ class Servo:
         self.stop: float | None = None  # present ticks that it cannot go below
         self.hand: tuple[float, float] | None = None  # (present ticks, ticks/s) that somebody moves it to
         self.errors = 0  # bits that a test holds set
+        self.weak = False  # its torque does not go on
         self._blocked = 0.0
         self.eeprom = bytearray(EEPROM)
         for address, size, value in (
@@ -82,6 +83,8 @@ class Servo:
     def write(self, address: int, data: bytes) -> None:
         """What a bus writes; silently not what is read-only."""
         was_on = self.torque
+        if self.weak and not was_on and address <= 40 < address + len(data):
+            return
         for at, byte in enumerate(data, address):
             if at in READ_ONLY or at >= len(self.memory):
                 continue

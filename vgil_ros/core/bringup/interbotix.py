@@ -9,9 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vgil_ros.core.bringup.judgements import MODES, differing, error_words, limits_wrong, names_wrong, register
+from vgil_ros.core.bringup.judgements import (
+    MODES,
+    differing,
+    error_words,
+    limits_wrong,
+    mode_wrong,
+    names_wrong,
+    register,
+)
 from vgil_ros.core.bringup.steps import BringupError, Call, CloseGrippers, Move, Say, Steps, answered
-from vgil_ros.core.bringup.units import Unit
+from vgil_ros.core.bringup.units import ARM_GROUP, Unit
 from vgil_ros.core.contract import Contract, InterbotixDriver
 
 TORQUE = "Torque_Enable"
@@ -39,6 +47,8 @@ def wake(contract: Contract, units: Sequence[Unit], *, ceremony: bool) -> Steps[
     for unit in followers:
         yield from set_follower(unit, driver)
     for unit in leaders:
+        if driver.leaders == "gravity_compensation":  # of a bring-up before: it would go on commanding currents
+            yield from compensate_gravity(unit, False)
         yield from set_modes(unit, driver, "position")
         yield from set_torque(unit, True)
     yield Say("every motor is set and read back; the arms go to their start pose")
@@ -56,6 +66,9 @@ def lie_down(contract: Contract, units: Sequence[Unit]) -> Steps[None]:
     driver = contract.driver
     assert driver is not None
     leaders = [unit for unit in units if unit.leads]
+    for unit in units:
+        if not unit.leads:
+            yield from still_up(unit)
     for unit in leaders:
         if driver.leaders == "gravity_compensation":
             try:
@@ -68,6 +81,20 @@ def lie_down(contract: Contract, units: Sequence[Unit]) -> Steps[None]:
     for unit in units:
         yield from set_torque(unit, False)
         yield Say(f"{unit.name}: torque off")
+
+
+def still_up(unit: Unit) -> Steps[None]:
+    """See that a follower may be moved: its torque is on, and what it takes is rad."""
+    for joint in unit.arm.joints:
+        torque = yield from read_twice(unit, TORQUE, joint)
+        if torque is None:
+            raise BringupError(f"{unit.name}/{joint} {error_words(None)}; bring the robot up first")
+        if torque != 1:
+            raise BringupError(f"{unit.name}/{joint}: torque is off; bring the robot up first")
+    for motor, called in ((None, ARM_GROUP), *([(unit.gripper,) * 2] if unit.gripper else [])):
+        mode = (yield from answered(unit.info(motor)))["mode"]
+        if (words := mode_wrong(unit.space, called, mode)) is not None:
+            raise BringupError(words)
 
 
 def compare(unit: Unit) -> Steps[None]:
@@ -83,11 +110,11 @@ def compare(unit: Unit) -> Steps[None]:
 def mend_motors(unit: Unit, driver: InterbotixDriver) -> Steps[None]:
     """Reboot the motors that have switched themselves off, and refuse those that stay so or are hot."""
     for motor in unit.motors:
-        words = error_words((yield from read_one(unit, "Hardware_Error_Status", motor)))
+        words = error_words((yield from read_twice(unit, "Hardware_Error_Status", motor)))
         if words is not None:
             yield Say(f"{unit.name}/{motor} {words}: rebooting it")
             yield from answered(unit.reboot(motor))
-            words = error_words((yield from read_one(unit, "Hardware_Error_Status", motor)))
+            words = error_words((yield from read_twice(unit, "Hardware_Error_Status", motor)))
             if words is not None:
                 raise BringupError(f"{unit.name}/{motor} {words}, also after a reboot: cable, power, or a dead motor")
         degrees = yield from read_one(unit, "Present_Temperature", motor)
@@ -184,6 +211,12 @@ def read_one(unit: Unit, name: str, motor: str) -> Steps[int | None]:
     """A register of one motor, None where it gives none."""
     values = register((yield from answered(unit.read(name, motor))))
     return None if values is None else values[0]
+
+
+def read_twice(unit: Unit, name: str, motor: str) -> Steps[int | None]:
+    """As `read_one`, asked again where it gives none: one answer that was lost on its way is no fault of a motor."""
+    found = yield from read_one(unit, name, motor)
+    return found if found is not None else (yield from read_one(unit, name, motor))
 
 
 def read_arm(unit: Unit, name: str) -> Steps[list[int | None]]:

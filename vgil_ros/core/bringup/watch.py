@@ -8,7 +8,10 @@ ENDED = "ended"  # the node's last word: nothing watches over the motors any mor
 
 
 class BringupWatch:
-    """Remembers the newest status. Where none was ever heard nothing is held: others may have brought the robot up."""
+    """Remembers the newest status. Where none was ever heard nothing is held: others may have brought the robot up.
+
+    A hold lasts until a newer status ends it: what was wrong is not over because the node that saw it was killed.
+    """
 
     def __init__(self) -> None:
         self._heard_s: float | None = None
@@ -30,11 +33,11 @@ class BringupWatch:
 
     def hold(self, now_s: float) -> str:
         """In words: why the robot must not be moved now; "" where it may be."""
-        if not self._speaks or self.silent(now_s):
+        if not self._speaks or (self._state == UP and not self._failed):
             return ""
-        if self._failed:
-            return f"bringup: {self._words}"
-        return "" if self._state == UP else f"bringup: the robot is not up yet ({self._state}): {self._words}"
+        words = self._words if self._failed else f"the robot is not up yet ({self._state}): {self._words}"
+        last = "; its last word before it fell silent: start it anew" if self.silent(now_s) else ""
+        return f"bringup: {words}{last}"
 
     def moves(self, now_s: float) -> str:
         """In words: that the bring-up node itself commands the robot; "" where it does not."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, field_validator, model_validator
 
 from vgil_ros.core.config import StrictModel
-from vgil_ros.core.contract.bus import SerialBus, check_bus
+from vgil_ros.core.contract.bus import ROLES, SerialBus, check_bus
 from vgil_ros.core.contract.commands import OF_ONE_JOINT, CommandTopic, GripperCommand
 from vgil_ros.core.contract.rules import (
     Floats,
@@ -101,7 +101,7 @@ class Arm(StrictModel):
     @model_validator(mode="before")
     @classmethod
     def _aliases(cls, values: object) -> object:
-        return one_spelling(values, {"follower": "puppet", "leader": "master"})
+        return one_spelling(values, ROLES)
 
     @property
     def driver_follows_master(self) -> bool:

@@ -11,7 +11,9 @@ from vgil_ros.core.config import StrictModel
 from vgil_ros.core.contract.rules import Count, one_spelling
 
 FilePath = Annotated[str, StringConstraints(pattern=r"^[^\s\x00-\x1f][^\x00-\x1f]*$", max_length=1000)]
-SIDES = ("puppet", "master")
+ROLES = {"follower": "puppet", "leader": "master"}  # what an arm is called beside its side of the contract
+ROLE_OF = {side: role for role, side in ROLES.items()}
+SIDES = tuple(ROLE_OF)
 
 
 class SerialBus(StrictModel):
@@ -33,8 +35,7 @@ class SerialBus(StrictModel):
     @model_validator(mode="before")
     @classmethod
     def _aliases(cls, values: object) -> object:
-        aliases = {"follower": "puppet", "leader": "master"}
-        return one_spelling(values, aliases | {f"{k}_calibration": f"{v}_calibration" for k, v in aliases.items()})
+        return one_spelling(values, ROLES | {f"{k}_calibration": f"{v}_calibration" for k, v in ROLES.items()})
 
     @model_validator(mode="after")
     def _consistent(self) -> SerialBus:

@@ -68,6 +68,7 @@ class _Pending:
     due_s: float
     sent: bool = field(default=False)
     over: bool = field(default=False)
+    future: Any = None
 
 
 class ServiceCalls:
@@ -111,7 +112,7 @@ class ServiceCalls:
             return
         pending.sent = True
         request = fill(service_type(pending.call.type).Request(), pending.call.request, pending.call.service)
-        future = client.call_async(request)
+        future = pending.future = client.call_async(request)
         future.add_done_callback(lambda answer: self._answered(pending, answer))
 
     def _answered(self, pending: _Pending, future: Any) -> None:
@@ -121,6 +122,8 @@ class ServiceCalls:
         now = time.monotonic()
         for pending in list(self._pending):
             if now >= pending.due_s:
+                if pending.future is not None:  # or its client keeps it for ever
+                    self._client(pending.call).remove_pending_request(pending.future)
                 self._finish(pending, None)
             else:
                 self._send(pending)

@@ -73,7 +73,8 @@ def _prepare(context: Any, main: str) -> list[Any]:
         given["robot"] = given["robot"].strip() or (settings and settings.robot()) or ROBOT
         contract, _ = load_contract(given["robot"])
         simulated = main == "sim" or bool(launch_arguments.optional(given, "sim"))
-        driven = any(arm.bus for arm in contract.arms) and launch_arguments.optional(given, "drivers") is not False
+        starts_drivers = main == "feetech" or bool(launch_arguments.optional(given, "drivers"))
+        driven = starts_drivers and any(arm.bus for arm in contract.arms)
         for name in (main, *(["sim"] if simulated else ["feetech"] if driven else [])):
             need(f"node '{name}'", *NEEDED.get(name, ("rclpy",)))
         transport.need_room()

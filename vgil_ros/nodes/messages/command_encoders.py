@@ -8,7 +8,6 @@ from functools import partial
 import numpy as np
 from builtin_interfaces.msg import Duration
 from geometry_msgs.msg import Twist
-from rclpy.time import Time
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float32, Float64, Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
@@ -21,6 +20,7 @@ from vgil_ros.core.layout import ArmLayout
 from vgil_ros.nodes.base.node import VgilNode
 from vgil_ros.nodes.messages.command_places import CommandAction, CommandTopic, Encoded, Place
 from vgil_ros.nodes.messages.gripper_units import driver_units, gripper_action
+from vgil_ros.nodes.messages.joint_states import joint_state
 from vgil_ros.nodes.messages.template import Template
 
 ArmEncoder = Callable[[np.ndarray], Encoded]  # of a command (joints,) in the contract's order, in robot units
@@ -88,7 +88,7 @@ class _Encoders:
 
     def _joint_state(self, name: str, joints: tuple[str, ...]) -> Values:
         topic = self._topic(JointState, name)
-        template = Template(partial(_joint_state, list(joints)), len(joints))
+        template = Template(partial(joint_state, list(joints)), len(joints))
         return lambda values: [(topic, template.filled(values.tolist(), self._node.now_ns()))]
 
     def _array(self, name: str, joints: tuple[str, ...]) -> Values:
@@ -144,12 +144,6 @@ class _Encoders:
 def single_topic(topic: str) -> str:
     """Where Interbotix' driver takes a command to one joint, beside that of the group."""
     return f"{topic.rsplit('/', 1)[0]}/joint_single"
-
-
-def _joint_state(names: list[str], values: list[float], stamp_ns: int) -> JointState:
-    message = JointState(name=names, position=values)
-    message.header.stamp = Time(nanoseconds=stamp_ns).to_msg()
-    return message
 
 
 def _trajectory(names: list[str], period_s: float, values: list[float], stamp_ns: int) -> JointTrajectory:

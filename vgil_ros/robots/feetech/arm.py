@@ -84,6 +84,7 @@ class FeetechArm:
         changed = bringup.configure(self.bus, self.motors, self._grippers, write_calibration=write_calibration)
         if self._follower:
             self.engage()
+            self.limp = ()
         return changed
 
     def rejoin(self) -> None:
@@ -99,16 +100,15 @@ class FeetechArm:
             bringup.configure(self.bus, self.motors, self._grippers)
 
     def engage(self) -> None:
-        """Torque on, from where each joint is.
+        """Torque on, from where each joint is. `limp` stays until the goals are known: before, none must be sent.
 
         Raises:
-            BusError: where it cannot be; a joint without torque stays so.
+            BusError: where it cannot be; some joints may hold then, a joint without torque stays so.
         """
         if self.limp:  # what has lost its power has lost its settings
             bringup.configure(self.bus, self.motors, self._grippers)
         if faults := bringup.engage(self.bus, self.motors):
             raise BusError("\n".join(faults))
-        self.limp = ()
 
     def release(self) -> None:
         """Torque off: the arm falls where nothing bears it.

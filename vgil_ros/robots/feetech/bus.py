@@ -111,9 +111,16 @@ class Bus:
             return
 
     def set_baud(self, baud: int) -> None:
-        """Speak at another rate."""
+        """Speak at another rate.
+
+        Raises:
+            PortLost: where the port does not take it, or has gone.
+        """
+        try:
+            self._port.baudrate = baud
+        except (*self._errors, ValueError) as error:
+            raise PortLost(f"{self.path}: {_opening(self.path, baud, error)}") from error
         self.baud = baud
-        self._port.baudrate = baud
 
     def called(self, servo: int) -> str:
         """`PATH: JOINT (id 3)`, as errors begin."""
@@ -225,7 +232,10 @@ class Bus:
             for baud in BAUD_RATES:
                 if baud == was:
                     continue
-                self.set_baud(baud)
+                try:
+                    self.set_baud(baud)
+                except PortLost:  # not every adapter has every rate
+                    continue
                 there = [servo for servo in servos if self.ping(servo, tries=1, wait_s=0.01).answers]
                 if there:
                     found[baud] = there

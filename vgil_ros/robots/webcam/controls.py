@@ -95,11 +95,15 @@ def apply(device: HasControls, wanted: Mapping[str, int | str]) -> list[str]:
 
 
 def differing(device: HasControls, wanted: Mapping[str, int | str]) -> dict[str, int]:
-    """The controls whose value is another than the number wanted, with that value."""
+    """The controls whose value is another than the number wanted, with that value; not those that cannot be read now.
+
+    Raises:
+        OSError: the device has gone.
+    """
     there = {control.id for control in device.controls()}
     numbers = {name: value for name, value in wanted.items() if isinstance(value, int) and KINDS[name].value in there}
-    found = {name: device.get_control(KINDS[name].value) for name in numbers}
-    return {name: value for name, value in found.items() if value != numbers[name]}
+    found = {name: _get(device, KINDS[name].value) for name in numbers}
+    return {name: value for name, value in found.items() if value is not None and value != numbers[name]}
 
 
 def current(device: HasControls) -> dict[str, tuple[Control, int]]:
@@ -108,10 +112,9 @@ def current(device: HasControls) -> dict[str, tuple[Control, int]]:
     found = {}
     for name, kind in KINDS.items():
         if kind.value in known:
-            try:
-                found[name] = known[kind.value], device.get_control(kind.value)
-            except OSError:  # one that cannot be read now, as its automatic works
-                continue
+            value = _get(device, kind.value)
+            if value is not None:
+                found[name] = known[kind.value], value
     return found
 
 
@@ -120,7 +123,17 @@ def is_automatic(device: HasControls, name: str) -> bool:
     kind = KINDS[name]
     if kind.auto is None or kind.auto not in {one.id for one in device.controls()}:
         return False
-    return device.get_control(kind.auto) in kind.automatic
+    return _get(device, kind.auto) in kind.automatic
+
+
+def _get(device: HasControls, identity: int) -> int | None:
+    """A control's value; None where it cannot be read now, as its automatic works."""
+    try:
+        return device.get_control(identity)
+    except OSError as error:
+        if error.errno not in REFUSALS:
+            raise
+        return None
 
 
 def _set(device: HasControls, known: Mapping[int, Control], name: str, value: int | str) -> Iterator[str]:
@@ -167,6 +180,8 @@ def _put(device: HasControls, control: Control, name: str, value: int) -> Iterat
         if error.errno not in REFUSALS:
             raise
         why = f" ({error.strerror})"
-    now = device.get_control(control.id)
-    if now != value:
+    now = _get(device, control.id)
+    if now is None:
+        yield f"control `{name}`: {value} was wanted, its value cannot be read{why}; allowed: {control.range_words}"
+    elif now != value:
         yield f"control `{name}`: {value} was wanted, the camera has {now}{why}; allowed: {control.range_words}"
