@@ -67,7 +67,7 @@ class ArrayOrder:
         )
 
     def problem(self) -> Problem | None:
-        """Why the command is not to be used: nobody takes it, other joints, another order, an answer that is awaited."""
+        """Why the command is not to be used: nobody takes it, other joints, another order, or an answer is awaited."""
         wrong = self.mismatch()
         if self.unheard:
             return Problem(f"{self._topic} unheard", f"nobody listens on {self._topic}")
