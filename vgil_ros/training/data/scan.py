@@ -246,7 +246,7 @@ def check_same(
 
 
 def _setup(one: EpisodeStats, cameras: Sequence[str], vectors: Sequence[str]) -> dict[str, str]:
-    """An episode's set-up in words, of the cameras and vectors that are trained on; sizes are as the images have them."""
+    """An episode's set-up in words, of the cameras and vectors trained on; sizes are as the images have them."""
     read = {"columns of qpos": f"{len(one.qpos.mean)}", "columns of action": f"{len(one.action.mean)}"}
     read |= {f"size of {name}": f"{one.cameras[name].height}x{one.cameras[name].width}" for name in cameras}
     read |= {f"size of {name}": f"{len(one.vectors[name].mean)}" for name in vectors}
