@@ -77,7 +77,7 @@ def test_goals_are_few_apart_and_the_last_wish_is_granted(server: Server, motion
         server.tick(tick, wanted)
     times = [at for at, _ in server.sent]
     assert all(b - a >= 1.0 / MOST_HZ - 1e-9 for a, b in itertools.pairwise(times))
-    assert abs(server.at - ticks[-1]) <= DEADBAND
+    assert server.at == ticks[-1], "a gripper that is to be closed is closed wholly"
     assert server.learned <= 1
     if not server.preempts:
         assert server.overlaps <= 1, "what a server refuses once is not asked of it again"
@@ -118,5 +118,7 @@ def test_an_answer_that_never_comes_keeps_nothing_for_ever() -> None:
     assert stream.want(0.5, 0.0) is not None
     assert stream.want(0.7, 0.5) is None
     assert stream.want(0.7, 1.1) is not None
+    assert stream.want(0.7, 1.5) is None
+    assert stream.want(0.7, 2.2) is not None, "the same wish too: the goal may never have come"
     stream.reset()
     assert stream.want(0.7, 1.2) is not None

@@ -81,6 +81,30 @@ def test_a_finger_of_another_arm_is_refused_too() -> None:
     assert "arms[1].puppet reads the joints ['left_grip'] on '/joint_states'" in words
 
 
+NUMBER = {"topic": "/hand", "type": "float64", "stamp": "arrival"}
+
+
+def hand(name: str, puppet: dict[str, Any], master: dict[str, Any]) -> dict[str, Any]:
+    """An arm of one joint whose states may come as a number."""
+    made = arm(name) | {"joints": ["finger"], "puppet": puppet, "master": master}
+    made["gripper"] = {**ARM["gripper"], "joint": "finger"}
+    made["home"] = [0.0]
+    made["limits"] = {key: values[:1] for key, values in ARM["limits"].items()}
+    return made
+
+
+def test_a_number_has_no_name_and_shares_its_topic_with_nobody() -> None:
+    states = {"topic": "/hand", "joints": ["other_finger"]}
+    own = {"topic": "/glove", "type": "float32", "stamp": "arrival"}
+    assert parsed(hand("left", NUMBER, own))
+    assert "arms[0].master.topic is '/hand', which arms[0].puppet.topic is too" in refusal(hand("left", NUMBER, NUMBER))
+    for both in ((NUMBER, states), (states, NUMBER)):
+        assert "arms[0].master.topic is '/hand', which arms[0].puppet.topic is too" in refusal(hand("left", *both))
+    vector = {"name": "width", "topic": "/hand", "type": "joint_state", "joints": ["finger"]}
+    with pytest.raises(ContractError, match=r"vectors\[0\].topic is '/hand', which arms\[0\].puppet.topic is too"):
+        parsed(hand("left", NUMBER, own), vectors=[vector])
+
+
 @pytest.mark.parametrize("joints", [["a", "b"], ["a", "a", "b"], []])
 def test_names_are_as_many_as_joints_and_differ(joints: list[str]) -> None:
     made = arm("left")

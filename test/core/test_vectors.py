@@ -15,7 +15,7 @@ from vgil_ros.core.contract import Contract
 from vgil_ros.core.errors import ContractError
 from vgil_ros.core.history import with_past
 from vgil_ros.core.layout import Layout
-from vgil_ros.core.streams import Flag, Kind, policy_streams, streams_of
+from vgil_ros.core.streams import Flag, Kind, policy_streams, readers_of, shared_topics, streams_of
 from vgil_ros.core.sync import Sample, Synchronizer
 from vgil_ros.core.sync.resample import blend
 from vgil_ros.core.timesteps import ObservationBuilder, observation_spec
@@ -64,6 +64,8 @@ def test_joint_positions_may_come_from_an_arms_own_topic() -> None:
     fingers = {"name": "fingers", "topic": "/puppet/joint_states", "type": "joint_state", "joints": ["f1", "f2"]}
     contract = parsed(fingers)
     assert contract.vectors[0].width == 2
+    assert shared_topics(contract) == {"/puppet/joint_states"}, "a message of the fingers alone is no fault of the arm"
+    assert readers_of(contract)["/puppet/joint_states"] == 2
 
 
 QUATERNIONS = st.lists(st.floats(-1, 1), min_size=4, max_size=4).map(np.array).filter(lambda q: np.linalg.norm(q) > 0.1)

@@ -87,6 +87,21 @@ def test_another_set_up_is_named_before_recording_and_by_the_check(
     assert json.loads((tmp_path / "c.json").read_text())[-1]["file"] == str(tmp_path)
 
 
+def test_what_the_numbers_of_a_vector_are_must_be_the_same() -> None:
+    def felt(**changes: Any) -> dict[str, str]:
+        vector = {"name": "fingers", "topic": "/hand", "type": "joint_state", "joints": ["f1", "f2"]}
+        return setup_of_contract(parse_contract(text(vectors=[vector | changes]), "test"))
+
+    assert differences(felt(), felt(topic="/other"), "there") == ()
+    assert differences(felt(), felt(joints=["f2", "f1"]), "there") == (
+        "vector fingers: joint_state of f1, f2 here, joint_state of f2, f1 in there",
+    )
+    twist = felt(joints=None, type="twist")
+    assert differences(twist, felt(joints=None, type="wrench"), "there") == (
+        "vector fingers: twist here, wrench in there",
+    )
+
+
 def test_the_same_robot_is_no_difference(tmp_path: Path) -> None:
     with EpisodeReader(write(tmp_path, text())) as episode:
         theirs = setup_of_episode(episode)

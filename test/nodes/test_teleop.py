@@ -338,6 +338,19 @@ def test_other_kinds_of_commands_carry_the_same_numbers(bench: Bench, kind: type
         assert message.points[0].time_from_start.nanosec == 10_000_000  # 100 Hz
 
 
+def test_it_waits_for_the_controller_that_is_to_take_its_commands(bench: Bench) -> None:
+    arm = copy.deepcopy(ARM) | {"command": {"topic": "/puppet/command", "type": "float64_multi_array"}}
+    contract = bench.contract(arms=[arm], cameras=[])
+    robot = bench.robot(contract)
+    robot.expect("ready")
+    teleop = bench.node("teleop", {"robot": contract})
+    teleop.expect("waiting: nobody listens on /puppet/command")
+    assert not bench.client.node.count_publishers("/puppet/command")
+    commands = bench.client.collect(Float64MultiArray, "/puppet/command")
+    until(lambda: commands, "commands, once somebody listens")
+    teleop.expect("/client does not tell its `joints`")
+
+
 def test_interbotix_commands_are_refused_where_their_messages_are_not_installed(bench: Bench) -> None:
     blocker = Path(__file__).resolve().parents[1] / "support" / "missing"
     bench.environment["MISSING"] = "interbotix_xs_msgs"

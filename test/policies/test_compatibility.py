@@ -72,6 +72,20 @@ def test_every_mismatch_is_said(changes: dict[str, Any], words: list[str]) -> No
     assert compare_with_contract(config(**changes), ROBOT) == words
 
 
+def test_a_vector_that_means_something_else_is_said() -> None:
+    felt = replace(ROBOT, vectors={"wrench": 6}, meanings={"wrench": "wrench"})
+    same = {"name": "wrench", "size": 6, "meaning": "wrench"}
+    assert compare_with_contract(config(state_dim=9, vectors=[same]), felt) == []
+    assert compare_with_contract(config(state_dim=9, vectors=[{"name": "wrench", "size": 6}]), felt) == []
+    assert compare_with_contract(config(state_dim=9, vectors=[{**same, "meaning": "twist"}]), felt) == [
+        "vector wrench: the policy takes twist, robot aloha gives wrench"
+    ]
+    assert unchecked_fields(config(state_dim=9, vectors=[same])) == []
+    assert unchecked_fields(config(state_dim=9, vectors=[{"name": "wrench", "size": 6}])) == [
+        "what vector wrench holds"
+    ]
+
+
 def test_a_robot_without_a_base_takes_no_base() -> None:
     found = compare_with_contract(config(action_dim=5), replace(ROBOT, action_dim_with_base=None))
     assert found == ["action: the policy gives 5 values, robot aloha takes 3 without base"]

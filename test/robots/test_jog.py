@@ -167,7 +167,9 @@ def test_home_is_slow_and_any_wish_ends_it() -> None:
     go(made, [-1.0, 0.5, 0.5, 0.0, 0.0, 0.0, -1.0], 1.0)
     grip = at(made)[6]
     made.do("home")
+    assert made.going
     rows = go(made, [0.0] * 7, 6.0)
+    assert not made.going
     assert (np.abs(np.diff(rows[:, :6], axis=0)) <= SETTINGS.home_speed * VELOCITY[:6] * DT + FINE).all()
     np.testing.assert_allclose(rows[-1][:6], LAYOUT.home[:6], atol=1e-9)
     assert rows[-1][6] == grip, "what the gripper holds it keeps"
@@ -186,8 +188,10 @@ def test_the_gripper_closes_smoothly_and_opens_again() -> None:
     assert rows[0] == pytest.approx(1.0)
     assert rows[-1] == 0.0
     assert np.abs(np.diff(rows)).max() <= SETTINGS.gripper_speed * DT + FINE
+    assert not made.gripping
     made.do("grip")
     go(made, [0.0] * 7, 0.1)
+    assert made.gripping
     made.do("stop")
     stopped = at(made)[6]
     assert 0.1 < stopped < 0.2

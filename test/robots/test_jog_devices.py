@@ -111,14 +111,20 @@ def test_a_pad_moves_while_its_deadman_is_held_and_obeys_each_press_once() -> No
     made = pad()
     assert made.read([0.0, 1.0], [0] * 6) == []
     assert not made.stick.any(), "the dead-man is up"
+    assert made.let_go
     assert made.read([0.5, 1.0], [0, 0, 1, 0, 0, 1]) == []
     assert made.stick[:2] == pytest.approx([1.0, -(0.5 - 0.1) / 0.9])
     assert made.stick[6] == 1.0
+    assert not made.let_go
     assert made.read([0.0, 0.0], [1, 0, 0, 0, 0, 1]) == ["grip"]
     assert made.read([0.05, 0.05], [1, 0, 0, 0, 0, 1]) == []
     assert not made.stick.any(), "within the dead zone"
     made.release()
+    assert made.let_go, "as far as is known"
     assert made.read([0.0, 0.0], [1, 0, 0, 0, 0, 1]) == [], "down since before it was heard again"
+    without = pad(buttons="grip=0")
+    without.read([0.0, 0.0], [0])
+    assert not without.let_go, "a device without a dead-man is never let go of"
 
 
 @given(st.floats(allow_nan=True, allow_infinity=True), st.floats(0.0, 0.9))

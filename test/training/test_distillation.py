@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from vgil_ros.cli.train import train
 from vgil_ros.policies import load_policy
+from vgil_ros.policies.config import VectorSpec
 from vgil_ros.policies.diagnostics.straightness import straightness
 from vgil_ros.policies.flow_matching import FlowMatchingConfig, FlowMatchingPolicy
 from vgil_ros.training.build import load_data, make_policy
@@ -194,7 +195,22 @@ def test_wrong_teachers_are_refused(tree: Tree, episodes: Path, tmp_path: Path) 
     other = toy.config.model_copy(update={"state_dim": 2})
     with pytest.raises(TrainingError, match="state_dim: the episodes have 2, the teacher was trained with 1"):
         make_student(toy, other)
+    felt = (VectorSpec(name="tcp", size=1, meaning="twist"),)
+    with pytest.raises(TrainingError, match=r"vectors: taken are tcp \(twist\); the teacher was trained with none"):
+        make_student(toy, toy.config.model_copy(update={"vectors": felt}))
     made["distillation"]["cache"] = str(tmp_path / "cache")
     made["augmentation"] = {"enabled": True}
     with pytest.raises(TrainingError, match="disable augmentation"):
         parse_config(made, "test")
+
+
+def test_a_student_takes_its_teachers_vectors(tree: Tree, episodes: Path, tmp_path: Path) -> None:
+    toy = toy_policy()
+    felt = (VectorSpec(name="tcp", size=1, meaning="pose"),)
+    toy.config = toy.config.model_copy(update={"vectors": felt})
+    made = tree(episodes, policy={"type": "flow_matching"}, out=str(tmp_path / "student"))
+    made["distillation"] = {"teacher": str(tmp_path / "teacher")}
+    config = parse_config(made, "test")
+    assert student_settings(config, toy, lambda _: None).data.vectors == ("tcp",)
+    assert felt[0].fits(VectorSpec(name="tcp", size=1)), "older ones do not tell"
+    assert not felt[0].fits(VectorSpec(name="tcp", size=1, meaning="twist"))

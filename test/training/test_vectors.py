@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 pytest.importorskip("torch")
 
+from support.contracts import small_robot
 from support.episodes import made_episodes as made
 from support.training import Tree
 
@@ -61,6 +63,25 @@ def test_a_training_keeps_which_it_takes_and_how_they_are_scaled(folder: Path, t
     rows = np.concatenate([[felt(t)["wrench"] for t in range(count)] for count in (8, 9)])
     assert policy.normalizer.qpos.mean[3:].tolist() == pytest.approx(rows.mean(axis=0).tolist(), abs=1e-4)
     assert policy.normalizer.qpos.std[3:].tolist() == pytest.approx(rows.std(axis=0, ddof=1).tolist(), abs=1e-4)
+
+
+def test_what_they_mean_is_the_same_in_all_that_take_them(tree: Tree, tmp_path: Path) -> None:
+    where = tmp_path / "episodes"
+    for kind in ("wrench", "twist"):
+        vectors = [{"name": "wrench", "topic": "/w", "type": kind}]
+        vectors += [{"name": "tcp", "topic": "/t", "type": "float64_multi_array", "size": 2, "stamp": "arrival"}]
+        contract = yaml.safe_dump(small_robot(vectors=vectors))
+        meta = made.meta(vectors=VECTORS, contract=contract)
+        writer = EpisodeWriter(where, meta, min_free_bytes=0)
+        for t in range(9):
+            seen: Any = made.observation(t, meta)
+            seen["vectors"] = felt(t)
+            made.add(writer, t, last=t == 8, seen=seen)
+        writer.close()
+    with pytest.raises(TrainingError, match=r"vector wrench is not the same in all episodes: .* has wrench, .* twist"):
+        load_data(parse_config(tree(where, data__vectors=["wrench"]), "test"), lambda _: None)
+    data = load_data(parse_config(tree(where, data__vectors=["tcp"]), "test"), lambda _: None)
+    assert [v.meaning for v in data.policy.vectors] == ["float64_multi_array"]
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 """A stream of wanted positions as goals of an action: as few as follow it, and never one on top of another.
 
 A gripper's action server is made for "close", not for 50 positions a second. A new goal is sent when the wanted
-position has left the last goal by a deadband, at most `MOST_HZ` times a second, and never while one waits for its
-answer. What is wanted again and again, as a hold is, sends nothing: the goal before stays.
+position has left the last goal by a deadband, or rests beside it, at most `MOST_HZ` times a second, and never while one
+waits for its answer. What is wanted again and again, as a hold is, sends nothing: the goal before stays.
 
 ros2_control's servers let a new goal take the place of the one before. One that refuses or aborts a goal since another
 is on its way does not: from then on each goal waits until the one before has ended.
@@ -14,6 +14,7 @@ import math
 
 MOST_HZ = 10.0
 RETRY_S = 1.0  # after a goal that was refused
+REST_S = 0.3  # unchanged for so long, a wanted position is meant to the last digit
 LOST_S = 1.0  # without an answer: the server has gone, or the answer was lost
 DEADBAND_SHARE = 0.01  # of the gripper's travel
 
@@ -34,8 +35,8 @@ class GoalStream:
 
     def reset(self) -> None:
         """Nothing was sent, and nothing is on its way: the server, or who commands it, is another."""
-        self._goal = math.nan
-        self._sent_s = self._refused_s = -math.inf
+        self._goal = self._last = math.nan
+        self._sent_s = self._refused_s = self._since_s = -math.inf
         self._answer_open = self._before_open = False
         self._open: set[int] = set()  # goals that the server has taken and not ended
         self._number = 0
@@ -47,11 +48,16 @@ class GoalStream:
             position: finite, in the driver's units.
             now_s: a clock that only goes forward, s.
         """
-        if abs(position - self._goal) <= self.deadband:
+        if position != self._last:
+            self._last, self._since_s = position, now_s
+        rests = now_s - self._since_s >= REST_S
+        if self._answer_open and now_s - self._sent_s >= LOST_S:
+            self._goal, self._answer_open = math.nan, False  # who knows whether it came
+        if abs(position - self._goal) <= (0.0 if rests else self.deadband):
             return None
         if now_s - self._sent_s < 1.0 / MOST_HZ or now_s - self._refused_s < RETRY_S:
             return None
-        if self._answer_open and now_s - self._sent_s < LOST_S:
+        if self._answer_open:
             return None
         if self._open and not self.preempts:
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import Enum, IntFlag
@@ -92,9 +93,13 @@ def streams_of(contract: Contract, *, masters: bool = True) -> tuple[StreamSpec,
 
 
 def shared_topics(contract: Contract) -> frozenset[str]:
-    """The topics whose messages hold the joints of several arms, or of puppets and masters."""
-    topics = [spec.topic for spec in streams_of(contract) if spec.kind is Kind.JOINTS]
-    return frozenset(topic for topic in topics if topics.count(topic) > 1)
+    """The topics whose messages hold the joints of several arms, of puppets and masters, or of a vector beside them."""
+    return frozenset(topic for topic, count in readers_of(contract).items() if count > 1)
+
+
+def readers_of(contract: Contract) -> Counter[str]:
+    """How many streams each topic has: on one that is shared, each may have a driver of its own."""
+    return Counter(spec.topic for spec in streams_of(contract))
 
 
 def commands_of(contract: Contract) -> tuple[tuple[str, str], ...]:

@@ -12,6 +12,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Empty
 
 from vgil_ros.assets import load_contract
+from vgil_ros.core.contract import Arm
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.guard.reading_guard import RESET_NS, guards_of
 from vgil_ros.core.layout import Layout, puppet_reader
@@ -44,16 +45,37 @@ STYLES: dict[Severity, str] = {"info": "", "warning": "yellow", "error": "red"}
 
 
 class MasterTopic:
-    """Where an arm's master is published, as long as nobody else does."""
+    """Where an arm's master is published, as long as nobody else does.
 
-    def __init__(self, node: VgilNode, topic: str, joints: list[str]) -> None:
-        self.topic = CommandTopic(node, JointState, topic)
+    Args:
+        topic: which other arms' masters may come on too.
+        joints: in the master's names.
+    """
+
+    def __init__(self, topic: CommandTopic, joints: list[str]) -> None:
+        self.topic = topic
         self._template = Template(partial(joint_state, joints), len(joints))
         self.heard_ns: int | None = None  # since when the puppet is
+        self._begun = False
+
+    @property
+    def led(self) -> bool:
+        """Whether the arm is led from here."""
+        return self._begun and self.topic.taken
+
+    def take(self) -> None:
+        """Lead the arm from now on."""
+        self.topic.take()
+        self._begun = True
+
+    def let_go(self) -> None:
+        """Leave the topic to another leader."""
+        self.topic.let_go()
+        self.heard_ns, self._begun = None, False
 
     def publish(self, position: np.ndarray, stamp_ns: int) -> None:
         """Send a position (J,) in the master's units."""
-        if self.topic.publisher is not None:
+        if self.led:
             self.topic.publisher.publish(self._template.filled(position.tolist(), stamp_ns))
 
 
@@ -80,7 +102,7 @@ class Jog(VgilNode):
         self.jogger = Jogger(self.layout, [arm for _, arm in self._led], settings, frame=frame, level=level - 1)
         doc = "std_msgs/Empty, by which a simulator tells that it has reset its scene; empty: nobody does"
         reset_topic = self.declare("reset_topic", "sim/was_reset", doc=doc)
-        self._wishes = TopicWishes(self, self.jogger, deadman_ns)
+        self._wishes = TopicWishes(self, self.jogger, deadman_ns, lambda: self._device.release())
         self._recorder = RecorderKeys(self)
         self._teleop = StatusOf(self, "teleop")
         self._device = self._open(kind, settings, deadman_ns)
@@ -88,15 +110,12 @@ class Jog(VgilNode):
         self._masters: list[MasterTopic] = []
         self._puppets: list[TeleopState] = []
         topics, shared = JointSubscriptions(self, sensor_qos(10)), shared_topics(self.contract)
+        places: dict[str, CommandTopic] = {}  # one for each topic, whose only publisher is to be this node's
         for _, arm in self._led:
-            master, puppet = arm.arm.master, arm.arm.puppet
-            assert master is not None
-            if master.is_number:
-                raise VgilError(
-                    f"{arm.arm.name}/master is of type {master.type}, a device's own number; allowed: joint_state,"
-                    " which jog publishes"
-                )
-            self._masters.append(MasterTopic(self, master.topic, list(arm.arm.master_joints)))
+            puppet = arm.arm.puppet
+            place = self._master_place(arm.arm)
+            place = places.setdefault(place.name, place)
+            self._masters.append(MasterTopic(place, list(arm.arm.master_joints)))
             reader = puppet_reader(arm.arm)
             guard, among = guards.get(reader.stream), puppet.topic in shared
             self._puppets.append(TeleopState(self, topics, puppet, reader, guard, arm.state, period_s, among))
@@ -113,6 +132,21 @@ class Jog(VgilNode):
         if kind == "keyboard" and Panel.possible():
             self._panel = Panel(self.jogger, HELP)
             self.background_timer(PANEL_S, self._draw)
+
+    def _master_place(self, arm: Arm) -> CommandTopic:
+        """Where an arm's master is published."""
+        assert arm.master is not None
+        if arm.master.is_number:
+            raise VgilError(
+                f"{arm.name}/master is of type {arm.master.type}, a device's own number; allowed: joint_state,"
+                " which jog publishes"
+            )
+        if arm.master.topic in [other.puppet.topic for other in self.contract.arms]:
+            raise VgilError(
+                f"{arm.name}/master is on '{arm.master.topic}', where a puppet's driver publishes; allowed with jog: a"
+                " topic of masters alone"
+            )
+        return CommandTopic(self, JointState, arm.master.topic)
 
     def _settings(self) -> JogSettings:
         """The speeds, as parameters."""
@@ -185,11 +219,14 @@ class Jog(VgilNode):
         """The device's wish, or where that is none the topics'. A wish that ran out stops everything at once."""
         wish, ran_out = self._wishes.twist(now)
         opening, let_go = self._wishes.gripper(now)
-        if self._device.silent and self._asking:
+        by_hand = wish is None and opening is None
+        if self._device.silent and (self._asking or (by_hand and self.jogger.going)):
             self.warn_once("silent", "the device is silent: everything stands")
             ran_out = True
         elif not self._device.silent:
             self.clear("silent")
+        if by_hand and self._device.let_go and (self.jogger.going or self.jogger.gripping):
+            ran_out = True
         self._asking = bool(stick.any())
         if ran_out or let_go:
             self.jogger.halt()
@@ -210,9 +247,8 @@ class Jog(VgilNode):
                 state.scene_was_reset(now)  # what came since may be from before
             return
         released = self._teleop.value("state") == RELEASED
-        for i, state in enumerate(self._puppets):
-            found = state.trusted(now)
-            fresh = None if found is None or now - found[1] > STALE_NS else found[0]
+        for i in range(len(self._puppets)):
+            fresh = self._fresh(i, now)
             self.jogger.measured(i, fresh)
             if fresh is None:
                 continue
@@ -221,8 +257,13 @@ class Jog(VgilNode):
             if released:
                 self.jogger.arms[i].begin(fresh)
 
+    def _fresh(self, i: int, now: int) -> np.ndarray | None:
+        """Where a puppet is, (J,); None where that is not known."""
+        found = self._puppets[i].trusted(now)
+        return None if found is None or now - found[1] > STALE_NS else found[0]
+
     def _do(self, command: str) -> None:
-        if command == "stop":
+        if command in ("stop", "arm", "frame"):  # what is held, or owed, was meant for the arm and frame before
             self._device.release()
         if command in COMMANDS:
             self.jogger.do(command)
@@ -243,15 +284,18 @@ class Jog(VgilNode):
             name = self.jogger.arms[i].name
             if (words := master.topic.contested()) is not None:
                 self.warn_once(f"{name}/master", f"{name}: not led by jog: {words}")
-                master.topic.let_go()
-                master.heard_ns = None
-            elif master.topic.publisher is not None:
+                master.let_go()
+            elif master.led:
                 self.clear(f"{name}/master")
             elif master.heard_ns is None:
                 self.warn_once(f"{name}/puppet", f"{name}: waiting for {self._led[i][1].arm.puppet.topic}")
             elif self.now_ns() - master.heard_ns >= LOOK_S * 1e9:
+                fresh = self._fresh(i, self.now_ns())
+                if fresh is None:
+                    continue
                 self.clear(f"{name}/puppet")
-                master.topic.take()
+                self.jogger.arms[i].begin(fresh)  # another may have moved it since it was heard first
+                master.take()
                 self.log(f"{name}: led from where it is")
 
     def _explain(self) -> None:
@@ -271,7 +315,7 @@ class Jog(VgilNode):
             "angular_speed": angular,
             "steps": self.jogger.steps,
         }
-        leading = [m.topic.publisher is not None for m in self._masters]
+        leading = [master.led for master in self._masters]
         values["state"] = "leading" if all(leading) else "waiting"
         words = "; ".join(w for w in (self.jogger.hindrance(), *self.active_warnings) if w)
         level = OK if all(leading) and not self.active_warnings else WARN

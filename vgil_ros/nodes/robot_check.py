@@ -68,6 +68,8 @@ class Listener(RobotListener):
         findings = []
         for order in self._orders:
             about, problem = f"{order.arm}/command", order.problem()
+            if order.unheard:  # that is said of its topic
+                continue
             if problem is not None:
                 findings.append(RobotFinding(about, Verdict.NO_GO, problem.detail))
             elif order.known:

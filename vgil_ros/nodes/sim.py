@@ -19,7 +19,7 @@ from std_msgs.msg import Bool, Empty, Float32
 from std_srvs.srv import Trigger
 
 from vgil_ros.assets import load_contract
-from vgil_ros.core.contract import Camera
+from vgil_ros.core.contract import Camera, JointTopic
 from vgil_ros.core.errors import VgilError
 from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode, run
 from vgil_ros.nodes.simulator.command_decoders import CommandInput, inputs_of
@@ -74,9 +74,9 @@ class SimNode(VgilNode):
         self._joint_out: dict[str, Any] = {}
         self._puppet_out, self._master_out = {}, {}
         for arm in contract.arms:
-            self._puppet_out[arm.name] = self._joint_publisher(arm.puppet.topic)
+            self._puppet_out[arm.name] = self._joint_publisher(f"{arm.name}/puppet", arm.puppet)
             if arm.master and self._operator:
-                self._master_out[arm.name] = self._joint_publisher(arm.master.topic)
+                self._master_out[arm.name] = self._joint_publisher(f"{arm.name}/master", arm.master)
             for given in inputs_of(arm):
                 if given.is_action:
                     self._serve_gripper(arm.name, given)
@@ -96,8 +96,14 @@ class SimNode(VgilNode):
         self._clock_out = self.create_publisher(Clock, "/clock", 10)
         self.create_service(Trigger, "~/reset", self._on_reset)
 
-    def _joint_publisher(self, topic: str) -> Any:
+    def _joint_publisher(self, stream: str, at: JointTopic) -> Any:
         """One for each topic, though several arms may share it: each arm's message holds its own joints."""
+        if at.is_number:
+            raise VgilError(
+                f"{stream} is of type {at.type}, a device's own number; allowed: joint_state, which the simulator"
+                " publishes"
+            )
+        topic = at.topic
         if topic not in self._joint_out:
             self._joint_out[topic] = self.create_publisher(JointState, topic, STATE_QOS)
         return self._joint_out[topic]

@@ -206,9 +206,10 @@ class Teleop(VgilNode):
             self._targets[i] = self._phases[i] = None
 
     def _watch_commands(self) -> None:
-        """Take the robot once no other node commands it; let go of it, for good, where one comes up."""
+        """Take the robot once its drivers listen and no other node commands it; let go of it, for good, where one
+        comes up, or a controller that takes its joints in another order."""
         if self.commands.taken:
-            if contested := self.commands.contested(base=False):
+            if contested := self.commands.contested(base=False) + self.commands.mismatched():
                 words = f"{summary(contested)}: let go of; {self._how_to_start}"
                 self._let_go(words)
                 self.log(words, severity="error")
@@ -220,8 +221,8 @@ class Teleop(VgilNode):
             if contested := self.commands.contested(base=False) + self.commands.ill():
                 self.warn_once("commands", f"waiting: {summary(contested)}")
                 return
-            if disorder := self.commands.disorder():
-                self.warn_once("order", f"waiting: {summary(disorder)}")
+            if hindered := dict.fromkeys(self.commands.missing_subscribers(base=False) + self.commands.disorder()):
+                self.warn_once("order", f"waiting: {summary(tuple(hindered))}")
                 return
             self.clear("order")
             self.clear("commands")
@@ -273,6 +274,7 @@ class Teleop(VgilNode):
         why = f"the robot is let go of; {self._how_to_start}"
         self._let_go(why)
         self.forget("commands")
+        self.forget("order")
         response.success, response.message = True, why
         self.log(response.message)
         return response

@@ -29,7 +29,7 @@ class RobotProfile:
         joint_names: flat, in the order of qpos, like "left/waist".
         state_dim: width of qpos; action_dim: of an action without the base; action_dim_with_base: with it, None if the
             robot has no base.
-        rate_hz: of the control loop. vectors: name -> numbers, of the further ones.
+        rate_hz: of the control loop. vectors: name -> numbers, of the further ones; meanings: name -> what these are.
     """
 
     name: str
@@ -40,6 +40,7 @@ class RobotProfile:
     action_dim_with_base: int | None
     rate_hz: float
     vectors: Mapping[str, int] = field(default_factory=dict)
+    meanings: Mapping[str, str] = field(default_factory=dict)
 
 
 def profile_of(layout: Layout) -> RobotProfile:
@@ -47,7 +48,9 @@ def profile_of(layout: Layout) -> RobotProfile:
     contract, names, dim = layout.contract, layout.joint_names, layout.dim
     with_base = dim + 2 if contract.base else None
     vectors = {vector.name: vector.width for vector in contract.vectors}
-    return RobotProfile(contract.name, camera_sizes(layout), names, dim, dim, with_base, contract.rate_hz, vectors)
+    meanings = {vector.name: vector.meaning for vector in contract.vectors}
+    sizes, rate_hz = camera_sizes(layout), contract.rate_hz
+    return RobotProfile(contract.name, sizes, names, dim, dim, with_base, rate_hz, vectors, meanings)
 
 
 def camera_sizes(layout: Layout) -> dict[str, tuple[int, int]]:
@@ -92,6 +95,7 @@ def compare_with_contract(config: PolicyConfig, robot: RobotProfile) -> list[str
 def unchecked_fields(config: PolicyConfig) -> list[str]:
     """Say what the checkpoint does not tell, and `compare_with_contract` could therefore not check."""
     words = [f"size of camera {camera.name}" for camera in config.cameras if camera.height is None]
+    words += [f"what vector {vector.name} holds" for vector in config.vectors if not vector.meaning]
     told = {"joint_names": bool(config.joint_names), "rate_hz": config.rate_hz is not None}
     for key, what in (("joint_names", "joint names and their order"), ("rate_hz", "rate")):
         if not told[key]:
@@ -165,6 +169,8 @@ def _vectors(config: PolicyConfig, robot: RobotProfile) -> list[str]:
             words.append(
                 f"vector {vector.name}: the policy takes {vector.size} numbers, robot {robot.name} gives {size}"
             )
+        elif vector.meaning and (found := robot.meanings.get(vector.name, vector.meaning)) != vector.meaning:
+            words.append(f"vector {vector.name}: the policy takes {vector.meaning}, robot {robot.name} gives {found}")
     return words
 
 

@@ -39,10 +39,21 @@ class CameraSpec(StrictModel):
 
 
 class VectorSpec(StrictModel):
-    """A further vector of the robot that the policy takes behind qpos: its name, and how many numbers it has."""
+    """A further vector of the robot that the policy takes behind qpos.
+
+    Attributes:
+        size: how many numbers it has.
+        meaning: what they are, in the contract's words; empty where the episodes did not tell.
+    """
 
     name: str = Field(min_length=1)
     size: int = Field(gt=0, le=MOST)
+    meaning: str = ""
+
+    def fits(self, other: VectorSpec) -> bool:
+        """Whether another is the same, as far as both tell."""
+        known = self.meaning and other.meaning
+        return (self.name, self.size) == (other.name, other.size) and (not known or self.meaning == other.meaning)
 
 
 class VectorNormalization(StrictModel):

@@ -120,6 +120,7 @@ def _as_text(config: PolicyConfig) -> str:
     for part, keys in (
         (values, ("execution", "assumed", "vectors")),
         *((camera, ("source_name",)) for camera in values["cameras"]),
+        *((vector, ("meaning",)) for vector in values["vectors"]),
     ):
         for key in keys:
             if not part[key]:

@@ -14,6 +14,7 @@ from torch import nn
 from tqdm import tqdm
 
 from vgil_ros.core.config import validate
+from vgil_ros.episodes.checks.same_setup import VECTOR
 from vgil_ros.policies.base import Policy
 from vgil_ros.policies.config import CameraSpec, PolicyConfig, VectorSpec
 from vgil_ros.policies.diffusion.config import DiffusionConfig
@@ -273,7 +274,7 @@ def _policy_config(config: TrainConfig, stats: list[EpisodeStats], cameras: tupl
     )
     derived = {
         "state_dim": len(first.state(config.data.vectors).mean),
-        "vectors": tuple(VectorSpec(name=n, size=len(first.vectors[n].mean)) for n in config.data.vectors),
+        "vectors": tuple(_vector(name, stats) for name in config.data.vectors),
         "action_dim": len(first.action.mean) + (2 if config.data.base_action else 0),
         "cameras": sizes,
         "joint_names": next((one.joint_names for one in stats if one.joint_names), ()),
@@ -281,6 +282,11 @@ def _policy_config(config: TrainConfig, stats: list[EpisodeStats], cameras: tupl
         "fingerprint": mark,
     }
     return _without_idle_resize(validate(kind, {**config.policy, **derived}, "policy", TrainingError, derived=DERIVED))
+
+
+def _vector(name: str, stats: list[EpisodeStats]) -> VectorSpec:
+    meaning = next((one.setup[VECTOR + name] for one in stats if VECTOR + name in one.setup), "")
+    return VectorSpec(name=name, size=len(stats[0].vectors[name].mean), meaning=meaning)
 
 
 def _without_idle_resize(policy: PolicyConfig) -> PolicyConfig:

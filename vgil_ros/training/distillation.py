@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vgil_ros.policies import load_policy
 from vgil_ros.policies.base import Policy
-from vgil_ros.policies.config import PolicyConfig
+from vgil_ros.policies.config import PolicyConfig, VectorSpec
 from vgil_ros.policies.flow_matching import FlowMatchingConfig, FlowMatchingPolicy, TeacherNote
 from vgil_ros.policies.flow_matching.flow import draw_times, time_grid
 from vgil_ros.policies.observation import Observation
@@ -79,7 +79,7 @@ def load_teacher(settings: DistillationConfig) -> FlowMatchingPolicy:
 
 
 def student_settings(config: TrainConfig, teacher: FlowMatchingPolicy, log: Callable[[str], None]) -> TrainConfig:
-    """Give the configuration of a student: its sizes and cameras are the teacher's, `FREE` is its own.
+    """Give the configuration of a student: its sizes, cameras and vectors are the teacher's, `FREE` is its own.
 
     What stands in `OWN` is the teacher's where the configuration does not name it.
 
@@ -95,7 +95,8 @@ def student_settings(config: TrainConfig, teacher: FlowMatchingPolicy, log: Call
     note = TeacherNote(name=name, weights=fingerprint_of(teacher), steps=ours.steps, solver=ours.solver)
     own = {k: v for k, v in wanted.items() if k in OWN or k not in sizes}  # and what will be refused
     policy = {**sizes, **own, "teachers": [*ours.teachers, note]}
-    data = config.data.model_copy(update={"cameras": config.data.cameras or ours.camera_names or None})
+    chosen = {"cameras": config.data.cameras or ours.camera_names or None}
+    data = config.data.model_copy(update={**chosen, "vectors": config.data.vectors or ours.vector_names})
     return config.model_copy(update={"policy": policy, "data": data, "backbone_weights": None})
 
 
@@ -112,11 +113,18 @@ def make_student(teacher: FlowMatchingPolicy, config: PolicyConfig) -> FlowMatch
         value, allowed = getattr(config, key), getattr(teacher.config, key)
         if value != allowed:
             raise TrainingError(f"{key}: the episodes have {value}, the teacher was trained with {allowed}")
+    ours, theirs = config.vectors, teacher.config.vectors
+    if len(ours) != len(theirs) or not all(own.fits(other) for own, other in zip(ours, theirs, strict=True)):
+        raise TrainingError(f"vectors: taken are {_named(ours)}; the teacher was trained with {_named(theirs)}")
     assert isinstance(config, FlowMatchingConfig)
     student = FlowMatchingPolicy(config)
     student.load_state_dict(teacher.state_dict())
     student.require_normalizer()
     return student
+
+
+def _named(vectors: tuple[VectorSpec, ...]) -> str:
+    return ", ".join(f"{v.name} ({v.meaning or f'{v.size} numbers'})" for v in vectors) or "none"
 
 
 def fingerprint_of(policy: Policy) -> str:

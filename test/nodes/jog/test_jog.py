@@ -168,17 +168,38 @@ def test_after_a_reset_of_the_scene_it_begins_anew(rig: Rig) -> None:
     assert np.abs(away[:6] - home).max() > 0.02, "which they were not"
 
 
+def test_a_way_home_ends_where_the_deadman_is_let_go_of(rig: Rig) -> None:
+    rig.say(rig.joy, rig.stick(z=1.0), 0.4)
+    rig.say(rig.joy, rig.stick(), 0.3)
+    rig.say(rig.joy, rig.stick(button=3), 0.1)
+    rig.say(rig.joy, rig.stick(), 0.1)
+    began, last = time.monotonic(), rig.say(rig.joy, rig.stick(deadman=False), 0.0)
+    rig.say(rig.joy, rig.stick(deadman=False), 0.5)
+    assert rig.last_motion("left") - last <= 2 * TICK_S + 0.05 + rig.bench.gauge.stood(began)
+    home = np.array([0.0, -0.96, 1.16, 0.0, -0.3, 0.0])
+    assert np.abs(rig.at("left")[:6] - home).max() > 1e-3, "which it was not before"
+
+
 def test_another_leader_is_left_alone(rig: Rig) -> None:
     node = rig.bench.client.node
     other = node.create_publisher(JointState, "/master_left/joint_states", 10)
     rig.jog.expect("left: not led by jog: commands on /master_left/joint_states come from node /client too")
-    count = len(rig.masters["left"])
-    time.sleep(0.3)
+    count, before = len(rig.masters["left"]), rig.at("left")
+    moved = JointState(name=list(rig.masters["left"][-1][1].name), position=before.tolist())
+    moved.position[0] += 0.3
+    commands: Any = node.create_publisher(JointState, "/puppet_left/command", 10)
+    until(lambda: commands.get_subscription_count(), "the puppet listens")
+    rig.say(commands, moved, 1.5)
+    node.destroy_publisher(commands)
     assert len(rig.masters["left"]) <= count + 1
     since = rig.jog.mark()
     node.destroy_publisher(other)
     rig.jog.expect("left: led from where it is", since=since)
     until(lambda: len(rig.masters["left"]) > count + 5, "its master again")
+    first = np.array(rig.masters["left"][count + 2][1].position)
+    assert abs(first[0] - before[0]) > 0.2, "the other leader has moved the puppet"
+    puppet = np.array(rig.puppets["left"][-1][1].position)
+    np.testing.assert_allclose(first[:6], puppet[:6], atol=0.02)
 
 
 def test_wrong_settings_are_named(bench: Bench) -> None:

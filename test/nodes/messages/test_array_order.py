@@ -42,14 +42,21 @@ class Rig:
         arm = {**copy.deepcopy(ARM), "command": {"topic": TOPIC, "type": "float64_multi_array"}}
         contract = validate(Contract, small_robot(arms=[arm]), "array.yaml", ContractError)
         self.node = VgilNode("commander", context=self._context)
-        self.controller = Node("forward_position_controller", context=self._context)
-        if joints is not None:
-            self.controller.declare_parameter("joints", joints)
-        self.controller.create_subscription(Float64MultiArray, TOPIC, lambda message: None, 10)
         self.executor = SingleThreadedExecutor(context=self._context)
-        for node in (self.node, self.controller):
-            self.executor.add_node(node)
+        self.executor.add_node(self.node)
+        self._listeners: list[Node] = []
+        self.controller = self.listener("forward_position_controller", joints)
         self.commands = RobotCommands(self.node, Layout(contract), 0.02)
+
+    def listener(self, name: str, joints: list[str] | None) -> Node:
+        """A node that takes the arrays."""
+        node = Node(name, context=self._context)
+        if joints is not None:
+            node.declare_parameter("joints", joints)
+        node.create_subscription(Float64MultiArray, TOPIC, lambda message: None, 10)
+        self.executor.add_node(node)
+        self._listeners.append(node)
+        return node
 
     def settled(self) -> tuple[Any, ...]:
         """Look until there is no answer to wait for."""
@@ -66,7 +73,8 @@ class Rig:
     def close(self) -> None:
         self.executor.shutdown()
         self.node.destroy_node()
-        self.controller.destroy_node()
+        for node in self._listeners:
+            node.destroy_node()
         rclpy.try_shutdown(context=self._context)
         self._domain.__exit__(None, None, None)
 
@@ -100,6 +108,27 @@ def test_a_listener_that_does_not_tell_is_said_once(rig: Rig, capfd: pytest.Capt
     assert rig.settled() == ()
     said = capfd.readouterr().err
     assert said.count("/forward_position_controller does not tell its `joints`") == 1
+
+
+@pytest.mark.parametrize("rig", [None], indirect=True)
+def test_a_controller_that_comes_after_another_listener_is_asked_too(rig: Rig) -> None:
+    assert rig.settled() == ()
+    rig.listener("late_controller", ["elbow", "waist", "grip"])
+    rig.until(lambda: rig.commands.mismatched())
+    assert "/late_controller takes the same joints in another order" in rig.commands.disorder()[0].detail
+
+
+@pytest.mark.parametrize("rig", [["elbow", "waist", "grip"]], indirect=True)
+def test_what_a_controller_told_is_forgotten_once_it_has_left(rig: Rig) -> None:
+    assert rig.settled()
+    rig.executor.remove_node(rig.controller)
+    rig.controller.destroy_node()
+    rig.until(lambda: rig.commands.missing_subscribers())
+    (problem,) = rig.commands.disorder()
+    assert problem.detail == f"nobody listens on {TOPIC}"
+    assert rig.commands.hindrances().count(problem) == 1
+    rig.listener("forward_position_controller", ["waist", "elbow", "grip"])
+    assert rig.settled() == ()
 
 
 names = st.lists(st.sampled_from("abcdef"), min_size=1, max_size=6, unique=True)

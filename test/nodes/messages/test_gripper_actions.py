@@ -158,3 +158,15 @@ def test_another_client_of_the_action_is_another_commander(rig: Rig) -> None:
     client.destroy()
     other.destroy_node()
     rig.until(lambda: not rig.commands.contested())
+
+
+def test_a_client_that_leaves_while_it_is_looked_for_ends_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.take()
+    other = Node("moveit", context=rig.node.context)
+    client: Any = ActionClient(other, GripperCommand, "/hand/grip")
+    rig.until(lambda: rig.commands.contested())
+    names = rig.node.get_node_names_and_namespaces()
+    monkeypatch.setattr(rig.node, "get_node_names_and_namespaces", lambda: [("gone", "/"), *names])
+    assert "/moveit too" in rig.commands.contested()[0].detail
+    client.destroy()
+    other.destroy_node()

@@ -21,7 +21,7 @@ from support.nodes.domains import free_domain
 from vgil_ros.core.config import validate
 from vgil_ros.core.contract import Contract
 from vgil_ros.core.errors import ContractError
-from vgil_ros.core.streams import streams_of
+from vgil_ros.core.streams import StreamSpec, policy_streams, streams_of
 from vgil_ros.core.sync import Synchronizer
 from vgil_ros.nodes.base.node import VgilNode
 from vgil_ros.nodes.messages.subscriptions import StreamInputs
@@ -30,9 +30,9 @@ from vgil_ros.nodes.messages.subscriptions import StreamInputs
 class Ears(VgilNode):
     """Listens as the recorder does."""
 
-    def __init__(self, contract: Contract, context: Context) -> None:
+    def __init__(self, contract: Contract, context: Context, streams: tuple[StreamSpec, ...] | None = None) -> None:
         super().__init__("ears", context=context)
-        self.sync = Synchronizer(streams_of(contract), contract.sync, contract.rate_hz)
+        self.sync = Synchronizer(streams or streams_of(contract), contract.sync, contract.rate_hz)
         self.inputs = StreamInputs(self, contract, self.sync)
 
 
@@ -124,3 +124,37 @@ def test_as_many_drivers_as_arms_may_publish(ears: Ears, driver: Node) -> None:
         ears, third, lambda: message(driver, **joints("left", 0.0)), lambda: ears.count_publishers("/joint_states") == 3
     )
     assert "3 publishers on /joint_states; allowed: 2; found" in ears.inputs.duplicate_publishers()[0].detail
+
+
+def test_drivers_of_those_that_are_not_listened_to_may_publish_too(context: Context, driver: Node) -> None:
+    made = arm("left")
+    made["master"] = {"topic": "/joint_states", "joints": ["m_waist", "m_elbow", "m_grip"]}
+    contract = validate(Contract, small_robot(arms=[made], cameras=[]), "one.yaml", ContractError)
+    ears = Ears(contract, context, policy_streams(contract, ()))
+    two = [driver.create_publisher(JointState, "/joint_states", 10) for _ in range(2)]
+    spun(
+        ears,
+        two[0],
+        lambda: message(driver, **joints("left", 0.0)),
+        lambda: ears.count_publishers("/joint_states") == 2,
+    )
+    assert not ears.inputs.duplicate_publishers()
+    ears.destroy_node()
+
+
+def test_a_vector_beside_an_arm_reads_its_own_joints(context: Context, driver: Node) -> None:
+    fingers = {"name": "fingers", "topic": "/joint_states", "type": "joint_state", "joints": ["f2", "f1"]}
+    own = arm("left")
+    own["master"] = {"topic": "/masters/joint_states"}
+    contract = validate(Contract, small_robot(arms=[own], vectors=[fingers], cameras=[]), "one.yaml", ContractError)
+    ears = Ears(contract, context)
+    out = driver.create_publisher(JointState, "/joint_states", 10)
+    spun(ears, out, lambda: message(driver, f1=0.1, f2=0.2), lambda: ears.sync.newest("fingers"))
+    newest = ears.sync.newest("fingers")
+    assert newest is not None
+    assert newest[1].tolist() == [0.2, 0.1]
+    assert len(ears.get_subscriptions_info_by_topic("/joint_states")) == 1
+    spun(ears, out, lambda: message(driver, **joints("left", 0.05)), lambda: ears.sync.newest("left/puppet"))
+    assert not ears.sync.refusals.standing(ears.now_ns()), "neither's messages are a fault of the other"
+    assert not ears.active_warnings
+    ears.destroy_node()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sensor_msgs.msg import JointState
 from support.contracts import ARM, camera, small_robot, sync, write
 from support.nodes.bench import Bench
 from support.nodes.rig import Rig
@@ -104,6 +105,7 @@ def test_a_recording_begins_when_the_puppets_follow(bench: Bench) -> None:
     robot.expect("ready")
     robot.tell("left/puppet at 0.0,0.0,0.05")
     robot.tell("left/master at 1.5,0.5,0.3")
+    bench.client.collect(JointState, "/puppet/command")  # as its driver would; else teleop waits
     recorder = bench.recorder(contract, autostart=True, wait_for_teleop=True)
     recorder.expect("waiting for: .*teleop: nothing heard of the node that moves the puppets")
     bench.node("teleop", {"robot": contract})

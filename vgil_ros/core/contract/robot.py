@@ -146,11 +146,12 @@ class Contract(StrictModel):
         return [f"{name}/{kind}" for name, kind in kinds]
 
     def _topics(self) -> Iterator[tuple[str, str]]:
-        """Each (key, topic), of joint states that several arms share the first. A driver that follows its master
-        itself is commanded on the master's topic."""
+        """Each (key, topic), of joint states that several arms share the first; a number has no name, and is shared
+        with nobody. A driver that follows its master itself is commanded on the master's topic."""
         seen: set[str] = set()
+        numbers = {at.topic for arm in self.arms for at in (arm.puppet, arm.master) if at and at.is_number}
         for key, topic, _ in self._joint_topics():
-            if topic not in seen:
+            if topic not in seen or topic in numbers:
                 yield f"{key}.topic", topic
             seen.add(topic)
         followed: set[str] = set()
@@ -164,7 +165,7 @@ class Contract(StrictModel):
         for i, camera in enumerate(self.cameras):
             yield f"cameras[{i}].topic", camera.topic
         for i, vector in enumerate(self.vectors):
-            if vector.type != "joint_state" or vector.topic not in seen:  # matched by name, as an arm's are
+            if vector.type != "joint_state" or vector.topic not in seen - numbers:  # by name, as an arm's are
                 yield f"vectors[{i}].topic", vector.topic
         if self.base:
             yield "base.odom.topic", self.base.odom.topic

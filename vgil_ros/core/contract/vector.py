@@ -59,6 +59,11 @@ class Vector(StrictModel):
         return self.size or SIZES.get(self.type) or len(self.joints or ())
 
     @property
+    def meaning(self) -> str:
+        """What its numbers are, in words: two of the same words mean the same, column by column."""
+        return self.type if self.joints is None else f"{self.type} of {', '.join(self.joints)}"
+
+    @property
     def quaternions(self) -> tuple[int, ...]:
         """Where in it quaternions begin."""
         return QUATERNIONS.get(self.type, ())

@@ -1,4 +1,4 @@
-"""What must be the same in all episodes of a folder: rate, joints and their order, cameras, gripper ranges.
+"""What must be the same in all episodes of a folder: rate, joints and their order, cameras, vectors, gripper ranges.
 
 With another gripper range the same number is another opening of the hand; with another rate an action lasts longer.
 """
@@ -18,6 +18,7 @@ from vgil_ros.episodes.view import Episode
 Setup = Mapping[str, str]  # in words, by what it is of; what a file does not tell is left out
 
 CAMERAS = ("cameras", "depth cameras")  # a training may choose those that all episodes have
+VECTOR = "vector "  # and its name
 MOST_NAMED = 3  # files
 
 
@@ -32,6 +33,7 @@ def setup_of_contract(contract: Contract) -> dict[str, str]:
         "base": "yes" if contract.base else "none",
     }
     setup |= {f"size of {camera.name}": f"{camera.height}x{camera.width}" for camera in contract.cameras}
+    setup |= {f"{VECTOR}{vector.name}": vector.meaning for vector in contract.vectors}
     return setup | {f"gripper of {arm.name}": _gripper(arm) for arm in contract.arms}
 
 

@@ -21,9 +21,13 @@ class Device(Protocol):
 
     Attributes:
         silent: it is not heard, so that nothing is known of what the hand does: everything stands.
+        let_go: it has a dead-man button, which is up: nothing goes on by itself.
     """
 
     silent: bool
+
+    @property
+    def let_go(self) -> bool: ...
 
     def commands(self, now_ns: int, pace: Callable[[], Pace]) -> Iterable[str]:
         """The commands since the last turn, or keys that are the node's to know, each to be obeyed before the next.
@@ -46,7 +50,7 @@ class Device(Protocol):
 class Nothing:
     """No device: only topics move the arms."""
 
-    silent = False
+    silent = let_go = False
 
     def commands(self, now_ns: int, pace: Callable[[], Pace]) -> Iterable[str]:
         """None."""
@@ -71,7 +75,7 @@ class Keyboard:
         held: for how long one is held.
     """
 
-    silent = False
+    silent = let_go = False
 
     def __init__(self, keys: Keys, held: HeldKeys) -> None:
         self._keys, self._held, self._names = keys, held, KeyNames()
@@ -115,6 +119,11 @@ class JoyTopic:
         self.silent = False
         node.create_subscription(Joy, topic, self._on_joy, 10)
 
+    @property
+    def let_go(self) -> bool:
+        """Whether its dead-man button is up."""
+        return self._pad.let_go
+
     def _on_joy(self, message: Joy) -> None:
         self._last_ns = self._node.now_ns()
         self._commands += self._pad.read(message.axes, message.buttons)
@@ -153,6 +162,11 @@ class JoystickFile:
         self._node, self._joystick, self._pad = node, joystick, pad
         self.silent = False
         self._checked = False
+
+    @property
+    def let_go(self) -> bool:
+        """Whether its dead-man button is up."""
+        return self._pad.let_go
 
     def commands(self, now_ns: int, pace: Callable[[], Pace]) -> Iterable[str]:
         """Of the buttons that were pressed."""

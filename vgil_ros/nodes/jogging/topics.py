@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,10 +29,11 @@ class TopicWishes:
         node: that listens.
         jogger: whose arms they are for.
         deadman_ns: a message that is older counts no more.
+        on_arm: called where another arm was chosen.
     """
 
-    def __init__(self, node: VgilNode, jogger: Jogger, deadman_ns: int) -> None:
-        self._node, self._jogger, self._deadman_ns = node, jogger, deadman_ns
+    def __init__(self, node: VgilNode, jogger: Jogger, deadman_ns: int, on_arm: Callable[[], None]) -> None:
+        self._node, self._jogger, self._deadman_ns, self._other_arm = node, jogger, deadman_ns, on_arm
         self._twist: tuple[TwistWish, int] | None = None
         self._gripper: tuple[float, int] | None = None
         node.create_subscription(TwistStamped, "~/twist", self._on_twist, 10)
@@ -82,9 +84,12 @@ class TopicWishes:
         self._gripper = (opening, self._node.now_ns())
 
     def _on_arm(self, message: String) -> None:
+        before = self._jogger.active
         try:
             self._jogger.choose(message.data)
         except VgilError as error:
             self._refuse("arm", f"~/arm: {error}")
             return
+        if self._jogger.active != before:
+            self._other_arm()
         self._node.clear("arm")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from action_msgs.msg import GoalStatus
@@ -181,8 +182,9 @@ class CommandAction:
         mine += time.monotonic() - self._let_go_s < LOOK_S  # the graph tells of one that has gone for a moment more
         names: list[str] = []
         for name, namespace in self._node.get_node_names_and_namespaces():
-            kinds = dict(get_action_client_names_and_types_by_node(self._node, name, namespace))
-            names += [full_name(namespace, name)] * (self.name in kinds)
+            with suppress(RuntimeError):  # rclpy's RCLError: it has just left, or has no name yet
+                kinds = dict(get_action_client_names_and_types_by_node(self._node, name, namespace))
+                names += [full_name(namespace, name)] * (self.name in kinds)
         return contest(self.name, names, self._node.get_fully_qualified_name(), mine)
 
 

@@ -154,8 +154,9 @@ class RobotCommands:
         """What stands against taking the robot: another node that commands it, or topics that nobody listens to yet."""
         unheard = self.missing_subscribers(base=base)
         looked = self.looked(not unheard)
-        if (problems := self.contested(base=base) + self.ill() + unheard + self.disorder()) or looked:
-            return problems
+        problems = self.contested(base=base) + self.ill() + unheard + self.disorder()
+        if problems or looked:
+            return tuple(dict.fromkeys(problems))  # an array that nobody takes is unheard, and in no order
         return (Problem("looking", "looking for other nodes that command the robot: a second is needed"),)
 
     def looked(self, heard: bool) -> bool:
@@ -174,8 +175,12 @@ class RobotCommands:
         return tuple(Problem(f"{name} unheard", words) for name, words in missing if words is not None)
 
     def disorder(self) -> tuple[Problem, ...]:
-        """Controllers that take other joints than an array holds, or in another order, or have yet to tell."""
+        """Controllers that take other joints than an array holds, or in another order, or have yet to come or tell."""
         return tuple(problem for order in self._orders if (problem := order.problem()) is not None)
+
+    def mismatched(self) -> tuple[Problem, ...]:
+        """The same of those alone that have told, for while the robot is taken: one may come up later."""
+        return tuple(problem for order in self._orders if (problem := order.mismatch()) is not None)
 
     def asking(self) -> bool:
         """Whether a controller has yet to tell the order of its joints."""

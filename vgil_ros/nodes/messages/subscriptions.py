@@ -11,14 +11,14 @@ from nav_msgs.msg import Odometry
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
-from vgil_ros.core.contract import Camera, Contract
+from vgil_ros.core.contract import Camera, Contract, Vector
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.frame import COLOR_ENCODINGS, DEPTH_ENCODINGS, DEPTH_FILES, FILE_ENCODINGS, Frame
 from vgil_ros.core.graph.commanders import full_name
 from vgil_ros.core.graph.service_names import did_you_mean
 from vgil_ros.core.guard.reading_guard import guards_of
-from vgil_ros.core.layout import JointError, JointReader, master_reader, puppet_reader
-from vgil_ros.core.streams import Kind, StreamSpec, shared_topics
+from vgil_ros.core.layout import POSITION, JointError, JointReader, master_reader, puppet_reader
+from vgil_ros.core.streams import Kind, StreamSpec, readers_of, shared_topics
 from vgil_ros.core.sync import StreamMiss, Synchronizer
 from vgil_ros.nodes.base.alerts import Problem
 from vgil_ros.nodes.base.node import VgilNode
@@ -66,7 +66,7 @@ class StreamInputs:
         readers = {f"{arm.name}/puppet": puppet_reader(arm) for arm in contract.arms}
         readers |= {f"{arm.name}/master": master_reader(arm) for arm in contract.arms}
         self._guards = guards_of(contract)
-        self._shared = shared_topics(contract)
+        self._shared, self._readers = shared_topics(contract), readers_of(contract)
         self._joint_topics = JointSubscriptions(node, sensor_qos(200))
         self._joint_inputs: dict[str, JointInput] = {}
         for spec in sync.streams:
@@ -75,7 +75,7 @@ class StreamInputs:
             elif spec.name in readers:
                 self._subscribe_joints(spec, readers[spec.name])
             elif spec.name in vectors:
-                self._subscribe_vector(spec, VectorReader(vectors[spec.name]))
+                self._subscribe_vector(spec, vectors[spec.name])
             else:
                 self._subscribe(spec, Odometry, self._odometry(spec), depth=200, raw=False)
 
@@ -111,6 +111,7 @@ class StreamInputs:
         self._subscribe(spec, kind, read, depth=40, raw=True)
 
     def _subscribe_joints(self, spec: StreamSpec, reader: JointReader) -> None:
+        """An arm's joints, or a vector's, whose payload is the positions alone."""
         joints = JointInput(
             reader, self._guards.get(spec.name), spec.arrival_offset_ns, shared=spec.topic in self._shared
         )
@@ -118,11 +119,16 @@ class StreamInputs:
 
         def read(data: bytes) -> None:
             if (found := joints.read(data, self.now_ns())) is not None:
-                self._push(spec, *found)
+                stamp_ns, payload = found
+                self._push(spec, stamp_ns, payload if spec.kind is Kind.JOINTS else payload[POSITION])
 
         self._joint_topics.add(spec.topic, self._guarded(spec, MESSAGES[reader.kind], read), reader.kind)
 
-    def _subscribe_vector(self, spec: StreamSpec, reader: VectorReader) -> None:
+    def _subscribe_vector(self, spec: StreamSpec, vector: Vector) -> None:
+        if vector.joints is not None:
+            self._subscribe_joints(spec, JointReader(vector.name, vector.joints))
+            return
+        reader = VectorReader(vector)
         read = lambda message: self._push(spec, *reader.read(message))  # noqa: E731
         self._subscribe(spec, reader.type, read, depth=200, raw=False)
 
@@ -235,10 +241,10 @@ class StreamInputs:
     def duplicate_publishers(self) -> tuple[Problem, ...]:
         """Topics with more than one publisher, whose messages would mix, and the nodes that publish."""
         problems = []
-        topics = [spec.topic for spec in self._sync.streams]
-        for spec in self._sync.streams:
+        first = {spec.topic: spec for spec in reversed(self._sync.streams)}  # of those that share a topic
+        for spec in (spec for spec in self._sync.streams if first[spec.topic] is spec):
             count = self._node.count_publishers(spec.topic)
-            most = topics.count(spec.topic)  # on a topic that arms share, each may have a driver of its own
+            most = self._readers[spec.topic]  # also of those that are not listened to here
             if count > most:
                 topic = self._node.resolve_topic_name(spec.topic)
                 infos = self._node.get_publishers_info_by_topic(topic)

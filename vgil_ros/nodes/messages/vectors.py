@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import PointStamped, PoseStamped, TwistStamped, Vector3Stamped, WrenchStamped
-from sensor_msgs.msg import Imu, JointState
+from sensor_msgs.msg import Imu
 from std_msgs.msg import Float32MultiArray, Float64MultiArray
 
 from vgil_ros.core.contract import Vector
@@ -29,14 +29,13 @@ TYPES: dict[str, tuple[Any, Callable[[Any], Any]]] = {
     "twist": (TwistStamped, lambda m: _xyz(m.twist.linear) + _xyz(m.twist.angular)),
     "point": (PointStamped, lambda m: _xyz(m.point)),
     "vector3": (Vector3Stamped, lambda m: _xyz(m.vector)),
-    "joint_state": (JointState, lambda m: m.position),
     "float64_multi_array": (Float64MultiArray, lambda m: m.data),
     "float32_multi_array": (Float32MultiArray, lambda m: m.data),
 }
 
 
 class VectorReader:
-    """Reads one vector's messages."""
+    """Reads one vector's messages; joint positions, which are matched by name, are read as an arm's."""
 
     def __init__(self, vector: Vector) -> None:
         self.vector = vector
@@ -46,23 +45,12 @@ class VectorReader:
         """Return a message's stamp (ns; 0 where it has none) and its numbers, (n,) float64.
 
         Raises:
-            VgilError: for another count of numbers, a joint that is missing, or a number that is not finite.
+            VgilError: for another count of numbers, or a number that is not finite.
         """
         values = np.array(self._values(message), np.float64)
-        if self.vector.joints is not None:
-            values = self._by_name(message.name, values)
         if values.shape != (self.vector.width,):
             raise VgilError(f"{values.size} numbers in the message; the contract says {self.vector.width}")
         if not np.isfinite(values).all():
             raise VgilError(f"number {int(np.argmin(np.isfinite(values)))} is not finite; allowed: finite numbers")
         header = getattr(message, "header", None)
         return (0 if header is None else header.stamp.sec * 1_000_000_000 + header.stamp.nanosec), values
-
-    def _by_name(self, names: Any, values: np.ndarray) -> np.ndarray:
-        joints = self.vector.joints or ()
-        missing = [joint for joint in joints if joint not in names]
-        if missing:
-            raise VgilError(f"joint {missing} is not in the message; found {list(names)}")
-        if len(values) != len(names):
-            raise VgilError(f"{len(values)} values of position for {len(names)} joint names; allowed: as many")
-        return values[[list(names).index(joint) for joint in joints]]

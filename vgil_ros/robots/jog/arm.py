@@ -47,6 +47,11 @@ class JoggedArm:
         self._grip_goal: float | None = None
         self._going_s = 0.0
 
+    @property
+    def gripping(self) -> bool:
+        """Whether the gripper goes to an opening by itself."""
+        return self._grip_goal is not None
+
     def begin(self, measured: np.ndarray) -> None:
         """Stand where the puppet was measured, (J,): nothing moves. A gripper beyond its range is closed, or open."""
         self.position = np.array(measured, np.float64)

@@ -79,12 +79,15 @@ class Pad:
     Args:
         mapping: of its axes and buttons.
         deadzone: of an axis, 0..1: what is less is none, and beyond it the way begins at zero.
+
+    Attributes:
+        stick: what is asked for, (7,).
+        let_go: there is a dead-man button, and it is up, as far as is known.
     """
 
     def __init__(self, mapping: PadMap, deadzone: float) -> None:
         self.mapping, self._deadzone = mapping, deadzone
-        self._down: frozenset[str] | None = None
-        self.stick = np.zeros(len(AXES))
+        self.release()
 
     def read(self, axes: Sequence[float], buttons: Sequence[int]) -> list[str]:
         """Take the device's state into `stick` (7,); return the commands whose buttons were pressed since the last.
@@ -95,7 +98,8 @@ class Pad:
         pressed = down - (down if self._down is None else self._down)  # what is down from the start is no press
         self._down = down
         self.stick = np.zeros(len(AXES))
-        if "deadman" in self.mapping.buttons and "deadman" not in down:
+        self.let_go = "deadman" in self.mapping.buttons and "deadman" not in down
+        if self.let_go:
             return [name for name in pressed if name == "stop"]
         for name, (index, sign) in self.mapping.axes.items():
             value = float(axes[index]) if index < len(axes) else 0.0
@@ -107,7 +111,9 @@ class Pad:
 
     def release(self) -> None:
         """The device is silent: nothing is asked for, and what is down when it speaks again is no press."""
-        self.stick, self._down = np.zeros(len(AXES)), None
+        self.stick = np.zeros(len(AXES))
+        self._down: frozenset[str] | None = None
+        self.let_go = "deadman" in self.mapping.buttons
 
     def _beyond_deadzone(self, value: float) -> float:
         size = min(abs(value), 1.0)

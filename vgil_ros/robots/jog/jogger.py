@@ -141,6 +141,16 @@ class Jogger:
             raise VgilError(f"arm '{name}' is unknown; allowed: {names}")
         self.active = names.index(name)
 
+    @property
+    def going(self) -> bool:
+        """Whether an arm is on its way to a pose by itself."""
+        return any(arm.goal is not None for arm in self.arms)
+
+    @property
+    def gripping(self) -> bool:
+        """Whether a gripper is on its way to an opening by itself."""
+        return any(arm.gripping for arm in self.arms)
+
     def halt(self) -> None:
         """Every arm stands still at once."""
         for arm in self.arms:

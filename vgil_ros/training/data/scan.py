@@ -20,12 +20,12 @@ from pydantic import ValidationError
 from vgil_ros.core.errors import VgilError
 from vgil_ros.datasets.source import members, state_of
 from vgil_ros.episodes import naming
-from vgil_ros.episodes.checks.same_setup import CAMERAS
+from vgil_ros.episodes.checks.same_setup import CAMERAS, VECTOR
 from vgil_ros.episodes.errors import naming_file
 from vgil_ros.training.data.episode_stats import EpisodeStats, read_episode_stats
 from vgil_ros.training.errors import TrainingError
 
-VERSION = 5  # of the cached statistics; raise it when what they hold changes
+VERSION = 6  # of the cached statistics; raise it when what they hold changes
 MOST_READERS = 8  # processes that read
 A_FEW = 16  # files that are read here, without other processes
 Progress = Callable[[Iterable[Path]], Iterable[Path]]
@@ -246,12 +246,13 @@ def check_same(
 
 
 def _setup(one: EpisodeStats, cameras: Sequence[str], vectors: Sequence[str]) -> dict[str, str]:
-    """An episode's set-up in words, of the cameras that are trained on, with sizes as the images have them."""
+    """An episode's set-up in words, of the cameras and vectors trained on; sizes are as the images have them."""
     read = {"columns of qpos": f"{len(one.qpos.mean)}", "columns of action": f"{len(one.action.mean)}"}
     read |= {f"size of {name}": f"{one.cameras[name].height}x{one.cameras[name].width}" for name in cameras}
     read |= {f"size of {name}": f"{len(one.vectors[name].mean)}" for name in vectors}
     told = {key: text for key, text in one.setup.items() if key not in (*CAMERAS, "base")}
-    return read | {key: text for key, text in told.items() if not key.startswith("size of ") and key not in read}
+    unused = [key for key in told if key.startswith(VECTOR) and key.removeprefix(VECTOR) not in vectors]
+    return read | {k: v for k, v in told.items() if not k.startswith("size of ") and k not in (*read, *unused)}
 
 
 def fingerprint(
