@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from support.episodes import made_episodes as demo
+from support.episodes.killed_worker import make_or_die
 from typer.testing import CliRunner
 
 from vgil_ros.cli.main import app
@@ -263,17 +264,23 @@ def test_a_full_disk_stops_and_the_same_command_goes_on(tmp_path: Path, monkeypa
     """No episode is left out for want of room, neither while pieces are made nor while they are put together."""
     for i in range(3):
         write(tmp_path / "ours", 3, seed=i)
-    plan, out = Plan(source=tmp_path / "ours", to="zarr"), tmp_path / "out"
+    plan, out = Plan(source=tmp_path / "ours", to="aloha"), tmp_path / "out"
     publish = workers.publish_piece
 
     def full(part: Path, facts: Any, folder: Path) -> None:
         if folder.name.endswith("1"):
-            raise OSError(errno.ENOSPC, "No space left on device")
+            raise error
         publish(part, facts, folder)
 
+    hdf5 = RuntimeError("flush failed (file write failed: errno = 28, error message = 'No space left on device')")
+    for error in (OSError(errno.ENOSPC, "No space left on device"), hdf5):
+        with monkeypatch.context() as patch:
+            patch.setattr(workers, "publish_piece", full)
+            with pytest.raises(DatasetError, match=r"No space left.*the same command goes on"):
+                convert_dataset(plan, out)
     with monkeypatch.context() as patch:
-        patch.setattr(workers, "publish_piece", full)
-        with pytest.raises(DatasetError, match=r"No space left.*the same command goes on"):
+        patch.setattr(workers.disk, "free_bytes", lambda _: 1 << 20)
+        with pytest.raises(DatasetError, match=r"1 MiB free on this disk.*the same command goes on"):
             convert_dataset(plan, out)
     assert not (out / MANIFEST).exists()
     assert not list((out / MAKING / "pieces").glob("*.part"))
@@ -286,21 +293,14 @@ def test_a_full_disk_stops_and_the_same_command_goes_on(tmp_path: Path, monkeypa
     assert verify(out) == []
 
 
-def killed_at_one(plan: Plan, pieces: Path, number: int) -> str | None:
-    """As the kernel ends a process that takes too much memory."""
-    if number == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return workers.make_piece(plan, pieces, number)
-
-
 def test_an_episode_that_kills_its_process_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for i in range(3):
         write(tmp_path / "ours", 3, seed=i)
-    monkeypatch.setattr(workers, "make_piece", killed_at_one)
+    monkeypatch.setattr(workers, "make_piece", make_or_die)
     result = convert_dataset(Plan(source=tmp_path / "ours", to="aloha"), tmp_path / "out", workers=2)
     assert result.episodes == 2
-    assert list(result.left_out) == ["episode_1"]
-    assert "episode_1: the process that converted it was killed" in result.left_out["episode_1"]
+    assert list(result.left_out) == ["episode_2"]
+    assert "episode_2: the process that converted it was killed" in result.left_out["episode_2"]
 
 
 def test_two_conversions_do_not_share_a_folder(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from vgil_ros.datasets.pieces import Piece, read_piece, write_json
 from vgil_ros.datasets.plan import Plan
 from vgil_ros.datasets.schema import Shape
 from vgil_ros.datasets.source import Source, open_source
-from vgil_ros.datasets.workers import Progress, make_pieces, piece_folder, stop_for_machine
+from vgil_ros.datasets.workers import GOES_ON, Progress, make_pieces, piece_folder, stop_for_machine
 from vgil_ros.episodes.errors import naming_file
 
 MAKING, PLAN, PIECES, OUT, ASSEMBLED, LOCK = ".making", "plan.json", "pieces", "out", "assembled", "lock"
@@ -72,7 +72,7 @@ def convert_dataset(
         try:
             return _convert(source, plan, out, workers, progress, say)
         except OSError as error:
-            raise DatasetError(f"{out}: {error}; the same command goes on when that is mended") from error
+            raise DatasetError(f"{out}: {error}; {GOES_ON}") from error
 
 
 def _convert(source: Source, plan: Plan, out: Path, workers: int, progress: Progress, say: Say) -> Result:

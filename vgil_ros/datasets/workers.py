@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import re
 import shutil
 import threading
 import time
@@ -24,9 +25,12 @@ from vgil_ros.datasets.plan import Plan
 from vgil_ros.datasets.proof import prove
 from vgil_ros.datasets.source import Source, open_source
 from vgil_ros.episodes.errors import WriteFailed, naming_file
+from vgil_ros.episodes.writing import disk
 
 # what is the machine's fault, not an episode's: no room, a quota, too many open files
 MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE}
+HDF5_ERRNO = re.compile(r"\berrno = (\d+), error message")
+GOES_ON = "the same command goes on when that is mended"
 KILLED = "the process that converted it was killed, for want of memory perhaps"
 Progress = Callable[[Iterable[Any], str, int], Iterable[Any]]  # (items, what is done, how many)
 
@@ -88,6 +92,7 @@ def _one_at_a_time(plan: Plan, pieces: Path, todo: list[int]) -> Iterator[tuple[
                 try:
                     words = pool.submit(make_piece, plan, pieces, number).result()
                 except BrokenExecutor:
+                    _need_room(pieces)
                     name = _opened(plan.source, plan.layout).names()[number]
                     shutil.rmtree(_part(pieces, number), ignore_errors=True)
                     yield number, f"{plan.source / name}: {KILLED}"
@@ -131,9 +136,23 @@ def stop_for_machine(error: VgilError, where: Path) -> None:
     """Raise DatasetError where an episode is not to blame: the others would fail like it, and be left out like it."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, WriteFailed) or (isinstance(cause, OSError) and cause.errno in MACHINE):
-            raise DatasetError(f"{where}: {error}; the same command goes on when that is mended") from error
+        told = cause.errno if isinstance(cause, OSError) else None
+        if (within := HDF5_ERRNO.search(str(cause))) is not None:  # whatever the class, as RuntimeError
+            told = int(within[1])
+        if isinstance(cause, WriteFailed) or told in MACHINE:
+            words = os.strerror(told) if told is not None else "cannot be written"
+            raise DatasetError(f"{where}: {words}; {GOES_ON} ({error})") from error
         cause = cause.__cause__
+
+
+def _need_room(pieces: Path) -> None:
+    """Stop while there is room: on a full disk HDF5 may end the process, which would look like the episode's fault."""
+    free = disk.free_bytes(pieces)
+    if free < disk.STOP_FREE:
+        raise DatasetError(
+            f"{pieces}: {free / disk.MIB:.0f} MiB free on this disk; "
+            f"allowed: at least {disk.STOP_FREE / disk.MIB:.0f}; {GOES_ON}"
+        )
 
 
 def make_piece(plan: Plan, pieces: Path, number: int) -> str | None:
@@ -146,6 +165,7 @@ def make_piece(plan: Plan, pieces: Path, number: int) -> str | None:
     source, sink = _opened(plan.source, plan.layout), plan.sink()
     name = source.names()[number]
     shutil.rmtree(part, ignore_errors=True)
+    _need_room(pieces)
     try:
         with naming_file(source.path / name, "converted"), source.open(number) as episode:
             part.mkdir()

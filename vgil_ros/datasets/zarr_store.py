@@ -138,10 +138,13 @@ class ZarrDataset:
         if self._looked:
             return
         for name, array in self._pictures().items():
-            if array.dtype.kind != "f" or not len(array):
+            if array.dtype.kind != "f" or not array.shape[0]:
                 continue
-            rows = np.unique(np.linspace(0, len(array) - 1, LOOKED_AT).astype(int)).tolist()
-            most = max(float(np.max(array[row])) for row in rows)
+            rows = np.unique(np.linspace(0, array.shape[0] - 1, LOOKED_AT).astype(int)).tolist()
+            try:
+                most = max(float(np.max(array[row])) for row in rows)
+            except Exception as error:  # whatever zarr or a codec stumbles over
+                raise DatasetError(f"{self.path}: data/{name} cannot be read ({error})") from error
             if 0 < most <= 1:
                 raise DatasetError(
                     f"{self.path}: data/{name} holds {array.dtype} up to {most:.3g}; allowed: uint8, or 0 to 255"
