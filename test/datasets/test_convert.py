@@ -267,15 +267,18 @@ def test_a_full_disk_stops_and_the_same_command_goes_on(tmp_path: Path, monkeypa
     plan, out = Plan(source=tmp_path / "ours", to="aloha"), tmp_path / "out"
     publish = workers.publish_piece
 
-    def full(part: Path, facts: Any, folder: Path) -> None:
-        if folder.name.endswith("1"):
-            raise error
-        publish(part, facts, folder)
+    def full(error: Exception) -> Any:
+        def publish_or_fail(part: Path, facts: Any, folder: Path) -> None:
+            if folder.name.endswith("1"):
+                raise error
+            publish(part, facts, folder)
+
+        return publish_or_fail
 
     hdf5 = RuntimeError("flush failed (file write failed: errno = 28, error message = 'No space left on device')")
     for error in (OSError(errno.ENOSPC, "No space left on device"), hdf5):
         with monkeypatch.context() as patch:
-            patch.setattr(workers, "publish_piece", full)
+            patch.setattr(workers, "publish_piece", full(error))
             with pytest.raises(DatasetError, match=r"No space left.*the same command goes on"):
                 convert_dataset(plan, out)
     with monkeypatch.context() as patch:
@@ -479,9 +482,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 def test_memory_is_flat_in_the_number_of_episodes(tmp_path: Path) -> None:
     first = write(tmp_path / "few", 4)
     (tmp_path / "many").mkdir()
-    for number in range(60):
+    for number in range(100):
         os.link(first, tmp_path / "many" / f"episode_{number}.hdf5")
-    for number in range(1, 6):
+    for number in range(1, 10):
         os.link(first, tmp_path / "few" / f"episode_{number}.hdf5")
     peaks = {}
     for name in ("few", "many"):
