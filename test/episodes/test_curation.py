@@ -206,6 +206,7 @@ def test_split_parts_are_the_whole_and_success_is_of_the_last(folder: Path) -> N
         (lambda j: operations.trim(j, j.root / "episode_0.hdf5", 0, 12), "rows 0 to 12; allowed: from 0 to 11"),
         (lambda j: operations.split(j, j.root / "episode_0.hdf5", [4, 4]), "allowed: rows that rise, from 1 to 11"),
         (lambda j: operations.delete(j, [j.root / "episode_9.hdf5"]), "episode_9.hdf5: no such file"),
+        (lambda j: operations.delete(j, [j.root / "episode_1.hdf5"] * 2), "is named twice"),
         (lambda j: operations.label(j, [j.root / "episode_0.hdf5"], Label()), "nothing to label with"),
         (lambda j: operations.label(j, [j.root / "cut.hdf5"], Label("success")), "cut.hdf5: "),
         (lambda j: operations.renumber(j), "is being recorded"),
@@ -342,3 +343,40 @@ def test_what_is_no_sentence_is_refused_with_what_is_allowed(text: str, words: s
 def test_labels_that_are_none_are_refused(given: dict[str, Any], words: str) -> None:
     with pytest.raises(VgilError, match=words):
         Label(**given)
+
+
+def test_a_number_that_a_recorder_took_meanwhile_is_not_undone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The split's second part was to be episode 3; a recorder has it first. Undo takes the part, not the recording."""
+    before, real = digest(folder), naming.publish
+
+    def publish(part: Path, final: Path) -> None:
+        if final.name == "episode_3.hdf5" and not final.exists():
+            shutil.copy(folder / "episode_2.hdf5", final)
+        real(part, final)
+
+    monkeypatch.setattr(naming, "publish", publish)
+    with Journal(folder).held() as journal:
+        operations.split(journal, folder / "episode_0.hdf5", [4])
+        assert sorted(digest(folder)) == [f"episode_{i}.hdf5" for i in range(5)]
+        journal.undo()
+    assert digest(folder) == {**before, "episode_3.hdf5": before["episode_2.hdf5"]}
+
+
+def test_nothing_in_the_trash_looks_like_an_episode(folder: Path) -> None:
+    with Journal(folder).held() as journal:
+        for change in ("label", "delete"):
+            CHANGES[change](journal)
+    assert sorted(path.name for path in folder.rglob("*.hdf5")) == ["episode_0.hdf5"]
+
+
+def test_a_purge_that_was_cut_off_leaves_nothing_to_undo(folder: Path) -> None:
+    with Journal(folder).held() as journal:
+        CHANGES["trim"](journal)
+        left = next((folder / ".trash").rglob("left"))
+        shutil.rmtree(left)
+        with pytest.raises(EpisodeError, match="cannot be undone"):
+            journal.undo()
+        assert journal.purge() >= 0
+        with pytest.raises(EpisodeError, match="nothing to undo"):
+            journal.undo()
+    assert (folder / "episode_0.hdf5").is_file()

@@ -188,7 +188,7 @@ class Bringup(VgilNode):
     def _begin(self, step: Move, movers: Sequence[Mover]) -> bool:
         problems = tuple(problem for mover in movers for problem in mover.problems())
         if problems:
-            self.warn_once("waiting", f"waiting for: {summary(problems)}")
+            self.wait_for(problems)
             if time.monotonic() - self._since_s > PATIENCE_S:
                 self._stop_acting(summary(problems))
             return False

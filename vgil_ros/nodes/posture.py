@@ -51,7 +51,7 @@ class Posture(VgilNode):
         """Begin once every puppet is heard and the commands would be."""
         missing = self.mover.problems()
         if missing:
-            self.warn_once("waiting", f"waiting for: {summary(missing)}")
+            self.wait_for(missing)
             return False
         self.clear("waiting")
         self.mover.begin(self.course)

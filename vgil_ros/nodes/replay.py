@@ -49,7 +49,6 @@ class Replay(VgilNode):
         self._row = 0
         self._started = False
         self._failed = False  # a joint does not follow: it is held until its command has come to where it is
-        self._waiting_for: tuple[str, ...] = ()
         self._bar = tqdm(total=len(self.actions), desc=path.name, unit=" ticks", disable=None, leave=False)
         self.control_timer(period, self._step)
         self.background_timer(WATCH_S, self._watch_commands)
@@ -127,11 +126,7 @@ class Replay(VgilNode):
         """Begin once every stream comes and the commands would be heard."""
         missing = (() if self.dry_run else self.commands.hindrances()) + self.inputs.missing(now)
         if missing:
-            keys = tuple(problem.key for problem in missing)
-            if keys != self._waiting_for:  # said again when it changes
-                self.forget("waiting")
-                self._waiting_for = keys
-            self.warn_once("waiting", f"waiting for: {summary(missing)}")
+            self.wait_for(missing)
             return False
         self.clear("waiting")
         self._started = True

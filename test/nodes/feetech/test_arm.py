@@ -68,7 +68,8 @@ def test_the_follower_follows_by_name_and_the_gripper_in_shares(rig: So101) -> N
 
 
 def test_an_episode_is_recorded_passes_its_check_and_is_played_back(rig: So101) -> None:
-    recorder = rig.bench.recorder(rig.contract, task="wave", episode_len=100, num_episodes=1, autostart=True)
+    given = {"task": "wave", "episode_len": 100, "num_episodes": 1, "autostart": True}
+    recorder = rig.bench.recorder(rig.contract, **given, process={"bufsize": -1})  # an interpreter of its own
     recorder.expect("recording|episode 0|started")
     rig.hand("shoulder_pan", 0.4, speed=0.3)
     assert recorder.wait() == 0, recorder.output

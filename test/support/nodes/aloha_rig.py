@@ -91,7 +91,8 @@ class AlohaRig:
         messages = self.states if arm is None else arm
 
         def there() -> bool:
-            return bool(messages) and bool(np.abs(self.at(messages) - np.array(pose))[:joints].max() < tolerance)
+            wanted = np.array(pose)[:joints]
+            return bool(messages) and bool(np.abs(self.at(messages)[: len(wanted)] - wanted).max() < tolerance)
 
         until(there, f"at {pose}")
 

@@ -57,7 +57,7 @@ def files_of(paths: list[Path]) -> list[Path]:
             files.append(path)
         else:
             raise EpisodeError(f"{path}: no such file or folder")
-    return files
+    return list(dict.fromkeys(files))
 
 
 def _layout(name: str | None) -> Any:

@@ -85,6 +85,8 @@ class Draft:
     def leave(self, path: Path) -> None:
         """A file leaves its place."""
         relative = str(path.relative_to(self._root))
+        if any(move.path == relative for move in self.leaving):
+            raise EpisodeError(f"{path}: is named twice; allowed: once")
         self.leaving.append(Move(relative, _flat(relative)))
 
     def come(self, path: Path) -> Path:
@@ -126,7 +128,8 @@ class Draft:
 
 
 def _flat(relative: str) -> str:
-    return relative.replace("/", "+")
+    """A name within an entry; a search for `*.hdf5` through all folders must not take it for an episode."""
+    return relative.replace("/", "+") + ".kept"
 
 
 class Journal:
@@ -163,7 +166,10 @@ class Journal:
                 ) from error
             except OSError:
                 pass  # a file system without locks
-            self._recover()
+            try:
+                self._recover()
+            except OSError as error:
+                raise WriteFailed(f"{self.root}: what was cut off could not be ended ({error}); try again") from error
             yield self
         finally:
             os.close(handle)
@@ -198,8 +204,8 @@ class Journal:
                 (folder / inner).mkdir(parents=True)
             draft = Draft(self.root, folder)
             yield draft
-            self._check_places(draft)
             draft.sync()
+            self._check_places(draft)
             entry = replace(entry, leaving=tuple(draft.leaving), coming=tuple(draft.coming), edited=tuple(draft.edited))
             self._write(entry)
         except OSError as error:
@@ -208,7 +214,10 @@ class Journal:
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        self._finish(entry)
+        try:
+            self._finish(entry)
+        except OSError as error:
+            raise WriteFailed(f"{self.root}: {name} is not ended yet ({error}); the next command ends it") from error
 
     def undo(self) -> Entry:
         """Undo the last operation that was not undone yet.
@@ -223,9 +232,12 @@ class Journal:
         missing = [move.path for move in entry.coming if not (self.root / move.path).is_file()]
         if missing:
             raise EpisodeError(f"{self.root}: {entry.operation} cannot be undone, {missing} are no longer there")
+        kept = [self.place(entry) / LEFT / move.name for move in entry.leaving]
+        if lost := [path.name for path in kept if not path.is_file() and not patches.patch_of(path).is_file()]:
+            raise EpisodeError(f"{self.root}: {entry.operation} cannot be undone, {lost} are no longer there")
+        where = {move.name: move.path for move in entry.coming}
         for name in entry.edited:
-            [move] = [move for move in entry.coming if move.name == name]
-            patches.restore(self.root / move.path, self.place(entry) / LEFT / name)
+            patches.restore(self.root / where[name], self.place(entry) / LEFT / name)
         return self._finish(self._advance(entry, RETURNING))
 
     def purge(self) -> int:
@@ -233,6 +245,7 @@ class Journal:
         found = (path.stat() for path in self.trash.rglob("*") if path.is_file())
         freed = sum(stat.st_size for stat in found if stat.st_nlink == 1)
         for entry in self.entries():
+            (self.place(entry) / ENTRY).unlink()  # first: what is left without it is no operation
             shutil.rmtree(self.place(entry))
         return freed
 
@@ -253,18 +266,49 @@ class Journal:
             _take(root, left, folder / LEFT, came)
             entry = self._advance(entry, PLACING)
         if entry.state == PLACING:
-            _give(root, came, folder / CAME, folder / LEFT)
+            entry = self._give(entry, "coming", folder / CAME, folder / LEFT)
+            where = {move.name: move.path for move in entry.coming}
             for name in entry.edited:
-                [move] = [move for move in entry.coming if move.name == name]
-                patches.keep_difference(folder / LEFT / name, root / move.path)
+                with contextlib.suppress(OSError):  # no room: then the whole old file stays
+                    patches.keep_difference(folder / LEFT / name, root / where[name])
             return self._advance(entry, DONE)
         if entry.state == RETURNING:
             _take(root, came, folder / CAME, left)
             entry = self._advance(entry, RESTORING)
         if entry.state == RESTORING:
-            _give(root, left, folder / LEFT, folder / CAME)
+            entry = self._give(entry, "leaving", folder / LEFT, folder / CAME)
             return self._advance(entry, UNDONE)
         raise EpisodeError(f"{folder / ENTRY}: state is '{entry.state}'; the journal is damaged")
+
+    def _give(self, entry: Entry, key: str, out_of: Path, left: Path) -> Entry:
+        """Move files out of an entry, over what has just left and over nothing else.
+
+        A recorder may have taken a number: the next free one is written down before the file goes there.
+        """
+        for i in range(len(getattr(entry, key))):
+            while (source := out_of / getattr(entry, key)[i].name).is_file():  # else a crash came after it was moved
+                move: Move = getattr(entry, key)[i]
+                place = self.root / move.path
+                place.parent.mkdir(parents=True, exist_ok=True)
+                if place.exists() and os.path.samefile(source, place):
+                    source.unlink()  # a crash came between its new name and the end of its old one
+                elif place.exists() and _same(left / move.name, place):
+                    os.replace(source, place)
+                else:
+                    entry = self._publish(entry, key, i, source)
+        naming.sync_folder(self.root)
+        return entry
+
+    def _publish(self, entry: Entry, key: str, i: int, source: Path) -> Entry:
+        moves: list[Move] = list(getattr(entry, key))
+        place = self.root / moves[i].path
+        try:
+            naming.publish(source, place)
+        except FileExistsError:
+            moves[i] = replace(moves[i], path=str(naming.next_free(place).relative_to(self.root)))
+            entry = replace(entry, leaving=tuple(moves)) if key == "leaving" else replace(entry, coming=tuple(moves))
+            self._write(entry)
+        return entry
 
     def _check_places(self, draft: Draft) -> None:
         leaving = {move.path for move in draft.leaving}
@@ -306,22 +350,6 @@ def _take(root: Path, leaving: Sequence[Move], into: Path, coming: Sequence[Move
             if error.errno not in naming.NO_LINKS:
                 raise
         os.rename(source, place)
-
-
-def _give(root: Path, coming: Sequence[Move], out_of: Path, left: Path) -> None:
-    """Move files out of an entry, over what has just left and over nothing else: a recorder may have taken a number."""
-    for move in coming:
-        source, place = out_of / move.name, root / move.path
-        if not source.is_file():
-            continue  # a crash came after it was moved
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if place.exists() and os.path.samefile(source, place):
-            source.unlink()  # a crash came between its new name and the end of its old one
-        elif place.exists() and _same(left / move.name, place):
-            os.replace(source, place)
-        else:
-            naming.publish_free(source, place)
-    naming.sync_folder(root)
 
 
 def _same(one: Path, other: Path) -> bool:

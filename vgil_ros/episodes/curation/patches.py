@@ -17,6 +17,11 @@ BLOCK = 1 << 16
 SUFFIX = ".patch"
 
 
+def patch_of(old: Path) -> Path:
+    """Where the patch lies that stands for an old file."""
+    return old.with_name(old.name + SUFFIX)
+
+
 def keep_difference(old: Path, new: Path) -> None:
     """Put a patch beside an old file (`old.patch`) in its place. It may be called again after a crash."""
     if not old.is_file():
@@ -36,7 +41,7 @@ def keep_difference(old: Path, new: Path) -> None:
             patch.write(before.read(BLOCK))
         patch.flush()
         os.fsync(patch.fileno())
-    os.replace(half, old.with_name(old.name + SUFFIX))
+    os.replace(half, patch_of(old))
     old.unlink()
 
 
@@ -46,7 +51,7 @@ def restore(new: Path, old: Path) -> None:
     Raises:
         EpisodeError: where the edited file was changed since, so that the old one does not come out.
     """
-    patch_path = old.with_name(old.name + SUFFIX)
+    patch_path = patch_of(old)
     if not patch_path.is_file():
         return  # the old file itself was kept
     with patch_path.open("rb") as patch:

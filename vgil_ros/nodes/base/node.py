@@ -25,7 +25,7 @@ from vgil_ros.core.errors import VgilError
 from vgil_ros.core.graph.commanders import twins
 from vgil_ros.core.sync.clocks import ClockWatch
 from vgil_ros.nodes.base import timing
-from vgil_ros.nodes.base.alerts import Severity
+from vgil_ros.nodes.base.alerts import Problem, Severity, summary
 from vgil_ros.nodes.base.parameters import RENAMED_PARAMETERS, RENAMED_VALUES, Parameter, refuse_unknown
 from vgil_ros.nodes.base.scheduler import DeadlineScheduler
 from vgil_ros.nodes.dds import profile as transport
@@ -60,6 +60,7 @@ class VgilNode(Node):
         self.ended = threading.Event()
         self.exit_code = 0
         self._active_warnings: dict[str, str] = {}
+        self._waiting_for: tuple[str, ...] = ()  # keys of what was waited for last
         self._scheduler = DeadlineScheduler()
         # a list while turns run: a line in the log takes 0.5 ms
         self._pending_lines: list[tuple[str, Severity]] | None = None
@@ -220,6 +221,14 @@ class VgilNode(Node):
         if key not in self._active_warnings:
             self.log(message, severity="warning")
         self._active_warnings[key] = message
+
+    def wait_for(self, problems: tuple[Problem, ...]) -> None:
+        """Warn of what is waited for, under the key `waiting`; again when it is something else."""
+        keys = tuple(problem.key for problem in problems)
+        if keys != self._waiting_for:
+            self.forget("waiting")
+            self._waiting_for = keys
+        self.warn_once("waiting", f"waiting for: {summary(problems)}")
 
     def clear(self, key: str) -> None:
         """Log that the condition `key` is over, if it was warned of."""
