@@ -67,7 +67,7 @@ def make_pieces(
     return made
 
 
-def _done(plan: Plan, pieces: Path, todo: list[int], workers: int) -> Generator[tuple[int, str | None]]:
+def _done(plan: Plan, pieces: Path, todo: list[int], workers: int) -> Generator[tuple[int, str | None], None, None]:
     """(place, None or why not) of each episode as it is finished."""
     if workers <= 1 or len(todo) <= 1:
         yield from ((number, make_piece(plan, pieces, number)) for number in todo)
