@@ -20,6 +20,11 @@ from vgil_ros.core.streams import StreamSpec, streams_of
 _SHARE = Path("share", "vgil_ros")
 
 
+def cache_dir(kind: str) -> Path:
+    """Where what can be made again is kept: `$XDG_CACHE_HOME/vgil_ros/KIND`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vgil_ros" / kind
+
+
 @cache
 def share_dir() -> Path:
     """Return the folder that holds `config/` and `launch/`.

@@ -6,34 +6,27 @@ while it is put together. What is published at the end are renames, the manifest
 
 from __future__ import annotations
 
-import multiprocessing
+import fcntl
 import os
 import shutil
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
-
-import cv2
 
 import vgil_ros
 from vgil_ros.core.errors import VgilError
 from vgil_ros.datasets.errors import DatasetError
 from vgil_ros.datasets.manifest import FORMAT, MANIFEST, read_manifest
-from vgil_ros.datasets.pieces import PART, Piece, publish_piece, read_piece, write_json
+from vgil_ros.datasets.pieces import Piece, read_piece, write_json
 from vgil_ros.datasets.plan import Plan
-from vgil_ros.datasets.proof import prove
 from vgil_ros.datasets.schema import Shape
 from vgil_ros.datasets.source import Source, open_source
+from vgil_ros.datasets.workers import GOES_ON, Progress, make_pieces, piece_folder, stop_for_machine
 from vgil_ros.episodes.errors import naming_file
 
-MAKING, PLAN, PIECES, OUT, ASSEMBLED = ".making", "plan.json", "pieces", "out", "assembled"
-Progress = Callable[[Iterable[Any], str, int], Iterable[Any]]  # (items, what is done, how many)
+MAKING, PLAN, PIECES, OUT, ASSEMBLED, LOCK = ".making", "plan.json", "pieces", "out", "assembled", "lock"
 Say = Callable[[str], None]
 
 
@@ -66,7 +59,8 @@ def convert_dataset(
         workers: processes, each with one episode at a time.
 
     Raises:
-        DatasetError: a plan that cannot be, a folder that holds something else, or no episode that can be converted.
+        DatasetError: a plan that cannot be, a folder that holds something else or that another process converts into,
+            a full disk, or no episode that can be converted.
     """
     plan = plan.checked()
     source = open_source(plan.source, plan.layout)
@@ -74,11 +68,20 @@ def convert_dataset(
     if (out / MANIFEST).is_file():
         return _finish_published(out, making)
     _claim(out, making)
+    with _alone_in(making):
+        try:
+            return _convert(source, plan, out, workers, progress, say)
+        except OSError as error:
+            raise DatasetError(f"{out}: {error}; {GOES_ON}") from error
+
+
+def _convert(source: Source, plan: Plan, out: Path, workers: int, progress: Progress, say: Say) -> Result:
+    making = out / MAKING
     usable, left_out, shape = survey(source, plan, progress)
     plan = plan.model_copy(update={"shape": shape})
     _same_plan(making / PLAN, plan)
-    made = _make_pieces(source, plan, making / PIECES, usable, left_out, workers, progress)
-    pieces = [piece for number in usable if (piece := read_piece(_folder(making / PIECES, number))) is not None]
+    made = make_pieces(source, plan, making / PIECES, usable, left_out, workers, progress)
+    pieces = [piece for number in usable if (piece := read_piece(piece_folder(making / PIECES, number))) is not None]
     if not pieces:
         first = next(iter(left_out.items()), ("", "no episode"))
         raise DatasetError(
@@ -99,6 +102,31 @@ def _claim(out: Path, making: Path) -> None:
         raise DatasetError(f"{out}: cannot be made a folder ({error.strerror})") from error
 
 
+@contextmanager
+def _alone_in(making: Path) -> Iterator[None]:
+    """Keep other conversions out of a folder; a process that is killed lets go of it.
+
+    Raises:
+        DatasetError: another process converts into it.
+    """
+    try:
+        handle = os.open(making / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise DatasetError(f"{making}: cannot be written ({error.strerror})") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DatasetError(
+                f"{making.parent}: another process converts into this folder; allowed: one at a time, let it end"
+            ) from error
+        except OSError:  # a file system without locks
+            pass
+        yield
+    finally:
+        os.close(handle)
+
+
 def _finish_published(out: Path, making: Path) -> Result:
     """A run that was killed after its last rename is done but for the tidying up."""
     if not making.is_dir():
@@ -106,7 +134,8 @@ def _finish_published(out: Path, making: Path) -> Result:
             f"{out}: holds a whole data set already, with its {MANIFEST}; nothing is overwritten; allowed: a new folder"
         )
     manifest = read_manifest(out)
-    shutil.rmtree(making)
+    with _alone_in(making):
+        shutil.rmtree(making)
     return Result(out, len(manifest["episodes"]), 0, dict(manifest["left_out"]))
 
 
@@ -149,6 +178,7 @@ def survey(source: Source, plan: Plan, progress: Progress) -> tuple[list[int], d
                     raise DatasetError(f"{episode.path}: has no row to convert; allowed: at least one")
                 shape = Shape.of(episode, plan.rate_hz)
         except VgilError as error:
+            stop_for_machine(error, source.path / name)
             left_out[name] = str(error)
             continue
         if plan.one_shape and whole is not None and (words := whole.differs(shape)):
@@ -157,94 +187,6 @@ def survey(source: Source, plan: Plan, progress: Progress) -> tuple[list[int], d
         whole = shape if whole is None else whole.with_another(shape)
         usable.append(number)
     return usable, left_out, whole if plan.one_shape else None
-
-
-def _folder(pieces: Path, number: int) -> Path:
-    return pieces / f"{number:06d}"
-
-
-def _make_pieces(
-    source: Source,
-    plan: Plan,
-    pieces: Path,
-    usable: list[int],
-    left_out: dict[str, str],
-    workers: int,
-    progress: Progress,
-) -> int:
-    """Make the pieces that are not there yet; gives how many were made."""
-    names = source.names()
-    todo = []
-    for number in usable:
-        piece = read_piece(_folder(pieces, number))
-        if piece is None or piece.name != names[number] or piece.facts["state"] != source.state(number):
-            todo.append(number)
-    made = 0
-    with _done(plan, pieces, todo, workers) as results:
-        for number, words in progress(results, "convert", len(todo)):
-            if words is None:
-                made += 1
-            else:
-                left_out[names[number]] = words
-                shutil.rmtree(_folder(pieces, number), ignore_errors=True)
-    return made
-
-
-@contextmanager
-def _done(plan: Plan, pieces: Path, todo: list[int], workers: int) -> Iterator[Iterator[tuple[int, str | None]]]:
-    """(place, None or why not) of each episode as it is finished."""
-    if workers <= 1 or len(todo) <= 1:
-        yield ((number, make_piece(plan, pieces, number)) for number in todo)
-        return
-    context = multiprocessing.get_context("spawn")  # libraries that run threads do not survive a fork
-    pool = ProcessPoolExecutor(min(workers, len(todo)), context, _start_worker, (os.getpid(),))
-    try:
-        asked = {pool.submit(make_piece, plan, pieces, number): number for number in todo}
-        yield ((asked[one], one.result()) for one in as_completed(asked))
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _start_worker(parent: int) -> None:
-    cv2.setNumThreads(1)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    """End a worker whose parent was killed."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
-
-
-@lru_cache(maxsize=1)
-def _opened(path: Path, layout: str | None) -> Source:
-    return open_source(path, layout)
-
-
-def make_piece(plan: Plan, pieces: Path, number: int) -> str | None:
-    """Convert one episode and prove it; gives why it could not be, or None."""
-    folder = _folder(pieces, number)
-    part = folder.with_name(f"{folder.name}{PART}")
-    source, sink = _opened(plan.source, plan.layout), plan.sink()
-    name = source.names()[number]
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir()
-    try:
-        with naming_file(source.path / name, "converted"), source.open(number) as episode:
-            facts: dict[str, Any] = {"name": name, "state": source.state(number), "rows": episode.rows}
-            facts |= {"task": episode.task, **sink.make(episode, part)}
-            with sink.open_piece(part, facts) as written:
-                if written.rows != episode.rows:
-                    raise DatasetError(
-                        f"{episode.path}: {written.rows} rows were written of {episode.rows}; allowed: all of them"
-                    )
-                facts |= prove(episode, written)
-            publish_piece(part, facts, folder)
-    except VgilError as error:
-        shutil.rmtree(part, ignore_errors=True)
-        return str(error)
-    return None
 
 
 def _assemble(plan: Plan, pieces: list[Piece], making: Path, left_out: dict[str, str], say: Say) -> None:

@@ -9,19 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from vgil_ros.datasets.stored import COLUMNS, StoredEpisode
+from vgil_ros.datasets.stored import COLUMNS, StoredEpisode, column
 from vgil_ros.episodes.view import Episode
 
 COMPARED = 8  # images of each camera that are held against the source's
-
-
-def column(episode: Episode, name: str) -> np.ndarray | None:
-    """(T, ...) of a column, actions beside the observations that they belong to; None where it has none."""
-    if name in ("action", "base_action"):
-        values = episode.aligned_action() if name == "action" else episode.aligned_base_action()
-    else:
-        values = getattr(episode, name)
-    return None if values is None else np.asarray(values)[: episode.rows]
 
 
 def stored_images(episode: Episode, camera: str) -> Iterator[bytes]:
@@ -39,13 +30,24 @@ def digests(episode: Episode) -> dict[str, str]:
     found = {}
     for name in COLUMNS:
         if (values := column(episode, name)) is not None:
-            plain = np.ascontiguousarray(values)
-            found[name] = hashlib.sha256(f"{plain.dtype.str} {plain.shape}".encode() + plain.tobytes()).hexdigest()
+            found[name] = _digest_numbers(values)
+    for name in episode.vector_names:
+        found[f"vector {name}"] = _digest_numbers(_vector(episode, name))
     for camera in episode.camera_names:
         found[camera] = _digest(stored_images(episode, camera))
     for camera in episode.depth_names:
         found[camera] = _digest(episode.depth(camera, row).tobytes() for row in range(episode.rows))
     return found
+
+
+def _vector(episode: Episode, name: str) -> np.ndarray:
+    """(T, n)."""
+    return episode.vector(name)[: episode.rows]
+
+
+def _digest_numbers(values: np.ndarray) -> str:
+    plain = np.ascontiguousarray(values)
+    return hashlib.sha256(f"{plain.dtype.str} {plain.shape}".encode() + plain.tobytes()).hexdigest()
 
 
 def _digest(parts: Iterator[bytes]) -> str:
@@ -59,7 +61,8 @@ def prove(source: Episode, target: Episode) -> dict[str, Any]:
     """Hold what was written against its source.
 
     Returns:
-        "streams": for each column sha256 and largest_error (0.0: equal; None: not kept), for each camera sha256, kept
+        "streams": for each column, and each "vector NAME", sha256 and largest_error (0.0: equal; None: not kept), for
+        each camera sha256, kept
         ("bytes", "pixels", "codec" or None) and psnr_db (least, mean) of `COMPARED` images; "timing".
     """
     marks = digests(target)
@@ -68,6 +71,10 @@ def prove(source: Episode, target: Episode) -> dict[str, Any]:
         theirs = column(source, name)
         if theirs is not None or name in marks:
             streams[name] = {"sha256": marks.get(name), "largest_error": _largest_error(theirs, column(target, name))}
+    for name in source.vector_names:
+        key = f"vector {name}"
+        ours = _vector(target, name) if key in marks else None
+        streams[key] = {"sha256": marks.get(key), "largest_error": _largest_error(_vector(source, name), ours)}
     for camera in source.camera_names:
         kept = _compare_images(source, target, camera) if camera in marks else {"kept": None}
         streams[camera] = {"sha256": marks.get(camera), **kept}

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from vgil_ros.core.config import StrictModel
+from vgil_ros.episodes.convert import KEPT
 from vgil_ros.episodes.view import Episode
 
 BESIDE = ("qvel", "effort", "base_vel", "base_action")  # numbers that an episode may lack: NaN in its rows then
@@ -57,6 +60,15 @@ class Shape(StrictModel):
             contract=str(episode.attrs["contract"]) if "contract" in episode.attrs else None,
         )
 
+    def told(self, episode: Episode) -> dict[str, Any]:
+        """What an episode says of its making beside the shape of all, as far as JSON holds it."""
+        kept = {key: episode.attrs[key] for key in (*KEPT, "created", "warnings") if key in episode.attrs}
+        if episode.stamp_ns is None:
+            kept["stamps"] = "nominal"
+        if self.contract is None and "contract" in episode.attrs:
+            kept["contract"] = str(episode.attrs["contract"])
+        return {key: value for key, one in kept.items() if (value := _plain(one)) is not None}
+
     def differs(self, other: Shape) -> str | None:
         """What of another episode does not fit into one table with this one, in words."""
         for what in ("rate_hz", "state", "action", "joint_names", "cameras"):
@@ -80,6 +92,14 @@ class Shape(StrictModel):
                 "contract": self.contract if self.contract == other.contract else None,
             }
         )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    if isinstance(value, tuple):
+        value = list(value)
+    return value if isinstance(value, (str, int, float, bool, list)) else None
 
 
 def _short(value: Any) -> str:

@@ -11,11 +11,23 @@ import numpy as np
 from vgil_ros.datasets.errors import DatasetError
 from vgil_ros.episodes import image_codec
 from vgil_ros.episodes.image_codec import JpegOrder
+from vgil_ros.episodes.view import Episode
 
 # the columns of an episode, by the names of `EpisodeReader`; rows are T
 COLUMNS = (
     "qpos", "action", "qvel", "effort", "base_vel", "base_action", "stamp_ns", "skew_ns", "flags", "arrival_ns",
 )  # fmt: skip
+
+TUPLES = ("joint_names", "streams", "warnings")  # attributes that JSON gives as lists
+
+
+def column(episode: Episode, name: str) -> np.ndarray | None:
+    """(T, ...) of a column, actions beside the observations that they belong to; None where it has none."""
+    if name in ("action", "base_action"):
+        values = episode.aligned_action() if name == "action" else episode.aligned_base_action()
+    else:
+        values = getattr(episode, name)
+    return None if values is None else np.asarray(values)[: episode.rows]
 
 
 class Images(Protocol):
@@ -63,7 +75,8 @@ class StoredEpisode:
             columns: (T, ...) each, by `COLUMNS`; qpos and action are there.
             attrs: as in a file of ours: rate_hz, task, joint_names, ...
         """
-        self.path, self.layout, self.attrs = path, layout, attrs
+        self.path, self.layout = path, layout
+        self.attrs = {key: tuple(value) if key in TUPLES else value for key, value in attrs.items()}
         self._columns, self._cameras = dict(columns), dict(cameras)
         self.camera_names = tuple(self._cameras)
         self.unusable: dict[str, str] = {}

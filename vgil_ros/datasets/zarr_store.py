@@ -17,8 +17,7 @@ import numpy as np
 from vgil_ros.datasets.errors import DatasetError
 from vgil_ros.datasets.pieces import Piece, place
 from vgil_ros.datasets.schema import Shape
-from vgil_ros.datasets.stored import Images, StoredEpisode
-from vgil_ros.episodes.convert import KEPT
+from vgil_ros.datasets.stored import Images, StoredEpisode, column
 from vgil_ros.episodes.view import Episode
 from vgil_ros.extras import needed_by
 
@@ -27,6 +26,7 @@ STATES = ("state", "qpos", "agent_pos", "robot_joint")  # what others call it
 DTYPES = {"stamp_ns": "i8", "skew_ns": "i8", "flags": "u1", "arrival_ns": "i8"}  # others: f4
 ROWS_A_CHUNK = 4096
 STORE = "episode.zarr"
+LOOKED_AT = 8  # images of an array whose numbers are floats
 
 
 def is_zarr(path: Path) -> bool:
@@ -75,6 +75,7 @@ class ZarrDataset:
         with needed_by("zarr"):
             import zarr
         self.path = path
+        self._looked = False
         try:
             root: Any = zarr.open_group(str(path), mode="r")
             self._data = dict(root["data"].arrays())
@@ -124,15 +125,31 @@ class ZarrDataset:
         columns = {
             name: values if name == "stamp_ns" else values.reshape(len(values), -1) for name, values in columns.items()
         }
+        self._check_pixels()
         cameras: dict[str, Images] = {
             name: ZarrImages(array, first, stop - first) for name, array in self._pictures().items()
         }
         told = self._told[number] if number < len(self._told) else {}
         attrs = {**self._attrs.get("vgil", {}), **told}
-        for key in ("joint_names", "streams", "warnings"):
-            if key in attrs:
-                attrs[key] = tuple(attrs[key])
         return StoredEpisode(path, "zarr", columns, cameras, attrs)
+
+    def _check_pixels(self) -> None:
+        """Refuse images of floats up to 1: as bytes they would be black. Looked at once, in a few rows."""
+        if self._looked:
+            return
+        for name, array in self._pictures().items():
+            if array.dtype.kind != "f" or not array.shape[0]:
+                continue
+            rows = np.unique(np.linspace(0, array.shape[0] - 1, LOOKED_AT).astype(int)).tolist()
+            try:
+                most = max(float(np.max(array[row])) for row in rows)
+            except Exception as error:  # whatever zarr or a codec stumbles over
+                raise DatasetError(f"{self.path}: data/{name} cannot be read ({error})") from error
+            if 0 < most <= 1:
+                raise DatasetError(
+                    f"{self.path}: data/{name} holds {array.dtype} up to {most:.3g}; allowed: uint8, or 0 to 255"
+                )
+        self._looked = True
 
     def _pictures(self) -> dict[str, Any]:
         found = {name: a for name, a in self._data.items() if a.ndim == 4 and a.shape[3] == 3}
@@ -179,12 +196,8 @@ class ZarrSink:
         rows = episode.rows
         root = self._make(folder / STORE, rows)
         for name, key in self._names.items():
-            found = {"action": episode.aligned_action, "base_action": episode.aligned_base_action}.get(name)
-            values = found() if found is not None else getattr(episode, name)
-            if values is not None:
-                root["data"][key][:] = values[:rows]
-            else:
-                root["data"][key][:] = np.nan
+            values = column(episode, name)
+            root["data"][key][:] = np.nan if values is None else values
         for name, size in self._shape.cameras.items():
             array = root["data"][name]
             for row in range(rows):
@@ -194,18 +207,9 @@ class ZarrSink:
                         f"{episode.path}: {name} row {row} is {image.shape}; the others are {(*size, 3)}"
                     )
                 array[row] = image
-        told = self._told(episode)
+        told = {**self._shape.told(episode), **({} if episode.task is None else {"task": episode.task})}
         self._finish(root, [rows], [told])
         return {"own": told}
-
-    def _told(self, episode: Episode) -> dict[str, Any]:
-        kept = {key: episode.attrs[key] for key in (*KEPT, "created", "task") if key in episode.attrs}
-        if self._shape.contract is None and "contract" in episode.attrs:
-            kept["contract"] = str(episode.attrs["contract"])
-        if episode.stamp_ns is None:
-            kept["stamps"] = "nominal"
-        plain = {key: value.item() if isinstance(value, np.generic) else value for key, value in kept.items()}
-        return {key: value for key, value in plain.items() if isinstance(value, (str, int, float, bool))}
 
     @staticmethod
     def _finish(root: Any, ends: Sequence[int], told: Sequence[Mapping[str, Any]]) -> None:

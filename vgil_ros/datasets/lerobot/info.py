@@ -6,9 +6,10 @@ Source: huggingface/lerobot, `datasets/utils.py` and `datasets/v30/convert_datas
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from vgil_ros.datasets.errors import DatasetError
@@ -37,6 +38,7 @@ INDEX = {
     "index": "int64",
     "task_index": "int64",
 }
+CAMERA = re.compile(r"[A-Za-z0-9_][\w.\- ]*")  # a camera's name becomes the name of a file
 FILES_A_CHUNK, DATA_MIB, VIDEO_MIB = 1000, 100, 200  # LeRobot's own
 PLACES = {
     "v3.0": (
@@ -76,7 +78,7 @@ class Info:
         found = {}
         for key, feature in self.features.items():
             if feature["dtype"] in ("video", "image"):
-                found[key.removeprefix(IMAGES).removeprefix("observation.")] = key
+                found[camera_of(key)] = key
         stated = self.own.get("camera_names", ())
         return {name: found[name] for name in stated} if sorted(stated) == sorted(found) else found
 
@@ -136,7 +138,30 @@ def read_info(root: Path) -> Info:
         raise DatasetError(f"{file}: lacks the features {missing}; found {sorted(features)}")
     if not info.fps > 0:
         raise DatasetError(f"{file}: fps is {info.fps}; allowed: above 0")
+    for key, one in features.items():
+        named = CAMERA.fullmatch(camera_of(key)) and CAMERA.fullmatch(key) and ".." not in key
+        if one["dtype"] in ("video", "image") and not named:
+            raise DatasetError(
+                f"{file}: a camera's feature is named {key!r}; allowed: letters, digits, '_', '-', ' ' and single dots"
+            )
     return info
+
+
+def camera_of(key: str) -> str:
+    """A camera's name, of its feature's."""
+    return key.removeprefix(IMAGES).removeprefix("observation.")
+
+
+def file_in(root: Path, name: str, where: object) -> Path:
+    """A file that a data set names.
+
+    Raises:
+        DatasetError: it would lie outside the data set; `where` is who names it.
+    """
+    pure = PurePosixPath(name)
+    if pure.is_absolute() or ".." in pure.parts:
+        raise DatasetError(f"{where}: names the file {name!r}; allowed: a path within {root}")
+    return root / pure
 
 
 def feature(dtype: str, shape: Sequence[int], names: Sequence[str] | None = None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vgil_ros.datasets.errors import DatasetError
-from vgil_ros.datasets.lerobot.info import ACTION, FEATURES, STATE, SUCCESS, Info, read_info
+from vgil_ros.datasets.lerobot.info import ACTION, FEATURES, INFO, PLACES, STATE, SUCCESS, Info, file_in, read_info
 from vgil_ros.datasets.lerobot.tables import EpisodeRows, PictureColumn
 from vgil_ros.datasets.lerobot.video import VideoImages
 from vgil_ros.datasets.stored import Images, StoredEpisode
@@ -125,9 +125,6 @@ def _numbers(info: Info, rows: EpisodeRows) -> dict[str, np.ndarray]:
 def _attributes(info: Info, place: Place, stored: Mapping[str, np.ndarray], tasks: Mapping[int, str]) -> dict[str, Any]:
     """As in a file of ours."""
     attrs: dict[str, Any] = {**info.own.get("attributes", {}), **place.own}
-    for key in ("joint_names", "streams", "warnings"):
-        if key in attrs:
-            attrs[key] = tuple(attrs[key])
     attrs["rate_hz"] = info.fps
     attrs.setdefault("joint_names", info.joint_names)
     if attrs["joint_names"] is None:
@@ -168,7 +165,7 @@ def _places_v3(info: Info) -> dict[int, Place]:
         for row in _table(file, lambda name: not name.startswith("stats/")).to_pylist():
             try:
                 places[int(row["episode_index"])] = _place_v3(info, row)
-            except (KeyError, TypeError, ValueError) as error:
+            except (KeyError, IndexError, TypeError, ValueError) as error:
                 raise DatasetError(f"{file}: a row lacks what is needed ({type(error).__name__}: {error})") from error
     return dict(sorted(places.items()))
 
@@ -182,24 +179,36 @@ def _place_v3(info: Info, row: Mapping[str, Any]) -> Place:
             name = info.video_path.format(
                 video_key=key, chunk_index=row[f"{at}/chunk_index"], file_index=row[f"{at}/file_index"]
             )
-            videos[key] = (info.root / name, round(row[f"{at}/from_timestamp"] * info.fps))
-    return Place(info.root / data, videos, int(row["length"]), tuple(row.get("tasks") or ()), _own(row))
+            file = file_in(info.root, name, info.root / INFO)
+            videos[key] = (file, round(row[f"{at}/from_timestamp"] * info.fps))
+    file = file_in(info.root, data, info.root / INFO)
+    return Place(file, videos, int(row["length"]), tuple(row.get("tasks") or ()), _own(row))
 
 
 def _places_v2(info: Info) -> dict[int, Place]:
     places = {}
     for row in _lines(info.root / "meta/episodes.jsonl", "episode_index"):
         number = int(row["episode_index"])
-        fields = {"episode_chunk": number // info.chunks_size, "episode_index": number}
-        videos = {
-            key: (info.root / str(info.video_path).format(video_key=key, **fields), 0)
-            for key, feature in info.features.items()
-            if feature["dtype"] == "video"
-        }
-        data = info.root / info.data_path.format(**fields)
-        length = int(row["length"]) if "length" in row else None
-        places[number] = Place(data, videos, length, tuple(row.get("tasks") or ()), _own(row))
+        try:
+            places[number] = _place_v2(info, number, row)
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise DatasetError(
+                f"{info.root / INFO}: data_path is {info.data_path!r}, video_path {info.video_path!r}: no file of "
+                f"episode {number} can be named ({type(error).__name__}: {error}); allowed: {PLACES['v2.1']}"
+            ) from error
     return dict(sorted(places.items()))
+
+
+def _place_v2(info: Info, number: int, row: Mapping[str, Any]) -> Place:
+    fields = {"episode_chunk": number // info.chunks_size, "episode_index": number}
+    videos = {
+        key: (file_in(info.root, str(info.video_path).format(video_key=key, **fields), info.root / INFO), 0)
+        for key, feature in info.features.items()
+        if feature["dtype"] == "video"
+    }
+    data = file_in(info.root, info.data_path.format(**fields), info.root / INFO)
+    length = int(row["length"]) if "length" in row else None
+    return Place(data, videos, length, tuple(row.get("tasks") or ()), _own(row))
 
 
 def _own(row: Mapping[str, Any]) -> dict[str, Any]:

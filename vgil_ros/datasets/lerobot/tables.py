@@ -98,6 +98,7 @@ class EpisodeRows:
 
     def _array(self, column: Any, name: str) -> np.ndarray:
         import pyarrow as pa
+        import pyarrow.compute as pc
 
         values = column.combine_chunks()
         if isinstance(values, pa.ChunkedArray):
@@ -105,9 +106,10 @@ class EpisodeRows:
         if isinstance(values, pa.ExtensionArray):
             values = values.storage
         shape: list[int] = [len(values)]
-        while pa.types.is_fixed_size_list(values.type) or pa.types.is_list(values.type):
+        is_list = pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list
+        while any(one(values.type) for one in is_list) and not values.null_count:
             inner = values.flatten()
-            if shape[-1] and len(inner) % int(np.prod(shape)):
+            if not pa.types.is_fixed_size_list(values.type) and len(pc.unique(pc.list_value_length(values))) > 1:
                 raise DatasetError(f"{self.path}: rows of {name} are of different lengths; allowed: one length")
             shape.append(len(inner) // max(int(np.prod(shape)), 1))
             values = inner
@@ -139,7 +141,7 @@ class PictureColumn:
         place = int(np.searchsorted(self._ends, row, side="right"))
         group, start, stop = self._rows.spans[place]
         within = start + row - int(self._ends[place] - (stop - start))
-        return picture_groups.get(self._rows, self._name, group)(within, self._root)
+        return picture_groups.get(self._rows, self._name, group, self._root)(within)
 
     def rgb(self, row: int) -> np.ndarray:
         """(H, W, 3) uint8."""

@@ -22,7 +22,7 @@ from vgil_ros.datasets.lerobot.tables import EpisodeRows
 from vgil_ros.datasets.lerobot.video import USUAL_CRF, VideoWriter
 from vgil_ros.datasets.pieces import Piece
 from vgil_ros.datasets.schema import Shape
-from vgil_ros.episodes.convert import KEPT
+from vgil_ros.datasets.stored import column
 from vgil_ros.episodes.view import Episode
 from vgil_ros.extras import needed_by
 
@@ -96,7 +96,9 @@ class LeRobotSink:
         with _Table(folder / DATA, values, self._features) as table:
             self._write_images(episode, folder, table, images)
         found |= {IMAGES + name: one.result(self._version) for name, one in images.items()}
-        return {"stats": stats.as_lists(found), "own": self._own(episode)}
+        own = self._shape.told(episode)
+        own.pop("success", None)  # a feature
+        return {"stats": stats.as_lists(found), "own": own}
 
     def _write_images(
         self, episode: Episode, folder: Path, table: _Table, images: Mapping[str, stats.ImageStats]
@@ -133,27 +135,16 @@ class LeRobotSink:
         for name in self._columns:
             key = FEATURES[name]
             size, dtype = self._features[key]["shape"][0], self._features[key]["dtype"]
-            found = {"action": episode.aligned_action, "base_action": episode.aligned_base_action}.get(name)
-            stored = found() if found is not None else getattr(episode, name)
+            stored = column(episode, name)
             if stored is None:
                 stored = np.full((rows, size), np.nan)
             if name == "skew_ns":
                 stored = stored / NS_A_MS
-            values[key] = np.ascontiguousarray(stored[:rows], dtype)
+            values[key] = np.ascontiguousarray(stored, dtype)
         if self._shape.success:
             said = -1 if episode.success is None else int(episode.success)
             values[SUCCESS] = np.full(rows, said, np.int8)
         return values
-
-    def _own(self, episode: Episode) -> dict[str, Any]:
-        """What an episode says of its making, as far as JSON holds it."""
-        kept = {key: episode.attrs[key] for key in (*KEPT, "created", "warnings") if key in episode.attrs}
-        if episode.stamp_ns is None:
-            kept["stamps"] = "nominal"
-        kept.pop("success", None)  # a feature
-        if self._shape.contract is None and "contract" in episode.attrs:
-            kept["contract"] = str(episode.attrs["contract"])
-        return {key: value for key, one in kept.items() if (value := _plain(one)) is not None}
 
     def open_piece(self, folder: Path, facts: Mapping[str, Any]) -> Episode:
         """Open the files of a piece by the reader of LeRobotDatasets."""
@@ -270,11 +261,3 @@ def _picture(episode: Episode, camera: str, row: int, image: np.ndarray) -> byte
             f"{episode.path}: {camera} row {row}: {image.shape} cannot be encoded as PNG; allowed: (H, W, 3) uint8"
         )
     return png.tobytes()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, (np.ndarray, np.generic)):
-        value = value.tolist()
-    if isinstance(value, tuple):
-        value = list(value)
-    return value if isinstance(value, (str, int, float, bool, list)) else None

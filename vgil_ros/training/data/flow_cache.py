@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from vgil_ros.assets import cache_dir
 from vgil_ros.core.history import past_rows, row_stamps
 from vgil_ros.datasets.source import open_episode, state_of
 from vgil_ros.episodes.errors import EpisodeError
@@ -27,7 +28,6 @@ from vgil_ros.episodes.view import Episode
 from vgil_ros.policies.optical_flow import FlowField, field_size
 from vgil_ros.training.data.episode_facts import period_of
 from vgil_ros.training.data.episode_stats import EpisodeStats
-from vgil_ros.training.data.scan import cache_dir
 
 VERSION = 1  # of what is kept; raise it when its meaning changes
 PAIRS = 16  # computed at once
@@ -60,7 +60,7 @@ class FlowCache:
 
 def flow_dir() -> Path:
     """Where flow is kept: beside the statistics of episodes."""
-    return cache_dir().parent / "flow"
+    return cache_dir("flow")
 
 
 def make_flow_cache(

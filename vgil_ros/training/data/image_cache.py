@@ -21,6 +21,8 @@ from vgil_ros.training.data.episode_facts import chunk_ends, period_of
 from vgil_ros.training.data.episode_stats import EpisodeStats, aligned_actions, check_rows, states
 from vgil_ros.training.errors import TrainingError
 
+MOST_FILES = 512  # open HDF5 files of a process
+MOST_DECODERS = 64  # tables and decoders of videos: each takes some MB
 Key = tuple[int, str]  # (episode's place in the data set, camera)
 
 
@@ -112,14 +114,17 @@ class OpenEpisode:
 
 
 class EpisodeFileCache:
-    """Opens each episode once in each process and keeps it open as long as the process' limit on files allows."""
+    """Opens each episode once in each process and keeps it open as long as the process' limit on files allows.
+
+    An episode of a LeRobotDataset holds a table and a decoder for each camera: fewer of them are kept.
+    """
 
     def __init__(self, paths: Sequence[Path], *, base: bool, vectors: Sequence[str] = ()) -> None:
         self._paths, self._base, self._vectors = tuple(paths), base, tuple(vectors)
         self._open: OrderedDict[int, OpenEpisode] = OrderedDict()
         self._ends: dict[int, np.ndarray] = {}  # of each episode, also while it is not open
         self._process = os.getpid()
-        self._limit = max(8, min(512, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4))
+        self._limit = max(8, min(MOST_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4))
 
     def get(self, number: int) -> OpenEpisode:
         """Give an open episode by its place.
@@ -133,10 +138,16 @@ class EpisodeFileCache:
         episode = self._open.get(number)
         if episode is None:
             episode = self._open[number] = self._read(number)
-            if len(self._open) > self._limit:
+            while len(self._open) > 1 and self._too_many():
                 self._open.popitem(last=False)[1].reader.close()
         self._open.move_to_end(number)
         return episode
+
+    def _too_many(self) -> bool:
+        files = sum(isinstance(one.reader, EpisodeReader) for one in self._open.values())
+        others = (one.reader for one in self._open.values() if not isinstance(one.reader, EpisodeReader))
+        decoders = sum(1 + len(reader.camera_names) for reader in others)
+        return files + decoders > self._limit or decoders > MOST_DECODERS
 
     def _read(self, number: int) -> OpenEpisode:
         path = self._paths[number]

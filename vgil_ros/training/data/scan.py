@@ -17,6 +17,7 @@ from typing import Any
 import cv2
 from pydantic import ValidationError
 
+from vgil_ros.assets import cache_dir
 from vgil_ros.core.errors import VgilError
 from vgil_ros.datasets.source import members, state_of
 from vgil_ros.episodes import naming
@@ -30,11 +31,6 @@ MOST_READERS = 8  # processes that read
 A_FEW = 16  # files that are read here, without other processes
 Progress = Callable[[Iterable[Path]], Iterable[Path]]
 Read = Callable[[Path], EpisodeStats | str]
-
-
-def cache_dir() -> Path:
-    """Where statistics are cached: `$XDG_CACHE_HOME/vgil_ros/episodes`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vgil_ros" / "episodes"
 
 
 def scan_folder(
@@ -151,7 +147,7 @@ class ScanCache:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:24]
-        self._file = cache_dir() / f"{name}.json"
+        self._file = cache_dir("episodes") / f"{name}.json"
         self._entries: dict[str, Any] = {}
         self._changed = False
         with suppress(OSError, ValueError, AttributeError):
