@@ -1,7 +1,6 @@
 """Every shipped contract drives a fake of its robot, whose drivers know their own topics, types and names.
 
-Teleop, record, replay and a policy, over real nodes and DDS. Two robots at a time, each on a domain of its own: most
-of a day is spent waiting.
+Teleop, record, replay and a policy, over real nodes and DDS, one robot after the other.
 """
 
 from __future__ import annotations
@@ -32,8 +31,7 @@ NEEDS = {
     "gripper_command": "control_msgs",
     "parallel_gripper_command": "control_msgs",
 }
-AT_ONCE = 2
-LEAD = 0.05  # a follower's joint is nearer to its own leader's than to another's
+LEAD = 0.05  # rad on average: a follower's joint is nearer to its own leader's than to another's
 
 
 def needs(contract: Contract) -> list[str]:
@@ -51,9 +49,9 @@ def live(robot: str, folder: Path) -> Day:
 
 @pytest.fixture(scope="module")
 def days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Day]]]:
-    """A day of each robot, two at a time."""
+    """A day of each robot; the next one begins while the one before is looked at."""
     able = [robot for robot in DRIVERS if not needs(load_contract(robot)[0])]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(1) as pool:
         yield {robot: pool.submit(live, robot, tmp_path_factory.mktemp(robot)) for robot in able}
         pool.shutdown(cancel_futures=True)
 
@@ -89,7 +87,7 @@ def assert_recorded(day: Day, layout: Layout) -> None:
     assert (np.ptp(qpos[:, :joints], axis=0) > 0.005).all(), np.ptp(qpos, axis=0)
     arm = np.array([column not in {a.gripper_column for a in layout.arms} for column in range(joints)])
     gap = np.abs(qpos - action)[:, :joints]
-    assert gap[:, arm].max() < LEAD, gap.max(axis=0)
+    assert gap[:, arm].mean(axis=0).max() < LEAD, gap.mean(axis=0)
 
 
 def assert_commanded(day: Day, contract: Contract) -> None:

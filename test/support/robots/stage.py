@@ -143,7 +143,11 @@ class ShippedBench(PolicyBench):
                 time.sleep(1.0)
                 continue
             line = recorder.expect(r"saved \S+\.hdf5|ended early", since=since)
-            if "saved" in line.text and (found := re.search(r"saved (\S+\.hdf5)(?!\.aborted)", line.text)):
+            if (
+                "saved" in line.text
+                and "BAD" not in line.text
+                and (found := re.search(r"saved (\S+\.hdf5)(?!\.aborted)", line.text))
+            ):
                 return Path(found[1])
         said = statuses[-1][1].message if statuses else "nothing"
         raise AssertionError(f"no episode in {TRIES} tries; {answer.message}; its status: {said}\n{recorder.output}")
