@@ -116,9 +116,10 @@ class Bus:
         Raises:
             PortLost: where the port does not take it, or has gone.
         """
+        refusals: tuple[type[Exception], ...] = (*self._errors, ValueError)
         try:
             self._port.baudrate = baud
-        except (*self._errors, ValueError) as error:
+        except refusals as error:
             raise PortLost(f"{self.path}: {_opening(self.path, baud, error)}") from error
         self.baud = baud
 
