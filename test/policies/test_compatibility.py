@@ -78,7 +78,7 @@ def test_a_vector_that_means_something_else_is_said() -> None:
     assert compare_with_contract(config(state_dim=9, vectors=[same]), felt) == []
     assert compare_with_contract(config(state_dim=9, vectors=[{"name": "wrench", "size": 6}]), felt) == []
     assert compare_with_contract(config(state_dim=9, vectors=[{**same, "meaning": "twist"}]), felt) == [
-        "vector wrench: the policy takes twist, robot aloha gives wrench"
+        "vector wrench: the policy takes type twist, robot aloha gives wrench"
     ]
     assert unchecked_fields(config(state_dim=9, vectors=[same])) == []
     assert unchecked_fields(config(state_dim=9, vectors=[{"name": "wrench", "size": 6}])) == [

@@ -218,14 +218,10 @@ class Teleop(VgilNode):
                 self._let_go_of_base()
                 self.warn_once("base commands", words)
         elif self._wanted and self.commands.looked(any(state.last for state in (*self.masters, *self.puppets))):
-            if contested := self.commands.contested(base=False) + self.commands.ill():
-                self.warn_once("commands", f"waiting: {summary(contested)}")
+            if problems := self.commands.in_the_way(base=False):
+                self.wait_for(problems)
                 return
-            if hindered := dict.fromkeys(self.commands.missing_subscribers(base=False) + self.commands.disorder()):
-                self.warn_once("order", f"waiting: {summary(tuple(hindered))}")
-                return
-            self.clear("order")
-            self.clear("commands")
+            self.clear("waiting")
             self.commands.take(base=False)
         if self.commands.taken and not self.commands.base_taken:
             self._take_base()
@@ -273,8 +269,7 @@ class Teleop(VgilNode):
     def _on_stop(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         why = f"the robot is let go of; {self._how_to_start}"
         self._let_go(why)
-        self.forget("commands")
-        self.forget("order")
+        self.forget("waiting")
         response.success, response.message = True, why
         self.log(response.message)
         return response

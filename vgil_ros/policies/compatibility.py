@@ -170,7 +170,9 @@ def _vectors(config: PolicyConfig, robot: RobotProfile) -> list[str]:
                 f"vector {vector.name}: the policy takes {vector.size} numbers, robot {robot.name} gives {size}"
             )
         elif vector.meaning and (found := robot.meanings.get(vector.name, vector.meaning)) != vector.meaning:
-            words.append(f"vector {vector.name}: the policy takes {vector.meaning}, robot {robot.name} gives {found}")
+            words.append(
+                f"vector {vector.name}: the policy takes type {vector.meaning}, robot {robot.name} gives {found}"
+            )
     return words
 
 

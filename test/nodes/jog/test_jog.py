@@ -22,6 +22,7 @@ from support.process import Process
 pytest.importorskip("mujoco")
 
 from vgil_ros.assets import share_dir
+from vgil_ros.nodes.jog import MasterTopic
 
 DEADMAN_S, TICK_S = 0.25, 0.01
 DEADMAN_BUTTON = 5
@@ -202,13 +203,62 @@ def test_another_leader_is_left_alone(rig: Rig) -> None:
     np.testing.assert_allclose(first[:6], puppet[:6], atol=0.02)
 
 
+class Place:
+    """A topic whose publisher is counted."""
+
+    def __init__(self) -> None:
+        self.made = 0
+        self.publisher: Any = None
+
+    taken = property(lambda self: self.publisher is not None)
+
+    def take(self) -> None:
+        if self.publisher is None:
+            self.made += 1
+            self.publisher = self
+            self.sent: list[Any] = []
+
+    def let_go(self) -> None:
+        self.publisher = None
+
+    def publish(self, message: Any) -> None:
+        self.sent.append(message)
+
+
+def test_masters_on_one_topic_have_one_publisher_and_begin_each_by_itself() -> None:
+    place: Any = Place()
+    left, right = MasterTopic(place, ["a"]), MasterTopic(place, ["b"])
+    left.take()
+    right.publish(np.zeros(1), 1)
+    assert (left.led, right.led, place.sent) == (True, False, [])
+    right.take()
+    left.publish(np.zeros(1), 1)
+    right.publish(np.zeros(1), 1)
+    assert (place.made, len(place.sent)) == (1, 2)
+    left.let_go()
+    assert not left.led
+    assert not right.led
+    right.take()
+    assert (left.led, right.led) == (False, True)
+
+
 def test_wrong_settings_are_named(bench: Bench) -> None:
+    text = (share_dir() / "config" / "robots" / "sim_single.yaml").read_text(encoding="utf-8")
+    contract = yaml.safe_load(text)
+    arm = contract["arms"][0]
+    arm["master"] = {"topic": arm["puppet"]["topic"], "joints": [f"master_{joint}" for joint in arm["joints"]]}
+    mixed = bench.folder / "mixed.yaml"
+    mixed.write_text(yaml.safe_dump(contract), encoding="utf-8")
     processes = [
         (bench.node("jog", {"robot": "vgil_franka", "device": "topic"}), "no master|names no urdf"),
         (bench.node("jog", {"robot": "sim_single", "device": "gamepad", "axes": "w=1"}), "axes has 'w'; allowed: x"),
         (
             bench.node("jog", {"robot": "sim_single", "device": "topic", "tip": "nose"}),
             "tip is 'nose'; allowed: a link",
+        ),
+        (
+            bench.node("jog", {"robot": mixed, "device": "topic"}),
+            "arm/master is on '.*', where a puppet's driver publishes; allowed with jog: a topic of masters alone",
         ),
         (
             bench.node("jog", {"robot": "sim_single"}, start_new_session=True),

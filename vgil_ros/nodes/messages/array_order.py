@@ -73,7 +73,7 @@ class ArrayOrder:
             return Problem(f"{self._topic} unheard", f"nobody listens on {self._topic}")
         if wrong is None and self.waiting:
             words = f"{self.arm}/command: asking {', '.join(self._names)} for its joints"
-            return Problem(f"{self._topic} order", words)
+            return Problem(f"{self._topic} asked", words)
         if self.untold and not self._said.issuperset(self._names):
             self._said.update(self._names)
             self._node.log(self.untold, severity="warning")

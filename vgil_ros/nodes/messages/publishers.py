@@ -152,12 +152,15 @@ class RobotCommands:
 
     def hindrances(self, *, base: bool = True) -> tuple[Problem, ...]:
         """What stands against taking the robot: another node that commands it, or topics that nobody listens to yet."""
-        unheard = self.missing_subscribers(base=base)
-        looked = self.looked(not unheard)
-        problems = self.contested(base=base) + self.ill() + unheard + self.disorder()
-        if problems or looked:
-            return tuple(dict.fromkeys(problems))  # an array that nobody takes is unheard, and in no order
+        looked = self.looked(not self.missing_subscribers(base=base))
+        if (problems := self.in_the_way(base=base)) or looked:
+            return problems
         return (Problem("looking", "looking for other nodes that command the robot: a second is needed"),)
+
+    def in_the_way(self, *, base: bool = True) -> tuple[Problem, ...]:
+        """The same, whether or not there was time to look."""
+        problems = self.contested(base=base) + self.ill() + self.missing_subscribers(base=base) + self.disorder()
+        return tuple(dict.fromkeys(problems))  # an array that nobody takes is unheard, and in no order
 
     def looked(self, heard: bool) -> bool:
         """Whether there was time to find other nodes. To be called again and again before the robot is taken.
