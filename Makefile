@@ -7,12 +7,13 @@ STAMP := $(VENV)/.installed-$(shell { cat setup.py Makefile; echo "$(EXTRAS)"; }
 JAZZY := .venv-jazzy
 FAST := .venv-fast
 
-.PHONY: demo train-demo browser interfaces test test-fast test-jazzy coverage bench fuzz lint docs setup clean help
+.PHONY: demo train-demo browser interfaces test test-robots test-fast test-jazzy coverage bench fuzz lint docs setup clean help
 
 help:
 	@echo "make demo       record and check episodes of simulated robots, run the shipped policy, write a report"
 	@echo "make train-demo train the shipped policy again from nothing (hours on two cores)"
 	@echo "make test       lint, types, the documentation and every test"
+	@echo "make test-robots days of pretended robots in real time, on a machine that does nothing else"
 	@echo "make test-fast  the tests that need neither ROS nor torch nor MuJoCo, in a small environment of its own ($(FAST))"
 	@echo "make test-jazzy the tests of the nodes on ROS 2 Jazzy, in an environment of its own ($(JAZZY))"
 	@echo "make coverage   every test, then the share of lines that they ran, for each package"
@@ -30,6 +31,9 @@ train-demo: setup
 
 test: setup interfaces lint docs browser
 	PYTEST=$(BIN)/pytest sh scripts/test.sh
+
+test-robots: setup interfaces
+	$(BIN)/pytest -m robots test/nodes
 
 test-fast:
 	@$(MAKE) --no-print-directory setup VENV=$(FAST) EXTRAS=dev

@@ -38,22 +38,17 @@ WITH_ROS = (
 )  # beside all of test/nodes
 LAST = (
     "test/episodes/test_repair.py",
-    "test/nodes/bringup/test_bringup.py",
-    "test/nodes/bringup/test_working_day.py",
     "test/nodes/environment/test_environment.py",
-    "test/nodes/feetech/test_arm.py",
     "test/nodes/jog/test_by_hand.py",
     "test/nodes/policy/test_contest.py",
     "test/nodes/policy/test_faults.py",
     "test/nodes/query/test_commands.py",
     "test/nodes/recorder/test_kills.py",
-    "test/nodes/test_shipped_robots.py",
-    "test/nodes/webcam/test_recording.py",
-    "test/nodes/webcam/test_webcam.py",
     "test/support/test_stall.py",
 )
 # The longest parts of each kind, first: so none of them is left over when the rest is done.
 FIRST = ("test/policies", "test/training", "test/cli", "test/evaluation", "test/cli/test_demo.py")
+NOT_HERE = "not bench and not fuzz and not robots"  # they have make commands of their own
 NOTHING_COLLECTED = 5  # pytest's exit code: `-k` chose none of a part
 
 
@@ -110,7 +105,16 @@ def run(part: Part, options: Sequence[str], notes: Path) -> Result:
     """Run a part in a process of its own, and read its report."""
     slug = part.path.replace("/", "_") + ("_again" if part.only else "")
     report = notes / f"{slug}.xml"
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "not bench and not fuzz", "-o", "junit_family=xunit1"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-m",
+        NOT_HERE,
+        "-o",
+        "junit_family=xunit1",
+    ]
     if part.polite:
         command = ["nice", "-n", "10", *command]
     command += [f"--junitxml={report}", *(f"--ignore={file}" for file in part.without)]

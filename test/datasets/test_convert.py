@@ -31,7 +31,7 @@ from typer.testing import CliRunner
 
 from vgil_ros.cli.main import app
 from vgil_ros.datasets import convert as conversion
-from vgil_ros.datasets import workers
+from vgil_ros.datasets import pieces, workers
 from vgil_ros.datasets.convert import MAKING, convert_dataset
 from vgil_ros.datasets.errors import DatasetError
 from vgil_ros.datasets.lerobot.info import feature
@@ -45,6 +45,7 @@ from vgil_ros.datasets.stored import column
 from vgil_ros.datasets.verify import verify
 from vgil_ros.episodes.layouts import LAYOUTS
 from vgil_ros.episodes.meta import VectorMeta
+from vgil_ros.episodes.writing import disk
 
 SIZE = (32, 48)
 LOSSLESS = {"zarr", "aloha", "cobot_magic"}
@@ -265,7 +266,7 @@ def test_a_full_disk_stops_and_the_same_command_goes_on(tmp_path: Path, monkeypa
     for i in range(3):
         write(tmp_path / "ours", 3, seed=i)
     plan, out = Plan(source=tmp_path / "ours", to="aloha"), tmp_path / "out"
-    publish = workers.publish_piece
+    publish = pieces.publish_piece
 
     def full(error: Exception) -> Any:
         def publish_or_fail(part: Path, facts: Any, folder: Path) -> None:
@@ -282,7 +283,7 @@ def test_a_full_disk_stops_and_the_same_command_goes_on(tmp_path: Path, monkeypa
             with pytest.raises(DatasetError, match=r"No space left.*the same command goes on"):
                 convert_dataset(plan, out)
     with monkeypatch.context() as patch:
-        patch.setattr(workers.disk, "free_bytes", lambda _: 1 << 20)
+        patch.setattr(disk, "free_bytes", lambda _: 1 << 20)
         with pytest.raises(DatasetError, match=r"1 MiB free on this disk.*the same command goes on"):
             convert_dataset(plan, out)
     assert not (out / MANIFEST).exists()

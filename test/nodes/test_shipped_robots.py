@@ -25,6 +25,8 @@ from vgil_ros.core.layout import Layout
 from vgil_ros.episodes import EpisodeReader
 from vgil_ros.episodes.checks.check import check_episode
 
+pytestmark = pytest.mark.robots  # a day in real time: `make test-robots`
+
 SIMULATED = {"sim_aloha", "sim_single", "gym_aloha"}  # their drivers are ours, and tested with the simulators
 NEEDS = {
     "interbotix_group": "interbotix_xs_msgs",

@@ -20,6 +20,8 @@ from support.process import Process
 
 from vgil_ros.core.leader_follower import ALIGN_SPEED
 
+pytestmark = pytest.mark.robots  # a day in real time: `make test-robots`
+
 START = [0.0, -0.96, 1.16, 0.0, -0.3, 0.0]
 ASIDE = [0.4, -0.8, 1.0, 0.2, -0.2, 0.1]
 OPEN = 0.8
