@@ -68,7 +68,7 @@ def test_a_training_keeps_which_it_takes_and_how_they_are_scaled(folder: Path, t
 def test_what_they_mean_is_the_same_in_all_that_take_them(tree: Tree, tmp_path: Path) -> None:
     where = tmp_path / "episodes"
     for kind in ("wrench", "twist"):
-        vectors = [{"name": "wrench", "topic": "/w", "type": kind}]
+        vectors: list[dict[str, Any]] = [{"name": "wrench", "topic": "/w", "type": kind}]
         vectors += [{"name": "tcp", "topic": "/t", "type": "float64_multi_array", "size": 2, "stamp": "arrival"}]
         contract = yaml.safe_dump(small_robot(vectors=vectors))
         meta = made.meta(vectors=VECTORS, contract=contract)

@@ -87,6 +87,7 @@ class Pad:
 
     def __init__(self, mapping: PadMap, deadzone: float) -> None:
         self.mapping, self._deadzone = mapping, deadzone
+        self._down: frozenset[str] | None = None
         self.release()
 
     def read(self, axes: Sequence[float], buttons: Sequence[int]) -> list[str]:
@@ -112,7 +113,7 @@ class Pad:
     def release(self) -> None:
         """The device is silent: nothing is asked for, and what is down when it speaks again is no press."""
         self.stick = np.zeros(len(AXES))
-        self._down: frozenset[str] | None = None
+        self._down = None
         self.let_go = "deadman" in self.mapping.buttons
 
     def _beyond_deadzone(self, value: float) -> float:
