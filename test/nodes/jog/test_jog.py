@@ -99,7 +99,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
         made = Rig(bench)
         for name in ("left", "right"):
             made.jog.expect(f"{name}: led from where it is")
-        until(lambda: made.masters["left"] and made.masters["right"], "masters")
+        until(lambda: all((*made.masters.values(), *made.puppets.values())), "masters and puppets")
         until(lambda: made.joy.get_subscription_count() and made.twist.get_subscription_count(), "jog listens")
         yield made
 
