@@ -40,7 +40,7 @@ test-fast:
 	$(FAST)/bin/python -m pytest -m "not bench and not slow and not fuzz" test/core test/episodes test/robots test/cli
 
 test-jazzy:
-	@$(MAKE) --no-print-directory setup VENV=$(JAZZY) EXTRAS=ros-jazzy,sim,plot,policy,diffusion,dev
+	@$(MAKE) --no-print-directory setup VENV=$(JAZZY) EXTRAS=ros-jazzy,sim,plot,policy,diffusion,feetech,dev
 	sh scripts/build_interfaces.sh $(JAZZY)
 	PYTHON=$(JAZZY)/bin/python sh scripts/test_jazzy.sh
 
