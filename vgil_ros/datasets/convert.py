@@ -6,7 +6,6 @@ while it is put together. What is published at the end are renames, the manifest
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -24,6 +23,7 @@ from vgil_ros.datasets.plan import Plan
 from vgil_ros.datasets.schema import Shape
 from vgil_ros.datasets.source import Source, open_source
 from vgil_ros.datasets.workers import GOES_ON, Progress, make_pieces, piece_folder, stop_for_machine
+from vgil_ros.episodes import naming
 from vgil_ros.episodes.errors import naming_file
 
 MAKING, PLAN, PIECES, OUT, ASSEMBLED, LOCK = ".making", "plan.json", "pieces", "out", "assembled", "lock"
@@ -110,18 +110,14 @@ def _alone_in(making: Path) -> Iterator[None]:
         DatasetError: another process converts into it.
     """
     try:
-        handle = os.open(making / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        handle = naming.lock(making / LOCK)
+    except BlockingIOError as error:
+        raise DatasetError(
+            f"{making.parent}: another process converts into this folder; allowed: one at a time, let it end"
+        ) from error
     except OSError as error:
         raise DatasetError(f"{making}: cannot be written ({error.strerror})") from error
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DatasetError(
-                f"{making.parent}: another process converts into this folder; allowed: one at a time, let it end"
-            ) from error
-        except OSError:  # a file system without locks
-            pass
         yield
     finally:
         os.close(handle)

@@ -157,6 +157,24 @@ def hold(part: Path) -> int:
     return handle
 
 
+def lock(path: Path) -> int:
+    """Open a file, made where it is missing, and lock it until the handle is closed or this process ends.
+
+    Raises:
+        BlockingIOError: another process holds it.
+        OSError: it cannot be made.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise
+    except OSError:  # a file system without locks
+        pass
+    return handle
+
+
 @contextlib.contextmanager
 def not_being_written(part: Path) -> Iterator[None]:
     """Hold a file that nobody records to.

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import fcntl
 import json
 import os
 import shutil
@@ -154,18 +153,12 @@ class Journal:
             raise EpisodeError(f"{self.root}: no such folder")
         try:
             self.trash.mkdir(exist_ok=True)
-            handle = os.open(self.trash / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+            handle = naming.lock(self.trash / "lock")
+        except BlockingIOError as error:
+            raise EpisodeError(f"{self.root}: another process curates this folder; wait until it is done") from error
         except OSError as error:
             raise WriteFailed(f"{self.trash}: cannot be written ({error.strerror})") from error
         try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise EpisodeError(
-                    f"{self.root}: another process curates this folder; wait until it is done"
-                ) from error
-            except OSError:
-                pass  # a file system without locks
             try:
                 self._recover()
             except OSError as error:
