@@ -19,7 +19,7 @@ from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.policies import load_policy
 from vgil_ros.training.build import load_data
 from vgil_ros.training.config import parse_config
-from vgil_ros.training.data import image_cache as dataset_handles
+from vgil_ros.training.data import image_cache
 from vgil_ros.training.data.image_cache import EpisodeFileCache
 from vgil_ros.training.data.scan import scan_folder
 from vgil_ros.training.errors import TrainingError
@@ -119,7 +119,7 @@ def test_each_file_is_opened_once_and_no_more_than_allowed(episodes: Path, monke
             super().__init__(path)
             opened.append(self)
 
-    monkeypatch.setattr(dataset_handles, "EpisodeReader", Counted)
+    monkeypatch.setattr(image_cache, "open_episode", Counted)
     monkeypatch.setattr("resource.getrlimit", lambda _: (0, 0))
     files = EpisodeFileCache([one.path for one in scan_folder(episodes)] * 4, base=False)
     for number in [*range(8), *range(8)]:

@@ -79,7 +79,7 @@ def test_a_joint_that_does_not_follow_ends_the_episode_and_nothing_begins_by_its
     assert max(message.values[0] for message in sent) > 0.3
     assert [message.values[0] for message in sent[-2:]] == pytest.approx([0.0, 0.0], abs=1e-6), "it has come there"
     until(lambda: rig.value("state") == "idle", "state")
-    until(lambda: "left/waist does not follow" in rig.summary(), "the status says so")
+    until(lambda: rig.status is not None and "left/waist does not follow" in rig.status.message, "the status says so")
     time.sleep(0.5)
     assert len(rig.commands.on(TOPIC)) == len(sent), "nothing begins by itself any more"
     (file,) = bench.episodes.rglob("*.aborted")
@@ -89,7 +89,7 @@ def test_a_joint_that_does_not_follow_ends_the_episode_and_nothing_begins_by_its
     answer = rig.call("start")
     assert answer.success, answer.message
     rig.running()
-    until(lambda: "left/waist does not follow" not in rig.summary(), "the status no longer says so")
+    until(lambda: rig.status is not None and "left/waist" not in rig.status.message, "the status no longer says so")
 
 
 def test_an_error_in_the_control_loop_ends_the_process_with_a_hold(bench: PolicyBench) -> None:
