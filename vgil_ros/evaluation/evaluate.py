@@ -25,7 +25,9 @@ from vgil_ros.robots.worlds import USUAL_ROBOTS
 _session: RolloutSession | None = None  # a worker process has one
 
 
-def play_all(plan: EvaluationPlan, checkpoint: Path, videos: Path | None, workers: int) -> Iterator[RolloutResult]:
+def play_all(
+    plan: EvaluationPlan, checkpoint: str | Path, videos: Path | None, workers: int
+) -> Iterator[RolloutResult]:
     """Yield the rollouts of a plan, by seed.
 
     Raises:
@@ -43,11 +45,11 @@ def play_all(plan: EvaluationPlan, checkpoint: Path, videos: Path | None, worker
         pool.shutdown(cancel_futures=True)
 
 
-def _begin(plan: EvaluationPlan, checkpoint: Path, videos: Path | None) -> None:
+def _begin(plan: EvaluationPlan, checkpoint: str | Path, videos: Path | None) -> None:
     global _session
     torch.set_num_threads(1)
     contract, _ = load_contract(plan.robot_name)
-    source = PolicySource(checkpoint, Layout(contract), plan.device, plan.task)
+    source = PolicySource(checkpoint, Layout(contract), plan.device, plan.task, plan.remote_mapping)
     _session = RolloutSession(plan, contract, source, videos)
 
 
@@ -63,7 +65,7 @@ Progress = Callable[[Rollout], None]
 
 def evaluate(
     plan: EvaluationPlan,
-    checkpoint: Path,
+    checkpoint: str | Path,
     *,
     videos: Path | None = None,
     workers: int = 1,
@@ -73,7 +75,7 @@ def evaluate(
 
     Args:
         plan: what is evaluated.
-        checkpoint: its folder.
+        checkpoint: its folder, or the address of its server.
         videos: folder for a video of each rollout and `thumbnail_sheet.png`.
         workers: processes; the report does not depend on it.
         progress: called after each rollout.
@@ -83,20 +85,23 @@ def evaluate(
     """
     contract, _ = load_contract(plan.robot_name)
     with one_thread():
-        source = PolicySource(checkpoint, Layout(contract), plan.device, plan.task)
+        source = PolicySource(checkpoint, Layout(contract), plan.device, plan.task, plan.remote_mapping)
     plan = plan.for_checkpoint(source.config.execution, source.horizon)
     identity = {
         "checkpoint": str(checkpoint),
         "policy": source.config.type,
         "fingerprint": source.config.fingerprint,
     }
-    if workers == 1:
-        report = evaluate_source(plan, contract, source, videos=videos, progress=progress)
-        return report.model_copy(update=identity)
-    began = time.perf_counter()
-    session = RolloutSession(plan, contract, source)  # what is wrong is said here, not by a broken pool
-    max_reward = session.max_reward
-    session.close()
+    try:
+        if workers == 1:
+            report = evaluate_source(plan, contract, source, videos=videos, progress=progress)
+            return report.model_copy(update=identity)
+        began = time.perf_counter()
+        session = RolloutSession(plan, contract, source)  # what is wrong is said here, not by a broken pool
+        max_reward = session.max_reward
+        session.close()
+    finally:
+        source.close()
     results = play_all(plan, checkpoint, videos, workers)
     return _report(plan, results, max_reward, videos, progress, began).model_copy(update=identity)
 

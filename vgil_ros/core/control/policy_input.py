@@ -25,6 +25,9 @@ class PolicyInput:
         decode: from an image stream's payload to pixels (H, W, 3) uint8 RGB.
         vectors: those that the policy takes.
         task: for a policy that takes a task; empty: the policy's own.
+
+    Attributes:
+        task: may be changed at any time, for the requests to come.
     """
 
     def __init__(
@@ -36,7 +39,7 @@ class PolicyInput:
         vectors: Sequence[str] = (),
     ) -> None:
         self._vectors = tuple(vectors)
-        self._builder, self._cameras, self._decode, self._task = builder, tuple(cameras), decode, task
+        self._builder, self._cameras, self._decode, self.task = builder, tuple(cameras), decode, task
 
     def observation(self, request: InferenceRequest) -> RobotObservation:
         """The observation of a request: qpos (D,) float32, images {camera: (H, W, 3) uint8 RGB}, and where they apply
@@ -47,7 +50,7 @@ class PolicyInput:
         """
         past = [None if sample is None else self._frame(sample) for sample in request.past]
         now = with_past(self._frame(request.sample), past)
-        return with_prefix(with_task(now, self._task), request.prefix)
+        return with_prefix(with_task(now, self.task), request.prefix)
 
     def _frame(self, sample: Sample) -> RobotFrame:
         observation = self._builder.observation(sample.payloads)
