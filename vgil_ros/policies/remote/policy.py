@@ -124,7 +124,7 @@ class RemotePolicy:
 
     def latency_parts(self) -> Mapping[str, tuple[float, float]]:
         """Median and 99th percentile in ms of what the last answers took: encode, wire, server, decode."""
-        taken = {part: np.array(values) * 1e3 for part, values in self._took.items() if values}
+        taken = {part: np.array(list(values)) * 1e3 for part, values in self._took.items() if values}
         figures = {part: np.percentile(values, (50, 99)) for part, values in taken.items()}
         return {part: (float(middle), float(high)) for part, (middle, high) in figures.items()}
 
@@ -165,6 +165,9 @@ class RemotePolicy:
             raise RemoteError(f"{self.address}: the connection was closed")
         try:
             served = served_policy(self._connection.open(), self.address)
+            if self._closing.is_set():
+                self._connection.drop()
+                raise RemoteError(f"{self.address}: the connection was closed")
             if served != self._served:
                 self._connection.drop()
                 raise RemoteError(f"{self.address}: serves another policy than before; start anew to take it")
