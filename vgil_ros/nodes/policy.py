@@ -18,8 +18,9 @@ from std_msgs.msg import String
 from std_srvs.srv import SetBool
 
 from vgil_ros.core.control.loop import ControlLoop
-from vgil_ros.core.control.policy_input import PolicyInput
+from vgil_ros.core.control.policy_input import PolicyInput, checked_task
 from vgil_ros.core.control.requests import InferenceRequest, InferenceResult
+from vgil_ros.core.errors import VgilError
 from vgil_ros.core.safety import Outcome
 from vgil_ros.core.session import Reply, SessionCommand, SessionState
 from vgil_ros.core.streams import StreamSpec, policy_streams, streams_of
@@ -44,7 +45,6 @@ from vgil_ros.policies.inference.runtime import limit_torch_threads
 
 RELEASE_TICKS = 25  # an episode's end is held for this long before the node lets go of the topics
 PATIENT_TICKS = 250  # and twice its length: a rollout that has not its rows by then is given up
-LONGEST_TASK = 1000  # letters of an instruction
 LATE_NS = 1_000_000_000  # a first chunk that takes longer is spoken of
 
 
@@ -308,19 +308,15 @@ class PolicyNode(SessionNode):
 
     def _on_task(self, message: String) -> None:
         """A new instruction, from the next request on; a running rollout notes the row that it begins with."""
-        task = " ".join(message.data.split())
-        if (not task and self.config.needs_task) or len(task) > LONGEST_TASK or not task.isprintable():
-            self.log(
-                f"task {message.data[:60]!r} is refused; allowed: a text of up to {LONGEST_TASK} letters, "
-                f"{'not empty' if self.config.needs_task else 'or empty'}",
-                severity="warning",
-            )
+        try:
+            task = checked_task(message.data, needed=self.config.needs_task)
+        except VgilError as error:
+            self.log(str(error), severity="warning")
             return
-        if task == self.task:
-            return
-        self.task = self.input.task = task
-        self.rollout.new_task(self.loop.tick, task)
-        self.log(f"the task is now: {task or 'none'}")
+        if task != self.task:
+            self.task = self.input.task = task
+            self.rollout.new_task(self.loop.tick, task)
+            self.log(f"the task is now: {task or 'none'}")
 
     def save(self) -> Future[EpisodeEnd | None]:
         """The episode ends: hold, and keep its recording if there is one."""

@@ -15,6 +15,25 @@ from vgil_ros.core.observation import RobotFrame, RobotObservation
 from vgil_ros.core.sync import Sample
 from vgil_ros.core.timesteps import ObservationBuilder
 
+LONGEST_TASK = 1000  # letters
+
+
+def checked_task(text: str, *, needed: bool) -> str:
+    """Return an instruction in one line, as it was given but for its blanks.
+
+    Args:
+        needed: the policy cannot do without one.
+
+    Raises:
+        VgilError: it is too long, holds what cannot be printed, or is empty where one is needed.
+    """
+    task = " ".join(text.split())
+    if len(task) > LONGEST_TASK or not task.isprintable() or (needed and not task):
+        found = f"{task[:40]!r}..., {len(task)} letters" if len(task) > 40 else repr(task)
+        empty = "not empty, as the policy needs one" if needed else "or empty"
+        raise VgilError(f"task {found} is refused; allowed: a text of up to {LONGEST_TASK} letters, {empty}")
+    return task
+
 
 class PolicyInput:
     """Makes observations of requests, in the thread that runs the network.

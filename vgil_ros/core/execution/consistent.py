@@ -56,7 +56,7 @@ class Consistent(Asynchronous):
                 weights = np.linspace(1.0, 0.0, rows.shape[1], endpoint=False)[:, None]
                 distance = (weights * (rows - plan[: rows.shape[1]]) ** 2).sum(axis=(1, 2))
             else:
-                distance = ((drawn[:, None] - drawn[None]) ** 2).sum(axis=(2, 3)).sum(axis=1)
+                distance = np.sqrt(((drawn[:, None] - drawn[None]) ** 2).sum(axis=(2, 3))).sum(axis=1)
         finite = np.isfinite(drawn).all(axis=(1, 2))
         if finite.any() and not np.isfinite(distance[finite]).any():  # a stray draw spoils the sums of the others
             distance = np.zeros(len(drawn))
