@@ -71,8 +71,8 @@ class OddServer:
             self.listen()
         elif mode == "cut":
             assert self._server is not None
-            self._server.shutdown()
             self.cut()
+            self._server.shutdown()
         elif mode == "token":
             self.token = "" if values == ["-"] else values[0]
             self.cut()

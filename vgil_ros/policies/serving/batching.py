@@ -16,7 +16,7 @@ from vgil_ros.core.observation import RobotObservation
 from vgil_ros.policies.inference.runtime import InferenceRuntime
 
 PAYS = 0.9  # a batch of two must take less than this share of two in turns
-TRIES = 5
+TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,8 @@ class Batcher:
                     ends = True
                     break
                 jobs.append(more)
-            for group in _groups(jobs):
+            waiting = [job for job in jobs if job.answer.set_running_or_notify_cancel()]  # a client may have left
+            for group in _groups(waiting):
                 self._answer(group)
             if ends:
                 return
