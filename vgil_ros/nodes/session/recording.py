@@ -64,8 +64,10 @@ class EpisodeSink:
         """What the running episode's file will be called; None before its first row."""
         return final_of(self._writer.part).name if self._writer else None
 
-    def open(self) -> None:
-        """Begin an episode; its file is made with its first row."""
+    def open(self, task: str | None = None) -> None:
+        """Begin an episode; its file is made with its first row. `task`: from now on another one than before."""
+        if task is not None:
+            self.recording = replace(self.recording, task=task)
         self._builder, self._writer, self.dropped = RowBuilder(self._observations), None, 0
 
     def push(self, sample: Sample, marker: float, action: np.ndarray | None = None) -> bool:
@@ -215,7 +217,7 @@ class RolloutSink:
         sink = EpisodeSink(recording, ObservationBuilder(Layout(recording.contract), recording.streams))
         return cls(alerts, sink, recording.contract.end_marker is not None)
 
-    def open(self, length: int = 0, task: str = "") -> None:
+    def open(self, length: int = 0, task: str | None = None) -> None:
         """An episode of a task begins, of so many rows; 0: of as many as come."""
         self._told.clear()
         self._tasks = []
@@ -225,8 +227,7 @@ class RolloutSink:
         self._wanted = length + 1 if length else 0  # the last one becomes the final observation
         self._alerts.clear("rollout")
         if self._sink:
-            self._sink.recording = replace(self._sink.recording, task=task)
-            self._sink.open()
+            self._sink.open(task)
 
     def new_task(self, tick: int, task: str) -> None:
         """From this tick on another task is done."""
