@@ -28,7 +28,7 @@ def test_each_row_has_its_own(tmp_path: Path) -> None:
     with EpisodeReader(path) as episode:
         assert episode.row_tasks() == ("test",) * 3 + ("second",) * 4 + ("third with a tab",) * 3
         assert episode.task == "test"
-    assert not [one for one in check_episode(path).findings if one.level == "error"]
+    assert not [one for one in check_episode(path).findings if one.severity == "error"]
     cut = tmp_path / "cut.hdf5"
     write_run(path, cut, 5, 8)
     with EpisodeReader(cut) as episode:

@@ -92,7 +92,7 @@ def test_it_learns_its_sizes_from_the_first_answer_and_measures_the_parts(odd: O
     assert np.abs(chunk - odd.layout.home).max() < 0.11
     parts = policy.latency_parts()
     assert set(parts) == {"encode", "wire", "server", "decode"}
-    assert parts["server"][0] == pytest.approx(1.0), "as it says"
+    assert parts["server"][0] == pytest.approx(0.125), "as it says"
     assert policy.draw(observation(), 3).shape == (3, 20, 3)
     assert make_runner(policy, odd.layout) is policy
 

@@ -8,6 +8,7 @@ import subprocess
 import threading
 import urllib.request
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ pytest.importorskip("websockets")
 
 from support import checkpoints, contracts
 from support.paths import process_environment
+from support.prefork import Server
 from support.process import Process
 from support.remote import openpi_wire
 from websockets.exceptions import InvalidStatus
@@ -38,13 +40,32 @@ SHIPPED, TOKEN = "sim_pick_place_act", "a secret"
 CLIENT = os.environ.get("OPENPI_CLIENT_PYTHON", "")  # a Python of an environment with openpi-client
 
 
+LOADED = (
+    "vgil_ros.cli.main",
+    "vgil_ros.policies.serving.serve",
+    "vgil_ros.policies.act.inference",
+    "vgil_ros.policies.flow_matching.inference",
+    "vgil_ros.policies.flow_act.inference",
+    "websockets.asyncio.server",
+)
+
+
+@cache
+def _server() -> Server:
+    return Server(LOADED, process_environment(OMP_NUM_THREADS="1"))
+
+
+def serve(*options: str, token: str = "") -> Process:
+    """Run `vgil serve`, in a fork that has loaded what it needs."""
+    environment = process_environment(PYTHONUNBUFFERED="1", VGIL_TOKEN=token, OMP_NUM_THREADS="1")
+    return Process.forked(_server(), ["vgil_ros.cli.main", "serve", *options], environment)
+
+
 class Served:
     """A server's process."""
 
     def __init__(self, checkpoint: str | Path, *options: str, token: str = "") -> None:
-        command = ["-m", "vgil_ros.cli.main", "serve", "--checkpoint", str(checkpoint), "--port", "0", *options]
-        environment = process_environment(PYTHONUNBUFFERED="1", VGIL_TOKEN=token, OMP_NUM_THREADS="1")
-        self.process = Process.python(command, environment)
+        self.process = serve("--checkpoint", str(checkpoint), "--port", "0", *options, token=token)
         self.address = self.process.expect("^serving").text.split()[-1]
 
     def end(self) -> None:
@@ -241,8 +262,7 @@ def test_what_cannot_be_served(served: Served) -> None:
         (["--checkpoint", SHIPPED, "--port", port], "cannot be listened on"),
         (["--checkpoint", SHIPPED, "--precision", "fp64"], "--precision is 'fp64'; allowed"),
     ):
-        command = ["-m", "vgil_ros.cli.main", "serve", *options]
-        process = Process.python(command, process_environment(OMP_NUM_THREADS="1"))
+        process = serve(*options)
         assert process.wait(60) == 2, process.output
         assert words in process.output
         assert "Traceback" not in process.output

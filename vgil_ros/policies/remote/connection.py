@@ -109,10 +109,11 @@ class Connection:
         try:
             plain = self._socket()
             try:
-                return connect(
+                connecting = connect(
                     self.address, sock=plain, additional_headers=headers, compression=None, max_size=MOST_BYTES,
                     open_timeout=self._connect_s, close_timeout=CLOSING_S, ping_interval=None,
                 )  # fmt: skip
+                return connecting.__enter__()  # it is left by `drop`; newer websockets connect in no other way
             except BaseException:
                 plain.close()
                 raise
