@@ -105,6 +105,7 @@ def test_a_new_instruction_reaches_server_status_and_file(rig: RemoteRig) -> Non
         assert (tasks[0], tasks[-1], episode.task) == ("first task", "second task", "first task")
         assert list(tasks) == sorted(tasks), "one change"
     rig.run()
+    time.sleep(1.0)  # some rows
     rig.stop()
     newest = until(lambda: sorted(rig.rollouts.glob("episode_*.hdf5"))[1:], "the second rollout's file")[-1]
     with EpisodeReader(newest) as episode:

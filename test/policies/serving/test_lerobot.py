@@ -66,7 +66,8 @@ for i in range(len(data["state"])):
     batch = before(prepare_observation_for_inference(frame, torch.device("cpu"), ""))
     if i + 1 < len(data["state"]) and kind == "diffusion":
         images = torch.stack([batch[key] for key in config.image_features], dim=-4)
-        policy._queues = populate_queues(policy._queues, {**batch, "observation.images": images})
+        policy._queues = populate_queues(policy._queues, {**batch, "observation.images": images},
+                                         exclude_keys=["action"])
 torch.manual_seed(7)
 with torch.inference_mode():
     rows = [after(policy.select_action(dict(batch)))[0].numpy() for _ in range(config.n_action_steps)]

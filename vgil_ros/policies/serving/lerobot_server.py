@@ -270,6 +270,8 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
+    if Path(sys.path[0]) == Path(__file__).parent:
+        del sys.path[0]  # a module here must not stand for one of LeRobot's
     if not (Path(given.policy) / "config.json").is_file() and os.sep in given.policy:
         print(
             f"error: {given.policy}: holds no config.json; needed is LeRobot's folder pretrained_model", file=sys.stderr

@@ -22,7 +22,7 @@ from vgil_ros.policies.config import PolicyConfig
 from vgil_ros.policies.remote.metadata import ServedPolicy
 from vgil_ros.policies.remote.wire import MOST_BYTES, pack, unpack
 from vgil_ros.policies.serving.batching import Batcher
-from vgil_ros.policies.serving.requests import draws_of, observation_of, reset_seed
+from vgil_ros.policies.serving.observations import draws_of, observation_of, reset_seed
 
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
