@@ -22,7 +22,8 @@ def way(made_for: int, side: float) -> np.ndarray:
 def play(executor: Asynchronous, sides: np.random.Generator, draws: int, ticks: int = 80) -> np.ndarray:
     """Commands of a policy that goes left or right as it likes, each answer two ticks late."""
     executor.reset()
-    commands, due = [], {}
+    commands: list[np.ndarray] = []
+    due: dict[int, tuple[int, np.ndarray]] = {}
     for tick in range(ticks):
         if tick in due:
             executor.add_chunk(*due.pop(tick))

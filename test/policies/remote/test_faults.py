@@ -216,7 +216,7 @@ def test_closing_ends_a_request_that_waits(odd: Odd) -> None:
         ("ws://no.such.host.invalid:8000", "host 'no.such.host.invalid' is unknown"),
         ("ws://127.0.0.1:99999", "allowed: ws://HOST:PORT"),
         ("ws://", "allowed: ws://HOST:PORT"),
-        ("ws://me:word@127.0.0.1:8000", "holds a name or a password"),
+        ("ws://me:word@127.0.0.1:8000", "a name or a password stands before it"),
     ],
 )
 def test_addresses_that_lead_nowhere(odd: Odd, address: str, words: str) -> None:

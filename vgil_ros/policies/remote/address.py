@@ -22,16 +22,16 @@ def checked_address(address: str) -> tuple[str, str, int]:
     Raises:
         RemoteError: it is no such address.
     """
-    allowed = f"allowed: ws://HOST:PORT or wss://HOST:PORT; a token goes into the variable {TOKEN}"
+    allowed = f"ws://HOST:PORT or wss://HOST:PORT; a token goes into the variable {TOKEN}"
+    if "@" in address:
+        raise RemoteError(f"{address.partition('@')[2]}: a name or a password stands before it; allowed: {allowed}")
     try:
         parts = urlsplit(address)
         port = parts.port
     except ValueError as error:
-        raise RemoteError(f"{address}: {error}; {allowed}") from None
+        raise RemoteError(f"{address}: {error}; allowed: {allowed}") from None
     if parts.scheme not in ("ws", "wss") or not parts.hostname:
-        raise RemoteError(f"{address}: is no address of a server; {allowed}")
-    if parts.username is not None or parts.password is not None:
-        raise RemoteError(f"{parts.scheme}://{parts.hostname}: the address holds a name or a password; {allowed}")
+        raise RemoteError(f"{address}: is no address of a server; allowed: {allowed}")
     return address, parts.hostname, port or (443 if parts.scheme == "wss" else 80)
 
 

@@ -83,7 +83,7 @@ class Translation:
             _put(message, self.mapping.prompt, observation["task"])
         for key in ("vectors", "prefix"):
             if key in observation:
-                message[key] = dict(cast("Mapping[str, Any]", observation[key]))  # type: ignore[literal-required]
+                message[key] = dict(cast("Mapping[str, Any]", observation[key]))
         if "past" in observation:
             past = observation["past"]
             shown = {image.name: self._several(image, past["images"][image.name]) for image in self.images}

@@ -24,6 +24,7 @@ NUMBERS = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248])")  # the dtypes of arrays: 
 MOST_BYTES = 64 << 20  # of a message: four cameras of 1080p, raw, and their past
 MOST_PARTS = 10_000  # maps and lists in a message; an observation has a few dozen
 MOST_AXES = 8
+SENT = "maps, lists, texts, bytes, numbers, and arrays of truth values and real numbers"
 
 
 def pack(value: Any) -> bytes:
@@ -37,7 +38,7 @@ def pack(value: Any) -> bytes:
     try:
         message: bytes = msgpack.packb(value, default=_encoded)
     except (TypeError, ValueError, OverflowError) as error:
-        raise WireError(f"cannot be sent: {error}; allowed: maps, lists, texts, bytes, numbers, arrays") from error
+        raise WireError(f"cannot be sent: {error}; allowed: {SENT}") from error
     return message
 
 
@@ -83,9 +84,9 @@ def _counter() -> Callable[[Any], Any]:
 
 def _encoded(value: Any) -> dict[bytes, Any]:
     if not isinstance(value, np.ndarray | np.generic):
-        raise TypeError(f"found {type(value).__name__}")
+        raise WireError(f"cannot be sent: found {type(value).__name__}; allowed: {SENT}")
     if not NUMBERS.fullmatch(value.dtype.str):
-        raise TypeError(f"found an array of dtype {value.dtype}")
+        raise WireError(f"cannot be sent: found an array of dtype {value.dtype}; allowed: {SENT}")
     if isinstance(value, np.generic):
         return {SCALAR: True, DATA: value.item(), DTYPE: value.dtype.str}
     return {ARRAY: True, DATA: value.tobytes(), DTYPE: value.dtype.str, SHAPE: list(value.shape)}

@@ -68,7 +68,8 @@ def unpack(message: bytes) -> Any:
         fits = fits and isinstance(shape, list) and len(shape) <= MOST_AXES
         fits = fits and all(type(size) is int and size >= 0 for size in shape)  # type: ignore[union-attr]
         if not fits or math.prod(shape) * np.dtype(name).itemsize != len(data):  # type: ignore[arg-type]
-            raise Refused(f"an array of dtype {str(name)[:20]} and shape {str(shape)[:40]} is not what its bytes are")
+            found = f"dtype {str(name)[:20]} and shape {str(shape)[:40]}"
+            raise Refused(f"an array has {found}; needed are numbers, and as many bytes as they take")
         return np.ndarray(tuple(shape), np.dtype(name), buffer=data)  # type: ignore[arg-type]
 
     try:
@@ -164,6 +165,7 @@ class LeRobotPolicy:
         queues = getattr(self.policy, "_queues", None)
         for frame in frames:
             batch = self._before({**frame, "task": prompt})
+            batch.pop(ACTION, None)
             if queues is not None and IMAGES in queues and self.config.image_features:
                 batch = dict(batch)
                 batch[IMAGES] = torch.stack([batch[key] for key in self.config.image_features], dim=-4)

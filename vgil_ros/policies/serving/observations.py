@@ -97,7 +97,8 @@ def _numbers(name: str, value: Any) -> np.ndarray:
             ) from None
     if not isinstance(value, np.ndarray):
         raise WireError(f"{name} is {type(value).__name__}; allowed: an array")
-    return np.ascontiguousarray(value, value.dtype if value.dtype == bool else np.float32)
+    array: np.ndarray = np.ascontiguousarray(value, value.dtype if value.dtype == bool else np.float32)
+    return array
 
 
 def _images(found: Any, config: PolicyConfig) -> dict[str, np.ndarray]:
