@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -20,6 +22,7 @@ pytest.importorskip("msgpack")
 pytest.importorskip("websockets")
 
 from support import checkpoints, contracts
+from support.nodes import made_episode
 from support.paths import process_environment
 from support.prefork import Server
 from support.process import Process
@@ -28,6 +31,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from vgil_ros.assets import load_contract
+from vgil_ros.cli.checkpoint.replay import replay_episode
+from vgil_ros.cli.main import main
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.history import with_past
 from vgil_ros.core.layout import Layout
@@ -253,6 +258,31 @@ def test_past_prefix_task_draws_and_seeds_go_over_the_wire(tmp_path: Path) -> No
         np.testing.assert_allclose(remote(given), local(given), atol=1e-4)
         remote.close()
         served.end()
+
+
+def test_replay_and_eval_take_an_address(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("mujoco")
+    base = {"odom": {"topic": "/odom"}, "command": {"topic": "/cmd_vel"}, "limits": {"linear": 0.5, "angular": 1.0}}
+    contract = contracts.write(contracts.small_robot(base=base), tmp_path / "robot.yaml")
+    checkpoint = checkpoints.make(contract, tmp_path / "checkpoint")
+    actions = 0.1 * np.sin(np.arange(30)[:, None] / 5 + np.arange(3))
+    episode = made_episode.episode(contract, tmp_path / "episodes", actions, np.zeros((30, 2)))
+    small = Served(checkpoint)
+    here = replay_episode(checkpoint, episode, every=10)
+    there = replay_episode(small.address, episode, every=10)
+    assert there.values["l1"] == pytest.approx(here.values["l1"], abs=1e-4)
+    assert there.values["l1_per_joint"].keys() == here.values["l1_per_joint"].keys()
+    small.end()
+    monkeypatch.setenv("VGIL_TOKEN", TOKEN)
+    options = ["--checkpoint", served.address, "--episodes", "1", "--episode-len", "10"]
+    monkeypatch.setattr(sys, "argv", ["vgil", "eval", *options, "--json", str(tmp_path / "report.json")])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code in (0, None), capsys.readouterr().err
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["policy"], report["checkpoint"]) == ("act", served.address)
 
 
 def test_what_cannot_be_served(served: Served) -> None:
