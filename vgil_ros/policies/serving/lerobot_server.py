@@ -68,8 +68,8 @@ def unpack(message: bytes) -> Any:
         fits = fits and isinstance(shape, list) and len(shape) <= MOST_AXES
         fits = fits and all(type(size) is int and size >= 0 for size in shape)  # type: ignore[union-attr]
         if not fits or math.prod(shape) * np.dtype(name).itemsize != len(data):  # type: ignore[arg-type]
-            found = f"dtype {str(name)[:20]} and shape {str(shape)[:40]}"
-            raise Refused(f"an array has {found}; needed are numbers, and as many bytes as they take")
+            words = f"dtype {str(name)[:20]} and shape {str(shape)[:40]}"
+            raise Refused(f"an array has {words}; needed are numbers, and as many bytes as they take")
         return np.ndarray(tuple(shape), np.dtype(name), buffer=data)  # type: ignore[arg-type]
 
     try:

@@ -118,8 +118,9 @@ def _image(value: Any, camera: CameraSpec) -> np.ndarray:
         found = f"shape {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
         raise WireError(f"image of {camera.name}: found {found}; allowed: (H, W, 3) uint8, or the bytes of a JPEG")
     if value.shape[0] == 3 and value.shape[2] != 3:
-        value = np.ascontiguousarray(value.transpose(1, 2, 0))
-    return value
+        return np.ascontiguousarray(value.transpose(1, 2, 0))
+    image: np.ndarray = value
+    return image
 
 
 def _past(found: Mapping[str, Any], config: PolicyConfig) -> RobotPast:
