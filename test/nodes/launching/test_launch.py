@@ -290,6 +290,7 @@ def test_a_leader_by_hand_takes_the_operators_place() -> None:
     [
         (("leader:=mouse",), "launch argument 'leader' is 'mouse'; allowed: keyboard, gamepad, spacemouse, or empty"),
         (("sim:=true", "leader:=keyboard", "operator:=true"), "both lead; allowed: one of them"),
+        (("sim:=true", "operator:=ada"), "launch argument 'scripted_operator' is 'ada'; allowed: one of"),
     ],
 )
 def test_a_wrong_leader_is_named(arguments: tuple[str, ...], words: str, running: list[Running]) -> None:
@@ -399,6 +400,24 @@ def test_every_setting_of_execution_and_safety_is_handed_on() -> None:
     assert {type(found[key]) for key in ("watchdog_ms", "max_age_ms", "soft_start")} == {float}
     assert started("policy.launch.py", "ensemble_coefficient:=0")["policy"]["ensemble_coefficient"] == 0.0
     assert started("replay.launch.py", "soft_start:=0.1")["replay"]["soft_start"] == 0.1
+
+
+def test_what_is_said_of_all_episodes_is_handed_on() -> None:
+    said = {"operator": "Ada", "object": "cup", "scene": "lab 2", "note": "lamp off"}
+    given = [f"{key}:={text}" for key, text in said.items()]
+    found = started("record.launch.py", "sim:=true", "scripted_operator:=false", *given)
+    assert said.items() <= found["recorder"].items()
+    assert found["sim"]["operator"] is False
+    assert said.items() <= started("policy.launch.py", "checkpoint:=/there", *given)["policy"].items()
+
+
+def test_the_scripted_operators_old_name_is_taken_for_todays() -> None:
+    found = started("record.launch.py", "sim:=true", "operator:=false")
+    assert found["sim"]["operator"] is False
+    assert "operator" not in found["recorder"]
+    assert started("sim.launch.py")["sim"]["operator"] is False
+    assert started("sim.launch.py", "operator:=true")["sim"]["operator"] is True
+    assert "operator" not in started("teleop.launch.py", "sim:=true")["sim"]
 
 
 def test_an_old_name_is_taken_for_todays() -> None:

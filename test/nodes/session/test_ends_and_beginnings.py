@@ -94,6 +94,15 @@ def test_the_end_of_an_episode_says_what_lies_on_the_disk(
     assert desk.lines == [(severity, words)]
 
 
+@pytest.mark.parametrize("success", [None, True, False])
+def test_what_the_operator_says_counts_for_more_than_what_a_topic_says(success: bool | None) -> None:
+    desk = Desk()
+    closing = EpisodeClosing(desk, files=True)
+    closing.begin(done(episode_end(FILE)), keep=True)
+    closing.take(success, "unsure")
+    assert desk.lines == [("info", f"saved {FILE}, 300 rows, 1.1 MB, labelled unsure")]
+
+
 def test_a_bad_episode_counts_only_where_it_is_to() -> None:
     closing = EpisodeClosing(Desk(), count_bad=False)
     closing.begin(done(episode_end(FILE, HELD)), keep=True)

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 from tqdm import tqdm
 
-from vgil_ros.cli.episodes.commands import app, files_of
+from vgil_ros.cli.episodes.commands import app
+from vgil_ros.cli.episodes.options import files_of
 from vgil_ros.cli.report import JsonFile, write_json
 from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes.curation import operations
