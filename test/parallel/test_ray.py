@@ -104,7 +104,10 @@ def test_results_come_in_order_from_both_nodes_and_the_killed_are_named(cluster:
 def test_a_cluster_that_is_too_small_or_not_there_is_named(cluster: str, tmp_path: Path) -> None:
     with pytest.raises(VgilError, match=r"--workers is 9; the cluster at \S+ has 2 CPUs"), executor(9, cluster):
         pass
-    with pytest.raises(VgilError, match=r"--ray 127\.0\.0\.1:1: no cluster could be joined"), executor(2, "127.0.0.1:1"):
+    with (
+        pytest.raises(VgilError, match=r"--ray 127\.0\.0\.1:1: no cluster could be joined"),
+        executor(2, "127.0.0.1:1"),
+    ):
         pass
 
 
@@ -118,9 +121,13 @@ def test_check_and_convert_say_and_write_what_one_process_does(
     vgil("dataset", "convert", "data", "here", "--to", "lerobot_v2.1", "--workers", 1)
     vgil("dataset", "convert", "data", "there", "--to", "lerobot_v2.1", "--ray", cluster)
     assert verify(Path("there")) == []
-    tables = [sorted(path.relative_to(out).as_posix() for path in Path(out).rglob("*.parquet")) for out in ("here", "there")]
+    tables = [
+        sorted(path.relative_to(out).as_posix() for path in Path(out).rglob("*.parquet")) for out in ("here", "there")
+    ]
     assert tables[0] == tables[1]
-    assert [(Path("here") / one).read_bytes() for one in tables[0]] == [(Path("there") / one).read_bytes() for one in tables[0]]
+    assert [(Path("here") / one).read_bytes() for one in tables[0]] == [
+        (Path("there") / one).read_bytes() for one in tables[0]
+    ]
     assert "3 of 3 converted" in vgil("episodes", "convert", "data", "peers", "--to", "aloha", "--ray", cluster)
 
 

@@ -127,7 +127,7 @@ def test_two_processes_give_the_loss_of_one(
 def test_two_processes_give_the_curve_of_one_in_two_parts_which_goes_on_where_they_ended(
     tree: Tree, episodes: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    """With dropout, the CVAE's noise and augmentation: what is random follows from a part's number, whoever takes it."""
+    """With dropout, the CVAE's noise, augmentation: what is random follows from a part's number, whoever takes it."""
     changes = {"batch_size": 8, "checkpoint__every": 3, "schedule__kind": "constant"}
     with one_thread():  # as torchrun's processes have
         one = _run(tree(episodes, out=str(tmp_path / "one"), steps=6, gradient_accumulation=2, **changes))

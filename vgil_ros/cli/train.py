@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 FREE = (  # what may be given with --resume
     "steps", "device", "precision", "data.folders", "data.skip_bad", "data.accept_odd", "data.aborted", "data.workers",
-    "data.decoded_gib", "data.flow_workers", "data.flow_ray", "gradient_accumulation", "distillation.cache", "log.tensorboard", "log.wandb_project",
+    "data.decoded_gib", "data.flow_workers", "data.flow_ray", "gradient_accumulation", "distillation.cache",
+    "log.tensorboard", "log.wandb_project",
 )  # fmt: skip
 Config = Annotated[str | None, typer.Option(help="a YAML file, or a name in config/policies; act where left out")]
 Data = Annotated[

@@ -25,6 +25,7 @@ from vgil_ros.robots.worlds import USUAL_ROBOTS
 
 SHOWN = 3  # rollouts that could not be played, with their reasons
 
+
 @dataclass(frozen=True)
 class RolloutWork(Work[int, RolloutResult]):
     """Plays the rollout of a seed."""
@@ -70,7 +71,9 @@ def play_all(plan: EvaluationPlan, work: RolloutWork, pool: Executor) -> Iterato
                 yield outcome.result()
     if failed:
         words = " | ".join(str(error) for error in failed[:SHOWN])
-        raise VgilError(f"{len(failed)} of {plan.episodes} rollouts could not be played, so there is no report: {words}")
+        raise VgilError(
+            f"{len(failed)} of {plan.episodes} rollouts could not be played, so there is no report: {words}"
+        )
 
 
 __all__ = ["USUAL_ROBOTS", "EvaluationPlan", "evaluate", "evaluate_source", "pipeline_for"]

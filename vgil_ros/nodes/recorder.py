@@ -75,7 +75,13 @@ class Recorder(SessionNode):
         self._told: set[str] = set()  # what episodes lacked, said once
         self._last_seen: dict[str, int] = {}  # conditions that pass, and when they were met last
         self._bar: tqdm | None = None
-        for command in (SessionCommand.START, SessionCommand.STOP, SessionCommand.DISCARD, SessionCommand.REDO, *LABELS):
+        for command in (
+            SessionCommand.START,
+            SessionCommand.STOP,
+            SessionCommand.DISCARD,
+            SessionCommand.REDO,
+            *LABELS,
+        ):
             self.serve(command.value, command)
         if self.contract.joystick:
             Buttons(self, self.contract.joystick, self.command)

@@ -65,9 +65,7 @@ class Executor(ABC):
     workers: int
 
     @abstractmethod
-    def map(
-        self, work: Work[Item, Result], items: Iterable[Item]
-    ) -> Generator[Outcome[Item, Result], None, None]:
+    def map(self, work: Work[Item, Result], items: Iterable[Item]) -> Generator[Outcome[Item, Result], None, None]:
         """Yield what came of each item, in their order; items may be endless, they are taken as they are needed.
 
         Close it (`contextlib.closing`) where it is not read to its end: the workers end with it.
@@ -83,9 +81,7 @@ class InProcess(Executor):
 
     workers = 1
 
-    def map(
-        self, work: Work[Item, Result], items: Iterable[Item]
-    ) -> Generator[Outcome[Item, Result], None, None]:
+    def map(self, work: Work[Item, Result], items: Iterable[Item]) -> Generator[Outcome[Item, Result], None, None]:
         """See `Executor.map`."""
         with work.open() as do:
             for item in items:

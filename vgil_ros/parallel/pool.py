@@ -58,9 +58,7 @@ class Pool(Executor):
     def wait(self, workers: Sequence[Worker]) -> Sequence[Worker]:
         """Wait until some of these have an answer, or are gone, and return them."""
 
-    def map(
-        self, work: Work[Item, Result], items: Iterable[Item]
-    ) -> Generator[Outcome[Item, Result], None, None]:
+    def map(self, work: Work[Item, Result], items: Iterable[Item]) -> Generator[Outcome[Item, Result], None, None]:
         """See `Executor.map`."""
         turn = _Turn(self, work, iter(items))
         try:
@@ -74,7 +72,7 @@ class _Turn:
 
     def __init__(self, pool: Pool, work: Work[Any, Any], items: Iterator[Any]) -> None:
         self._pool, self._work = pool, work
-        self._items: Iterator[tuple[int, Any]] = zip(itertools.count(), items)  # noqa: B905  # one of them is endless
+        self._items: Iterator[tuple[int, Any]] = zip(itertools.count(), items)
         self._more = True
         self._next = 0  # whose result comes out next
         self._idle: list[Worker] = []

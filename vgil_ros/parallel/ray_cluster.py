@@ -42,12 +42,12 @@ class RayPool(Pool):
         cpus = int(ray.cluster_resources().get("CPU", 0))
         if cpus < (workers or 1):
             self.close()
-            raise VgilError(f"--workers is {workers or 1}; the cluster at {address} has {cpus} CPUs: allowed are as many")
+            raise VgilError(
+                f"--workers is {workers or 1}; the cluster at {address} has {cpus} CPUs; allowed: up to that"
+            )
         super().__init__(workers or cpus)
 
-    def map(
-        self, work: Work[Item, Result], items: Iterable[Item]
-    ) -> Generator[Outcome[Item, Result], None, None]:
+    def map(self, work: Work[Item, Result], items: Iterable[Item]) -> Generator[Outcome[Item, Result], None, None]:
         """See `Executor.map`.
 
         Raises:

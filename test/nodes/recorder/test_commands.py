@@ -30,9 +30,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
         buttons = {"start": 0, "discard": 2, "redo": 1, "success": 3, "failure": 4, "unsure": 5}
         contract = bench.contract(joystick={"topic": "/joy", **buttons})
         said = {"operator": "Ada", "object": "cup", "scene": "lab 2", "note": "häßlich; 2nd day"}
-        yield Rig(
-            bench, contract, gripper_start=True, num_episodes=50, reset_time=0.3, success_topic="/done", **said
-        )
+        yield Rig(bench, contract, gripper_start=True, num_episodes=50, reset_time=0.3, success_topic="/done", **said)
 
 
 @pytest.fixture(autouse=True)

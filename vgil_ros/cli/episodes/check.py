@@ -82,8 +82,7 @@ def check(
 def _reports(pool: Executor, work: CheckWork, files: list[Path]) -> list[Report]:
     with closing(pool.map(work, files)) as outcomes:
         return [
-            _report(outcome)
-            for outcome in tqdm(outcomes, "check", len(files), unit="episode", delay=2, leave=False)
+            _report(outcome) for outcome in tqdm(outcomes, "check", len(files), unit="episode", delay=2, leave=False)
         ]
 
 

@@ -26,6 +26,7 @@ from vgil_ros.episodes.summary import Line, list_episodes
 app = typer.Typer(no_args_is_help=True, help="Episodes on disk: list, show, check, repair, plot, convert.")
 BAD = 1
 
+
 @app.command("list")
 def list_command(
     folder: Annotated[Path, typer.Argument(help="A dataset's folder.")] = Path(), json: JsonFile = None

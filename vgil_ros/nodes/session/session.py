@@ -411,7 +411,7 @@ class SessionNode(VgilNode):
         """An episode is closed before the process ends, also where it was told twice to end, or a callback failed."""
         if self.session.state is SessionState.RUNNING:
             self._close(keep=self.session.save_on_quit)
-        if (closed := self.closing.wait(self.success, self.session.label.verdict)) is not None:
-            if Effect.LABEL in self._count(closed, self.now_ns()):
-                self._write_label()
+        closed = self.closing.wait(self.success, self.session.label.verdict)
+        if closed is not None and Effect.LABEL in self._count(closed, self.now_ns()):
+            self._write_label()
         self.exit_code = self.exit_code or self.end_code()
