@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Generator, Iterable
 from pathlib import Path
 
 import h5py
@@ -14,7 +15,10 @@ from typer.testing import CliRunner, Result
 
 from vgil_ros.cli.episodes.check import _report
 from vgil_ros.cli.main import app
-from vgil_ros.parallel import Outcome, WorkerKilled
+from vgil_ros.core.errors import VgilError
+from vgil_ros.evaluation.evaluate import EvaluationPlan, play_all
+from vgil_ros.parallel import Executor, Outcome, Work, WorkerKilled
+from vgil_ros.robots.sim.generate import _kept
 
 
 @pytest.fixture
@@ -71,3 +75,33 @@ def test_a_cluster_that_is_none_is_refused(folder: Path, address: str) -> None:
     assert done.exit_code == 2
     assert "--ray" in done.stderr
     assert f"--ray is '{address}'; allowed: auto" in done.stderr or "pip install 'vgil_ros[ray]'" in done.stderr
+
+
+def test_a_seed_whose_process_was_killed_is_named_and_no_episode() -> None:
+    error = WorkerKilled("seed 7: the process 9 that worked on it was killed (SIGKILL)")
+    made_of_it = _kept(Outcome(7, None, error))
+    assert (made_of_it.seed, made_of_it.path, made_of_it.killed) == (7, None, str(error))
+    with pytest.raises(VgilError, match="no room"):
+        _kept(Outcome(7, None, VgilError("no room")))
+
+
+class Ends(Executor):
+    """Gives outcomes that are ready."""
+
+    workers = 2
+
+    def __init__(self, outcomes: list[Outcome]) -> None:
+        self.outcomes = outcomes
+
+    def map(self, work: Work, items: Iterable) -> Generator[Outcome, None, None]:
+        """See `Executor.map`."""
+        yield from self.outcomes
+
+
+def test_rollouts_that_could_not_be_played_are_named_once_the_others_are() -> None:
+    plan = EvaluationPlan("pick_place", robot="sim_single", episodes=3)
+    error = WorkerKilled("the rollout of seed 1: the process 9 that worked on it was killed (SIGKILL)")
+    results = play_all(plan, None, Ends([Outcome(0, "a"), Outcome(1, None, error), Outcome(2, "b")]))
+    assert [next(results), next(results)] == ["a", "b"]
+    with pytest.raises(VgilError, match=r"1 of 3 rollouts could not be played.* no report: .*seed 1: the process 9"):
+        next(results)

@@ -22,7 +22,7 @@ from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode
 from vgil_ros.nodes.messages.subscriptions import StreamInputs
 from vgil_ros.nodes.session.closing import Closed, EpisodeClosing, EpisodeEnd, remove_episode
 from vgil_ros.nodes.session.dataset_folder import DatasetFolder
-from vgil_ros.nodes.session.labelling import declare_words, label_episode
+from vgil_ros.nodes.session.labelling import LateLabels, declare_words
 from vgil_ros.nodes.session.neighbours import Neighbours
 from vgil_ros.nodes.session.readiness import Waiting
 from vgil_ros.nodes.session.scene_reset import SceneReset
@@ -68,7 +68,7 @@ class SessionNode(VgilNode):
         self._waiting_since = self._unwritable_since = 0
         self._waiting = Waiting()
         self._ready = False  # it was said that everything is there
-        self.closing = EpisodeClosing(self)
+        self.closing, self.labels = EpisodeClosing(self), LateLabels(self)
         self._last_file: Path | None = None
         self._asked = False  # the operator wanted no file of the episode at hand
         self._unsaved = False  # rows of the last episode are in no finished file
@@ -162,9 +162,8 @@ class SessionNode(VgilNode):
             reply = Reply(False, "nothing to label: no episode is recorded; give dataset_dir, and no dry_run")
         else:
             reply = self.session.command(command)
-        if Effect.LABEL in reply.effects and (why := label_episode(self._last_file, LABELS[command])) is not None:
-            reply = Reply(False, why)
         self.log(reply.message, severity="info" if reply.ok else "warning")
+        self._do(reply.effects)
         return reply
 
     def not_ready(self) -> tuple[Problem, ...]:
@@ -325,13 +324,13 @@ class SessionNode(VgilNode):
         self.closing.begin(future, keep=keep, failed=failed)
 
     def _write_label(self) -> None:
-        """The last episode was labelled while its file was being closed."""
-        verdict = self.session.label.verdict
-        if verdict is not None and (why := label_episode(self._last_file, verdict)) is not None:
-            self.log(why, severity="error")
+        """The last episode was labelled when its file was closed, or being closed."""
+        if self.session.label.verdict is not None:
+            self.labels.write(self._last_file, self.session.label.verdict)
 
     def _remove_last(self) -> None:
         """Throw away the file of the episode that was saved last."""
+        self.labels.wait()
         path, self._last_file = self._last_file, None
         if path is not None:
             words, severity = remove_episode(path)
@@ -367,6 +366,7 @@ class SessionNode(VgilNode):
     def look_around(self) -> None:
         """Called twice a second: warn of what else is on the network. Hook: a subclass looks at more."""
         self.neighbours.look()
+        self.labels.look()
         self._look_for_floods()
         doubled = self.neighbours.doubled
         if not doubled:
@@ -414,4 +414,5 @@ class SessionNode(VgilNode):
         closed = self.closing.wait(self.success, self.session.label.verdict)
         if closed is not None and Effect.LABEL in self._count(closed, self.now_ns()):
             self._write_label()
+        self.labels.wait()
         self.exit_code = self.exit_code or self.end_code()
