@@ -26,7 +26,7 @@ from vgil_ros.core.errors import VgilError
 from vgil_ros.datasets.verify import verify
 from vgil_ros.parallel import WorkerKilled, executor
 from vgil_ros.policies.optical_flow import FlowField, FlowSettings
-from vgil_ros.training.data.flow_cache import make_flow_cache
+from vgil_ros.training.data.flow_cache import flow_dir, make_flow_cache
 from vgil_ros.training.data.scan import scan_folder
 
 pytestmark = pytest.mark.skipif(
@@ -158,9 +158,8 @@ def test_flow_is_that_of_one_process(cluster: str, tmp_path: Path, monkeypatch: 
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / name))
         stats = scan_folder(tmp_path / "data")
         cameras = tuple(stats[0].cameras)
-        cache = make_flow_cache(stats, cameras, (1,), FlowField(FlowSettings()), limit=1 << 30, ray=ray)
-        assert cache is not None
-        found.append({key: np.load(file) for key, file in sorted(cache._files.items())})
+        assert make_flow_cache(stats, cameras, (1,), FlowField(FlowSettings()), limit=1 << 30, ray=ray) is not None
+        found.append({file.name: np.load(file) for file in sorted(flow_dir().glob("*.npy"))})
     assert list(found[0]) == list(found[1])
-    for key, flow in found[0].items():
-        np.testing.assert_array_equal(flow, found[1][key])
+    for file, flow in found[0].items():
+        np.testing.assert_array_equal(flow, found[1][file])
