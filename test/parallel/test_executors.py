@@ -17,6 +17,7 @@ from support.spread_work import Squares
 from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes.errors import EpisodeError
 from vgil_ros.parallel import WorkerKilled, executor
+from vgil_ros.parallel.shared_folder import see
 
 HERE = Path(__file__).resolve().parents[1]
 INTERRUPTED = """
@@ -131,3 +132,10 @@ def test_ctrl_c_or_a_kill_of_the_parent_ends_all_workers(sent: signal.Signals, t
 def test_less_than_one_is_refused(workers: int) -> None:
     with pytest.raises(VgilError, match=f"workers is {workers}; allowed: from 1"), executor(workers):
         pass
+
+
+def test_a_result_that_another_machine_keeps_to_itself_is_named(tmp_path: Path) -> None:
+    answers = iter([False, True])
+    see(tmp_path, lambda: next(answers), patience_s=10.0)
+    with pytest.raises(VgilError, match="was made on another machine.*a folder that all machines have"):
+        see(tmp_path / "episode_0.hdf5", (tmp_path / "episode_0.hdf5").is_file, patience_s=0.1)

@@ -6,11 +6,10 @@ import errno
 import os
 import re
 import shutil
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,11 @@ from vgil_ros.datasets.source import Source, open_source
 from vgil_ros.episodes.errors import WriteFailed, naming_file
 from vgil_ros.episodes.writing import disk
 from vgil_ros.parallel import Executor, Outcome, Work, WorkerKilled
+from vgil_ros.parallel.shared_folder import see
 
 # what is the machine's fault, not an episode's: no room, a quota, too many open files
 MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE}
 HDF5_ERRNO = re.compile(r"\berrno = (\d+), error message")
-SHOWN_S = 60.0
 GOES_ON = "the same command goes on when that is mended"
 Progress = Callable[[Iterable[Any], str, int], Iterable[Any]]  # (items, what is done, how many)
 
@@ -59,7 +58,8 @@ def make_pieces(
         for outcome in progress(outcomes, "convert", len(todo)):
             words = _words(outcome, pieces)
             if words is None:
-                _see(piece_folder(pieces, outcome.item))
+                folder = piece_folder(pieces, outcome.item)
+                see(folder, partial(_is_piece, folder))
                 made += 1
             else:
                 left_out[names[outcome.item]] = words
@@ -67,20 +67,8 @@ def make_pieces(
     return made
 
 
-def _see(folder: Path) -> None:
-    """See a piece that another process made; a network's file system may take a while to show it.
-
-    Raises:
-        DatasetError: it does not lie here.
-    """
-    end = time.monotonic() + SHOWN_S
-    while read_piece(folder) is None:
-        if time.monotonic() > end:
-            raise DatasetError(
-                f"{folder}: was made on another machine, and is not there on this one; "
-                "allowed with --ray: a folder that all machines have under the same path"
-            )
-        time.sleep(0.2)
+def _is_piece(folder: Path) -> bool:
+    return read_piece(folder) is not None
 
 
 def _words(outcome: Outcome[int, str | None], pieces: Path) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from abc import abstractmethod
 from collections import deque
@@ -12,6 +13,14 @@ from vgil_ros.core.errors import VgilError
 from vgil_ros.parallel.executor import Executor, Item, Outcome, Result, Work, WorkerKilled
 
 AHEAD = 4  # items a worker that may be under way, or done, before the one whose result comes out next
+
+
+def limit_threads() -> None:
+    """In a worker: have OpenCV use one thread. Beside as many processes as there are cores, more are slower."""
+    with contextlib.suppress(ImportError):
+        import cv2  # lazily: not all that is spread needs it
+
+        cv2.setNumThreads(1)
 
 
 class Killed(Exception):

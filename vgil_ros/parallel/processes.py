@@ -17,7 +17,7 @@ from typing import Any
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.parallel.executor import Outcome, Work, attempt
-from vgil_ros.parallel.pool import Killed, Pool, Unfit, Worker
+from vgil_ros.parallel.pool import Killed, Pool, Unfit, Worker, limit_threads
 
 PATIENCE_S = 5.0  # for a process that was told to end
 
@@ -104,10 +104,7 @@ def _serve(connection: Connection, work: Work[Any, Any], parent: int) -> None:
     """Work until the other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all at a terminal; the parent ends its workers
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    with contextlib.suppress(ImportError):
-        import cv2  # its threads beside as many processes are slower than none
-
-        cv2.setNumThreads(1)
+    limit_threads()
     with contextlib.suppress(EOFError, OSError), contextlib.ExitStack() as stack:
         item = connection.recv()
         try:

@@ -13,7 +13,7 @@ import vgil_ros
 from vgil_ros.core.errors import VgilError
 from vgil_ros.extras import need
 from vgil_ros.parallel.executor import Item, Outcome, Result, Work, attempt
-from vgil_ros.parallel.pool import Killed, Pool, Unfit, Worker
+from vgil_ros.parallel.pool import Killed, Pool, Unfit, Worker, limit_threads
 
 ALLOWED = "auto (a cluster that this machine is part of), HOST:PORT of its head, or ray://HOST:10001"
 
@@ -122,6 +122,7 @@ class Actor:
     """The far end: made once, then asked for one item after another."""
 
     def __init__(self, work: Work[Any, Any], version: str) -> None:
+        limit_threads()
         self._work, self._version = work, version
         self._open = contextlib.ExitStack()
         self._do: Any = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
@@ -14,11 +13,10 @@ from pathlib import Path
 from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes import naming
 from vgil_ros.episodes.errors import WriteFailed
-from vgil_ros.episodes.writing.encoder import limit_opencv_threads
 from vgil_ros.parallel import Outcome, Work, WorkerKilled, executor
+from vgil_ros.parallel.shared_folder import see
 from vgil_ros.robots.sim.demonstrations import DemonstrationConfig, GeneratedEpisode, Generator
 
-SHOWN_S = 60.0
 TRIES = 5  # with `only_successes`: attempts to one episode wanted, before it is given up
 
 
@@ -63,7 +61,7 @@ def generate(
         for attempt, episode in enumerate(map(_kept, outcomes), 1):
             if episode.path is not None:
                 kept += 1
-                _see(episode.path)
+                see(episode.path, episode.path.is_file)
                 episode = replace(
                     episode, path=naming.publish_free(episode.path, naming.next_free(out / "episode_0.hdf5"))
                 )
@@ -101,7 +99,6 @@ class DemonstrationWork(Work[int, GeneratedEpisode]):
     @contextmanager
     def open(self) -> Iterator[Callable[[int], GeneratedEpisode]]:
         """See `Work.open`."""
-        limit_opencv_threads()
         generator = Generator(self.wanted)
         try:
             yield lambda seed: self._make(generator, seed)
@@ -116,22 +113,6 @@ class DemonstrationWork(Work[int, GeneratedEpisode]):
     def name(self, item: int) -> str:
         """See `Work.name`."""
         return f"seed {item}"
-
-
-def _see(path: Path) -> None:
-    """See a file that another process made; a network's file system may take a while to show it.
-
-    Raises:
-        VgilError: it does not lie here.
-    """
-    end = time.monotonic() + SHOWN_S
-    while not path.is_file():
-        if time.monotonic() > end:
-            raise VgilError(
-                f"{path}: was made on another machine, and is not there on this one; "
-                "allowed with --ray: a folder that all machines have under the same path"
-            )
-        time.sleep(0.2)
 
 
 def _kept(outcome: Outcome[int, GeneratedEpisode]) -> GeneratedEpisode:
