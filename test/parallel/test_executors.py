@@ -137,5 +137,5 @@ def test_less_than_one_is_refused(workers: int) -> None:
 def test_a_result_that_another_machine_keeps_to_itself_is_named(tmp_path: Path) -> None:
     answers = iter([False, True])
     see(tmp_path, lambda: next(answers), patience_s=10.0)
-    with pytest.raises(VgilError, match="was made on another machine.*a folder that all machines have"):
+    with pytest.raises(VgilError, match=r"was made on another machine.*a folder that all machines have"):
         see(tmp_path / "episode_0.hdf5", (tmp_path / "episode_0.hdf5").is_file, patience_s=0.1)
