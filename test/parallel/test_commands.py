@@ -42,8 +42,8 @@ def test_a_check_by_several_processes_says_what_one_says(folder: Path) -> None:
     one = episodes("check", folder, "--json", "one.json")
     two = episodes("check", folder, "--workers", 2, "--json", "two.json")
     assert (one.exit_code, two.exit_code) == (1, 1)
-    assert "4 checked, 2 bad" in one.output
-    assert one.output == two.output
+    assert "4 checked, 2 bad" in one.stdout
+    assert one.stdout == two.stdout
     assert json.loads(Path("one.json").read_text()) == json.loads(Path("two.json").read_text())
 
 

@@ -81,7 +81,7 @@ def _stop(folder: Path) -> None:
 def vgil(*words: object, code: int = 0) -> str:
     done = CliRunner().invoke(app, [str(word) for word in words])
     assert done.exit_code == code, done.output
-    return done.output
+    return done.stdout
 
 
 def test_results_come_in_order_from_both_nodes_and_the_killed_are_named(cluster: str, tmp_path: Path) -> None:

@@ -105,23 +105,38 @@ def _serve(connection: Connection, work: Work[Any, Any], parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all at a terminal; the parent ends its workers
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     limit_threads()
-    with contextlib.suppress(EOFError, OSError), contextlib.ExitStack() as stack:
-        item = connection.recv()
+    item = _heard(connection)
+    if item is None:
+        return
+    with contextlib.ExitStack() as stack:
         try:
             do = stack.enter_context(work.open())
         except VgilError as error:
-            connection.send(Unfit(error))
+            _tell(connection, Unfit(error))
             return
         except Exception as error:
-            connection.send(_told(error))
+            _tell(connection, _told(error))
             return
-        while True:
+        while item is not None:
             try:
-                answer: Any = attempt(do, item)
+                answer: Any = attempt(do, *item)
             except Exception as error:
                 answer = _told(error)
-            connection.send(answer)
-            item = connection.recv()
+            _tell(connection, answer)
+            item = _heard(connection)
+
+
+def _heard(connection: Connection) -> tuple[Any] | None:
+    """The next item; None where there is no other end any more."""
+    try:
+        return (connection.recv(),)
+    except (EOFError, OSError):
+        return None
+
+
+def _tell(connection: Connection, answer: Any) -> None:
+    with contextlib.suppress(OSError):  # nobody waits for it any more
+        connection.send(answer)
 
 
 def _told(error: Exception) -> tuple[Exception, str]:
