@@ -16,8 +16,7 @@ def generate_launch_description() -> LaunchDescription:
     """The recorder ends the launch, and the launch ends with its exit code."""
     return LaunchDescription(
         [
-            *declare(*RECORDER),
-            *declare("sim", *SIMULATED, "leader", "teleop", "cameras", "drivers", *COMMON),
+            *declare(*RECORDER, "sim", *SIMULATED, "leader", "teleop", "cameras", "drivers", *COMMON),
             prepare("recorder"),
             drivers(),
             side_node("sim", "robot", "task", *SIMULATED, when="sim"),

@@ -119,7 +119,7 @@ def test_statistics_are_those_of_the_numbers(folder: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("option", "text", "words"),
     [
-        ("--note", "bell\a", "note has '\\x07' at letter 5; allowed: letters that can be printed"),
+        ("--note", "bell\a", "note has '\\x07' at letter 5; allowed: up to 1000 letters that can be printed"),
         ("--operator", "a" * 1001, "operator has 1001 letters; allowed: up to 1000"),
     ],
 )

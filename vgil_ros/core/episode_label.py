@@ -9,15 +9,16 @@ Verdict = Literal["success", "failure", "unsure"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 LONGEST = 1000  # letters of a text beside it; an attribute of HDF5 ends at 64 KiB
+TEXTS = f"up to {LONGEST} letters that can be printed, and line breaks"
 
 
 def text_fault(text: str) -> str | None:
     """What of a note, an operator's name or the like cannot be kept, in words; None where all can."""
     if len(text) > LONGEST:
-        return f"has {len(text)} letters; allowed: up to {LONGEST}"
+        return f"has {len(text)} letters"
     for place, letter in enumerate(text):
         if not letter.isprintable() and letter != "\n":
-            return f"has {letter!r} at letter {place + 1}; allowed: letters that can be printed, and line breaks"
+            return f"has {letter!r} at letter {place + 1}"
     return None
 
 

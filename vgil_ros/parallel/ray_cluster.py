@@ -34,6 +34,7 @@ class RayPool(Pool):
         ray = self._ray = importlib.import_module("ray")
         if not address.strip() or address == "local":
             raise VgilError(f"--ray is '{address}'; allowed: {ALLOWED}")
+        _knock(address)
         try:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR")
         except Exception as error:  # Ray has many, and they are no errors of a kind
@@ -76,6 +77,21 @@ class RayPool(Pool):
     def close(self) -> None:
         """Part from the cluster."""
         self._ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """See that somebody listens at an address; Ray would try for minutes.
+
+    Raises:
+        VgilError: nobody does.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon:
+        return  # auto
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10.0).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise VgilError(f"--ray {address}: no cluster answers there ({error}); allowed: {ALLOWED}") from error
 
 
 class RayWorker:

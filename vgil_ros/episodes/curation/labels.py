@@ -10,7 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from vgil_ros.core.episode_label import VERDICTS, Verdict, text_fault
+from vgil_ros.core.episode_label import TEXTS, VERDICTS, Verdict, text_fault
 from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes import h5
 
@@ -43,7 +43,7 @@ class Label:
             if key not in WORDS:
                 raise VgilError(f"found {key!r}; allowed: {list(WORDS)}")
             if fault := text_fault(text):
-                raise VgilError(f"{key} {fault}")
+                raise VgilError(f"{key} {fault}; allowed: {TEXTS}")
 
     def __bool__(self) -> bool:
         return bool(self.verdict or self.tags or self.untag or self.words)

@@ -90,9 +90,9 @@ def _streams(episode: Episode) -> dict[str, dict[str, float | int]]:
 
 def _camera(episode: Episode, name: str, progress: Progress) -> dict[str, Any]:
     rows = episode.image_rows(name)
-    chosen = np.unique(np.linspace(0, rows - 1, min(rows, IMAGES)).astype(int)) if rows else []
+    chosen: list[int] = np.unique(np.linspace(0, max(rows - 1, 0), min(rows, IMAGES)).astype(int)).tolist()
     sums, squares, pixels, unreadable, stored = np.zeros(3), np.zeros(3), 0, 0, 0
-    for row in progress([int(row) for row in chosen]):
+    for row in progress(chosen):
         try:
             image = episode.image(name, row).astype(np.float64)
             stored += len(episode.jpeg(name, row)) if episode.is_jpeg(name) else int(image.size)

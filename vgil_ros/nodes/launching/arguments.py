@@ -12,7 +12,7 @@ from typing import Any
 
 from launch.actions import DeclareLaunchArgument
 
-from vgil_ros.core.episode_label import text_fault
+from vgil_ros.core.episode_label import TEXTS, text_fault
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.execution import RENAMED_OPTIONS
 from vgil_ros.nodes.dds.reach import MAX_DOMAIN
@@ -160,7 +160,7 @@ def check_all(given: Mapping[str, str]) -> None:
         optional(given, name)
     for name in WORDS:
         if name in given and (fault := text_fault(given[name])):
-            raise VgilError(f"launch argument '{name}' {fault}")
+            raise VgilError(f"launch argument '{name}' {fault}; allowed: {TEXTS}")
     domain = optional(given, "domain_id")
     if domain is not None and not 0 <= domain <= MAX_DOMAIN:
         raise VgilError(f"launch argument 'domain_id' is '{domain}'; allowed: 0 to {MAX_DOMAIN}")

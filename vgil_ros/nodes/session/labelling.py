@@ -8,7 +8,7 @@ import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from vgil_ros.core.episode_label import Verdict, text_fault
+from vgil_ros.core.episode_label import TEXTS, Verdict, text_fault
 from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes.curation.labels import Label, write_label
 from vgil_ros.episodes.errors import naming_file
@@ -30,7 +30,7 @@ def declare_words(node: VgilNode) -> dict[str, str]:
     }
     for name, text in given.items():
         if fault := text_fault(text):
-            raise VgilError(f"parameter '{name}' {fault}")
+            raise VgilError(f"parameter '{name}' {fault}; allowed: {TEXTS}")
     return {name: text for name, text in given.items() if text}
 
 
