@@ -11,7 +11,7 @@ import typer
 from tqdm import tqdm
 
 from vgil_ros.assets import policy_source
-from vgil_ros.cli.options import EpisodeLength, RemoteMapping, RenamedOptions
+from vgil_ros.cli.options import EpisodeLength, RayAddress, RemoteMapping, RenamedOptions, Workers
 from vgil_ros.cli.report import JsonFile, write_json
 from vgil_ros.core.control.pipeline import ExecutionOptions
 from vgil_ros.core.errors import VgilError
@@ -53,7 +53,6 @@ SoftStart = Annotated[float, typer.Option(help="share of the velocity limits on 
 # Where and by how many.
 OverRos = Annotated[bool, typer.Option("--over-ros", help="through the real nodes instead")]
 Device = Annotated[str, typer.Option(help="where the policy runs")]
-Workers = Annotated[int, typer.Option(min=1, help="processes; the result does not depend on it")]
 Videos = Annotated[Path | None, typer.Option(help="folder for videos and a thumbnail sheet")]
 
 
@@ -81,7 +80,8 @@ def evaluate(
     remote_mapping: RemoteMapping = None,
     episode_len: EpisodeLength = None,
     device: Device = "cpu",
-    workers: Workers = 1,
+    workers: Workers = None,
+    ray: RayAddress = None,
     swap_images_from_seed: SwappedImages = None,
     videos: Videos = None,
     json: JsonFile = None,
@@ -108,15 +108,16 @@ def evaluate(
         remote_mapping=remote_mapping,
     )
     source = policy_source(checkpoint)
-    if over_ros and workers > 1:
-        raise VgilError(f"--workers is {workers}; --over-ros runs one robot at the wall clock's pace: allowed is 1")
+    if over_ros and (ray is not None or workers not in (None, 1)):
+        found = f"--ray is {ray}" if ray is not None else f"--workers is {workers}"
+        raise VgilError(f"{found}; --over-ros runs one robot at the wall clock's pace: allowed is 1")
     with _progress(episodes, f"{plan.robot_name} {task}") as progress:
         if over_ros:
             from vgil_ros.nodes.evaluation_client import evaluate_over_ros
 
             report = evaluate_over_ros(plan, source, videos=videos, progress=progress)
         else:
-            report = evaluation.evaluate(plan, source, videos=videos, workers=workers, progress=progress)
+            report = evaluation.evaluate(plan, source, videos=videos, workers=workers, ray=ray, progress=progress)
     typer.echo(summary(report))
     if videos is not None:
         typer.echo(f"videos and thumbnail sheet: {videos}")
