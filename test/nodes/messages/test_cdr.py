@@ -18,7 +18,7 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Header
 
 from vgil_ros.core.frame import DEPTH_FILES, FILE_ENCODINGS, PAIRED, PLANES, RAW_ENCODINGS, FrameError
-from vgil_ros.nodes.messages.cdr import (
+from vgil_ros.core.messages.cdr import (
     CdrError,
     CutImage,
     read_compressed,
