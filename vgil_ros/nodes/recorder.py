@@ -115,6 +115,7 @@ class Recorder(SessionNode):
         now = self.now_ns()
         self.sync.start(now)
         self.raw_log.began(now)
+        self.forget("raw log")  # what was said of the last one
 
     def unprepared(self) -> tuple[Problem, ...]:
         """A scene is reset when the puppets follow: an operator's script would run away from them."""

@@ -123,4 +123,7 @@ def differences(one: Path, other: Path) -> list[str]:
 
 
 def _same(one: object, other: object) -> bool:
-    return (one is None) == (other is None) and bool(np.array_equal(np.asarray(one), np.asarray(other)))
+    if one is None or other is None:
+        return one is other
+    a, b = np.asarray(one), np.asarray(other)
+    return bool(np.array_equal(a, b, equal_nan=a.dtype.kind == "f" and b.dtype.kind == "f"))

@@ -170,6 +170,7 @@ def repair_command(paths: Paths, json: JsonFile = None) -> None:
     for part in parts:
         try:
             if part.name.endswith(naming.PART) and remove_if_empty(part):
+                naming.log_of(part).unlink(missing_ok=True)
                 typer.echo(f"{part}: no row had reached it; removed")
                 continue
             result = repair(part, progress=_bar(part.name))

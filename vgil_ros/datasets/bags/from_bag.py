@@ -14,7 +14,7 @@ from vgil_ros.core.streams import streams_of
 from vgil_ros.core.sync import Synchronizer
 from vgil_ros.datasets.bags.episode import ALL_OF_IT, BagEpisode
 from vgil_ros.datasets.bags.files import Bag, Progress
-from vgil_ros.datasets.bags.replay import LogReplay, recorded_with
+from vgil_ros.datasets.bags.replay import LogReplay, beginning, recorded_with
 from vgil_ros.datasets.bags.synchronise import BagSynchronisation
 from vgil_ros.datasets.bags.topics import match_topics
 from vgil_ros.datasets.errors import DatasetError
@@ -108,8 +108,10 @@ def _convert(bag: Bag, settings: BagSettings, progress: Progress | None) -> From
     topics = match_topics(bag.topics(), episode.intakes, settings.topics)
     if exact:
         return _replay(bag, episode, topics, progress)
+    begin_ns = beginning(bag.messages()) if ours is not None else 0
     try:
-        BagSynchronisation(episode, topics, by_log=settings.stamps == "log").run(bag.messages(progress))
+        by_log = settings.stamps == "log"
+        BagSynchronisation(episode, topics, by_log=by_log, begin_ns=begin_ns).run(bag.messages(progress))
     except BaseException:
         episode.sink.discard().result()
         raise

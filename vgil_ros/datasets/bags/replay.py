@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from vgil_ros.core.errors import VgilError
 from vgil_ros.core.messages.intake import StreamIntake
 from vgil_ros.core.sync import Miss
 from vgil_ros.datasets.bags.episode import BagEpisode
@@ -118,6 +119,18 @@ class LogReplay:
     def _finish(self, event: dict[str, Any], log_ns: int) -> None:
         self.end = event
         self._episode.aborted = event["aborted"]
+
+
+def beginning(messages: Iterable[BagMessage]) -> int:
+    """When the ticks of a log's episode began (ns); 0 where it does not say so."""
+    for message in messages:
+        if message.topic == events.TOPIC:
+            try:
+                return int(events.decode(message.data)["now"])
+            except (VgilError, KeyError, ValueError, TypeError):
+                break
+        break
+    return 0
 
 
 def recorded_with(ours: Mapping[str, str]) -> dict[str, Any]:

@@ -55,10 +55,11 @@ class BagSynchronisation:
         episode: is made; its synchroniser waits long.
         topics: the intakes of each of the bag's topics.
         by_log: whether the log's times are the stamps.
+        begin_ns: the first tick is not before this.
     """
 
-    def __init__(self, episode: BagEpisode, topics: Topics, *, by_log: bool) -> None:
-        self._episode, self._topics, self._by_log = episode, topics, by_log
+    def __init__(self, episode: BagEpisode, topics: Topics, *, by_log: bool, begin_ns: int = 0) -> None:
+        self._episode, self._topics, self._by_log, self._begin_ns = episode, topics, by_log, begin_ns
         self._sync = episode.sync
         self._period_ns = episode.recording.contract.period_ns
         self._now_ns = 0
@@ -107,9 +108,9 @@ class BagSynchronisation:
     def _start(self) -> None:
         newest = [self._sync.newest(spec.name) for spec in self._sync.streams]
         stamps = [found[0] for found in newest if found is not None]
-        if len(stamps) == len(newest):
+        if len(stamps) == len(newest) and self._now_ns >= self._begin_ns:
             self._started = True
-            self._sync.start(max(stamps))
+            self._sync.start(max(*stamps, self._begin_ns))
 
     def _sample(self) -> None:
         while (tick := self._sync.sample(self._now_ns)) is not None:

@@ -84,6 +84,9 @@ class LogFile:
             own = LoggedTopic(events.TOPIC, events.TOPIC, events.TYPE)
             self._channels[events.TOPIC] = self._channel(own)
         except OSError as error:
+            if hasattr(self, "_file"):
+                self._file.close()
+                part.unlink(missing_ok=True)
             raise WriteFailed(f"{part}: cannot be made ({error.strerror}); no raw log is kept") from error
         self._sound_bytes = self._file.tell()
         self._thread = threading.Thread(target=self._run, name="raw-log", daemon=True)
