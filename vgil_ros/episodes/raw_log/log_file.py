@@ -78,15 +78,17 @@ class LogFile:
         self._queue: queue.SimpleQueue[tuple[str, int, bytes] | None] = queue.SimpleQueue()
         try:
             self._file: BinaryIO = part.open("wb", buffering=0)
+        except OSError as error:
+            raise WriteFailed(f"{part}: cannot be made ({error.strerror}); no raw log is kept") from error
+        try:
             self._writer = McapWriter(self._file, profile="ros2", library=f"vgil_ros {__version__}")
             self._writer.metadata(events.METADATA, {"format": events.FORMAT, **metadata})
             self._channels = {one.topic: self._channel(one) for one in topics}
             own = LoggedTopic(events.TOPIC, events.TOPIC, events.TYPE)
             self._channels[events.TOPIC] = self._channel(own)
         except OSError as error:
-            if hasattr(self, "_file"):
-                self._file.close()
-                part.unlink(missing_ok=True)
+            self._file.close()
+            part.unlink(missing_ok=True)
             raise WriteFailed(f"{part}: cannot be made ({error.strerror}); no raw log is kept") from error
         self._sound_bytes = self._file.tell()
         self._thread = threading.Thread(target=self._run, name="raw-log", daemon=True)
@@ -104,15 +106,20 @@ class LogFile:
         if self._put_bytes - self._done_bytes > self._most:
             self.lost += 1
             return
-        if self.lost > self._lost_before:
-            count, self._lost_before = self.lost - self._lost_before, self.lost
-            self._put(events.TOPIC, now_ns, events.encode("lost", {"count": count}))
+        self._tell_lost(now_ns)
         self._put(topic, now_ns, data)
 
     def event(self, now_ns: int, data: bytes) -> None:
         """Take an event; it is never left out."""
         if self.error is None:
+            self._tell_lost(now_ns)
             self._put(events.TOPIC, now_ns, data)
+
+    def _tell_lost(self, now_ns: int) -> None:
+        """Mark the place where messages are missing."""
+        if self.lost > self._lost_before:
+            count, self._lost_before = self.lost - self._lost_before, self.lost
+            self._put(events.TOPIC, now_ns, events.encode("lost", {"count": count}))
 
     def _put(self, topic: str, now_ns: int, data: bytes) -> None:
         self._put_bytes += len(data)
