@@ -210,6 +210,7 @@ class SqliteFile:
     def _open(self) -> Iterator[sqlite3.Connection]:
         base = sqlite3.connect(f"file:{quote(str(self.path))}?mode=ro", uri=True)
         try:
+            base.execute("PRAGMA writable_schema = ON")  # else a file that is shorter than it says is refused whole
             yield base
         finally:
             base.close()

@@ -23,7 +23,7 @@ from vgil_ros.episodes.raw_log import events
 from vgil_ros.episodes.raw_log.log_file import QUEUE_BYTES, LogFile, LoggedTopic
 
 MARGIN_NS = FUTURE_NS + 100_000_000  # stamps that are as far ahead as is allowed, and a tick or two
-OLD_MESSAGES = 2  # of each stream of a topic, however old: a slow sensor's
+OLD_MESSAGES = 2  # of each stream, however old: a slow sensor's
 
 
 class _Message(NamedTuple):
@@ -51,7 +51,7 @@ class RawLog:
     def __init__(self, topics: Sequence[LoggedTopic], metadata: Mapping[str, str], kept_ns: int) -> None:
         self._topics, self._metadata, self._kept_ns = tuple(topics), dict(metadata), kept_ns
         self._recent: deque[_Message] = deque()
-        self._old: dict[str, deque[_Message]] = {one.topic: deque() for one in topics}
+        self._old: dict[tuple[str, tuple[str, ...]], deque[_Message]] = {}
         self._start: tuple[int, dict[str, Any], list[_Message]] | None = None
         self._since: list[_Message | tuple[int, bytes]] = []  # messages and events since then
         self._file: LogFile | None = None
@@ -62,10 +62,8 @@ class RawLog:
         self._recent.append(message)
         while self._recent[0].now_ns < now_ns - self._kept_ns:
             old = self._recent.popleft()
-            place = self._old[old.topic]
-            place.append(old)
-            if len(place) > OLD_MESSAGES * max(1, len(old.taken)):
-                place.popleft()
+            if old.taken:
+                self._old.setdefault((old.topic, old.taken), deque(maxlen=OLD_MESSAGES)).append(old)
         if self._file is not None:
             self._file.message(topic, now_ns, data)
         elif self._start is not None:
