@@ -45,7 +45,8 @@ class BagEpisode:
     Attributes:
         sync, intakes: the synchroniser, and the way into it.
         refused: what was not used.
-        notes: what is not as it should be, in words.
+        notes: what one should know of it, in words.
+        lacking: why it is not whole, in words.
         aborted: why it goes on no further; None where it does.
     """
 
@@ -54,6 +55,7 @@ class BagEpisode:
         self.intakes = intakes_of(recording.contract, sync)
         self.refused = Refused()
         self.notes: list[str] = []
+        self.lacking: list[str] = []
         self.aborted: str | None = None
         observations = ObservationBuilder(Layout(recording.contract), recording.streams)
         self.sink = EpisodeSink(recording, observations)

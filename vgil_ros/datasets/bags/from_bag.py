@@ -133,11 +133,12 @@ def _replay(bag: Bag, episode: BagEpisode, topics: Mapping[str, Any], progress: 
 
 
 def _close(bag: Bag, episode: BagEpisode, success: bool | None, warnings: Any, *, replayed: bool) -> FromBag:
-    notes = (*bag.notes, *episode.notes, *(() if replayed else episode.refused.lines()))
+    lacking = (*bag.notes, *episode.lacking)
+    notes = (*lacking, *episode.notes, *(() if replayed else episode.refused.lines()))
     end = episode.close(success, (*warnings, *notes), from_bag=bag.path.name)
     if end is None:
         raise DatasetError("no row: it is over before two ticks were complete")
-    return FromBag(end, replayed, not bag.notes and not episode.notes and episode.aborted is None, notes)
+    return FromBag(end, replayed, not lacking and episode.aborted is None, notes)
 
 
 def _robot(ours: Mapping[str, str] | None, settings: BagSettings) -> tuple[Contract, str]:

@@ -53,7 +53,7 @@ class LogReplay:
                 break
         if self._start is None:
             raise DatasetError("the log holds no beginning of an episode; it was cut off before its first row")
-        self._episode.notes += self._words()
+        self._episode.lacking += self._words()
 
     def _words(self) -> list[str]:
         words = []
