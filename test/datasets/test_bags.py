@@ -26,6 +26,7 @@ from vgil_ros.datasets.bags.from_bag import BagSettings, FromBag, from_bag
 from vgil_ros.datasets.bags.topics import parse_renames
 from vgil_ros.datasets.errors import DatasetError
 from vgil_ros.episodes import EpisodeReader, naming
+from vgil_ros.episodes.raw_log import log_file
 from vgil_ros.episodes.raw_log.recovery import finish_log
 
 SECOND = 1_000_000_000
@@ -120,7 +121,10 @@ def recorded(tmp_path: Path) -> Path:
     return live.path
 
 
-def test_a_log_that_is_cut_off_gives_the_first_of_the_rows_and_says_so(tmp_path: Path) -> None:
+def test_a_log_that_is_cut_off_gives_the_first_of_the_rows_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_file, "CHUNK_BYTES", 1 << 15)  # a chunk is half a second, which is over before it begins
     live = recorded(tmp_path)
     log = naming.log_of(live)
     part = tmp_path / "episode_0.mcap.part"

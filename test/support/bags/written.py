@@ -9,7 +9,7 @@ from support.bags.messages import TYPES, Sent
 from vgil_ros.core.messages.definitions import definition
 from vgil_ros.episodes.raw_log.mcap_writer import McapWriter
 
-CHUNK = 1 << 18
+CHUNK = 1 << 15
 
 
 def mcap(
