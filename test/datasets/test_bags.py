@@ -251,7 +251,7 @@ def test_wrong_types_encodings_and_names_are_named(tmp_path: Path) -> None:
 
 def test_a_bag_without_a_contract_and_what_is_no_bag(tmp_path: Path) -> None:
     bag = mcap(tmp_path / "a.mcap", made.robot(0.3))
-    with pytest.raises(DatasetError, match="--robot is missing: the bag is no raw log of ours"):
+    with pytest.raises(DatasetError, match="give --robot: the bag is no raw log of ours"):
         from_bag(bag, settings(tmp_path, None))
     (tmp_path / "ros1.bag").write_bytes(b"#ROSBAG V2.0\n")
     (tmp_path / "empty.mcap").write_bytes(b"")

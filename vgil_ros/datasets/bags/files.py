@@ -183,7 +183,7 @@ class SqliteFile:
             with self._open() as base:
                 rows = base.execute("SELECT name, type, serialization_format FROM topics").fetchall()
         except sqlite3.Error as error:
-            raise DatasetError(f"{self.path}: no topics can be read, it is damaged or no rosbag2 ({error})") from error
+            raise DatasetError(f"{self.path}: topics cannot be read, it is damaged or no rosbag2 ({error})") from error
         return {name: BagTopic(name, kind, encoding) for name, kind, encoding in rows}
 
     def count(self) -> int | None:

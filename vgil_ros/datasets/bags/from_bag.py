@@ -137,7 +137,7 @@ def _close(bag: Bag, episode: BagEpisode, success: bool | None, warnings: Any, *
     notes = (*lacking, *episode.notes, *(() if replayed else episode.refused.lines()))
     end = episode.close(success, (*warnings, *notes), from_bag=bag.path.name)
     if end is None:
-        raise DatasetError("no row: it is over before two ticks were complete")
+        raise DatasetError("no row: it is over before two ticks were complete; at least two are needed")
     return FromBag(end, replayed, not lacking and episode.aborted is None, notes)
 
 
@@ -149,7 +149,7 @@ def _robot(ours: Mapping[str, str] | None, settings: BagSettings) -> tuple[Contr
         text = ours.get("contract", "")
         contract = parse_contract(text, "the raw log's contract")
     else:
-        raise DatasetError("--robot is missing: the bag is no raw log of ours, which would hold its contract")
+        raise DatasetError("give --robot: the bag is no raw log of ours, which would hold its contract")
     if without := [arm.name for arm in contract.arms if not arm.master]:
         raise DatasetError(f"robot '{contract.name}': arm {without} has no master; an episode needs one each")
     if settings.rate_hz is None or settings.rate_hz == contract.rate_hz:

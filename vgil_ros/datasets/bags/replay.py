@@ -14,7 +14,6 @@ from vgil_ros.datasets.errors import DatasetError
 from vgil_ros.episodes.raw_log import events
 
 Topics = Mapping[str, Sequence[StreamIntake]]
-OTHERWISE = "do not come out as they were recorded"
 
 
 class LogReplay:
@@ -62,7 +61,7 @@ class LogReplay:
         if self._lost:
             words.append(f"{self._lost} messages are missing in the log, as it was written too slowly")
         if self._otherwise:
-            words.append(f"{self._otherwise} ticks {OTHERWISE}")
+            words.append(f"{self._otherwise} ticks do not come out as they were recorded")
         return words
 
     def _event(self, message: BagMessage) -> None:
@@ -147,4 +146,4 @@ def recorded_with(ours: Mapping[str, str]) -> dict[str, Any]:
             "jpeg_order": ours["jpeg_order"],
         }
     except (KeyError, ValueError) as error:
-        raise DatasetError(f"the raw log does not say how it was recorded ({type(error).__name__}: {error})") from error
+        raise DatasetError(f"the raw log's metadata cannot be read ({type(error).__name__}: {error})") from error

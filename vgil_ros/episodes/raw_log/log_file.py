@@ -146,7 +146,7 @@ class LogFile:
         try:
             naming.publish(self.part, final)
         except OSError as error:
-            raise WriteFailed(f"{self.part}: cannot be renamed to {final.name} ({error.strerror})") from error
+            raise WriteFailed(f"{self.part}: could not be renamed to {final.name} ({error.strerror})") from error
 
     def discard(self) -> None:
         """Throw the file away. After `end`."""

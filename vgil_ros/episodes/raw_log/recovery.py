@@ -48,7 +48,7 @@ def finish_log(part: Path, final: Path) -> int:
 
 def _copy(source: BinaryIO, out: BinaryIO) -> int:
     if source.read(len(mcap.MAGIC)) != mcap.MAGIC:
-        raise EpisodeError("is no raw log")
+        raise EpisodeError("cannot be read as a raw log: it does not begin as an MCAP")
     with needed_by("repairing a raw log"):
         import zstandard
 

@@ -115,12 +115,11 @@ def slow_words(rate: float, best: float) -> str:
 def jpeg_words(contract: Contract) -> list[str]:
     """What becomes of the images of cameras that send JPEG: a line for those that are kept, and one for the others."""
     compressed = [camera for camera in contract.cameras if camera.type == "compressed"]
-    words = []
-    if own := [camera.name for camera in compressed if camera.jpeg_order == "camera"]:
-        words.append(
-            f"JPEGs of {own} are stored as they come: act-plus-plus' and Cobot Magic's loaders swap their red and"
-            " blue; for those give jpeg_order:=peers, or use `vgil episodes convert`"
-        )
-    if anew := [camera.name for camera in compressed if camera.jpeg_order == "peers"]:
-        words.append(f"JPEGs of {anew} are decoded and encoded anew: act-plus-plus' and Cobot Magic's loaders get RGB")
-    return words
+    own = [camera.name for camera in compressed if camera.jpeg_order == "camera"]
+    anew = [camera.name for camera in compressed if camera.jpeg_order == "peers"]
+    words = {
+        f"JPEGs of {own} are stored as they come: act-plus-plus' and Cobot Magic's loaders swap their red and"
+        " blue; for those give jpeg_order:=peers, or use `vgil episodes convert`": own,
+        f"JPEGs of {anew} are decoded and encoded anew: act-plus-plus' and Cobot Magic's loaders get RGB": anew,
+    }
+    return [line for line, cameras in words.items() if cameras]
