@@ -18,7 +18,7 @@ from mcap.reader import make_reader
 from mcap.records import Message
 from mcap.stream_reader import StreamReader
 from support.bags import messages as made
-from support.bags.messages import MS, START, Sent
+from support.bags.messages import START, Sent
 from support.bags.written import mcap
 from support.paths import process_environment
 
