@@ -121,6 +121,26 @@ def test_a_disk_that_is_too_slow_costs_messages_which_are_counted_and_never_any_
     assert told == one.lost == 201 - sum(topic != events.TOPIC for topic, _, _ in found)
 
 
+def test_in_a_hurry_chunks_are_not_compressed_and_read_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_file, "CHUNK_BYTES", 1 << 16)
+    monkeypatch.setattr(log_file, "HURRY_BYTES", 1 << 18)
+    one, data = log(tmp_path / "a.mcap.part"), [bytes([k]) * 30_000 for k in range(200)]
+    for k, message in enumerate(data):
+        one.message("cam/image", START + k, message)
+    one.end()
+    one.close(tmp_path / "a.mcap")
+    assert [message for _, _, message in read(tmp_path / "a.mcap")] == data
+    with (tmp_path / "a.mcap").open("rb") as file:
+        summary = make_reader(file).get_summary()
+        assert summary is not None
+        assert {index.compression for index in summary.chunk_indexes} == {"", "zstd"}
+    (tmp_path / "b.mcap.part").write_bytes((tmp_path / "a.mcap").read_bytes()[:-500])
+    assert finish_log(tmp_path / "b.mcap.part", tmp_path / "b.mcap") == 200
+    assert read(tmp_path / "b.mcap") == read(tmp_path / "a.mcap")
+
+
 def test_a_disk_without_room_ends_the_log_and_keeps_what_is_whole(tmp_path: Path) -> None:
     one = log(tmp_path / "a.mcap.part", stop_free=1 << 60)
     one.message("cam/image", START, b"\0" * (log_file.CHUNK_BYTES + 1))

@@ -1,7 +1,8 @@
 """The file of one raw log: messages go in from the node's thread and never wait; a thread of its own compresses them.
 
-A chunk ends twice a second at least, so that a killed recorder loses no more. Where the disk or the processor does not
-keep up, messages are left out, counted, and the place is marked.
+A chunk ends twice a second at least, so that a killed recorder loses no more. Where the processor does not keep up,
+chunks are not compressed; where that does not help, or the disk is too slow, messages are left out, counted, and the
+place is marked.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from vgil_ros.episodes.writing import disk
 
 CHUNK_S = 0.5
 CHUNK_BYTES = 8 * disk.MIB
+HURRY_BYTES = 16 * disk.MIB  # so much waits, and chunks are not compressed: that takes ten times the processor
 QUEUE_BYTES = 96 * disk.MIB  # messages that may wait
 STOP_FREE = 2 * disk.STOP_FREE  # the log ends first, and leaves the episode its room
 
@@ -189,6 +191,7 @@ class LogFile:
     def _end_chunk(self) -> None:
         self._need_room()
         self._writer.end_chunk()
+        self._writer.compress = self._put_bytes - self._done_bytes < HURRY_BYTES
         self._sound_bytes = self._file.tell()
 
     def _finish(self) -> None:

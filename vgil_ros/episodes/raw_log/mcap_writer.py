@@ -44,8 +44,8 @@ def _record(opcode: int, *parts: bytes) -> bytes:
 class _Chunk:
     """The chunk that is being filled."""
 
-    compressor: Any
-    parts: list[bytes] = field(default_factory=list)  # compressed
+    compressor: Any  # None where it stays as it is
+    parts: list[bytes] = field(default_factory=list)  # as they go into the file
     size: int = 0  # not compressed
     crc: int = 0
     first_ns: int = 0
@@ -55,7 +55,12 @@ class _Chunk:
     def add(self, data: bytes) -> None:
         self.crc = zlib.crc32(data, self.crc)
         self.size += len(data)
-        self.parts.append(self.compressor.compress(data))
+        self.parts.append(data if self.compressor is None else self.compressor.compress(data))
+
+    @property
+    def compression(self) -> str:
+        """Its name in the file."""
+        return "" if self.compressor is None else COMPRESSION
 
 
 class McapWriter:
@@ -63,6 +68,7 @@ class McapWriter:
 
     Attributes:
         count: messages so far, those of the open chunk among them.
+        compress: whether the chunks to come are compressed.
     """
 
     def __init__(self, file: BinaryIO, *, profile: str, library: str, level: int = LEVEL) -> None:
@@ -90,6 +96,7 @@ class McapWriter:
         self._counts: dict[int, int] = {}
         self._span: tuple[int, int] | None = None
         self.count = 0
+        self.compress = True
         self._write(MAGIC, _record(HEADER, _text(profile), _text(library)))
 
     @property
@@ -124,7 +131,8 @@ class McapWriter:
         """Add a message to the open chunk."""
         chunk = self._chunk
         if chunk is None:
-            chunk = self._chunk = _Chunk(self._compressor.compressobj(), first_ns=log_ns, last_ns=log_ns)
+            compressor = self._compressor.compressobj() if self.compress else None
+            chunk = self._chunk = _Chunk(compressor, first_ns=log_ns, last_ns=log_ns)
         chunk.first_ns, chunk.last_ns = min(log_ns, chunk.first_ns), max(log_ns, chunk.last_ns)
         chunk.index.setdefault(channel, []).append((log_ns, chunk.size))
         chunk.add(_MESSAGE.pack(MESSAGE, _MESSAGE_HEAD + len(data), channel, 0, log_ns, log_ns))
@@ -141,9 +149,10 @@ class McapWriter:
         chunk, self._chunk = self._chunk, None
         if chunk is None:
             return
-        chunk.parts.append(chunk.compressor.flush())
+        if chunk.compressor is not None:
+            chunk.parts.append(chunk.compressor.flush())
         size = sum(map(len, chunk.parts))
-        head = struct.pack("<QQQI", chunk.first_ns, chunk.last_ns, chunk.size, chunk.crc) + _text(COMPRESSION)
+        head = struct.pack("<QQQI", chunk.first_ns, chunk.last_ns, chunk.size, chunk.crc) + _text(chunk.compression)
         start, length = self._at, 9 + len(head) + 8 + size
         indexes = {channel: _message_index(channel, places) for channel, places in chunk.index.items()}
         offsets, at = b"", start + length
@@ -158,7 +167,7 @@ class McapWriter:
                 struct.pack("<QQQQ", chunk.first_ns, chunk.last_ns, start, length),
                 _sized(offsets),
                 struct.pack("<Q", at - start - length),
-                _text(COMPRESSION),
+                _text(chunk.compression),
                 struct.pack("<QQ", size, chunk.size),
             )
         )

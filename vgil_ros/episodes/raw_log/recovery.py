@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -67,12 +68,16 @@ def _copy(source: BinaryIO, out: BinaryIO) -> int:
             at, name = _text(content, 0)
             writer.metadata(name, _map(content, at))
         elif opcode == mcap.CHUNK:
-            size = struct.unpack_from("<Q", content, 16)[0]
-            at, _ = _text(content, 28)
+            size, crc = struct.unpack_from("<QI", content, 16)
+            at, compression = _text(content, 28)
             try:
-                messages = unpack.decompress(content[at + 8 :], max_output_size=size)
+                packed = content[at + 8 :]
+                messages = unpack.decompress(packed, max_output_size=size) if compression else packed
             except zstandard.ZstdError:
                 break  # a computer that lost its power: what came later is no better
+            if zlib.crc32(messages) != crc:
+                break
+            writer.compress = bool(compression)
             for channel, log_ns, data in _messages(messages):
                 writer.message(channel, log_ns, data)
             writer.end_chunk()
