@@ -37,12 +37,13 @@ def measure(kind: str, seconds: float, folder: Path) -> dict[str, Any]:
     for turn in range(round(seconds * JOINT_HZ)):
         time.sleep(max(0.0, start + turn / JOINT_HZ - time.monotonic()))
         now, began = time.time_ns(), time.perf_counter()
-        for i in range(4 if log else 0):
-            log.message(f"/arm_{i}", now, state)
-        for i in range(CAMERAS if log and turn % (JOINT_HZ // CAMERA_HZ) == 0 else 0):
-            image = images[(turn + i) % len(images)]
-            log.message(f"/cam_{i}", now, image)
-            sent += len(image)
+        if log is not None:
+            for i in range(4):
+                log.message(f"/arm_{i}", now, state)
+            for i in range(CAMERAS if turn % (JOINT_HZ // CAMERA_HZ) == 0 else 0):
+                image = images[(turn + i) % len(images)]
+                log.message(f"/cam_{i}", now, image)
+                sent += len(image)
         longest = max(longest, time.perf_counter() - began)
     if log is not None:
         log.end()
