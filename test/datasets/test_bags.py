@@ -3,7 +3,11 @@ and what is wrong with a bag is named."""
 
 from __future__ import annotations
 
+import json
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,17 +23,22 @@ from support.bags import messages as made
 from support.bags.live import LiveRecorder, differences
 from support.bags.messages import CAMERA, MASTER, MS, PUPPET, START, Sent
 from support.bags.written import mcap, rosbag2
+from support.paths import TESTS, process_environment
+from typer.testing import CliRunner
 
 from vgil_ros.assets import load_contract
+from vgil_ros.cli.main import app
 from vgil_ros.core.errors import VgilError
 from vgil_ros.datasets.bags.from_bag import BagSettings, FromBag, from_bag
 from vgil_ros.datasets.bags.topics import parse_renames
 from vgil_ros.datasets.errors import DatasetError
 from vgil_ros.episodes import EpisodeReader, naming
+from vgil_ros.episodes.checks.check import check_episode
 from vgil_ros.episodes.raw_log import log_file
 from vgil_ros.episodes.raw_log.recovery import finish_log
 
 SECOND = 1_000_000_000
+BLOCKER = TESTS / "support" / "missing"
 RATE = 25
 
 
@@ -318,3 +327,40 @@ def test_the_files_of_a_bag_follow_each_other_by_their_numbers(tmp_path: Path) -
     found = rows(done)
     expect_lines(found)
     assert len(found["qpos"]) > 3.0 * RATE
+
+
+# ---- the command
+
+
+def test_the_command_needs_no_ros_and_says_what_came_of_each_bag(tmp_path: Path) -> None:
+    robot, good = contract(tmp_path), mcap(tmp_path / "good.mcap", made.robot(2.0))
+    (tmp_path / "bad.mcap").write_bytes(b"nothing of the kind")
+    environment = process_environment(MISSING="rclpy sensor_msgs std_msgs geometry_msgs nav_msgs builtin_interfaces")
+    environment["PYTHONPATH"] = os.pathsep.join((str(BLOCKER), environment["PYTHONPATH"]))
+    command = [sys.executable, "-m", "vgil_ros.cli.main", "episodes", "from-bag", str(good), str(tmp_path / "bad.mcap")]
+    command += ["--robot", str(robot), "--out", str(tmp_path / "out"), "--json", str(tmp_path / "report.json")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, env=environment, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "bad.mcap: begins with 6e6f7468696e6720; allowed: an MCAP" in done.stderr
+    assert f"{good}: saved {tmp_path / 'out' / 'episode_0.hdf5'}" in done.stdout
+    (report,) = json.loads((tmp_path / "report.json").read_text())
+    assert report["bag"] == str(good)
+    assert report["whole"]
+    assert not report["replayed"]
+    assert check_episode(Path(report["episode"])).ok
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--stamps", "both"), "--stamps is 'both'; allowed: ['header', 'log']"),
+        (("--rate", "0"), "--rate is 0; allowed: above 0 Hz"),
+        (("--robot", "nobody"), "robot 'nobody' is unknown"),
+        (("--topics", "a"), "--topics is 'a'; allowed: BAG_TOPIC:=CONTRACT_TOPIC"),
+    ],
+)
+def test_wrong_options_are_named(tmp_path: Path, options: tuple[str, str], words: str) -> None:
+    done = CliRunner().invoke(app, ["episodes", "from-bag", "a.mcap", "--out", str(tmp_path / "out"), *options])
+    assert done.exit_code == 2
+    assert words in done.output
