@@ -29,6 +29,7 @@ EXTRA_OF: dict[str, str] = {
     "numcodecs": "data",
     "mcap": "data",
     "zstandard": "data",
+    "ray": "ray",
     **dict.fromkeys(_ROS, "ros"),
 }
 

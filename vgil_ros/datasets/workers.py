@@ -1,22 +1,17 @@
-"""Episodes to pieces, by several processes: each is converted and proved, and why one could not be is kept."""
+"""Episodes to pieces, by one process or several: each is converted and proved, and why one could not be is kept."""
 
 from __future__ import annotations
 
 import errno
-import multiprocessing
 import os
 import re
 import shutil
-import threading
-import time
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
-
-import cv2
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.datasets.errors import DatasetError
@@ -26,12 +21,13 @@ from vgil_ros.datasets.proof import prove
 from vgil_ros.datasets.source import Source, open_source
 from vgil_ros.episodes.errors import WriteFailed, naming_file
 from vgil_ros.episodes.writing import disk
+from vgil_ros.parallel import Executor, Outcome, Work, WorkerKilled
+from vgil_ros.parallel.shared_folder import see
 
 # what is the machine's fault, not an episode's: no room, a quota, too many open files
 MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE}
 HDF5_ERRNO = re.compile(r"\berrno = (\d+), error message")
 GOES_ON = "the same command goes on when that is mended"
-KILLED = "the process that converted it was killed, for want of memory perhaps"
 Progress = Callable[[Iterable[Any], str, int], Iterable[Any]]  # (items, what is done, how many)
 
 
@@ -46,7 +42,7 @@ def make_pieces(
     pieces: Path,
     usable: list[int],
     left_out: dict[str, str],
-    workers: int,
+    pool: Executor,
     progress: Progress,
 ) -> int:
     """Make the pieces that are not there yet; gives how many were made."""
@@ -57,69 +53,53 @@ def make_pieces(
         if piece is None or piece.name != names[number] or piece.facts["state"] != source.state(number):
             todo.append(number)
     made = 0
-    with closing(_done(plan, pieces, todo, workers)) as results:
-        for number, words in progress(results, "convert", len(todo)):
+    work = PieceWork(plan, pieces, tuple(names))
+    with closing(pool.map(work, todo)) as outcomes:
+        for outcome in progress(outcomes, "convert", len(todo)):
+            words = _words(outcome, pieces)
             if words is None:
+                folder = piece_folder(pieces, outcome.item)
+                see(folder, partial(_is_piece, folder))
                 made += 1
             else:
-                left_out[names[number]] = words
-                shutil.rmtree(piece_folder(pieces, number), ignore_errors=True)
+                left_out[names[outcome.item]] = words
+                shutil.rmtree(piece_folder(pieces, outcome.item), ignore_errors=True)
     return made
 
 
-def _done(plan: Plan, pieces: Path, todo: list[int], workers: int) -> Generator[tuple[int, str | None], None, None]:
-    """(place, None or why not) of each episode as it is finished."""
-    if workers <= 1 or len(todo) <= 1:
-        yield from ((number, make_piece(plan, pieces, number)) for number in todo)
-        return
-    lost = []
-    with _pool(min(workers, len(todo))) as pool:
-        asked = {pool.submit(make_piece, plan, pieces, number): number for number in todo}
-        for one in as_completed(asked):
-            try:
-                yield asked[one], one.result()
-            except BrokenExecutor:
-                lost.append(asked[one])
-    yield from _one_at_a_time(plan, pieces, sorted(lost))
+def _is_piece(folder: Path) -> bool:
+    return read_piece(folder) is not None
 
 
-def _one_at_a_time(plan: Plan, pieces: Path, todo: list[int]) -> Iterator[tuple[int, str | None]]:
-    """A process was killed, and all that were asked with it: make each episode alone, and so find which one kills."""
-    while todo:
-        with _pool(1) as pool:
-            while todo:
-                number = todo.pop(0)
-                try:
-                    words = pool.submit(make_piece, plan, pieces, number).result()
-                except BrokenExecutor:
-                    _need_room(pieces)
-                    name = _opened(plan.source, plan.layout).names()[number]
-                    shutil.rmtree(_part(pieces, number), ignore_errors=True)
-                    yield number, f"{plan.source / name}: {KILLED}"
-                    break
-                yield number, words
+def _words(outcome: Outcome[int, str | None], pieces: Path) -> str | None:
+    """Why an episode could not be converted, or None.
+
+    Raises:
+        DatasetError: no episode could be converted now.
+    """
+    if isinstance(outcome.error, WorkerKilled):
+        _need_room(pieces)
+        shutil.rmtree(_part(pieces, outcome.item), ignore_errors=True)
+        return str(outcome.error)
+    return outcome.result()
 
 
-@contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    context = multiprocessing.get_context("spawn")  # libraries that run threads do not survive a fork
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (os.getpid(),))
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
+@dataclass(frozen=True)
+class PieceWork(Work[int, "str | None"]):
+    """Makes the pieces of episodes, which are named by their places."""
 
+    plan: Plan
+    pieces: Path
+    names: tuple[str, ...]
 
-def _start_worker(parent: int) -> None:
-    cv2.setNumThreads(1)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    @contextmanager
+    def open(self) -> Iterator[Callable[[int], str | None]]:
+        """See `Work.open`."""
+        yield lambda number: make_piece(self.plan, self.pieces, number)
 
-
-def _end_with(parent: int) -> None:
-    """End a worker whose parent was killed."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
+    def name(self, item: int) -> str:
+        """See `Work.name`."""
+        return str(self.plan.source / self.names[item])
 
 
 @lru_cache(maxsize=1)

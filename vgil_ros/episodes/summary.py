@@ -13,6 +13,8 @@ from vgil_ros.episodes.curation.labels import tags_of, verdict_of
 from vgil_ros.episodes.errors import EpisodeError, naming_file
 from vgil_ros.episodes.reader import EpisodeReader
 
+BESIDE = ("operator", "object", "scene", "note")
+
 
 @dataclass(frozen=True)
 class Line:
@@ -22,6 +24,7 @@ class Line:
         problems: what is wrong at a glance (`check` looks closer).
         label: success, failure or unsure.
         tags: given by `vgil episodes label`.
+        operator, object, scene, note: in the user's words.
     """
 
     file: str
@@ -36,6 +39,10 @@ class Line:
     problems: tuple[str, ...] = ()
     label: str | None = None
     tags: tuple[str, ...] = ()
+    operator: str | None = None
+    object: str | None = None
+    scene: str | None = None
+    note: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -80,6 +87,7 @@ def _line(path: Path, name: str) -> Line:
                 tuple(problems),
                 verdict_of(episode.attrs, episode.success),
                 tags_of(episode.attrs),
+                **{key: str(episode.attrs[key]) for key in BESIDE if key in episode.attrs},
             )
     except EpisodeError as error:
         return Line(name, bytes=size, problems=(str(error).removeprefix(f"{path}: "),))

@@ -74,7 +74,7 @@ def from_bag_command(
 
 def _said(path: Path, done: FromBag) -> bool:
     """Say what came of a bag; return whether all is well."""
-    words, _ = done.end.words(None, "look at the bag")
+    words, _ = done.end.words(None, None, "look at the bag")
     typer.echo(f"{path}: {words}{'; replayed as it was recorded' if done.replayed and done.whole else ''}")
     for note in done.notes:
         typer.echo(f"  warning: {note}", err=True)

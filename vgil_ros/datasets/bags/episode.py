@@ -93,6 +93,6 @@ class BagEpisode:
         else:
             self.aborted = str(miss)
 
-    def close(self, success: bool | None, warnings: Sequence[str], **attributes: Any) -> EpisodeEnd | None:
+    def close(self, success: bool | None, label: Any, warnings: Sequence[str], **attributes: Any) -> EpisodeEnd | None:
         """Save it; None where it had no row."""
-        return self.sink.close(success, aborted=self.aborted, warnings=warnings, **attributes).result()
+        return self.sink.close(success, label=label, aborted=self.aborted, warnings=warnings, **attributes).result()

@@ -115,7 +115,7 @@ def _convert(bag: Bag, settings: BagSettings, progress: Progress | None) -> From
     except BaseException:
         episode.sink.discard().result()
         raise
-    return _close(bag, episode, None, (), replayed=False)
+    return _close(bag, episode, {}, replayed=False)
 
 
 def _replay(bag: Bag, episode: BagEpisode, topics: Mapping[str, Any], progress: Progress | None) -> FromBag:
@@ -128,14 +128,14 @@ def _replay(bag: Bag, episode: BagEpisode, topics: Mapping[str, Any], progress: 
     except BaseException:
         episode.sink.discard().result()
         raise
-    end = replay.end or {}
-    return _close(bag, episode, end.get("success"), end.get("warnings", ()), replayed=True)
+    return _close(bag, episode, replay.end or {}, replayed=True)
 
 
-def _close(bag: Bag, episode: BagEpisode, success: bool | None, warnings: Any, *, replayed: bool) -> FromBag:
+def _close(bag: Bag, episode: BagEpisode, told: Mapping[str, Any], *, replayed: bool) -> FromBag:
     lacking = (*bag.notes, *episode.lacking)
     notes = (*lacking, *episode.notes, *(() if replayed else episode.refused.lines()))
-    end = episode.close(success, (*warnings, *notes), from_bag=bag.path.name)
+    warnings = (*told.get("warnings", ()), *notes)
+    end = episode.close(told.get("success"), told.get("label"), warnings, from_bag=bag.path.name)
     if end is None:
         raise DatasetError("no row: it is over before two ticks were complete; at least two are needed")
     return FromBag(end, replayed, not lacking and episode.aborted is None, notes)

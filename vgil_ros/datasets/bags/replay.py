@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -144,6 +145,7 @@ def recorded_with(ours: Mapping[str, str]) -> dict[str, Any]:
             "image_format": ours["image_format"],
             "quality": int(ours["jpeg_quality"]),
             "jpeg_order": ours["jpeg_order"],
+            "words": dict(json.loads(ours.get("words", "{}"))),
         }
     except (KeyError, ValueError) as error:
         raise DatasetError(f"the raw log's metadata cannot be read ({type(error).__name__}: {error})") from error

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from vgil_ros.core.contract import Contract
+from vgil_ros.core.episode_label import Verdict
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.streams import StreamSpec
 from vgil_ros.core.sync import Sample
@@ -18,6 +19,7 @@ from vgil_ros.core.timesteps import EpisodeRow, ObservationBuilder, RowBuilder
 from vgil_ros.episodes import h5, naming
 from vgil_ros.episodes.checks.check import check_saved
 from vgil_ros.episodes.checks.findings import Finding, Report
+from vgil_ros.episodes.curation.labels import success_of
 from vgil_ros.episodes.errors import NothingSaved, Overrun, WriteFailed
 from vgil_ros.episodes.meta import EpisodeMeta
 from vgil_ros.episodes.raw_log.log_file import LogFile
@@ -44,14 +46,17 @@ class EpisodeEnd:
     aborted: str | None = None
     without_log: str | None = None
 
-    def words(self, success: bool | None, remedy: str) -> tuple[str, Literal["info", "warning"]]:
+    def words(self, success: bool | None, label: Verdict | None, remedy: str) -> tuple[str, Literal["info", "warning"]]:
         """One line for the operator.
 
         Args:
-            success: what was said of the task.
+            success: what a topic said of the task.
+            label: what the operator said, which counts for more.
             remedy: what to do about a bad one.
         """
         verdict = "" if success is None else ", success" if success else ", no success"
+        if label is not None:
+            verdict = f", labelled {label}"
         line = f"saved {self.path}, {self.rows} rows, {self.bytes / 1e6:.1f} MB{verdict}"
         if self.aborted is not None:
             return f"{line}; it lies apart and does not count, as it was aborted", "warning"
@@ -70,6 +75,7 @@ class Recording:
         contract: with the `jpeg_order` that was asked for.
         contract_text: its YAML, as it is in the file.
         jpeg_order: what was asked for.
+        words: operator, object, scene and note, as given.
     """
 
     contract: Contract
@@ -81,6 +87,7 @@ class Recording:
     quality: int = 90
     jpeg_order: str = "contract"
     min_free_bytes: int = 2 * 1024**3
+    words: Mapping[str, str] = field(default_factory=dict)
 
 
 class EpisodeSink:
@@ -165,6 +172,7 @@ class EpisodeSink:
             task=r.task,
             image_format="raw" if r.image_format == "raw" else "jpeg",
             quality=r.quality,
+            words=r.words,
         )
         return EpisodeWriter(r.dataset_dir, meta, min_free_bytes=r.min_free_bytes)
 
@@ -172,6 +180,7 @@ class EpisodeSink:
         self,
         success: bool | None = None,
         *,
+        label: Verdict | None = None,
         aborted: str | None = None,
         warnings: Sequence[str] = (),
         log: LogFile | None = None,
@@ -180,7 +189,8 @@ class EpisodeSink:
         """Save the episode and check it, in a thread of its own.
 
         Args:
-            success: what was said of the task.
+            success: what a topic said of the task.
+            label: what the operator said, which counts for more.
             aborted: why it was not recorded to its end.
             warnings: what was not as it should be while it was recorded.
             log: its raw log, ended; it gets the episode's name.
@@ -191,6 +201,8 @@ class EpisodeSink:
         """
         builder, writer, dropped = self._builder, self._writer, self.dropped
         self._builder = self._writer = None
+        if label is not None:
+            success, more = success_of(label), more | {"label": label}
 
         def save() -> EpisodeEnd | None:
             if writer is None or builder is None:

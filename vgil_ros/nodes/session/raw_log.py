@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from vgil_ros.core.errors import VgilError
@@ -45,6 +46,7 @@ class RecorderLog:
             "image_format": recording.image_format,
             "jpeg_quality": str(recording.quality),
             "jpeg_order": recording.jpeg_order,
+            "words": json.dumps(dict(recording.words)),
             "simulated": str(node.simulated).lower(),
         }
         kinds = {intake.spec.topic: intake.type for intake in inputs.intakes}

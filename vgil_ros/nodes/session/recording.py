@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from vgil_ros.core.episode_label import Verdict
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.safety import Command
@@ -95,11 +96,17 @@ class RolloutSink:
             self._alerts.warn_once("rollout", f"the rollout is recorded no further: {error}")
 
     def close(
-        self, success: bool | None, *, aborted: str | None = None, warnings: Sequence[str] = ()
+        self,
+        success: bool | None,
+        *,
+        label: Verdict | None = None,
+        aborted: str | None = None,
+        warnings: Sequence[str] = (),
     ) -> Future[EpisodeEnd | None]:
         """Save it; the future gives its file, None where nothing is recorded."""
         if self._sink:
-            return self._sink.close(success, aborted=aborted or self._failed, warnings=warnings, rollout=True)
+            aborted = aborted or self._failed
+            return self._sink.close(success, label=label, aborted=aborted, warnings=warnings, rollout=True)
         return _done()
 
     def discard(self) -> Future[None]:
