@@ -40,8 +40,9 @@ def test_the_log_gives_the_episode_and_goes_where_it_goes(bench: Bench, tmp_path
         base=BASE,
         sync=sync(max_hold=25),
     )
-    rig = Rig(bench, contract, raw_log=True, task="lift")
+    rig = Rig(bench, contract, raw_log=True, task="lift", operator="Ann")
     since = rig.record(40)
+    rig.command("label_success")
     rig.command("stop")
     saved = rig.saved(since)
     assert differences(saved, again(saved, tmp_path)) == []
