@@ -47,8 +47,8 @@ EXTRAS = {
     "train": ["accelerate>=0.30", "tensorboard"],  # several processes or GPUs; curves beside the log
     "feetech": ["pyserial>=3.5"],  # SO-100 and SO-101 without ROS drivers
     "remote": ["websockets>=15", "msgpack>=1.0.5"],  # policies that run elsewhere, and `vgil serve`
-    "data": [  # data sets in the layouts of LeRobot and zarr; zarr 3 needs Python 3.11
-        *("pyarrow>=14", "av>=12"),
+    "data": [  # data sets in the layouts of LeRobot and zarr, raw logs and bags; zarr 3 needs Python 3.11
+        *("pyarrow>=14", "av>=12", "mcap>=1.2", "zstandard>=0.20"),
         "zarr>=3; python_version>='3.11'",
     ],
     "ray": ["ray>=2.9"],  # work over episodes on many machines
@@ -59,6 +59,7 @@ EXTRAS["dev"] = [
     "pytest>=8",
     "pytest-timeout",
     "pytest-xdist",
+    "rosbags>=0.10",  # writes bags as others do
     "pytest-cov>=7",
     "coverage>=7.10",  # patch = subprocess
     "hypothesis",

@@ -69,7 +69,10 @@ def merge(folders: Sequence[Path], out: Path, *, mixed: bool = False, progress: 
         half = Path(tempfile.mkdtemp(prefix=f".{out.name}_", dir=out.absolute().parent))
         try:
             for number, path in enumerate(progress(files)):
-                shutil.copyfile(path, half / f"episode_{number}.hdf5")
+                place = half / f"episode_{number}.hdf5"
+                shutil.copyfile(path, place)
+                if (log := naming.log_of(path)).is_file():
+                    shutil.copyfile(log, naming.log_of(place))
             half.chmod(0o755)
             half.replace(out)
         except BaseException:
