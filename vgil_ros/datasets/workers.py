@@ -1,4 +1,7 @@
-"""Episodes to pieces, by several processes: each is converted and proved, and why one could not be is kept."""
+"""Work on the episodes of a data set, by several processes; first of all, episodes to pieces.
+
+Each is converted and proved, and why one could not be is kept.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,9 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from contextlib import closing, contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 
@@ -32,6 +35,7 @@ MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE}
 HDF5_ERRNO = re.compile(r"\berrno = (\d+), error message")
 GOES_ON = "the same command goes on when that is mended"
 KILLED = "the process that converted it was killed, for want of memory perhaps"
+T = TypeVar("T")
 Progress = Callable[[Iterable[Any], str, int], Iterable[Any]]  # (items, what is done, how many)
 
 
@@ -57,7 +61,13 @@ def make_pieces(
         if piece is None or piece.name != names[number] or piece.facts["state"] != source.state(number):
             todo.append(number)
     made = 0
-    with closing(_done(plan, pieces, todo, workers)) as results:
+
+    def killed(number: int) -> str:
+        _need_room(pieces)
+        shutil.rmtree(_part(pieces, number), ignore_errors=True)
+        return f"{plan.source / names[number]}: {KILLED}"
+
+    with closing(each(partial(make_piece, plan, pieces), todo, workers, killed)) as results:
         for number, words in progress(results, "convert", len(todo)):
             if words is None:
                 made += 1
@@ -67,37 +77,43 @@ def make_pieces(
     return made
 
 
-def _done(plan: Plan, pieces: Path, todo: list[int], workers: int) -> Generator[tuple[int, str | None], None, None]:
-    """(place, None or why not) of each episode as it is finished."""
-    if workers <= 1 or len(todo) <= 1:
-        yield from ((number, make_piece(plan, pieces, number)) for number in todo)
+def each(
+    call: Callable[[int], T], places: list[int], workers: int, killed: Callable[[int], T]
+) -> Generator[tuple[int, T], None, None]:
+    """(place, result) of each episode as it is finished, by one process or several.
+
+    Args:
+        call: what to do with the episode at a place; other processes get it, so it must be picklable.
+        killed: the result where that ends its process.
+    """
+    if workers <= 1 or len(places) <= 1:
+        yield from ((number, call(number)) for number in places)
         return
     lost = []
-    with _pool(min(workers, len(todo))) as pool:
-        asked = {pool.submit(make_piece, plan, pieces, number): number for number in todo}
+    with _pool(min(workers, len(places))) as pool:
+        asked = {pool.submit(call, number): number for number in places}
         for one in as_completed(asked):
             try:
-                yield asked[one], one.result()
+                result = one.result()
             except BrokenExecutor:
                 lost.append(asked[one])
-    yield from _one_at_a_time(plan, pieces, sorted(lost))
+                continue
+            yield asked.pop(one), result
+    yield from _one_at_a_time(call, sorted(lost), killed)
 
 
-def _one_at_a_time(plan: Plan, pieces: Path, todo: list[int]) -> Iterator[tuple[int, str | None]]:
-    """A process was killed, and all that were asked with it: make each episode alone, and so find which one kills."""
+def _one_at_a_time(call: Callable[[int], T], todo: list[int], killed: Callable[[int], T]) -> Iterator[tuple[int, T]]:
+    """A process was killed, and all that were asked with it: take each episode alone, and so find which one kills."""
     while todo:
         with _pool(1) as pool:
             while todo:
                 number = todo.pop(0)
                 try:
-                    words = pool.submit(make_piece, plan, pieces, number).result()
+                    result = pool.submit(call, number).result()
                 except BrokenExecutor:
-                    _need_room(pieces)
-                    name = _opened(plan.source, plan.layout).names()[number]
-                    shutil.rmtree(_part(pieces, number), ignore_errors=True)
-                    yield number, f"{plan.source / name}: {KILLED}"
+                    yield number, killed(number)
                     break
-                yield number, words
+                yield number, result
 
 
 @contextmanager
@@ -123,7 +139,8 @@ def _end_with(parent: int) -> None:
 
 
 @lru_cache(maxsize=1)
-def _opened(path: Path, layout: str | None) -> Source:
+def opened(path: Path, layout: str | None) -> Source:
+    """A data set, opened once in each process that works on its episodes."""
     return open_source(path, layout)
 
 
@@ -162,7 +179,7 @@ def make_piece(plan: Plan, pieces: Path, number: int) -> str | None:
         DatasetError: no episode could be converted now, as on a full disk.
     """
     folder, part = piece_folder(pieces, number), _part(pieces, number)
-    source, sink = _opened(plan.source, plan.layout), plan.sink()
+    source, sink = opened(plan.source, plan.layout), plan.sink()
     name = source.names()[number]
     shutil.rmtree(part, ignore_errors=True)
     _need_room(pieces)
