@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -59,9 +59,16 @@ def check_dataset(
     call, killed = partial(examine, path, layout), partial(_killed, path, names)
     for number, examined in progress(each(call, list(range(len(names))), workers, killed), "check", len(names)):
         done[number] = examined
+    return verdicts_of(path, source.kind, names, done, chunk, frozenset(validation(len(names))))
+
+
+def verdicts_of(
+    path: Path, kind: str, names: Sequence[str], done: Mapping[int, Examined], chunk: int, validation: frozenset[int]
+) -> QualityReport:
+    """Hold examined episodes, by place, against each other; arguments as of `check_dataset`."""
     reports = compare([done[number][1] for number in range(len(names))])
     summaries = tuple(one for number in range(len(names)) if (one := done[number][0]) is not None)
-    data = DataSet(summaries, chunk, frozenset(validation(len(names))))
+    data = DataSet(summaries, chunk, validation)
     found: dict[int | None, list[Found]] = defaultdict(list)
     for number, report in enumerate(reports):
         found[number] += [advised(number, finding) for finding in report.findings]
@@ -71,7 +78,7 @@ def check_dataset(
     for members in found.values():
         members.sort(key=lambda one: one.finding.rank)
     verdicts = tuple(Verdict(number, name, tuple(found[number])) for number, name in enumerate(names))
-    return QualityReport(path, source.kind, verdicts, tuple(found[None]), data)
+    return QualityReport(path, kind, verdicts, tuple(found[None]), data)
 
 
 def judge(data: DataSet) -> list[Found]:
