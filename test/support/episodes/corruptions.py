@@ -244,6 +244,34 @@ KINDS: tuple[Kind, ...] = (
 )
 
 
+@dataclass(frozen=True)
+class WholeKind:
+    """A fault of the whole set: `demo` and `made` get the episode's place in the session too, 0 to 1, and a seed."""
+
+    name: str
+    check: str
+    demo: Callable[[Demonstration, float, int], Demonstration] | None = None
+    made: Callable[[Made, float, int], Made] | None = None
+
+
+def _sinking(demo: Demonstration, place: float, seed: int) -> Demonstration:
+    start = demo.start.copy()
+    start[seed % 6] += 0.08 * place
+    return replace(demo, start=start)
+
+
+def _dead(made: Made, place: float, seed: int) -> Made:
+    made.qpos[:, 3] = made.action[:, 3] = 0.25
+    return made
+
+
+WHOLE_KINDS: tuple[WholeKind, ...] = (
+    WholeKind("drift of the start pose", "drift", demo=_sinking),
+    WholeKind("drift of the light", "drift", demo=lambda d, p, s: replace(d, brightness=d.brightness * (1 - 0.25 * p))),
+    WholeKind("dim without spread in the whole set", "zero spread", made=_dead),
+)
+
+
 @dataclass
 class Score:
     """How a kind of fault did: how many were seeded, how many found, and clean episodes beside them that were flagged."""
@@ -303,6 +331,17 @@ class CleanSet:
         score.clean, score.flagged = len(rest), sum(bool(v.of("error", "warning")) for v in rest)
         return score
 
+    def seed_whole(self, kind: WholeKind) -> Score:
+        """Change all episodes of the set, and see whether a finding of the whole set names it."""
+        changed = {}
+        for i, demo in enumerate(self.demos):
+            place = i / (len(self.demos) - 1)
+            shown = deepcopy(demo) if kind.demo is None else kind.demo(deepcopy(demo), place, self.seed)
+            made = make(shown, self.seed)
+            changed[i] = self._written(made if kind.made is None else kind.made(made, place, self.seed), i)
+        named = {one.finding.check for one in self.report(changed).whole if one.finding.severity != "info"}
+        return Score(seeded=1, found=int(kind.check in named))
+
     def _changed(self, kind: Kind, number: int, twin: int, random: Random) -> Made:
         demo = deepcopy(self.demos[twin if kind.twin else number])
         if kind.validation:
@@ -325,12 +364,14 @@ class CleanSet:
 
 def matrix(folder: Path, seeds: Sequence[int], episodes: int, faults: int) -> dict[str, Score]:
     """The score of each kind of fault over clean sets of these seeds; "clean sets" is that of none."""
-    scores = {"clean sets": Score(), **{kind.name: Score() for kind in KINDS}}
+    scores = {"clean sets": Score(), **{kind.name: Score() for kind in (*KINDS, *WHOLE_KINDS)}}
     for seed in seeds:
         clean = CleanSet(folder / f"{seed}", episodes, seed)
         scores["clean sets"].add(clean.clean_score())
         random = np.random.default_rng([seed, 2])
         for kind in KINDS:
             scores[kind.name].add(clean.seed_fault(kind, faults, random))
+        for whole in WHOLE_KINDS:
+            scores[whole.name].add(clean.seed_whole(whole))
         shutil.rmtree(folder / f"{seed}")
     return scores

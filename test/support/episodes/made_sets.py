@@ -22,6 +22,7 @@ from vgil_ros.core.streams import Flag, streams_of
 from vgil_ros.episodes import CameraMeta, EpisodeMeta, EpisodeWriter, h5
 
 RATE, HEIGHT, WIDTH = 25.0, 48, 64
+APART, TRIES = 0.15, 40  # between the places of the object: three pixels
 TASK = "put the cube into the bowl"
 BEGAN = datetime(2026, 5, 1, tzinfo=timezone.utc)
 START_NS = 1_700_000_000_000_000_000
@@ -241,9 +242,16 @@ def write(made: Made, folder: Path, number: int, *, contract: bool = True) -> Pa
 
 
 def demonstrations(count: int, seed: int) -> list[Demonstration]:
-    """As many clean demonstrations."""
+    """As many clean demonstrations, no two of one scene as far as there is room."""
     random = np.random.default_rng(seed)
-    return [draw(random) for _ in range(count)]
+    found: list[Demonstration] = []
+    for _ in range(count):
+        for _ in range(TRIES):
+            demo = draw(random)
+            if all(np.hypot(*(demo.target - other.target)) > APART for other in found):
+                break
+        found.append(demo)
+    return found
 
 
 def write_clean(folder: Path, count: int, seed: int, *, contract: bool = True) -> list[Path]:

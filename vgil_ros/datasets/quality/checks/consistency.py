@@ -1,7 +1,7 @@
 """Consistency: how much the action differs where the state is the same, by episode, by operator, and in the whole set.
 
 An estimate of the variance of the action given the state: each action, as a way from the measured position, is held
-against the mean of those of other episodes at the nearest states. Why it matters: A. Mandlekar et al., "What matters in
+against the median of those of other episodes at the nearest states. Why it matters: A. Mandlekar et al., "What matters in
 learning from offline human demonstrations", CoRL 2021 (sets of several operators, and of worse ones).
 """
 
@@ -64,7 +64,7 @@ def _operators(group: Sequence[Moved], scores: np.ndarray) -> Iterator[Found]:
 
 
 def unlike(group: Sequence[Moved]) -> tuple[np.ndarray, float]:
-    """(N,) mean square of what the neighbours' mean action leaves, rad^2, and the mean square of all actions.
+    """(N,) mean square of what the neighbours' median action leaves, rad^2, and the mean square of all actions.
 
     An action is its way from the measured position; grippers are left out.
     """
@@ -85,7 +85,7 @@ def unlike(group: Sequence[Moved]) -> tuple[np.ndarray, float]:
         far = squares - 2.0 * (queries[part] @ pool.T)  # but for the query's own square, which orders nothing
         far[owner[part, None] == pool_owner] = np.inf
         near = np.argpartition(far, NEIGHBOURS, axis=1)[:, :NEIGHBOURS]
-        rest = ways.reshape(-1, len(columns))[part] - pool_ways[near].mean(axis=1)
+        rest = ways.reshape(-1, len(columns))[part] - np.median(pool_ways[near], axis=1)
         left[part] = (rest**2).sum(axis=1)
     whole = float(((ways - ways.mean(axis=(0, 1))) ** 2).sum(axis=-1).mean())
     return left.reshape(len(group), POINTS).mean(axis=1), whole

@@ -15,7 +15,7 @@ from vgil_ros.episodes.checks.findings import Finding
 CANDIDATES, KEPT = 16, 128  # for the usual view; images of which it is made
 TEXTURE = 3.0  # grey levels of spread, below which no shift can be seen
 SHIFTED, SHIFT_FLOOR, BETTER = 1.2, 0.2, 0.03  # pixels of 64 across; correlation gained by shifting back
-UNLIKE, UNLIKE_FLOOR = 0.2, 0.02  # of correlation with the usual view
+UNLIKE, UNLIKE_FLOOR = 0.35, 0.04  # of correlation with the usual view
 EDGE = 6  # pixels left out where an image is shifted
 
 

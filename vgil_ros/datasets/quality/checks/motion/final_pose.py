@@ -10,7 +10,7 @@ from vgil_ros.datasets.quality.data_set import DataSet, Found
 from vgil_ros.datasets.quality.robust import FAR, spread_of
 from vgil_ros.episodes.checks.findings import Finding
 
-FLOOR = 0.01  # rad, or of a gripper's travel
+FLOOR = 0.02  # rad
 
 
 def check(data: DataSet) -> Iterator[Found]:
