@@ -1,4 +1,4 @@
-"""How many seeded faults of each kind `vgil dataset check` finds, and how many clean episodes it flags: a table for docs.
+"""How many seeded faults of each kind `vgil dataset check` finds, and how many clean episodes it flags: a table.
 
     PYTHONPATH=.:test:scripts python scripts/quality_matrix.py [--seeds 5] [--first 1000] [--episodes 40] [--faults 4]
 

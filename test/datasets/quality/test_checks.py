@@ -153,7 +153,7 @@ def test_drift_is_a_trend_and_no_outlier() -> None:
 
 def test_operators_who_differ_are_named(clean: tuple[Summary, ...]) -> None:
     random = np.random.default_rng(2)
-    by_two = list(replace(one, operator="Ada") for one in clean)
+    by_two = [replace(one, operator="Ada") for one in clean]
     for i in range(0, COUNT, 4):
         one = moved(made.demonstrations(COUNT, SEED)[i])
         waves = np.sin(np.arange(len(one.action))[:, None] / 4 + random.uniform(0, 6, 6))

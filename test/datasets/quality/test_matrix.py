@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from support.episodes.corruptions import KINDS, WHOLE_KINDS, Score, matrix
 

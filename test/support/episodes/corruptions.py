@@ -274,7 +274,7 @@ WHOLE_KINDS: tuple[WholeKind, ...] = (
 
 @dataclass
 class Score:
-    """How a kind of fault did: how many were seeded, how many found, and clean episodes beside them that were flagged."""
+    """How a kind of fault did: how many were seeded, how many found, and clean episodes beside them: all, flagged."""
 
     seeded: int = 0
     found: int = 0

@@ -1,8 +1,8 @@
 """Consistency: how much the action differs where the state is the same, by episode, by operator, and in the whole set.
 
 An estimate of the variance of the action given the state: each action, as a way from the measured position, is held
-against the median of those of other episodes at the nearest states. Why it matters: A. Mandlekar et al., "What matters in
-learning from offline human demonstrations", CoRL 2021 (sets of several operators, and of worse ones).
+against the median of those of other episodes at the nearest states. Why it matters: A. Mandlekar et al., "What matters
+in learning from offline human demonstrations", CoRL 2021 (sets of several operators, and of worse ones).
 """
 
 from __future__ import annotations
