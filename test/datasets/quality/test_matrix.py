@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from support.episodes.corruptions import KINDS, WHOLE_KINDS, Score, matrix
 
-EPISODES, FAULTS, SEED = 40, 2, 7001  # no seed by which a threshold was chosen
+EPISODES, FAULTS, WHOLE, SEED = 40, 2, 14, 7001  # no seed by which a threshold was chosen
 
 
 @pytest.fixture(scope="module")
 def scores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Score]:
-    return matrix(tmp_path_factory.mktemp("sets"), [SEED], EPISODES, FAULTS)
+    return matrix(tmp_path_factory.mktemp("sets"), [SEED], EPISODES, FAULTS, WHOLE)
 
 
 def total(scores: dict[str, Score]) -> Score:

@@ -300,9 +300,9 @@ class CleanSet:
         self.examined = [examine(folder / "clean", None, i) for i in range(count)]
         self.validation = split_episodes([0] * count, 0.1, 0)[1]
 
-    def report(self, changed: dict[int, Examined] | None = None) -> QualityReport:
-        """Judge the set, some episodes changed."""
-        done = {i: (changed or {}).get(i, examined) for i, examined in enumerate(self.examined)}
+    def report(self, changed: dict[int, Examined] | None = None, count: int | None = None) -> QualityReport:
+        """Judge the set, or its first episodes, some of them changed."""
+        done = {i: (changed or {}).get(i, examined) for i, examined in enumerate(self.examined[:count])}
         names = [f"episode_{i}" for i in range(len(done))]
         return verdicts_of(self.folder / "clean", "hdf5", names, done, CHUNK, frozenset(self.validation))
 
@@ -331,15 +331,15 @@ class CleanSet:
         score.clean, score.flagged = len(rest), sum(bool(v.of("error", "warning")) for v in rest)
         return score
 
-    def seed_whole(self, kind: WholeKind) -> Score:
-        """Change all episodes of the set, and see whether a finding of the whole set names it."""
+    def seed_whole(self, kind: WholeKind, count: int) -> Score:
+        """Change all of the first episodes, and see whether a finding of these as a whole set names it."""
         changed = {}
-        for i, demo in enumerate(self.demos):
-            place = i / (len(self.demos) - 1)
+        for i, demo in enumerate(self.demos[:count]):
+            place = i / (count - 1)
             shown = deepcopy(demo) if kind.demo is None else kind.demo(deepcopy(demo), place, self.seed)
             made = make(shown, self.seed)
             changed[i] = self._written(made if kind.made is None else kind.made(made, place, self.seed), i)
-        named = {one.finding.check for one in self.report(changed).whole if one.finding.severity != "info"}
+        named = {one.finding.check for one in self.report(changed, count).whole if one.finding.severity != "info"}
         return Score(seeded=1, found=int(kind.check in named))
 
     def _changed(self, kind: Kind, number: int, twin: int, random: Random) -> Made:
@@ -362,8 +362,15 @@ class CleanSet:
         return (None if summary is None else replace(summary, number=number, name=name)), report
 
 
-def matrix(folder: Path, seeds: Sequence[int], episodes: int, faults: int) -> dict[str, Score]:
-    """The score of each kind of fault over clean sets of these seeds; "clean sets" is that of none."""
+def matrix(folder: Path, seeds: Sequence[int], episodes: int, faults: int, whole_episodes: int) -> dict[str, Score]:
+    """The score of each kind of fault over clean sets of these seeds; "clean sets" is that of none.
+
+    Args:
+        folder: for the files.
+        seeds: a clean set each.
+        episodes: of a clean set. faults: episodes into which a fault is seeded at a time.
+        whole_episodes: of a set that is at fault as a whole.
+    """
     scores = {"clean sets": Score(), **{kind.name: Score() for kind in (*KINDS, *WHOLE_KINDS)}}
     for seed in seeds:
         clean = CleanSet(folder / f"{seed}", episodes, seed)
@@ -372,6 +379,6 @@ def matrix(folder: Path, seeds: Sequence[int], episodes: int, faults: int) -> di
         for kind in KINDS:
             scores[kind.name].add(clean.seed_fault(kind, faults, random))
         for whole in WHOLE_KINDS:
-            scores[whole.name].add(clean.seed_whole(whole))
+            scores[whole.name].add(clean.seed_whole(whole, whole_episodes))
         shutil.rmtree(folder / f"{seed}")
     return scores
