@@ -37,7 +37,9 @@ def main() -> None:
     parser.add_argument("--faults", type=int, default=4)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        scores = matrix(Path(folder), range(given.first, given.first + given.seeds), given.episodes, given.faults, given.episodes)
+        scores = matrix(
+            Path(folder), range(given.first, given.first + given.seeds), given.episodes, given.faults, given.episodes
+        )
     print("\n".join(table(scores)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from vgil_ros.episodes import naming
 from vgil_ros.episodes.curation.labels import tags_of, verdict_of
 from vgil_ros.episodes.errors import EpisodeError, naming_file
 from vgil_ros.episodes.reader import EpisodeReader
+from vgil_ros.episodes.reading.glance import glance
 
 
 @dataclass(frozen=True)
@@ -60,29 +62,48 @@ def list_episodes(folder: Path) -> list[Line]:
 
 def _line(path: Path, name: str) -> Line:
     size = path.stat().st_size
+    seen = glance(path)
+    if seen is not None:
+        return _told(name, size, "vgil", seen.attrs, seen.rows, seen.cameras, ())
     try:
         with naming_file(path), EpisodeReader(path) as episode:
-            problems = [] if episode.aborted is None else [f"aborted: {episode.aborted}"]
-            problems += [key for key in ("stopped", "repaired") if key in episode.attrs]
-            problems += [f"{n} {key}" for key in ("held", "dropped") if (n := episode.attrs.get(f"rows_{key}", 0))]
-            problems += [f"{len(episode.warnings)} warnings"] if episode.warnings else []
-            problems += [f"{camera} {reason}" for camera, reason in episode.unusable.items()]
-            return Line(
-                name,
-                episode.robot,
-                episode.layout,
-                episode.task,
-                episode.rows,
-                episode.seconds,
-                episode.success,
-                episode.camera_names + episode.depth_names,
-                size,
-                tuple(problems),
-                verdict_of(episode.attrs, episode.success),
-                tags_of(episode.attrs),
-            )
+            cameras = episode.camera_names + episode.depth_names
+            unusable = tuple(f"{camera} {reason}" for camera, reason in episode.unusable.items())
+            return _told(name, size, episode.layout, episode.attrs, episode.rows, cameras, unusable)
     except EpisodeError as error:
         return Line(name, bytes=size, problems=(str(error).removeprefix(f"{path}: "),))
+
+
+def _told(
+    name: str,
+    size: int,
+    layout: str,
+    attrs: Mapping[str, Any],
+    rows: int,
+    cameras: tuple[str, ...],
+    unusable: tuple[str, ...],
+) -> Line:
+    """The line of an episode of these attributes."""
+    problems = [f"aborted: {attrs['aborted']}"] if "aborted" in attrs else []
+    problems += [key for key in ("stopped", "repaired") if key in attrs]
+    problems += [f"{n} {key}" for key in ("held", "dropped") if (n := attrs.get(f"rows_{key}", 0))]
+    warnings = np.atleast_1d(attrs.get("warnings", ()))
+    problems += [f"{len(warnings)} warnings"] if len(warnings) else []
+    rate, success = attrs.get("rate_hz"), attrs.get("success")
+    return Line(
+        name,
+        attrs.get("robot"),
+        layout,
+        attrs.get("task"),
+        rows,
+        rows / rate if rate else None,
+        success,
+        cameras,
+        size,
+        (*problems, *unusable),
+        verdict_of(attrs, success),
+        tags_of(attrs),
+    )
 
 
 def describe(episode: EpisodeReader) -> dict[str, Any]:
