@@ -1,4 +1,4 @@
-"""A thousand small episodes: seconds of `vgil episodes list`, `check`, `vgil dataset check` and `convert`, as processes.
+"""A thousand small episodes: seconds of `vgil episodes list`, `check`, `vgil dataset check`, `convert`, as processes.
 
 python test/bench/bench_thousand.py [--episodes 1000] [--json FILE] [--only list]
 

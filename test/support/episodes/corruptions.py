@@ -18,6 +18,7 @@ from vgil_ros.episodes import naming
 from vgil_ros.training.data.sampling import split_episodes
 
 CHUNK = 50
+CLEAN, WHOLE = "clean episodes", "clean sets as a whole"
 Random = np.random.Generator
 Change = Callable[[Made, Random], Made]
 Lead = Callable[[np.ndarray, np.ndarray, Random], tuple[np.ndarray, np.ndarray]]
@@ -363,7 +364,7 @@ class CleanSet:
 
 
 def matrix(folder: Path, seeds: Sequence[int], episodes: int, faults: int, whole_episodes: int) -> dict[str, Score]:
-    """The score of each kind of fault over clean sets of these seeds; "clean sets" is that of none.
+    """The score of each kind of fault over clean sets of these seeds; `CLEAN` and `WHOLE` are those of none.
 
     Args:
         folder: for the files.
@@ -371,10 +372,12 @@ def matrix(folder: Path, seeds: Sequence[int], episodes: int, faults: int, whole
         episodes: of a clean set. faults: episodes into which a fault is seeded at a time.
         whole_episodes: of a set that is at fault as a whole.
     """
-    scores = {"clean sets": Score(), **{kind.name: Score() for kind in (*KINDS, *WHOLE_KINDS)}}
+    scores = {CLEAN: Score(), WHOLE: Score(), **{kind.name: Score() for kind in (*KINDS, *WHOLE_KINDS)}}
     for seed in seeds:
         clean = CleanSet(folder / f"{seed}", episodes, seed)
-        scores["clean sets"].add(clean.clean_score())
+        scores[CLEAN].add(clean.clean_score())
+        alarms = [one for one in clean.report().whole if one.finding.severity != "info"]
+        scores[WHOLE].add(Score(clean=1, flagged=bool(alarms)))
         random = np.random.default_rng([seed, 2])
         for kind in KINDS:
             scores[kind.name].add(clean.seed_fault(kind, faults, random))

@@ -94,10 +94,6 @@ class DataSet:
         """The places within `members`, oldest first."""
         return sorted(range(len(members)), key=lambda i: self.session[members[i][0].number])
 
-    def name(self, number: int) -> str:
-        """An episode's name."""
-        return next(one.name for one in self.summaries if one.number == number)
-
 
 Check = Callable[[DataSet], Iterator[Found]]
 
