@@ -62,31 +62,20 @@ def nearest_motions(vectors: np.ndarray) -> Nearest:
 
 
 def scene_image(look: Look) -> np.ndarray:
-    """(F,) float32 of the first image: without noise, and without what a change of light alone makes."""
+    """(F,) int16 of the first image: without noise, and without what a change of light alone makes."""
     blurred = cv2.blur(look.first.astype(np.float32), (3, 3))
-    return (blurred - np.median(blurred)).ravel()
+    return np.rint(blurred - np.median(blurred, axis=(0, 1))).astype(np.int16).ravel()
 
 
-def nearest_scenes(queries: np.ndarray, members: np.ndarray, same: np.ndarray) -> Nearest:
-    """To each scene the one among others whose images differ least.
-
-    Args:
-        queries: (Q, C, F) images of each camera.
-        members: (N, C, F).
-        same: (Q,) the query's own place among the members, -1 where it is none of them.
-
-    Returns:
-        Distances in grey levels: of the pixel and camera that differ most.
-    """
-    place, distance = np.full(len(queries), -1), np.full(len(queries), np.inf)
+def scene_distances(queries: np.ndarray, members: np.ndarray) -> np.ndarray:
+    """(Q, N) how much two images (Q, F) and (N, F) of one camera differ, in levels, where they differ most."""
+    apart = np.empty((len(queries), len(members)), np.float32)
     for i, query in enumerate(queries):
-        if not len(members):
-            continue
-        apart = np.concatenate(
-            [np.abs(members[a : a + BLOCK] - query).max(axis=(1, 2)) for a in range(0, len(members), BLOCK)]
-        )
-        if same[i] >= 0:
-            apart[same[i]] = np.inf
-        place[i] = int(apart.argmin())
-        distance[i] = apart[place[i]]
-    return Nearest(place, distance)
+        for first in range(0, len(members), BLOCK):
+            apart[i, first : first + BLOCK] = np.abs(members[first : first + BLOCK] - query).max(axis=1)
+    return apart
+
+
+def nearest(apart: np.ndarray) -> Nearest:
+    """The nearest by distances (Q, N)."""
+    return Nearest(apart.argmin(axis=1), apart.min(axis=1))

@@ -14,7 +14,7 @@ from vgil_ros.datasets.quality.pairs import motion_vectors, nearest_motions, sce
 
 SHARED = 0.5  # of the rows of the shorter one
 CLOSE = 0.15  # of how close two different ones come
-LEVELS = 12.0  # of grey, by which the first images may differ
+LEVELS = 12.0  # by which the first images may differ
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def _same_motion(group: Sequence[Moved]) -> Iterator[Twins]:
 
 def _look_alike(one: Summary, other: Summary) -> bool:
     return all(
-        float(np.abs(scene_image(look) - scene_image(other.looks[name])).max()) < LEVELS
+        int(np.abs(scene_image(look) - scene_image(other.looks[name])).max()) < LEVELS
         for name, look in one.looks.items()
         if name in other.looks
     )

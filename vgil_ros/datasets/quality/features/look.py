@@ -25,8 +25,8 @@ class Look:
         size: (height, width) in pixels.
         brightness, contrast, white: (K,) mean and standard deviation of grey levels, share of burnt-out pixels.
         sharpness: (K,) log of the Laplacian's variance over the image's.
-        first: (48, 64) uint8, grey, of the first row.
-        usual: (48, 64) uint8, the median of the images: what stands still.
+        first: (48, 64, 3) uint8 RGB, of the first row.
+        usual: (48, 64) uint8, grey, the median of the images: what stands still.
         picture: a small JPEG of the middle row, for people.
     """
 
@@ -47,12 +47,15 @@ def look_at(episode: Episode, camera: str) -> Look | None:
     wanted = np.unique(np.linspace(0, count - 1, SAMPLES).astype(int)) if count else np.zeros(0, int)
     rows, numbers, small = [], [], []
     picture, size = b"", (0, 0)
+    first = np.zeros((*SIZE[::-1], 3), np.uint8)
     for row in wanted.tolist():
         try:
             image = episode.image(camera, row)
         except EpisodeError:
             continue  # the check of images names it
         grey = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
+        if not rows:
+            first = cv2.resize(image, SIZE, interpolation=cv2.INTER_AREA)
         rows.append(row)
         size = (image.shape[0], image.shape[1])
         numbers.append(_numbers(grey))
@@ -63,7 +66,7 @@ def look_at(episode: Episode, camera: str) -> Look | None:
         return None
     bright, contrast, white, sharp = np.array(numbers, np.float64).T
     usual = np.median(np.stack(small), axis=0).astype(np.uint8)
-    return Look(np.array(rows), size, bright, contrast, white, sharp, small[0], usual, picture)
+    return Look(np.array(rows), size, bright, contrast, white, sharp, first, usual, picture)
 
 
 def _numbers(grey: np.ndarray) -> tuple[float, float, float, float]:

@@ -8,10 +8,10 @@ import numpy as np
 
 from vgil_ros.datasets.quality.data_set import DataSet, Found
 from vgil_ros.datasets.quality.features.summary import Summary
-from vgil_ros.datasets.quality.pairs import nearest_scenes, scene_image
+from vgil_ros.datasets.quality.pairs import nearest, scene_distances, scene_image
 from vgil_ros.episodes.checks.findings import Finding
 
-CLOSE, LEVELS = 0.4, 12.0  # of how close different scenes come; grey levels
+CLOSE, LEVELS = 0.4, 12.0  # of how close different scenes come; levels
 ASKED = 64  # episodes by which that is measured
 ADVICE = "delete one of them, or keep both on one side: record the scenes for validation apart"
 
@@ -38,13 +38,21 @@ def _twins(data: DataSet, validation: list[Summary], training: list[Summary]) ->
     cameras = sorted(set.intersection(*(set(one.looks) for one in data.summaries))) if data.summaries else []
     if not cameras or not validation or not training:
         return {}
-    images = {one.number: np.stack([scene_image(one.looks[c]) for c in cameras]) for one in data.summaries}
     numbers = [one.number for one in data.summaries]
-    everything = np.stack([images[number] for number in numbers])
+    rows = [numbers.index(one.number) for one in validation]
+    columns = [numbers.index(one.number) for one in training]
     asked = np.unique(np.linspace(0, len(numbers) - 1, ASKED).astype(int))
-    most = min(CLOSE * nearest_scenes(everything[asked], everything, asked).typical, LEVELS)
-    mine = np.stack([images[one.number] for one in validation])
-    theirs = np.stack([images[one.number] for one in training])
-    found = nearest_scenes(mine, theirs, np.full(len(mine), -1))
-    pairs = zip(validation, found.place.tolist(), found.distance.tolist(), strict=True)
-    return {one.number: training[place] for one, place, distance in pairs if distance < most}
+    pairs = np.zeros((len(rows), len(columns)), np.float32)
+    others = np.zeros((len(asked), len(numbers)), np.float32)
+    for camera in cameras:  # of the camera that differs most: an object may be out of the others' sight
+        images = np.stack([scene_image(one.looks[camera]) for one in data.summaries])
+        pairs = np.maximum(pairs, scene_distances(images[rows], images[columns]))
+        others = np.maximum(others, scene_distances(images[asked], images))
+    others[np.arange(len(asked)), asked] = np.inf
+    most = min(CLOSE * nearest(others).typical, LEVELS)
+    found = nearest(pairs)
+    return {
+        one.number: training[place]
+        for one, place, distance in zip(validation, found.place.tolist(), found.distance.tolist(), strict=True)
+        if distance < most
+    }
