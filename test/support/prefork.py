@@ -7,6 +7,7 @@ module itself: `python -m support.prefork FD MODULE...`, over a socket that take
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import importlib
 import json
@@ -17,6 +18,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from typing import IO
 
@@ -150,7 +152,27 @@ def main() -> None:
     sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
     sys.stdout, sys.stderr = (os.fdopen(place, "w", buffering=1, encoding="utf-8", closefd=False) for place in (1, 2))
     sys.modules.pop(module, None)  # it runs as the main program, for the first time
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    code: object = 0
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as error:
+        code = error.code
+    _leave(code)
+
+
+def _leave(code: object) -> None:
+    """End as the interpreter does, without the exit handlers of C: LTTng's, which ROS 2 brings along, ends threads that
+    stayed behind in the server, and dies of it (SIGSEGV) in one that was forked."""
+    for thread in threading.enumerate():
+        if not thread.daemon and thread is not threading.current_thread():
+            thread.join()
+    atexit._run_exitfuncs()
+    if not isinstance(code, int | None):
+        print(code, file=sys.stderr)
+        code = 1
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(int(code or 0))
 
 
 if __name__ == "__main__":

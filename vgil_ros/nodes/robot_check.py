@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 
 from rclpy.context import Context
@@ -11,10 +12,12 @@ from vgil_ros.core.frame import Frame
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.streams import StreamSpec
 from vgil_ros.nodes.messages.array_order import array_orders
+from vgil_ros.nodes.messages.publishers import gripper_modes
 from vgil_ros.nodes.query.listening import RobotListener, listen_to
 from vgil_ros.robots.robot_check import Heard, RobotFinding, Verdict, check_robot
 
 LOOK_S = 0.1
+MESSAGES = "interbotix_xs_msgs"  # of the driver whose grippers have modes
 MOST_WRONG = 0.6  # of the looks, the first of which come before anything can have been heard
 
 
@@ -29,6 +32,7 @@ class Listener(RobotListener):
         self._looks = 0
         self._wrong: dict[str, list[str]] = {}  # what stood against a stream, at each look
         self._orders = array_orders(self, Layout(contract), range(len(contract.arms)))
+        self._modes = gripper_modes(self, contract.arms) if importlib.util.find_spec(MESSAGES) else None
         self.background_timer(LOOK_S, self._look_around)
 
     def look(self) -> None:
@@ -61,7 +65,8 @@ class Listener(RobotListener):
             name = problem.detail.split(":")[0]
             heard[name] = Heard(heard[name].rate_hz, problem.detail)
         unheard = [topic for _, topic, heard_by in self.commands() if not heard_by]
-        return check_robot(self.contract, self.streams, heard, unheard) + self._order_findings()
+        found = check_robot(self.contract, self.streams, heard, unheard)
+        return found + self._order_findings() + self._mode_findings()
 
     def _order_findings(self) -> list[RobotFinding]:
         """Whether arrays are in the order of the controllers that take them."""
@@ -78,6 +83,22 @@ class Listener(RobotListener):
                 )
             elif order.untold:
                 findings.append(RobotFinding(about, Verdict.LOOK, order.untold))
+        return findings
+
+    def _mode_findings(self) -> list[RobotFinding]:
+        """Whether grippers behind Interbotix' driver take what the contract commands."""
+        if self._modes is None:
+            groups = [arm for arm in self.contract.arms if arm.command.type == "interbotix_group"]
+            words = f"{MESSAGES} is not installed: nothing can command it, and its gripper's mode is not known"
+            return [RobotFinding(f"{arm.name}/command", Verdict.NO_GO, words) for arm in groups]
+        findings = []
+        for mode in self._modes:
+            if (problem := mode.problem()) is not None:
+                findings.append(RobotFinding(mode.about, Verdict.NO_GO, problem))
+            elif mode.mode is not None:
+                findings.append(RobotFinding(mode.about, Verdict.GO, f"in mode '{mode.mode}', which takes rad"))
+            else:
+                findings.append(RobotFinding(mode.about, Verdict.LOOK, "its driver said nothing of its mode"))
         return findings
 
     def _heard(self, spec: StreamSpec, wrong: str | None, now: int) -> Heard:

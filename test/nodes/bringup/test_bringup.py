@@ -44,6 +44,15 @@ def mode(rig: AlohaRig, motor: str, space: str = "follower_left") -> str:
     return str(rig.bench.client.call(f"/{space}/get_robot_info", request, RobotInfo).mode)
 
 
+def robot_check(rig: AlohaRig) -> Process:
+    """`vgil robot check`, whole."""
+    arguments = ["-m", "vgil_ros.cli.main", "robot", "check", str(rig.contract)]
+    process = Process.python(arguments, {**rig.bench.environment})
+    process.wait()
+    process.close()
+    return process
+
+
 def test_a_gripper_in_metres_is_not_commanded_by_anybody(rig: AlohaRig) -> None:
     """Found: one command in rad, and the real driver drives the gripper past closed until it switches itself off."""
     teleop = rig.bench.node("teleop", {"robot": rig.contract})
@@ -52,6 +61,9 @@ def test_a_gripper_in_metres_is_not_commanded_by_anybody(rig: AlohaRig) -> None:
         process.expect(f"waiting.*{re.escape(METRES)}.*bringup.launch.py` sets it")
         process.send(signal.SIGINT)
         assert process.wait() == 0
+    report = robot_check(rig).output
+    assert METRES in report, report
+    assert "NO-GO" in report, report
     assert "gripper goal" not in rig.follower.output
     np.testing.assert_allclose(rig.at()[:6], CRADLE, atol=1e-3)
 
@@ -86,6 +98,7 @@ def test_out_of_the_cradle_to_the_operator_and_back_to_sleep(rig: AlohaRig) -> N
     assert {name: register(rig, name, "elbow")[0] for name in expected} == expected
     assert register(rig, "Torque_Enable", "elbow", "leader_left") == [0]
     rig.until_status("the robot is up", b"\x00")
+    assert "in mode 'current_based_position', which takes rad" in robot_check(rig).output
     node.send(signal.SIGINT)
     assert node.wait() == 0, node.output
     off = [line.text for line in rig.follower.lines[since:] if line.text.startswith("torque") and " off " in line.text]

@@ -16,6 +16,7 @@ pytest.importorskip("interbotix_xs_msgs")
 from support import checkpoints
 from support.nodes.aloha_rig import PATIENT, AlohaBench, AlohaRig
 from support.nodes.client import until
+from support.nodes.fake_xs_driver import HAND
 from support.process import Process
 
 from vgil_ros.core.leader_follower import ALIGN_SPEED
@@ -74,6 +75,7 @@ def test_record_and_a_leader_cable_pulled_and_back(day: Day) -> None:
     found = rig.until_status("left/master: none of its motors answers", b"\x01")
     assert "switched itself off" not in found.message, "one sentence for all of them"
     rig.hand(*START, OPEN)
+    time.sleep(1.5 * np.ptp([ASIDE[0], START[0]]) / HAND)  # nobody reads when it is there
     since, began = teleop.mark(), time.monotonic()
     rig.leader.tell("plug")
     rig.until_at(START)
@@ -95,13 +97,15 @@ def test_replay_and_a_policy_on_the_robot_that_is_up(day: Day) -> None:
     began = time.monotonic()
     answer = rig.bench.client.call("/policy/start")
     assert answer.success, answer.message
-    until(lambda: np.ptp(rig.since(began), axis=0).max() > 0.05, "it moves")
+    until(lambda: len(rig.since(began)) and np.ptp(rig.since(began), axis=0).max() > 0.05, "it moves")
 
     rig.follower.tell("off shoulder")
     policy.expect("the episode ends: .*left/puppet/shoulder does not (answer|follow)")
     rig.until_status("left/puppet/shoulder does not answer, or has switched itself off", b"\x02")
+    until(lambda: "saving" not in rig.bench.client.call("/policy/start").message, "the episode is saved")
     refused = rig.bench.client.call("/policy/start")
-    assert refused.success, "it waits"
+    assert not refused.success
+    assert "left/puppet/shoulder does not answer" in refused.message
     policy.expect("waiting for:.*left/puppet/shoulder")
     end(policy)
     since = day.node.mark()

@@ -70,6 +70,11 @@ class GripperMode:
         del self._futures[: max(count, 0)]
 
     @property
+    def about(self) -> str:
+        """The gripper's motor, as the driver has it."""
+        return f"{self._space}/{self._gripper}"
+
+    @property
     def asking(self) -> bool:
         """Whether the first answer is still waited for."""
         there = self._there_s is not None and time.monotonic() - self._there_s < LOOK_S

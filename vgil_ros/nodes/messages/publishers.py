@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 import numpy as np
 from geometry_msgs.msg import Twist
 
 from vgil_ros.core.bringup.units import namespace_of_commands
-from vgil_ros.core.contract import Arm, Gripper
+from vgil_ros.core.contract import Arm
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import Layout
 from vgil_ros.nodes.base.alerts import Alerts, Problem, summary
@@ -77,8 +77,8 @@ class RobotCommands:
             if arms is None or i in arms:
                 self._arms[i], places = make_encoder(node, arm, period_s)
                 self._topics += places
-                if watched and arm.arm.command.type == "interbotix_group" and arm.arm.gripper is not None:
-                    self._modes.append(_gripper_mode(node, arm.arm, arm.arm.gripper))
+                if watched:
+                    self._modes += gripper_modes(node, (arm.arm,))
         self._orders = array_orders(node, layout, self._arms)
         base = layout.contract.base
         self._base = CommandTopic(node, Twist, base.command.topic) if base else None
@@ -261,7 +261,11 @@ class RobotCommands:
             topic.settle(max(deadline - time.monotonic(), 0.0))
 
 
-def _gripper_mode(node: VgilNode, arm: Arm, gripper: Gripper) -> GripperMode:
-    topic = arm.command.topic
-    motor = arm.command_joints[arm.joints.index(gripper.joint)]
-    return GripperMode(node, namespace_of_commands(topic), motor, single_topic(topic))
+def gripper_modes(node: VgilNode, arms: Iterable[Arm]) -> list[GripperMode]:
+    """What asks for the modes of grippers that are commanded behind Interbotix' driver."""
+    modes = []
+    for arm in arms:
+        if arm.command.type == "interbotix_group" and arm.gripper is not None:
+            topic, motor = arm.command.topic, arm.command_joints[arm.joints.index(arm.gripper.joint)]
+            modes.append(GripperMode(node, namespace_of_commands(topic), motor, single_topic(topic)))
+    return modes
