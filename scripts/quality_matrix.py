@@ -25,8 +25,8 @@ def table(scores: dict[str, Score]) -> list[str]:
     whole = Score()
     for score in scores.values():
         whole.add(score)
-    found, flagged = whole.found / max(1, whole.seeded), whole.flagged / max(1, whole.clean)
-    return [*lines, f"| all | {found:.1%} of {whole.seeded} | {flagged:.2%} of {whole.clean} |"]
+    share, alarms = whole.found / max(1, whole.seeded), whole.flagged / max(1, whole.clean)
+    return [*lines, f"| all | {share:.1%} of {whole.seeded} | {alarms:.2%} of {whole.clean} |"]
 
 
 def main() -> None:

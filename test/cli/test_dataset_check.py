@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -21,7 +22,7 @@ SEED = 31
 
 
 def vgil(*words: object) -> tuple[int, str]:
-    done = CliRunner().invoke(app, ["dataset", "check", *map(str, words), "--chunk", "50", "--workers", "1"])
+    done = CliRunner().invoke(app, ["dataset", "check", *map(str, words), "--chunk", "25", "--workers", "1"])
     return done.exit_code, done.output
 
 
@@ -35,9 +36,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     where = tmp_path_factory.mktemp("cli") / "data"
     demos = made.demonstrations(11, SEED)
     for i, demo in enumerate(demos):
-        one = made.make(demo, SEED)
+        one = made.make(replace(demo, rows=np.maximum(demo.rows // 2, 2)), SEED)  # half as long
         if i == 9:
-            one.qpos[50:54, 1] += 0.3
+            one.qpos[30:34, 1] += 0.3
         if i == 10:
             one.qpos[20, 0] = np.nan
         made.write(one, where, i)
@@ -113,7 +114,7 @@ def test_what_is_refused(folder: Path, tmp_path: Path) -> None:
         assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("to", ["lerobot_v3", "lerobot_v2.1", "zarr", "mobile_aloha"])
+@pytest.mark.parametrize("to", ["lerobot_v3", "zarr", "mobile_aloha"])
 def test_every_kind_of_source(folder: Path, tmp_path: Path, to: str) -> None:
     for module in ("pyarrow", "av", "zarr"):
         pytest.importorskip(module)

@@ -71,6 +71,14 @@ def test_a_glance_says_what_opening_says(tmp_path: Path, monkeypatch: pytest.Mon
         assert "other files are never read" in lines[0].problems[0]
 
 
+def test_many_files_are_listed_by_processes(tmp_path: Path) -> None:
+    first = made.write(tmp_path, made.meta(), 3)
+    for number in range(1, summary.MANY):
+        (tmp_path / f"episode_{number}.hdf5").hardlink_to(first)
+    (tmp_path / f"episode_{summary.MANY}.hdf5").write_bytes(b"nothing of the kind")
+    assert list_episodes(tmp_path, workers=2) == list_episodes(tmp_path)
+
+
 def test_labels_depth_and_cut_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     depth = (made.CameraMeta("cam_depth", 48, 64, None),)
     first = made.write(tmp_path, made.meta(depths=depth), 4)

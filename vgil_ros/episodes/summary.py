@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import multiprocessing
+from collections.abc import Mapping, Sequence
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ from vgil_ros.episodes.curation.labels import tags_of, verdict_of
 from vgil_ros.episodes.errors import EpisodeError, naming_file
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.episodes.reading.glance import glance
+
+MANY, SHARE = 200, 32  # files from which processes are worth their start; that one takes at a time
 
 
 @dataclass(frozen=True)
@@ -44,20 +48,34 @@ class Line:
         return asdict(self)
 
 
-def list_episodes(folder: Path) -> list[Line]:
+def list_episodes(folder: Path, workers: int = 1) -> list[Line]:
     """Return a line for each episode of a folder, each aborted one apart, and each `.part` that was left behind.
+
+    Args:
+        workers: processes among which many files are shared; they are forked, so only for who runs no threads.
 
     Raises:
         EpisodeError: where the folder is missing.
     """
     if not folder.is_dir():
         raise EpisodeError(f"{folder}: no such folder")
-    lines = [_line(path, path.name) for path in naming.episodes_in(folder)]
-    lines += [_line(path, f"{naming.ABORTED_FOLDER}/{path.name}") for path in naming.aborted_in(folder)]
+    files = [(path, path.name) for path in naming.episodes_in(folder)]
+    files += [(path, f"{naming.ABORTED_FOLDER}/{path.name}") for path in naming.aborted_in(folder)]
+    lines = _lines(files, workers)
     for part in naming.parts_in(folder):
         problem = "not finished: being recorded, or its writer was killed (`vgil episodes repair`)"
         lines.append(Line(part.name, bytes=part.stat().st_size, problems=(problem,)))
     return lines
+
+
+def _lines(files: Sequence[tuple[Path, str]], workers: int) -> list[Line]:
+    if workers > 1 and len(files) >= MANY:
+        try:
+            with ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
+                return list(pool.map(_line, *zip(*files, strict=True), chunksize=SHARE))
+        except (OSError, BrokenExecutor):  # no room for processes, or a file that ends its own
+            pass
+    return [_line(path, name) for path, name in files]
 
 
 def _line(path: Path, name: str) -> Line:

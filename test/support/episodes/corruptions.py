@@ -273,6 +273,9 @@ WHOLE_KINDS: tuple[WholeKind, ...] = (
 )
 
 
+NAMES = (*(kind.name for kind in KINDS), *(kind.name for kind in WHOLE_KINDS))
+
+
 @dataclass
 class Score:
     """How a kind of fault did: how many were seeded, how many found, and clean episodes beside them: all, flagged."""
@@ -372,7 +375,7 @@ def matrix(folder: Path, seeds: Sequence[int], episodes: int, faults: int, whole
         episodes: of a clean set. faults: episodes into which a fault is seeded at a time.
         whole_episodes: of a set that is at fault as a whole.
     """
-    scores = {CLEAN: Score(), WHOLE: Score(), **{kind.name: Score() for kind in (*KINDS, *WHOLE_KINDS)}}
+    scores = {CLEAN: Score(), WHOLE: Score(), **{name: Score() for name in NAMES}}
     for seed in seeds:
         clean = CleanSet(folder / f"{seed}", episodes, seed)
         scores[CLEAN].add(clean.clean_score())

@@ -36,7 +36,7 @@ def write_page(report: QualityReport, out: Path) -> None:
 
 def render(report: QualityReport) -> str:
     """The page as HTML; images are within it."""
-    flagged, errors = report.ranked, report.bad("error")
+    flagged, errors, name = report.ranked, report.bad("error"), report.path.resolve().name
     rows = sum(one.rows for one in report.data.summaries)
     facts = [
         (str(len(report.verdicts)), "episodes"),
@@ -45,8 +45,8 @@ def render(report: QualityReport) -> str:
         (str(len(errors)), "of them with errors"),
     ]
     return page(
-        f"Quality of {report.path.name}",
-        element("h1", f"Quality of {report.path.name}"),
+        f"Quality of {name}",
+        element("h1", f"Quality of {name}"),
         element("p", f"{report.path} ({report.kind}) · vgil_ros {vgil_ros.__version__}", class_="dim"),
         figure_boxes(facts),
         *_counts(report),

@@ -73,8 +73,8 @@ def verdicts_of(
     for number, report in enumerate(reports):
         found[number] += [advised(number, finding) for finding in report.findings]
     found[None] += [advised(None, finding) for finding in check_folder(path, reports).findings]
-    for one in judge(data):
-        found[one.episode].append(one)
+    for said in judge(data):
+        found[said.episode].append(said)
     for members in found.values():
         members.sort(key=lambda one: one.finding.rank)
     verdicts = tuple(Verdict(number, name, tuple(found[number])) for number, name in enumerate(names))

@@ -64,7 +64,8 @@ def nearest_motions(vectors: np.ndarray) -> Nearest:
 def scene_image(look: Look) -> np.ndarray:
     """(F,) int16 of the first image: without noise, and without what a change of light alone makes."""
     blurred = cv2.blur(look.first.astype(np.float32), (3, 3))
-    return np.rint(blurred - np.median(blurred, axis=(0, 1))).astype(np.int16).ravel()
+    plain: np.ndarray = np.rint(blurred - np.median(blurred, axis=(0, 1))).astype(np.int16).ravel()
+    return plain
 
 
 def scene_distances(queries: np.ndarray, members: np.ndarray) -> np.ndarray:

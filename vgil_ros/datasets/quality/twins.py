@@ -14,7 +14,7 @@ from vgil_ros.datasets.quality.pairs import motion_vectors, nearest_motions, sce
 
 SHARED = 0.5  # of the rows of the shorter one
 CLOSE = 0.15  # of how close two different ones come
-LEVELS = 12.0  # by which the first images may differ
+LEVELS = 24.0  # by which the first images may differ
 
 
 @dataclass(frozen=True)

@@ -31,24 +31,27 @@ def read_attributes(item: h5py.File | h5py.Dataset, path: Path, only: Collection
     found: dict[str, Any] = {}
     attributes = item.attrs  # h5py makes a new one each time
     for name in attributes if only is None else filter(attributes.__contains__, only):
-        where = f"{path}: attribute {name if name.isprintable() else ascii(name)}"
         try:
             made = attributes.get_id(name)
-            size = math.prod(made.shape or ()) * made.dtype.itemsize
+            size = math.prod(made.shape or ()) * made.get_type().get_size()  # numpy's dtype takes longer
             if size > MOST_BYTES:
-                raise EpisodeError(f"{where} takes {size} bytes; allowed: up to {MOST_BYTES}")
+                raise EpisodeError(f"{_where(path, name)} takes {size} bytes; allowed: up to {MOST_BYTES}")
             found[name] = _plain(attributes[name])
         except EpisodeError:
             raise
         except Exception as error:  # whatever HDF5 or h5py stumbles over in a damaged file
-            raise EpisodeError(f"{where} cannot be read, the file is damaged there ({error})") from error
+            raise EpisodeError(f"{_where(path, name)} cannot be read, the file is damaged there ({error})") from error
         if name in KNOWN:
             read, allowed = KNOWN[name]
             try:
                 found[name] = read(found[name])
             except (TypeError, ValueError, OverflowError) as error:
-                raise EpisodeError(f"{where} is {_short(found[name])}; allowed: {allowed}") from error
+                raise EpisodeError(f"{_where(path, name)} is {_short(found[name])}; allowed: {allowed}") from error
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _where(path: Path, name: str) -> str:
+    return f"{path}: attribute {name if name.isprintable() else ascii(name)}"
 
 
 def truth(value: Any) -> bool:

@@ -45,9 +45,10 @@ def look_at(episode: Episode, camera: str) -> Look | None:
     """Look at a camera's images in a few rows; None where none of them can be read."""
     count = min(episode.rows, episode.image_rows(camera))
     wanted = np.unique(np.linspace(0, count - 1, SAMPLES).astype(int)) if count else np.zeros(0, int)
-    rows, numbers, small = [], [], []
+    rows: list[int] = []
+    numbers, small = [], []
     picture, size = b"", (0, 0)
-    first = np.zeros((*SIZE[::-1], 3), np.uint8)
+    first: np.ndarray = np.zeros((*SIZE[::-1], 3), np.uint8)
     for row in wanted.tolist():
         try:
             image = episode.image(camera, row)

@@ -11,7 +11,7 @@ from vgil_ros.datasets.quality.features.summary import Summary
 from vgil_ros.datasets.quality.pairs import nearest, scene_distances, scene_image
 from vgil_ros.episodes.checks.findings import Finding
 
-CLOSE, LEVELS = 0.4, 12.0  # of how close different scenes come; levels
+CLOSE, LEVELS = 0.4, 24.0  # of how close different scenes come; levels
 ASKED = 64  # episodes by which that is measured
 ADVICE = "delete one of them, or keep both on one side: record the scenes for validation apart"
 
