@@ -42,9 +42,9 @@ def check(data: DataSet) -> Iterator[Found]:
                 yield Found(one.number, Finding("warning", "consistency", "action", message), advice)
         yield from _operators(group, scores)
         if whole > 0:
-            message = f"variance of the action given the state is {squares.mean() / whole:.0%} of all its variance"
+            words = f"variance of the action given the state is {squares.mean() / whole:.0%} of all its variance"
             advice = "nothing: the lower, the easier to learn; compare it with that of your other data sets"
-            yield Found(None, Finding("info", "consistency", "action", message), advice)
+            yield Found(None, Finding("info", "consistency", "action", words), advice)
 
 
 def _operators(group: Sequence[Moved], scores: np.ndarray) -> Iterator[Found]:

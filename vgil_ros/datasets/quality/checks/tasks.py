@@ -26,9 +26,9 @@ def check(data: DataSet) -> Iterator[Found]:
     for one in data.summaries:
         text = one.task or ""
         if not plain(text):
-            message = f"task is not stated; most often it is '{usual}'"
+            message = f"task is not stated, and needed in all episodes; most often it is '{usual}'"
             advice = f"say it: `vgil episodes label FILE --task '{usual}'`"
-            yield Found(one.number, Finding("warning", "task", "task", f"{message}; needed in all episodes"), advice)
+            yield Found(one.number, Finding("warning", "task", "task", message), advice)
         elif (other := _other_spelling(text, said)) is not None:
             message = (
                 f"task is '{text}'; '{other}' in {said[other]} others looks like the same: one spelling in all episodes"
