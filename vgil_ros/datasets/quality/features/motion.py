@@ -122,8 +122,8 @@ def _row_marks(values: np.ndarray) -> np.ndarray:
     """(N,) uint64: a mark for each row that differs from the one before."""
     kept = values[1:][np.any(np.abs(np.diff(values, axis=0)) > 0, axis=1)]
     bits = np.ascontiguousarray(kept, np.float32).view(np.uint32).astype(np.uint64)
-    factors: np.ndarray = np.random.default_rng(0).integers(1, 1 << 62, size=values.shape[1], dtype=np.uint64)
-    factors |= np.uint64(1)  # odd, so that no two numbers become one
+    drawn = np.random.default_rng(0).integers(1, 1 << 62, size=(values.shape[1],), dtype=np.uint64)
+    factors: np.ndarray = np.bitwise_or(drawn, np.uint64(1))  # odd, so that no two numbers become one
     mixed = (bits + np.uint64(0x9E3779B9)) * factors
     mixed ^= mixed >> np.uint64(29)
     marks: np.ndarray = np.unique((mixed * factors[::-1]).sum(axis=1, dtype=np.uint64))
