@@ -38,12 +38,17 @@ WITH_ROS = (
 )  # beside all of test/nodes
 LAST = (
     "test/episodes/test_repair.py",
+    "test/nodes/bringup/test_bringup.py",
     "test/nodes/environment/test_environment.py",
+    "test/nodes/feetech/test_arm.py",
     "test/nodes/jog/test_by_hand.py",
     "test/nodes/policy/test_contest.py",
     "test/nodes/policy/test_faults.py",
+    "test/nodes/policy/test_vectors.py",
     "test/nodes/query/test_commands.py",
     "test/nodes/recorder/test_kills.py",
+    "test/nodes/webcam/test_recording.py",
+    "test/nodes/webcam/test_webcam.py",
     "test/support/test_stall.py",
 )
 # The longest parts of each kind, first: so none of them is left over when the rest is done.

@@ -53,6 +53,7 @@ def test_merged_is_of_all_rows() -> None:
     random = np.random.default_rng(3)
     parts = [random.normal(size=(rows, 2)) for rows in (5, 9, 30)]
     whole = stats.merge({"x": stats.of_rows(part, "v3.0")} for part in parts)["x"]
+    assert list(whole) == list(stats.of_rows(parts[0], "v3.0")), "in one order, whatever strings hash to"
     rows = np.concatenate(parts)
     np.testing.assert_allclose(whole["mean"], rows.mean(0), atol=1e-12)
     np.testing.assert_allclose(whole["std"], rows.std(0), atol=1e-9)

@@ -19,8 +19,6 @@ from support.nodes.aloha_rig import AlohaBench, AlohaRig
 from support.nodes.client import until
 from support.process import Process
 
-pytestmark = pytest.mark.robots  # a day in real time: `make test-robots`
-
 START = [0.0, -0.96, 1.16, 0.0, -0.3, 0.0]
 SLEEP = [0.0, -1.85, 1.6, 0.0, -1.86, 0.0]
 CRADLE = [0.0, -2.05, 1.7, 0.0, -2.0, 0.0]

@@ -20,8 +20,6 @@ from support.nodes.client import until
 
 from vgil_ros.core.leader_follower import ALIGN_SPEED
 
-pytestmark = pytest.mark.robots  # a day in real time: `make test-robots`
-
 VELOCITY = 3.0
 HELD = 0.02  # rad
 AWAY = 0.6  # rad, where the leader is when a fault is over

@@ -27,8 +27,6 @@ from vgil_ros.training.config import parse_config
 from vgil_ros.training.errors import TrainingError
 from vgil_ros.training.trainer import Trainer
 
-pytestmark = pytest.mark.robots  # a day in real time: `make test-robots`
-
 WRENCH = {"name": "wrench", "topic": "/left/wrench", "type": "wrench", "tolerance_ms": 60}
 
 

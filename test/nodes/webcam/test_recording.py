@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from support import contracts
 from support.nodes.bench import Bench
 from support.process import Process
@@ -12,8 +11,6 @@ from support.webcams import HEIGHT, WIDTH, FakeWebcams
 
 from vgil_ros.episodes.checks.check import check_episode
 from vgil_ros.episodes.reader import EpisodeReader
-
-pytestmark = pytest.mark.robots  # a day in real time: `make test-robots`
 
 ROWS = 25
 

@@ -18,8 +18,6 @@ from support.nodes.reference import assert_documented
 from support.process import Process
 from support.webcams import AUTO_EXPOSURE, BRIGHTNESS, CONTROLS, EXPOSURE, HEIGHT, WIDTH, FakeWebcam, FakeWebcams
 
-pytestmark = pytest.mark.robots  # a day in real time: `make test-robots`
-
 WITHIN_NS = 1_000_000  # of the kernel's stamp
 
 

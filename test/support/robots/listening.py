@@ -57,14 +57,14 @@ def _array(robot: Robot, commands: Commands) -> Any:
 
 
 def _by_name(robot: Robot, commands: Commands) -> Any:
-    """PiPER's: joints by name, one that is not there is sent to 0; the gripper is the seventh value."""
+    """PiPER's: joints by name, one that is not there is sent to 0; the gripper is the seventh of seven."""
 
     def take(message: JointState) -> None:
         named = dict(zip(message.name, message.position, strict=True))
         if missing := [joint for joint in commands.joints if joint not in named]:
             robot.refuse(commands.topic, f"{missing} would go to 0")
-        elif message.name[6] != commands.joints[6]:
-            robot.refuse(commands.topic, f"{message.name[6]} would be the gripper")
+        elif message.name[6:7] != list(commands.joints[6:7]):
+            robot.refuse(commands.topic, f"{message.name[6:7]} would be the gripper")
         else:
             robot.take(commands.topic, commands.body, {joint: named[joint] for joint in commands.joints})
 

@@ -134,7 +134,7 @@ def _merge_two(ours: Stats, other: Stats) -> Stats:
         "std": np.sqrt((spread * counts).sum(0) / total),
         "count": total,
     }
-    for key in ours.keys() & other.keys() & QUANTILES.keys():
+    for key in (key for key in QUANTILES if key in ours and key in other):  # in one order: files are compared
         result[key] = (np.stack([one[key] for one in both]) * counts).sum(0) / total
     return result
 
