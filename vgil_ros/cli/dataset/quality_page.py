@@ -19,6 +19,7 @@ from vgil_ros.datasets.quality.report import QualityReport, Verdict
 
 MOST_ROWS, MOST_CARDS, MOST_CAMERAS = 200, 60, 4
 BAR, FLAGGED = "#7f9cbf", "#c0392b"
+WRAPPED = "white-space:normal;min-width:14rem"  # table cells do not wrap by themselves
 
 
 def write_page(report: QualityReport, out: Path) -> None:
@@ -77,7 +78,8 @@ def _findings(found: tuple[Found, ...]) -> Html:
     for one in found:
         where = f"rows {one.finding.where}" if one.finding.rows else ""
         severity = element("span", one.finding.severity, class_="bad" if one.finding.severity == "error" else "dim")
-        lines.append((severity, one.finding.check, one.finding.stream, one.finding.message, where, one.advice))
+        words = (element("div", text, style=WRAPPED) for text in (one.finding.message, one.advice))
+        lines.append((severity, one.finding.check, one.finding.stream, next(words), where, next(words)))
     return table(("", "check", "stream", "found", "where", "what to do"), lines)
 
 
