@@ -50,6 +50,7 @@ EXTRAS = {
         *("pyarrow>=14", "av>=12"),
         "zarr>=3; python_version>='3.11'",
     ],
+    "ray": ["ray>=2.9"],  # work over episodes on many machines
     "docs": ["mkdocs>=1.6", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
 }
 EXTRAS["demo"] = EXTRAS["ros"] + EXTRAS["sim"] + EXTRAS["plot"]

@@ -1,12 +1,12 @@
 """Run a trained policy; with `sim:=true` on the simulated robot. `dry_run:=true` computes and shows, sends nothing."""
 
 from launch import LaunchDescription
-from vgil_ros.nodes.launching.actions import COMMON, declare, main_node, monitoring, prepare, side_node
+from vgil_ros.nodes.launching.actions import COMMON, WORDS, declare, main_node, monitoring, prepare, side_node
 from vgil_ros.nodes.launching.drivers import drivers, webcams
 
 POLICY = ("robot", "task", "checkpoint", "device", "precision", "autostart", "dry_run")
 EXECUTION = ("execution", "inference_period", "ensemble_coefficient", "watchdog_ms", "max_age_ms", "soft_start")
-ROLLOUTS = ("dataset_dir", "num_episodes", "episode_len", "reset_time")
+ROLLOUTS = ("dataset_dir", "num_episodes", "episode_len", "reset_time", *WORDS)
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -1,4 +1,4 @@
-"""The simulated robot by itself; `operator:=true` lets its scripted operator move the masters."""
+"""The simulated robot by itself; `scripted_operator:=true` lets its scripted operator move the masters."""
 
 from launch import LaunchDescription
 from vgil_ros.nodes.launching.actions import COMMON, declare, main_node, monitoring, prepare
@@ -8,9 +8,9 @@ def generate_launch_description() -> LaunchDescription:
     """The simulator ends the launch."""
     return LaunchDescription(
         [
-            *declare("robot", "task", "seed", "speed", "sim_time", "operator", *COMMON, operator="false"),
+            *declare("robot", "task", "seed", "speed", "sim_time", "scripted_operator", *COMMON),
             prepare("sim"),
             *monitoring(),
-            main_node("sim", "robot", "task", "seed", "speed", "sim_time", "operator"),
+            main_node("sim", "robot", "task", "seed", "speed", "sim_time", "scripted_operator"),
         ]
     )

@@ -9,11 +9,12 @@ def generate_launch_description() -> LaunchDescription:
     """The teleop node ends the launch."""
     return LaunchDescription(
         [
-            *declare("robot", "task", "sim", "seed", "speed", "sim_time", "operator", "leader", "drivers", *COMMON),
+            *declare("robot", "task", "sim", "seed", "speed", "sim_time", "scripted_operator", "leader", "drivers"),
+            *declare(*COMMON),
             *declare("cameras", cameras="false"),  # they run beside the recorder: only one program can have a device
             prepare("teleop"),
             drivers(),
-            side_node("sim", "robot", "task", "seed", "speed", "sim_time", "operator", when="sim"),
+            side_node("sim", "robot", "task", "seed", "speed", "sim_time", "scripted_operator", when="sim"),
             webcams(),
             leading(),
             *monitoring(),

@@ -29,6 +29,15 @@ WORDS = {
     "/recorder/stop": "end it and save",
     "/recorder/discard": "end it and throw it away; also the one that ended last, until the next begins",
     "/recorder/redo": "throw it away, or the one that ended last, and record it again",
+    **{
+        f"/{node}/label_{verdict}": f"label the episode at hand, or the one that ended last: {words}"
+        for node in ("recorder", "policy")
+        for verdict, words in (
+            ("success", "the task was done"),
+            ("failure", "it was not"),
+            ("unsure", "neither is said"),
+        )
+    },
     "teleop/status": "whether the puppets follow: a recording waits for that",
     "/policy/start": "begin to move; refused, with the reason, while a stream, a subscriber of a command, or the e-stop"
     " is in the way, or another node commands the robot",
@@ -48,6 +57,9 @@ WORDS = {
     "recorder/stop": "key `s` while it records",
     "recorder/discard": "key `d`",
     "recorder/redo": "key `r`",
+    "recorder/label_success": "key `y`",
+    "recorder/label_failure": "key `n`",
+    "recorder/label_unsure": "key `m`",
     "bringup/status": "whether the robot is up and its motors are well: it is held while they are not",
     "/bringup/wake": "bring the robot up, again after a fault; refused while it is brought up or lies down",
     "/bringup/sleep": "home, the sleep pose, then the torque off; refused while it is brought up or lies down",
@@ -89,7 +101,7 @@ MADE = {
     "base.status:topic": ("`/NODE/status`", "", "[status keys](status.md), 5 Hz"),
     "session.session:reset": ("`reset_service`", "", "before each episode, where given"),
     "session.session:topic": ("`success_topic`", "", "whether the task is done, where given"),
-    "recorder:self.contract.joystick.topic": ("`joystick.topic`", "", "buttons, where the contract has them"),
+    "session.buttons:joystick.topic": ("`joystick.topic`", "", "buttons, where the contract has them"),
     "teleop:reset_topic": ("`reset_topic`", "", "a simulator has reset its scene, where given"),
     "teleop:base_input": ("`base_input`", "", "velocity for the base"),
     "webcam:self.camera.topic": ("`cameras[].topic`", "by its `type`", "the camera's images"),

@@ -27,6 +27,7 @@ EXTRA_OF: dict[str, str] = {
     "pyarrow": "data",
     "zarr": "data",
     "numcodecs": "data",
+    "ray": "ray",
     **dict.fromkeys(_ROS, "ros"),
 }
 

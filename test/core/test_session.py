@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from vgil_ros.core.session import Effect, Reply, Session, SessionCommand, SessionState
+from vgil_ros.core.session import LABELS, Effect, Reply, Session, SessionCommand, SessionState
 
 SECOND = 1_000_000_000
 commands = st.sampled_from(SessionCommand)
@@ -55,6 +55,9 @@ class Sessions(RuleBasedStateMachine):
         self.markers: list[float] = []
         self.saved = 0
         self.aborted = False
+        self.said: str | None = None  # of the episode at hand or the last one
+        self.written: str | None = None  # what its file says, once there is one
+        self.kept = False  # whether there is a file
 
     def take(self, effects: tuple[Effect, ...]) -> None:
         """What the node does, and the laws of what it may be told to do."""
@@ -67,6 +70,10 @@ class Sessions(RuleBasedStateMachine):
                 assert self.last is not None, "there is a file to throw away"
                 self.saved -= self.last
                 self.last = None
+                self.kept, self.said = False, None
+            elif effect is Effect.LABEL:
+                assert self.kept, "there is a file to label"
+                self.written = self.session.label.verdict
             elif effect is Effect.RESET:
                 assert not self.open
                 assert not self.resetting
@@ -75,12 +82,15 @@ class Sessions(RuleBasedStateMachine):
                 assert not self.open
                 assert self.closing is None
                 self.open, self.markers, self.aborted, self.last = True, [], False, None
+                self.said, self.kept = None, False
             elif effect in (Effect.SAVE, Effect.DISCARD):
                 assert self.open
                 assert self.closing is None
                 if effect is Effect.SAVE:
                     self.assert_saved()
                 self.open, self.closing = False, effect
+                self.written = self.said if effect is Effect.SAVE else None
+                self.said = self.said if effect is Effect.SAVE else None
             else:
                 assert not self.open
                 assert self.closing is None
@@ -106,8 +116,16 @@ class Sessions(RuleBasedStateMachine):
             assert self.session.state is state
         if Effect.DISCARD in reply.effects and self.session.samples > 1:
             assert command in (SessionCommand.DISCARD, SessionCommand.REDO) or not self.session.save_on_quit
+        if reply.ok and command in LABELS:
+            assert self.open or self.closing is Effect.SAVE or self.kept
+            assert not reply.effects or self.kept
+            self.said = LABELS[command]
+        elif reply.ok and command in (SessionCommand.DISCARD, SessionCommand.REDO):
+            self.said = None
         if not self.finished:
             self.take(reply.effects)
+        elif Effect.LABEL in reply.effects:
+            self.written = self.session.label.verdict
 
     @rule(seconds=st.integers(0, 3), missing=st.booleans())
     def advance(self, seconds: int, missing: bool) -> None:
@@ -145,6 +163,8 @@ class Sessions(RuleBasedStateMachine):
         self.saved += saved and counts
         self.failed = self.failed + 1 if failed else 0 if saved else self.failed
         self.last = counts if saved else None
+        self.kept = saved
+        self.said = self.said if saved else None
         effects = self.session.closed(self.now, saved=saved, counts=counts, failed=failed)
         self.take(effects)
         assert self.session.gave_up == (self.finished and self.session.gave_up)
@@ -164,6 +184,9 @@ class Sessions(RuleBasedStateMachine):
         if wanted and self.saved >= wanted:
             assert self.finished or self.session.complete_at_last
         assert self.session.summary(self.now)
+        assert self.session.label.verdict == self.said
+        if self.kept:
+            assert self.written == self.said, "the file says what the operator said last"
 
     def teardown(self) -> None:
         """Quitting ends a session from wherever it stands, in as many samples as an end marker has rows and one."""
@@ -175,7 +198,7 @@ class Sessions(RuleBasedStateMachine):
                 self.markers.append(self.session.marker())
                 self.take(self.session.sampled())
         if self.closing is not None:
-            self.closing = None
+            self.kept, self.closing = self.closing is Effect.SAVE, None
             self.take(self.session.closed(self.now, saved=True))
         assert self.finished
 
@@ -400,3 +423,48 @@ def test_a_pause_between_episodes_lasts_as_long_as_asked_or_until_start() -> Non
     assert session.advance(2 * SECOND, ()) == ()
     assert "in 1 s" in session.summary(2 * SECOND)
     assert session.command(SessionCommand.START).effects == (Effect.RESET,)
+
+
+LABELLED = [(command, verdict) for command, verdict in LABELS.items()]
+
+
+@pytest.mark.parametrize(("command", "verdict"), LABELLED)
+def test_an_episode_is_labelled_while_it_is_recorded_or_until_the_next_begins(
+    command: SessionCommand, verdict: str
+) -> None:
+    session = recording(episode_len=1)
+    assert session.command(command) == Reply(True, f"episode 1 is labelled {verdict}"), "its file is not there yet"
+    assert f"0 ticks, labelled {verdict}" in session.summary(0)
+    session.sampled()
+    session.sampled()
+    assert session.closed(0, saved=True) == (), "it was closed with its label"
+    assert session.summary(0) == f"idle: 1 episodes done; the last is labelled {verdict}"
+    other = SessionCommand.LABEL_UNSURE if verdict != "unsure" else SessionCommand.LABEL_SUCCESS
+    assert session.command(other).effects == (Effect.LABEL,), "said again, after its end"
+    session.command(SessionCommand.START)
+    assert session.command(command).effects == (Effect.LABEL,), "the next has not begun"
+    session.prepared()
+    assert session.advance(0, ()) == (Effect.OPEN,)
+    assert session.label.verdict is None
+
+
+def test_a_label_that_comes_while_the_file_is_closed_is_written_then() -> None:
+    session = recording(episode_len=1, num_episodes=1)
+    session.sampled()
+    session.sampled()
+    assert session.command(SessionCommand.LABEL_FAILURE) == Reply(True, "the last episode is labelled failure")
+    assert session.closed(0, saved=True) == (Effect.LABEL, Effect.FINISH)
+
+
+def test_what_is_thrown_away_cannot_be_labelled() -> None:
+    assert Session().command(SessionCommand.LABEL_SUCCESS) == Reply(False, "nothing to label: the session is idle")
+    session = ended()
+    session.command(SessionCommand.LABEL_SUCCESS)
+    session.command(SessionCommand.DISCARD)
+    assert session.label.verdict is None
+    assert session.command(SessionCommand.LABEL_SUCCESS).message == "nothing to label: the last episode is discarded"
+    session = recording(late=True)
+    session.command(SessionCommand.DISCARD)
+    assert not session.command(SessionCommand.LABEL_SUCCESS).ok
+    session.closed(0, saved=False)
+    assert not session.command(SessionCommand.LABEL_SUCCESS).ok

@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from support.episodes import made_episodes as demo
-from support.episodes.killed_worker import make_or_die
+from support.episodes.killed_worker import DeadlyPieces
 from typer.testing import CliRunner
 
 from vgil_ros.cli.main import app
@@ -300,11 +300,12 @@ def test_a_full_disk_stops_and_the_same_command_goes_on(tmp_path: Path, monkeypa
 def test_an_episode_that_kills_its_process_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for i in range(3):
         write(tmp_path / "ours", 3, seed=i)
-    monkeypatch.setattr(workers, "make_piece", make_or_die)
+    monkeypatch.setattr(workers, "PieceWork", DeadlyPieces)
     result = convert_dataset(Plan(source=tmp_path / "ours", to="aloha"), tmp_path / "out", workers=2)
     assert result.episodes == 2
     assert list(result.left_out) == ["episode_2"]
-    assert "episode_2: the process that converted it was killed" in result.left_out["episode_2"]
+    assert "episode_2: the process " in result.left_out["episode_2"]
+    assert "that worked on it was killed (SIGKILL)" in result.left_out["episode_2"]
 
 
 def test_two_conversions_do_not_share_a_folder(tmp_path: Path) -> None:

@@ -56,7 +56,8 @@ def test_ranges_choices_and_defaults_are_read() -> None:
 
 def test_services_of_a_base_class_are_the_nodes_own() -> None:
     offered = {one.name for one in read_nodes.read_node("recorder").endpoints if one.direction == "offers"}
-    assert offered == {"/recorder/start", "/recorder/stop", "/recorder/discard", "/recorder/redo"}
+    commands = ("start", "stop", "discard", "redo", "label_success", "label_failure", "label_unsure")
+    assert offered == {f"/recorder/{command}" for command in commands}
 
 
 def test_a_topic_without_words_ends_the_generator() -> None:

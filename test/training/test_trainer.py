@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from vgil_ros.training.build import rate_factor
 from vgil_ros.training.config import ScheduleConfig, parse_config
 from vgil_ros.training.data.dataset import EpisodeDataset, SampleSpec
 from vgil_ros.training.data.episode_stats import read_episode_stats
+from vgil_ros.training.errors import TrainingError
 from vgil_ros.training.run_log import JsonLines, read_log
 from vgil_ros.training.trainer import Trainer
 
@@ -44,6 +47,18 @@ except KeyboardInterrupt:
 finally:
     trainer.close()
 """
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 PLAIN = {"policy__dropout": 0.0, "policy__cvae_layers": 0}  # nothing random within the policy
 
 
@@ -106,6 +121,35 @@ def test_two_processes_give_the_loss_of_one(
     assert list(ours) == list(theirs) == [1, 2, 3, 4, 5, 6]
     np.testing.assert_allclose(list(ours.values()), list(theirs.values()), atol=1e-3)
     assert len(set(ours.values())) == 6  # it learns: the weights' changes agree too
+
+
+@pytest.mark.skipif(importlib.util.find_spec("accelerate") is None, reason="accelerate is not installed")
+def test_two_processes_give_the_curve_of_one_in_two_parts_which_goes_on_where_they_ended(
+    tree: Tree, episodes: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """With dropout, the CVAE's noise, augmentation: what is random follows from a part's number, whoever takes it."""
+    changes = {"batch_size": 8, "checkpoint__every": 3, "schedule__kind": "constant"}
+    with one_thread():  # as torchrun's processes have
+        one = _run(tree(episodes, out=str(tmp_path / "one"), steps=6, gradient_accumulation=2, **changes))
+        two = tree(episodes, out=str(tmp_path / "two"), steps=3, **changes)
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        assert _start(two, tmp_path, torchrun, environment).wait(timeout=280) == 0
+        first = _curve(read_log(tmp_path / "two" / "log.jsonl"))
+        assert list(first) == [1, 2, 3]
+        _run({**two, "steps": 6, "gradient_accumulation": 2}, resume=True)
+    ours, theirs = _curve(read_log(tmp_path / "two" / "log.jsonl")), _curve(one)
+    assert list(ours) == list(theirs) == [1, 2, 3, 4, 5, 6]
+    np.testing.assert_allclose(list(ours.values()), list(theirs.values()), rtol=0, atol=1e-6)
+    assert len(set(ours.values())) == 6, "it learns: the weights' changes agree too"
+
+
+def test_a_batch_in_parts_gives_the_gradient_of_the_whole(tree: Tree, episodes: Path, tmp_path: Path) -> None:
+    changes = {"steps": 6, "batch_size": 8, **PLAIN}
+    whole = _curve(_run(tree(episodes, out=str(tmp_path / "whole"), **changes)))
+    parts = _curve(_run(tree(episodes, out=str(tmp_path / "parts"), gradient_accumulation=4, **changes)))
+    np.testing.assert_allclose(list(parts.values()), list(whole.values()), atol=1e-3)
+    with pytest.raises(TrainingError, match=r"batch_size 8 .* gradient_accumulation 3; allowed: a multiple of 3"):
+        _run(tree(episodes, out=str(tmp_path / "odd"), gradient_accumulation=3, **changes))
 
 
 @pytest.mark.skipif(importlib.util.find_spec("accelerate") is None, reason="accelerate is not installed")

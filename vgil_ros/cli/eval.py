@@ -11,7 +11,7 @@ import typer
 from tqdm import tqdm
 
 from vgil_ros.assets import checkpoint_path
-from vgil_ros.cli.options import EpisodeLength, RenamedOptions
+from vgil_ros.cli.options import EpisodeLength, RayAddress, RenamedOptions, Workers
 from vgil_ros.cli.report import JsonFile, write_json
 from vgil_ros.core.control.pipeline import ExecutionOptions
 from vgil_ros.core.errors import VgilError
@@ -55,7 +55,6 @@ SoftStart = Annotated[float, typer.Option(help="share of the velocity limits on 
 # Where and by how many.
 OverRos = Annotated[bool, typer.Option("--over-ros", help="through the real nodes instead")]
 Device = Annotated[str, typer.Option(help="where the policy runs")]
-Workers = Annotated[int, typer.Option(min=1, help="processes; the result does not depend on it")]
 Videos = Annotated[Path | None, typer.Option(help="folder for videos and a thumbnail sheet")]
 
 
@@ -82,7 +81,8 @@ def evaluate(
     soft_start: SoftStart = ExecutionOptions.soft_start,
     episode_len: EpisodeLength = None,
     device: Device = "cpu",
-    workers: Workers = 1,
+    workers: Workers = None,
+    ray: RayAddress = None,
     swap_images_from_seed: SwappedImages = None,
     videos: Videos = None,
     json: JsonFile = None,
@@ -107,15 +107,16 @@ def evaluate(
         max_age_ms=max_age_ms,
         soft_start=soft_start,
     )
-    if over_ros and workers > 1:
-        raise VgilError(f"--workers is {workers}; --over-ros runs one robot at the wall clock's pace: allowed is 1")
+    if over_ros and (ray is not None or workers not in (None, 1)):
+        found = f"--ray is {ray}" if ray is not None else f"--workers is {workers}"
+        raise VgilError(f"{found}; --over-ros runs one robot at the wall clock's pace: allowed is 1")
     with _progress(episodes, f"{plan.robot_name} {task}") as progress:
         if over_ros:
             from vgil_ros.nodes.evaluation_client import evaluate_over_ros
 
             report = evaluate_over_ros(plan, checkpoint, videos=videos, progress=progress)
         else:
-            report = evaluation.evaluate(plan, checkpoint, videos=videos, workers=workers, progress=progress)
+            report = evaluation.evaluate(plan, checkpoint, videos=videos, workers=workers, ray=ray, progress=progress)
     typer.echo(summary(report))
     if videos is not None:
         typer.echo(f"videos and thumbnail sheet: {videos}")

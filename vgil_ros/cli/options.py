@@ -20,6 +20,18 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(help="settings as key=value, such as optimizer.lr=3e-5 policy.chunk_size=50", metavar="KEY=VALUE"),
 ]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        help="work on a Ray cluster: auto, HOST:PORT or ray://HOST:10001; all machines have the same paths",
+        metavar="ADDRESS",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, max=4096, help="processes; one, or with --ray as many as the cluster has CPUs"),
+]
 EpisodeLength = Annotated[int | None, typer.Option(min=1, help="ticks; the task's usual if left out")]
 
 

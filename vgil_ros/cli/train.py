@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 FREE = (  # what may be given with --resume
     "steps", "device", "precision", "data.folders", "data.skip_bad", "data.accept_odd", "data.aborted", "data.workers",
-    "data.decoded_gib", "distillation.cache", "log.tensorboard", "log.wandb_project",
+    "data.decoded_gib", "data.flow_workers", "data.flow_ray", "gradient_accumulation", "distillation.cache",
+    "log.tensorboard", "log.wandb_project",
 )  # fmt: skip
 Config = Annotated[str | None, typer.Option(help="a YAML file, or a name in config/policies; act where left out")]
 Data = Annotated[
@@ -36,6 +37,13 @@ Resume = Annotated[
 ]
 BatchSize = Annotated[int | None, typer.Option(help="of all processes together")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N")]
+FlowWorkers = Annotated[
+    int | None, typer.Option("--workers", min=1, help="processes that compute optical flow, where the policy takes it")
+]
+FlowRay = Annotated[
+    str | None,
+    typer.Option("--ray", metavar="ADDRESS", help="the Ray cluster that does so: auto, HOST:PORT or ray://HOST:10001"),
+]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="train without episodes that are broken or odd")]
 
 
@@ -52,6 +60,8 @@ def train(
     device: Device = None,
     seed: int | None = None,
     skip_bad: SkipBad = False,
+    workers: FlowWorkers = None,
+    ray: FlowRay = None,
     json: JsonFile = None,
 ) -> None:
     """Train a policy. For several processes: torchrun --nproc-per-node N -m vgil_ros.cli.main train ..."""
@@ -69,6 +79,8 @@ def train(
         "device": device,
         "seed": seed,
         "data.skip_bad": skip_bad or None,
+        "data.flow_workers": workers,
+        "data.flow_ray": ray,
     }
     given = {key: value for key, value in values.items() if value is not None}
     if resume:

@@ -5,7 +5,7 @@ IDLE --start--> PREPARING --scene reset--> WAITING --streams ready--> RUNNING --
   ^                                                                                                     |
   +--- not autostart ---  PAUSE (time to reset the scene by hand) <------------ saved or discarded -----+
 
-Until the next one begins, the episode that was saved last can still be thrown away or done again.
+Until the next one begins, the episode that was saved last can still be thrown away, done again or labelled.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+
+from vgil_ros.core.episode_label import EpisodeLabel, Verdict
 
 
 class SessionState(str, Enum):
@@ -36,6 +38,16 @@ class SessionCommand(str, Enum):
     DISCARD = "discard"
     REDO = "redo"
     QUIT = "quit"
+    LABEL_SUCCESS = "label_success"
+    LABEL_FAILURE = "label_failure"
+    LABEL_UNSURE = "label_unsure"
+
+
+LABELS: dict[SessionCommand, Verdict] = {
+    SessionCommand.LABEL_SUCCESS: "success",
+    SessionCommand.LABEL_FAILURE: "failure",
+    SessionCommand.LABEL_UNSURE: "unsure",
+}
 
 
 class Effect(str, Enum):
@@ -46,6 +58,7 @@ class Effect(str, Enum):
     SAVE = "save"  # close the episode, then call `closed`
     DISCARD = "discard"  # throw the episode away, then call `closed`
     REMOVE = "remove"  # throw away the file of the episode that was saved last
+    LABEL = "label"  # write the label into that file
     FINISH = "finish"  # end the process
 
 
@@ -77,6 +90,7 @@ class Session:
         saved: episodes that count.
         failed: episodes in a row, up to now, that did not come out as asked.
         gave_up: whether it ended because of them.
+        label: what is said of the episode at hand, or of the last one.
     """
 
     def __init__(
@@ -104,6 +118,7 @@ class Session:
         self.state = SessionState.IDLE
         self.saved = self.failed = 0
         self.gave_up = False
+        self.label = EpisodeLabel()
         self.samples = 0
         self._end_at: int | None = None
         self._pause_until: int | None = 0  # None: from the next moment on
@@ -115,6 +130,8 @@ class Session:
 
     def command(self, command: SessionCommand, missing: Sequence[str] = ()) -> Reply:
         """Take an operator's command; `missing` says in words which streams are not ready."""
+        if command in LABELS:
+            return self._say(LABELS[command])
         if command is SessionCommand.TOGGLE:
             command = SessionCommand.STOP if self.state is SessionState.RUNNING else SessionCommand.START
         result: Reply = getattr(self, f"_{command.value}")(missing)
@@ -136,12 +153,22 @@ class Session:
         self._end_at = end if self._end_at is None else min(end, self._end_at)
         return Reply(True, f"ending episode {self.saved + 1}", self._finish_if_full())
 
+    def _say(self, verdict: Verdict) -> Reply:
+        if not self.label.possible:
+            why = "the last episode is discarded" if self._gone else f"the session is {self.state_name}"
+            return Reply(False, f"nothing to label: {why}")
+        which = f"episode {self.saved + 1}" if self.label.running else "the last episode"
+        write = self.label.say(verdict)
+        return Reply(True, f"{which} is labelled {verdict}", (Effect.LABEL,) if write else ())
+
     def _discard(self, missing: Sequence[str]) -> Reply:
         if self.state is SessionState.RUNNING:
             self.state, self._again, self._gone = SessionState.SAVING, False, True
+            self.label.drop()
             return Reply(True, "episode discarded", (Effect.DISCARD,))
         if self._late and self.state is SessionState.SAVING and self._last is not None:
             self._drop, self._again, self._gone = True, False, True
+            self.label.drop()
             return Reply(True, "episode discarded as soon as it is closed")
         if self.state in (SessionState.IDLE, SessionState.PAUSE) and self._last is not None:
             if not self.autostart:
@@ -172,12 +199,14 @@ class Session:
     def _remove(self) -> tuple[Effect, ...]:
         self.saved -= bool(self._last)
         self._last, self._gone = None, True
+        self.label.drop()
         return (Effect.REMOVE,)
 
     def _quit(self, missing: Sequence[str]) -> Reply:
         self.quitting = True
         if self.state is SessionState.RUNNING and not self.save_on_quit:
             self.state = SessionState.SAVING
+            self.label.drop()
             return Reply(True, "quitting, the episode is discarded", (Effect.DISCARD,))
         if self.state is SessionState.RUNNING:
             return Reply(True, "quitting, the episode is saved first", self._stop(missing).effects)
@@ -230,6 +259,7 @@ class Session:
         if self.state is SessionState.WAITING and not missing:
             self.state, self.samples, self._end_at = SessionState.RUNNING, 0, None
             self._last, self._drop, self._gone = None, False, False
+            self.label.begin()
             if self.episode_len:
                 self._end_at = self.episode_len + 1  # T actions take T+1 observations
             return (Effect.OPEN,)
@@ -269,12 +299,14 @@ class Session:
         self.saved += saved and counts
         self.failed = self.failed + 1 if failed else 0 if saved else self.failed
         self._last = counts if saved and self._late else None
-        effects = self._remove() if self._drop and self._last is not None else ()
+        effects: tuple[Effect, ...] = (Effect.LABEL,) if self.label.closed(kept=saved) else ()
+        if self._drop and self._last is not None:
+            effects = self._remove()
         self._drop = False
         if self.quitting:
             return effects + self._done()
         if self.num_episodes and self.saved >= self.num_episodes:
-            return self._all_there(now_ns)
+            return effects + self._all_there(now_ns)
         if (self.autostart or self._again) and self.max_failed and self.failed >= self.max_failed:
             self.gave_up = True
             return effects + self._done()
@@ -302,13 +334,17 @@ class Session:
     def summary(self, now_ns: int) -> str:
         """Where the session stands, as one would say it."""
         if self.state is SessionState.RUNNING:
-            return f"episode {self.saved + 1}: {self.samples} ticks"
+            return f"episode {self.saved + 1}: {self.samples} ticks{self.label.words()}"
         if self.state is SessionState.PAUSE:
             left = max(0, (now_ns if self._pause_until is None else self._pause_until) - now_ns) / 1e9
             if self.complete_at_last:
-                return f"all {self.num_episodes} episodes done: it ends in {left:.0f} s"
-            return f"reset the scene: next episode in {left:.0f} s"
-        return f"{self.state_name}: {self.saved} episodes done"
+                return f"all {self.num_episodes} episodes done: it ends in {left:.0f} s{self._last_label()}"
+            return f"reset the scene: next episode in {left:.0f} s{self._last_label()}"
+        return f"{self.state_name}: {self.saved} episodes done{self._last_label()}"
+
+    def _last_label(self) -> str:
+        words = self.label.words()
+        return f"; the last is{words.lstrip(',')}" if words else ""
 
     def _prepare(self) -> tuple[Effect, ...]:
         self.state = SessionState.PREPARING
@@ -322,7 +358,9 @@ class Session:
     def _save(self) -> tuple[Effect, ...]:
         self.state = SessionState.SAVING
         if self.samples <= 1:
+            self.label.drop()
             return (Effect.DISCARD,)
+        self.label.close()
         self._last = True  # it can be thrown away while it is closed
         return (Effect.SAVE,)
 

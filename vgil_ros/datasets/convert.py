@@ -25,6 +25,7 @@ from vgil_ros.datasets.source import Source, open_source
 from vgil_ros.datasets.workers import GOES_ON, Progress, make_pieces, piece_folder, stop_for_machine
 from vgil_ros.episodes import naming
 from vgil_ros.episodes.errors import naming_file
+from vgil_ros.parallel import Executor, executor
 
 MAKING, PLAN, PIECES, OUT, ASSEMBLED, LOCK = ".making", "plan.json", "pieces", "out", "assembled", "lock"
 Say = Callable[[str], None]
@@ -50,18 +51,27 @@ def _plain(items: Iterable[Any], what: str, count: int) -> Iterable[Any]:
 
 
 def convert_dataset(
-    plan: Plan, out: Path, *, workers: int = 1, progress: Progress = _plain, say: Say = lambda _: None
+    plan: Plan,
+    out: Path,
+    *,
+    workers: int | None = 1,
+    ray: str | None = None,
+    progress: Progress = _plain,
+    say: Say = lambda _: None,
 ) -> Result:
     """Convert, or go on with a conversion that was cut off.
 
     Args:
         out: the new folder; it must not exist, be empty, or be one that the same conversion left behind.
-        workers: processes, each with one episode at a time.
+        workers: processes, each with one episode at a time; None: one, or as many as the cluster has CPUs.
+        ray: the address of a Ray cluster, whose machines have source and target under the same paths.
 
     Raises:
         DatasetError: a plan that cannot be, a folder that holds something else or that another process converts into,
             a full disk, or no episode that can be converted.
     """
+    if ray is not None:  # another machine's processes begin in another folder
+        plan, out = plan.model_copy(update={"source": plan.source.absolute()}), out.absolute()
     plan = plan.checked()
     source = open_source(plan.source, plan.layout)
     making = out / MAKING
@@ -70,17 +80,18 @@ def convert_dataset(
     _claim(out, making)
     with _alone_in(making):
         try:
-            return _convert(source, plan, out, workers, progress, say)
+            with executor(workers, ray) as pool:
+                return _convert(source, plan, out, pool, progress, say)
         except OSError as error:
             raise DatasetError(f"{out}: {error}; {GOES_ON}") from error
 
 
-def _convert(source: Source, plan: Plan, out: Path, workers: int, progress: Progress, say: Say) -> Result:
+def _convert(source: Source, plan: Plan, out: Path, pool: Executor, progress: Progress, say: Say) -> Result:
     making = out / MAKING
     usable, left_out, shape = survey(source, plan, progress)
     plan = plan.model_copy(update={"shape": shape})
     _same_plan(making / PLAN, plan)
-    made = make_pieces(source, plan, making / PIECES, usable, left_out, workers, progress)
+    made = make_pieces(source, plan, making / PIECES, usable, left_out, pool, progress)
     pieces = [piece for number in usable if (piece := read_piece(piece_folder(making / PIECES, number))) is not None]
     if not pieces:
         first = next(iter(left_out.items()), ("", "no episode"))

@@ -18,7 +18,7 @@ COLUMNS = (
     "qpos", "action", "qvel", "effort", "base_vel", "base_action", "stamp_ns", "skew_ns", "flags", "arrival_ns",
 )  # fmt: skip
 
-TUPLES = ("joint_names", "streams", "warnings")  # attributes that JSON gives as lists
+TUPLES = ("joint_names", "streams", "warnings", "tags")  # attributes that JSON gives as lists
 
 
 def column(episode: Episode, name: str) -> np.ndarray | None:

@@ -1,25 +1,17 @@
-"""Work on the episodes of a data set, by several processes; first of all, episodes to pieces.
-
-Each is converted and proved, and why one could not be is kept.
-"""
+"""Episodes to pieces, by one process or several: each is converted and proved, and why one could not be is kept."""
 
 from __future__ import annotations
 
 import errno
-import multiprocessing
 import os
 import re
 import shutil
-import threading
-import time
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, TypeVar
-
-import cv2
+from typing import Any
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.datasets.errors import DatasetError
@@ -29,13 +21,13 @@ from vgil_ros.datasets.proof import prove
 from vgil_ros.datasets.source import Source, open_source
 from vgil_ros.episodes.errors import WriteFailed, naming_file
 from vgil_ros.episodes.writing import disk
+from vgil_ros.parallel import Executor, Outcome, Work, WorkerKilled
+from vgil_ros.parallel.shared_folder import see
 
 # what is the machine's fault, not an episode's: no room, a quota, too many open files
 MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE}
 HDF5_ERRNO = re.compile(r"\berrno = (\d+), error message")
 GOES_ON = "the same command goes on when that is mended"
-KILLED = "the process that converted it was killed, for want of memory perhaps"
-T = TypeVar("T")
 Progress = Callable[[Iterable[Any], str, int], Iterable[Any]]  # (items, what is done, how many)
 
 
@@ -50,7 +42,7 @@ def make_pieces(
     pieces: Path,
     usable: list[int],
     left_out: dict[str, str],
-    workers: int,
+    pool: Executor,
     progress: Progress,
 ) -> int:
     """Make the pieces that are not there yet; gives how many were made."""
@@ -61,81 +53,53 @@ def make_pieces(
         if piece is None or piece.name != names[number] or piece.facts["state"] != source.state(number):
             todo.append(number)
     made = 0
-
-    def killed(number: int) -> str:
-        _need_room(pieces)
-        shutil.rmtree(_part(pieces, number), ignore_errors=True)
-        return f"{plan.source / names[number]}: {KILLED}"
-
-    with closing(each(partial(make_piece, plan, pieces), todo, workers, killed)) as results:
-        for number, words in progress(results, "convert", len(todo)):
+    work = PieceWork(plan, pieces, tuple(names))
+    with closing(pool.map(work, todo)) as outcomes:
+        for outcome in progress(outcomes, "convert", len(todo)):
+            words = _words(outcome, pieces)
             if words is None:
+                folder = piece_folder(pieces, outcome.item)
+                see(folder, partial(_is_piece, folder))
                 made += 1
             else:
-                left_out[names[number]] = words
-                shutil.rmtree(piece_folder(pieces, number), ignore_errors=True)
+                left_out[names[outcome.item]] = words
+                shutil.rmtree(piece_folder(pieces, outcome.item), ignore_errors=True)
     return made
 
 
-def each(
-    call: Callable[[int], T], places: list[int], workers: int, killed: Callable[[int], T]
-) -> Generator[tuple[int, T], None, None]:
-    """(place, result) of each episode as it is finished, by one process or several.
+def _is_piece(folder: Path) -> bool:
+    return read_piece(folder) is not None
 
-    Args:
-        call: what to do with the episode at a place; other processes get it, so it must be picklable.
-        killed: the result where that ends its process.
+
+def _words(outcome: Outcome[int, str | None], pieces: Path) -> str | None:
+    """Why an episode could not be converted, or None.
+
+    Raises:
+        DatasetError: no episode could be converted now.
     """
-    if workers <= 1 or len(places) <= 1:
-        yield from ((number, call(number)) for number in places)
-        return
-    lost = []
-    with _pool(min(workers, len(places))) as pool:
-        asked = {pool.submit(call, number): number for number in places}
-        for one in as_completed(asked):
-            try:
-                result = one.result()
-            except BrokenExecutor:
-                lost.append(asked[one])
-                continue
-            yield asked.pop(one), result
-    yield from _one_at_a_time(call, sorted(lost), killed)
+    if isinstance(outcome.error, WorkerKilled):
+        _need_room(pieces)
+        shutil.rmtree(_part(pieces, outcome.item), ignore_errors=True)
+        return str(outcome.error)
+    return outcome.result()
 
 
-def _one_at_a_time(call: Callable[[int], T], todo: list[int], killed: Callable[[int], T]) -> Iterator[tuple[int, T]]:
-    """A process was killed, and all that were asked with it: take each episode alone, and so find which one kills."""
-    while todo:
-        with _pool(1) as pool:
-            while todo:
-                number = todo.pop(0)
-                try:
-                    result = pool.submit(call, number).result()
-                except BrokenExecutor:
-                    yield number, killed(number)
-                    break
-                yield number, result
+@dataclass(frozen=True)
+class PieceWork(Work[int, "str | None"]):
+    """Makes the pieces of episodes, which are named by their places."""
 
+    plan: Plan
+    pieces: Path
+    names: tuple[str, ...]
 
-@contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    context = multiprocessing.get_context("spawn")  # libraries that run threads do not survive a fork
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (os.getpid(),))
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
+    @contextmanager
+    def open(self) -> Iterator[Callable[[int], str | None]]:
+        """See `Work.open`."""
+        yield lambda number: make_piece(self.plan, self.pieces, number)
 
-
-def _start_worker(parent: int) -> None:
-    cv2.setNumThreads(1)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    """End a worker whose parent was killed."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
+    def name(self, item: int) -> str:
+        """See `Work.name`."""
+        return str(self.plan.source / self.names[item])
 
 
 @lru_cache(maxsize=1)

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 
 from vgil_ros.episodes import h5, naming
+from vgil_ros.episodes.curation.labels import LABELLED, tags_of
 from vgil_ros.episodes.errors import EpisodeError, WriteFailed, naming_file
 from vgil_ros.episodes.meta import DEFAULT_QUALITY, CameraMeta, EpisodeMeta, Storage, VectorMeta
 from vgil_ros.episodes.reader import EpisodeReader
@@ -30,6 +31,7 @@ KEPT = (  # what an episode says of its making
     "rollout",
     "seed",
     "stamps",
+    *LABELLED,
 )
 MOST_RATE = 100_000  # Hz
 FLUSHED = 32  # rows, which are in memory with their images until then
@@ -124,6 +126,8 @@ def _to_vgil(
     if episode.stamp_ns is None:
         attributes["stamps"] = "nominal"  # row times period: the layout stores no stamps
     attributes |= {key: episode.attrs[key] for key in KEPT if key in episode.attrs}
+    if "tags" in attributes:
+        attributes["tags"] = h5.text_array(tags_of(attributes))
     if episode.warnings:
         attributes["warnings"] = h5.text_array(episode.warnings)
     if meta.streams and "min_delay_ms" in episode.attrs:  # one for each of them

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -63,6 +63,7 @@ class EpisodeMeta:
         has_base: whether there is a `/base_action`.
         task: what was shown, in the user's words.
         quality: JPEG quality, 1..100, where images are encoded here.
+        words: operator, object, scene and note, in the user's words; by attribute, of those that were given.
     """
 
     robot: str
@@ -79,6 +80,7 @@ class EpisodeMeta:
     task: str = ""
     quality: int = DEFAULT_QUALITY
     vectors: tuple[VectorMeta, ...] = ()
+    words: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.joint_names:
@@ -136,6 +138,7 @@ class EpisodeMeta:
         task: str = "",
         image_format: Literal["jpeg", "raw"] = "jpeg",
         quality: int = DEFAULT_QUALITY,
+        words: Mapping[str, str] | None = None,
     ) -> EpisodeMeta:
         """Return the meta of an episode of a robot; the first observation says what it really measures.
 
@@ -147,6 +150,7 @@ class EpisodeMeta:
             image_format: "jpeg" or "raw"; a camera that sends JPEG is passed through in either case, unless the
                 contract wants it in the peers' order.
             quality: of JPEGs encoded here.
+            words: see the class.
         """
         layout = Layout(contract)
         sizes = {camera.name: (camera.height, camera.width) for camera in contract.cameras}
@@ -167,6 +171,7 @@ class EpisodeMeta:
             task=task,
             quality=quality,
             vectors=tuple(VectorMeta(n, len(values)) for n, values in first_observation.get("vectors", {}).items()),
+            words=dict(words or {}),
         )
 
 

@@ -248,6 +248,7 @@ def _write_attributes(file: h5py.File, meta: EpisodeMeta) -> None:
             "color_order": "rgb",
             "action_alignment": "same_stamp",
             "task": meta.task,
+            **meta.words,
             "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             "software": f"vgil_ros {vgil_ros.__version__}",
         }

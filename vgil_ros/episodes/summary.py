@@ -19,6 +19,8 @@ from vgil_ros.episodes.reading.glance import glance
 
 MANY, SHARE = 200, 32  # files from which processes are worth their start; that one takes at a time
 
+BESIDE = ("operator", "object", "scene", "note")
+
 
 @dataclass(frozen=True)
 class Line:
@@ -28,6 +30,7 @@ class Line:
         problems: what is wrong at a glance (`check` looks closer).
         label: success, failure or unsure.
         tags: given by `vgil episodes label`.
+        operator, object, scene, note: in the user's words.
     """
 
     file: str
@@ -42,6 +45,10 @@ class Line:
     problems: tuple[str, ...] = ()
     label: str | None = None
     tags: tuple[str, ...] = ()
+    operator: str | None = None
+    object: str | None = None
+    scene: str | None = None
+    note: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -121,6 +128,7 @@ def _told(
         (*problems, *unusable),
         verdict_of(attrs, success),
         tags_of(attrs),
+        **{key: str(attrs[key]) for key in BESIDE if key in attrs},
     )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -20,40 +20,60 @@ from vgil_ros.evaluation.report import EvaluationReport, Machine, make_report
 from vgil_ros.evaluation.sources import ChunkSource, PolicySource
 from vgil_ros.evaluation.stage import RolloutResult, RolloutSession, one_thread, pipeline_for
 from vgil_ros.evaluation.thumbnails import ThumbnailSheet
+from vgil_ros.parallel import Executor, Work, executor
 from vgil_ros.robots.worlds import USUAL_ROBOTS
 
-_session: RolloutSession | None = None  # a worker process has one
+SHOWN = 3  # rollouts that could not be played, with their reasons
 
 
-def play_all(plan: EvaluationPlan, checkpoint: Path, videos: Path | None, workers: int) -> Iterator[RolloutResult]:
+@dataclass(frozen=True)
+class RolloutWork(Work[int, RolloutResult]):
+    """Plays the rollout of a seed."""
+
+    plan: EvaluationPlan
+    checkpoint: Path
+    videos: Path | None
+
+    @property
+    def gpus(self) -> int:
+        """See `Work.gpus`."""
+        return int(self.plan.device.startswith("cuda"))
+
+    @contextmanager
+    def open(self) -> Iterator[Callable[[int], RolloutResult]]:
+        """See `Work.open`."""
+        torch.set_num_threads(1)
+        contract, _ = load_contract(self.plan.robot_name)
+        source = PolicySource(self.checkpoint, Layout(contract), self.plan.device, self.plan.task)
+        session = RolloutSession(self.plan, contract, source, self.videos)
+        try:
+            yield session.play
+        finally:
+            session.close()
+
+    def name(self, item: int) -> str:
+        """See `Work.name`."""
+        return f"the rollout of seed {item}"
+
+
+def play_all(plan: EvaluationPlan, work: RolloutWork, pool: Executor) -> Iterator[RolloutResult]:
     """Yield the rollouts of a plan, by seed.
 
     Raises:
-        VgilError: for less than one process.
+        VgilError: once all others are played, where some could not be: a success rate without them would be of others.
     """
-    if workers < 1:
-        raise VgilError(f"workers is {workers}; allowed: from 1")
-    context = multiprocessing.get_context("spawn")  # OpenGL contexts do not live through a fork
-    pool = ProcessPoolExecutor(
-        min(workers, plan.episodes), mp_context=context, initializer=_begin, initargs=(plan, checkpoint, videos)
-    )
-    try:
-        yield from pool.map(_play, plan.seeds)
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _begin(plan: EvaluationPlan, checkpoint: Path, videos: Path | None) -> None:
-    global _session
-    torch.set_num_threads(1)
-    contract, _ = load_contract(plan.robot_name)
-    source = PolicySource(checkpoint, Layout(contract), plan.device, plan.task)
-    _session = RolloutSession(plan, contract, source, videos)
-
-
-def _play(seed: int) -> RolloutResult:
-    assert _session is not None
-    return _session.play(seed)
+    failed: list[VgilError] = []
+    with closing(pool.map(work, plan.seeds)) as outcomes:
+        for outcome in outcomes:
+            if outcome.error is not None:
+                failed.append(outcome.error)
+            else:
+                yield outcome.result()
+    if failed:
+        words = " | ".join(str(error) for error in failed[:SHOWN])
+        raise VgilError(
+            f"{len(failed)} of {plan.episodes} rollouts could not be played, so there is no report: {words}"
+        )
 
 
 __all__ = ["USUAL_ROBOTS", "EvaluationPlan", "evaluate", "evaluate_source", "pipeline_for"]
@@ -66,7 +86,8 @@ def evaluate(
     checkpoint: Path,
     *,
     videos: Path | None = None,
-    workers: int = 1,
+    workers: int | None = 1,
+    ray: str | None = None,
     progress: Progress = lambda rollout: None,
 ) -> EvaluationReport:
     """Run a checkpoint and return the report; all but its `machine` part follows from the seed.
@@ -75,7 +96,8 @@ def evaluate(
         plan: what is evaluated.
         checkpoint: its folder.
         videos: folder for a video of each rollout and `thumbnail_sheet.png`.
-        workers: processes; the report does not depend on it.
+        workers: processes; the report does not depend on it. None: one, or as many as the cluster has CPUs.
+        ray: the address of a Ray cluster, whose machines have the checkpoint under the same path.
         progress: called after each rollout.
 
     Raises:
@@ -90,15 +112,18 @@ def evaluate(
         "policy": source.config.type,
         "fingerprint": source.config.fingerprint,
     }
-    if workers == 1:
+    if ray is None and workers in (None, 1):
         report = evaluate_source(plan, contract, source, videos=videos, progress=progress)
         return report.model_copy(update=identity)
     began = time.perf_counter()
     session = RolloutSession(plan, contract, source)  # what is wrong is said here, not by a broken pool
     max_reward = session.max_reward
     session.close()
-    results = play_all(plan, checkpoint, videos, workers)
-    return _report(plan, results, max_reward, videos, progress, began).model_copy(update=identity)
+    if ray is not None:  # another machine's processes begin in another folder
+        checkpoint, videos = checkpoint.absolute(), None if videos is None else videos.absolute()
+    with executor(workers, ray) as pool:
+        results = play_all(plan, RolloutWork(plan, checkpoint, videos), pool)
+        return _report(plan, results, max_reward, videos, progress, began).model_copy(update=identity)
 
 
 def evaluate_source(

@@ -20,7 +20,7 @@ from vgil_ros.core.control.loop import ControlLoop
 from vgil_ros.core.control.policy_input import PolicyInput
 from vgil_ros.core.control.requests import InferenceRequest, InferenceResult
 from vgil_ros.core.safety import Outcome
-from vgil_ros.core.session import Reply, SessionCommand, SessionState
+from vgil_ros.core.session import LABELS, Reply, SessionCommand, SessionState
 from vgil_ros.core.streams import StreamSpec, policy_streams, streams_of
 from vgil_ros.core.sync import Miss, Sample
 from vgil_ros.core.sync.types import Reason
@@ -67,7 +67,7 @@ class PolicyNode(SessionNode):
         self.outcome: Outcome | None = None
         self._release = 0  # ticks that the robot is held yet, once an episode has ended
         self._played = 0  # ticks of the episode that had a command
-        for command in (SessionCommand.START, SessionCommand.STOP):
+        for command in (SessionCommand.START, SessionCommand.STOP, *LABELS):
             self.serve(command.value, command)
         self.serve("reset", SessionCommand.REDO)
         self.background_timer(WATCH_S, self._watch_commands)
@@ -95,7 +95,7 @@ class PolicyNode(SessionNode):
         if not self.dataset_dir:
             return None
         folder = Path(self.dataset_dir).expanduser().absolute()
-        made = Recording(self.contract, self.contract_text, self.streams, folder, task=self.task)
+        made = Recording(self.contract, self.contract_text, self.streams, folder, task=self.task, words=self.words)
         if not self.dry_run:
             self.folder = DatasetFolder(folder, self.contract, made.min_free_bytes, time.monotonic, go_on=True)
         return made
@@ -310,7 +310,8 @@ class PolicyNode(SessionNode):
             self.get_logger().info(
                 f"second differences of the commands: p99 {smoothness['p99']:.4f}, largest {smoothness['max']:.4f}"
             )
-        return self.rollout.close(self.success, aborted=self.aborted, warnings=self.notes.lines())
+        label = self.session.label.verdict
+        return self.rollout.close(self.success, label=label, aborted=self.aborted, warnings=self.notes.lines())
 
     def discard(self) -> Future[None]:
         """The episode ends: hold, and drop its recording."""

@@ -11,14 +11,13 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
-from sensor_msgs.msg import Joy
 from tqdm import tqdm
 
 from vgil_ros.core.contract import Contract
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.gripper_trigger import GripperTrigger
 from vgil_ros.core.layout import POSITION
-from vgil_ros.core.session import SessionCommand, SessionState
+from vgil_ros.core.session import LABELS, SessionCommand, SessionState
 from vgil_ros.core.streams import Flag
 from vgil_ros.core.sync import Miss, Sample
 from vgil_ros.core.timesteps import ObservationBuilder
@@ -28,6 +27,7 @@ from vgil_ros.nodes.base.alerts import Problem
 from vgil_ros.nodes.base.keyboard import Keys
 from vgil_ros.nodes.base.node import run
 from vgil_ros.nodes.hardware.robot_health import RobotHealth
+from vgil_ros.nodes.session.buttons import Buttons
 from vgil_ros.nodes.session.closing import EpisodeClosing, EpisodeEnd
 from vgil_ros.nodes.session.dataset_folder import DatasetFolder
 from vgil_ros.nodes.session.neighbours import TeleopWatch
@@ -42,7 +42,15 @@ READERS = {
     " Shaka-Labs' read raw ones alone: image_format:=raw, or `vgil episodes convert --to aloha` later",
     "raw": "images are stored raw, which every reader of ALOHA's files takes, in ten times the room of JPEG",
 }
-KEYS = {"s": SessionCommand.TOGGLE, "d": SessionCommand.DISCARD, "r": SessionCommand.REDO, "q": SessionCommand.QUIT}
+KEYS = {
+    "s": SessionCommand.TOGGLE,
+    "d": SessionCommand.DISCARD,
+    "r": SessionCommand.REDO,
+    "y": SessionCommand.LABEL_SUCCESS,
+    "n": SessionCommand.LABEL_FAILURE,
+    "u": SessionCommand.LABEL_UNSURE,
+    "q": SessionCommand.QUIT,
+}
 
 
 class Recorder(SessionNode):
@@ -66,13 +74,18 @@ class Recorder(SessionNode):
         self._first = True
         self._told: set[str] = set()  # what episodes lacked, said once
         self._last_seen: dict[str, int] = {}  # conditions that pass, and when they were met last
-        self._buttons: list[int] = []
         self._bar: tqdm | None = None
-        for command in (SessionCommand.START, SessionCommand.STOP, SessionCommand.DISCARD, SessionCommand.REDO):
+        for command in (
+            SessionCommand.START,
+            SessionCommand.STOP,
+            SessionCommand.DISCARD,
+            SessionCommand.REDO,
+            *LABELS,
+        ):
             self.serve(command.value, command)
         if self.contract.joystick:
-            self.create_subscription(Joy, self.contract.joystick.topic, self._on_joy, 10)
-        self.keys = Keys() if self.declare("keys", True, doc="s d r q in a terminal") else None
+            Buttons(self, self.contract.joystick, self.command)
+        self.keys = Keys() if self.declare("keys", True, doc="s d r y n u q in a terminal") else None
         self._say_hello()
 
     def _recording(self) -> Recording:
@@ -102,6 +115,7 @@ class Recorder(SessionNode):
             image_format=image_format,
             quality=quality,
             min_free_bytes=needed,
+            words=self.words,
         )
 
     def unprepared(self) -> tuple[Problem, ...]:
@@ -116,21 +130,6 @@ class Recorder(SessionNode):
         """Say how to begin."""
         how = "s starts an episode" if self.keys and self.keys.available else "call /recorder/start"
         self.log(ready_words(len(self.streams), how))
-
-    def _on_joy(self, message: Joy) -> None:
-        buttons = self.contract.joystick
-        assert buttons is not None
-        pairs = (
-            (buttons.start, SessionCommand.TOGGLE),
-            (buttons.discard, SessionCommand.DISCARD),
-            (buttons.redo, SessionCommand.REDO),
-        )
-        before, self._buttons = self._buttons, list(message.buttons)
-        for index, command in pairs:
-            if index is None or index >= len(self._buttons):
-                continue
-            if self._buttons[index] and not (index < len(before) and before[index]):
-                self.command(command)
 
     def step(self) -> None:
         """Keys and the gripper trigger, then the session."""
@@ -241,7 +240,8 @@ class Recorder(SessionNode):
             if words not in self._told:
                 self._told.add(words)
                 self.log(words, severity="warning")
-        return self.sink.close(self.success, aborted=self.aborted, warnings=self.notes.lines())
+        label = self.session.label.verdict
+        return self.sink.close(self.success, label=label, aborted=self.aborted, warnings=self.notes.lines())
 
     def discard(self) -> Future[None]:
         """Remove the episode's file."""
@@ -320,10 +320,11 @@ class Recorder(SessionNode):
             words = f"{names} {'was' if len(left) == 1 else 'were'} left by a recorder that was killed"
             self.log(f"{words}: `vgil episodes repair {self.folder.folder}` recovers the rows", severity="warning")
         if self.keys and self.keys.available:
-            log.info("keys: s start/stop, d discard, r redo, q quit")
+            log.info("keys: s start/stop, d discard, r redo; y success, n failure, u unsure; q quit")
         elif not self.session.autostart:
             log.info(
-                f"no terminal for keys: use the services {self.full_name}/start, stop, discard, redo (vgil call start)"
+                f"no terminal for keys: use the services {self.full_name}/start, stop, discard, redo, label_success,"
+                " label_failure, label_unsure (vgil call start)"
             )
 
     def on_shutdown(self) -> None:

@@ -105,7 +105,9 @@ def load_data(
         cameras, policy.chunk_size, base=config.data.base_action, obs_offsets=policy.obs_offsets, vectors=vectors
     )
     chosen = [stats[i] for i in train]
-    flows = _flows(config, policy, stats, log, progress=progress)
+    shared = config.data.flow_workers > 1 or config.data.flow_ray is not None  # by processes of the first one
+    with first_before_others(accelerator) if accelerator is not None and shared else nullcontext():
+        flows = _flows(config, policy, stats, log, progress=progress)
     data = EpisodeDataset(chosen, spec, _decoded(config, chosen, cameras), flows)
     groups = [
         np.concatenate([np.array([], int), *(data.rows_of(i) for i, own in enumerate(train) if folders[own] == number)])
@@ -233,6 +235,8 @@ def _flows(
         limit=int(config.data.flow_cache_gib * GIB),
         log=log,
         progress=progress,
+        workers=config.data.flow_workers,
+        ray=config.data.flow_ray,
     )
 
 

@@ -46,6 +46,7 @@ class DataConfig(Settings):
         workers: processes that load. decoded_gib: memory for decoded JPEGs, at most half of what is free.
         flow_cache_gib: room on the disk for optical flow, where the policy takes it; with less than it needs, flow is
             computed in every step.
+        flow_workers: processes that compute it before the first step. flow_ray: the address of a Ray cluster that does.
     """
 
     folders: tuple[FolderConfig, ...] = Field(min_length=1)
@@ -60,6 +61,8 @@ class DataConfig(Settings):
     workers: int = Field(default=2, ge=0, le=256)
     decoded_gib: float = Field(default=4.0, ge=0, le=1e6)
     flow_cache_gib: float = Field(default=16.0, ge=0, le=1e6)
+    flow_workers: int = Field(default=1, gt=0, le=4096)
+    flow_ray: str | None = None
 
     @field_validator("folders", mode="before")
     @classmethod
@@ -154,6 +157,7 @@ class TrainConfig(Settings):
     Attributes:
         policy: `type` and the policy's own sizes; state, action, cameras, joints and rate come from the data.
         batch_size: of all processes together.
+        gradient_accumulation: backward passes of each process for one step: as many parts its share of a batch has.
         precision: "auto" is bf16 (autocast) where the device computes in it, else fp32; the run says which.
         backbone_weights: for the image backbones: "imagenet", or a file of torchvision's; None: random.
         distillation: for a student of another policy.
@@ -166,6 +170,7 @@ class TrainConfig(Settings):
     out: Path
     steps: int = Field(default=100_000, gt=0, le=MOST)
     batch_size: int = Field(default=8, gt=0, le=65_536)
+    gradient_accumulation: int = Field(default=1, gt=0, le=65_536)
     seed: int = Field(default=0, ge=0, lt=1 << 31)
     device: str = "cpu"
     precision: Precision = "auto"

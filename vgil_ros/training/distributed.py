@@ -31,6 +31,9 @@ class Accelerator(Protocol):
     def wrap(self, module: nn.Module) -> nn.Module:
         """Make the module's gradients the mean over all processes."""
 
+    def alone(self, module: nn.Module) -> AbstractContextManager[Any]:
+        """Around a forward and backward pass: its gradients are shared with those of the next one."""
+
     def mean(self, value: Tensor) -> Tensor:
         """Mean of a tensor over all processes."""
 
@@ -55,6 +58,10 @@ class SingleProcess:
     def wrap(self, module: nn.Module) -> nn.Module:
         """See `Accelerator.wrap`."""
         return module
+
+    def alone(self, module: nn.Module) -> AbstractContextManager[Any]:
+        """See `Accelerator.alone`."""
+        return nullcontext()
 
     def mean(self, value: Tensor) -> Tensor:
         """See `Accelerator.mean`."""
@@ -85,6 +92,11 @@ class MultiProcess:
         """See `Accelerator.wrap`."""
         wrapped: nn.Module = self._accelerator.prepare(module)
         return wrapped
+
+    def alone(self, module: nn.Module) -> AbstractContextManager[Any]:
+        """See `Accelerator.alone`."""
+        apart: AbstractContextManager[Any] = self._accelerator.no_sync(module)
+        return apart
 
     def mean(self, value: Tensor) -> Tensor:
         """See `Accelerator.mean`."""

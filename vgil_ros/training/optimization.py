@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any, cast
 
 import torch
@@ -14,7 +15,7 @@ from vgil_ros.policies.observation import Batch as PolicyBatch
 from vgil_ros.training.build import make_optimizer, rate_factor
 from vgil_ros.training.config import EmaConfig, TrainConfig
 from vgil_ros.training.data.augmentation import Augmentation
-from vgil_ros.training.data.dataset import Batch, map_tensors
+from vgil_ros.training.data.dataset import LEFT_OUT, Batch, map_tensors
 from vgil_ros.training.distributed import Accelerator, autocast, short_attention
 from vgil_ros.training.meters import LossMeter
 
@@ -53,6 +54,21 @@ class LossModule(nn.Module):
         with autocast(self.policy.device, self._precision), short_attention(self.policy.device):
             out = self.policy.compute_loss(cast("PolicyBatch", batch))
         return out.loss, out.parts
+
+
+def _rows(batch: Batch, part: int, parts: int) -> Batch:
+    """One of the equal parts of a batch."""
+    if parts == 1:
+        return batch
+    size = len(batch["index"]) // parts
+    rows = slice(part * size, (part + 1) * size)
+
+    def cut(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: cut(inner) for key, inner in value.items()}
+        return value[rows] if isinstance(value, (Tensor, list)) else value
+
+    return {key: value if key == LEFT_OUT else cut(value) for key, value in batch.items()}
 
 
 class TrainStep:
@@ -97,27 +113,41 @@ class TrainStep:
 
     def learn(self, batch: Batch, step: int) -> Tensor:
         """Take step number `step`, counted from 0, with this process' share of its batch; gives the gradient's norm."""
-        config, accelerator = self._config, self._engine
-        torch.manual_seed((config.seed * 1_000_003 + step) * accelerator.processes + accelerator.rank)
-        share = config.batch_size // accelerator.processes
-        batch = self._augment(batch, step, accelerator.rank * share, config.batch_size)
-        if self._teach is not None:
-            batch = self._teach(batch)
+        config = self._config
         factor = rate_factor(config.schedule, step, config.steps)
         for group in self._optimizer.param_groups:
             group["lr"] = group["full_lr"] * factor
         self._module.train()
-        loss, parts = self._module(batch)
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        self.parts = {}
+        for part in range(config.gradient_accumulation):
+            self._add_gradient(batch, step, part)
         clip = config.optimizer.clip_norm
         norm = nn.utils.clip_grad_norm_(self.policy.parameters(), float("inf") if clip is None else clip)
         self._optimizer.step()
         if self.ema is not None:
             self.ema.update(self.policy, step)
-        self.parts = {**parts, "loss": loss.detach()}
         self.meter.add(self.parts)
         return norm
+
+    def _add_gradient(self, batch: Batch, step: int, part: int) -> None:
+        """Add the gradient of one part of this process' share of a batch, and its losses.
+
+        What is random follows from the part's number among all: two processes compute what one does in two parts.
+        """
+        config, accelerator = self._config, self._engine
+        parts = config.gradient_accumulation
+        number, size = accelerator.rank * parts + part, config.batch_size // (accelerator.processes * parts)
+        torch.manual_seed((config.seed * 1_000_003 + step) * accelerator.processes * parts + number)
+        batch = self._augment(_rows(batch, part, parts), step, number * size, config.batch_size)
+        if self._teach is not None:
+            batch = self._teach(batch)
+        with accelerator.alone(self._module) if part + 1 < parts else nullcontext():
+            loss, losses = self._module(batch)
+            (loss / parts).backward()
+        for key, value in {**losses, "loss": loss}.items():
+            share = value.detach() / parts
+            self.parts[key] = self.parts[key] + share if key in self.parts else share
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs, but for the window."""

@@ -85,9 +85,11 @@ class Trainer:
         """
         self.config = config
         self.accelerator: Accelerator = make_accelerator(config.device)
-        if config.batch_size % self.accelerator.processes:
+        parts = self.accelerator.processes * config.gradient_accumulation
+        if config.batch_size % parts:
             raise TrainingError(
-                f"batch_size {config.batch_size} cannot be shared by {self.accelerator.processes} processes"
+                f"batch_size {config.batch_size} cannot be shared by {self.accelerator.processes} processes with "
+                f"gradient_accumulation {config.gradient_accumulation}; allowed: a multiple of {parts}"
             )
         self._log, self._progress = (log, progress) if self.accelerator.rank == 0 else (_keep_quiet, False)
         if not resume:

@@ -290,6 +290,7 @@ def test_a_leader_by_hand_takes_the_operators_place() -> None:
     [
         (("leader:=mouse",), "launch argument 'leader' is 'mouse'; allowed: keyboard, gamepad, spacemouse, or empty"),
         (("sim:=true", "leader:=keyboard", "operator:=true"), "both lead; allowed: one of them"),
+        (("sim:=true", "operator:=ada"), "launch argument 'scripted_operator' is 'ada'; allowed: one of"),
     ],
 )
 def test_a_wrong_leader_is_named(arguments: tuple[str, ...], words: str, running: list[Running]) -> None:
@@ -338,6 +339,10 @@ def test_how_far_a_launch_is_heard(arguments: tuple[str, ...], variables: dict[s
 @pytest.mark.parametrize(
     ("argument", "words"),
     [
+        (
+            "note:=bell\a",
+            "launch argument 'note' has '\\x07' at letter 5; allowed: up to 1000 letters that can be printed",
+        ),
         ("namespace:=2r", "launch argument 'namespace' is '2r'; allowed: letters"),
         ("namespace:=a b", "launch argument 'namespace' is 'a b'"),
         ("domain_id:=300", "launch argument 'domain_id' is '300'; allowed: 0 to 232"),
@@ -399,6 +404,24 @@ def test_every_setting_of_execution_and_safety_is_handed_on() -> None:
     assert {type(found[key]) for key in ("watchdog_ms", "max_age_ms", "soft_start")} == {float}
     assert started("policy.launch.py", "ensemble_coefficient:=0")["policy"]["ensemble_coefficient"] == 0.0
     assert started("replay.launch.py", "soft_start:=0.1")["replay"]["soft_start"] == 0.1
+
+
+def test_what_is_said_of_all_episodes_is_handed_on() -> None:
+    said = {"operator": "Ada", "object": "cup", "scene": "lab 2", "note": "lamp off"}
+    given = [f"{key}:={text}" for key, text in said.items()]
+    found = started("record.launch.py", "sim:=true", "scripted_operator:=false", *given)
+    assert said.items() <= found["recorder"].items()
+    assert found["sim"]["operator"] is False
+    assert said.items() <= started("policy.launch.py", "checkpoint:=/there", *given)["policy"].items()
+
+
+def test_the_scripted_operators_old_name_is_taken_for_todays() -> None:
+    found = started("record.launch.py", "sim:=true", "operator:=false")
+    assert found["sim"]["operator"] is False
+    assert "operator" not in found["recorder"]
+    assert started("sim.launch.py")["sim"]["operator"] is False
+    assert started("sim.launch.py", "operator:=true")["sim"]["operator"] is True
+    assert "operator" not in started("teleop.launch.py", "sim:=true")["sim"]
 
 
 def test_an_old_name_is_taken_for_todays() -> None:
@@ -484,7 +507,8 @@ def test_the_launch_files_take_what_the_page_lists_and_old_names() -> None:
     assert done.returncode == 0, done.stderr
     for file, found in json.loads(done.stdout.splitlines()[-1]).items():
         assert len(found) == len(set(found))
-        assert set(found) - set(RENAMED_OPTIONS) == launch_arguments(file.split(".")[0]), file
+        today = launch_arguments(file.split(".")[0])
+        assert set(found) - ({*RENAMED_OPTIONS, "operator"} - today) == today, file
 
 
 def test_a_bus_brings_its_drivers_unless_they_run_or_the_robot_is_simulated() -> None:

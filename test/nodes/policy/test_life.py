@@ -108,6 +108,10 @@ def test_a_dry_run_shows_everything_and_sends_nothing(bench: PolicyBench) -> Non
     shown = bench.client.collect(JointTrajectory, "/policy/action_chunk")
     rig.idle()
     assert rig.call("start").success
+    answer = rig.call("label_success")
+    assert (answer.success, answer.message) == (
+        False, "nothing to label: no episode is recorded; give dataset_dir, and no dry_run"
+    )  # fmt: skip
     until(lambda: len(shown) > 4 and rig.value("state") == "running", "chunks")
     assert rig.value("dry_run") == "true"
     time.sleep(0.5)
@@ -209,8 +213,12 @@ def test_every_execution_drives_arms_and_base_with_a_real_network(bench: PolicyB
 def test_episodes_of_a_length_end_with_exit_0_and_hold_what_was_sent(bench: PolicyBench) -> None:
     began = time.monotonic()
     rig = rig_on(
-        bench, autostart=True, num_episodes=2, episode_len=60, reset_time=0.2, dataset_dir=bench.episodes, task="wave"
-    )
+        bench, autostart=True, num_episodes=2, episode_len=60, reset_time=0.2, dataset_dir=bench.episodes, task="wave",
+        operator="Ada",
+    )  # fmt: skip
+    rig.running()
+    answer = rig.call("label_failure")
+    assert answer.success, answer.message
     assert rig.policy.wait() == 0, rig.policy.output
     files = sorted(bench.episodes.glob("*.hdf5"))
     assert [file.name for file in files] == ["episode_0.hdf5", "episode_1.hdf5"]
@@ -219,17 +227,20 @@ def test_episodes_of_a_length_end_with_exit_0_and_hold_what_was_sent(bench: Poli
     sent = rig.commands.on(TOPIC)
     stamps = np.array([message.stamp for message in sent])
     missed = 50 * bench.gauge.stood(began)  # ticks
+    labels: list[tuple[str | None, bool | None]] = []
     for file in files:
         with EpisodeReader(file) as episode:
             others = 0
             assert episode.rows == 60, "a length that was asked for is the length that is written"
-            assert episode.task == "wave"
+            assert (episode.task, episode.attrs["operator"]) == ("wave", "Ada")
+            labels.append((episode.attrs.get("label"), episode.success))
             rows = np.asarray(episode.file["sync/stamp_ns"])[: episode.rows]
             for stamp, action in zip(rows, np.asarray(episode.action), strict=True):
                 near = np.flatnonzero(np.abs(stamps - stamp) < 15e6)
                 raw = layout.commands(action)[0]
                 others += not any(np.allclose(sent[i].values, raw, atol=1e-6) for i in near)
             assert others <= missed, "each action is what was sent at its stamp"
+    assert sorted(labels, key=str) == [("failure", False), (None, None)], "the one that was running"
 
 
 def test_a_policy_that_marks_the_end_stops_by_itself(bench: PolicyBench) -> None:

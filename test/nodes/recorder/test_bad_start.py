@@ -62,6 +62,7 @@ PARAMETERS: list[tuple[dict[str, Any], str]] = [
     ({"jpeg_quality": 0}, "parameter 'jpeg_quality' is 0; allowed: a whole number, 1 to 100"),
     ({"reset_time": -1.0}, "parameter 'reset_time' is -1.0; allowed: a number, 0 to"),
     ({"min_free_gb": -1.0}, "parameter 'min_free_gb' is -1.0; allowed: a number, 0 or above"),
+    ({"note": "x" * 1001}, "parameter 'note' has 1001 letters; allowed: up to 1000"),
 ]
 
 

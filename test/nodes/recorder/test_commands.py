@@ -13,20 +13,24 @@ from pathlib import Path
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from std_msgs.msg import Bool
 from support.nodes.bench import Bench
 from support.nodes.client import until
 from support.nodes.reference import assert_documented
 from support.nodes.rig import Rig
 
 from vgil_ros.episodes import EpisodeReader
+from vgil_ros.episodes.checks.check import check_episode
 
 
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """A recorder with a joystick, which also starts when the grippers close."""
     with Bench(tmp_path_factory.mktemp("commands")) as bench:
-        contract = bench.contract(joystick={"topic": "/joy", "start": 0, "discard": 2, "redo": 1})
-        yield Rig(bench, contract, gripper_start=True, num_episodes=50, reset_time=0.3)
+        buttons = {"start": 0, "discard": 2, "redo": 1, "success": 3, "failure": 4, "unsure": 5}
+        contract = bench.contract(joystick={"topic": "/joy", **buttons})
+        said = {"operator": "Ada", "object": "cup", "scene": "lab 2", "note": "häßlich; 2nd day"}
+        yield Rig(bench, contract, gripper_start=True, num_episodes=50, reset_time=0.3, success_topic="/done", **said)
 
 
 @pytest.fixture(autouse=True)
@@ -118,6 +122,50 @@ def test_an_episode_that_has_ended_can_still_be_thrown_away_or_done_again(rig: R
         assert created is not None
         assert episode.stamp_ns is not None
         assert episode.stamp_ns[0] > created[-1]
+
+
+def attributes(file: Path) -> dict[str, object]:
+    with EpisodeReader(file) as episode:
+        return {"success": episode.success, **{key: episode.attrs.get(key) for key in ("label", *SAID)}}
+
+
+SAID = ("operator", "object", "scene", "note")
+
+
+def test_an_operators_label_wins_over_the_topics_and_is_said_everywhere(rig: Rig) -> None:
+    rig.record(3)
+    tell = rig.bench.client.node.create_publisher(Bool, "/done", 10)
+    until(lambda: tell.get_subscription_count() > 0, "the recorder listens")
+    tell.publish(Bool(data=True))
+    assert rig.command("label_failure").endswith("is labelled failure")
+    until(lambda: rig.value("label") == "failure", "the status says it")
+    until(lambda: ", labelled failure" in rig.summary(), "in words too")
+    since = rig.recorder.mark()
+    rig.command("stop")
+    rig.recorder.expect(r"saved \S+\.hdf5, .*, labelled failure", since=since)
+    file = rig.saved(since)
+    until(lambda: rig.value("state") == "idle", "idle")
+    words = {"operator": "Ada", "object": "cup", "scene": "lab 2", "note": "häßlich; 2nd day"}
+    assert attributes(file) == {"success": False, "label": "failure", **words}
+    for name, success in (("unsure", None), ("success", True)):  # it has ended
+        assert rig.command(f"label_{name}") == f"the last episode is labelled {name}"
+        wanted = {"success": success, "label": name, **words}
+        until(lambda wanted=wanted: attributes(file) == wanted, "it is in the file")  # type: ignore[misc]
+        until(lambda name=name: rig.value("label") == name, "the status says it")  # type: ignore[misc]
+    assert check_episode(file).ok
+    rig.robot.tell("joy 0,0,0,0,1")
+    rig.recorder.expect("the last episode is labelled failure", since=since)
+    rig.robot.tell("joy 0,0,0,0,0")
+    until(lambda: attributes(file)["label"] == "failure", "a button's too")
+    rig.record(3)
+    until(lambda: rig.value("label") == "none", "the next begins without one")
+    since = rig.recorder.mark()
+    rig.command("stop")
+    assert attributes(rig.saved(since))["label"] is None
+    until(lambda: rig.value("state") == "idle", "idle")
+    rig.command("discard")
+    answer = rig.bench.client.call("/recorder/label_success")
+    assert (answer.success, answer.message) == (False, "nothing to label: the last episode is discarded")
 
 
 def test_a_joystick_button_counts_once_as_long_as_it_is_held(rig: Rig) -> None:
@@ -244,6 +292,8 @@ def test_keys_work_the_recorder_and_the_terminal_is_given_back(terminal: Termina
     terminal.press_until("s", "recording episode 1")
     time.sleep(0.3)
     recorder.expect("saved .*episode_0.hdf5", since=terminal.press("s"))
+    for key, verdict in (("n", "failure"), ("u", "unsure"), ("y", "success")):
+        recorder.expect(f"the last episode is labelled {verdict}", since=terminal.press(key))
     terminal.press_until("s", "recording episode 2")
     recorder.expect("episode discarded$", since=terminal.press("d"))
     terminal.press_until("s", "recording episode 2")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +14,17 @@ import pytest
 
 pytest.importorskip("rclpy")
 
+from support.episodes import made_episodes as made
+
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.graph.service_names import did_you_mean
 from vgil_ros.core.leader_follower import Phase
+from vgil_ros.episodes import EpisodeReader, h5, naming
+from vgil_ros.episodes.checks.check import check_episode
 from vgil_ros.episodes.checks.findings import Finding, Report
 from vgil_ros.nodes.base.alerts import Problem, Severity
 from vgil_ros.nodes.session.closing import Closed, EpisodeClosing, EpisodeEnd
+from vgil_ros.nodes.session.labelling import LateLabels, label_file
 from vgil_ros.nodes.session.readiness import Waiting, nobody_there, slow_words, teleop_problem
 
 
@@ -92,6 +100,15 @@ def test_the_end_of_an_episode_says_what_lies_on_the_disk(
     assert closing.take(success=True) == Closed(FILE, counts=counts, failed=not counts)
     assert not closing.ended
     assert desk.lines == [(severity, words)]
+
+
+@pytest.mark.parametrize("success", [None, True, False])
+def test_what_the_operator_says_counts_for_more_than_what_a_topic_says(success: bool | None) -> None:
+    desk = Desk()
+    closing = EpisodeClosing(desk, files=True)
+    closing.begin(done(episode_end(FILE)), keep=True)
+    closing.take(success, "unsure")
+    assert desk.lines == [("info", f"saved {FILE}, 300 rows, 1.1 MB, labelled unsure")]
 
 
 def test_a_bad_episode_counts_only_where_it_is_to() -> None:
@@ -210,3 +227,56 @@ def test_a_camera_that_has_become_slow_is_told_of_with_its_rate() -> None:
     assert slow_words(15, 30) == "it comes at 15 a second, half of 30: auto exposure in dim light, or a busy USB bus?"
     assert slow_words(20, 30).startswith("it comes at 20 a second, less than 30")
     assert slow_words(29, 30) == "it comes at 29 a second"
+
+
+def killed_while_labelling(path: Path, after: int) -> bool:
+    """Label in a process that is killed before its n-th call that changes the disk; whether it was."""
+    child = os.fork()
+    if child == 0:
+        left = iter(range(after))
+
+        def dying(real: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*given: Any, **more: Any) -> Any:
+                if next(left, None) is None:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return real(*given, **more)
+
+            return call
+
+        for owner, name in ((os, "open"), (os, "fsync"), (os, "replace"), (os, "rename"), (h5, "amend")):
+            setattr(owner, name, dying(getattr(owner, name)))
+        label_file(path, "failure")
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
+
+
+def test_a_late_label_leaves_a_whole_file_whenever_it_is_killed(tmp_path: Path) -> None:
+    path = made.write(tmp_path, made.meta(), 4, success=True)
+    before, labels = path.read_bytes(), []
+    for after in range(20):
+        path.write_bytes(before)
+        killed = killed_while_labelling(path, after)
+        with EpisodeReader(path) as episode:
+            labels.append((episode.attrs.get("label"), episode.success))
+        assert naming.episodes_in(tmp_path) == [path], "no reader takes what was left behind"
+        if not killed:
+            break
+    assert labels[0] == (None, True)
+    assert labels[-1] == ("failure", False)
+    assert check_episode(path).ok
+
+
+def test_a_label_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    desk = Desk()
+    labels = LateLabels(desk)
+    labels.write(tmp_path / "episode_0.hdf5", "success")
+    labels.write(None, "success")
+    labels.wait()
+    words = "the label 'success' cannot be written (No such file or directory); `vgil episodes label` writes it later"
+    assert sorted(desk.lines) == [
+        ("error", f"{tmp_path / 'episode_0.hdf5'}: {words}"),
+        ("warning", "the label is lost: there is no file of the last episode"),
+    ]
+    assert list(tmp_path.iterdir()) == []

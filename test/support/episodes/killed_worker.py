@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from vgil_ros.datasets.plan import Plan
-from vgil_ros.datasets.workers import make_piece
+from vgil_ros.datasets.workers import PieceWork, make_piece
 
 KILLER = 2  # the episode's place
 
 
-def make_or_die(plan: Plan, pieces: Path, number: int) -> str | None:
-    """Make a piece, or end as the kernel ends a process that takes too much memory."""
-    if number == KILLER:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return make_piece(plan, pieces, number)
+class DeadlyPieces(PieceWork):
+    """Makes pieces, or ends as the kernel ends a process that takes too much memory."""
+
+    @contextmanager
+    def open(self) -> Iterator[Callable[[int], str | None]]:
+        """See `Work.open`."""
+
+        def make_or_die(number: int) -> str | None:
+            if number == KILLER:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return make_piece(self.plan, self.pieces, number)
+
+        yield make_or_die

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from tqdm import tqdm
 
+from vgil_ros.cli.options import RayAddress
 from vgil_ros.cli.report import JsonFile, write_json
 from vgil_ros.core.config import validate
 from vgil_ros.datasets.convert import convert_dataset
@@ -23,7 +24,8 @@ app = typer.Typer(no_args_is_help=True, help="Data sets: check, convert to anoth
 BAD = 1
 
 Workers = Annotated[
-    int | None, typer.Option(min=1, max=256, help="processes, an episode each; as many as the machine has cores")
+    int | None,
+    typer.Option(min=1, max=4096, help="processes, an episode each; as many as the machine, or the cluster, has cores"),
 ]
 Images = Annotated[
     str | None,
@@ -51,6 +53,7 @@ def convert_command(
         str | None, typer.Option("--layout", help=f"Read HDF5 files as: {', '.join(LAYOUTS)}. Found out by itself.")
     ] = None,
     workers: Workers = None,
+    ray: RayAddress = None,
     json: JsonFile = None,
 ) -> None:
     """Write a whole data set in another layout, and prove it; a run that was killed goes on where it was.
@@ -61,8 +64,8 @@ def convert_command(
         raise DatasetError(f"--to is '{to}'; allowed: {list(TARGETS)}")
     values = {"source": source, "to": to, "images": images, "quality": quality, "rate_hz": rate, "layout": layout}
     plan = validate(Plan, values, "dataset convert", DatasetError)
-    count = workers or len(os.sched_getaffinity(0))
-    result = convert_dataset(plan, out, workers=count, progress=bar, say=typer.echo)
+    count = workers or (len(os.sched_getaffinity(0)) if ray is None else None)
+    result = convert_dataset(plan, out, workers=count, ray=ray, progress=bar, say=typer.echo)
     for words in result.left_out.values():
         typer.echo(f"left out: {words}", err=True)
     manifest = read_manifest(out)

@@ -3,68 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from tqdm import tqdm
 
+from vgil_ros.cli.episodes.check import check
+from vgil_ros.cli.episodes.convert import convert_command
+from vgil_ros.cli.episodes.options import LayoutName, Paths, bar_of_rows, files_of, known_layout
+from vgil_ros.cli.episodes.show import show
 from vgil_ros.cli.report import JsonFile, write_json
 from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes import naming
-from vgil_ros.episodes.checks.check import check_episode
-from vgil_ros.episodes.checks.findings import Report
-from vgil_ros.episodes.checks.motion.outliers import compare
-from vgil_ros.episodes.checks.same_setup import check_folder
-from vgil_ros.episodes.convert import TARGETS, convert, left_out
 from vgil_ros.episodes.curation.journal import Journal
 from vgil_ros.episodes.errors import EpisodeError, naming_file
-from vgil_ros.episodes.layouts import LAYOUTS
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.episodes.recovery.repair import remove_if_empty, repair
-from vgil_ros.episodes.summary import Line, describe, list_episodes
+from vgil_ros.episodes.summary import Line, list_episodes
 
 app = typer.Typer(no_args_is_help=True, help="Episodes on disk: list, show, check, repair, plot, convert.")
 BAD = 1
-
-LayoutName = Annotated[
-    str | None,
-    typer.Option("--layout", help=f"Read the file as: {', '.join(LAYOUTS)}. Found out by itself where left out."),
-]
-Paths = Annotated[list[Path], typer.Argument(help="Episode files, or folders of them.")]
-
-
-def _bar(text: str) -> Callable[[Iterable[int]], Iterable[int]]:
-    """A progress bar that shows once something takes longer than two seconds."""
-    return lambda rows: tqdm(rows, desc=text, unit="row", delay=2, leave=False)
-
-
-def files_of(paths: list[Path]) -> list[Path]:
-    """Return the episodes that are meant; a folder means those in it."""
-    files: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            inside = naming.episodes_in(path)
-            if not inside:
-                apart = len(naming.aborted_in(path))
-                hint = f"; {apart} aborted ones in {naming.ABORTED_FOLDER}" if apart else ""
-                raise EpisodeError(f"{path}: no episode in this folder{hint}")
-            files += inside
-        elif path.is_file():
-            files.append(path)
-        else:
-            raise EpisodeError(f"{path}: no such file or folder")
-    return list(dict.fromkeys(files))
-
-
-def _layout(name: str | None) -> Any:
-    if name is not None and name not in LAYOUTS:
-        raise EpisodeError(f"--layout is '{name}'; allowed: {list(LAYOUTS)}")
-    return name
 
 
 @app.command("list")
@@ -101,61 +62,8 @@ def _cells(line: Line) -> list[str]:
     return [line.file, robot, line.task or "", rows, seconds, success, cameras, size, problems]
 
 
-@app.command()
-def show(file: Path, layout: LayoutName = None, json: JsonFile = None) -> None:
-    """Show what an episode says of itself: attributes, cameras, datasets, ranges of joints."""
-    with naming_file(file), EpisodeReader(file, layout=_layout(layout)) as episode:
-        description = describe(episode)
-    write_json(json, description)
-    for key, value in description.items():
-        if isinstance(value, dict):
-            typer.echo(f"{key}:")
-            for name, inner in value.items():
-                typer.echo(f"  {name}: {_short(inner)}")
-        else:
-            typer.echo(f"{key}: {_short(value)}")
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, list):
-        return ", ".join(_short(item) for item in value)
-    if isinstance(value, dict):
-        return "; ".join(f"{key} {_short(item)}" for key, item in value.items() if item is not None)
-    return "unknown" if value is None else "".join(letter if letter.isprintable() else " " for letter in str(value))
-
-
-@app.command()
-def check(paths: Paths, layout: LayoutName = None, json: JsonFile = None, quiet: bool = False) -> None:
-    """Check episodes, and those of a folder against each other; exit code 1 where any has an error.
-
-    Aborted episodes, which lie apart in a folder's `aborted`, are checked where they are given by name.
-    """
-    chosen, files = _layout(layout), files_of(paths)
-    reports = compare([check_episode(path, layout=chosen, progress=_bar(path.name)) for path in files])
-    by_path = {report.path: report for report in reports}
-    folders = [
-        check_folder(path, [by_path[file] for file in naming.episodes_in(path) if file in by_path])
-        for path in paths
-        if path.is_dir()
-    ]
-    folders = [report for report in folders if report.findings]
-    write_json(json, [report.as_dict() for report in (*reports, *folders)])
-    for report in (*reports, *folders):
-        _print(report, quiet)
-    bad = sum(not report.ok for report in reports)
-    apart = sum(len(naming.aborted_in(path)) for path in paths if path.is_dir())
-    typer.echo(f"{len(reports)} checked, {bad} bad" + (f"; {apart} aborted ones lie apart" if apart else ""))
-    raise typer.Exit(BAD if bad or not all(report.ok for report in folders) else 0)
-
-
-def _print(report: Report, quiet: bool) -> None:
-    word = "BAD" if not report.ok else f"ok, {len(report.warnings)} warnings" if report.warnings else "ok"
-    typer.echo(f"{report.path}: {word}")
-    for finding in report.findings:
-        if not quiet or finding.severity != "info":
-            typer.echo(f"  {finding}")
+app.command()(show)
+app.command()(check)
 
 
 @app.command("repair")
@@ -172,7 +80,7 @@ def repair_command(paths: Paths, json: JsonFile = None) -> None:
             if part.name.endswith(naming.PART) and remove_if_empty(part):
                 typer.echo(f"{part}: no row had reached it; removed")
                 continue
-            result = repair(part, progress=_bar(part.name))
+            result = repair(part, progress=bar_of_rows(part.name))
         except VgilError as error:
             failed += 1
             typer.echo(f"error: {error}", err=True)
@@ -206,48 +114,14 @@ def plot(
     from vgil_ros.episodes.video import write_video
 
     folder = out or file.parent
-    with naming_file(file, "plotted"), EpisodeReader(file, layout=_layout(layout)) as episode:
+    with naming_file(file, "plotted"), EpisodeReader(file, layout=known_layout(layout)) as episode:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             typer.echo(plot_episode(episode, folder / f"{file.stem}.png"))
             if video and episode.camera_names:
-                typer.echo(write_video(episode, folder / f"{file.stem}.mp4", progress=_bar("video")))
+                typer.echo(write_video(episode, folder / f"{file.stem}.mp4", progress=bar_of_rows("video")))
         except OSError as error:
             raise EpisodeError(f"{folder}: cannot be written ({error})") from error
 
 
-@app.command("convert")
-def convert_command(
-    source: Annotated[Path, typer.Argument(help="An episode file, or a folder of them.")],
-    out: Annotated[Path, typer.Argument(help="The new file; it must not exist. Of a folder: the new files' folder.")],
-    to: Annotated[str, typer.Option("--to", help=f"One of: {', '.join(TARGETS)}.")] = "vgil",
-    rate: Annotated[float | None, typer.Option(help="Hz, where the file does not store it.")] = None,
-    layout: LayoutName = None,
-) -> None:
-    """Write an episode, or a folder of them, in another layout; exit code 1 where one of a folder cannot be."""
-    chosen = _layout(layout)
-    if to not in TARGETS:
-        raise EpisodeError(f"--to is '{to}'; allowed: {list(TARGETS)}")
-    if not source.is_dir():
-        _convert(source, out, to, rate, chosen)
-        return
-    files, failed = files_of([source]), 0
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EpisodeError(f"{out}: cannot be made a folder ({error.strerror})") from error
-    for path in tqdm(files, desc="convert", unit="episode", delay=2, leave=False):
-        try:
-            _convert(path, out / path.name, to, rate, chosen)
-        except VgilError as error:
-            failed += 1
-            typer.echo(f"error: {error}", err=True)
-    typer.echo(f"{len(files) - failed} of {len(files)} converted")
-    raise typer.Exit(BAD if failed else 0)
-
-
-def _convert(source: Path, out: Path, to: Any, rate: float | None, layout: Any) -> None:
-    with naming_file(source, "converted"), EpisodeReader(source, layout=layout) as episode:
-        typer.echo(convert(episode, out, to, rate_hz=rate, progress=_bar(source.name)))
-        if missing := left_out(episode, to):
-            typer.echo(f"  the layout '{to}' has no place for: {', '.join(missing)}")
+app.command("convert")(convert_command)

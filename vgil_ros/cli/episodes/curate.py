@@ -10,12 +10,14 @@ from typing import Annotated, Any
 import typer
 from tqdm import tqdm
 
-from vgil_ros.cli.episodes.commands import app, files_of
+from vgil_ros.cli.episodes.commands import app
+from vgil_ros.cli.episodes.options import files_of
 from vgil_ros.cli.report import JsonFile, write_json
+from vgil_ros.core.episode_label import VERDICTS
 from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes.curation import operations
 from vgil_ros.episodes.curation.journal import TRASH, Journal
-from vgil_ros.episodes.curation.labels import VERDICTS, WORDS, Label
+from vgil_ros.episodes.curation.labels import WORDS, Label
 from vgil_ros.episodes.curation.merging import merge as merge_folders
 from vgil_ros.episodes.curation.rows import rows_in
 from vgil_ros.episodes.curation.where import Where, facts_of

@@ -68,6 +68,9 @@ class Joystick(StrictModel):
     start: Count | None = Field(default=None, ge=0)
     discard: Count | None = Field(default=None, ge=0)
     redo: Count | None = Field(default=None, ge=0)
+    success: Count | None = Field(default=None, ge=0)
+    failure: Count | None = Field(default=None, ge=0)
+    unsure: Count | None = Field(default=None, ge=0)
 
 
 class EndMarker(StrictModel):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -16,7 +17,7 @@ from vgil_ros.datasets.quality.registry import CHECKS
 from vgil_ros.datasets.quality.report import QualityReport, Verdict, advised
 from vgil_ros.datasets.quality.robust import FEWEST
 from vgil_ros.datasets.source import open_source
-from vgil_ros.datasets.workers import Progress, each, opened
+from vgil_ros.datasets.workers import Progress, opened
 from vgil_ros.episodes.checks.check import check_episode, check_opened
 from vgil_ros.episodes.checks.findings import Finding, Report
 from vgil_ros.episodes.checks.motion.outliers import compare
@@ -24,6 +25,7 @@ from vgil_ros.episodes.checks.same_setup import check_folder
 from vgil_ros.episodes.errors import naming_file
 from vgil_ros.episodes.layouts import Layout
 from vgil_ros.episodes.reader import EpisodeReader
+from vgil_ros.parallel import Work, WorkerKilled, executor
 
 KILLED = "the process that read it was killed, for want of memory perhaps; needed: more memory, or fewer --workers"
 Examined = tuple[Summary | None, Report]
@@ -56,9 +58,13 @@ def check_dataset(
     if not names:
         raise DatasetError(f"{path}: holds no episode; needed: at least one")
     done: dict[int, Examined] = {}
-    call, killed = partial(examine, path, layout), partial(_killed, path, names)
-    for number, examined in progress(each(call, list(range(len(names))), workers, killed), "check", len(names)):
-        done[number] = examined
+    with (
+        executor(workers) as pool,
+        closing(pool.map(ExamineWork(path, layout, tuple(names)), range(len(names)))) as found,
+    ):
+        for outcome in progress(found, "check", len(names)):
+            killed = isinstance(outcome.error, WorkerKilled)
+            done[outcome.item] = _killed(path, names[outcome.item]) if killed else outcome.result()
     return verdicts_of(path, source.kind, names, done, chunk, frozenset(validation(len(names))))
 
 
@@ -111,5 +117,23 @@ def examine(path: Path, layout: str | None, number: int) -> Examined:
         return None, Report(path / name, (finding,))
 
 
-def _killed(path: Path, names: list[str], number: int) -> Examined:
-    return None, Report(path / names[number], (Finding("error", "file", names[number], KILLED),))
+@dataclass(frozen=True)
+class ExamineWork(Work[int, Examined]):
+    """Examines episodes, which are named by their places."""
+
+    path: Path
+    layout: str | None
+    names: tuple[str, ...]
+
+    @contextmanager
+    def open(self) -> Iterator[Callable[[int], Examined]]:
+        """See `Work.open`."""
+        yield lambda number: examine(self.path, self.layout, number)
+
+    def name(self, item: int) -> str:
+        """See `Work.name`."""
+        return str(self.path / self.names[item])
+
+
+def _killed(path: Path, name: str) -> Examined:
+    return None, Report(path / name, (Finding("error", "file", name, KILLED),))

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import h5py
 import numpy as np
 
+from vgil_ros.core.episode_label import TEXTS, VERDICTS, Verdict, text_fault
 from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes import h5
 
-Verdict = Literal["success", "failure", "unsure"]
-VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 WORDS = ("note", "operator", "object", "scene", "task")
-LONGEST = 1000  # letters of a text; an attribute of HDF5 ends at 64 KiB
+LABELLED = ("label", "tags", "note", "operator", "object", "scene")  # what a label leaves beside success and task
 
 
 @dataclass(frozen=True)
@@ -43,8 +42,8 @@ class Label:
         for key, text in self.words.items():
             if key not in WORDS:
                 raise VgilError(f"found {key!r}; allowed: {list(WORDS)}")
-            if len(text) > LONGEST or not all(letter.isprintable() or letter == "\n" for letter in text):
-                raise VgilError(f"{key} has {len(text)} letters; allowed: up to {LONGEST} that can be printed")
+            if fault := text_fault(text):
+                raise VgilError(f"{key} {fault}; allowed: {TEXTS}")
 
     def __bool__(self) -> bool:
         return bool(self.verdict or self.tags or self.untag or self.words)
@@ -64,10 +63,11 @@ class Label:
         gone: list[str] = []
         if self.verdict is not None:
             values["label"] = self.verdict
-            if self.verdict == "unsure":
+            success = success_of(self.verdict)
+            if success is None:
                 gone.append("success")
             else:
-                values["success"] = self.verdict == "success"
+                values["success"] = success
         if self.tags or self.untag:
             tags = [tag for tag in dict.fromkeys((*tags_of(before), *self.tags)) if tag not in self.untag]
             values["tags"] = h5.text_array(tags)
@@ -77,6 +77,11 @@ class Label:
             else:
                 gone.append(key)
         return values, [key for key in gone if key in before]
+
+
+def success_of(verdict: Verdict) -> bool | None:
+    """What a label says of `success`, which training reads; None where it leaves that open."""
+    return None if verdict == "unsure" else verdict == "success"
 
 
 def tags_of(attributes: Mapping[str, Any]) -> tuple[str, ...]:

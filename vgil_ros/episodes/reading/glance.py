@@ -17,7 +17,7 @@ from vgil_ros.episodes.reading.structure import glimpse
 
 LOOKED_AT = (
     "format", "robot", "task", "rate_hz", "success", "aborted", "stopped", "repaired", "rows_held", "rows_dropped",
-    "warnings", "camera_names", "depth_names", "label", "tags",
+    "warnings", "camera_names", "depth_names", "label", "tags", "operator", "object", "scene", "note",
 )  # fmt: skip
 
 

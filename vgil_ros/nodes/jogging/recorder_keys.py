@@ -11,7 +11,19 @@ from std_srvs.srv import Trigger
 
 from vgil_ros.nodes.base.node import VgilNode
 
-HELP = (("s", "recorder: start; stop, save"), ("d", "recorder: discard"), ("r", "recorder: redo"))
+HELP = (
+    ("s", "recorder: start; stop, save"),
+    ("d", "recorder: discard"),
+    ("r", "recorder: redo"),
+    ("y n m", "recorder: success, failure, unsure"),
+)
+MEANT = {
+    "d": "discard",
+    "r": "redo",
+    "y": "label_success",
+    "n": "label_failure",
+    "m": "label_unsure",  # u moves the arm
+}
 GONE_S = 2.0  # without a status for so long a node is gone
 
 
@@ -38,7 +50,7 @@ class StatusOf:
 
 
 class RecorderKeys:
-    """s, d and r, as in the recorder's own terminal.
+    """s, d, r, y and n, as in the recorder's own terminal, and m in place of its u.
 
     Args:
         node: that calls, and says what was answered.
@@ -52,12 +64,15 @@ class RecorderKeys:
             "stop": node.create_client(Trigger, "recorder/stop"),
             "discard": node.create_client(Trigger, "recorder/discard"),
             "redo": node.create_client(Trigger, "recorder/redo"),
+            "label_success": node.create_client(Trigger, "recorder/label_success"),
+            "label_failure": node.create_client(Trigger, "recorder/label_failure"),
+            "label_unsure": node.create_client(Trigger, "recorder/label_unsure"),
         }
 
     def press(self, key: str) -> bool:
         """Call what a key stands for; False for a key that stands for nothing."""
         running = self.status.value("state") == "recording"
-        meant = {"s": "stop" if running else "start", "d": "discard", "r": "redo"}.get(key)
+        meant = MEANT.get(key) if key != "s" else "stop" if running else "start"
         if meant is None:
             return False
         client = self._clients[meant]

@@ -24,13 +24,14 @@ from vgil_ros.extras import need
 from vgil_ros.nodes.dds import profile as transport
 from vgil_ros.nodes.dds.reach import plan_reach
 from vgil_ros.nodes.launching import arguments as launch_arguments
-from vgil_ros.nodes.launching.arguments import COMMON, declare
+from vgil_ros.nodes.launching.arguments import COMMON, WORDS, declare
 from vgil_ros.nodes.launching.parameter_file import ParameterFile, write_overrides
 from vgil_ros.nodes.viz import rviz_config as rviz
 
 __all__ = [
     "COMMON",
     "LIE_DOWN_S",
+    "WORDS",
     "declare",
     "leading",
     "main_node",
@@ -184,7 +185,8 @@ def _start(
     if when is not None and not launch_arguments.value(given, when):
         return []
     values = {key: launch_arguments.value(given, key) for key in parameters}
-    values = {key: value for key, value in values.items() if value is not None} | fixed
+    names = launch_arguments.HANDED_ON_AS
+    values = {names.get(key, key): value for key, value in values.items() if value is not None} | fixed
     if name == "sim" and launch_arguments.optional(given, "leader"):
         values["operator"] = False
     return supervised(make_node(given, name, values, grace_s=grace_s), name, main=main)

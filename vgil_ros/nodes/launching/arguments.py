@@ -12,6 +12,7 @@ from typing import Any
 
 from launch.actions import DeclareLaunchArgument
 
+from vgil_ros.core.episode_label import TEXTS, text_fault
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.execution import RENAMED_OPTIONS
 from vgil_ros.nodes.dds.reach import MAX_DOMAIN
@@ -33,6 +34,10 @@ ARGUMENTS = {
     "robot": Argument(str, "", "robot contract: a name in config/robots or a path; sim_aloha where nothing names one"),
     "params_file": Argument(str, "", "a YAML file of node parameters; launch arguments win over it"),
     "task": Argument(str, "", "what is done; it is written into the episodes, and picks the simulator's task"),
+    "operator": Argument(str, "", "who shows it; written into the episodes, as object, scene and note are"),
+    "object": Argument(str, "", "with which object"),
+    "scene": Argument(str, "", "in which scene"),
+    "note": Argument(str, "", "whatever else is to be known of the episodes"),
     "dataset_dir": Argument(str, "", "folder that the episodes go to"),
     "num_episodes": Argument(int, "", "how many episodes to record before ending"),
     "episode_len": Argument(int, "", "length of an episode in ticks; 0: open end"),
@@ -62,7 +67,7 @@ ARGUMENTS = {
     "seed": Argument(int, "", "seed of the simulated scene"),
     "speed": Argument(float, "", "simulated seconds per second; other than 1, all nodes follow /clock"),
     "sim_time": Argument(bool, "", "follow /clock at speed 1 too: a busy machine slows time down, and loses no image"),
-    "operator": Argument(bool, "", "the simulator's scripted operator moves the masters"),
+    "scripted_operator": Argument(bool, "", "the simulator's scripted operator moves the masters"),
     "drivers": Argument(bool, "true", "start the drivers of arms with a bus; false where they run already"),
     "leaders": Argument(bool, "", "bring the leaders up too; false where their drivers do not run"),
     "ceremony": Argument(bool, "", "wait for closed leader grippers before the leaders lose their torque"),
@@ -75,15 +80,18 @@ ARGUMENTS = {
     "rviz": Argument(bool, "false", "start the monitor node, and RViz where it is installed"),
 }
 LEADERS = ("keyboard", "gamepad", "spacemouse")
+WORDS = ("operator", "object", "scene", "note")  # said of every episode of a session
+HANDED_ON_AS = {"scripted_operator": "operator"}  # a node's parameter of another name
+RENAMED = {**RENAMED_OPTIONS, "operator": "scripted_operator"}
 COMMON = ("params_file", "namespace", "domain_id", "rviz")  # of every launch file
-_OLD = {old: Argument(ARGUMENTS[new].kind, "", f"old name of {new}") for old, new in RENAMED_OPTIONS.items()}
+_OLD = {old: Argument(ARGUMENTS[new].kind, "", f"old name of {new}") for old, new in RENAMED.items()}
 _KINDS = {int: "a whole number", float: "a number", bool: f"one of {sorted(_BOOLEANS)}"}
 
 
 def declare(*names: str, **defaults: str) -> list[DeclareLaunchArgument]:
     """Declare launch arguments, by their old names too; `defaults` replaces the usual default of some."""
     wanted = {name: ARGUMENTS[name] for name in names}
-    wanted |= {old: argument for old, argument in _OLD.items() if RENAMED_OPTIONS[old] in names}
+    wanted = {old: argument for old, argument in _OLD.items() if RENAMED[old] in names} | wanted
     return [
         DeclareLaunchArgument(
             name, default_value=defaults.get(name, argument.default), description=argument.description
@@ -99,14 +107,20 @@ def take_old_names(given: MutableMapping[str, str]) -> list[str]:
         VgilError: where both are given.
     """
     warnings = []
-    for old, new in RENAMED_OPTIONS.items():
-        if not given.get(old, "").strip():
+    for old, new in RENAMED.items():
+        text = given.get(old, "").strip()
+        if not text or new not in given or (old in WORDS and _says_who(given, text)):
             continue
         if given.get(new, "").strip():
             raise VgilError(f"launch argument '{old}' is the old name of '{new}', and both are given; allowed: one")
-        given[new] = given.pop(old)
+        given[new], given[old] = text, ""
         warnings.append(f"launch argument '{old}' is called '{new}' now; the next release refuses it")
     return warnings
+
+
+def _says_who(given: Mapping[str, str], text: str) -> bool:
+    """Whether `operator` is a person, as where episodes are recorded; true or false is of the scripted one."""
+    return "note" in given and text.lower() not in _BOOLEANS
 
 
 def value(given: Mapping[str, str], name: str) -> Any:
@@ -120,6 +134,8 @@ def value(given: Mapping[str, str], name: str) -> Any:
         return bool(optional(given, "leader")) or value(given, "sim")
     if name == "wait_for_teleop" and not text and "teleop" in given:
         return value(given, "teleop") or None
+    if name == "scripted_operator" and not text and "sim" not in given:
+        return False  # the simulator by itself
     if not text:
         return None
     kind = ARGUMENTS[name].kind
@@ -142,6 +158,9 @@ def check_all(given: Mapping[str, str]) -> None:
     """
     for name in ARGUMENTS:
         optional(given, name)
+    for name in WORDS:
+        if name in given and (fault := text_fault(given[name])):
+            raise VgilError(f"launch argument '{name}' {fault}; allowed: {TEXTS}")
     domain = optional(given, "domain_id")
     if domain is not None and not 0 <= domain <= MAX_DOMAIN:
         raise VgilError(f"launch argument 'domain_id' is '{domain}'; allowed: 0 to {MAX_DOMAIN}")
@@ -155,8 +174,10 @@ def _check_leader(given: Mapping[str, str]) -> None:
         return
     if leader not in LEADERS:
         raise VgilError(f"launch argument 'leader' is '{leader}'; allowed: {', '.join(LEADERS)}, or empty")
-    if optional(given, "operator"):
-        raise VgilError(f"launch arguments 'leader:={leader}' and 'operator:=true' both lead; allowed: one of them")
+    if optional(given, "scripted_operator"):
+        raise VgilError(
+            f"launch arguments 'leader:={leader}' and 'scripted_operator:=true' both lead; allowed: one of them"
+        )
 
 
 def namespace_of(given: Mapping[str, str]) -> str:

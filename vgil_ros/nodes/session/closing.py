@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vgil_ros.core.episode_label import Verdict
 from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes.checks.findings import Report
 from vgil_ros.episodes.naming import ABORTED
@@ -35,14 +36,17 @@ class EpisodeEnd:
     report: Report
     aborted: str | None = None
 
-    def words(self, success: bool | None, remedy: str) -> tuple[str, Severity]:
+    def words(self, success: bool | None, label: Verdict | None, remedy: str) -> tuple[str, Severity]:
         """One line for the operator.
 
         Args:
-            success: what was said of the task.
+            success: what a topic said of the task.
+            label: what the operator said, which counts for more.
             remedy: what to do about a bad one.
         """
         verdict = "" if success is None else ", success" if success else ", no success"
+        if label is not None:
+            verdict = f", labelled {label}"
         line = f"saved {self.path}, {self.rows} rows, {self.bytes / 1e6:.1f} MB{verdict}"
         if self.aborted is not None:
             return f"{line}; it lies apart and does not count, as it was aborted", "warning"
@@ -103,7 +107,7 @@ class EpisodeClosing:
         """Whether a file has been closed that `take` has not been asked about."""
         return self._open is not None and self._open[0].done()
 
-    def take(self, success: bool | None) -> Closed:
+    def take(self, success: bool | None, label: Verdict | None = None) -> Closed:
         """Say how the closing went that has ended, and return it."""
         assert self._open is not None
         (future, keep, failed), self._open = self._open, None
@@ -117,12 +121,12 @@ class EpisodeClosing:
             if failed and self._files:
                 self._alerts.log("nothing is recorded of this episode: it had no row", severity="warning")
             return Closed(None, counts=keep and not failed, failed=failed)
-        words, severity = end.words(success, self._remedy)
+        words, severity = end.words(success, label, self._remedy)
         self._alerts.log(words, severity=severity)
         counts = end.aborted is None and (self._count_bad or end.report.ok)
         return Closed(end.path, counts=counts, failed=not counts)
 
-    def wait(self, success: bool | None) -> Closed | None:
+    def wait(self, success: bool | None, label: Verdict | None = None) -> Closed | None:
         """Wait, as the process ends, and return how the closing went; None where there was none."""
         if self._open is None:
             return None
@@ -132,7 +136,7 @@ class EpisodeClosing:
             words = f"the episode is not closed after {TIMEOUT_S:.0f} s; waiting for the disk"
             self._alerts.log(words, severity="error")
             self._open[0].exception()
-        return self.take(success)
+        return self.take(success, label)
 
 
 def remove_episode(path: Path) -> tuple[str, Severity]:

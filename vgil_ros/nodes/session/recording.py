@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vgil_ros.core.contract import Contract
+from vgil_ros.core.episode_label import Verdict
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.safety import Command
@@ -21,6 +22,7 @@ from vgil_ros.core.timesteps import EpisodeRow, ObservationBuilder, RowBuilder
 from vgil_ros.episodes import h5
 from vgil_ros.episodes.checks.check import check_saved
 from vgil_ros.episodes.checks.findings import Finding, Report
+from vgil_ros.episodes.curation.labels import success_of
 from vgil_ros.episodes.errors import NothingSaved, Overrun, WriteFailed
 from vgil_ros.episodes.meta import EpisodeMeta
 from vgil_ros.episodes.naming import final_of
@@ -31,7 +33,7 @@ from vgil_ros.nodes.session.closing import EpisodeEnd
 
 @dataclass(frozen=True)
 class Recording:
-    """What is the same for all episodes of a session."""
+    """What is the same for all episodes of a session; `words` are operator, object, scene and note, as given."""
 
     contract: Contract
     contract_text: str
@@ -41,6 +43,7 @@ class Recording:
     image_format: str = "jpeg"
     quality: int = 90
     min_free_bytes: int = 2 * 1024**3
+    words: Mapping[str, str] = field(default_factory=dict)
 
 
 class EpisodeSink:
@@ -109,16 +112,24 @@ class EpisodeSink:
             task=r.task,
             image_format="raw" if r.image_format == "raw" else "jpeg",
             quality=r.quality,
+            words=r.words,
         )
         return EpisodeWriter(r.dataset_dir, meta, min_free_bytes=r.min_free_bytes)
 
     def close(
-        self, success: bool | None = None, *, aborted: str | None = None, warnings: Sequence[str] = (), **more: Any
+        self,
+        success: bool | None = None,
+        *,
+        label: Verdict | None = None,
+        aborted: str | None = None,
+        warnings: Sequence[str] = (),
+        **more: Any,
     ) -> Future[EpisodeEnd | None]:
         """Save the episode and check it, in a thread of its own.
 
         Args:
-            success: what was said of the task.
+            success: what a topic said of the task.
+            label: what the operator said, which counts for more.
             aborted: why it was not recorded to its end.
             warnings: what was not as it should be while it was recorded.
             more: further root attributes.
@@ -128,6 +139,8 @@ class EpisodeSink:
         """
         builder, writer, dropped = self._builder, self._writer, self.dropped
         self._builder = self._writer = None
+        if label is not None:
+            success, more = success_of(label), more | {"label": label}
 
         def work() -> EpisodeEnd | None:
             if writer is None or builder is None:
@@ -267,11 +280,17 @@ class RolloutSink:
             self._alerts.warn_once("rollout", f"the rollout is recorded no further: {error}")
 
     def close(
-        self, success: bool | None, *, aborted: str | None = None, warnings: Sequence[str] = ()
+        self,
+        success: bool | None,
+        *,
+        label: Verdict | None = None,
+        aborted: str | None = None,
+        warnings: Sequence[str] = (),
     ) -> Future[EpisodeEnd | None]:
         """Save it; the future gives its file, None where nothing is recorded."""
         if self._sink:
-            return self._sink.close(success, aborted=aborted or self._failed, warnings=warnings, rollout=True)
+            aborted = aborted or self._failed
+            return self._sink.close(success, label=label, aborted=aborted, warnings=warnings, rollout=True)
         return _done()
 
     def discard(self) -> Future[None]:

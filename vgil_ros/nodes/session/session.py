@@ -12,7 +12,7 @@ from std_srvs.srv import Trigger
 
 from vgil_ros.assets import load_contract
 from vgil_ros.core.layout import Layout
-from vgil_ros.core.session import Effect, Reply, Session, SessionCommand, SessionState
+from vgil_ros.core.session import LABELS, Effect, Reply, Session, SessionCommand, SessionState
 from vgil_ros.core.streams import StreamSpec, streams_of
 from vgil_ros.core.sync import Miss, Sample, Synchronizer
 from vgil_ros.core.sync.stall_grace import StallGrace
@@ -22,6 +22,7 @@ from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode
 from vgil_ros.nodes.messages.subscriptions import StreamInputs
 from vgil_ros.nodes.session.closing import Closed, EpisodeClosing, EpisodeEnd, remove_episode
 from vgil_ros.nodes.session.dataset_folder import DatasetFolder
+from vgil_ros.nodes.session.labelling import LateLabels, declare_words
 from vgil_ros.nodes.session.neighbours import Neighbours
 from vgil_ros.nodes.session.readiness import Waiting
 from vgil_ros.nodes.session.scene_reset import SceneReset
@@ -49,6 +50,7 @@ class SessionNode(VgilNode):
         self.contract, self.contract_text = load_contract(self.declare("robot", "sim_aloha", doc=ROBOT_DOC))
         self.layout = Layout(self.contract)
         self.task = self.declare("task", "", doc="what is done; written into the episodes")
+        self.words = declare_words(self)
         self.session = self._make_session(running, records)
         success_topic = self.declare("success_topic", "", doc="std_msgs/Bool: whether the task is done; empty: none")
         reset = self.declare("reset_service", "", doc="std_srvs/Trigger, called before each episode; empty: none")
@@ -66,7 +68,7 @@ class SessionNode(VgilNode):
         self._waiting_since = self._unwritable_since = 0
         self._waiting = Waiting()
         self._ready = False  # it was said that everything is there
-        self.closing = EpisodeClosing(self)
+        self.closing, self.labels = EpisodeClosing(self), LateLabels(self)
         self._last_file: Path | None = None
         self._asked = False  # the operator wanted no file of the episode at hand
         self._unsaved = False  # rows of the last episode are in no finished file
@@ -142,6 +144,8 @@ class SessionNode(VgilNode):
 
     def command(self, command: SessionCommand) -> Reply:
         """Take an operator's command, whichever way it came."""
+        if command in LABELS:
+            return self._label(command)
         starts = command in (SessionCommand.START, SessionCommand.TOGGLE) and self.session.state in REST
         if starts:
             self.neighbours.look()
@@ -149,6 +153,16 @@ class SessionNode(VgilNode):
         reply = self.session.command(command, list(dict.fromkeys(problem.detail for problem in missing)))
         self.log(reply.message, severity="info" if reply.ok else "warning")
         self._asked = reply.ok and command in (SessionCommand.DISCARD, SessionCommand.REDO)
+        self._do(reply.effects)
+        return reply
+
+    def _label(self, command: SessionCommand) -> Reply:
+        """What the operator says of the episode at hand, or of the last one."""
+        if self.folder is None:
+            reply = Reply(False, "nothing to label: no episode is recorded; give dataset_dir, and no dry_run")
+        else:
+            reply = self.session.command(command)
+        self.log(reply.message, severity="info" if reply.ok else "warning")
         self._do(reply.effects)
         return reply
 
@@ -291,6 +305,8 @@ class SessionNode(VgilNode):
                 self._close(keep=False)
             elif effect is Effect.REMOVE:
                 self._remove_last()
+            elif effect is Effect.LABEL:
+                self._write_label()
             else:
                 self.finish()
 
@@ -307,8 +323,14 @@ class SessionNode(VgilNode):
         future: Future[EpisodeEnd | None] | Future[None] = self.save() if keep else self.discard()
         self.closing.begin(future, keep=keep, failed=failed)
 
+    def _write_label(self) -> None:
+        """The last episode was labelled when its file was closed, or being closed."""
+        if self.session.label.verdict is not None:
+            self.labels.write(self._last_file, self.session.label.verdict)
+
     def _remove_last(self) -> None:
         """Throw away the file of the episode that was saved last."""
+        self.labels.wait()
         path, self._last_file = self._last_file, None
         if path is not None:
             words, severity = remove_episode(path)
@@ -323,7 +345,7 @@ class SessionNode(VgilNode):
         return True
 
     def _closed(self, now: int) -> None:
-        closed = self.closing.take(self.success)
+        closed = self.closing.take(self.success, self.session.label.verdict)
         self._do(self._count(closed, now))
         if self.session.gave_up:
             self.gave_up()
@@ -344,6 +366,7 @@ class SessionNode(VgilNode):
     def look_around(self) -> None:
         """Called twice a second: warn of what else is on the network. Hook: a subclass looks at more."""
         self.neighbours.look()
+        self.labels.look()
         self._look_for_floods()
         doubled = self.neighbours.doubled
         if not doubled:
@@ -373,6 +396,7 @@ class SessionNode(VgilNode):
             "task": self.task,
             "episodes_done": self.session.saved,
             "episodes_wanted": self.session.num_episodes,
+            "label": self.session.label.verdict or "none",
         }
         values |= self.figures()
         values |= {f"rate_hz_{s.name}": self.inputs.rate(s.name, now) for s in self.streams}
@@ -387,6 +411,8 @@ class SessionNode(VgilNode):
         """An episode is closed before the process ends, also where it was told twice to end, or a callback failed."""
         if self.session.state is SessionState.RUNNING:
             self._close(keep=self.session.save_on_quit)
-        if (closed := self.closing.wait(self.success)) is not None:
-            self._count(closed, self.now_ns())
+        closed = self.closing.wait(self.success, self.session.label.verdict)
+        if closed is not None and Effect.LABEL in self._count(closed, self.now_ns()):
+            self._write_label()
+        self.labels.wait()
         self.exit_code = self.exit_code or self.end_code()

@@ -1,6 +1,6 @@
 """Keys that move: which does what, and for how long one is held on a terminal, which tells of no key that is let go.
 
-None of them is a key of the recorder's (s d r q).
+None of them is a key of the recorder's that `jog` hands on (s d r y n m), nor q.
 """
 
 from __future__ import annotations

@@ -54,13 +54,17 @@ class DemonstrationConfig:
 
 @dataclass(frozen=True)
 class GeneratedEpisode:
-    """One episode: its seed, its file (None where it was not kept), whether the task was done, rows, time taken (s)."""
+    """One episode: its seed, its file (None where it was not kept), whether the task was done, rows, time taken (s).
+
+    `killed` says where it was not made at all, as the process that made it was killed.
+    """
 
     seed: int
     path: Path | None
     success: bool
     rows: int
     seconds: float
+    killed: str | None = None
 
 
 class Teleoperation:

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import shutil
 import tempfile
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes import naming
 from vgil_ros.episodes.errors import WriteFailed
-from vgil_ros.episodes.writing.encoder import limit_opencv_threads
+from vgil_ros.parallel import Outcome, Work, WorkerKilled, executor
+from vgil_ros.parallel.shared_folder import see
 from vgil_ros.robots.sim.demonstrations import DemonstrationConfig, GeneratedEpisode, Generator
 
 TRIES = 5  # with `only_successes`: attempts to one episode wanted, before it is given up
 
-_generator: Generator | None = None  # a worker process has one
-
 
 def generate(
-    wanted: DemonstrationConfig, out: Path, *, episodes: int, seed: int, workers: int = 1, only_successes: bool = False
+    wanted: DemonstrationConfig,
+    out: Path,
+    *,
+    episodes: int,
+    seed: int,
+    workers: int | None = 1,
+    ray: str | None = None,
+    only_successes: bool = False,
 ) -> Iterator[GeneratedEpisode]:
     """Write demonstrations into a folder, after those that are there, and yield each as it is done.
 
@@ -36,19 +39,29 @@ def generate(
         out: made where it is missing; nothing in it is overwritten.
         episodes: how many to keep.
         seed: of the first; 0 or above.
-        workers: processes.
+        workers: processes; None: one, or as many as the cluster has CPUs.
+        ray: the address of a Ray cluster, whose machines have `out` under the same path.
         only_successes: leave out those at whose end the task is not done, and take further seeds instead.
 
     Raises:
         VgilError: where the robot, task or folder cannot be used, or most attempts fail.
     """
-    if min(episodes, workers) < 1 or seed < 0:
+    if min(episodes, 1 if workers is None else workers) < 1 or seed < 0:
         raise VgilError(f"episodes {episodes}, workers {workers}, seed {seed}; allowed: from 1, from 1, from 0")
     kept = 0
-    with _scratch(out) as scratch, _results(wanted, scratch, seed, workers, only_successes) as results:
-        for attempt, episode in enumerate(results, 1):
+    if ray is not None:  # another machine's processes begin in another folder
+        out = out.absolute()
+    if ray is not None or workers not in (None, 1):
+        Generator(wanted).close()  # what is wrong with robot or task is said before any process is started
+    with ExitStack() as stack:
+        scratch = stack.enter_context(_scratch(out))
+        pool = stack.enter_context(executor(workers, ray))
+        work = DemonstrationWork(wanted, scratch, only_successes)
+        outcomes = stack.enter_context(closing(pool.map(work, itertools.count(seed))))
+        for attempt, episode in enumerate(map(_kept, outcomes), 1):
             if episode.path is not None:
                 kept += 1
+                see(episode.path, episode.path.is_file)
                 episode = replace(
                     episode, path=naming.publish_free(episode.path, naming.next_free(out / "episode_0.hdf5"))
                 )
@@ -75,44 +88,35 @@ def _scratch(out: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextmanager
-def _results(
-    wanted: DemonstrationConfig, scratch: Path, seed: int, workers: int, only_success: bool
-) -> Iterator[Iterator[GeneratedEpisode]]:
-    """An endless row of episodes by seed."""
-    seeds = itertools.count(seed)
-    if workers == 1:
-        generator = Generator(wanted)
+@dataclass(frozen=True)
+class DemonstrationWork(Work[int, GeneratedEpisode]):
+    """Makes the episode of a seed, in a folder of its own."""
+
+    wanted: DemonstrationConfig
+    scratch: Path
+    only_success: bool
+
+    @contextmanager
+    def open(self) -> Iterator[Callable[[int], GeneratedEpisode]]:
+        """See `Work.open`."""
+        generator = Generator(self.wanted)
         try:
-            yield (generator.make(s, scratch / str(s), only_success=only_success) for s in seeds)
+            yield lambda seed: self._make(generator, seed)
         finally:
             generator.close()
-        return
-    context = multiprocessing.get_context("spawn")  # OpenGL contexts do not live through a fork
-    Generator(wanted).close()  # what is wrong with robot or task is said here, not by a broken pool
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(wanted,))
-    try:
-        yield _in_order(pool, seeds, scratch, 2 * workers, only_success)
-    finally:
-        pool.shutdown(cancel_futures=True)
+
+    def _make(self, generator: Generator, seed: int) -> GeneratedEpisode:
+        folder = self.scratch / str(seed)
+        shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
+        return generator.make(seed, folder, only_success=self.only_success)
+
+    def name(self, item: int) -> str:
+        """See `Work.name`."""
+        return f"seed {item}"
 
 
-def _in_order(
-    pool: ProcessPoolExecutor, seeds: Iterator[int], scratch: Path, ahead: int, only_success: bool
-) -> Iterator[GeneratedEpisode]:
-    waiting: deque[Future[GeneratedEpisode]] = deque()
-    while True:
-        while len(waiting) < ahead:
-            waiting.append(pool.submit(_make, seed := next(seeds), scratch / str(seed), only_success))
-        yield waiting.popleft().result()
-
-
-def _begin(wanted: DemonstrationConfig) -> None:
-    global _generator
-    limit_opencv_threads()
-    _generator = Generator(wanted)
-
-
-def _make(seed: int, folder: Path, only_success: bool) -> GeneratedEpisode:
-    assert _generator is not None
-    return _generator.make(seed, folder, only_success=only_success)
+def _kept(outcome: Outcome[int, GeneratedEpisode]) -> GeneratedEpisode:
+    """A seed whose process was killed gives no episode, and others take its place; any other error ends all."""
+    if isinstance(outcome.error, WorkerKilled):
+        return GeneratedEpisode(outcome.item, None, False, 0, 0.0, str(outcome.error))
+    return outcome.result()

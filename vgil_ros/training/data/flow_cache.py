@@ -6,13 +6,15 @@ What is kept is the flow of the images as they were recorded. Augmentation then 
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from vgil_ros.core.history import past_rows, row_stamps
 from vgil_ros.datasets.source import open_episode, state_of
 from vgil_ros.episodes.errors import EpisodeError
 from vgil_ros.episodes.view import Episode
+from vgil_ros.parallel import InProcess, Work, executor
 from vgil_ros.policies.optical_flow import FlowField, field_size
 from vgil_ros.training.data.episode_facts import period_of
 from vgil_ros.training.data.episode_stats import EpisodeStats
@@ -72,10 +75,14 @@ def make_flow_cache(
     limit: int,
     log: Callable[[str], None] = lambda _: None,
     progress: bool = False,
+    workers: int = 1,
+    ray: str | None = None,
 ) -> FlowCache | None:
     """Compute what is not kept yet, and give the whole; several processes may do so at once and share the work.
 
     Args:
+        workers: processes that compute; this one alone writes what they did.
+        ray: the address of a Ray cluster that computes, whose machines have the episodes under the same paths.
         field: computes the flow, on its device.
         limit: bytes; with more than that, or a disk without room for it, None is given and nothing kept: flow is then
             computed in every step, from the augmented images.
@@ -90,11 +97,47 @@ def make_flow_cache(
         log(f"note: flow is not kept but computed in every step: {reason}")
         return None
     turn = os.getpid() % max(len(todo), 1)  # processes begin in different places
-    bar = tqdm(todo[turn:] + todo[:turn], "flow", unit="video", delay=2, leave=False, disable=not progress)
-    for episode, camera in bar:
-        if not files[episode.path, camera].is_file():
-            _write(files[episode.path, camera], compute_flow(episode, camera, obs_offsets, field))
+    wanted = (one for one in todo[turn:] + todo[:turn] if not files[one[0].path, one[1]].is_file())
+    if not todo:
+        return FlowCache(files, obs_offsets)
+    with executor(None if ray is not None and workers == 1 else workers, ray) as pool:
+        sent = field if isinstance(pool, InProcess) else copy.deepcopy(field).cpu()
+        work = FlowWork(obs_offsets, sent, str(field.device), Path() if ray is None else Path.cwd())
+        with closing(pool.map(work, wanted)) as outcomes:
+            for outcome in tqdm(outcomes, "flow", len(todo), unit="video", delay=2, leave=False, disable=not progress):
+                episode, camera = outcome.item
+                _write(files[episode.path, camera], outcome.result())
     return FlowCache(files, obs_offsets)
+
+
+@dataclass(frozen=True)
+class FlowWork(Work["tuple[EpisodeStats, str]", np.ndarray]):
+    """Computes the flow of one camera of an episode; files are named from `folder`, which is empty on this machine."""
+
+    obs_offsets: tuple[int, ...]
+    field: FlowField
+    device: str
+    folder: Path
+
+    @property
+    def gpus(self) -> int:
+        """See `Work.gpus`."""
+        return int(self.device.startswith("cuda"))
+
+    @contextmanager
+    def open(self) -> Iterator[Callable[[tuple[EpisodeStats, str]], np.ndarray]]:
+        """See `Work.open`."""
+        field = self.field.to(self.device)
+
+        def compute(item: tuple[EpisodeStats, str]) -> np.ndarray:
+            here = item[0].model_copy(update={"path": self.folder / item[0].path})
+            return compute_flow(here, item[1], self.obs_offsets, field)
+
+        yield compute
+
+    def name(self, item: tuple[EpisodeStats, str]) -> str:
+        """See `Work.name`."""
+        return f"{item[0].path}: flow of {item[1]}"
 
 
 @torch.no_grad()

@@ -1,0 +1,98 @@
+"""What is said of a session's episodes: of all of them by parameter, of the last one by its operator."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from vgil_ros.core.episode_label import TEXTS, Verdict, text_fault
+from vgil_ros.core.errors import VgilError
+from vgil_ros.episodes.curation.labels import Label, write_label
+from vgil_ros.episodes.errors import naming_file
+from vgil_ros.nodes.base.alerts import Alerts
+from vgil_ros.nodes.base.node import VgilNode
+
+
+def declare_words(node: VgilNode) -> dict[str, str]:
+    """Declare operator, object, scene and note; returns those that were given, by attribute.
+
+    Raises:
+        VgilError: naming the parameter whose text is too long, or holds a control character.
+    """
+    given = {
+        "operator": node.declare("operator", "", doc="who shows it; written into the episodes"),
+        "object": node.declare("object", "", doc="with which object; written into the episodes"),
+        "scene": node.declare("scene", "", doc="in which scene; written into the episodes"),
+        "note": node.declare("note", "", doc="whatever else is to be known; written into the episodes"),
+    }
+    for name, text in given.items():
+        if fault := text_fault(text):
+            raise VgilError(f"parameter '{name}' {fault}; allowed: {TEXTS}")
+    return {name: text for name, text in given.items() if text}
+
+
+class LateLabels:
+    """Writes labels into files of episodes that have ended, one after another, in a thread of its own.
+
+    A file is copied, labelled and put in the old one's place: whenever the process is killed, one of the two is there.
+
+    Args:
+        alerts: where it is said that one could not be written.
+    """
+
+    def __init__(self, alerts: Alerts) -> None:
+        self._alerts = alerts
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="label-episode")
+        self._under_way: list[Future[None]] = []
+
+    def write(self, path: Path | None, verdict: Verdict) -> None:
+        """Label the episode whose file this is; None where it has none."""
+        if path is None:
+            self._alerts.log("the label is lost: there is no file of the last episode", severity="warning")
+        else:
+            self._under_way.append(self._pool.submit(label_file, path, verdict))
+
+    def look(self) -> None:
+        """Say what could not be written."""
+        for future in [future for future in self._under_way if future.done()]:
+            self._under_way.remove(future)
+            if (error := future.exception()) is not None:
+                self._alerts.log(str(error), severity="error")
+
+    def wait(self) -> None:
+        """Wait until all are written: before a file is removed, and before the process ends."""
+        for future in self._under_way:
+            future.exception()
+        self.look()
+
+
+def label_file(path: Path, verdict: Verdict) -> None:
+    """Label an episode, whole at any moment.
+
+    Raises:
+        VgilError: naming the file and why it has no label.
+    """
+    try:
+        handle, name = tempfile.mkstemp(prefix=".label_", suffix=".hdf5", dir=path.parent)
+        os.close(handle)
+        copy = Path(name)
+        try:
+            shutil.copyfile(path, copy)
+            shutil.copymode(path, copy)
+            with naming_file(path, "labelled"):
+                write_label(copy, Label(verdict))
+            handle = os.open(copy, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+            copy.replace(path)
+        finally:
+            copy.unlink(missing_ok=True)
+    except OSError as error:
+        raise VgilError(
+            f"{path}: the label '{verdict}' cannot be written ({error.strerror}); `vgil episodes label` writes it later"
+        ) from error
