@@ -46,8 +46,8 @@ EXTRAS = {
     "diffusion": ["diffusers>=0.27"],  # policies of type diffusion
     "train": ["accelerate>=0.30", "tensorboard"],  # several processes or GPUs; curves beside the log
     "feetech": ["pyserial>=3.5"],  # SO-100 and SO-101 without ROS drivers
-    "data": [  # data sets in the layouts of LeRobot and zarr; zarr 3 needs Python 3.11
-        *("pyarrow>=14", "av>=12"),
+    "data": [  # data sets in the layouts of LeRobot and zarr, raw logs and bags; zarr 3 needs Python 3.11
+        *("pyarrow>=14", "av>=12", "mcap>=1.2", "zstandard>=0.20"),
         "zarr>=3; python_version>='3.11'",
     ],
     "ray": ["ray>=2.9"],  # work over episodes on many machines
@@ -58,6 +58,7 @@ EXTRAS["dev"] = [
     "pytest>=8",
     "pytest-timeout",
     "pytest-xdist",
+    "rosbags>=0.10",  # writes bags as others do
     "pytest-cov>=7",
     "coverage>=7.10",  # patch = subprocess
     "hypothesis",

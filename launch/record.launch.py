@@ -6,7 +6,7 @@ from vgil_ros.nodes.launching.drivers import drivers, webcams
 
 RECORDER = (
     *("robot", "task", "dataset_dir", "num_episodes", "episode_len", "autostart", "reset_time", "image_format"),
-    *("continue_folder", "count_bad", "max_aborted", "wait_for_teleop", "jpeg_order"),
+    *("continue_folder", "count_bad", "max_aborted", "wait_for_teleop", "jpeg_order", "raw_log"),
     *WORDS,
 )
 SIMULATED = ("seed", "speed", "sim_time", "scripted_operator")

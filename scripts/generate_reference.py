@@ -73,7 +73,7 @@ WORDS = {
 }
 MADE = {
     "messages.subscriptions:spec.topic": ("each stream of the contract", "by its `type`", "what is synchronised"),
-    "messages.joint_input:topic": (
+    "messages.joint_subscriptions:topic": (
         "`arms[].puppet.topic`, `arms[].master.topic`",
         "",
         "joint states; one subscription, though arms may share a topic",

@@ -28,6 +28,7 @@ REASONS = {
     "core/guard/reading_guard.py",
     "core/safety/stale.py",
     "core/sync/types.py",
+    "episodes/raw_log/log_file.py",
     "episodes/writing/rows.py",
     "nodes/dds/profile.py",
     "nodes/messages/array_order.py",

@@ -27,6 +27,8 @@ EXTRA_OF: dict[str, str] = {
     "pyarrow": "data",
     "zarr": "data",
     "numcodecs": "data",
+    "mcap": "data",
+    "zstandard": "data",
     "ray": "ray",
     **dict.fromkeys(_ROS, "ros"),
 }

@@ -5,7 +5,7 @@ frames lost, CPU (user and system, in cores), peak memory and the time from `sto
 and for recording as ALOHA's scripts do it (capture_peer.py, stock DDS settings), and their ratios.
 
     PYTHONPATH=test python test/bench/bench_capture.py [--seconds 10 60] [--peer-seconds 10] [--method camera:cam_0]
-        [--json FILE]
+        [--raw-log] [--json FILE]
 
 The peer holds the whole episode in memory: 184 MB a second.
 """
@@ -124,7 +124,9 @@ def wait_for(path: Path, seconds: float) -> None:
         time.sleep(0.002)
 
 
-def run(side: str, seconds: float, folder: Path, method: str = "camera:cam_0") -> dict[str, Any]:
+def run(
+    side: str, seconds: float, folder: Path, method: str = "camera:cam_0", *, raw_log: bool = False
+) -> dict[str, Any]:
     """Record with one side ("recorder" or "peer") and return the figures."""
     domain = 40 + os.getpid() % 60
     environment = process_environment(ROS_DOMAIN_ID=str(domain), OMP_NUM_THREADS="1")
@@ -133,6 +135,7 @@ def run(side: str, seconds: float, folder: Path, method: str = "camera:cam_0") -
         robot = folder / "bench_capture.yaml"
         robot.write_text(contract(method))
         parameters = {"robot": robot, "dataset_dir": folder, "keys": "false", "min_free_gb": 0.5}
+        parameters |= {"raw_log": "true"} if raw_log else {}
         command = [sys.executable, "-m", "vgil_ros.nodes.recorder", "--ros-args"]
         command += [part for key, value in parameters.items() for part in ("-p", f"{key}:={value}")]
     else:
@@ -154,6 +157,9 @@ def run(side: str, seconds: float, folder: Path, method: str = "camera:cam_0") -
     finally:
         rclpy.shutdown()
     figures = {"side": side, **figures, **count_frames(folder / "episode_0.hdf5")}
+    if raw_log:
+        wait_for(folder / "episode_0.mcap", 60.0)
+        figures["raw_log_mb_per_s"] = (folder / "episode_0.mcap").stat().st_size / 1e6 / seconds
     return figures | {"publisher": publisher, "missing_rows": round(seconds * CAMERA_HZ) - figures["rows"]}
 
 
@@ -184,13 +190,16 @@ def compare(ours: dict[str, Any], peer: dict[str, Any]) -> dict[str, Any]:
     return ratios | {"lost": [ours["lost"], peer["lost"]], "repeated": [ours["repeated"], peer["repeated"]]}
 
 
-def bench(seconds: list[float], peer_seconds: float, method: str, folder: Path | None) -> dict[str, Any]:
+def bench(
+    seconds: list[float], peer_seconds: float, method: str, folder: Path | None, *, raw_log: bool = False
+) -> dict[str, Any]:
     """Every run, printed as it ends."""
     found: dict[str, Any] = {"runs": []}
     runs = [("recorder", length) for length in seconds] + ([("peer", peer_seconds)] if peer_seconds else [])
     for side, length in runs:
         with tempfile.TemporaryDirectory(dir=folder) as place:
-            found["runs"].append(run(side, length, Path(place), method))
+            logged = raw_log and side == "recorder"
+            found["runs"].append(run(side, length, Path(place), method, raw_log=logged))
             print(json.dumps(found["runs"][-1]), flush=True)
     if peer_seconds:
         found["peer_over_ours"] = compare(found["runs"][0], found["runs"][-1])
@@ -214,9 +223,10 @@ def main() -> None:
     parser.add_argument("--peer-seconds", type=float, default=10.0, help="0 leaves the peer out")
     parser.add_argument("--method", default="camera:cam_0", help="sync.method of the recorder's contract")
     parser.add_argument("--dir", type=Path, help="where to record")
+    parser.add_argument("--raw-log", action="store_true", help="with a raw log beside the recorder's episode")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    found = bench(arguments.seconds, arguments.peer_seconds, arguments.method, arguments.dir)
+    found = bench(arguments.seconds, arguments.peer_seconds, arguments.method, arguments.dir, raw_log=arguments.raw_log)
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=1))
 

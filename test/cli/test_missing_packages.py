@@ -44,6 +44,7 @@ def run(missing: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         (ROS, (*CLI, "status"), "vgil status needs"),
         (ROS, (*CLI, "topics", "--robot", "aloha"), "vgil topics needs rclpy"),
         ("torch", (*CLI, "train"), "training needs torch"),
+        ("mcap", (*CLI, "episodes", "from-bag", "a.mcap", "--out", "b"), "reading bags needs mcap"),
         ("rclpy", (*NODE, "recorder"), "node 'recorder' needs rclpy"),
         ("torch", (*NODE, "policy"), "node 'policy' needs torch"),
         ("mujoco", (*NODE, "sim"), "node 'sim' needs mujoco"),

@@ -99,6 +99,39 @@ def test_a_run_of_rows_is_what_it_was(originals: Path, tmp_path: Path, number: i
     assert check_episode(copy).ok, check_episode(copy).findings
 
 
+def logs(folder: Path) -> dict[str, str]:
+    """What stands in each raw log of a folder."""
+    return {path.name: path.read_text() for path in folder.glob("*.mcap")}
+
+
+def test_a_raw_log_goes_with_its_episode(folder: Path, tmp_path: Path) -> None:
+    for number in (0, 2):
+        (folder / f"episode_{number}.mcap").write_text(f"log of {number}")
+    with Journal(folder).held() as journal:
+        operations.delete(journal, [folder / "episode_0.hdf5", folder / "episode_1.hdf5"])
+        assert logs(folder) == {"episode_2.mcap": "log of 2"}
+        operations.renumber(journal)
+        assert logs(folder) == {"episode_0.mcap": "log of 2"}
+        _, places = operations.restore(journal, ["episode_0.hdf5"])
+        assert [path.name for path in places] == ["episode_1.hdf5"], "its number is taken"
+        assert logs(folder) == {"episode_0.mcap": "log of 2", "episode_1.mcap": "log of 0"}
+        for _ in range(3):
+            journal.undo()
+    assert logs(folder) == {"episode_0.mcap": "log of 0", "episode_2.mcap": "log of 2"}
+    merge([folder], tmp_path / "merged", mixed=True)
+    assert logs(tmp_path / "merged") == logs(folder)
+
+
+def test_undone_beside_a_recorder_that_took_the_number_both_get_the_next(folder: Path) -> None:
+    (folder / "episode_2.mcap").write_text("log of 2")
+    with Journal(folder).held() as journal:
+        operations.delete(journal, [folder / "episode_2.hdf5"])
+        shutil.copyfile(folder / "episode_1.hdf5", folder / "episode_2.hdf5")
+        journal.undo()
+    assert (folder / "episode_3.hdf5").is_file()
+    assert logs(folder) == {"episode_3.mcap": "log of 2"}
+
+
 Change = Callable[[Journal], Any]
 CHANGES: dict[str, Change] = {
     "label": lambda j: operations.label(

@@ -15,8 +15,8 @@ from support.episodes import made_episodes as demo
 
 from vgil_ros.core.frame import COLOR_ENCODINGS, DEPTH_ENCODINGS, FILE_ENCODINGS, PLANES, RAW_ENCODINGS
 from vgil_ros.core.layout import JointReader
+from vgil_ros.core.messages import cdr
 from vgil_ros.episodes import image_codec
-from vgil_ros.nodes.messages import cdr
 
 SHORT = 100
 HEIGHT, WIDTH = 24, 32

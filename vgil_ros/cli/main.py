@@ -19,7 +19,7 @@ from vgil_ros.cli.demo import demo
 from vgil_ros.cli.demo.train_demo import train_demo
 from vgil_ros.cli.doctor.commands import doctor
 from vgil_ros.cli.episodes import commands as episodes
-from vgil_ros.cli.episodes import curate  # noqa: F401  # its commands are among `episodes`'
+from vgil_ros.cli.episodes import curate, from_bag  # noqa: F401  # their commands are among `episodes`
 from vgil_ros.cli.episodes.generate import generate
 from vgil_ros.cli.episodes.replay import replay
 from vgil_ros.cli.eval import EvalCommand, evaluate

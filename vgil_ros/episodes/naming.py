@@ -20,6 +20,8 @@ EPISODE = re.compile(r"^episode_(\d+)\.hdf5(\.part|\.aborted)?$")
 PART = ".part"
 ABORTED = ".aborted"
 ABORTED_FOLDER = "aborted"
+LOG = ".mcap"  # a raw log's; it has the name of its episode
+_NUMBERED = re.compile(r"^episode_(\d+)\.(hdf5|mcap)(\.part|\.aborted)?$")
 # file systems without hard links (FAT, some network shares) answer with one of these
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
@@ -28,6 +30,20 @@ def number_of(path: Path) -> int | None:
     """Return N of `episode_N.hdf5`, `.part` or `.aborted` behind it or not, or None."""
     match = EPISODE.match(path.name)
     return int(match[1]) if match else None
+
+
+def log_of(episode: Path) -> Path:
+    """Return where an episode's raw log lies, if it has one: `episode_N.mcap`, with `.part` or `.aborted` behind it as
+    the episode's own name has."""
+    stem, _, rest = episode.name.partition(".hdf5")
+    return episode.with_name(f"{stem}{LOG}{rest}")
+
+
+def taken_numbers(folder: Path) -> Iterator[int]:
+    """The numbers that episodes of a folder have, or logs of ones that are gone."""
+    for path in folder.iterdir():
+        if match := _NUMBERED.match(path.name):
+            yield int(match[1])
 
 
 def episodes_in(folder: Path) -> list[Path]:
@@ -83,7 +99,7 @@ def claim(folder: Path) -> Path:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        number = 1 + max((n for n in map(number_of, folder.iterdir()) if n is not None), default=-1)
+        number = 1 + max(taken_numbers(folder), default=-1)
         while True:
             part = folder / f"episode_{number}.hdf5{PART}"
             number += 1
@@ -115,10 +131,10 @@ def aborted_of(part: Path) -> Path:
 
 
 def next_free(final: Path) -> Path:
-    """Return the name after every episode and `.part` of a file's folder."""
-    taken = (number_of(path) for path in final.parent.iterdir())
-    number = 1 + max((n for n in taken if n is not None), default=-1)
-    return final.with_name(f"episode_{number}.hdf5{ABORTED if final.name.endswith(ABORTED) else ''}")
+    """Return the name after every episode, `.part` and raw log of a file's folder, for another of its kind."""
+    number = 1 + max(taken_numbers(final.parent), default=-1)
+    kind = LOG if LOG in final.suffixes else ".hdf5"
+    return final.with_name(f"episode_{number}{kind}{ABORTED if final.name.endswith(ABORTED) else ''}")
 
 
 def publish(part: Path, final: Path) -> None:

@@ -26,8 +26,8 @@ from vgil_ros.nodes.jogging.panel import Panel
 from vgil_ros.nodes.jogging.recorder_keys import HELP, RecorderKeys, StatusOf
 from vgil_ros.nodes.jogging.topics import TopicWishes
 from vgil_ros.nodes.messages.command_places import LOOK_S, CommandTopic
-from vgil_ros.nodes.messages.joint_input import JointSubscriptions
 from vgil_ros.nodes.messages.joint_states import joint_state
+from vgil_ros.nodes.messages.joint_subscriptions import JointSubscriptions
 from vgil_ros.nodes.messages.subscriptions import sensor_qos
 from vgil_ros.nodes.messages.template import Template
 from vgil_ros.nodes.teleop import RELEASED, TeleopState

@@ -15,10 +15,11 @@ from vgil_ros.assets import load_contract
 from vgil_ros.core.contract import Arm
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import POSITION, puppet_reader
+from vgil_ros.core.messages.joint_input import JointInput
 from vgil_ros.core.streams import shared_topics
 from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode, run
 from vgil_ros.nodes.base.status import StatusPublisher
-from vgil_ros.nodes.messages.joint_input import JointInput, JointSubscriptions
+from vgil_ros.nodes.messages.joint_subscriptions import JointSubscriptions
 from vgil_ros.nodes.messages.subscriptions import sensor_qos
 from vgil_ros.nodes.viz import markers
 from vgil_ros.robots.arm_model import ArmModel

@@ -27,6 +27,7 @@ from vgil_ros.core.sync.types import Reason
 from vgil_ros.core.timesteps import ObservationBuilder
 from vgil_ros.episodes.image_codec import to_rgb
 from vgil_ros.episodes.writing.encoder import limit_opencv_threads
+from vgil_ros.episodes.writing.sink import EpisodeEnd, Recording
 from vgil_ros.nodes.base.alerts import Problem, summary
 from vgil_ros.nodes.base.node import run
 from vgil_ros.nodes.base.status import SafetyEventLog, percentiles
@@ -34,9 +35,8 @@ from vgil_ros.nodes.base.timing import Deadlines, Durations
 from vgil_ros.nodes.inference.setup import declare_policy, load_for, pipeline_for
 from vgil_ros.nodes.inference.worker import InferenceWorker
 from vgil_ros.nodes.messages.publishers import WATCH_S, RobotCommands
-from vgil_ros.nodes.session.closing import EpisodeEnd
 from vgil_ros.nodes.session.dataset_folder import DatasetFolder
-from vgil_ros.nodes.session.recording import Recording, RolloutSink
+from vgil_ros.nodes.session.recording import RolloutSink
 from vgil_ros.nodes.session.session import SessionNode
 from vgil_ros.nodes.viz.chunk_publisher import ChunkView
 from vgil_ros.policies.inference.runtime import limit_torch_threads

@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from vgil_ros.core.contract import Contract
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.gripper_trigger import GripperTrigger
 from vgil_ros.core.layout import POSITION
@@ -23,16 +23,17 @@ from vgil_ros.core.sync import Miss, Sample
 from vgil_ros.core.timesteps import ObservationBuilder
 from vgil_ros.episodes.writing import disk
 from vgil_ros.episodes.writing.encoder import limit_opencv_threads
+from vgil_ros.episodes.writing.sink import EpisodeEnd, EpisodeSink, Recording
 from vgil_ros.nodes.base.alerts import Problem
 from vgil_ros.nodes.base.keyboard import Keys
 from vgil_ros.nodes.base.node import run
 from vgil_ros.nodes.hardware.robot_health import RobotHealth
 from vgil_ros.nodes.session.buttons import Buttons
-from vgil_ros.nodes.session.closing import EpisodeClosing, EpisodeEnd
+from vgil_ros.nodes.session.closing import EpisodeClosing
 from vgil_ros.nodes.session.dataset_folder import DatasetFolder
 from vgil_ros.nodes.session.neighbours import TeleopWatch
-from vgil_ros.nodes.session.readiness import ready_words, slow_words
-from vgil_ros.nodes.session.recording import EpisodeSink, Recording
+from vgil_ros.nodes.session.raw_log import RecorderLog
+from vgil_ros.nodes.session.readiness import jpeg_words, ready_words, slow_words
 from vgil_ros.nodes.session.session import SessionNode
 
 REMEDY = "r records it again, d throws it away"
@@ -70,6 +71,10 @@ class Recorder(SessionNode):
         )
         self.teleop = TeleopWatch(self, wanted=self.declare("wait_for_teleop", False, doc=doc))
         self.health = RobotHealth(self, self.contract)
+        doc = "keep every message as it came beside each episode (episode_N.mcap), for `vgil episodes from-bag`"
+        self.raw_log = RecorderLog(
+            self, self.inputs, self.sync, self.sink, wanted=self.declare("raw_log", False, doc=doc)
+        )
         self._named = True  # the running episode's file was told of
         self._first = True
         self._told: set[str] = set()  # what episodes lacked, said once
@@ -102,7 +107,7 @@ class Recorder(SessionNode):
         )
         doc = "of cameras that send JPEG: camera (as it comes), peers (decoded and encoded anew), contract (as it says)"
         order = self.declare("jpeg_order", "contract", choices=("contract", "camera", "peers"), doc=doc)
-        self.contract = _with_jpeg_order(self.contract, order)
+        self.contract = self.contract.with_jpeg_order(order)
         needed = int(free_gb * 1024**3)
         path = _writable(Path(folder).expanduser().absolute())
         self.folder = DatasetFolder(path, self.contract, needed, time.monotonic, go_on=go_on)
@@ -114,9 +119,17 @@ class Recorder(SessionNode):
             task=self.task,
             image_format=image_format,
             quality=quality,
+            jpeg_order=order,
             min_free_bytes=needed,
             words=self.words,
         )
+
+    def start_ticks(self) -> None:
+        """As in every session; and tell the raw log."""
+        now = self.now_ns()
+        self.sync.start(now)
+        self.raw_log.began(now)
+        self.forget("raw log")  # what was said of the last one
 
     def unprepared(self) -> tuple[Problem, ...]:
         """A scene is reset when the puppets follow: an operator's script would run away from them."""
@@ -179,11 +192,14 @@ class Recorder(SessionNode):
         self.clear("beginning")
         self._name_held(tick)
         self._settle()
+        marker = self.session.marker()
         try:
-            taken = self.sink.push(tick, self.session.marker())
+            taken = self.sink.push(tick, marker)
         except VgilError as error:
+            self.raw_log.tick(self.sampled_by_ns, tick, marker=marker, taken=False)
             self._give_up(str(error))
             return
+        self.raw_log.tick(self.sampled_by_ns, tick, marker=marker, taken=taken)
         self._name_file()
         if self._bar is not None:
             self._bar.update(1)
@@ -222,8 +238,10 @@ class Recorder(SessionNode):
         words = "; ".join(self.inputs.explain(m) for m in miss.streams)
         if self.session.samples == 0:  # nothing recorded yet: begin a moment later
             self.warn_once("beginning", f"waiting for the first complete tick: {words}")
-            self.sync.start(self.now_ns())
-        elif miss.action == "drop":
+            self.start_ticks()
+            return
+        self.raw_log.tick(self.sampled_by_ns, miss)
+        if miss.action == "drop":
             self.sink.dropped += 1
             self._passing("dropped", f"tick {miss.tick} left out: {words}")
         else:
@@ -240,13 +258,14 @@ class Recorder(SessionNode):
             if words not in self._told:
                 self._told.add(words)
                 self.log(words, severity="warning")
-        label = self.session.label.verdict
-        return self.sink.close(self.success, label=label, aborted=self.aborted, warnings=self.notes.lines())
+        how: dict[str, Any] = {"success": self.success, "aborted": self.aborted, "warnings": self.notes.lines()}
+        how["label"] = self.session.label.verdict
+        return self.sink.close(**how, log=self.raw_log.end(**how))
 
     def discard(self) -> Future[None]:
         """Remove the episode's file."""
         self._tidy()
-        return self.sink.discard()
+        return self.sink.discard(self.raw_log.end())
 
     def _tidy(self) -> None:
         self.clear("beginning")
@@ -260,6 +279,8 @@ class Recorder(SessionNode):
         super().look_around()
         for problem in (*self.teleop.unled, *self.health.problems()):
             self.note(problem)
+        for problem in self.raw_log.problems():
+            self.warn_once(problem.key, problem.detail)
 
     def _watch_trigger(self) -> None:
         if self.trigger is None:
@@ -301,14 +322,8 @@ class Recorder(SessionNode):
     def _say_hello(self) -> None:
         log = self.get_logger()
         log.info(f"robot {self.contract.name}: {len(self.streams)} streams, {self.contract.rate_hz:g} Hz")
-        compressed = [camera for camera in self.contract.cameras if camera.type == "compressed"]
-        if own := [camera.name for camera in compressed if camera.jpeg_order == "camera"]:
-            log.info(
-                f"JPEGs of {own} are stored as they come: act-plus-plus' and Cobot Magic's loaders swap their red and"
-                " blue; for those give jpeg_order:=peers, or use `vgil episodes convert`"
-            )
-        if anew := [camera.name for camera in compressed if camera.jpeg_order == "peers"]:
-            log.info(f"JPEGs of {anew} are decoded and encoded anew: act-plus-plus' and Cobot Magic's loaders get RGB")
+        for words in jpeg_words(self.contract):
+            log.info(words)
         log.info(f"episodes go to {self.sink.recording.dataset_dir}")
         assert self.folder is not None
         for words in self.folder.warnings:
@@ -336,17 +351,6 @@ class Recorder(SessionNode):
         if self.session.num_episodes and not self.session.complete:
             words = f"{self.session.saved} of {self.session.num_episodes} episodes were recorded"
             self.log(f"{words}; the same command goes on with the next number", severity="warning")
-
-
-def _with_jpeg_order(contract: Contract, order: str) -> Contract:
-    """The contract with another `jpeg_order` of the cameras that send JPEG; as it is with "contract"."""
-    if order == "contract":
-        return contract
-    cameras = tuple(
-        camera.model_copy(update={"jpeg_order": order}) if camera.type == "compressed" else camera
-        for camera in contract.cameras
-    )
-    return contract.model_copy(update={"cameras": cameras})
 
 
 def _writable(folder: Path) -> Path:

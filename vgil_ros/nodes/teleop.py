@@ -27,12 +27,13 @@ from vgil_ros.core.layout import (
     puppet_reader,
 )
 from vgil_ros.core.leader_follower import Phase, follower_of
+from vgil_ros.core.messages.joint_input import JointInput
 from vgil_ros.core.streams import shared_topics
 from vgil_ros.nodes.base import status
 from vgil_ros.nodes.base.alerts import summary
 from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode, run
 from vgil_ros.nodes.messages.command_places import Encoded
-from vgil_ros.nodes.messages.joint_input import JointInput, JointSubscriptions
+from vgil_ros.nodes.messages.joint_subscriptions import JointSubscriptions
 from vgil_ros.nodes.messages.publishers import WATCH_S, RobotCommands
 from vgil_ros.nodes.messages.subscriptions import QUIET_NS, sensor_qos
 

@@ -11,21 +11,27 @@ import cv2
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
+from geometry_msgs.msg import PointStamped, PoseStamped, TwistStamped, Vector3Stamped, WrenchStamped
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nav_msgs.msg import Odometry
 from rclpy.serialization import deserialize_message, serialize_message
-from sensor_msgs.msg import CompressedImage, Image, JointState
-from std_msgs.msg import Header
+from sensor_msgs.msg import CompressedImage, Image, Imu, JointState
+from std_msgs.msg import Float32MultiArray, Float64MultiArray, Header, MultiArrayDimension
 
+from vgil_ros.core.contract import Vector
+from vgil_ros.core.errors import VgilError
 from vgil_ros.core.frame import DEPTH_FILES, FILE_ENCODINGS, PAIRED, PLANES, RAW_ENCODINGS, FrameError
-from vgil_ros.nodes.messages.cdr import (
+from vgil_ros.core.messages.cdr import (
     CdrError,
     CutImage,
     read_compressed,
     read_compressed_depth,
     read_image,
     read_joint_state,
+    read_odometry,
 )
+from vgil_ros.core.messages.vectors import VectorReader
 
 words = st.text(st.characters(codec="utf-8", exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
 headers = st.builds(
@@ -74,6 +80,81 @@ def test_joint_states_are_read_as_rclpy_reads_them(message: JointState) -> None:
     assert found.names == tuple(reference.name)
     for key in ("position", "velocity", "effort"):
         np.testing.assert_array_equal(getattr(found, key), np.array(getattr(reference, key)))
+
+
+def numbers(message: Any, *paths: str) -> list[float]:
+    """Fill the numbers at the ends of paths (`pose.position.x`) with 1, 2, 3 ..., all else with 1000 and more."""
+    for i, path in enumerate(paths, 1):
+        *where, name = path.split(".")
+        place = message
+        for word in where:
+            place = getattr(place, word)
+        setattr(place, name, float(i))
+    return [float(i + 1) for i in range(len(paths))]
+
+
+def fields(path: str, names: str) -> list[str]:
+    return [f"{path}.{name}" for name in names]
+
+
+def imu() -> Imu:
+    return Imu(
+        orientation_covariance=np.arange(1000.0, 1009.0),
+        angular_velocity_covariance=np.arange(2000.0, 2009.0),
+        linear_acceleration_covariance=np.arange(3000.0, 3009.0),
+    )
+
+
+LINEAR = "xyz"
+STAMPED: dict[str, tuple[Any, list[str]]] = {
+    "wrench": (WrenchStamped(), fields("wrench.force", LINEAR) + fields("wrench.torque", LINEAR)),
+    "pose": (PoseStamped(), fields("pose.position", LINEAR) + fields("pose.orientation", "xyzw")),
+    "imu": (
+        imu(),
+        fields("orientation", "xyzw") + fields("angular_velocity", LINEAR) + fields("linear_acceleration", LINEAR),
+    ),
+    "twist": (TwistStamped(), fields("twist.linear", LINEAR) + fields("twist.angular", LINEAR)),
+    "point": (PointStamped(), fields("point", LINEAR)),
+    "vector3": (Vector3Stamped(), fields("vector", LINEAR)),
+}
+
+
+@pytest.mark.parametrize("kind", list(STAMPED))
+@settings(max_examples=20)
+@given(header=headers)
+def test_vectors_are_read_in_their_order(kind: str, header: Header) -> None:
+    message, paths = STAMPED[kind]
+    message.header = header
+    expected = numbers(message, *paths)
+    reader = VectorReader(Vector(name="v", topic="/v", type=kind))
+    assert reader.type == f"{type(message).__module__.split('.')[0]}/msg/{type(message).__name__}"
+    stamp, values = reader.read(serialize_message(message))
+    assert stamp == stamp_of(header)
+    assert values.tolist() == expected
+
+
+@settings(max_examples=30)
+@given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), max_size=9), st.lists(words, max_size=3))
+def test_arrays_are_read_whatever_their_layout_says(values: list[float], labels: list[str]) -> None:
+    for kind, made in (("float32_multi_array", Float32MultiArray()), ("float64_multi_array", Float64MultiArray())):
+        made.layout.dim = [MultiArrayDimension(label=label, size=1, stride=2) for label in labels]
+        made.data = values
+        vector = Vector(name="v", topic="/v", type=kind, size=max(1, len(values)), stamp="arrival")
+        data = serialize_message(made)
+        if values:
+            assert VectorReader(vector).read(data) == (0, pytest.approx(values))
+        else:
+            with pytest.raises(VgilError, match="0 numbers in the message; the contract says 1"):
+                VectorReader(vector).read(data)
+
+
+@given(headers, words)
+def test_odometry_gives_the_two_velocities(header: Header, child: str) -> None:
+    message = Odometry(header=header, child_frame_id=child)
+    message.twist.twist.linear.x, message.twist.twist.angular.z = 0.25, -0.5
+    message.pose.covariance, message.twist.covariance = np.arange(36.0), np.arange(36.0)
+    stamp, twist = read_odometry(serialize_message(message))
+    assert (stamp, twist.tolist()) == (stamp_of(header), [0.25, -0.5])
 
 
 @given(images())

@@ -22,8 +22,9 @@ from vgil_ros.core.leader_follower import Phase
 from vgil_ros.episodes import EpisodeReader, h5, naming
 from vgil_ros.episodes.checks.check import check_episode
 from vgil_ros.episodes.checks.findings import Finding, Report
+from vgil_ros.episodes.writing.sink import EpisodeEnd
 from vgil_ros.nodes.base.alerts import Problem, Severity
-from vgil_ros.nodes.session.closing import Closed, EpisodeClosing, EpisodeEnd
+from vgil_ros.nodes.session.closing import Closed, EpisodeClosing
 from vgil_ros.nodes.session.labelling import LateLabels, label_file
 from vgil_ros.nodes.session.readiness import Waiting, nobody_there, slow_words, teleop_problem
 

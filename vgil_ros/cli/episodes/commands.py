@@ -20,6 +20,7 @@ from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes import naming
 from vgil_ros.episodes.curation.journal import Journal
 from vgil_ros.episodes.errors import EpisodeError, naming_file
+from vgil_ros.episodes.raw_log.recovery import finish_log
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.episodes.recovery.repair import remove_if_empty, repair
 from vgil_ros.episodes.summary import Line, list_episodes
@@ -78,22 +79,33 @@ def repair_command(paths: Paths, json: JsonFile = None) -> None:
     for part in parts:
         try:
             if part.name.endswith(naming.PART) and remove_if_empty(part):
+                naming.log_of(part).unlink(missing_ok=True)
                 typer.echo(f"{part}: no row had reached it; removed")
                 continue
             result = repair(part, progress=bar_of_rows(part.name))
+            log = _finish_log(part, result.path)
         except VgilError as error:
             failed += 1
             typer.echo(f"error: {error}", err=True)
             continue
         lost = f"; lost: {', '.join(result.lost)}" if result.lost else ""
         kept = "removed" if result.removed else "kept"
-        typer.echo(f"{part}: {result.rows} of {result.expected} rows -> {result.path}{lost}; {part.name} {kept}")
+        typer.echo(f"{part}: {result.rows} of {result.expected} rows -> {result.path}{lost}; {part.name} {kept}{log}")
         failed += bool(result.lost) or result.rows < result.expected
         done.append({**vars(result), "source": str(part), "path": str(result.path), "lost": list(result.lost)})
     write_json(json, done)
     if not parts:
         typer.echo("nothing to repair")
     raise typer.Exit(BAD if failed else 0)
+
+
+def _finish_log(part: Path, episode: Path) -> str:
+    """Give the raw log of a killed recorder its end and the name of its repaired episode; say so."""
+    log = naming.log_of(part)
+    if not part.name.endswith(naming.PART) or not log.is_file():
+        return ""
+    count = finish_log(log, naming.log_of(episode))
+    return f"; {naming.log_of(episode).name}: {count} messages"
 
 
 def _parts(path: Path) -> list[Path]:

@@ -130,6 +130,16 @@ class Contract(StrictModel):
             raise ValueError(f"sync.method is '{self.sync.method}'; allowed: {methods}")
         return self
 
+    def with_jpeg_order(self, order: str) -> Contract:
+        """The contract with another `jpeg_order` of the cameras that send JPEG; as it is with "contract"."""
+        if order == "contract":
+            return self
+        cameras = tuple(
+            camera.model_copy(update={"jpeg_order": order}) if camera.type == "compressed" else camera
+            for camera in self.cameras
+        )
+        return self.model_copy(update={"cameras": cameras})
+
     def _check_interbotix(self) -> None:
         """Its services lie beside its topics, so those must have the names that it gives them."""
         for i, arm in enumerate(self.arms):

@@ -12,6 +12,7 @@ slowly.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -52,6 +53,17 @@ class ReadingGuard:
         self._good: _Reading | None = None
         self._candidate: _Reading | None = None  # after a jump: the newest that agrees with the ones before it
         self._since_ns = 0  # arrival of the first of those
+
+    def state(self) -> list[Any]:
+        """What its judgement rests on, as JSON has it."""
+        readings = [r and [r.stamp_ns, r.now_ns, r.positions.tolist()] for r in (self._good, self._candidate)]
+        return [self._reset_ns, self._since_ns, *readings]
+
+    def restore(self, state: list[Any]) -> None:
+        """Judge as another one did; see `state`."""
+        self._reset_ns, self._since_ns, *readings = state
+        made = [r and _Reading(r[0], r[1], np.array(r[2], np.float64)) for r in readings]
+        self._good, self._candidate = made
 
     def judge(self, stamp_ns: int, now_ns: int, positions: np.ndarray) -> str | None:
         """Return why positions (J,) are no reading, or None where they are one.

@@ -7,6 +7,7 @@ the way, never below zero, however late or unsteady delivery is; below zero, two
 from __future__ import annotations
 
 from collections import deque
+from typing import Any
 
 AHEAD_NS = 5_000_000  # two clocks that are kept alike (NTP on one network) differ by less
 ENOUGH = 3  # messages, in a second or in a row: one may be a driver's slip
@@ -25,6 +26,15 @@ class Ahead:
         """A message came whose stamp is so far ahead."""
         if ahead_ns > self.limit_ns:
             self._found.append((now_ns, number, ahead_ns))
+
+    @property
+    def found(self) -> list[tuple[int, int, int]]:
+        """The last messages that were ahead: (arrival, number of the message, by how much)."""
+        return list(self._found)
+
+    @found.setter
+    def found(self, found: list[list[int]]) -> None:
+        self._found = deque(((now, number, ahead) for now, number, ahead in found), maxlen=ENOUGH)
 
     def by(self, now_ns: int) -> int | None:
         """By how much (ns) they are ahead; None where they are not, or were not for a second."""
@@ -66,6 +76,14 @@ class StreamClock:
             self._lowest, self._window_ns = (None, self._lowest[0]), now_ns
         lowest = self._lowest[0]
         self._lowest = (delay_ns if lowest is None else min(lowest, delay_ns), self._lowest[1])
+
+    def state(self) -> list[Any]:
+        """What its judgement rests on, as JSON has it."""
+        return [self._count, self._last_ns, self._named.found, self._refused.found]
+
+    def restore(self, state: list[Any]) -> None:
+        """Judge as another one did; see `state`."""
+        self._count, self._last_ns, self._named.found, self._refused.found = state
 
     @property
     def delay_ns(self) -> int | None:

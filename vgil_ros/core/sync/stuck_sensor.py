@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Any
 
 RUNS = 8  # frozen runs that are remembered; a tick that waits looks back over the last ones only
 
@@ -43,6 +44,15 @@ class StuckSensorDetector:
         """How long (ns) the newest content, once it was repeated, is old at a time; None while that is short enough."""
         age_ns = now_ns - self._since_ns
         return age_ns if self._until_ns > self._since_ns and age_ns >= self.limit_ns else None
+
+    def state(self) -> list[Any]:
+        """What it remembers, as JSON has it."""
+        return [self._content, self._since_ns, self._until_ns, [list(run) for run in self._ended]]
+
+    def restore(self, state: list[Any]) -> None:
+        """Remember what another one did; see `state`."""
+        self._content, self._since_ns, self._until_ns, ended = state
+        self._ended = deque(((since, until) for since, until in ended), maxlen=RUNS)
 
     def clear(self) -> None:
         """Start anew."""

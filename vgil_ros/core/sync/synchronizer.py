@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -177,6 +177,26 @@ class Synchronizer:
         if isinstance(filled, str):
             return Miss(number, tick_ns, tuple(f for f in entries if isinstance(f, StreamMiss)), filled)
         return _sample(number, tick_ns, filled)
+
+    def state(self) -> dict[str, Any]:
+        """What it remembers beside samples, as JSON has it: with those of the last moments it goes on in the same way
+        elsewhere."""
+        return {
+            "fresh_ns": self._fresh_ns,
+            "arrived_ns": self._arrived_ns,
+            "set_back_ns": self._set_back_ns,
+            "stuck": {name: detector.state() for name, detector in self._stuck.items()},
+            "clocks": {name: clock.state() for name, clock in self._clocks.items()},
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on as another one would, which has had the same samples; see `state`."""
+        self._fresh_ns, self._arrived_ns = state["fresh_ns"], state["arrived_ns"]
+        self._set_back_ns = state["set_back_ns"]
+        for name, detector in self._stuck.items():
+            detector.restore(state["stuck"][name])
+        for name, clock in self._clocks.items():
+            clock.restore(state["clocks"][name])
 
     def newest(self, stream: str) -> tuple[int, Any] | None:
         """Return a stream's newest sample, (stamp_ns, payload), or None while it has none."""

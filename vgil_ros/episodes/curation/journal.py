@@ -88,6 +88,12 @@ class Draft:
             raise EpisodeError(f"{path}: is named twice; allowed: once")
         self.leaving.append(Move(relative, _flat(relative)))
 
+    def leave_with_log(self, path: Path) -> None:
+        """An episode leaves its place, and its raw log with it."""
+        self.leave(path)
+        if (log := naming.log_of(path)).is_file():
+            self.leave(log)
+
     def come(self, path: Path) -> Path:
         """A file comes to a place; return where it is to be made."""
         relative = str(path.relative_to(self._root))
@@ -113,6 +119,12 @@ class Draft:
             if error.errno not in naming.NO_LINKS:
                 raise
             shutil.copyfile(old, place)
+
+    def rename_with_log(self, old: Path, new: Path) -> None:
+        """As `rename`, and the episode's raw log with it."""
+        self.rename(old, new)
+        if (log := naming.log_of(old)).is_file():
+            self.rename(log, naming.log_of(new))
 
     def sync(self) -> None:
         """Bring what was made to the disk."""
@@ -298,7 +310,11 @@ class Journal:
         try:
             naming.publish(source, place)
         except FileExistsError:
-            moves[i] = replace(moves[i], path=str(naming.next_free(place).relative_to(self.root)))
+            place = naming.next_free(place)
+            moves[i] = replace(moves[i], path=str(place.relative_to(self.root)))
+            beside = str(naming.log_of(Path(moves[i].name)))
+            log = str(naming.log_of(place).relative_to(self.root))  # goes where its episode goes
+            moves = [replace(move, path=log) if move.name == beside else move for move in moves]
             entry = replace(entry, leaving=tuple(moves)) if key == "leaving" else replace(entry, coming=tuple(moves))
             self._write(entry)
         return entry

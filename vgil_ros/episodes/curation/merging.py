@@ -91,6 +91,8 @@ def copy_files(files: Sequence[tuple[Path, str]], out: Path, progress: Progress 
         try:
             for path, (_, name) in zip(progress([path for path, _ in files]), files, strict=True):
                 shutil.copyfile(path, half / name)
+                if (log := naming.log_of(path)).is_file():
+                    shutil.copyfile(log, naming.log_of(half / name))
             half.chmod(0o755)
             half.replace(out)
         except BaseException:

@@ -43,7 +43,7 @@ def delete(journal: Journal, files: Sequence[Path]) -> str:
     words = f"{_named(files)} deleted"
     with journal.operation("delete", words) as draft:
         for path in files:
-            draft.leave(path)
+            draft.leave_with_log(path)
     return words
 
 
@@ -63,8 +63,9 @@ def restore(journal: Journal, names: Sequence[str]) -> tuple[str, list[Path]]:
     deleted = {}  # the newest of each name
     for entry in journal.entries():
         if entry.operation == "delete" and entry.state == DONE:
+            logs = {naming.log_of(Path(move.path)) for move in entry.leaving}  # they come with their episodes
             for move in entry.leaving:
-                if (place := journal.place(entry) / LEFT / move.name).is_file():
+                if Path(move.path) not in logs and (place := journal.place(entry) / LEFT / move.name).is_file():
                     deleted[move.path] = place
     if missing := [name for name in names if name not in deleted]:
         raise EpisodeError(f"{journal.root}: {missing} are not in the trash; found {sorted(deleted)}")
@@ -72,7 +73,7 @@ def restore(journal: Journal, names: Sequence[str]) -> tuple[str, list[Path]]:
     if not wanted:
         raise EpisodeError(f"{journal.root}: there is nothing in the trash")
     taken = {path.name for path in journal.root.iterdir()}
-    places, free = [], 1 + max((n for n in map(naming.number_of, journal.root.iterdir()) if n is not None), default=-1)
+    places, free = [], 1 + max(naming.taken_numbers(journal.root), default=-1)
     for name in wanted:
         if name in taken:
             name, free = f"episode_{free}.hdf5", free + 1
@@ -81,7 +82,7 @@ def restore(journal: Journal, names: Sequence[str]) -> tuple[str, list[Path]]:
     words = f"{_named(places)} restored"
     with journal.operation("restore", words) as draft:
         for name, place in zip(wanted, places, strict=True):
-            draft.rename(deleted[name], place)
+            draft.rename_with_log(deleted[name], place)
     return words, places
 
 
@@ -137,7 +138,7 @@ def renumber(journal: Journal) -> str:
     words = f"{len(moves)} of {len(numbered)} episodes renumbered"
     with journal.operation("renumber", words) as draft:
         for old, new in moves:
-            draft.rename(old, new)
+            draft.rename_with_log(old, new)
     return words
 
 

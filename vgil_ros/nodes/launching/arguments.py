@@ -43,6 +43,7 @@ ARGUMENTS = {
     "episode_len": Argument(int, "", "length of an episode in ticks; 0: open end"),
     "image_format": Argument(str, "", "jpeg, or raw for readers of the original ACT's files"),
     "jpeg_order": Argument(str, "", "of cameras that send JPEG: camera, peers, or contract (as each camera says)"),
+    "raw_log": Argument(bool, "", "keep every message as it came beside each episode: episode_N.mcap"),
     "continue_folder": Argument(bool, "", "record into a folder whose episodes are of another set-up"),
     "count_bad": Argument(bool, "", "an episode in which the check finds errors counts as one"),
     "max_aborted": Argument(int, "", "aborted episodes in a row before an autostart ends; 0: go on"),

@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
+import importlib
 from collections import deque
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
-import numpy as np
-from nav_msgs.msg import Odometry
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CompressedImage, Image
 
-from vgil_ros.core.contract import Camera, Contract, Vector
+from vgil_ros.core.contract import Contract
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.frame import COLOR_ENCODINGS, DEPTH_ENCODINGS, DEPTH_FILES, FILE_ENCODINGS, Frame
 from vgil_ros.core.graph.commanders import full_name
 from vgil_ros.core.graph.service_names import did_you_mean
-from vgil_ros.core.guard.reading_guard import guards_of
-from vgil_ros.core.layout import POSITION, JointError, JointReader, master_reader, puppet_reader
-from vgil_ros.core.streams import Kind, StreamSpec, readers_of, shared_topics
-from vgil_ros.core.sync import StreamMiss, Synchronizer
+from vgil_ros.core.layout import JointError
+from vgil_ros.core.messages import cdr
+from vgil_ros.core.messages.intake import StreamIntake, by_topic, intakes_of
+from vgil_ros.core.streams import Kind, readers_of
+from vgil_ros.core.sync import Fault, StreamMiss, Synchronizer
 from vgil_ros.nodes.base.alerts import Problem
 from vgil_ros.nodes.base.node import VgilNode
-from vgil_ros.nodes.messages import cdr
-from vgil_ros.nodes.messages.joint_input import MESSAGES, JointInput, JointSubscriptions
-from vgil_ros.nodes.messages.vectors import VectorReader
 
 RATE_WINDOW_NS = 1_000_000_000
 FLOOD_HZ = 1500.0  # messages a second: the fastest arms report a thousand times
 QUIET_NS = 500_000_000  # so long without a bad message, and a stream is well again
 CUT_QUIET_NS = 5_000_000_000  # without a cut image: a bad cable cuts one now and then
-READERS = {  # of a camera's messages by its type: message, reader, encodings
-    "image": (Image, cdr.read_image, COLOR_ENCODINGS),
-    "depth": (Image, cdr.read_image, DEPTH_ENCODINGS),
-    "compressed": (CompressedImage, cdr.read_compressed, FILE_ENCODINGS),
-    "compressed_depth": (CompressedImage, cdr.read_compressed_depth, DEPTH_FILES),
-}
+IMAGES, NUMBERS = 40, 200  # messages that wait for the executor at most
 
 
 def sensor_qos(depth: int) -> QoSProfile:
@@ -43,10 +32,27 @@ def sensor_qos(depth: int) -> QoSProfile:
     return QoSProfile(depth=depth, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
+def message_class(name: str) -> Any:
+    """The class of a message, such as "sensor_msgs/msg/Image"."""
+    package, _, kind = name.partition("/msg/")
+    return getattr(importlib.import_module(f"{package}.msg"), kind)
+
+
+class Tap(Protocol):
+    """Somebody who wants every message as it came, and to know which streams have taken it."""
+
+    def message(self, topic: str, now_ns: int, data: bytes, taken: tuple[str, ...]) -> None:
+        """A message came on a topic of the contract, at this time of the node's clock."""
+
+
 class StreamInputs:
-    """Subscribes to each stream of a synchroniser.
+    """Subscribes to each topic of a synchroniser's streams.
 
     A message that does not fit is not used, and warned of once; the stream's name stands in the warning.
+
+    Attributes:
+        intakes: one for each stream.
+        tap: is told of every message; None where nobody wants them.
     """
 
     def __init__(self, node: VgilNode, contract: Contract, sync: Synchronizer) -> None:
@@ -57,106 +63,60 @@ class StreamInputs:
         self._refused: dict[str, tuple[str, int, int]] = {}
         self._ahead: set[str] = set()  # streams whose clock is warned of
         self.cut: dict[str, int] = {}  # images that were cut off, by stream
-        self.types: dict[str, str] = {}
         self._suggestions: dict[str, str | None] = {}  # for a topic without a publisher, one that is there and alike
         self._best: dict[str, float] = {}  # most messages in a second
         self.counts: dict[str, int] = dict.fromkeys(self._arrivals, 0)
-        cameras = {camera.name: camera for camera in contract.cameras}
-        vectors = {vector.name: vector for vector in contract.vectors}
-        readers = {f"{arm.name}/puppet": puppet_reader(arm) for arm in contract.arms}
-        readers |= {f"{arm.name}/master": master_reader(arm) for arm in contract.arms}
-        self._guards = guards_of(contract)
-        self._shared, self._readers = shared_topics(contract), readers_of(contract)
-        self._joint_topics = JointSubscriptions(node, sensor_qos(200))
-        self._joint_inputs: dict[str, JointInput] = {}
-        for spec in sync.streams:
-            if spec.name in cameras:
-                self._subscribe_camera(spec, cameras[spec.name])
-            elif spec.name in readers:
-                self._subscribe_joints(spec, readers[spec.name])
-            elif spec.name in vectors:
-                self._subscribe_vector(spec, vectors[spec.name])
-            else:
-                self._subscribe(spec, Odometry, self._odometry(spec), depth=200, raw=False)
+        self._readers = readers_of(contract)
+        self.intakes = intakes_of(contract, sync)
+        self.types = {intake.spec.name: intake.type for intake in self.intakes}
+        self.tap: Tap | None = None
+        for takers in by_topic(self.intakes).values():
+            for kind in dict.fromkeys(taker.type for taker in takers):
+                self._subscribe(kind, tuple(taker for taker in takers if taker.type == kind))
 
-    def _subscribe(self, spec: StreamSpec, kind: Any, read: Callable[[Any], None], *, depth: int, raw: bool) -> None:
-        callback = self._guarded(spec, kind, read)
-        self._node.create_subscription(kind, spec.topic, callback, sensor_qos(depth), raw=raw)
+    def _subscribe(self, kind: str, takers: tuple[StreamIntake, ...]) -> None:
+        """One subscription, though several streams may read a topic."""
+        spec = takers[0].spec
 
-    def _guarded(self, spec: StreamSpec, kind: Any, read: Callable[[Any], None]) -> Callable[[Any], None]:
-        """Read a stream's messages; what does not fit is not used, and said."""
+        def callback(data: bytes) -> None:
+            now = self.now_ns()
+            if now == 0:  # by /clock, which has not come yet
+                return
+            taken = tuple(taker.spec.name for taker in takers if self._take(taker, data, now))
+            if self.tap is not None:
+                self.tap.message(spec.topic, now, data, taken)
 
-        def callback(message: Any) -> None:
-            try:
-                read(message)
-            except JointError as error:
-                self._sync.refusals.refuse(spec.name, error.detail, self.now_ns())
-                self._refuse(spec.name, error.detail)
-            except cdr.CutImage as error:
-                self._cut_off(spec.name, error.what)
-            except VgilError as error:
-                self._refuse(spec.name, str(error))
+        depth = IMAGES if spec.kind in (Kind.IMAGE, Kind.DEPTH) else NUMBERS
+        self._node.create_subscription(message_class(kind), spec.topic, callback, sensor_qos(depth), raw=True)
 
-        self.types[spec.name] = f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"
-        return callback
+    def _take(self, intake: StreamIntake, data: bytes, now: int) -> bool:
+        """Read a stream's message; what does not fit is not used, and said. Return whether it was read."""
+        name = intake.spec.name
+        try:
+            own, fault = intake.take(data, now)
+        except JointError as error:
+            self._sync.refusals.refuse(name, error.detail, now)
+            self._refuse(name, error.detail)
+        except cdr.CutImage as error:
+            self._cut_off(name, error.what)
+        except VgilError as error:
+            self._refuse(name, str(error))
+        else:
+            if own:
+                self._taken(name, now, fault)
+            return own
+        return False
 
-    def _subscribe_camera(self, spec: StreamSpec, camera: Camera) -> None:
-        kind, parse, allowed = READERS[camera.type]
-
-        def read(data: bytes) -> None:
-            stamp, frame = parse(data)
-            frame.check(camera.height, camera.width, allowed)
-            self._push(spec, stamp, frame)
-
-        self._subscribe(spec, kind, read, depth=40, raw=True)
-
-    def _subscribe_joints(self, spec: StreamSpec, reader: JointReader) -> None:
-        """An arm's joints, or a vector's, whose payload is the positions alone."""
-        joints = JointInput(
-            reader, self._guards.get(spec.name), spec.arrival_offset_ns, shared=spec.topic in self._shared
-        )
-        self._joint_inputs[spec.name] = joints
-
-        def read(data: bytes) -> None:
-            if (found := joints.read(data, self.now_ns())) is not None:
-                stamp_ns, payload = found
-                self._push(spec, stamp_ns, payload if spec.kind is Kind.JOINTS else payload[POSITION])
-
-        self._joint_topics.add(spec.topic, self._guarded(spec, MESSAGES[reader.kind], read), reader.kind)
-
-    def _subscribe_vector(self, spec: StreamSpec, vector: Vector) -> None:
-        if vector.joints is not None:
-            self._subscribe_joints(spec, JointReader(vector.name, vector.joints))
-            return
-        reader = VectorReader(vector)
-        read = lambda message: self._push(spec, *reader.read(message))  # noqa: E731
-        self._subscribe(spec, reader.type, read, depth=200, raw=False)
-
-    def _odometry(self, spec: StreamSpec) -> Callable[[Odometry], None]:
-        def read(message: Odometry) -> None:
-            stamp = message.header.stamp
-            twist = np.array([message.twist.twist.linear.x, message.twist.twist.angular.z])
-            if not np.isfinite(twist).all():
-                raise VgilError(f"twist {twist.tolist()} is not finite")
-            self._push(spec, stamp.sec * 1_000_000_000 + stamp.nanosec, twist)
-
-        return read
-
-    def _push(self, spec: StreamSpec, stamp_ns: int, payload: Any) -> None:
-        now = self.now_ns()
-        if now == 0:  # by /clock, which has not come yet
-            return
-        content = payload.fingerprint(depth=spec.kind is Kind.DEPTH) if isinstance(payload, Frame) else None
-        fault = self._sync.push(spec.name, stamp_ns, payload, now_ns=now, content=content)
-        self._arrivals[spec.name].append(now)
-        self.counts[spec.name] += 1
+    def _taken(self, stream: str, now: int, fault: Fault | None) -> None:
+        self._arrivals[stream].append(now)
+        self.counts[stream] += 1
         if fault is not None:
-            self._refuse(spec.name, fault.message)
+            self._refuse(stream, fault.message)
             return
-        self._sync.refusals.accept(spec.name, now)
+        self._sync.refusals.accept(stream, now)
         if self._refused:
-            self._well(spec.name, now)
-        self._judge_clock(spec.name, now)
+            self._well(stream, now)
+        self._judge_clock(stream, now)
 
     def _judge_clock(self, stream: str, now_ns: int) -> None:
         """Name a stream that another clock stamps; whether it can still be used is the synchroniser's to say."""
@@ -187,9 +147,10 @@ class StreamInputs:
 
     def scene_was_reset(self) -> None:
         """A simulator puts its robot somewhere else from one message to the next: that is no jump to be refused."""
-        for name, guard in self._guards.items():
-            guard.reset(self.now_ns())
-            self._sync.refusals.forget(name)
+        for intake in self.intakes:
+            if intake.guard is not None:
+                intake.guard.reset(self.now_ns())
+                self._sync.refusals.forget(intake.spec.name)
 
     def now_ns(self) -> int:
         """The node's clock, which follows /clock where use_sim_time is set."""
@@ -234,7 +195,8 @@ class StreamInputs:
         elif self.types[miss.stream] not in kinds:
             words = f"{topic} is {', '.join(sorted(kinds))}; allowed: {self.types[miss.stream]}"
         else:
-            strange = self._joint_inputs[miss.stream].unheard_words() if miss.stream in self._joint_inputs else ""
+            joints = next(intake.joints for intake in self.intakes if intake.spec.name == miss.stream)
+            strange = joints.unheard_words() if joints else ""
             words = f"nothing received on {topic} ({strange or 'it has a publisher'})"
         return Problem(f"{miss.stream} {words}", f"{miss.stream}: {words}")
 

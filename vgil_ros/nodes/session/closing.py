@@ -11,50 +11,11 @@ from typing import Any
 
 from vgil_ros.core.episode_label import Verdict
 from vgil_ros.core.errors import VgilError
-from vgil_ros.episodes.checks.findings import Report
-from vgil_ros.episodes.naming import ABORTED
+from vgil_ros.episodes.naming import ABORTED, log_of
+from vgil_ros.episodes.writing.sink import EpisodeEnd
 from vgil_ros.nodes.base.alerts import Alerts, Severity
 
 TIMEOUT_S = 5.0  # then it is said; the process does not end before the file is closed all the same
-
-
-@dataclass(frozen=True)
-class EpisodeEnd:
-    """An episode's file as it lies on the disk.
-
-    Attributes:
-        path: the file.
-        rows: T.
-        bytes: its size.
-        report: what the check at its end found.
-        aborted: why it was not recorded to its end; None where it was.
-    """
-
-    path: Path
-    rows: int
-    bytes: int
-    report: Report
-    aborted: str | None = None
-
-    def words(self, success: bool | None, label: Verdict | None, remedy: str) -> tuple[str, Severity]:
-        """One line for the operator.
-
-        Args:
-            success: what a topic said of the task.
-            label: what the operator said, which counts for more.
-            remedy: what to do about a bad one.
-        """
-        verdict = "" if success is None else ", success" if success else ", no success"
-        if label is not None:
-            verdict = f", labelled {label}"
-        line = f"saved {self.path}, {self.rows} rows, {self.bytes / 1e6:.1f} MB{verdict}"
-        if self.aborted is not None:
-            return f"{line}; it lies apart and does not count, as it was aborted", "warning"
-        errors = [f"{finding.stream}: {finding.message}" for finding in self.report.errors]
-        if errors:
-            more = f" and {len(errors) - 1} more, see `vgil episodes check`" if len(errors) > 1 else ""
-            return f"{line}, BAD: {errors[0]}{more}; {remedy}", "warning"
-        return line, "info"
 
 
 @dataclass(frozen=True)
@@ -123,6 +84,8 @@ class EpisodeClosing:
             return Closed(None, counts=keep and not failed, failed=failed)
         words, severity = end.words(success, label, self._remedy)
         self._alerts.log(words, severity=severity)
+        if end.without_log is not None:
+            self._alerts.log(end.without_log, severity="warning")
         counts = end.aborted is None and (self._count_bad or end.report.ok)
         return Closed(end.path, counts=counts, failed=not counts)
 
@@ -140,9 +103,10 @@ class EpisodeClosing:
 
 
 def remove_episode(path: Path) -> tuple[str, Severity]:
-    """Remove an episode's file, and say so or why not."""
+    """Remove an episode's file and its raw log, and say so or why not."""
     try:
         path.unlink()
+        log_of(path).unlink(missing_ok=True)
     except OSError as error:
         return f"{path}: cannot be removed ({error.strerror}); remove it by hand", "error"
     if path.name.endswith(ABORTED):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from vgil_ros.core.contract import Contract
 from vgil_ros.core.graph.service_names import DRIVERS, NODES
 from vgil_ros.nodes.base.alerts import Problem
 
@@ -109,3 +110,16 @@ def slow_words(rate: float, best: float) -> str:
         share = "half of" if abs(rate / best - 0.5) < 0.1 else "less than"
         words += f", {share} {best:.0f}: auto exposure in dim light, or a busy USB bus?"
     return words
+
+
+def jpeg_words(contract: Contract) -> list[str]:
+    """What becomes of the images of cameras that send JPEG: a line for those that are kept, and one for the others."""
+    compressed = [camera for camera in contract.cameras if camera.type == "compressed"]
+    own = [camera.name for camera in compressed if camera.jpeg_order == "camera"]
+    anew = [camera.name for camera in compressed if camera.jpeg_order == "peers"]
+    words = {
+        f"JPEGs of {own} are stored as they come: act-plus-plus' and Cobot Magic's loaders swap their red and"
+        " blue; for those give jpeg_order:=peers, or use `vgil episodes convert`": own,
+        f"JPEGs of {anew} are decoded and encoded anew: act-plus-plus' and Cobot Magic's loaders get RGB": anew,
+    }
+    return [line for line, cameras in words.items() if cameras]

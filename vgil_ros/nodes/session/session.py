@@ -16,11 +16,12 @@ from vgil_ros.core.session import LABELS, Effect, Reply, Session, SessionCommand
 from vgil_ros.core.streams import StreamSpec, streams_of
 from vgil_ros.core.sync import Miss, Sample, Synchronizer
 from vgil_ros.core.sync.stall_grace import StallGrace
+from vgil_ros.episodes.writing.sink import EpisodeEnd
 from vgil_ros.nodes.base import status
 from vgil_ros.nodes.base.alerts import Notes, Problem, summary
 from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode
 from vgil_ros.nodes.messages.subscriptions import StreamInputs
-from vgil_ros.nodes.session.closing import Closed, EpisodeClosing, EpisodeEnd, remove_episode
+from vgil_ros.nodes.session.closing import Closed, EpisodeClosing, remove_episode
 from vgil_ros.nodes.session.dataset_folder import DatasetFolder
 from vgil_ros.nodes.session.labelling import LateLabels, declare_words
 from vgil_ros.nodes.session.neighbours import Neighbours
@@ -77,6 +78,7 @@ class SessionNode(VgilNode):
         self._time_runs = False
         period_s = 1.0 / (rate_factor * self.contract.rate_hz)
         self._stall_grace = StallGrace(round(period_s * 1e9))
+        self.sampled_by_ns = 0  # the time that the tick at hand was asked for by
         self.control_timer(period_s, self.step)
         self.background_timer(0.2, self._publish_status)
         self.background_timer(0.5, self.look_around)
@@ -91,6 +93,10 @@ class SessionNode(VgilNode):
     @abstractmethod
     def begin(self) -> None:
         """An episode begins."""
+
+    def start_ticks(self) -> None:
+        """The ticks of an episode begin now."""
+        self.sync.start(self.now_ns())
 
     @abstractmethod
     def take(self, tick: Sample | Miss) -> None:
@@ -213,7 +219,7 @@ class SessionNode(VgilNode):
             self.command(SessionCommand.QUIT)
         if by_ns := self.clock_set_ns():
             self._clock_set(self.sync.clock_set(now, by_ns))
-        by = self._stall_grace.time(now)
+        by = self.sampled_by_ns = self._stall_grace.time(now)
         while (tick := self.sync.sample(by)) is not None:
             if isinstance(tick, Sample):
                 self.skew.add(tick)
@@ -297,7 +303,7 @@ class SessionNode(VgilNode):
                 self.success = self.aborted = self._last_file = None
                 self.notes = Notes(self.folder.warnings if self.folder else ())
                 self._asked = False
-                self.sync.start(self.now_ns())
+                self.start_ticks()
                 self.begin()
             elif effect is Effect.SAVE:
                 self._close(keep=True)

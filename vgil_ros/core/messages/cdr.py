@@ -1,4 +1,4 @@
-"""A view into serialised messages: what the recorder needs of them is read in place, images are never copied.
+"""A view into serialised messages: what is needed of them is read in place, images are never copied.
 
 rclpy hands over the bytes of a `raw=True` subscription as the middleware received them: a four-byte encapsulation
 header, then plain CDR (OMG DDS-XTypes 7.4.1, version 1: a value is aligned to its size, counted from behind the
@@ -102,6 +102,16 @@ class CdrReader:
         self.at = ((self.at - 4 + 7) & ~7) + 4
         return np.frombuffer(self.take(8 * count), np.float64 if self.little else np.dtype(">f8"))
 
+    def floats32(self) -> np.ndarray:
+        """A sequence of float32."""
+        count = self.u32()
+        return np.frombuffer(self.take(4 * count), np.float32 if self.little else np.dtype(">f4"))
+
+    def doubles(self, count: int) -> np.ndarray:
+        """So many float64 that stand side by side, as the fields of a message do."""
+        self.at = ((self.at - 4 + 7) & ~7) + 4
+        return np.frombuffer(self.take(8 * count), np.float64 if self.little else np.dtype(">f8"))
+
 
 @dataclass(frozen=True, slots=True)
 class JointMessage:
@@ -141,6 +151,51 @@ def read_number(data: bytes, size: int) -> float:
     order = "<" if reader.little else ">"
     value: float = struct.unpack(order + {4: "f", 8: "d"}[size], reader.take(size))[0]
     return value
+
+
+def read_stamped(data: bytes, count: int) -> tuple[int, np.ndarray]:
+    """Read a serialised message of a header and float64 alone into (stamp_ns, its first `count` numbers).
+
+    Raises:
+        CdrError: for bytes that are not one.
+    """
+    reader = CdrReader(data)
+    stamp = reader.stamp()
+    reader.string()
+    return stamp, reader.doubles(count)
+
+
+def read_multi_array(data: bytes, size: int) -> np.ndarray:
+    """Read a serialised std_msgs/Float32MultiArray or Float64MultiArray: its numbers, whatever its layout says.
+
+    Args:
+        data: the message.
+        size: 4 or 8 bytes a number.
+
+    Raises:
+        CdrError: for bytes that are not one.
+    """
+    reader = CdrReader(data)
+    for _ in range(_count(reader)):
+        reader.string()
+        reader.u32(), reader.u32()
+    reader.u32()
+    return reader.floats32() if size == 4 else reader.floats()
+
+
+def read_odometry(data: bytes) -> tuple[int, np.ndarray]:
+    """Read a serialised nav_msgs/Odometry into (stamp_ns, (2,) float64: twist.linear.x m/s, twist.angular.z rad/s).
+
+    Raises:
+        CdrError: for bytes that are not one.
+    """
+    reader = CdrReader(data)
+    stamp = reader.stamp()
+    reader.string()
+    reader.string()
+    reader.doubles(7 + 36)  # the pose and its covariance
+    twist = reader.doubles(6)
+    return stamp, np.array([twist[0], twist[5]])
 
 
 def _count(reader: CdrReader) -> int:

@@ -1,24 +1,23 @@
-"""Joint messages as every node reads them: bytes in, a guarded reading out; one subscription a topic."""
+"""Joint messages as everybody reads them: bytes in, a guarded reading out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
-from rclpy.qos import QoSProfile
-from sensor_msgs.msg import JointState
-from std_msgs.msg import Float32, Float64
 
 from vgil_ros.core.guard.reading_guard import ReadingGuard
 from vgil_ros.core.layout import POSITION, JointError, JointReader
-from vgil_ros.nodes.messages import cdr
+from vgil_ros.core.messages import cdr
 
 # of a topic that several arms share, each message is decoded once: they are shown the same bytes one after another
 _decoded = lru_cache(maxsize=1)(cdr.read_joint_state)
 
-MESSAGES = {"joint_state": JointState, "float32": Float32, "float64": Float64}  # by the contract's `type`
+TYPES = {  # of the messages, by the contract's `type`
+    "joint_state": "sensor_msgs/msg/JointState",
+    "float32": "std_msgs/msg/Float32",
+    "float64": "std_msgs/msg/Float64",
+}
 BYTES = {"float32": 4, "float64": 8}
 
 
@@ -89,29 +88,3 @@ class JointInput:
         if self.strangers is None:
             return ""
         return f"its messages hold {list(self.strangers)}; none of {list(self.reader.joints)}"
-
-
-class JointSubscriptions:
-    """A node's subscriptions to joint states: one for each topic, whoever of its arms reads it.
-
-    Args:
-        node: the node that listens (`rclpy.node.Node`).
-        qos: of every subscription.
-    """
-
-    def __init__(self, node: Any, qos: QoSProfile) -> None:
-        self._node, self._qos = node, qos
-        self._takers: dict[str, list[Callable[[bytes], None]]] = {}
-
-    def add(self, topic: str, take: Callable[[bytes], None], kind: str = "joint_state") -> None:
-        """Have `take` called with the bytes of each message on a topic, of a kind as a contract has it."""
-        takers = self._takers.setdefault(topic, [])
-        takers.append(take)
-        if len(takers) > 1:
-            return
-
-        def callback(data: bytes) -> None:
-            for each in takers:
-                each(data)
-
-        self._node.create_subscription(MESSAGES[kind], topic, callback, self._qos, raw=True)

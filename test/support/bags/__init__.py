@@ -1,0 +1,1 @@
+"""Bags and raw logs for tests, made without ROS."""

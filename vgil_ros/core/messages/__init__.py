@@ -1,0 +1,1 @@
+"""Messages of ROS as bytes, read without ROS: the same way out of a subscription and out of a recorded bag."""
