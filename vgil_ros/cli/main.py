@@ -13,6 +13,7 @@ from vgil_ros import __version__
 from vgil_ros.cli import robot
 from vgil_ros.cli.cameras import cameras
 from vgil_ros.cli.checkpoint import commands as checkpoint
+from vgil_ros.cli.dataset import check as dataset_check  # noqa: F401  # its command is among `dataset`'s
 from vgil_ros.cli.dataset import commands as dataset
 from vgil_ros.cli.demo import demo
 from vgil_ros.cli.demo.train_demo import train_demo
@@ -59,7 +60,9 @@ episodes.app.command()(replay)
 robot.app.command()(calibrate)
 episodes.app.command()(generate)
 app.add_typer(episodes.app, name="episodes", help="List, show, check, repair, plot, convert and replay episodes.")
-app.add_typer(dataset.app, name="dataset", help="Convert whole data sets (LeRobot, zarr, HDF5), and verify them.")
+app.add_typer(
+    dataset.app, name="dataset", help="Check and convert whole data sets (LeRobot, zarr, HDF5), and verify them."
+)
 app.add_typer(checkpoint.app, name="checkpoint", help="Show, import, check and replay policy checkpoints.")
 app.add_typer(robot.app, name="robot", help="Look at a robot before it moves; bring it home, to sleep, and back.")
 app.command(context_settings={"ignore_unknown_options": True})(launch)

@@ -13,7 +13,7 @@ import typer
 from vgil_ros.core.errors import VgilError
 
 
-def _can_be_written(path: Path | None) -> Path | None:
+def can_be_written(path: Path | None) -> Path | None:
     """Make the report's folder, and refuse a place that takes no file before the work begins, not after it."""
     if path is None:
         return None
@@ -30,7 +30,7 @@ def _can_be_written(path: Path | None) -> Path | None:
 
 JsonFile = Annotated[
     Path | None,
-    typer.Option("--json", help="write the report here as JSON", metavar="FILE", callback=_can_be_written),
+    typer.Option("--json", help="write the report here as JSON", metavar="FILE", callback=can_be_written),
 ]
 
 

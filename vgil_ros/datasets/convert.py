@@ -179,6 +179,8 @@ def survey(source: Source, plan: Plan, progress: Progress) -> tuple[list[int], d
     whole: Shape | None = None
     names = source.names()
     for number, name in enumerate(progress(names, "survey", len(names))):
+        if plan.only is not None and name not in plan.only:
+            continue
         try:
             with naming_file(source.path / name), source.open(number) as episode:
                 if not episode.rows:

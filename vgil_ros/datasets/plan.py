@@ -31,6 +31,7 @@ class Plan(StrictModel):
         quality: CRF of a video, quality of JPEGs; None: the usual.
         rate_hz: where the source does not store it.
         layout: of HDF5 files, where the caller knows better.
+        only: names of the episodes to take; None: all.
         shape: of all episodes, where the layout holds one kind of row alone.
     """
 
@@ -40,6 +41,7 @@ class Plan(StrictModel):
     quality: int | None = None
     rate_hz: float | None = None
     layout: str | None = None
+    only: tuple[str, ...] | None = None
     shape: Shape | None = None
 
     def checked(self) -> Plan:

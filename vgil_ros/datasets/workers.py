@@ -103,7 +103,8 @@ class PieceWork(Work[int, "str | None"]):
 
 
 @lru_cache(maxsize=1)
-def _opened(path: Path, layout: str | None) -> Source:
+def opened(path: Path, layout: str | None) -> Source:
+    """A data set, opened once in each process that works on its episodes."""
     return open_source(path, layout)
 
 
@@ -142,7 +143,7 @@ def make_piece(plan: Plan, pieces: Path, number: int) -> str | None:
         DatasetError: no episode could be converted now, as on a full disk.
     """
     folder, part = piece_folder(pieces, number), _part(pieces, number)
-    source, sink = _opened(plan.source, plan.layout), plan.sink()
+    source, sink = opened(plan.source, plan.layout), plan.sink()
     name = source.names()[number]
     shutil.rmtree(part, ignore_errors=True)
     _need_room(pieces)

@@ -51,7 +51,7 @@ def open_surveyed(path: Path, *, unfinished: bool = False) -> tuple[h5py.File, S
     length = path.stat().st_size
     if length == 0:
         raise EpisodeError(f"{path}: empty (0 bytes)")
-    file = _open(path, unfinished)
+    file = open_plain(path, unfinished)
     try:
         with naming_file(path):
             return file, survey(file, path, length)
@@ -60,7 +60,7 @@ def open_surveyed(path: Path, *, unfinished: bool = False) -> tuple[h5py.File, S
         raise
 
 
-def _open(path: Path, unfinished: bool) -> h5py.File:
+def open_plain(path: Path, unfinished: bool = False) -> h5py.File:
     """Open with HDF5's own locking, so that a plain `h5py.File` in the same process agrees with it; else without."""
     try:
         try:

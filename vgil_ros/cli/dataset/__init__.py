@@ -1,1 +1,1 @@
-"""`vgil dataset`: whole data sets, from one layout to another and held against what was written."""
+"""`vgil dataset`: whole data sets, checked, from one layout to another, and held against what was written."""

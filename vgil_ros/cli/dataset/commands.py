@@ -1,4 +1,4 @@
-"""`vgil dataset`: convert and verify."""
+"""`vgil dataset`: convert and verify; `check` has a file of its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vgil_ros.datasets.plan import IMAGES, TARGETS, Plan
 from vgil_ros.datasets.verify import verify
 from vgil_ros.episodes.layouts import LAYOUTS
 
-app = typer.Typer(no_args_is_help=True, help="Data sets: convert to another layout, verify what was written.")
+app = typer.Typer(no_args_is_help=True, help="Data sets: check, convert to another layout, verify.")
 BAD = 1
 
 Workers = Annotated[
@@ -35,9 +35,10 @@ Images = Annotated[
 ]
 
 
-def _bar(items: Iterable[Any], what: str, count: int) -> Iterable[Any]:
-    bar: Iterable[Any] = tqdm(items, desc=what, total=count, unit="episode", delay=2, leave=False)
-    return bar
+def bar(items: Iterable[Any], what: str, count: int) -> Iterable[Any]:
+    """A progress bar that shows once something takes longer than two seconds."""
+    shown: Iterable[Any] = tqdm(items, desc=what, total=count, unit="episode", delay=2, leave=False)
+    return shown
 
 
 @app.command("convert")
@@ -64,7 +65,7 @@ def convert_command(
     values = {"source": source, "to": to, "images": images, "quality": quality, "rate_hz": rate, "layout": layout}
     plan = validate(Plan, values, "dataset convert", DatasetError)
     count = workers or (len(os.sched_getaffinity(0)) if ray is None else None)
-    result = convert_dataset(plan, out, workers=count, ray=ray, progress=_bar, say=typer.echo)
+    result = convert_dataset(plan, out, workers=count, ray=ray, progress=bar, say=typer.echo)
     for words in result.left_out.values():
         typer.echo(f"left out: {words}", err=True)
     manifest = read_manifest(out)
@@ -113,7 +114,7 @@ def verify_command(
     folder: Annotated[Path, typer.Argument(help="A data set that `vgil dataset convert` wrote.")], json: JsonFile = None
 ) -> None:
     """Hold a data set against its manifest: the hash of each stream, every image decoded; exit code 1 if bad."""
-    wrong = verify(folder, _bar)
+    wrong = verify(folder, bar)
     for line in wrong:
         typer.echo(f"BAD: {line}")
     count = len(read_manifest(folder)["episodes"])

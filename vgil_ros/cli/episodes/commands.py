@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -33,11 +34,11 @@ def list_command(
     folder: Annotated[Path, typer.Argument(help="A dataset's folder.")] = Path(), json: JsonFile = None
 ) -> None:
     """List the episodes of a folder."""
-    lines = list_episodes(folder)
+    lines = list_episodes(folder, len(os.sched_getaffinity(0)))
     write_json(json, [line.as_dict() for line in lines])
     table = Table()
     for heading in ("file", "robot", "task", "T", "seconds", "success", "cameras", "size", "problems"):
-        table.add_column(heading, no_wrap=heading in ("file", "T", "size"), overflow="fold")
+        table.add_column(heading, no_wrap=heading in ("file", "T", "seconds", "size"), overflow="fold")
     for line in lines:
         table.add_row(*(Text(cell) for cell in _cells(line)))  # a file's words are no markup
     console = Console()

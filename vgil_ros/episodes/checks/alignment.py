@@ -8,14 +8,14 @@ import numpy as np
 
 from vgil_ros.episodes.checks.findings import Finding
 from vgil_ros.episodes.checks.scan import Scan
-from vgil_ros.episodes.reader import EpisodeReader
+from vgil_ros.episodes.view import Episode
 
 LONGEST = 25  # ticks looked at, either way
 SLOW_S, SLOW_ROWS = 0.3, 15  # a follower slower than this is worth a warning; the second where no rate is known
 MOVES, ALIKE = 0.05, 0.6  # rad, and the correlation below which nothing can be said
 
 
-def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
+def check(episode: Episode, scan: Scan) -> Iterator[Finding]:
     """Name joints that lag long, or that run ahead of their action (then rows are shifted)."""
     qpos, action = episode.qpos[: episode.rows], episode.aligned_action()[: episode.rows]
     if qpos.shape != action.shape or episode.rows < 4 * LONGEST:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,8 +18,11 @@ from vgil_ros.episodes.checks.timing import clocks, stamps, sync
 from vgil_ros.episodes.errors import EpisodeError, naming_file
 from vgil_ros.episodes.layouts import Layout
 from vgil_ros.episodes.reader import EpisodeReader
+from vgil_ros.episodes.view import Episode
 
 Check = Callable[[EpisodeReader, Scan], Iterator[Finding]]
+E = TypeVar("E", bound=Episode)
+AnyCheck = Callable[[Episode, Scan], Iterator[Finding]]
 
 CHECKS: tuple[Check, ...] = (
     notes.check,
@@ -33,6 +37,17 @@ CHECKS: tuple[Check, ...] = (
     rates.check,
     clocks.check,
     colour.check,
+    alignment.check,
+)
+OF_ANY_SOURCE: tuple[AnyCheck, ...] = (  # what looks at numbers alone, wherever these lie
+    notes.check,
+    numbers.check,
+    states.check,
+    limits.check,
+    stamps.check,
+    sync.check,
+    rates.check,
+    clocks.check,
     alignment.check,
 )
 AT_LEISURE: tuple[Check, ...] = (colour.check, alignment.check)  # not while an operator waits for the verdict
@@ -65,6 +80,16 @@ def check_saved(path: Path, scan: Scan) -> Report:
     return _report(path, None, lambda _: scan, tuple(check for check in CHECKS if check not in AT_LEISURE))
 
 
+def check_opened(episode: Episode) -> Report:
+    """Return what the numbers of an open episode of any source show: an HDF5 file, LeRobot's tables, zarr.
+
+    How images are stored is looked at in HDF5 files alone, by `check_episode`.
+    """
+    findings = [finding for check in OF_ANY_SOURCE for finding in _findings(check, episode, Scan())]
+    findings.sort(key=lambda finding: finding.rank)
+    return Report(episode.path, tuple(findings), _facts(episode))
+
+
 def _report(
     path: Path, layout: Layout | None, look: Callable[[EpisodeReader], Scan], checks: tuple[Check, ...]
 ) -> Report:
@@ -82,7 +107,7 @@ def _report(
     return Report(path, tuple(findings), facts)
 
 
-def _facts(episode: EpisodeReader) -> Facts | None:
+def _facts(episode: Episode) -> Facts | None:
     qpos = episode.qpos[: episode.rows].astype(np.float64)
     qpos = qpos[np.isfinite(qpos).all(axis=1)]
     if not len(qpos):
@@ -92,7 +117,7 @@ def _facts(episode: EpisodeReader) -> Facts | None:
     return Facts(len(qpos), qpos.mean(axis=0), qpos.std(axis=0), names, *told, setup)
 
 
-def _findings(check: Check, episode: EpisodeReader, scan: Scan) -> list[Finding]:
+def _findings(check: Callable[[E, Scan], Iterator[Finding]], episode: E, scan: Scan) -> list[Finding]:
     """Run one check; where it stumbles over the file, that is a finding, and the other checks go on."""
     found: list[Finding] = []
     try:

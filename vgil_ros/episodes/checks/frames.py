@@ -11,6 +11,7 @@ from vgil_ros.episodes.checks.findings import Finding, spans
 from vgil_ros.episodes.checks.motion.contract import contract_of
 from vgil_ros.episodes.checks.scan import Scan
 from vgil_ros.episodes.reader import EpisodeReader
+from vgil_ros.episodes.view import Episode
 
 FROZEN_S, FROZEN_ROWS = 0.5, 15  # the second where the rate is not known
 GAP = 1.6  # periods of a camera between two of its frames: one is lost
@@ -30,7 +31,7 @@ def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
             yield from _dropped(name, stamps, 1e9 / (episode.rate_hz or np.inf))
 
 
-def source_stamps(episode: EpisodeReader, stream: str) -> np.ndarray | None:
+def source_stamps(episode: Episode, stream: str) -> np.ndarray | None:
     """(T,) the stamps of a stream's own samples, or None where the file does not tell."""
     if episode.stamp_ns is None or episode.skew_ns is None or stream not in episode.streams:
         return None
@@ -96,13 +97,13 @@ def _dropped(name: str, stamps: np.ndarray, tick_ns: float) -> Iterator[Finding]
         yield Finding("warning", "frames", name, message, spans(row + 1 for row in lost))
 
 
-def streams_of_file(episode: EpisodeReader) -> tuple[StreamSpec, ...]:
+def streams_of_file(episode: Episode) -> tuple[StreamSpec, ...]:
     """The streams of the contract in the file; none where it is not a contract."""
     contract = contract_of(episode)
     return () if contract is None else streams_of(contract)
 
 
-def held_rows(episode: EpisodeReader, stream: str) -> np.ndarray:
+def held_rows(episode: Episode, stream: str) -> np.ndarray:
     """Rows where a stream was held, none where the file does not tell."""
     if episode.flags is None or stream not in episode.streams:
         return np.zeros(0, int)

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from vgil_ros.episodes.checks.findings import Finding
 from vgil_ros.episodes.checks.scan import Scan
-from vgil_ros.episodes.reader import EpisodeReader
+from vgil_ros.episodes.view import Episode
 
 
-def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
+def check(episode: Episode, scan: Scan) -> Iterator[Finding]:
     """Name an episode that was aborted, and repeat the recorder's warnings."""
     if episode.aborted is not None:
         message = f"aborted: {episode.aborted}; leave it out: the task was not shown to its end"

@@ -8,14 +8,14 @@ import numpy as np
 
 from vgil_ros.episodes.checks.findings import Finding, spans
 from vgil_ros.episodes.checks.scan import Scan
-from vgil_ros.episodes.reader import EpisodeReader
+from vgil_ros.episodes.view import Episode
 
 BESIDE = ("qvel", "effort")  # measured beside the state, which qpos and action are
 JOINTS = ("qpos", "qvel", "effort", "action")
 DATASETS = ("qpos", "qvel", "effort", "action", "base_action", "base_vel")
 
 
-def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
+def check(episode: Episode, scan: Scan) -> Iterator[Finding]:
     """Name columns and rows that hold NaN or infinity."""
     vectors = ((name, episode.vector(name)) for name in episode.vector_names)
     for name, values in (*((name, getattr(episode, name)) for name in DATASETS), *vectors):
@@ -31,7 +31,7 @@ def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
             yield Finding("error", "numbers", name, message, spans(np.flatnonzero(bad.any(axis=1))))
 
 
-def _unmeasured(episode: EpisodeReader, name: str, bad: np.ndarray) -> Iterator[Finding]:
+def _unmeasured(episode: Episode, name: str, bad: np.ndarray) -> Iterator[Finding]:
     """Velocity and effort: some drivers measure them for some joints, or now and then."""
     always = bad.all(axis=0)
     columns = [_column(episode, name, int(i)) for i in np.flatnonzero(always)]
@@ -45,6 +45,6 @@ def _unmeasured(episode: EpisodeReader, name: str, bad: np.ndarray) -> Iterator[
         yield Finding("warning", "numbers", name, message, spans(rows))
 
 
-def _column(episode: EpisodeReader, name: str, index: int) -> str:
+def _column(episode: Episode, name: str, index: int) -> str:
     names = episode.joint_names
     return names[index] if names and name in JOINTS and index < len(names) else f"column {index}"

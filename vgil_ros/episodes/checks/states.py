@@ -8,14 +8,14 @@ import numpy as np
 
 from vgil_ros.episodes.checks.findings import Finding
 from vgil_ros.episodes.checks.scan import Scan
-from vgil_ros.episodes.reader import EpisodeReader
+from vgil_ros.episodes.view import Episode
 
 MOVES = 0.02  # rad: less may be noise or an operator at rest
 EQUAL = 1e-6  # rad between an action and a position that are the same
 ALMOST_ALL, FEWEST = 0.95, 10  # share of the rows; rows
 
 
-def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
+def check(episode: Episode, scan: Scan) -> Iterator[Finding]:
     """Name columns that never change. One that its leader moves, and yet stands, is a dead encoder or motor."""
     for name in episode.vector_names if episode.rows > 1 else ():
         if not np.any(np.ptp(np.nan_to_num(episode.vector(name)[: episode.rows]), axis=0) > 0):
@@ -61,5 +61,5 @@ def actions_are_positions(qpos: np.ndarray, *actions: np.ndarray) -> bool:
     )
 
 
-def _both(episode: EpisodeReader) -> tuple[tuple[str, np.ndarray], ...]:
+def _both(episode: Episode) -> tuple[tuple[str, np.ndarray], ...]:
     return (("qpos", np.nan_to_num(episode.qpos)), ("action", np.nan_to_num(episode.action)))

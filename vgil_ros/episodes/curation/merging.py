@@ -57,22 +57,42 @@ def merge(folders: Sequence[Path], out: Path, *, mixed: bool = False, progress: 
         WriteFailed: where it cannot be written.
     """
     files = [path for folder in folders for path in _episodes(folder)]
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise EpisodeError(f"{out}: is there already; allowed: a new folder, or an empty one")
+    need_new(out)
     grave, light = differences(files)
     if grave and not mixed:
         raise EpisodeError(
             f"not merged, these are of different set-ups: {' | '.join(grave)}; --mixed merges them anyway"
         )
+    copy_files([(path, f"episode_{number}.hdf5") for number, path in enumerate(files)], out, progress)
+    return grave + light
+
+
+def need_new(out: Path) -> None:
+    """Refuse a folder that holds something.
+
+    Raises:
+        EpisodeError: it does.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise EpisodeError(f"{out}: is there already; allowed: a new folder, or an empty one")
+
+
+def copy_files(files: Sequence[tuple[Path, str]], out: Path, progress: Progress = iter) -> None:
+    """Copy files, each under a name, into a new folder, which appears when all of them are in it.
+
+    Copies and no links: curation changes labels within a file, and that of one set must not change another's.
+
+    Raises:
+        WriteFailed: it cannot be written.
+    """
     try:
         out.absolute().parent.mkdir(parents=True, exist_ok=True)
         half = Path(tempfile.mkdtemp(prefix=f".{out.name}_", dir=out.absolute().parent))
         try:
-            for number, path in enumerate(progress(files)):
-                place = half / f"episode_{number}.hdf5"
-                shutil.copyfile(path, place)
+            for path, (_, name) in zip(progress([path for path, _ in files]), files, strict=True):
+                shutil.copyfile(path, half / name)
                 if (log := naming.log_of(path)).is_file():
-                    shutil.copyfile(log, naming.log_of(place))
+                    shutil.copyfile(log, naming.log_of(half / name))
             half.chmod(0o755)
             half.replace(out)
         except BaseException:
@@ -80,7 +100,6 @@ def merge(folders: Sequence[Path], out: Path, *, mixed: bool = False, progress: 
             raise
     except OSError as error:
         raise WriteFailed(f"{out}: cannot be written ({error})") from error
-    return grave + light
 
 
 def _episodes(folder: Path) -> list[Path]:

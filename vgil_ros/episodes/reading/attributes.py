@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -17,34 +17,41 @@ UNTOLD = "nobody said why"
 TRUE, FALSE = ("true", "yes", "1", "success"), ("false", "no", "0", "failure")
 
 
-def read_attributes(item: h5py.File | h5py.Dataset, path: Path) -> dict[str, Any]:
+def read_attributes(item: h5py.File | h5py.Dataset, path: Path, only: Collection[str] | None = None) -> dict[str, Any]:
     """Return all attributes of a file or dataset; text is str, and those in `KNOWN` have their own type.
 
     One that says that there is nothing to say (`aborted` is false) is left out.
+
+    Args:
+        only: names of those that are wanted; None: all.
 
     Raises:
         EpisodeError: naming an attribute that cannot be read, is too large, or is not what it must be.
     """
     found: dict[str, Any] = {}
-    for name in item.attrs:
-        where = f"{path}: attribute {name if name.isprintable() else ascii(name)}"
+    attributes = item.attrs  # h5py makes a new one each time
+    for name in attributes if only is None else filter(attributes.__contains__, only):
         try:
-            made = item.attrs.get_id(name)
-            size = math.prod(made.shape or ()) * made.dtype.itemsize
+            made = attributes.get_id(name)
+            size = math.prod(made.shape or ()) * made.get_type().get_size()  # numpy's dtype takes longer
             if size > MOST_BYTES:
-                raise EpisodeError(f"{where} takes {size} bytes; allowed: up to {MOST_BYTES}")
-            found[name] = _plain(item.attrs[name])
+                raise EpisodeError(f"{_where(path, name)} takes {size} bytes; allowed: up to {MOST_BYTES}")
+            found[name] = _plain(attributes[name])
         except EpisodeError:
             raise
         except Exception as error:  # whatever HDF5 or h5py stumbles over in a damaged file
-            raise EpisodeError(f"{where} cannot be read, the file is damaged there ({error})") from error
+            raise EpisodeError(f"{_where(path, name)} cannot be read, the file is damaged there ({error})") from error
         if name in KNOWN:
             read, allowed = KNOWN[name]
             try:
                 found[name] = read(found[name])
             except (TypeError, ValueError, OverflowError) as error:
-                raise EpisodeError(f"{where} is {_short(found[name])}; allowed: {allowed}") from error
+                raise EpisodeError(f"{_where(path, name)} is {_short(found[name])}; allowed: {allowed}") from error
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _where(path: Path, name: str) -> str:
+    return f"{path}: attribute {name if name.isprintable() else ascii(name)}"
 
 
 def truth(value: Any) -> bool:

@@ -9,14 +9,14 @@ import numpy as np
 from vgil_ros.episodes.checks.findings import Finding
 from vgil_ros.episodes.checks.frames import source_stamps
 from vgil_ros.episodes.checks.scan import Scan
-from vgil_ros.episodes.reader import EpisodeReader
+from vgil_ros.episodes.view import Episode
 
 ROWS_A_FRAME = 2.5  # a camera of 30 frames/s beside arms at 50 Hz has 1.7
 FEWEST = 50  # rows below which nothing is said
 STRAIGHT, REGULAR = 0.4, 0.6  # shares: of moving rows without a bend, and of bends that are equally far apart
 
 
-def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
+def check(episode: Episode, scan: Scan) -> Iterator[Finding]:
     """Name cameras that give far fewer images than there are rows, and joints that bend only every few rows."""
     rate = episode.rate_hz
     if rate is None or episode.rows < FEWEST:

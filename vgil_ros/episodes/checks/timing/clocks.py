@@ -10,10 +10,10 @@ from vgil_ros.core.sync.clocks import AHEAD_NS, ENOUGH
 from vgil_ros.episodes.checks.findings import Finding, spans
 from vgil_ros.episodes.checks.scan import Scan
 from vgil_ros.episodes.checks.timing.sync import tolerances_of
-from vgil_ros.episodes.reader import EpisodeReader
+from vgil_ros.episodes.view import Episode
 
 
-def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
+def check(episode: Episode, scan: Scan) -> Iterator[Finding]:
     """Name streams that another clock stamped, an error where it is further ahead than their tolerance."""
     stamps, skew, arrival = episode.stamp_ns, episode.skew_ns, episode.arrival_ns
     if stamps is None or skew is None or arrival is None or arrival.shape != skew.shape:

@@ -9,10 +9,10 @@ import numpy as np
 from vgil_ros.episodes.checks.findings import Finding, spans
 from vgil_ros.episodes.checks.scan import Scan
 from vgil_ros.episodes.checks.timing.gaps import find_gaps
-from vgil_ros.episodes.reader import EpisodeReader
+from vgil_ros.episodes.view import Episode
 
 
-def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
+def check(episode: Episode, scan: Scan) -> Iterator[Finding]:
     """Name rows that go back in time or come after a gap, and a rate that is not the one stated."""
     stamps, rate = episode.stamp_ns, episode.rate_hz
     if stamps is None or rate is None:

@@ -10,12 +10,12 @@ from vgil_ros.core.streams import Flag
 from vgil_ros.episodes.checks.findings import Finding, Severity, spans
 from vgil_ros.episodes.checks.frames import held_rows, streams_of_file
 from vgil_ros.episodes.checks.scan import Scan
-from vgil_ros.episodes.reader import EpisodeReader
+from vgil_ros.episodes.view import Episode
 
 MANY_HELD = 0.1  # of the rows
 
 
-def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
+def check(episode: Episode, scan: Scan) -> Iterator[Finding]:
     """Name held rows, and rows whose skew is beyond the stream's tolerance."""
     if episode.skew_ns is None or episode.flags is None:
         return
@@ -40,6 +40,6 @@ def check(episode: EpisodeReader, scan: Scan) -> Iterator[Finding]:
         yield Finding("info", "sync", "skew", f"99 % of samples within (ms): {text}")
 
 
-def tolerances_of(episode: EpisodeReader) -> dict[str, int]:
+def tolerances_of(episode: Episode) -> dict[str, int]:
     """By stream (ns), from the contract in the file; none where it is not a contract."""
     return {stream.name: stream.tolerance_ns for stream in streams_of_file(episode)}

@@ -1,0 +1,1 @@
+"""Checks of what the cameras see in one episode beside the others."""

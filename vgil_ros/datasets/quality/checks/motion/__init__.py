@@ -1,0 +1,1 @@
+"""Checks of how the arms move in one episode beside the others."""

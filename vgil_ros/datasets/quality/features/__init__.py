@@ -1,0 +1,1 @@
+"""What is computed of one episode while it is open: motion, smoothness, gripper, images."""
