@@ -46,6 +46,7 @@ EXTRAS = {
     "diffusion": ["diffusers>=0.27"],  # policies of type diffusion
     "train": ["accelerate>=0.30", "tensorboard"],  # several processes or GPUs; curves beside the log
     "feetech": ["pyserial>=3.5"],  # SO-100 and SO-101 without ROS drivers
+    "remote": ["websockets>=15", "msgpack>=1.0.5"],  # policies that run elsewhere, and `vgil serve`
     "data": [  # data sets in the layouts of LeRobot and zarr, raw logs and bags; zarr 3 needs Python 3.11
         *("pyarrow>=14", "av>=12", "mcap>=1.2", "zstandard>=0.20"),
         "zarr>=3; python_version>='3.11'",

@@ -4,7 +4,7 @@ from launch import LaunchDescription
 from vgil_ros.nodes.launching.actions import COMMON, WORDS, declare, main_node, monitoring, prepare, side_node
 from vgil_ros.nodes.launching.drivers import drivers, webcams
 
-POLICY = ("robot", "task", "checkpoint", "device", "precision", "autostart", "dry_run")
+POLICY = ("robot", "task", "checkpoint", "remote_mapping", "device", "precision", "autostart", "dry_run")
 EXECUTION = ("execution", "inference_period", "ensemble_coefficient", "watchdog_ms", "max_age_ms", "soft_start")
 ROLLOUTS = ("dataset_dir", "num_episodes", "episode_len", "reset_time", *WORDS)
 

@@ -44,6 +44,7 @@ WORDS = {
     "/policy/stop": "hold, and end the episode; also ends a start that still waits",
     "/policy/reset": "hold, throw the rollout's recording away, begin again",
     "/policy/estop": "true: hold at once, the episode ends, start is refused; false: releases, moves nothing",
+    "/policy/task": "a new instruction, from the next inference on; the status and a rollout's rows tell it",
     "/policy/action_chunk": "the actions of the coming ticks, 5 Hz while somebody subscribes",
     "/policy/markers": "the grippers' path through them",
     "/teleop/start": "puppets follow their masters again; refused while another node commands the robot",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vgil_ros.assets import checkpoint_path
+from vgil_ros.assets import policy_source
 from vgil_ros.extras import needed_by
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def evaluate(
     """Roll a checkpoint out on the simulated robot, and report how often it succeeds, how fast and how smoothly.
 
     Args:
-        checkpoint: a folder, or the name of one that comes with the package.
+        checkpoint: a folder, the name of one that comes with the package, or a server's ws://HOST:PORT.
         task: the simulated task.
         robot: a contract's name or path; None takes the task's usual one.
         episodes, seed: rollouts of the scenes `seed`, `seed + 1`, ...
@@ -94,7 +95,7 @@ def evaluate(
     plan = evaluation.EvaluationPlan(task=task, robot=robot, episodes=episodes, seed=seed, **options)
     folder = Path(videos) if videos is not None else None
     return evaluation.evaluate(
-        plan, checkpoint_path(Path(checkpoint)), videos=folder, workers=workers, progress=progress
+        plan, policy_source(os.fspath(checkpoint)), videos=folder, workers=workers, progress=progress
     )
 
 

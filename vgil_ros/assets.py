@@ -78,6 +78,11 @@ def checkpoint_path(checkpoint: str | Path) -> Path:
     return given
 
 
+def policy_source(checkpoint: str) -> str | Path:
+    """Return where a policy is: a server's address as it was given, or a checkpoint's folder (`checkpoint_path`)."""
+    return checkpoint if "://" in checkpoint else checkpoint_path(checkpoint)
+
+
 def load_contract(robot: str) -> tuple[Contract, str]:
     """Return a contract and its YAML text, by name or path.
 

@@ -24,6 +24,8 @@ EXTRA_OF: dict[str, str] = {
     "matplotlib": "plot",
     "av": "plot",
     "serial": "feetech",
+    "websockets": "remote",
+    "msgpack": "remote",
     "pyarrow": "data",
     "zarr": "data",
     "numcodecs": "data",

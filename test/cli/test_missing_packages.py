@@ -44,6 +44,7 @@ def run(missing: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         (ROS, (*CLI, "status"), "vgil status needs"),
         (ROS, (*CLI, "topics", "--robot", "aloha"), "vgil topics needs rclpy"),
         ("torch", (*CLI, "train"), "training needs torch"),
+        ("msgpack", (*CLI, "serve", "--checkpoint", "sim_pick_place_act"), "vgil serve needs msgpack"),
         ("mcap", (*CLI, "episodes", "from-bag", "a.mcap", "--out", "b"), "reading bags needs mcap"),
         ("rclpy", (*NODE, "recorder"), "node 'recorder' needs rclpy"),
         ("torch", (*NODE, "policy"), "node 'policy' needs torch"),

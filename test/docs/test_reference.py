@@ -46,7 +46,7 @@ def test_it_is_written_without_ros() -> None:
 
 def test_ranges_choices_and_defaults_are_read() -> None:
     policy, sim = read_nodes.read_node("policy").parameters, read_nodes.read_node("sim").parameters
-    assert policy["execution"].choices == ("checkpoint", "temporal_ensemble", "open_loop", "async", "rtc")
+    assert policy["execution"].choices == ("checkpoint", "temporal_ensemble", "open_loop", "async", "consistent", "rtc")
     assert (policy["soft_start"].default, policy["soft_start"].low, policy["soft_start"].high) == (0.2, 0.001, 1.0)
     assert policy["watchdog_ms"].default == 200.0, "an expression of the code, evaluated"
     assert sim["camera_rate"].high == "`joint_rate`", "a bound that another parameter gives"

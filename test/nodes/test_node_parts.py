@@ -122,7 +122,7 @@ class Rows:
         self.room = room
         self.rows: list[tuple[int, int]] = []  # ticks of sample and action
 
-    def open(self) -> None:
+    def open(self, task: str | None = None) -> None:
         self.rows.clear()
 
     def push(self, sample: Sample, marker: float, action: np.ndarray) -> bool:

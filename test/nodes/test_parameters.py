@@ -123,7 +123,10 @@ def test_ranges_are_told_by_the_node(nodes: Nodes) -> None:
     assert (soft_start.from_value, soft_start.to_value) == (0.001, 1.0)
     (episodes,) = ranges["num_episodes"].integer_range
     assert episodes.from_value == 0
-    assert ranges["execution"].additional_constraints == "one of: checkpoint, temporal_ensemble, open_loop, async, rtc"
+    assert (
+        ranges["execution"].additional_constraints
+        == "one of: checkpoint, temporal_ensemble, open_loop, async, consistent, rtc"
+    )
 
 
 WRONG = [
@@ -136,7 +139,7 @@ WRONG = [
     (
         "policy",
         {"execution": "rct"},
-        "parameter 'execution' is 'rct'; allowed: checkpoint, temporal_ensemble, open_loop, async, rtc",
+        "parameter 'execution' is 'rct'; allowed: checkpoint, temporal_ensemble, open_loop, async, consistent, rtc",
     ),
     ("policy", {"execution": "open_loop", "ensemble_coefficient": 0.5}, "open_loop: unknown option coefficient"),
 ]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 from tqdm import tqdm
 
-from vgil_ros.assets import checkpoint_path
-from vgil_ros.cli.options import EpisodeLength, RayAddress, RenamedOptions, Workers
+from vgil_ros.assets import policy_source
+from vgil_ros.cli.options import EpisodeLength, RayAddress, RemoteMapping, RenamedOptions, Workers
 from vgil_ros.cli.report import JsonFile, write_json
 from vgil_ros.core.control.pipeline import ExecutionOptions
 from vgil_ros.core.errors import VgilError
@@ -26,7 +26,7 @@ WATCHDOG_MS, MAX_AGE_MS = ExecutionOptions.silence_ns / 1e6, ExecutionOptions.ag
 
 # What is run.
 Checkpoint = Annotated[
-    Path, typer.Option(help="the policy's folder, or the name of one in models/", parser=checkpoint_path)
+    str, typer.Option(help="the policy's folder, the name of one in models/, or a server's ws://HOST:PORT")
 ]
 Task = Annotated[str, typer.Option(help="the simulated task, or a Gymnasium environment's id")]
 Robot = Annotated[str | None, typer.Option(help="a contract; the task's usual robot if left out")]
@@ -39,9 +39,7 @@ SwappedImages = Annotated[
 # How its chunks are played, as by the policy node.
 Execution = Annotated[
     str | None,
-    typer.Option(
-        help="temporal_ensemble, open_loop, async or rtc; as the checkpoint says if left out, as the policy node does"
-    ),
+    typer.Option(help="temporal_ensemble, open_loop, async, consistent or rtc; as the checkpoint says if left out"),
 ]
 InferencePeriod = Annotated[int | None, typer.Option(min=1, help="ticks between requests")]
 EnsembleCoefficient = Annotated[
@@ -79,6 +77,7 @@ def evaluate(
     watchdog_ms: Watchdog = WATCHDOG_MS,
     max_age_ms: MaxAge = MAX_AGE_MS,
     soft_start: SoftStart = ExecutionOptions.soft_start,
+    remote_mapping: RemoteMapping = None,
     episode_len: EpisodeLength = None,
     device: Device = "cpu",
     workers: Workers = None,
@@ -106,7 +105,9 @@ def evaluate(
         watchdog_ms=watchdog_ms,
         max_age_ms=max_age_ms,
         soft_start=soft_start,
+        remote_mapping=remote_mapping,
     )
+    source = policy_source(checkpoint)
     if over_ros and (ray is not None or workers not in (None, 1)):
         found = f"--ray is {ray}" if ray is not None else f"--workers is {workers}"
         raise VgilError(f"{found}; --over-ros runs one robot at the wall clock's pace: allowed is 1")
@@ -114,9 +115,9 @@ def evaluate(
         if over_ros:
             from vgil_ros.nodes.evaluation_client import evaluate_over_ros
 
-            report = evaluate_over_ros(plan, checkpoint, videos=videos, progress=progress)
+            report = evaluate_over_ros(plan, source, videos=videos, progress=progress)
         else:
-            report = evaluation.evaluate(plan, checkpoint, videos=videos, workers=workers, ray=ray, progress=progress)
+            report = evaluation.evaluate(plan, source, videos=videos, workers=workers, ray=ray, progress=progress)
     typer.echo(summary(report))
     if videos is not None:
         typer.echo(f"videos and thumbnail sheet: {videos}")

@@ -29,6 +29,7 @@ from vgil_ros.cli.robot_calibrate import calibrate
 from vgil_ros.cli.ros.call import call
 from vgil_ros.cli.ros.status import status
 from vgil_ros.cli.ros.topics import topics
+from vgil_ros.cli.serve import serve
 from vgil_ros.cli.train import train
 from vgil_ros.core.errors import VgilError
 from vgil_ros.extras import needed_by
@@ -69,6 +70,7 @@ app.command()(jog)
 app.command()(train)
 app.command("train-demo")(train_demo)
 app.command("eval", cls=EvalCommand)(evaluate)
+app.command()(serve)
 app.command()(demo.demo)
 app.command()(call)
 app.command()(status)

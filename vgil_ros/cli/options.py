@@ -16,6 +16,13 @@ from vgil_ros.extras import needed_by
 Checkpoint = Annotated[
     Path, typer.Argument(help="a checkpoint folder, or the name of one in models/", parser=checkpoint_path)
 ]
+# A policy that may also run elsewhere: the address stays a text, as a path would lose one of its slashes.
+Source = Annotated[
+    str, typer.Argument(help="a checkpoint folder, the name of one in models/, or a server's ws://HOST:PORT")
+]
+RemoteMapping = Annotated[
+    Path | None, typer.Option(help="YAML that says what a server calls observations and actions", exists=True)
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(help="settings as key=value, such as optimizer.lr=3e-5 policy.chunk_size=50", metavar="KEY=VALUE"),

@@ -18,7 +18,7 @@ from vgil_ros.episodes.errors import EpisodeError, naming_file
 from vgil_ros.episodes.layouts import Alignment, Layout
 from vgil_ros.episodes.reading.attributes import read_attributes
 from vgil_ros.episodes.reading.cameras import find_cameras
-from vgil_ros.episodes.reading.columns import COLUMNS, check_column, find_vectors
+from vgil_ros.episodes.reading.columns import COLUMNS, TASKS, check_column, find_vectors
 from vgil_ros.episodes.reading.images import jpeg_bytes
 from vgil_ros.episodes.timesteps import timesteps_of
 
@@ -191,6 +191,21 @@ class EpisodeReader:
     def task(self) -> str | None:
         """What is shown."""
         return self.attrs.get("task")
+
+    def row_tasks(self) -> tuple[str, ...]:
+        """(T,) what was done in each row: `task` in all of them, where nobody gave another one meanwhile.
+
+        Raises:
+            EpisodeError: the rows name tasks that the file does not tell.
+        """
+        index, tasks = self.dataset(TASKS), self.attrs.get("tasks", ())
+        if index is None:
+            return (self.task or "",) * self.rows
+        if len(index) < self.rows or index.min(initial=0) < 0 or index.max(initial=0) >= len(tasks):
+            raise EpisodeError(
+                f"{self.path}: {TASKS} has {len(index)} rows, {len(tasks)} tasks; needed: one for each row"
+            )
+        return tuple(tasks[i] for i in index[: self.rows])
 
     @property
     def success(self) -> bool | None:

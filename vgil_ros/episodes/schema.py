@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import vgil_ros
 from vgil_ros.core.streams import Flag
 from vgil_ros.episodes import h5
 from vgil_ros.episodes.meta import CameraMeta, EpisodeMeta
+from vgil_ros.episodes.reading.columns import TASKS
 
 FORMAT = "vgil/1"
 ROWS_A_CHUNK = 256
@@ -168,10 +170,24 @@ class RowFile:
             self._file.close()
 
 
-def finish(path: Path, attributes: dict[str, Any], final: RowSchema | None, meta: EpisodeMeta) -> None:
-    """Add to a closed file what is known at its end: attributes, and the last observation under FINAL."""
+def finish(
+    path: Path,
+    attributes: dict[str, Any],
+    final: RowSchema | None,
+    meta: EpisodeMeta,
+    tasks: Sequence[tuple[int, str]] = (),
+) -> None:
+    """Add to a closed file what is known at its end: attributes, the last observation under FINAL, each row's task.
+
+    Args:
+        tasks: stamp_ns of the first row, and words, of each task that came after the first one, rising.
+    """
     with h5.amend(path) as file:
         file.attrs.update(attributes)
+        if tasks:
+            begins = np.array([stamp for stamp, _ in tasks], np.int64)
+            file[TASKS] = np.searchsorted(begins, file[STAMPS][()], side="right").astype(np.int32)
+            file.attrs["tasks"] = h5.text_array([meta.task, *(words for _, words in tasks)])
         if final is None:
             return
         group = file.create_group(FINAL)

@@ -201,7 +201,13 @@ class EpisodeWriter:
             raise EpisodeError("the last TimeStep comes without an action, and every other one with its action")
 
     def close(
-        self, success: bool | None = None, *, dropped_rows: int = 0, aborted: str | None = None, **attributes: Any
+        self,
+        success: bool | None = None,
+        *,
+        dropped_rows: int = 0,
+        aborted: str | None = None,
+        tasks: Sequence[tuple[int, str]] = (),
+        **attributes: Any,
     ) -> Path:
         """Save the episode.
 
@@ -209,6 +215,7 @@ class EpisodeWriter:
             success: what the operator or the task says; None where nobody did.
             dropped_rows: ticks that were left out, by the recorder's count; overruns are added by itself.
             aborted: why it was not recorded to its end; it is then kept apart (`naming.aborted_of`).
+            tasks: stamp_ns of the first row, and words, of each task that came after the first one.
             attributes: further root attributes.
 
         Returns:
@@ -224,11 +231,13 @@ class EpisodeWriter:
         try:
             if aborted is not None:
                 attributes["aborted"] = aborted
-            return self._save(success, dropped_rows, attributes)
+            return self._save(success, dropped_rows, attributes, tasks)
         finally:
             os.close(self._lock)
 
-    def _save(self, success: bool | None, dropped_rows: int, attributes: dict[str, Any]) -> Path:
+    def _save(
+        self, success: bool | None, dropped_rows: int, attributes: dict[str, Any], tasks: Sequence[tuple[int, str]]
+    ) -> Path:
         if not self._worker.sound:
             raise self._unfinished(self.error) from self.error
         if self._file.rows == 0:
@@ -245,7 +254,7 @@ class EpisodeWriter:
         if self.error is not None:
             attributes["stopped"] = str(self.error)
         try:
-            finish(self.part, attributes, self._last_row(attributes), self.meta)
+            finish(self.part, attributes, self._last_row(attributes), self.meta, tasks)
             quick_check(self.part, self._file.rows)
             self._worker.sync()
             apart = "aborted" in attributes

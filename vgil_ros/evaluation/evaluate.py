@@ -31,7 +31,7 @@ class RolloutWork(Work[int, RolloutResult]):
     """Plays the rollout of a seed."""
 
     plan: EvaluationPlan
-    checkpoint: Path
+    checkpoint: str | Path
     videos: Path | None
 
     @property
@@ -44,12 +44,15 @@ class RolloutWork(Work[int, RolloutResult]):
         """See `Work.open`."""
         torch.set_num_threads(1)
         contract, _ = load_contract(self.plan.robot_name)
-        source = PolicySource(self.checkpoint, Layout(contract), self.plan.device, self.plan.task)
+        source = PolicySource(
+            self.checkpoint, Layout(contract), self.plan.device, self.plan.task, self.plan.remote_mapping
+        )
         session = RolloutSession(self.plan, contract, source, self.videos)
         try:
             yield session.play
         finally:
             session.close()
+            source.close()
 
     def name(self, item: int) -> str:
         """See `Work.name`."""
@@ -83,7 +86,7 @@ Progress = Callable[[Rollout], None]
 
 def evaluate(
     plan: EvaluationPlan,
-    checkpoint: Path,
+    checkpoint: str | Path,
     *,
     videos: Path | None = None,
     workers: int | None = 1,
@@ -94,7 +97,7 @@ def evaluate(
 
     Args:
         plan: what is evaluated.
-        checkpoint: its folder.
+        checkpoint: its folder, or the address of its server.
         videos: folder for a video of each rollout and `thumbnail_sheet.png`.
         workers: processes; the report does not depend on it. None: one, or as many as the cluster has CPUs.
         ray: the address of a Ray cluster, whose machines have the checkpoint under the same path.
@@ -105,22 +108,26 @@ def evaluate(
     """
     contract, _ = load_contract(plan.robot_name)
     with one_thread():
-        source = PolicySource(checkpoint, Layout(contract), plan.device, plan.task)
+        source = PolicySource(checkpoint, Layout(contract), plan.device, plan.task, plan.remote_mapping)
     plan = plan.for_checkpoint(source.config.execution, source.horizon)
     identity = {
         "checkpoint": str(checkpoint),
         "policy": source.config.type,
         "fingerprint": source.config.fingerprint,
     }
-    if ray is None and workers in (None, 1):
-        report = evaluate_source(plan, contract, source, videos=videos, progress=progress)
-        return report.model_copy(update=identity)
-    began = time.perf_counter()
-    session = RolloutSession(plan, contract, source)  # what is wrong is said here, not by a broken pool
-    max_reward = session.max_reward
-    session.close()
+    try:
+        if ray is None and workers in (None, 1):
+            report = evaluate_source(plan, contract, source, videos=videos, progress=progress)
+            return report.model_copy(update=identity)
+        began = time.perf_counter()
+        session = RolloutSession(plan, contract, source)  # what is wrong is said here, not by a broken pool
+        max_reward = session.max_reward
+        session.close()
+    finally:
+        source.close()
     if ray is not None:  # another machine's processes begin in another folder
-        checkpoint, videos = checkpoint.absolute(), None if videos is None else videos.absolute()
+        checkpoint = checkpoint.absolute() if isinstance(checkpoint, Path) else checkpoint
+        videos = None if videos is None else videos.absolute()
     with executor(workers, ray) as pool:
         results = play_all(plan, RolloutWork(plan, checkpoint, videos), pool)
         return _report(plan, results, max_reward, videos, progress, began).model_copy(update=identity)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from vgil_ros.core.control.pipeline import ExecutionOptions
 from vgil_ros.core.errors import VgilError
@@ -31,6 +32,7 @@ class EvaluationPlan:
         swap_images_from_seed: shows the policy the images of a demonstration of this scene in place of its own, to see
             whether it needs its cameras.
         watchdog_ms, max_age_ms, soft_start: as the policy node's parameters.
+        remote_mapping: a YAML that says what a server calls observations and actions, where the policy is one's.
     """
 
     task: str
@@ -47,6 +49,7 @@ class EvaluationPlan:
     watchdog_ms: float = ExecutionOptions.silence_ns / 1e6
     max_age_ms: float = ExecutionOptions.age_ns / 1e6
     soft_start: float = ExecutionOptions.soft_start
+    remote_mapping: Path | None = None
 
     def __post_init__(self) -> None:
         usual_ticks(self.task)  # before a usual robot is looked for that would not fit either

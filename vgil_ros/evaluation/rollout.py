@@ -139,7 +139,9 @@ class RolloutRunner:
         if request is None:
             return
         self._made_for = request.tick
-        chunk = self.source.chunk(self._input.observation(request), (request.sample.stamp_ns - START_NS) / 1e9)
+        observation, seconds = self._input.observation(request), (request.sample.stamp_ns - START_NS) / 1e9
+        drawn = [self.source.chunk(observation, seconds) for _ in range(request.draws)]
+        chunk = drawn[0] if request.draws == 1 else np.stack(drawn)
         self._coming = InferenceResult(request.serial, chunk), self._turns + 1, now + self._latency_ns
 
 

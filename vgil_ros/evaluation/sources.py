@@ -11,8 +11,7 @@ import numpy as np
 from vgil_ros.core.history import with_task
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.observation import RobotObservation
-from vgil_ros.policies.compatibility import camera_sizes, load_for_robot
-from vgil_ros.policies.inference.runtime import InferenceRuntime
+from vgil_ros.policies.inference.opening import make_runner, open_for_robot
 
 
 class ChunkSource(Protocol):
@@ -51,33 +50,44 @@ class PolicySource:
     """A checkpoint.
 
     Args:
-        checkpoint: its folder.
+        checkpoint: its folder, or the address of its server.
         layout: the robot, against which it is held.
         device: where it runs.
         task: for a policy that takes one.
+        mapping: a YAML for an address.
 
     Raises:
-        VgilError: for a checkpoint that cannot be used, with every mismatch between it and the robot.
+        VgilError: for a checkpoint that cannot be used or reached, with every mismatch between it and the robot.
     """
 
-    def __init__(self, checkpoint: Path, layout: Layout, device: str = "cpu", task: str = "") -> None:
+    def __init__(
+        self,
+        checkpoint: str | Path,
+        layout: Layout,
+        device: str = "cpu",
+        task: str = "",
+        mapping: Path | None = None,
+    ) -> None:
         self._task = task
-        policy = load_for_robot(checkpoint, layout)
+        policy = open_for_robot(checkpoint, layout, mapping=mapping, task=task)
         self.config = policy.config
         self.horizon, self.action_dim = policy.config.chunk_size, policy.config.action_dim
         self.cameras, self.obs_offsets = policy.config.camera_names, policy.config.obs_offsets
         self.inference_s: list[float] = []
-        self.supports_prefix = policy.supports_prefix
-        self._runtime = InferenceRuntime(policy, device, repeatable=True)
-        self._runtime.warm_up(policy.example_observation(camera_sizes(layout)))
+        self.supports_prefix, self.stochastic = policy.supports_prefix, policy.stochastic
+        self._runner = make_runner(policy, layout, device, repeatable=True)
 
     def reset(self, seed: int) -> None:
         """An episode begins; what the policy draws follows from the seed."""
-        self._runtime.reset(seed)
+        self._runner.reset(seed)
 
     def chunk(self, observation: RobotObservation, seconds: float) -> np.ndarray:
         """See `ChunkSource.chunk`."""
         began = time.perf_counter()
-        chunk = self._runtime(with_task(observation, self._task))
+        chunk = self._runner(with_task(observation, self._task))
         self.inference_s.append(time.perf_counter() - began)
         return chunk
+
+    def close(self) -> None:
+        """Let go of a server."""
+        self._runner.close()

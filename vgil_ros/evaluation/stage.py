@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -141,4 +141,6 @@ def pipeline_for(
     named = source.config.type if isinstance(source, PolicySource) else type(source).__name__
     check_mode(plan.mode, named, source.supports_prefix)
     steps = source.config.action_steps if isinstance(source, PolicySource) else source.horizon
-    return make_action_pipeline(plan.options, layout, streams, ChunkSize(source.horizon, source.action_dim, steps))
+    same = isinstance(source, PolicySource) and not source.stochastic  # every draw would be
+    options = replace(plan.options, draws=1) if same else plan.options
+    return make_action_pipeline(options, layout, streams, ChunkSize(source.horizon, source.action_dim, steps))

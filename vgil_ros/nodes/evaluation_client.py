@@ -28,7 +28,9 @@ from vgil_ros.evaluation.metrics import Percentiles, Rollout, summarise
 from vgil_ros.evaluation.report import EvaluationReport, Machine, make_report
 from vgil_ros.evaluation.thumbnails import THUMBS, ThumbnailSheet
 from vgil_ros.nodes.dds.reach import kept_local
-from vgil_ros.policies.compatibility import load_for_robot
+from vgil_ros.policies.inference.opening import open_for_robot
+from vgil_ros.policies.remote.address import is_remote
+from vgil_ros.policies.remote.policy import RemotePolicy
 from vgil_ros.robots.sim.tasks import TASKS, task_class
 from vgil_ros.robots.worlds import is_gym_task
 
@@ -41,7 +43,7 @@ LIMIT = "safety_events_"  # a limit's name follows
 
 
 def evaluate_over_ros(
-    plan: EvaluationPlan, checkpoint: Path, *, videos: Path | None = None, progress: Callable[[Rollout], None]
+    plan: EvaluationPlan, checkpoint: str | Path, *, videos: Path | None = None, progress: Callable[[Rollout], None]
 ) -> EvaluationReport:
     """Run a checkpoint through the real nodes; the report is that of `evaluation.evaluate.evaluate`.
 
@@ -59,7 +61,9 @@ def evaluate_over_ros(
     if plan.swap_images_from_seed is not None:
         raise VgilError("--swap-images-from-seed cannot be handed on to the nodes; allowed: without it, or without ROS")
     contract, _ = load_contract(plan.robot_name)
-    policy = load_for_robot(checkpoint, Layout(contract))
+    policy = open_for_robot(checkpoint, Layout(contract), mapping=plan.remote_mapping, task=plan.task)
+    if isinstance(policy, RemotePolicy):
+        policy.close()  # the node connects by itself
     plan = plan.for_checkpoint(policy.config.execution, policy.config.chunk_size)
     check_mode(plan.mode, policy.config.type, policy.supports_prefix)
     began = time.perf_counter()
@@ -94,7 +98,7 @@ def evaluate_over_ros(
     )
 
 
-def launch_arguments(plan: EvaluationPlan, checkpoint: Path, folder: Path) -> dict[str, str]:
+def launch_arguments(plan: EvaluationPlan, checkpoint: str | Path, folder: Path) -> dict[str, str]:
     """What policy.launch.py is given for a plan, its rollouts recorded in a folder."""
     arguments = {
         "sim": "true",
@@ -102,7 +106,7 @@ def launch_arguments(plan: EvaluationPlan, checkpoint: Path, folder: Path) -> di
         "robot": plan.robot_name,
         "task": plan.task,
         "seed": str(plan.seed),
-        "checkpoint": str(checkpoint.expanduser().absolute()),
+        "checkpoint": str(checkpoint) if is_remote(checkpoint) else str(Path(checkpoint).expanduser().absolute()),
         "execution": plan.mode,
         "device": plan.device,
         "dataset_dir": str(folder),
@@ -112,6 +116,8 @@ def launch_arguments(plan: EvaluationPlan, checkpoint: Path, folder: Path) -> di
         "max_age_ms": str(plan.max_age_ms),
         "soft_start": str(plan.soft_start),
     }
+    if plan.remote_mapping is not None:
+        arguments["remote_mapping"] = str(plan.remote_mapping.expanduser().absolute())
     for name in ("inference_period", "ensemble_coefficient"):  # None: the policy node's default
         if (value := getattr(plan, name)) is not None:
             arguments[name] = str(value)
@@ -121,7 +127,7 @@ def launch_arguments(plan: EvaluationPlan, checkpoint: Path, folder: Path) -> di
 class _Launch:
     """policy.launch.py with the simulator, as a process group of its own."""
 
-    def __init__(self, plan: EvaluationPlan, checkpoint: Path, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(self, plan: EvaluationPlan, checkpoint: str | Path, folder: Path, environment: dict[str, str]) -> None:
         self._folder, self._plan = folder, plan
         self._contract: Contract = load_contract(plan.robot_name)[0]
         command = [sys.executable, "-m", "vgil_ros.cli.main", "launch", "policy.launch.py"]

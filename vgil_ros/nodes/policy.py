@@ -14,11 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from std_msgs.msg import String
 from std_srvs.srv import SetBool
 
 from vgil_ros.core.control.loop import ControlLoop
-from vgil_ros.core.control.policy_input import PolicyInput
+from vgil_ros.core.control.policy_input import PolicyInput, checked_task
 from vgil_ros.core.control.requests import InferenceRequest, InferenceResult
+from vgil_ros.core.errors import VgilError
 from vgil_ros.core.safety import Outcome
 from vgil_ros.core.session import LABELS, Reply, SessionCommand, SessionState
 from vgil_ros.core.streams import StreamSpec, policy_streams, streams_of
@@ -72,6 +74,7 @@ class PolicyNode(SessionNode):
         self.serve("reset", SessionCommand.REDO)
         self.background_timer(WATCH_S, self._watch_commands)
         self.create_service(SetBool, "~/estop", self._on_estop)
+        self.create_subscription(String, "~/task", self._on_task, 10)
 
     def choose_streams(self) -> tuple[StreamSpec, ...]:
         """Load the checkpoint and take the streams that it, or a recording, needs.
@@ -101,8 +104,9 @@ class PolicyNode(SessionNode):
         return made
 
     def infer(self, request: InferenceRequest) -> np.ndarray:
-        """In the inference thread: a request's observation through the policy, chunk (H, A)."""
-        return self.runtime(self.input.observation(request))
+        """In the inference thread: a request's observation through the policy, chunk (H, A) or several (K, H, A)."""
+        observation = self.input.observation(request)
+        return self.runtime(observation) if request.draws == 1 else self.runtime.draw(observation, request.draws)
 
     def not_ready(self) -> tuple[Problem, ...]:
         """Missing streams, commands that nobody would hear or another node gives too, a twin, and the e-stop."""
@@ -129,7 +133,7 @@ class PolicyNode(SessionNode):
         """An episode begins: the ticks of synchroniser, chunks and commands are counted from now."""
         self.loop.begin(self.now_ns())
         self.worker.new_episode()
-        self.rollout.open(self.session.episode_len)
+        self.rollout.open(self.session.episode_len, self.task)
         self._release = self._played = 0
         self.forget("ended")
         if not self.dry_run:
@@ -302,6 +306,18 @@ class PolicyNode(SessionNode):
         self.get_logger().warning(response.message)
         return response
 
+    def _on_task(self, message: String) -> None:
+        """A new instruction, from the next request on; a running rollout notes the row that it begins with."""
+        try:
+            task = checked_task(message.data, needed=self.config.needs_task)
+        except VgilError as error:
+            self.log(str(error), severity="warning")
+            return
+        if task != self.task:
+            self.task = self.input.task = task
+            self.rollout.new_task(self.loop.tick, task)
+            self.log(f"the task is now: {task or 'none'}")
+
     def save(self) -> Future[EpisodeEnd | None]:
         """The episode ends: hold, and keep its recording if there is one."""
         self._let_go()
@@ -344,6 +360,8 @@ class PolicyNode(SessionNode):
             "last_safety_event": self.safety_events.reason,
         }
         values |= {f"safety_events_{name}": count for name, count in sorted(counts.items())}
+        for part, taken in self.runtime.latency_parts().items():
+            values |= percentiles(f"latency_{part}", taken)
         for name, durations in (("latency", self.latency), ("tick", self.tick_time), ("jitter", self.deadlines.jitter)):
             values |= percentiles(name, durations.percentiles())
         return values
@@ -352,6 +370,7 @@ class PolicyNode(SessionNode):
         """Whatever ended the node: arms held, base at zero."""
         if self.commands.sent:
             self.commands.hold_and_end(self._hold)
+        self.runtime.close()
         self.worker.close()
         super().on_shutdown()
 

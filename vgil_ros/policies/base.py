@@ -65,6 +65,7 @@ class Policy(nn.Module, ABC):
 
     config_class: ClassVar[type[PolicyConfig]] = PolicyConfig
     supports_prefix: ClassVar[bool] = False  # whether `predict_chunk` keeps an action prefix, see `prepare_prefix`
+    stochastic: ClassVar[bool] = False  # whether it draws: two chunks of one observation differ
 
     def __init__(self, config: PolicyConfig) -> None:
         super().__init__()

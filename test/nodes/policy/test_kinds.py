@@ -64,6 +64,7 @@ def assert_past(requests: list[dict[str, Any]], ticks: tuple[int, ...], began: i
         ("flow_act", "temporal_ensemble", (5,)),
         ("flow_matching", "rtc", ()),
         ("diffusion", "rtc", (2, 1)),
+        ("flow_matching", "consistent", ()),
     ],
 )
 def test_each_kind_drives_the_robot(bench: PolicyBench, kind: str, execution: str, ticks: tuple[int, ...]) -> None:

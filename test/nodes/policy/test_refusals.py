@@ -116,7 +116,10 @@ def test_a_spoilt_checkpoint_is_refused(stand: Stand, tmp_path: Path, how: str) 
 @pytest.mark.parametrize(
     ("parameters", "reason"),
     [
-        ({"execution": "wish"}, "'execution' is 'wish'; allowed: checkpoint, temporal_ensemble, open_loop, async, rtc"),
+        (
+            {"execution": "wish"},
+            "'execution' is 'wish'; allowed: checkpoint, temporal_ensemble, open_loop, async, consistent, rtc",
+        ),
         ({"execution": "rtc"}, "execution rtc: a policy of type act cannot keep to a prefix"),
         ({"device": "toaster"}, "device 'toaster' is unknown"),
         ({"device": "cuda"}, "torch finds no CUDA device here"),

@@ -64,7 +64,7 @@ class PolicyRig:
         self,
         bench: PolicyBench,
         contract: Path,
-        checkpoint: Path,
+        checkpoint: Path | str,
         *,
         odd: bool = True,
         module: str | None = None,

@@ -30,6 +30,10 @@ class ObservedRuntime:
         self.observation = observation
         return self._runtime(observation)
 
+    def draw(self, observation: Mapping[str, Any], count: int) -> np.ndarray:
+        self.observation = observation
+        return self._runtime.draw(observation, count)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._runtime, name)
 

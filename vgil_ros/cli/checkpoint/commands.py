@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from vgil_ros.assets import policy_source
 from vgil_ros.cli.checkpoint.card import card
-from vgil_ros.cli.options import Checkpoint, need_torch
+from vgil_ros.cli.options import Checkpoint, RemoteMapping, Source, need_torch
 from vgil_ros.cli.report import JsonFile, write_json
 from vgil_ros.core.errors import VgilError
 
@@ -206,18 +207,20 @@ def check(
 
 @app.command()
 def replay(
-    checkpoint: Checkpoint,
+    checkpoint: Source,
     episode: Annotated[Path, typer.Option(help="an episode file of any layout")],
     every: Annotated[int, typer.Option(min=1, help="rows between two predictions")] = 10,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
     plot: Annotated[Path | None, typer.Option(help="write a plot here (PNG)")] = None,
+    remote_mapping: RemoteMapping = None,
     json: JsonFile = None,
 ) -> None:
     """Run a checkpoint over a recorded episode and compare its actions with the recorded ones."""
     need_torch(NEEDED_BY)
     from vgil_ros.cli.checkpoint.replay import replay_episode
 
-    report = replay_episode(checkpoint, episode, every=every, device=device, plot=plot)
+    source = policy_source(checkpoint)
+    report = replay_episode(source, episode, every=every, device=device, plot=plot, mapping=remote_mapping)
     for line in report.lines:
         typer.echo(line)
     write_json(json, report.values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,19 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from vgil_ros.core.contract import parse_contract
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.history import past_rows, row_stamps, with_past, with_task
+from vgil_ros.core.layout import Layout
 from vgil_ros.core.observation import RobotFrame, RobotObservation
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.policies import PolicyConfig, load_policy
 from vgil_ros.policies.compatibility import RATE_TOLERANCE
 from vgil_ros.policies.diagnostics.replay import SUSPICION, ReplayMetrics, diagnose, replay
+from vgil_ros.policies.inference.opening import Runner, open_for_robot
 from vgil_ros.policies.inference.runtime import InferenceRuntime
+from vgil_ros.policies.remote.address import is_remote
+from vgil_ros.policies.remote.policy import RemotePolicy
 from vgil_ros.training.data.episode_stats import aligned_actions, states
 
 DIAGNOSED_ROWS = 12
@@ -33,44 +39,75 @@ class ReplayReport:
 
 
 def replay_episode(
-    checkpoint: Path, path: Path, *, every: int = 10, device: str = "cpu", plot: Path | None = None
+    checkpoint: str | Path,
+    path: Path,
+    *,
+    every: int = 10,
+    device: str = "cpu",
+    plot: Path | None = None,
+    mapping: Path | None = None,
 ) -> ReplayReport:
     """Predict from every `every`-th row and compare with the recorded actions.
 
+    Args:
+        checkpoint: a folder, or the address of a server; then the robot is the one that the episode tells.
+        path: the episode.
+        every, device, plot: rows between predictions; where the network runs; a PNG to write.
+        mapping: a YAML for an address.
+
     Raises:
-        VgilError: where checkpoint and episode do not fit each other.
+        VgilError: where checkpoint and episode do not fit each other, or the server cannot be reached.
     """
+    if is_remote(checkpoint):
+        with EpisodeReader(path) as episode, closing(_remote(str(checkpoint), episode, mapping)) as remote:
+            return _replayed(remote, remote.config, episode, every, plot)
     policy = load_policy(checkpoint, device="cpu")
     runtime = InferenceRuntime(policy, device)
     with EpisodeReader(path) as episode:
-        actions = _actions(policy.config, episode, path)
-        said = _differences(policy.config, episode)
-        runtime.warm_up(_observation(policy.config, episode, len(actions) - 1))  # a row with a past
-        seconds: list[float] = []
+        rows = len(_actions(policy.config, episode, path))
+        runtime.warm_up(_observation(policy.config, episode, rows - 1))  # a row with a past
+        return _replayed(runtime, policy.config, episode, every, plot)
 
-        def predict(observation: Any) -> np.ndarray:
-            began = time.perf_counter()
-            chunk = runtime(observation)
-            seconds.append(time.perf_counter() - began)
-            bar.update(1)
-            return chunk
 
-        names = policy.config.joint_names
-        names = names if len(names) == actions.shape[1] else ()
-        positions = episode.qpos[: len(actions)].astype(np.float32)
-        with tqdm(total=len(range(0, len(actions), every)), desc=path.name, unit=" chunks", disable=None) as bar:
-            metrics, chunks = replay(
-                predict, lambda i: _observation(policy.config, episode, i), actions, every, names, positions
-            )
-        lines = [*said, *_lines(metrics, seconds)]
-        rows = np.linspace(0, len(actions) - 1, DIAGNOSED_ROWS).astype(int)
-        observations = [_observation(policy.config, episode, int(i)) for i in rows]
-        likely = [h for h in diagnose(runtime, observations, [actions[i] for i in rows]) if h.likely]
-        suspicion = metrics.suspicion or (SUSPICION if likely else None)
-        lines += [f"looks wrong: {suspicion}"] if suspicion else []
-        lines += [
-            f"  likely: {h.name} (first action's L1 {h.l1:.4f} instead of {h.l1_as_recorded:.4f})" for h in likely
-        ]
+def _remote(address: str, episode: EpisodeReader, mapping: Path | None) -> RemotePolicy:
+    text = episode.attrs.get("contract")
+    if not text:
+        raise VgilError(
+            f"{episode.path}: tells no contract; needed for {address}, whose policy is held against a robot"
+        )
+    layout = Layout(parse_contract(text, f"{episode.path}: contract"))
+    policy = open_for_robot(address, layout, mapping=mapping, task=episode.task or "")
+    assert isinstance(policy, RemotePolicy)
+    return policy
+
+
+def _replayed(
+    runtime: Runner, config: PolicyConfig, episode: EpisodeReader, every: int, plot: Path | None
+) -> ReplayReport:
+    path = episode.path
+    actions = _actions(config, episode, path)
+    said = _differences(config, episode)
+    seconds: list[float] = []
+
+    def predict(observation: Any) -> np.ndarray:
+        began = time.perf_counter()
+        chunk = runtime(observation)
+        seconds.append(time.perf_counter() - began)
+        bar.update(1)
+        return chunk
+
+    names = config.joint_names
+    names = names if len(names) == actions.shape[1] else ()
+    positions = episode.qpos[: len(actions)].astype(np.float32)
+    with tqdm(total=len(range(0, len(actions), every)), desc=path.name, unit=" chunks", disable=None) as bar:
+        metrics, chunks = replay(predict, lambda i: _observation(config, episode, i), actions, every, names, positions)
+    lines = [*said, *_lines(metrics, seconds)]
+    rows = np.linspace(0, len(actions) - 1, DIAGNOSED_ROWS).astype(int)
+    observations = [_observation(config, episode, int(i)) for i in rows]
+    likely = [h for h in diagnose(runtime, observations, [actions[i] for i in rows]) if h.likely]
+    suspicion = metrics.suspicion or (SUSPICION if likely else None)
+    lines += [f"looks wrong: {suspicion}"] if suspicion else []
+    lines += [f"  likely: {h.name} (first action's L1 {h.l1:.4f} instead of {h.l1_as_recorded:.4f})" for h in likely]
     if plot is not None:
         _plot(plot, path.name, metrics, chunks, actions, every)
         lines.append(f"plot: {plot}")

@@ -28,6 +28,7 @@ NEEDED_FOR = {
     "train": "training on several GPUs, curves",
     "sim": "the simulated robot, vgil eval",
     "plot": "plots and videos",
+    "remote": "policies at ws://HOST:PORT, vgil serve",
 }
 
 

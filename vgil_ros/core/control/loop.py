@@ -90,7 +90,8 @@ class ControlLoop:
             return None
         self._serial, self._asked_tick = self._serial + 1, made_for
         past, prefix = self._history.past(sample.stamp_ns), self.pipeline.prefix(made_for)
-        self._open = InferenceRequest(self._serial, made_for, sample, past, prefix)
+        draws = self.pipeline.executor.draws
+        self._open = InferenceRequest(self._serial, made_for, sample, past, prefix, draws)
         if self._silent_since_ns is None:
             self._silent_since_ns = now_ns
         return self._open

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.execution import ChunkExecutor, Prefix, executor_class, make_executor, measure_smoothness
+from vgil_ros.core.execution import ChunkExecutor, Consistent, Prefix, executor_class, make_executor, measure_smoothness
 from vgil_ros.core.guard.following import following_monitor
 from vgil_ros.core.guard.ranges import qpos_ranges
 from vgil_ros.core.layout import Layout
@@ -180,6 +180,7 @@ class ExecutionOptions:
         age_ns: how old a stream, or the observation behind a command, may be.
         soft_start: share of the velocity limits at which the robot goes to the first action.
         following: whether a joint that does not come after its commands holds; not where none are sent.
+        draws: chunks that a request asks for in `consistent`; None is its usual. 1 where all would be the same.
     """
 
     execution: str = "temporal_ensemble"
@@ -189,6 +190,7 @@ class ExecutionOptions:
     age_ns: int = 200_000_000
     soft_start: float = 0.2
     following: bool = True
+    draws: int | None = None
 
     def safety(self, layout: Layout, streams: Sequence[StreamSpec]) -> SafetyPipeline:
         """The limits of a robot of which these streams, and the newest complete tick, must not be old."""
@@ -224,6 +226,8 @@ def make_action_pipeline(
         every = executor_class(options.execution).default_inference_period(chunk.horizon, chunk.n_action_steps, slack)
     if every is not None:
         given["inference_period"] = every
+    if options.draws is not None and issubclass(executor_class(options.execution), Consistent):
+        given["draws"] = options.draws
     executor = make_executor(options.execution, chunk.horizon, chunk.action_dim, **given)
     return ActionPipeline(layout, executor, options.safety(layout, streams), chunk.action_dim)
 

@@ -21,6 +21,7 @@ class InferenceRequest:
         sample: the observation.
         past: those before it, as the policy's configuration asks for them; None where unknown.
         prefix: in `rtc` the actions that are settled already, else None.
+        draws: chunks that are asked for; above 1 the result holds them all.
     """
 
     serial: int
@@ -28,11 +29,12 @@ class InferenceRequest:
     sample: Sample
     past: tuple[Sample | None, ...] = ()
     prefix: Prefix | None = None
+    draws: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class InferenceResult:
-    """A chunk (H, A) for a request, and how many seconds it took."""
+    """A chunk (H, A), or several (K, H, A), for a request, and how many seconds it took."""
 
     serial: int
     chunk: np.ndarray

@@ -1,6 +1,7 @@
 """Chunk execution: from the policy's chunks (H, D) to one action (D,) a tick."""
 
 from vgil_ros.core.execution.asynchronous import Asynchronous
+from vgil_ros.core.execution.consistent import Consistent
 from vgil_ros.core.execution.executor import ChunkExecutor
 from vgil_ros.core.execution.kept import Execution, KeptExecution, ResolvedExecution, resolve_execution
 from vgil_ros.core.execution.metrics import Smoothness, measure_smoothness
@@ -24,6 +25,7 @@ __all__ = [
     "RENAMED_OPTIONS",
     "Asynchronous",
     "ChunkExecutor",
+    "Consistent",
     "Execution",
     "KeptExecution",
     "OpenLoop",

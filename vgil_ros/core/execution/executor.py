@@ -24,6 +24,7 @@ class ChunkExecutor(ABC):
     """
 
     uses_prefix: ClassVar[bool] = False  # whether requests carry what is settled, so that the policy must keep to it
+    draws: int = 1  # chunks that a request asks for; above 1 `add_chunk` takes them all, (draws, H, D)
     late: int = 0
 
     @abstractmethod

@@ -8,6 +8,7 @@ from typing import Any
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.execution.asynchronous import Asynchronous
+from vgil_ros.core.execution.consistent import Consistent
 from vgil_ros.core.execution.executor import ChunkExecutor
 from vgil_ros.core.execution.open_loop import OpenLoop
 from vgil_ros.core.execution.rtc import RealTimeChunking
@@ -17,6 +18,7 @@ EXECUTORS: dict[str, type[ChunkExecutor]] = {
     "temporal_ensemble": TemporalEnsemble,
     "open_loop": OpenLoop,
     "async": Asynchronous,
+    "consistent": Consistent,
     "rtc": RealTimeChunking,
 }
 

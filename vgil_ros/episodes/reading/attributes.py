@@ -109,6 +109,10 @@ def _line(value: Any) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in value)
 
 
+def _lines(value: Any) -> tuple[str, ...]:
+    return tuple(_line(_plain(word)) for word in np.atleast_1d(np.asarray(value, object)).ravel().tolist())
+
+
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError
@@ -137,6 +141,7 @@ KNOWN: dict[str, tuple[Callable[[Any], Any], str]] = {
     "format": (_line, "text"),
     "robot": (_line, "text"),
     "task": (_line, "text"),
+    "tasks": (_lines, "texts"),
     "contract": (_text, "text"),
     "color_order": (_line, "text"),
     "jpeg_order": (_line, "text"),

@@ -14,6 +14,7 @@ from vgil_ros.episodes.reading.structure import Stored, Structure
 MOST_COLUMNS = 256  # joints, or streams
 MOST_VALUES = 1024  # of a further vector
 NUMBERS, WHOLE = "biuf", "iuf"  # kinds of numpy's types; peers store whole numbers as floats
+TASKS = "timesteps/task_index"  # into the attribute `tasks`; only where the task changed
 COLUMNS: dict[str, tuple[str, str]] = {
     "observations/qpos": ("(T, D)", NUMBERS),
     "observations/qvel": ("(T, D)", NUMBERS),
@@ -29,6 +30,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "timesteps/step_type": ("(T,)", "iu"),
     "timesteps/reward": ("(T,)", NUMBERS),
     "timesteps/discount": ("(T,)", NUMBERS),
+    TASKS: ("(T,)", "iu"),
 }
 
 

@@ -121,8 +121,10 @@ class EpisodeSink:
         """Whether `push` would leave a row out now; who can wait asks first."""
         return self._writer is not None and self._writer.full
 
-    def open(self) -> None:
-        """Begin an episode; its file is made with its first row."""
+    def open(self, task: str | None = None) -> None:
+        """Begin an episode; its file is made with its first row. `task`: from now on another one than before."""
+        if task is not None:
+            self.recording = replace(self.recording, task=task)
         self._builder, self._writer, self.dropped = RowBuilder(self._observations), None, 0
 
     def push(self, sample: Sample, marker: float, action: np.ndarray | None = None) -> bool:
@@ -194,7 +196,7 @@ class EpisodeSink:
             aborted: why it was not recorded to its end.
             warnings: what was not as it should be while it was recorded.
             log: its raw log, ended; it gets the episode's name.
-            more: further root attributes.
+            more: further root attributes, and `tasks` of `EpisodeWriter.close`.
 
         Returns:
             A future of its file, None where it had no row; or it raises a VgilError.

@@ -6,7 +6,6 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vgil_ros.assets import checkpoint_path
 from vgil_ros.core.control.pipeline import ActionPipeline, ChunkSize, ExecutionOptions, make_action_pipeline
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.execution import EXECUTORS, Execution, check_mode, resolve_execution
@@ -15,10 +14,9 @@ from vgil_ros.core.streams import StreamSpec
 from vgil_ros.nodes.base.node import VgilNode
 from vgil_ros.nodes.base.safety_options import safety_options
 from vgil_ros.policies import PolicyConfig
-from vgil_ros.policies.compatibility import camera_sizes, load_for_robot, unchecked_fields
+from vgil_ros.policies.compatibility import unchecked_fields
 from vgil_ros.policies.device import PRECISIONS
-from vgil_ros.policies.inference.runtime import InferenceRuntime
-from vgil_ros.policies.registry import policy_class
+from vgil_ros.policies.inference.opening import Runner, make_runner, open_for_robot
 
 COEFFICIENT = 0.01  # of temporal ensembling, as ACT has it
 AS_KEPT = "checkpoint"  # execution: as the checkpoint says
@@ -29,6 +27,7 @@ class PolicyParameters:
     """Which policy runs, where, how its chunks are played as far as that is given, and when commands are refused."""
 
     checkpoint: str
+    remote_mapping: str
     device: str
     precision: Any
     execution: Execution
@@ -41,48 +40,49 @@ def declare_policy(node: VgilNode) -> PolicyParameters:
     Raises:
         VgilError: for a value that is not allowed.
     """
-    doc = "the trained policy: a folder, or a name in models/; must be given"
+    doc = "the trained policy: a folder, a name in models/, or a server's ws://HOST:PORT; must be given"
     checkpoint = node.declare("checkpoint", "", doc=doc)
     if not checkpoint:
-        raise VgilError("parameter 'checkpoint' is empty; allowed: a checkpoint folder, or a name in models/")
+        raise VgilError(
+            "parameter 'checkpoint' is empty; allowed: a checkpoint folder, a name in models/, or ws://HOST:PORT"
+        )
+    doc = "YAML that says what a server calls a robot's observations and actions; empty: as vgil serve does"
+    mapping = node.declare("remote_mapping", "", doc=doc)
     device = node.declare("device", "cpu", doc="where it runs: cpu, cuda, cuda:1, ...")
     doc = "numbers that the network computes in; tf32, bf16 and fp16 on a GPU"
     precision = node.declare("precision", "fp32", choices=tuple(PRECISIONS), doc=doc)
-    return PolicyParameters(checkpoint, device, precision, declare_execution(node), watched_options(node))
+    return PolicyParameters(checkpoint, mapping, device, precision, declare_execution(node), watched_options(node))
 
 
 def load_for(
     node: VgilNode, given: PolicyParameters, layout: Layout, task: str
-) -> tuple[PolicyConfig, InferenceRuntime, ExecutionOptions]:
-    """Load the checkpoint, hold it against the robot, the task and the execution, and warm it up; say how it is played.
+) -> tuple[PolicyConfig, Runner, ExecutionOptions]:
+    """Load the checkpoint or connect to its server, hold it against robot, task and execution, and warm it up.
 
     Raises:
         VgilError: for a checkpoint that cannot be used, with every mismatch between it and the robot, one that needs a
             task where there is none, or a mode that it cannot be played in.
     """
-    policy = load_for_robot(checkpoint_path(given.checkpoint), layout)
+    policy = open_for_robot(given.checkpoint, layout, mapping=given.remote_mapping, task=task)
     config = policy.config
     if config.needs_task and not task:
         raise VgilError(f"checkpoint {given.checkpoint} needs a task; parameter 'task' is empty, allowed: a text")
     played = resolve_execution(given.execution, config.execution, config.chunk_size)
-    check_mode(played.mode, config.type, policy_class(config.type).supports_prefix)
+    check_mode(played.mode, config.type, policy.supports_prefix)
     node.log(played.words)
     for field in unchecked_fields(config):
         node.log(f"the checkpoint does not say its {field}: not checked", severity="warning")
-    runtime = InferenceRuntime(policy, given.device, given.precision)
     began = time.perf_counter()
-    report = runtime.warm_up(policy.example_observation(camera_sizes(layout)))
-    words = f"{config.type} on {runtime.device}, {report.precision}"
-    if given.precision != "fp32":
-        words += f", actions within {report.max_difference:.2g} of fp32"
-    node.log(f"warmed up in {time.perf_counter() - began:.1f} s: {words}")
+    runner = make_runner(policy, layout, given.device, given.precision)
+    node.log(f"warmed up in {time.perf_counter() - began:.1f} s: {runner.description}")
     options = replace(
         given.safety,
         execution=played.mode,
         inference_period=played.inference_period,
         ensemble_coefficient=played.ensemble_coefficient,
+        draws=None if policy.stochastic else 1,
     )
-    return config, runtime, options
+    return config, runner, options
 
 
 def watched_options(node: VgilNode) -> ExecutionOptions:

@@ -50,10 +50,11 @@ ARGUMENTS = {
     "wait_for_teleop": Argument(bool, "", "begin only when the puppets follow; empty: as `teleop` says"),
     "reset_time": Argument(float, "", "seconds between episodes to reset the scene; 0.5 with sim:=true, else 5"),
     "autostart": Argument(bool, "", "start without waiting for a key, a button or a service call"),
-    "checkpoint": Argument(str, "", "the trained policy: a folder, or a name in models/"),
+    "checkpoint": Argument(str, "", "the trained policy: a folder, a name in models/, or a server's ws://HOST:PORT"),
+    "remote_mapping": Argument(str, "", "YAML that says what a server calls a robot's observations and actions"),
     "device": Argument(str, "", "where the policy runs: cpu, cuda, cuda:1, ..."),
     "execution": Argument(
-        str, "", "how chunks are played: checkpoint (as it says), temporal_ensemble, open_loop, async, rtc"
+        str, "", "how chunks are played: checkpoint (as it says), temporal_ensemble, open_loop, async, consistent, rtc"
     ),
     "precision": Argument(str, "", "numbers that the network computes in: fp32, bf16, fp16 (GPU)"),
     "inference_period": Argument(int, "", "ticks between two requests to the policy, not for temporal_ensemble"),

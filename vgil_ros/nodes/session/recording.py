@@ -29,6 +29,8 @@ class RolloutSink:
         self._commands: dict[int, np.ndarray] = {}
         self._waiting: deque[tuple[int, Sample]] = deque(maxlen=REMEMBER)
         self._acted = -1
+        self._told: deque[tuple[int, str]] = deque()  # tick and task, of those that no row has been recorded of yet
+        self._tasks: list[tuple[int, str]] = []  # stamp of the first row, and task
         self._pairs = self._wanted = 0
         self._failed: str | None = None
 
@@ -42,15 +44,21 @@ class RolloutSink:
         sink = EpisodeSink(recording, ObservationBuilder(Layout(recording.contract), recording.streams))
         return cls(alerts, sink, recording.contract.end_marker is not None)
 
-    def open(self, length: int = 0) -> None:
-        """An episode begins, of so many rows; 0: of as many as come."""
+    def open(self, length: int = 0, task: str | None = None) -> None:
+        """An episode of a task begins, of so many rows; 0: of as many as come."""
+        self._told.clear()
+        self._tasks = []
         self._commands.clear()
         self._waiting.clear()
         self._acted, self._pairs, self._failed = -1, 0, None
         self._wanted = length + 1 if length else 0  # the last one becomes the final observation
         self._alerts.clear("rollout")
         if self._sink:
-            self._sink.open()
+            self._sink.open(task)
+
+    def new_task(self, tick: int, task: str) -> None:
+        """From this tick on another task is done."""
+        self._told.append((tick, task))
 
     def acted(self, tick: int, command: Command) -> None:
         """This command was sent at this tick."""
@@ -83,6 +91,8 @@ class RolloutSink:
             tick, sample = self._waiting.popleft()
             action = self._commands.pop(tick, None)
             if action is not None:
+                while self._told and self._told[0][0] <= tick:
+                    self._tasks.append((sample.stamp_ns, self._told.popleft()[1]))
                 self._push(sample, action)
 
     def _push(self, sample: Sample, action: np.ndarray) -> None:
@@ -106,7 +116,9 @@ class RolloutSink:
         """Save it; the future gives its file, None where nothing is recorded."""
         if self._sink:
             aborted = aborted or self._failed
-            return self._sink.close(success, label=label, aborted=aborted, warnings=warnings, rollout=True)
+            return self._sink.close(
+                success, label=label, aborted=aborted, warnings=warnings, tasks=self._tasks, rollout=True
+            )
         return _done()
 
     def discard(self) -> Future[None]:

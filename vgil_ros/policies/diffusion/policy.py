@@ -29,6 +29,7 @@ class DiffusionPolicy(Policy):
     config_class: ClassVar[type[DiffusionConfig]] = DiffusionConfig
     config: DiffusionConfig
     supports_prefix: ClassVar[bool] = True
+    stochastic: ClassVar[bool] = True
     levels: Tensor  # (train_steps,)
     times: Tensor  # (steps,)
 

@@ -30,6 +30,7 @@ class FlowMatchingPolicy(Policy):
     config_class: ClassVar[type[FlowMatchingConfig]] = FlowMatchingConfig
     config: FlowMatchingConfig
     supports_prefix: ClassVar[bool] = True
+    stochastic: ClassVar[bool] = True
 
     def __init__(self, config: FlowMatchingConfig) -> None:
         super().__init__(config)

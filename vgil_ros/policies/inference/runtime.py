@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
@@ -127,10 +127,45 @@ class InferenceRuntime:
         """Whether an observation may hold "prefix"."""
         return self._policy.supports_prefix
 
+    def batch(self, observations: Sequence[RobotObservation]) -> np.ndarray:
+        """Give the chunks (B, H, A) float32 of several observations at once, by the plain policy.
+
+        Args:
+            observations: B of them, alike in their parts and shapes, none with a prefix.
+
+        Raises:
+            PolicyError: as for one.
+        """
+        stated = [self._stated(one) for one in observations]
+        for one in stated:
+            check_parts(one)
+        together: Observation = _stacked([{**one, "qpos": np.asarray(one["qpos"], np.float32)} for one in stated])
+        with self._lock, torch.inference_mode(), self._float32(), self._autocast():
+            return self._policy.predict_chunk(together).float().cpu().numpy()
+
+    def draw(self, observation: RobotObservation, count: int) -> np.ndarray:
+        """Give several chunks (K, H, A) float32 of one observation, by `batch`."""
+        return self.batch([observation] * count)
+
     def reset(self, seed: int | None = None) -> None:
         """Tell the policy that a new episode begins; see `Policy.reset`."""
         with self._lock:
             self._policy.reset(seed)
+
+    def close(self) -> None:
+        """Nothing is under way that could be cut off."""
+
+    @property
+    def description(self) -> str:
+        """What runs where, in words."""
+        words = f"{self._policy.config.type} on {self.device}, {self.precision}"
+        if self.precision == "fp32" or self.report is None:
+            return words
+        return f"{words}, actions within {self.report.max_difference:.2g} of fp32"
+
+    def latency_parts(self) -> Mapping[str, tuple[float, float]]:
+        """None: it is one piece."""
+        return {}
 
     def _stated(self, observation: RobotObservation) -> RobotObservation:
         return cast("RobotObservation", with_state(self._policy.config, observation))
@@ -194,6 +229,14 @@ def limit_torch_threads() -> None:
     network that needs 10 ms takes a second.
     """
     torch.set_num_threads(max(1, (os.cpu_count() or 2) - 1))
+
+
+def _stacked(values: Sequence[Any]) -> Any:
+    """Values of one structure with a batch axis: arrays stacked, maps part by part, texts as a list."""
+    first = values[0]
+    if isinstance(first, Mapping):
+        return {name: _stacked([one[name] for one in values]) for name in first}
+    return np.stack(values) if isinstance(first, np.ndarray) else list(values)
 
 
 class _Tf32(AbstractContextManager[None]):

@@ -1,0 +1,1 @@
+"""Policies that run elsewhere: a codec and a server written from the wire's description, not from ours."""

@@ -1,0 +1,1 @@
+"""A checkpoint served to other computers, on OpenPI's wire."""
