@@ -49,6 +49,7 @@ LAST = (
     "test/nodes/recorder/test_kills.py",
     "test/nodes/webcam/test_recording.py",
     "test/nodes/webcam/test_webcam.py",
+    "test/policies/remote/test_faults.py",
     "test/support/test_stall.py",
 )
 # The longest parts of each kind, first: so none of them is left over when the rest is done.

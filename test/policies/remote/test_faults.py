@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,6 +85,14 @@ def goes_on(policy: RemotePolicy, seconds: float = 5.0) -> None:
             time.sleep(0.02)
 
 
+def until_stopped(pid: int) -> None:
+    """Wait until the kernel has stopped a process: a busy one may get that far a little later."""
+    end = time.monotonic() + 5.0
+    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "Tt":
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def test_it_learns_its_sizes_from_the_first_answer_and_measures_the_parts(odd: Odd, policy: RemotePolicy) -> None:
     assert (policy.config.chunk_size, policy.config.action_dim) == (20, 3)
     assert policy.config.camera_names == ("cam_a",)
@@ -144,8 +153,9 @@ def test_a_server_that_stands_still_costs_no_more_than_the_time_out(odd: Odd, po
     huge = {**observation(), "images": {"cam_a": np.zeros((48, 64, 3), np.uint8)}}
     connection = Connection(odd.address, connect_s=0.5)
     connection.open()
-    odd.process.send(19)  # SIGSTOP
+    odd.process.send(signal.SIGSTOP)
     try:
+        until_stopped(odd.process.popen.pid)
         began = time.monotonic()
         with pytest.raises(RemoteError, match="no answer within"):
             policy(huge)
@@ -155,7 +165,7 @@ def test_a_server_that_stands_still_costs_no_more_than_the_time_out(odd: Odd, po
             connection.ask(b"\0" * (60 << 20), 0.5)
         assert time.monotonic() - began < 3.0
     finally:
-        odd.process.send(18)
+        odd.process.send(signal.SIGCONT)
     goes_on(policy)
 
 
