@@ -25,9 +25,10 @@ LeRobot = Annotated[
     str | None, typer.Option(metavar="FOLDER", help="in its place: a policy of LeRobot's, run by LeRobot's own code")
 ]
 LeRobotPython = Annotated[
-    str,
+    str | None,
     typer.Option(
-        envvar="LEROBOT_PYTHON", help="the Python of LeRobot's environment, with websockets and msgpack in it"
+        envvar="LEROBOT_PYTHON",
+        help="the Python of LeRobot's environment, with websockets and msgpack in it; this one if left out",
     ),
 ]
 Host = Annotated[str, typer.Option(help="where to listen; 0.0.0.0: on every network, so that others reach it")]
@@ -44,7 +45,7 @@ Robot = Annotated[str | None, typer.Option(help="a contract, for the sizes of im
 def serve(
     checkpoint: Checkpoint = None,
     lerobot: LeRobot = None,
-    lerobot_python: LeRobotPython = sys.executable,
+    lerobot_python: LeRobotPython = None,
     host: Host = "127.0.0.1",
     port: Port = 8000,
     token: Token = "",
@@ -57,7 +58,7 @@ def serve(
     if (checkpoint is None) == (lerobot is None):
         raise VgilError("vgil serve: --checkpoint and --lerobot are both given, or neither; needed is one of them")
     if lerobot is not None:
-        _become_lerobots(lerobot_python, lerobot, host, port, token, device)
+        _become_lerobots(lerobot_python or sys.executable, lerobot, host, port, token, device)
     need_torch("vgil serve")
     from vgil_ros.policies.compatibility import camera_sizes
     from vgil_ros.policies.device import PRECISIONS

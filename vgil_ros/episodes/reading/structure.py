@@ -25,6 +25,11 @@ UNCOUNTED_BYTES = 1 << 18  # counting the chunks of small arrays would be most o
 FEW_CHUNKS = 1024  # counted in any case; to count walks all of the index, a microsecond a chunk
 IMAGES = "observations/images"
 LEAST_JPEG = 100  # bytes; no JPEG is shorter
+OUR_NAMES = {"action", "base_action", "compress_len", "final_observation", "observations", "sync", "timesteps"}
+OUR_GROUPS = (
+    *("", "observations", IMAGES, "observations/images_depth", "final_observation"),
+    *("final_observation/images", "final_observation/images_depth", "sync", "timesteps"),
+)
 FREE_BYTES = 64 << 20  # an array up to this size is read, whatever the file's length
 
 
@@ -143,6 +148,7 @@ def glimpse(file: h5py.File, path: Path, length: int) -> Structure:
     Raises:
         EpisodeError: they are not as our writer leaves them; `survey` finds out what they are.
     """
+    _only_ours(file, path)
     walk = _Walk(path, Structure(length))
     walk.links(file.id, "", ("action",))
     if file.id.links.get_info(b"observations").type == h5py.h5l.TYPE_HARD:
@@ -151,6 +157,22 @@ def glimpse(file: h5py.File, path: Path, length: int) -> Structure:
         raise EpisodeError(f"{path}: has links in place of data; allowed: data in the file itself")
     walk.count_where_implausible()
     return walk.structure
+
+
+def _only_ours(file: h5py.File, path: Path) -> None:
+    """Hold the file's groups and links against those that our writer makes; no dataset is opened.
+
+    Raises:
+        EpisodeError: there is another.
+    """
+    for at in OUR_GROUPS:  # each behind the one that holds it
+        if at and at not in file:
+            continue
+        group = h5py.h5o.open(file.id, at.encode()) if at else file.id
+        for raw in list(group):
+            plain = group.links.get_info(raw).type == h5py.h5l.TYPE_HARD
+            if not plain or (not at and _text(raw) not in OUR_NAMES):
+                raise EpisodeError(f"{path}: '{at}/{_text(raw)}' is none of our writer's; see `survey`")
 
 
 class _Walk:
