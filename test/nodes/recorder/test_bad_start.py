@@ -122,7 +122,7 @@ def test_a_folder_of_another_set_up_is_not_continued_by_mistake(bench: Bench) ->
     slower = write(small_robot(rate_hz=20), bench.folder / "slower.yaml")
     words = f"{bench.episodes} holds episodes of another set-up: rate_hz: 20 here, 25 in episode_0.hdf5"
     rig_like = bench.recorder(slower)
-    rig_like.expect(f"waiting for: {words}; give another dataset_dir, or continue_folder:=true")
+    rig_like.expect(f"waiting for: .*{words}; give another dataset_dir, or continue_folder:=true")
     answer = bench.client.call("/recorder/start")
     assert not answer.success
     assert words in answer.message
