@@ -172,7 +172,7 @@ def _only_ours(file: h5py.File, path: Path) -> None:
         for raw in list(group):
             plain = group.links.get_info(raw).type == h5py.h5l.TYPE_HARD
             if not plain or (not at and _text(raw) not in OUR_NAMES):
-                raise EpisodeError(f"{path}: '{at}/{_text(raw)}' is none of our writer's; see `survey`")
+                raise EpisodeError(f"{path}: found '{at}/{_text(raw)}'; allowed: groups and data of our writer's")
 
 
 class _Walk:
