@@ -79,7 +79,7 @@ def join(parts: Sequence[Path], out: Path, fps: float) -> None:
             with av.open(str(part)) as source:
                 video = source.streams.video[0]
                 if stream is None:
-                    stream = target.add_stream_from_template(video)
+                    stream = target.add_stream_from_template(video, opaque=True)  # its decoder may be no encoder
                     stream.time_base = 1 / rate_of(fps)
                 for packet in source.demux(video):
                     if packet.size == 0:
