@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.episodes import made_episodes as made
+from support.killed_change import killed_before
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes import naming
@@ -259,26 +259,13 @@ def test_what_cannot_be_done_leaves_no_trace(folder: Path, change: Change, words
 
 def killed(folder: Path, change: str, after: int) -> bool:
     """Curate in a process that is killed before its n-th call that changes the disk; whether it was."""
-    child = os.fork()
-    if child == 0:
-        left = iter(range(after))
 
-        def dying(real: Callable[..., Any]) -> Callable[..., Any]:
-            def call(*given: Any, **more: Any) -> Any:
-                if next(left, None) is None:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return real(*given, **more)
-
-            return call
-
-        for name in ("link", "rename", "replace", "unlink", "mkdir", "open"):
-            setattr(os, name, dying(getattr(os, name)))
+    def curate() -> None:
         with Journal(folder).held() as journal:
             CHANGES[change](journal)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    return os.WIFSIGNALED(status)
+
+    names = ("link", "rename", "replace", "unlink", "mkdir", "open")
+    return killed_before(after, [(os, name) for name in names], curate)
 
 
 @pytest.mark.parametrize("change", ["label", "split", "renumber"])

@@ -9,8 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from support.training import Tree
 
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.policies import load_policy
+from vgil_ros.policies.device import one_thread
 from vgil_ros.training.build import rate_factor
 from vgil_ros.training.config import ScheduleConfig, parse_config
 from vgil_ros.training.data.dataset import EpisodeDataset, SampleSpec
@@ -47,16 +46,6 @@ except KeyboardInterrupt:
 finally:
     trainer.close()
 """
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 PLAIN = {"policy__dropout": 0.0, "policy__cvae_layers": 0}  # nothing random within the policy

@@ -18,9 +18,10 @@ from vgil_ros.evaluation.metrics import Rollout, percentiles, summarise
 from vgil_ros.evaluation.plan import EvaluationPlan
 from vgil_ros.evaluation.report import EvaluationReport, Machine, make_report
 from vgil_ros.evaluation.sources import ChunkSource, PolicySource
-from vgil_ros.evaluation.stage import RolloutResult, RolloutSession, one_thread, pipeline_for
+from vgil_ros.evaluation.stage import RolloutResult, RolloutSession, pipeline_for
 from vgil_ros.evaluation.thumbnails import ThumbnailSheet
 from vgil_ros.parallel import Executor, Work, executor
+from vgil_ros.policies.device import one_thread
 from vgil_ros.robots.worlds import USUAL_ROBOTS
 
 SHOWN = 3  # rollouts that could not be played, with their reasons

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from vgil_ros.core.contract import Contract
 from vgil_ros.core.control.pipeline import ActionPipeline, ChunkSize, make_action_pipeline
@@ -22,6 +19,7 @@ from vgil_ros.evaluation.plan import EvaluationPlan
 from vgil_ros.evaluation.rollout import RolloutRunner
 from vgil_ros.evaluation.sources import ChunkSource, PolicySource
 from vgil_ros.evaluation.thumbnails import thumbnails
+from vgil_ros.policies.device import one_thread
 from vgil_ros.robots.worlds import World, make_world
 
 VIDEO_EVERY = 2  # ticks
@@ -117,17 +115,6 @@ class RolloutSession:
         self._world.close()
         if self._swapped is not None:
             self._swapped.close()
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Sums are made in one order, whatever the number of cores: a seed gives the same result to the last bit."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def pipeline_for(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -34,3 +36,14 @@ def checked_device(name: str | torch.device) -> torch.device:
             f"device '{name}': torch finds {count} CUDA devices here, allowed are cpu and cuda:0 to N - 1"
         )
     return torch.device("cuda", torch.cuda.current_device() if device.index is None else device.index)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Sums are made in one order, whatever the number of cores: a seed gives the same result to the last bit."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

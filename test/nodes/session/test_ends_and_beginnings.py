@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +13,7 @@ import pytest
 pytest.importorskip("rclpy")
 
 from support.episodes import made_episodes as made
+from support.killed_change import killed_before
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.graph.service_names import did_you_mean
@@ -230,35 +229,13 @@ def test_a_camera_that_has_become_slow_is_told_of_with_its_rate() -> None:
     assert slow_words(29, 30) == "it comes at 29 a second"
 
 
-def killed_while_labelling(path: Path, after: int) -> bool:
-    """Label in a process that is killed before its n-th call that changes the disk; whether it was."""
-    child = os.fork()
-    if child == 0:
-        left = iter(range(after))
-
-        def dying(real: Callable[..., Any]) -> Callable[..., Any]:
-            def call(*given: Any, **more: Any) -> Any:
-                if next(left, None) is None:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return real(*given, **more)
-
-            return call
-
-        for owner, name in ((os, "open"), (os, "fsync"), (os, "replace"), (os, "rename"), (h5, "amend")):
-            setattr(owner, name, dying(getattr(owner, name)))
-        label_file(path, "failure")
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    return os.WIFSIGNALED(status)
-
-
 def test_a_late_label_leaves_a_whole_file_whenever_it_is_killed(tmp_path: Path) -> None:
     path = made.write(tmp_path, made.meta(), 4, success=True)
     before, labels = path.read_bytes(), []
     for after in range(20):
         path.write_bytes(before)
-        killed = killed_while_labelling(path, after)
+        calls = ((os, "open"), (os, "fsync"), (os, "replace"), (os, "rename"), (h5, "amend"))
+        killed = killed_before(after, calls, lambda: label_file(path, "failure"))
         with EpisodeReader(path) as episode:
             labels.append((episode.attrs.get("label"), episode.success))
         assert naming.episodes_in(tmp_path) == [path], "no reader takes what was left behind"

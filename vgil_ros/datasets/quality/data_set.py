@@ -11,6 +11,7 @@ from functools import cached_property
 from vgil_ros.datasets.quality.features.look import Look
 from vgil_ros.datasets.quality.features.motion import Motion
 from vgil_ros.datasets.quality.features.summary import Summary
+from vgil_ros.datasets.quality.features.track import Track
 from vgil_ros.datasets.quality.robust import FEWEST
 from vgil_ros.episodes.checks.findings import Finding
 
@@ -56,6 +57,12 @@ class DataSet:
                 key = (one.joints, one.motion.qpos.path.shape, one.motion.action.path.shape)
                 found[key].append((one, one.motion))
         return list(found.values())
+
+    def columns(self) -> Iterator[tuple[list[Moved], str, list[Track]]]:
+        """Each group of `alike` with `qpos`, then `action`, and that stream's tracks, one an episode."""
+        for group in self.alike:
+            for stream in ("qpos", "action"):
+                yield group, stream, [getattr(motion, stream) for _, motion in group]
 
     @cached_property
     def alike(self) -> list[list[Moved]]:

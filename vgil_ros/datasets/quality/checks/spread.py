@@ -17,10 +17,8 @@ FEW = 0.2  # of the episodes: if it stands still in more of them, it may
 
 def check(data: DataSet) -> Iterator[Found]:
     """Name columns of `qpos` and `action` without spread, which no normaliser can scale."""
-    for group in data.alike:
-        for stream in ("qpos", "action"):
-            tracks: list[Track] = [getattr(motion, stream) for _, motion in group]
-            yield from _stream(group, stream, tracks)
+    for group, stream, tracks in data.columns():
+        yield from _stream(group, stream, tracks)
 
 
 def _stream(group: Sequence[Moved], stream: str, tracks: Sequence[Track]) -> Iterator[Found]:

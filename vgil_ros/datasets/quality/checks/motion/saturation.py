@@ -18,10 +18,8 @@ COMMON = 0.5  # of the episodes: then it is how they are shown (waypoints), and 
 
 def check(data: DataSet) -> Iterator[Found]:
     """Name joints that spend more rows at a limit than in the other episodes."""
-    for group in data.alike:
-        for stream in ("qpos", "action"):
-            tracks: list[Track] = [getattr(motion, stream) for _, motion in group]
-            yield from _stream(group, stream, tracks)
+    for group, stream, tracks in data.columns():
+        yield from _stream(group, stream, tracks)
 
 
 def _stream(group: Sequence[Moved], stream: str, tracks: Sequence[Track]) -> Iterator[Found]:
