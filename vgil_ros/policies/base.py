@@ -66,11 +66,13 @@ class Policy(nn.Module, ABC):
     config_class: ClassVar[type[PolicyConfig]] = PolicyConfig
     supports_prefix: ClassVar[bool] = False  # whether `predict_chunk` keeps an action prefix, see `prepare_prefix`
     stochastic: ClassVar[bool] = False  # whether it draws: two chunks of one observation differ
+    files_needed: ClassVar[tuple[str, ...]] = ()  # what else lies in its checkpoint folder, such as a tokenizer
 
     def __init__(self, config: PolicyConfig) -> None:
         super().__init__()
         self.config = config
         self.normalizer = Normalizer(config.state_dim, config.action_dim, len(config.cameras), config.normalization)
+        self.files: dict[str, bytes] = {}  # by name, as they lie in the checkpoint folder; see `set_files`
         self._normalizer_checked = False
         self._predicting = 0  # calls of `predict_chunk` under way, in any thread
         self._to_train_again: tuple[nn.Module, ...] = ()  # what was in training mode when the first of them began
@@ -149,6 +151,16 @@ class Policy(nn.Module, ABC):
         self.normalizer.load_state_dict(theirs)
         self._normalizer_checked = True
 
+    def set_files(self, files: Mapping[str, bytes]) -> None:
+        """Take over what `files_needed` names.
+
+        Raises:
+            PolicyError: one is missing, unknown, or not what it should be.
+        """
+        if set(files) != set(self.files_needed):
+            raise PolicyError(f"files: found {sorted(files)}, allowed is exactly {sorted(self.files_needed)}")
+        self.files = dict(files)
+
     def require_normalizer(self) -> None:
         """Raise PolicyError unless the statistics are set; free after the first time."""
         if not self._normalizer_checked:
@@ -164,11 +176,15 @@ class Policy(nn.Module, ABC):
 
         Raises:
             CheckpointError: a weight is not finite, or `directory` holds something other than a checkpoint.
-            PolicyError: the normaliser is not set.
+            PolicyError: the normaliser or one of `files_needed` is not set.
         """
         self.normalizer.check()
+        if missing := [name for name in self.files_needed if name not in self.files]:
+            raise PolicyError(f"{', '.join(missing)} is not set: the checkpoint could not be used; allowed: set_files")
         parameters = dict(self.named_parameters(remove_duplicate=False))
-        return write_checkpoint(self.config, self.state_dict(), parameters, directory, weight_dtype=weight_dtype)
+        return write_checkpoint(
+            self.config, self.state_dict(), parameters, directory, weight_dtype=weight_dtype, files=self.files
+        )
 
     def example_observation(self, sizes: Mapping[str, tuple[int, int]] | None = None) -> RobotObservation:
         """Give one made-up observation without batch axis, for warm-up: zeros and noise, with all of its past known.

@@ -15,7 +15,15 @@ from vgil_ros.policies.device import checked_device
 from vgil_ros.policies.errors import CheckpointError
 from vgil_ros.policies.foreign_file import LOOKED_AT, not_weights
 from vgil_ros.policies.registry import policy_class
-from vgil_ros.policies.storage import CONFIG_FILE, WEIGHTS_FILE, cast_loaded, check_keys, read_weights, require_finite
+from vgil_ros.policies.storage import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    cast_loaded,
+    check_keys,
+    read_files,
+    read_weights,
+    require_finite,
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,7 @@ def load_policy(directory: str | Path, device: str | torch.device = "cpu") -> Po
     weights = cast_loaded(stored, dict(skeleton.named_parameters(remove_duplicate=False)), config.weights)
     check_keys(skeleton.state_dict(), weights, str(folder / WEIGHTS_FILE))
     policy = policy_class(config.type)(config)
+    policy.set_files(read_files(folder, policy.files_needed))
     require_finite(weights, f"found in {folder / WEIGHTS_FILE}")
     policy.load_state_dict(weights)
     policy.require_normalizer()

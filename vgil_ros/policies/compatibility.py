@@ -12,7 +12,7 @@ from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import Layout
 from vgil_ros.policies.base import Policy
 from vgil_ros.policies.checkpoint import load_policy
-from vgil_ros.policies.config import PolicyConfig
+from vgil_ros.policies.config import UNSCALED, PolicyConfig
 from vgil_ros.policies.normalizer import VectorNormalizer
 
 # Shares of a joint's range by which data may lie beyond its limits: what is measured hardly does, a leader may well.
@@ -84,6 +84,7 @@ def compare_with_contract(config: PolicyConfig, robot: RobotProfile) -> list[str
     Cameras of the robot that the policy does not use are no mismatch.
     """
     return [
+        *_scaling(config),
         *_cameras(config, robot),
         *_vectors(config, robot),
         *_joints(config, robot),
@@ -143,6 +144,14 @@ def _beyond(
                 f"{upper[index] - lower[index]:.3g}"
             )
     return words
+
+
+def _scaling(config: PolicyConfig) -> list[str]:
+    if config.source != UNSCALED:
+        return []
+    return [
+        "statistics: it was imported without any, so its actions have no units; it is for `vgil train initial=` alone"
+    ]
 
 
 def _cameras(config: PolicyConfig, robot: RobotProfile) -> list[str]:

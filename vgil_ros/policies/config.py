@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # only for the type; it needs OpenCV
 
 VectorMode = Literal["mean_std", "min_max", "unit", "identity"]
 ImageMode = Literal["imagenet", "mean_std", "min_max", "unit"]
+UNSCALED = "lerobot without statistics"  # the source of weights that a training may begin with, and no robot may run
 MOST, MOST_LAYERS = 65_536, 256  # of any size, and of layers or parts of a list, in a file that is to be believed
 
 

@@ -124,7 +124,9 @@ class Batch(Observation, Targets, total=False):
     Attributes:
         endpoint: (B, H, W) float32 in the policy's sizes: where the teacher went from `noise`.
         time: (B,) float32, 0 to 1: where on the way the field is asked.
+        frozen: what a part of the policy that never learns made of it; see `FlowPolicy.frozen`.
     """
 
     endpoint: Tensor
     time: Tensor
+    frozen: Mapping[str, Tensor]

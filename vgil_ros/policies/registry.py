@@ -16,6 +16,7 @@ POLICY_TYPES: dict[str, str] = {
     "diffusion": "vgil_ros.policies.diffusion.policy:DiffusionPolicy",
     "flow_act": "vgil_ros.policies.flow_act.policy:FlowActPolicy",
     "flow_matching": "vgil_ros.policies.flow_matching.policy:FlowMatchingPolicy",
+    "smolvla": "vgil_ros.policies.smolvla.policy:SmolVlaPolicy",
 }
 
 # The forms for inference, of the types that have one; only robots need them.
@@ -24,6 +25,7 @@ INFERENCE_MODULES: dict[str, str] = {
     "diffusion": "vgil_ros.policies.diffusion.inference:DiffusionInferenceModule",
     "flow_act": "vgil_ros.policies.flow_act.inference:FlowActInferenceModule",
     "flow_matching": "vgil_ros.policies.flow_matching.inference:FlowInferenceModule",
+    "smolvla": "vgil_ros.policies.smolvla.inference:SmolVlaInferenceModule",
 }
 
 

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -78,6 +78,7 @@ def write_checkpoint(
     directory: str | Path,
     *,
     weight_dtype: DtypeName = "fp32",
+    files: Mapping[str, bytes] | None = None,
 ) -> Path:
     """Write a checkpoint to the folder `directory`; an older one there is replaced, and what else lies there is kept.
 
@@ -88,6 +89,7 @@ def write_checkpoint(
         config: of the policy; `software` and `weights` are filled in here.
         state: the policy's tensors by name, normaliser included.
         parameters: names of those that `weight_dtype` is for.
+        files: what else belongs to it, by name.
 
     Raises:
         CheckpointError: a tensor is not finite or too large for `weight_dtype`, or `directory` holds something other
@@ -106,9 +108,12 @@ def write_checkpoint(
         save_file(weights, scratch / WEIGHTS_FILE)
         (scratch / WEIGHTS_FILE).chmod(0o644)  # safetensors keeps others from reading it
         scratch.chmod(0o755)
-        for name in (CONFIG_FILE, WEIGHTS_FILE):
+        for name, content in (files or {}).items():
+            (scratch / name).write_bytes(content)
+        own = {path.name for path in scratch.iterdir()}
+        for name in own:
             _flush(scratch / name)
-        _swap(scratch, target)
+        _swap(scratch, target, own)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return target
@@ -144,6 +149,23 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
 
 
+def read_files(folder: Path, names: Iterable[str]) -> dict[str, bytes]:
+    """Read further files of a checkpoint folder.
+
+    Raises:
+        CheckpointError: one is missing or cannot be read.
+    """
+    found = {}
+    for name in names:
+        try:
+            found[name] = (folder / name).read_bytes()
+        except OSError as error:
+            raise CheckpointError(
+                f"{folder / name} cannot be read ({error.strerror}): it belongs to the checkpoint"
+            ) from None
+    return found
+
+
 def check_keys(expected: dict[str, Tensor], given: dict[str, Tensor], where: str) -> None:
     """Raise CheckpointError naming every key of `given` that is missing, unknown or mismatched against `expected`."""
     faults = [f"missing: {key}" for key in expected if key not in given]
@@ -177,8 +199,11 @@ def _require_replaceable(target: Path) -> None:
         raise CheckpointError(f"{target} is not empty and holds no {CONFIG_FILE}: not overwritten")
 
 
-def _swap(scratch: Path, target: Path) -> None:
-    """Put `scratch` where `target` is. A folder cannot be renamed over a full one, so the old one steps aside first."""
+def _swap(scratch: Path, target: Path, own: Collection[str]) -> None:
+    """Put `scratch`, with its `own` files, where `target` is.
+
+    A folder cannot be renamed over a full one, so the old one steps aside first.
+    """
     if not target.exists():
         scratch.rename(target)
         return
@@ -186,7 +211,7 @@ def _swap(scratch: Path, target: Path) -> None:
     target.rename(old / "checkpoint")
     scratch.rename(target)
     for path in (old / "checkpoint").iterdir():
-        if path.name not in (CONFIG_FILE, WEIGHTS_FILE):  # somebody else's: a card, notes, films
+        if path.name not in own:  # somebody else's: a card, notes, films
             path.rename(target / path.name)
     shutil.rmtree(old)
 

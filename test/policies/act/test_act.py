@@ -14,7 +14,7 @@ from support.policies.contract import PolicyContract, fitted
 from vgil_ros.policies import Policy, PolicyError
 from vgil_ros.policies.act import ActPolicy
 from vgil_ros.policies.act.model import kl_divergence
-from vgil_ros.policies.nn.backbones import build_backbone, load_pretrained
+from vgil_ros.policies.nn.backbones import OURS, BackboneName, build_backbone, load_pretrained
 from vgil_ros.policies.nn.positions import sine_grid, sine_table
 
 
@@ -45,9 +45,9 @@ class TestBaseAndOneBackboneEach(PolicyContract):
         return ActPolicy(config)
 
 
-@pytest.mark.parametrize("backbone", ["resnet18", "resnet34", "resnet50", "mobilenet_v3_small", "small"])
+@pytest.mark.parametrize("backbone", ["resnet18", "resnet34", "resnet50", "mobilenet_v3_small", "small", "small_fine"])
 def test_backbones_give_the_promised_grid(backbone: str) -> None:
-    norm = "group" if backbone == "small" else "frozen"
+    norm = "group" if backbone in OURS else "frozen"
     policy = fitted(ActPolicy(small(backbone=backbone, backbone_norm=norm, cameras=[{"name": "top"}]))).eval()
     with torch.no_grad():
         for height, width in ((64, 96), (50, 70), (33, 65)):
@@ -60,11 +60,12 @@ def test_backbones_give_the_promised_grid(backbone: str) -> None:
             assert pos.shape == tokens.shape[1:]
 
 
-def test_the_small_backbone_has_no_pretrained_weights() -> None:
-    with pytest.raises(PolicyError, match="'small' has no pretrained weights: backbone_norm 'frozen'"):
-        ActPolicy(small(backbone="small"))
-    with pytest.raises(PolicyError, match="'small' has no pretrained weights; those exist for"):
-        load_pretrained(build_backbone("small", "group"), "small")
+@pytest.mark.parametrize("name", OURS)
+def test_our_backbones_have_no_pretrained_weights(name: BackboneName) -> None:
+    with pytest.raises(PolicyError, match=f"'{name}' has no pretrained weights: backbone_norm 'frozen'"):
+        ActPolicy(small(backbone=name))
+    with pytest.raises(PolicyError, match=f"'{name}' has no pretrained weights; those exist for \\['mobilenet"):
+        load_pretrained(build_backbone(name, "group"), name)
 
 
 def test_frozen_norm_does_not_learn() -> None:
@@ -100,6 +101,17 @@ def test_kl_is_that_of_torch() -> None:
     ours = torch.distributions.Normal(mu, (logvar / 2).exp())
     expected = torch.distributions.kl_divergence(ours, torch.distributions.Normal(0.0, 1.0)).sum(1).mean()
     torch.testing.assert_close(kl_divergence(mu, logvar), expected)
+
+
+def test_kl_near_the_prior_survives_bf16() -> None:
+    mu, logvar = (0.01 * torch.randn(64, 32)).bfloat16(), (0.01 * torch.randn(64, 32)).bfloat16().requires_grad_()
+    ours = torch.distributions.Normal(mu.double(), (logvar.detach().double() / 2).exp())
+    expected = torch.distributions.kl_divergence(ours, torch.distributions.Normal(0.0, 1.0)).sum(1).mean()
+    kl = kl_divergence(mu, logvar)
+    kl.backward()
+    assert abs(kl.item() - expected.item()) < 0.02 * expected.item()
+    assert logvar.grad is not None
+    assert (logvar.grad != 0).float().mean() > 0.9
 
 
 def test_loss_is_l1_plus_weighted_kl_in_normalised_units() -> None:

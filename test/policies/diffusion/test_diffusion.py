@@ -192,6 +192,19 @@ def test_crops_reach_every_corner() -> None:
     assert crop(image, (8, 9), None)[0, 0, 0, 0] == 1 * 12 + round(1.5)
 
 
+def test_several_draws_are_the_loss_of_observations_that_come_as_often() -> None:
+    once, often = made(random_crop=False).train(), made(random_crop=False, draws=3).train()
+    often.load_state_dict(once.state_dict())
+    batch = CONTRACT.batch(once)
+    encoded: list[int] = []
+    often.model.encoders[0].register_forward_pre_hook(lambda _, arguments: encoded.append(len(arguments[0])))
+    torch.manual_seed(5)
+    loss = often.compute_loss(batch).loss
+    torch.manual_seed(5)
+    torch.testing.assert_close(loss, once.compute_loss(mapped(batch, lambda each: np.repeat(each, 3, axis=0))).loss)
+    assert encoded == [len(batch["qpos"]) * 2] * 2, "both cameras' two observations, once each"
+
+
 @pytest.mark.parametrize("norm", ["group", "frozen"])
 def test_nothing_is_kept_of_a_batch(norm: str) -> None:
     """A running mean of the weights and batch statistics of other weights do not go together: there are none."""
@@ -249,6 +262,7 @@ def test_the_inference_module_keeps_nothing_of_the_call_before() -> None:
         ({"n_obs_steps": 9}, "is not horizon"),
         ({"inference_steps": 21}, "more than train_steps"),
         ({"down_dims": [32, 60]}, r"\[60\] are not divisible by n_groups"),
+        ({"down_dims": [12, 24], "n_groups": 4}, "down_dims begins with 12; allowed: a multiple of 8"),
         ({"kernel_size": 4}, "is even"),
         ({"normalization": {"action": {"mode": "mean_std"}}}, "'min_max' is"),
         ({"crop": [70, 88]}, "larger than the image of camera 'top'"),

@@ -158,7 +158,7 @@ def edit_json(path: Path, change: Any) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
-        ("type", "tdmpc", r"policy type 'tdmpc', allowed are \['act', 'diffusion'\]"),
+        ("type", "tdmpc", r"policy type 'tdmpc', allowed are \['act', 'diffusion', 'smolvla'\]"),
         ("type", "diffusion", "config.json lacks horizon"),
         ("n_obs_steps", 2, "n_obs_steps = 2, allowed is 1"),
         ("replace_final_stride_with_dilation", True, "replace_final_stride_with_dilation"),

@@ -29,6 +29,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "mobilenet": {"backbone": "mobilenet_v3_small"},
     "mobilenet with group norm": {"backbone": "mobilenet_v3_small", "backbone_norm": "group"},
     "small backbone": {"backbone": "small", "backbone_norm": "group"},
+    "small backbone for small things": {"backbone": "small_fine", "backbone_norm": "group"},
     "no encoder": {"encoder_layers": 0, "cvae_layers": 0},
     "cameras of two sizes": {
         "cameras": [

@@ -74,6 +74,26 @@ def test_names_order_grippers_and_images_are_the_servers(layout: Layout) -> None
     np.testing.assert_allclose(chunk, [[0.1, 0.2, 1.0], [0.3, 0.4, 0.0]], atol=1e-6)
 
 
+def test_the_past_is_told_as_the_present_is(layout: Layout) -> None:
+    made = translation(
+        layout,
+        state={"joints": ["left/grip", "left/waist"]},
+        images=[{"name": "cam_a", "key": ["images", "top"], "resize": [32, 32]}],
+        grippers={"closed": 1.0, "open": 0.0},
+    )
+    now, before = observation((0.1, 0.2, 0.9)), observation((0.3, 0.2, 0.9))
+    past = {
+        "qpos": before["qpos"][None],
+        "images": {"cam_a": before["images"]["cam_a"][None]},
+        "known": np.ones(1, bool),
+    }
+    message = made.message({**now, "past": past})
+    np.testing.assert_allclose(message["state"], [0.1, 0.1], atol=1e-6)
+    np.testing.assert_allclose(message["past"]["qpos"], [[0.1, 0.3]], atol=1e-6)
+    assert [one.shape for one in message["past"]["images"]["top"]] == [(32, 32, 3)]
+    assert message["past"]["known"].all()
+
+
 def test_deltas_are_of_the_observed_position_or_of_the_row_before_and_grippers_are_neither(layout: Layout) -> None:
     rows, qpos = np.array([[0.1, 0.0, 0.5], [0.2, 0.1, 0.6], [0.3, 0.0, 0.7]]), np.array([1.0, -0.5, 0.9])
     whole = translation(layout, actions={"kind": "delta"}).chunks({"actions": rows}, qpos)[0]

@@ -19,12 +19,13 @@ from support.paths import process_environment
 from support.process import Process
 
 from vgil_ros.assets import load_contract
-from vgil_ros.core.history import with_past
+from vgil_ros.core.history import with_past, with_task
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.observation import RobotFrame
 from vgil_ros.policies.remote.errors import RemoteError
 from vgil_ros.policies.remote.policy import RemotePolicy
 
+VLM = Path(__file__).parents[1] / "golden" / "smolvla_lerobot" / "vlm"
 LEROBOT = os.environ.get("LEROBOT_PYTHON", "")  # a Python of an environment with lerobot, websockets and msgpack
 SCRIPT = """
 import sys
@@ -34,7 +35,7 @@ from lerobot.configs.types import FeatureType, PolicyFeature
 from lerobot.policies.factory import get_policy_class, make_policy_config, make_pre_post_processors
 from lerobot.policies.utils import populate_queues, prepare_observation_for_inference
 
-kind, folder, given, out = sys.argv[1:]
+kind, folder, given, out, task, vlm = sys.argv[1:]
 torch.manual_seed(0)
 inputs = {
     "observation.state": PolicyFeature(FeatureType.STATE, (3,)),
@@ -46,9 +47,12 @@ own = {
                 n_vae_encoder_layers=1),
     "diffusion": dict(n_obs_steps=3, horizon=16, n_action_steps=8, crop_shape=(40, 56), down_dims=(16, 32, 64),
                       num_train_timesteps=10, diffusion_step_embed_dim=16),
+    "smolvla": dict(chunk_size=20, n_action_steps=20, vlm_model_name=vlm, num_vlm_layers=2,
+                    resize_imgs_with_padding=(32, 32)),
 }[kind]
-config = make_policy_config(kind, input_features=inputs, output_features=outputs, device="cpu",
-                            pretrained_backbone_weights=None, **own)
+if kind != "smolvla":
+    own["pretrained_backbone_weights"] = None
+config = make_policy_config(kind, input_features=inputs, output_features=outputs, device="cpu", **own)
 policy = get_policy_class(kind)(config).eval()
 numbers = {"mean": torch.tensor([0.1, 0.2, 0.3]), "std": torch.tensor([0.5, 0.4, 0.3]),
            "min": torch.tensor([-1.0, -1.0, 0.0]), "max": torch.tensor([1.0, 2.0, 1.0])}
@@ -63,7 +67,7 @@ data = np.load(given)
 policy.reset()
 for i in range(len(data["state"])):
     frame = {"observation.state": data["state"][i].copy(), "observation.images.cam_a": data["image"][i].copy()}
-    batch = before(prepare_observation_for_inference(frame, torch.device("cpu"), ""))
+    batch = before(prepare_observation_for_inference(frame, torch.device("cpu"), task))
     if i + 1 < len(data["state"]) and kind == "diffusion":
         images = torch.stack([batch[key] for key in config.image_features], dim=-4)
         policy._queues = populate_queues(policy._queues, {**batch, "observation.images": images},
@@ -77,7 +81,7 @@ np.save(out, np.stack(rows))
 pytestmark = pytest.mark.skipif(not LEROBOT, reason="LEROBOT_PYTHON names no Python with lerobot")
 
 
-@pytest.mark.parametrize(("kind", "moments"), [("act", 1), ("diffusion", 3)])
+@pytest.mark.parametrize(("kind", "moments"), [("act", 1), ("diffusion", 3), ("smolvla", 1)])
 def test_answers_are_lerobots_own_to_the_bit(tmp_path: Path, kind: str, moments: int) -> None:
     random = np.random.default_rng(0)
     frames: list[RobotFrame] = [
@@ -92,27 +96,31 @@ def test_answers_are_lerobots_own_to_the_bit(tmp_path: Path, kind: str, moments:
         state=np.stack([frame["qpos"] for frame in frames]),
         image=np.stack([frame["images"]["cam_a"] for frame in frames]),
     )
-    folder = tmp_path / "pretrained_model"
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"OMP_NUM_THREADS": "1"}
-    command = [LEROBOT, "-c", SCRIPT, kind, str(folder), str(tmp_path / "in.npz"), str(tmp_path / "out.npy")]
+    folder, task = tmp_path / "pretrained_model", "pick up the cube" if kind == "smolvla" else ""
+    given = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | given
+    files = [str(tmp_path / "in.npz"), str(tmp_path / "out.npy")]
+    command = [LEROBOT, "-c", SCRIPT, kind, str(folder), *files, task, str(VLM)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     served = Process.python(
         ["-m", "vgil_ros.cli.main", "serve", "--lerobot", str(folder), "--port", "0"],
-        process_environment(PYTHONUNBUFFERED="1", OMP_NUM_THREADS="1", LEROBOT_PYTHON=LEROBOT),
+        process_environment(PYTHONUNBUFFERED="1", LEROBOT_PYTHON=LEROBOT, **given),
     )
     try:
         address = served.expect("^serving").text.split()[-1]
         contract = contracts.write(contracts.small_robot(), tmp_path / "robot.yaml")
         remote = RemotePolicy(address, Layout(load_contract(str(contract))[0]))
         assert remote.config.type == kind
-        assert remote.stochastic == (kind == "diffusion")
+        assert remote.stochastic == (kind != "act")
+        assert remote.config.needs_task == (kind == "smolvla")
         remote.reset(7)
         expected = np.load(tmp_path / "out.npy")
-        np.testing.assert_array_equal(remote(with_past(frames[-1], frames[:-1])), expected)
+        seen = with_task(with_past(frames[-1], frames[:-1]), task)
+        np.testing.assert_array_equal(remote(seen), expected)
         with pytest.raises(RemoteError, match=r"image of cam_a: found \(24, 64, 3\); allowed: \(48, 64, 3\) uint8"):
-            remote({"qpos": frames[-1]["qpos"], "images": {"cam_a": np.zeros((24, 64, 3), np.uint8)}})
-        assert remote(with_past(frames[-1], frames[:-1])).shape == expected.shape
+            remote({**seen, "images": {"cam_a": np.zeros((24, 64, 3), np.uint8)}})
+        assert remote(seen).shape == expected.shape
         remote.close()
         served.send(signal.SIGINT)
         assert served.wait(20) == 0

@@ -228,6 +228,35 @@ def test_our_own_client_gets_the_same_and_holds_it_against_the_robot(
         RemotePolicy(served.address, Layout(load_contract("sim_aloha")[0]), token=TOKEN)
 
 
+@pytest.mark.parametrize("rate_hz", [None, 12.5])
+def test_a_camera_of_another_name_costs_nothing_of_what_the_server_tells(tmp_path: Path, rate_hz: float | None) -> None:
+    robot = contracts.small_robot(cameras=[contracts.camera("webcam")])
+    layout = Layout(load_contract(str(contracts.write(robot, tmp_path / "robot.yaml")))[0])
+    theirs = contracts.write(contracts.small_robot(), tmp_path / "theirs.yaml")
+    checkpoint = checkpoints.make(theirs, tmp_path / "past", kind="flow_act")
+    served, config = Served(checkpoint), load_policy(checkpoint).config
+    mapping = {"images": [{"name": "webcam", "key": ["images", "cam_a"]}], "actions": {"rate_hz": rate_hz}}
+    remote = RemotePolicy(served.address, layout, RemoteMapping.model_validate(mapping))
+    times = 1 if rate_hz is None else 2
+    assert config.obs_offsets
+    assert remote.config.obs_offsets == tuple(times * k for k in config.obs_offsets), "in the robot's ticks"
+    random = np.random.default_rng(0)
+
+    def frame() -> Any:
+        pixels = random.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+        return {"qpos": random.normal(0.0, 0.1, 3).astype(np.float32), "images": {"webcam": pixels}}
+
+    given = with_past(frame(), [frame() for _ in config.obs_offsets])
+    there = {**given, "images": {"cam_a": given["images"]["webcam"]}}
+    there["past"] = {**given["past"], "images": {"cam_a": given["past"]["images"]["webcam"]}}
+    local = InferenceRuntime(load_policy(checkpoint), repeatable=True)
+    remote.reset(7)
+    local.reset(7)
+    np.testing.assert_allclose(remote(given)[0], local(there)[0], atol=1e-4)
+    remote.close()
+    served.end()
+
+
 def test_past_prefix_task_draws_and_seeds_go_over_the_wire(tmp_path: Path) -> None:
     """A policy that takes everything that an observation may hold, against itself in this process."""
     contract = contracts.write(contracts.small_robot(), tmp_path / "robot.yaml")

@@ -40,7 +40,11 @@ class CvaeEncoder(nn.Module):
 
 
 def kl_divergence(mu: Tensor, logvar: Tensor) -> Tensor:
-    """KL to the unit normal: summed over latent dims, averaged over the batch. ()"""
+    """KL to the unit normal: summed over latent dims, averaged over the batch. ()
+
+    In float32: near the optimum it is a small difference of numbers around 1, of which bf16 keeps nothing.
+    """
+    mu, logvar = mu.float(), logvar.float()
     return (-0.5 * (1 + logvar - mu.square() - logvar.exp())).sum(dim=1).mean()
 
 

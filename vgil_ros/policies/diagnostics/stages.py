@@ -8,7 +8,7 @@ did, and its last state, un-padded and de-normalised, must be the policy's chunk
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,14 +17,14 @@ from torch import Tensor
 from vgil_ros.policies.diagnostics.tolerances import close, far, joints, spans
 from vgil_ros.policies.diagnostics.trace import Trace
 from vgil_ros.policies.flow_matching.flow import integrate
-from vgil_ros.policies.flow_matching.policy import FlowMatchingPolicy
+from vgil_ros.policies.flow_matching.policy import FlowPolicy
 from vgil_ros.policies.observation import Observation
 from vgil_ros.policies.preparation import to_tensor
 
 Faults = dict[str, str]
 
 
-def faults_of_steps(policy: FlowMatchingPolicy, trace: Trace) -> Faults:
+def faults_of_steps(policy: FlowPolicy, trace: Trace) -> Faults:
     """{stage: words} of the times and the way of x."""
     asked = _solve(policy, trace, 1.0)[1]
     promised = [t for t, _ in asked]
@@ -45,7 +45,7 @@ def faults_of_steps(policy: FlowMatchingPolicy, trace: Trace) -> Faults:
     return {}
 
 
-def faults_after(policy: FlowMatchingPolicy, trace: Trace) -> Faults:
+def faults_after(policy: FlowPolicy, trace: Trace) -> Faults:
     """{stage: words} of what became of the endpoint; the steps before it are as promised."""
     config, chunk = policy.config, trace.chunk
     end = _solve(policy, trace, 1.0)[0]
@@ -54,7 +54,7 @@ def faults_after(policy: FlowMatchingPolicy, trace: Trace) -> Faults:
         return {"padding": f"nothing came out after the last step; {wide}: {trace.error}"}
     if chunk.shape[-1] != config.action_dim:
         return {"padding": f"actions come out {chunk.shape[-1]} wide; {wide}: padding was not taken off"}
-    robot = policy.normalizer.action.inverse
+    robot = _robot_units(policy)
     promised = robot(end[..., : config.action_dim])
     if close(chunk, promised):
         return {}
@@ -66,11 +66,16 @@ def faults_after(policy: FlowMatchingPolicy, trace: Trace) -> Faults:
     return _scaled_otherwise(policy, end[..., : config.action_dim], promised, chunk)
 
 
-def _scaled_otherwise(policy: FlowMatchingPolicy, end: Tensor, promised: Tensor, chunk: Tensor) -> Faults:
+def _robot_units(policy: FlowPolicy) -> Callable[[Tensor], Tensor]:
+    """The promised way of un-padded actions to robot units."""
+    return lambda x: policy.normalizer.action.inverse(policy.config.action_from_units(x))
+
+
+def _scaled_otherwise(policy: FlowPolicy, end: Tensor, promised: Tensor, chunk: Tensor) -> Faults:
     """The right values come out in wrong units or signs."""
     config = policy.config
     wrong = [j for j in range(config.action_dim) if not close(chunk[..., j], promised[..., j])]
-    for mirror in (-promised, policy.normalizer.action.inverse(-end)):
+    for mirror in (-promised, _robot_units(policy)(-end)):
         if close(chunk[..., wrong], mirror[..., wrong]):
             return {"sign": f"actions of {joints(config, wrong)} are turned round on their way out"}
     if close(chunk, end):
@@ -78,7 +83,7 @@ def _scaled_otherwise(policy: FlowMatchingPolicy, end: Tensor, promised: Tensor,
     return {"normalizer": f"actions of {joints(config, wrong)} are off by up to {far(chunk, promised):.2g} on leaving"}
 
 
-def _solve(policy: FlowMatchingPolicy, trace: Trace, sign: float) -> tuple[Tensor, list[tuple[float, Tensor]]]:
+def _solve(policy: FlowPolicy, trace: Trace, sign: float) -> tuple[Tensor, list[tuple[float, Tensor]]]:
     """Give the promised endpoint from the recorded answers times `sign`, and where the solver asked: (t, x)."""
     asked: list[tuple[float, Tensor]] = []
 
@@ -124,7 +129,7 @@ class Side:
     """All passes of one policy; `again` repeats the first one, `drawn` is one whose noise the policy drew itself."""
 
     name: str
-    policy: FlowMatchingPolicy
+    policy: FlowPolicy
     passes: tuple[Pass, ...]
     again: Trace
     drawn: Trace
@@ -210,7 +215,7 @@ def _drawn_noise(drawn: Trace) -> str | None:
     return None
 
 
-def _images(policy: FlowMatchingPolicy, one: Pass) -> str | None:
+def _images(policy: FlowPolicy, one: Pass) -> str | None:
     if one.trace.state is None:
         return None
     names = policy.config.camera_names
@@ -228,7 +233,7 @@ def _images(policy: FlowMatchingPolicy, one: Pass) -> str | None:
     return None
 
 
-def _state(policy: FlowMatchingPolicy, one: Pass) -> Faults:
+def _state(policy: FlowPolicy, one: Pass) -> Faults:
     """The joints as the network got them."""
     state, config = one.trace.state, policy.config
     if state is None:
@@ -238,7 +243,10 @@ def _state(policy: FlowMatchingPolicy, one: Pass) -> Faults:
     if bool(state[:, config.state_dim :].any()):
         return {"padding": f"the state holds values behind its {config.state_dim} joints, promised are zeros"}
     qpos = to_tensor(one.observation["qpos"], policy.device).to(torch.float32)
-    normalise = policy.normalizer.qpos
+
+    def normalise(values: Tensor) -> Tensor:
+        return config.state_units(policy.normalizer.qpos(values))
+
     promised, state = normalise(qpos), state[:, : config.state_dim]
     wrong = [j for j in range(config.state_dim) if not close(state[:, j], promised[:, j])]
     if not wrong:
@@ -253,7 +261,7 @@ def _state(policy: FlowMatchingPolicy, one: Pass) -> Faults:
     return {"normalizer": words}
 
 
-def _statistics(teacher: FlowMatchingPolicy, student: FlowMatchingPolicy) -> str | None:
+def _statistics(teacher: FlowPolicy, student: FlowPolicy) -> str | None:
     """Whether both scale alike, by what they make of the same vectors."""
     for name, dim in (("qpos", teacher.config.state_dim), ("action", teacher.config.action_dim)):
         probe = torch.stack([torch.zeros(dim), torch.ones(dim)]).to(teacher.device)

@@ -12,7 +12,7 @@ from vgil_ros.policies.flow_matching.flow import integrate
 from vgil_ros.policies.observation import Observation
 
 if TYPE_CHECKING:
-    from vgil_ros.policies.flow_matching.policy import FlowMatchingPolicy
+    from vgil_ros.policies.flow_matching.policy import FlowPolicy
 
 FINE_STEPS = 20
 
@@ -29,7 +29,7 @@ def path_straightness(velocities: Sequence[Tensor], start: Tensor, end: Tensor) 
 
 
 @torch.no_grad()
-def straightness(policy: FlowMatchingPolicy, observations: Sequence[Observation], seed: int = 0) -> float | None:
+def straightness(policy: FlowPolicy, observations: Sequence[Observation], seed: int = 0) -> float | None:
     """Give `path_straightness` on a fine grid, whatever the policy's own steps; the mean over observations, None where
     it fails."""
     values: list[float] = []

@@ -15,10 +15,10 @@ from vgil_ros.policies.diagnostics.stages import STAGES, Pass, Side, faults_of, 
 from vgil_ros.policies.diagnostics.straightness import straightness
 from vgil_ros.policies.diagnostics.trace import trace
 from vgil_ros.policies.errors import PolicyError
-from vgil_ros.policies.flow_matching.policy import FlowMatchingPolicy
+from vgil_ros.policies.flow_matching.policy import FlowPolicy
 from vgil_ros.policies.observation import Observation
 
-SAME = ("state_dim", "action_dim", "chunk_size", "padded_dim", "task_dim", "camera_names", "joint_names")
+SAME = ("type", "state_dim", "action_dim", "chunk_size", "padded_dim", "task_dim", "camera_names", "joint_names")
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,7 @@ class Comparison:
         return self.faults[0] if self.faults else None
 
 
-def compare(
-    teacher: FlowMatchingPolicy, student: FlowMatchingPolicy, observations: Sequence[Observation], seed: int = 0
-) -> Comparison:
+def compare(teacher: FlowPolicy, student: FlowPolicy, observations: Sequence[Observation], seed: int = 0) -> Comparison:
     """Run both on each observation, with the same noise, and say where they part. Modes are left as they are.
 
     Args:
@@ -84,17 +82,17 @@ def compare(
     )
 
 
-def make_noise(policy: FlowMatchingPolicy, batch: int, seed: int) -> Tensor:
+def make_noise(policy: FlowPolicy, batch: int, seed: int) -> Tensor:
     """(B, H, padded_dim) float32 on the policy's device, independent of how the policy draws its own."""
     shape = (batch, policy.config.chunk_size, policy.config.padded_dim)
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float32).to(policy.device)
 
 
-def _named(teacher: FlowMatchingPolicy, student: FlowMatchingPolicy) -> tuple[tuple[str, FlowMatchingPolicy], ...]:
+def _named(teacher: FlowPolicy, student: FlowPolicy) -> tuple[tuple[str, FlowPolicy], ...]:
     return ("teacher", teacher), ("student", student)
 
 
-def _side(name: str, policy: FlowMatchingPolicy, observations: Sequence[Observation], seed: int) -> Side:
+def _side(name: str, policy: FlowPolicy, observations: Sequence[Observation], seed: int) -> Side:
     passes = []
     for number, observation in enumerate(observations):
         noise = make_noise(policy, len(observation["qpos"]), seed + number)
@@ -105,14 +103,14 @@ def _side(name: str, policy: FlowMatchingPolicy, observations: Sequence[Observat
     return Side(name, policy, tuple(passes), again, drawn)
 
 
-def _check_alike(teacher: FlowMatchingPolicy, student: FlowMatchingPolicy) -> None:
+def _check_alike(teacher: FlowPolicy, student: FlowPolicy) -> None:
     for name in SAME:
-        ours, theirs = getattr(teacher.config, name), getattr(student.config, name)
+        ours, theirs = getattr(teacher.config, name, None), getattr(student.config, name, None)
         if ours != theirs:
             raise PolicyError(f"{name}: the teacher's is {ours}, the student's {theirs}; only alike ones compare")
 
 
-def _notes(teacher: FlowMatchingPolicy, student: FlowMatchingPolicy) -> tuple[str, ...]:
+def _notes(teacher: FlowPolicy, student: FlowPolicy) -> tuple[str, ...]:
     notes = []
     for name in ("steps", "solver"):
         ours, theirs = getattr(teacher.config, name), getattr(student.config, name)
@@ -127,7 +125,7 @@ def _l1(ours: Side, theirs: Side) -> np.ndarray | None:
     return torch.stack(gaps).mean(dim=0).cpu().numpy() if gaps else None
 
 
-def _l1_of_noise(teacher: FlowMatchingPolicy, observations: Sequence[Observation], ours: Side) -> float | None:
+def _l1_of_noise(teacher: FlowPolicy, observations: Sequence[Observation], ours: Side) -> float | None:
     first, other = ours.passes[0], make_noise(teacher, len(observations[0]["qpos"]), -1)
     chunk = trace(teacher, first.observation, other).chunk
     if chunk is None or first.trace.chunk is None:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from vgil_ros.policies.observation import Observation
 
 if TYPE_CHECKING:
-    from vgil_ros.policies.flow_matching.policy import FlowMatchingPolicy
+    from vgil_ros.policies.flow_matching.policy import FlowPolicy
 
 
 @dataclass
@@ -50,7 +50,7 @@ class Trace:
 
 
 @torch.no_grad()
-def trace(policy: FlowMatchingPolicy, observation: Observation, noise: Tensor | None) -> Trace:
+def trace(policy: FlowPolicy, observation: Observation, noise: Tensor | None) -> Trace:
     """Run `predict_chunk` once with probes on the network.
 
     Args:
@@ -69,7 +69,7 @@ def trace(policy: FlowMatchingPolicy, observation: Observation, noise: Tensor | 
 
 
 @contextmanager
-def _probes(policy: FlowMatchingPolicy, record: Trace) -> Iterator[None]:
+def _probes(policy: FlowPolicy, record: Trace) -> Iterator[None]:
     def enters_prefix(_: nn.Module, arguments: tuple[Any, ...]) -> None:
         record.state = arguments[0].clone()
         record.images = [image.clone() for image in arguments[1]]

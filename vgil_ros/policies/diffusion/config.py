@@ -15,6 +15,7 @@ SchedulerName = Literal["DDPM", "DDIM"]
 BetaSchedule = Literal["linear", "scaled_linear", "squaredcos_cap_v2"]
 Size = tuple[int, int]
 
+HEAD_GROUPS = 8  # of the last normalisation, whatever n_groups is, in all published versions
 RANGED = Normalization(qpos=VectorNormalization(mode="min_max"), action=VectorNormalization(mode="min_max"))
 
 
@@ -43,6 +44,7 @@ class DiffusionConfig(PolicyConfig):
         clip_sample: hold the actions within +-clip_sample_range at each step; they must be scaled to [-1, 1].
         mask_padding: leave out of the loss what lies beyond an episode; as published it counts, and is a copy of the
             episode's first or last action.
+        draws: in training, noises and steps for each observation, which is encoded once for all of them.
         seed: of the noise after each reset.
     """
 
@@ -79,6 +81,7 @@ class DiffusionConfig(PolicyConfig):
     clip_sample: bool = True
     clip_sample_range: float = Field(default=1.0, gt=0)
     mask_padding: bool = False
+    draws: int = Field(default=1, gt=0)
     seed: int = Field(default=0, ge=0, lt=1 << 31)
 
     @model_validator(mode="before")
@@ -117,6 +120,8 @@ class DiffusionConfig(PolicyConfig):
         wrong = [width for width in self.down_dims if width % self.n_groups]
         if wrong:
             raise ValueError(f"down_dims {wrong} are not divisible by n_groups {self.n_groups}")
+        if self.down_dims[0] % HEAD_GROUPS:
+            raise ValueError(f"down_dims begins with {self.down_dims[0]}; allowed: a multiple of {HEAD_GROUPS}")
         if self.kernel_size % 2 == 0:
             raise ValueError(f"kernel_size {self.kernel_size} is even: the number of time steps would not stay")
         if self.clip_sample and self.normalization.action.mode != "min_max":

@@ -118,7 +118,7 @@ class DiffusionPolicy(Policy):
         return drawn[0] if given is None else given, fresh
 
     def compute_loss(self, batch: Batch) -> LossOutput:
-        """Mean square of what the network gets wrong, at a random step for each member of the batch.
+        """Mean square of what the network gets wrong, at `draws` random steps for each member of the batch.
 
         Args:
             batch: as for every policy; the actions before the present are in its "past": "action" (B, N, A).
@@ -129,12 +129,14 @@ class DiffusionPolicy(Policy):
         self.require_normalizer()
         config = self.config
         action, is_pad = trajectory(config, batch, self.device)
+        action, is_pad = (each.repeat_interleave(config.draws, dim=0) for each in (action, is_pad))
         target = self.normalizer.action(action)
         noise = torch.randn_like(target)
         time = torch.randint(0, config.train_steps, (len(target),), device=self.device)
         level = self.levels[time][:, None, None]
         noisy = level.sqrt() * target + (1 - level).sqrt() * noise
-        modulation = self.model.unet.modulation(time, self.condition(batch))
+        condition = self.condition(batch).repeat_interleave(config.draws, dim=0)
+        modulation = self.model.unet.modulation(time, condition)
         predicted = self.model.unet(noisy, modulation).to(torch.float32)
         wanted = noise if config.prediction_type == "epsilon" else target
         error = (predicted - wanted).square()

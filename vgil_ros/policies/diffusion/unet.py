@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vgil_ros.policies.diffusion.config import DiffusionConfig
+from vgil_ros.policies.diffusion.config import HEAD_GROUPS, DiffusionConfig
 
 
 class StepEmbedding(nn.Module):
@@ -102,7 +102,7 @@ class UNet(nn.Module):
         )
         size = config.kernel_size
         self.last_conv = nn.Conv1d(dims[0], dims[0], size, padding=size // 2)
-        self.last_norm = nn.GroupNorm(8, dims[0])  # eight whatever n_groups is, in all published versions
+        self.last_norm = nn.GroupNorm(HEAD_GROUPS, dims[0])
         self.head = nn.Conv1d(dims[0], config.action_dim, 1)
 
     def modulation(self, time: Tensor, condition: Tensor) -> list[Tensor]:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vgil_ros.policies.flow_matching.config import FlowMatchingConfig
+from vgil_ros.policies.nn.attention import attention
 from vgil_ros.policies.nn.backbones import CHANNELS, build_backbone
 from vgil_ros.policies.nn.positions import SineGrid
 from vgil_ros.policies.nn.transformer import Encoder
@@ -69,7 +70,7 @@ class ActionLayer(nn.Module):
         q, k, v = split_heads(self.qkv(self.norm1(x) * (1 + scale1) + shift1), self.heads, 3)
         k, v = torch.cat([keys, k], dim=2), torch.cat([values, v], dim=2)
         mask = None if is_pad is None else F.pad(~is_pad, (keys.shape[2], 0), value=True)[:, None, None]
-        attended = F.scaled_dot_product_attention(q, k, v, mask, self.drop if self.training else 0.0)
+        attended = attention(q, k, v, mask, self.drop if self.training else 0.0)
         x = x + (1 + gate1) * self.dropout(self.out(attended.transpose(1, 2).flatten(2)))
         hidden = self.activation(self.linear1(self.norm2(x) * (1 + scale2) + shift2))
         result: Tensor = x + (1 + gate2) * self.dropout(self.linear2(self.dropout(hidden)))
@@ -86,6 +87,10 @@ class Prefix(NamedTuple):
 
     keys: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
+
+    def repeated(self, times: int) -> Prefix:
+        """Each observation `times` times, one behind the other: (B times, heads, S, d)."""
+        return Prefix(*(tuple(one.repeat_interleave(times, dim=0) for one in part) for part in self))
 
 
 class PrefixEncoder(nn.Module):
@@ -181,8 +186,18 @@ class VelocityField(nn.Module):
         return out
 
 
-class FlowModel(nn.Module):
-    """Both halves."""
+class FlowNetwork(nn.Module):
+    """Both halves of a policy that flows: `prefix` encodes an observation once, `field` is asked at every step."""
+
+    prefix: nn.Module
+    field: nn.Module
+
+
+class FlowModel(FlowNetwork):
+    """The two of this policy."""
+
+    prefix: PrefixEncoder
+    field: VelocityField
 
     def __init__(self, config: FlowMatchingConfig) -> None:
         super().__init__()

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from vgil_ros.policies.errors import PolicyError
-from vgil_ros.policies.flow_matching.config import FlowMatchingConfig
+from vgil_ros.policies.flow_matching.config import FlowConfig, FlowMatchingConfig
 from vgil_ros.policies.observation import TaskPart
 from vgil_ros.policies.preparation import check_vector, to_tensor
 
@@ -51,13 +51,27 @@ def task_embedding(
         if not given.is_floating_point():
             raise PolicyError(f"task_embedding: found dtype {given.dtype}, allowed is float32")
         return given.to(torch.float32)
-    texts = observation.get("task", config.task)
+    texts = task_texts(config, observation, batch)
     if texts is None:
         raise PolicyError(
             "task: the observation holds neither 'task_embedding' nor 'task'; allowed is either, or a text as "
             "`task` in the policy's configuration"
         )
+    return torch.from_numpy(np.stack([embed_text(text, config.task_dim) for text in texts])).to(device)
+
+
+def task_texts(config: FlowConfig, observation: TaskPart, batch: int) -> list[str] | None:
+    """One text for each of `batch` observations: theirs, or else the configuration's; None where neither tells.
+
+    An empty text, as of an episode without a task, is no task: as on a robot, the configuration's stands in for it.
+
+    Raises:
+        PolicyError: another number of texts.
+    """
+    texts = observation.get("task", config.task)
+    if texts is None:
+        return None
     texts = [texts] * batch if isinstance(texts, str) else list(texts)
     if len(texts) != batch:
         raise PolicyError(f"task: found {len(texts)} texts, allowed is one for each of {batch} observations")
-    return torch.from_numpy(np.stack([embed_text(text, config.task_dim) for text in texts])).to(device)
+    return [text or config.task or "" for text in texts]

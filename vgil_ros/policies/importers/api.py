@@ -36,6 +36,8 @@ def import_checkpoint(
     heads: int = 8,
     horizon: int | None = None,
     config: str | Path | None = None,
+    vlm: str | Path | None = None,
+    scaled: bool = True,
     image_sizes: Mapping[str, tuple[int, int]] | None = None,
     joint_names: Sequence[str] = (),
     rate_hz: float | None = None,
@@ -52,6 +54,8 @@ def import_checkpoint(
         heads: attention heads of an ACT `.ckpt`; a LeRobot folder tells its own.
         horizon: actions of a chunk of act-plus-plus's diffusion.
         config: the YAML that a `.ckpt` of Diffusion Policy was trained with; says that it is one.
+        vlm: of LeRobot's SmolVLA: the folder of its vision-language model, for its config.json and tokenizer.json.
+        scaled: of LeRobot's SmolVLA: False leaves its statistics out; it is then for `initial` of a training alone.
         image_sizes: camera -> (height, width), of a `.ckpt`; unknown where not given.
         joint_names: flat, in the order of qpos; rate_hz: of the training data. No format tells.
         assumed: which of "joint_names" and "rate_hz" are a robot's, not known of the training data; the checkpoint
@@ -77,6 +81,8 @@ def import_checkpoint(
             heads=heads,
             horizon=horizon,
             config=Path(config) if config is not None else None,
+            vlm=Path(vlm) if vlm is not None else None,
+            scaled=scaled,
             image_sizes=image_sizes or {},
         )
     directory = imported.policy.save(out)
@@ -104,6 +110,8 @@ def _import(
     heads: int,
     horizon: int | None,
     config: Path | None,
+    vlm: Path | None,
+    scaled: bool,
     image_sizes: Mapping[str, tuple[int, int]],
 ) -> Imported:
     """See `import_checkpoint`."""
@@ -113,11 +121,15 @@ def _import(
                 f"{path}: a LeRobot folder has its own statistics, image sizes, horizon and configuration: "
                 "leave them out"
             )
-        imported = import_lerobot(path, robot)
+        imported = import_lerobot(path, robot, vlm, scaled=scaled)
         names = imported.policy.config.camera_names
         if cameras is not None and tuple(cameras) != names:
             raise CheckpointError(f"{path}: its cameras are {list(names)}, named were {list(cameras)}")
         return imported
+    if vlm is not None or not scaled:
+        raise CheckpointError(
+            f"{path}: a vision-language model, or no statistics, are allowed of a LeRobot folder of type smolvla alone"
+        )
     if config is not None:
         if stats is not None or horizon is not None:
             raise CheckpointError(f"{path}: with a configuration, statistics and horizon are known: leave them out")

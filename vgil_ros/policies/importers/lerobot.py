@@ -15,7 +15,15 @@ from vgil_ros.policies.config import PolicyConfig
 from vgil_ros.policies.diffusion.config import DiffusionConfig
 from vgil_ros.policies.diffusion.policy import DiffusionPolicy
 from vgil_ros.policies.errors import CheckpointError
-from vgil_ros.policies.importers.lerobot_folder import LerobotFolder, read_config, read_folder
+from vgil_ros.policies.importers.lerobot_folder import (
+    LerobotFolder,
+    common_values,
+    open_loop,
+    other_names,
+    read_config,
+    read_folder,
+)
+from vgil_ros.policies.importers.lerobot_smolvla import SMOLVLA, import_smolvla
 from vgil_ros.policies.importers.state import (
     SEQUENTIAL_RESNET,
     Imported,
@@ -77,12 +85,7 @@ def _act_execution(values: Mapping[str, Any]) -> dict[str, object] | None:
     coefficient = values.get("temporal_ensemble_coeff", values.get("temporal_ensemble_momentum"))
     if coefficient is not None:
         return {"mode": "temporal_ensemble", "ensemble_coefficient": coefficient}
-    return _open_loop(values)
-
-
-def _open_loop(values: Mapping[str, Any]) -> dict[str, object] | None:
-    steps = values.get("n_action_steps")
-    return None if steps is None else {"mode": "open_loop", "inference_period": steps}
+    return open_loop(values)
 
 
 def _act_weights(state: dict[str, Tensor], _: PolicyConfig, where: str) -> Renamed:
@@ -128,7 +131,7 @@ def _diffusion_sizes(folder: LerobotFolder) -> dict[str, object]:
         # batch norm is in eval mode on a robot: its statistics no longer change
         "backbone_norm": "group" if values["use_group_norm"] else "frozen",
         "shared_encoder": not values.get("use_separate_rgb_encoder_per_camera", False),
-        "execution": _open_loop(values),
+        "execution": open_loop(values),
     }
 
 
@@ -170,11 +173,15 @@ _KINDS = {
 }
 
 
-def import_lerobot(source: Path, robot: Mapping[str, object]) -> Imported:
+def import_lerobot(
+    source: Path, robot: Mapping[str, object], vlm: Path | None = None, *, scaled: bool = True
+) -> Imported:
     """Read a LeRobot folder, with processor files or with the statistics in the weights.
 
     Args:
         robot: of the robot, as configuration values.
+        vlm: of a SmolVLA: the folder of its vision-language model.
+        scaled: of a SmolVLA: whether its statistics are needed; see `import_smolvla`.
 
     Raises:
         CheckpointError: another policy type, options that are not supported, anything missing, unknown or mismatched.
@@ -182,27 +189,18 @@ def import_lerobot(source: Path, robot: Mapping[str, object]) -> Imported:
     values = read_config(source)
     # folders from before 0.1 do not say; diffusion alone has a horizon
     name = values.get("type", "diffusion" if "horizon" in values else "act")
+    if name == SMOLVLA:
+        return import_smolvla(source, values, robot, vlm, scaled=scaled)
     if name not in _KINDS:
-        raise CheckpointError(f"{source}: policy type {name!r}, allowed are {sorted(_KINDS)}")
+        raise CheckpointError(f"{source}: policy type {name!r}, allowed are {sorted([*_KINDS, SMOLVLA])}")
+    if vlm is not None or not scaled:
+        raise CheckpointError(
+            f"{source}: policy type {name!r}; a vision-language model, or no statistics, are allowed of {SMOLVLA} alone"
+        )
     kind, folder = _KINDS[name], read_folder(source, values)
-    config = make_config(kind.policy.config_class, {**_common(folder), **kind.sizes(folder), **robot}, folder.where)
+    config = make_config(
+        kind.policy.config_class, {**common_values(folder), **kind.sizes(folder), **robot}, folder.where
+    )
     weights, dropped = kind.weights(without_prefix(folder.state, kind.prefix, folder.where), config, folder.where)
     policy = fill_policy(kind.policy(config), weights, folder.normalizer, folder.where)
-    assumed = tuple(
-        f"camera {camera.name} is what was called {camera.source_name} there"
-        for camera in config.cameras
-        if camera.source_name is not None
-    )
-    return Imported(policy, folder.source_format, tuple(kind.prefix + key for key in dropped), assumed)
-
-
-def _common(folder: LerobotFolder) -> dict[str, object]:
-    """Configuration values of every type."""
-    features = folder.features
-    return {
-        "cameras": [camera.model_dump() for camera in features.cameras.values()],
-        "state_dim": features.state_dim,
-        "action_dim": features.action_dim,
-        "normalization": folder.normalizer.spec.model_dump(),
-        "source": "lerobot",
-    }
+    return Imported(policy, folder.source_format, tuple(kind.prefix + key for key in dropped), other_names(config))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from vgil_ros.core.config import validate
-from vgil_ros.policies.config import CameraSpec, ImageNormalization, Normalization, VectorNormalization
+from vgil_ros.policies.config import (
+    CameraSpec,
+    ImageNormalization,
+    Normalization,
+    PolicyConfig,
+    VectorNormalization,
+)
 from vgil_ros.policies.errors import CheckpointError
 from vgil_ros.policies.foreign_file import require_weights_file
 from vgil_ros.policies.normalizer import Normalizer
@@ -23,6 +29,7 @@ Stats = dict[str, dict[str, np.ndarray]]  # feature -> statistic -> values
 EPS = 1e-8
 STATE, ACTION = "observation.state", "action"
 _HARMLESS = {"rename_observations_processor", "to_batch_processor", "device_processor"}
+_STATISTICS = ("normalize_inputs.", "unnormalize_outputs.", "normalize_targets.")
 _KINDS = {"MEAN_STD": ("mean", "std"), "MIN_MAX": ("min", "max"), "IDENTITY": ()}
 
 
@@ -36,9 +43,13 @@ class Scaling:
     modes: Mapping[str, str]
 
 
-def from_processors(folder: Path, modes: Mapping[str, str]) -> Scaling:
-    """Read `policy_preprocessor.json` and `policy_postprocessor.json` with their state files."""
-    inputs, eps_in = _read_step(folder, "policy_preprocessor.json", "normalizer_processor")
+def from_processors(folder: Path, modes: Mapping[str, str], known: Collection[str] = ()) -> Scaling:
+    """Read `policy_preprocessor.json` and `policy_postprocessor.json` with their state files.
+
+    Args:
+        known: further steps of the first whose effect the importer sees to.
+    """
+    inputs, eps_in = _read_step(folder, "policy_preprocessor.json", "normalizer_processor", known)
     outputs, eps_out = _read_step(folder, "policy_postprocessor.json", "unnormalizer_processor")
     if eps_in != eps_out:
         raise CheckpointError(f"{folder}: eps is {eps_in} on the way in and {eps_out} on the way out")
@@ -50,7 +61,7 @@ def from_weights(state: dict[str, Tensor], features: list[str], modes: Mapping[s
     inputs: Stats = {}
     outputs: Stats = {}
     by_buffer = {"buffer_" + name.replace(".", "_"): name for name in features}
-    for key in [k for k in state if k.startswith(("normalize_inputs.", "unnormalize_outputs.", "normalize_targets."))]:
+    for key in [k for k in state if k.startswith(_STATISTICS)]:
         part, buffer, kind = [*key.split("."), "", ""][:3]
         if buffer not in by_buffer:
             raise CheckpointError(f"statistics of an unknown feature in the weights: {key}")
@@ -113,7 +124,8 @@ def _known_kinds(mode: str, feature: str, where: str) -> tuple[str, ...]:
 def _values(stats: Stats, feature: str, kind: str, dim: int, where: str) -> np.ndarray:
     statistics = stats.get(feature, {})
     if kind not in statistics:
-        raise CheckpointError(f"{where}: statistic {feature}.{kind} is missing, found {sorted(statistics)}")
+        found = sorted(statistics) or f"none of it, but of {sorted(stats)}"
+        raise CheckpointError(f"{where}: statistic {feature}.{kind} is missing, found {found}")
     value = np.asarray(statistics[kind], np.float32)
     if value.size != dim or max(value.shape, default=1) != dim:
         raise CheckpointError(f"{where}: statistic {feature}.{kind} has shape {value.shape}, {dim} values are needed")
@@ -122,15 +134,15 @@ def _values(stats: Stats, feature: str, kind: str, dim: int, where: str) -> np.n
     return value.reshape(dim)
 
 
-def _read_step(folder: Path, file: str, wanted: str) -> tuple[Stats, float]:
+def _read_step(folder: Path, file: str, wanted: str, known: Collection[str] = ()) -> tuple[Stats, float]:
     """Find the one step that scales, and refuse steps whose effect is not known."""
     path = folder / file
     if not path.exists():
         raise CheckpointError(f"{path} does not exist, and the weights hold no statistics: actions have no units")
-    steps = _steps(path)
-    unknown = [str(s.get("registry_name")) for s in steps if s.get("registry_name") not in _HARMLESS | {wanted}]
+    steps, allowed = processor_steps(path), {*_HARMLESS, *known, wanted}
+    unknown = [str(s.get("registry_name")) for s in steps if s.get("registry_name") not in allowed]
     if unknown:
-        raise CheckpointError(f"{path}: unknown steps {unknown}, allowed are {sorted(_HARMLESS | {wanted})}")
+        raise CheckpointError(f"{path}: unknown steps {unknown}, allowed are {sorted(allowed)}")
     scaling = [step for step in steps if step["registry_name"] == wanted]
     if len(scaling) != 1 or "state_file" not in scaling[0]:
         raise CheckpointError(f"{path}: needs one step {wanted} with a state_file, found {len(scaling)}")
@@ -194,6 +206,33 @@ class LerobotFolder:
                 raise CheckpointError(f"{self.where}: {key} = {self.values[key]}, allowed is {value}")
 
 
+def common_values(folder: LerobotFolder) -> dict[str, object]:
+    """Configuration values of every type."""
+    features = folder.features
+    return {
+        "cameras": [camera.model_dump() for camera in features.cameras.values()],
+        "state_dim": features.state_dim,
+        "action_dim": features.action_dim,
+        "normalization": folder.normalizer.spec.model_dump(),
+        "source": "lerobot",
+    }
+
+
+def open_loop(values: Mapping[str, Any]) -> dict[str, object] | None:
+    """How LeRobot plays a policy of these settings without an ensemble: so many actions of each chunk."""
+    steps = values.get("n_action_steps")
+    return None if steps is None else {"mode": "open_loop", "inference_period": steps}
+
+
+def other_names(config: PolicyConfig) -> tuple[str, ...]:
+    """Cameras that the folder calls otherwise than the robot that trained it, in words."""
+    return tuple(
+        f"camera {camera.name} is what was called {camera.source_name} there"
+        for camera in config.cameras
+        if camera.source_name is not None
+    )
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """Read config.json.
 
@@ -202,7 +241,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     if not (folder / "config.json").is_file():
         raise CheckpointError(f"{folder}: holds no config.json, so it is no folder of LeRobot's{_instead(folder)}")
-    return _read_json(folder / "config.json")
+    return read_json(folder / "config.json")
 
 
 def _instead(folder: Path) -> str:
@@ -211,8 +250,14 @@ def _instead(folder: Path) -> str:
     return f"; name what lies in it: {', '.join(map(str, inner[:4]))}" if inner else ""
 
 
-def read_folder(folder: Path, values: dict[str, Any]) -> LerobotFolder:
+def read_folder(
+    folder: Path, values: dict[str, Any], known: Collection[str] = (), *, scaled: bool = True
+) -> LerobotFolder:
     """Read the rest of a folder whose config.json is `values`.
+
+    Args:
+        known: see `from_processors`.
+        scaled: whether its statistics are needed; without them nothing is scaled.
 
     Raises:
         CheckpointError: anything missing or unknown among features, weights and statistics.
@@ -222,7 +267,11 @@ def read_folder(folder: Path, values: dict[str, Any]) -> LerobotFolder:
     state = _read_weights(folder / "model.safetensors")
     old = any(key.startswith("normalize_inputs.") for key in state)
     names = [*features.cameras, STATE, ACTION]
-    scaling = from_weights(state, names, features.modes) if old else from_processors(folder, features.modes)
+    if not scaled:
+        state = {key: value for key, value in state.items() if not key.startswith(_STATISTICS)}
+        scaling = Scaling({}, {}, EPS, dict.fromkeys(features.modes, "IDENTITY"))
+    else:
+        scaling = from_weights(state, names, features.modes) if old else from_processors(folder, features.modes, known)
     dims = features.state_dim, features.action_dim
     normalizer = make_normalizer(scaling, list(features.cameras), *dims, where)
     return LerobotFolder(where, values, features, state, normalizer, old)
@@ -234,7 +283,7 @@ def _renamed(folder: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     names: dict[str, str] = {}
-    for step in _steps(path):
+    for step in processor_steps(path):
         if step.get("registry_name") == "rename_observations_processor":
             given = step.get("config", {})
             table = given.get("rename_map", {}) if isinstance(given, dict) else {}
@@ -244,8 +293,13 @@ def _renamed(folder: Path) -> dict[str, str]:
     return names
 
 
-def _steps(path: Path) -> list[dict[str, Any]]:
-    steps = _read_json(path).get("steps", [])
+def processor_steps(path: Path) -> list[dict[str, Any]]:
+    """The steps of a processor's file.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    steps = read_json(path).get("steps", [])
     if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
         raise CheckpointError(f"{path}: steps is {type(steps).__name__}, allowed is a list of objects")
     return steps
@@ -293,7 +347,12 @@ def _camera_name(feature: str) -> str:
     return feature.removeprefix(_CAMERA) if feature.startswith(_CAMERA) else "image"
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Read an object.
+
+    Raises:
+        CheckpointError: it cannot be read, or is none.
+    """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -9,6 +9,8 @@ A policy without pretrained weights learns *where* things are last of all: atten
 mean of an image, in which a small thing is lost. Two additions make that quick: hundreds of steps, not thousands.
 Every stage is told where in the image it looks (two more channels, x and y; Liu et al. 2018, "CoordConv"), and the
 places of `KEYPOINTS` learnt features (spatial softmax; Finn et al. 2016) are added to every cell of the result.
+`small_fine` adds those of the first convolution's features, for things of a few pixels: at an eighth of the image's
+size they are one cell of a thousand, which the softmax does not find.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 from torchvision.ops.misc import FrozenBatchNorm2d
@@ -29,6 +32,8 @@ from vgil_ros.policies.errors import PolicyError
 WIDTHS = (32, 64, 96, 128)
 KEYPOINTS = 32
 SHARPNESS = 3.0  # of the softmax over places at the start: an even one would say "in the middle" of everything
+FINE_SHARPNESS = 10.0  # of those of the first convolution, among four times the cells
+FINE_GAIN = 8.0  # of their part in each cell at the start: beside the features' own it would be lost
 Norm = Callable[[int], nn.Module]
 
 
@@ -37,13 +42,14 @@ class SmallBackbone(nn.Module):
 
     Args:
         norm: from a number of channels to a normalisation layer.
+        fine: with the places of the first convolution's features.
     """
 
-    def __init__(self, norm: Norm) -> None:
+    def __init__(self, norm: Norm, fine: bool = False) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, WIDTHS[0], kernel_size=7, stride=4, padding=3, bias=False)
         self.norm1 = norm(WIDTHS[0])
-        self.features = SmallFeatures(norm)
+        self.features = SmallFeatures(norm, fine)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, 128, ceil(H / 32), ceil(W / 32))."""
@@ -54,15 +60,24 @@ class SmallBackbone(nn.Module):
 class SmallFeatures(nn.Module):
     """All that follows the first convolution: (B, 32, h, w) -> (B, 128, h / 8, w / 8)."""
 
-    def __init__(self, norm: Norm) -> None:
+    def __init__(self, norm: Norm, fine: bool = False) -> None:
         super().__init__()
         self.stages = nn.ModuleList(_Stage(a, b, norm) for a, b in pairwise(WIDTHS))
         self.keypoints = Keypoints(WIDTHS[1], KEYPOINTS)
         self.places = nn.Linear(2 * KEYPOINTS, WIDTHS[-1])
+        self.fine_keypoints = Keypoints(WIDTHS[0], KEYPOINTS, FINE_SHARPNESS) if fine else None
+        self.fine_places = nn.Linear(2 * KEYPOINTS, WIDTHS[-1]) if fine else None
+        if self.fine_places is not None:
+            with torch.no_grad():
+                self.fine_places.weight.mul_(FINE_GAIN)
 
     def forward(self, x: Tensor) -> Tensor:
+        fine = None
+        if self.fine_keypoints is not None and self.fine_places is not None:
+            fine = self.fine_places(self.fine_keypoints(x))
         x = self.stages[0](x)
         places = self.places(self.keypoints(x))
+        places = places if fine is None else places + fine
         for stage in self.stages[1:]:
             x = stage(x)
         result: Tensor = x + places[:, :, None, None]
@@ -78,19 +93,27 @@ class _Stage(nn.Module):
         self.conv, self.norm2 = nn.Conv2d(width, width, 3, padding=1, bias=False), norm(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = torch.relu(self.norm1(self.down(torch.cat([x, coordinates(x)], dim=1))))
+        x = torch.relu(self.norm1(self._down(x)))
         return torch.relu(x + self.norm2(self.conv(x)))
+
+    def _down(self, x: Tensor) -> Tensor:
+        """`down` of x with its places beside it, which are the same for the whole batch: nothing is joined."""
+        own, places = self.down.weight[:, :-2], self.down.weight[:, -2:]
+        down = partial(F.conv2d, stride=self.down.stride, padding=self.down.padding)
+        result: Tensor = down(x, own) + down(coordinates(x[:1]), places)
+        return result
 
 
 class Keypoints(nn.Module):
     """Mean place of each of some learnt features: (B, C, h, w) -> (B, 2 K), -1 to 1."""
 
-    def __init__(self, channels: int, count: int) -> None:
+    def __init__(self, channels: int, count: int, sharpness: float = SHARPNESS) -> None:
         super().__init__()
+        self.sharpness = sharpness
         self.maps = nn.Conv2d(channels, count, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        shares = (SHARPNESS * self.maps(x).float().flatten(2)).softmax(dim=-1)
+        shares = (self.sharpness * self.maps(x).float().flatten(2)).softmax(dim=-1)
         places = coordinates(x[:1]).float().flatten(2)[0]
         result: Tensor = (shares @ places.t()).flatten(1).to(x.dtype)
         return result
@@ -104,7 +127,7 @@ def coordinates(x: Tensor) -> Tensor:
     return torch.stack([across, down]).expand(len(x), 2, height, width)
 
 
-BackboneName = Literal["resnet18", "resnet34", "resnet50", "mobilenet_v3_small", "small"]
+BackboneName = Literal["resnet18", "resnet34", "resnet50", "mobilenet_v3_small", "small", "small_fine"]
 BackboneNorm = Literal["frozen", "group"]  # frozen: batch norm that training does not change
 
 CHANNELS: dict[str, int] = {
@@ -113,7 +136,9 @@ CHANNELS: dict[str, int] = {
     "resnet50": 2048,
     "mobilenet_v3_small": 576,
     "small": WIDTHS[-1],
+    "small_fine": WIDTHS[-1],
 }
+OURS = ("small", "small_fine")
 STRIDE = 32  # of all of them
 
 
@@ -151,18 +176,18 @@ def build_backbone(name: BackboneName, norm: BackboneNorm) -> nn.Module:
 
     `frozen` is batch norm whose statistics, scale and shift stay those of the pretrained or imported weights, as in ACT
     and DETR: neither training nor what is in a batch changes them.
-    `group` norm (Wu & He 2018) needs none: take it where no pretrained weights are at hand. `small` has no other, as
-    there are no pretrained weights of it.
+    `group` norm (Wu & He 2018) needs none: take it where no pretrained weights are at hand. `small` and `small_fine`
+    have no other, as there are no pretrained weights of them.
 
     Raises:
-        PolicyError: `small` with frozen batch norm.
+        PolicyError: `small` or `small_fine` with frozen batch norm.
     """
-    if name == "small":
+    if name in OURS:
         if norm != "group":
             raise PolicyError(
-                "backbone 'small' has no pretrained weights: backbone_norm 'frozen' is not allowed, 'group' is"
+                f"backbone {name!r} has no pretrained weights: backbone_norm 'frozen' is not allowed, 'group' is"
             )
-        return SmallBackbone(_group_norm)
+        return SmallBackbone(_group_norm, fine=name == "small_fine")
     is_mobile = name == "mobilenet_v3_small"
     layer: Any = _group_norm
     if norm == "frozen":
@@ -182,9 +207,9 @@ def load_pretrained(backbone: nn.Module, name: BackboneName, file: str | Path | 
     Raises:
         PolicyError: the weights can be neither found nor downloaded, or are those of another network.
     """
-    if name == "small":
+    if name in OURS:
         raise PolicyError(
-            f"backbone 'small' has no pretrained weights; those exist for {sorted(set(CHANNELS) - {name})}"
+            f"backbone {name!r} has no pretrained weights; those exist for {sorted(set(CHANNELS) - set(OURS))}"
         )
     state = _read_state(name, file)
     wanted = backbone.state_dict()

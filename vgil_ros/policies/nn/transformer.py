@@ -1,6 +1,6 @@
 """DETR's transformer layers: positions are added to queries and keys in every layer, never to values.
 
-Batch comes first: (B, S, D). Attention weights are never asked for, so torch takes its fused kernel.
+Batch comes first: (B, S, D).
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+
+from vgil_ros.policies.nn.attention import MultiheadAttention
 
 
 class Sizes(Protocol):
@@ -41,7 +43,7 @@ class EncoderLayer(nn.Module):
     def __init__(self, config: Sizes) -> None:
         super().__init__()
         dim, dropout = config.hidden_dim, config.dropout
-        self.self_attn = nn.MultiheadAttention(dim, config.heads, dropout, batch_first=True)
+        self.self_attn = MultiheadAttention(dim, config.heads, dropout)
         self.linear1 = nn.Linear(dim, config.feedforward_dim)
         self.linear2 = nn.Linear(config.feedforward_dim, dim)
         self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
@@ -53,7 +55,7 @@ class EncoderLayer(nn.Module):
         """(B, S, D) -> (B, S, D); `pos` (S, D), `padding` (B, S) bool, True is ignored."""
         h = self.norm1(x) if self.pre_norm else x
         q = h + pos
-        x = x + self.dropout(self.self_attn(q, q, h, key_padding_mask=padding, need_weights=False)[0])
+        x = x + self.dropout(self.self_attn(q, q, h, padding))
         if not self.pre_norm:
             x = self.norm1(x)
         h = self.norm2(x) if self.pre_norm else x
@@ -83,8 +85,8 @@ class DecoderLayer(nn.Module):
     def __init__(self, config: Sizes) -> None:
         super().__init__()
         dim, dropout = config.hidden_dim, config.dropout
-        self.self_attn = nn.MultiheadAttention(dim, config.heads, dropout, batch_first=True)
-        self.multihead_attn = nn.MultiheadAttention(dim, config.heads, dropout, batch_first=True)
+        self.self_attn = MultiheadAttention(dim, config.heads, dropout)
+        self.multihead_attn = MultiheadAttention(dim, config.heads, dropout)
         self.linear1 = nn.Linear(dim, config.feedforward_dim)
         self.linear2 = nn.Linear(config.feedforward_dim, dim)
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
@@ -96,11 +98,11 @@ class DecoderLayer(nn.Module):
         """x (B, H, D), memory (B, S, D), memory_key = memory + its positions, query_pos (H, D) -> (B, H, D)."""
         h = self.norm1(x) if self.pre_norm else x
         q = h + query_pos
-        x = x + self.dropout(self.self_attn(q, q, h, need_weights=False)[0])
+        x = x + self.dropout(self.self_attn(q, q, h))
         if not self.pre_norm:
             x = self.norm1(x)
         h = self.norm2(x) if self.pre_norm else x
-        x = x + self.dropout(self.multihead_attn(h + query_pos, memory_key, memory, need_weights=False)[0])
+        x = x + self.dropout(self.multihead_attn(h + query_pos, memory_key, memory))
         if not self.pre_norm:
             x = self.norm2(x)
         h = self.norm3(x) if self.pre_norm else x

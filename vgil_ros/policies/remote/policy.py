@@ -195,14 +195,21 @@ class RemotePolicy:
                 chunk_size=1,
                 cameras=tuple(CameraSpec(name=name) for name in names or robot.cameras),
                 joint_names=robot.joint_names,
+                past=self._past(() if served is None else served.past),
+                told=served is not None and served.told,
             )
         config = served.config(self.address)
         if self._mapping.actions.rate_hz is not None:
-            config = config.model_copy(update={"rate_hz": robot.rate_hz})
+            config = config.model_copy(update={"rate_hz": robot.rate_hz, "past": self._past(served.past)})
         if wrong := compare_with_contract(config, robot):
             lines = "\n".join(f"  - {line}" for line in wrong)
             raise VgilError(f"the policy at {self.address} does not fit robot '{robot.name}':\n{lines}")
         return config
+
+    def _past(self, told: tuple[int, ...]) -> tuple[int, ...]:
+        """How far the server looks back, in the robot's ticks."""
+        rate = self._mapping.actions.rate_hz
+        return told if rate is None else tuple(max(1, round(k * self._robot.rate_hz / rate)) for k in told)
 
     def _seen_config(self, task: str) -> RemoteConfig:
         """The configuration with the sizes of a chunk that came."""
@@ -218,6 +225,8 @@ class RemotePolicy:
         if self._own and not retimed and chunk.shape != told:
             raise RemoteError(f"{self.address}: its chunks are {chunk.shape}; allowed: {told}, as it tells")
         seen: dict[str, Any] = {"chunk_size": chunk.shape[0], "action_dim": chunk.shape[1]}
+        if self._served is not None and not self._own:
+            seen |= {"execution": self._served.execution, "steps": self._served.steps}
         if retimed:  # what is counted in the server's ticks means nothing in the robot's
             seen |= {"rate_hz": self._robot.rate_hz, "execution": None, "steps": None}
         return RemoteConfig.model_validate(self.config.model_dump() | seen)

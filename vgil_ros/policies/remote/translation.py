@@ -86,8 +86,9 @@ class Translation:
                 message[key] = dict(cast("Mapping[str, Any]", observation[key]))
         if "past" in observation:
             past = observation["past"]
-            shown = {image.name: self._several(image, past["images"][image.name]) for image in self.images}
-            message["past"] = {**past, "images": shown}
+            shown = {_served_name(image): self._several(image, past["images"][image.name]) for image in self.images}
+            states = [self._server_state(np.asarray(qpos, np.float32)) for qpos in past["qpos"]]
+            message["past"] = {**past, "qpos": np.stack(states), "images": shown}
         return message
 
     def _server_state(self, qpos: np.ndarray) -> np.ndarray:
@@ -167,6 +168,11 @@ def _places(what: str, names: Sequence[str], joints: Sequence[str], robot: str) 
     if unknown:
         raise PolicyError(f"{what}: {unknown} is not on robot {robot}; allowed: {list(joints)}")
     return np.array([joints.index(name) for name in names]) if names else None
+
+
+def _served_name(image: ImageMapping) -> str:
+    """What a server of ours calls a camera: the last part of the key of its image."""
+    return image.key[-1] if isinstance(image.key, tuple) else image.name
 
 
 def _put(message: dict[str, Any], key: Key, value: Any) -> None:
