@@ -48,7 +48,8 @@ from vgil_ros.episodes.meta import VectorMeta
 from vgil_ros.episodes.writing import disk
 
 SIZE = (32, 48)
-LOSSLESS = {"zarr", "aloha", "cobot_magic"}
+LOSSLESS = {"zarr", "aloha", "cobot_magic", "mcap"}
+STAMPED = ("vgil", "zarr", "mcap")  # and LeRobot's
 EVERY = ["qpos", "action", "qvel", "effort", "base_vel", "base_action", "stamp_ns", "skew_ns", "flags"]
 
 
@@ -79,7 +80,7 @@ def check_equal(source: Any, target: Any, to: str) -> None:
     rows = source.rows - 1 if to == "cobot_magic" else source.rows  # whose last row has no action of its own
     for name in EVERY:
         ours, theirs = column(source, name), column(target, name)
-        kept = to in ("vgil", "zarr") or to.startswith("lerobot") or not name.endswith(("_ns", "flags", "base_vel"))
+        kept = to in STAMPED or to.startswith("lerobot") or not name.endswith(("_ns", "flags", "base_vel"))
         if ours is not None and kept:
             assert theirs is not None, name
             np.testing.assert_array_equal(theirs[:rows], ours[:rows], err_msg=f"{to} {name}")
@@ -127,7 +128,7 @@ def test_any_pair_of_layouts(
             assert a.rows == b.rows == c.rows == rows
             check_equal(a, b, first)
             check_equal(b, c, second)
-            if storage == "jpeg" and first in ("vgil", "mobile_aloha", "act_plus_plus"):
+            if storage == "jpeg" and first in ("vgil", "mobile_aloha", "act_plus_plus", "mcap"):
                 assert all(a.jpeg("cam_a", row) == b.jpeg("cam_a", row) for row in range(rows))
             if first in LOSSLESS:
                 np.testing.assert_array_equal(a.image("cam_b", 0), b.image("cam_b", 0))
@@ -136,7 +137,7 @@ def test_any_pair_of_layouts(
     assert verify(folder / "first") == []
     streams = read_manifest(folder / "first")["episodes"][0]["streams"]
     assert streams["qpos"]["largest_error"] == 0.0
-    assert (streams["stamp_ns"]["largest_error"] == 0.0) == (first in ("vgil", "zarr") or first.startswith("lerobot"))
+    assert (streams["stamp_ns"]["largest_error"] == 0.0) == (first in STAMPED or first.startswith("lerobot"))
 
 
 def test_pictures_in_the_table_are_exact_and_camera_jpegs_stay(tmp_path: Path) -> None:
@@ -187,7 +188,7 @@ def test_videos_of_several_episodes_are_joined_whole(tmp_path: Path, codec: str)
                 assert min(psnr(source.image(camera, row), target.image(camera, row)) for row in range(rows)) > 30
 
 
-@pytest.mark.parametrize("to", ["lerobot_v3"])
+@pytest.mark.parametrize("to", ["lerobot_v3", "mcap"])
 def test_killed_and_resumed_is_byte_equal(tmp_path: Path, to: str) -> None:
     """kill -9 at random moments; the run that ends gives what an unbroken one gives."""
     for i in range(6):
@@ -211,7 +212,7 @@ def test_killed_and_resumed_is_byte_equal(tmp_path: Path, to: str) -> None:
     assert verify(broken) == []
 
 
-@pytest.mark.parametrize("to", ["lerobot_v3", "lerobot_v2.1", "zarr", "vgil"])
+@pytest.mark.parametrize("to", ["lerobot_v3", "lerobot_v2.1", "zarr", "vgil", "mcap"])
 def test_cut_off_at_each_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str) -> None:
     """Broken off after a piece, within the assembly, and among the last renames; nothing that is done is done again."""
     for i in range(3):
@@ -457,6 +458,26 @@ def test_what_cannot_be_is_named(tmp_path: Path, plan: dict, words: str) -> None
     with pytest.raises(DatasetError) as caught:
         convert_dataset(Plan(source=source, **plan), tmp_path / "out")
     assert words in str(caught.value)
+
+
+def test_names_that_no_episode_has_are_refused(tmp_path: Path) -> None:
+    """Whatever the source's kind; with `only` of names that there are, those alone are converted."""
+    for seed in range(7):
+        write(tmp_path / "ours", 3, seed=seed)
+    convert_dataset(Plan(source=tmp_path / "ours", to="zarr"), tmp_path / "zarr")
+    for kind in ("ours", "zarr"):
+        names = open_source(tmp_path / kind).names()
+        only = (names[5], "episode_9", names[1], "Episode_0", "episode_9")
+        words = (
+            r"`only` names \['episode_9', 'Episode_0'\], which no episode has; allowed: names of its 7 episodes, "
+            rf"\['{names[0]}', .*'{names[4]}'\] and 2 others"
+        )
+        out = tmp_path / f"{kind}_out"
+        with pytest.raises(DatasetError, match=words):
+            convert_dataset(Plan(source=tmp_path / kind, to="zarr", only=only), out)
+        assert not out.exists()
+        convert_dataset(Plan(source=tmp_path / kind, to="zarr", only=(names[5], names[1])), out)
+        assert [episode["source"] for episode in read_manifest(out)["episodes"]] == [names[1], names[5]]
 
 
 def test_nothing_is_overwritten_and_another_plan_is_refused(tmp_path: Path) -> None:

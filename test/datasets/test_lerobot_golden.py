@@ -1,12 +1,14 @@
-"""A data set that LeRobot's own recorder (0.4.4) wrote: read by us, and our statistics of its rows against its own.
+"""Data sets that LeRobot's own recorder wrote (v3.0: 0.4.4, v2.1: 0.3.3): read by us, and our statistics of their rows
+against their own.
 
-`scripts/check_with_lerobot.py golden` made it; `expected.npz` is what went in.
+`scripts/check_with_lerobot.py golden` made them; `expected.npz` is what went into both.
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,10 +18,14 @@ pytest.importorskip("av")
 
 import pyarrow.parquet as pq
 
+from vgil_ros.datasets.convert import convert_dataset
 from vgil_ros.datasets.lerobot import stats
+from vgil_ros.datasets.lerobot.info import Version
 from vgil_ros.datasets.lerobot.reader import LeRobotDataset
+from vgil_ros.datasets.plan import Plan
 
 GOLDEN = Path(__file__).parent / "golden" / "lerobot_v3"
+OLDER = GOLDEN.with_name("lerobot_v2")
 ROWS = (7, 5)
 
 
@@ -29,8 +35,10 @@ def expected() -> dict[str, np.ndarray]:
     return dict(np.load(GOLDEN / "expected.npz"))
 
 
-def test_rows(expected: dict[str, np.ndarray]) -> None:
-    data = LeRobotDataset(GOLDEN)
+@pytest.mark.parametrize(("folder", "layout"), [(GOLDEN, "lerobot_v3"), (OLDER, "lerobot_v2.1")])
+def test_rows(expected: dict[str, np.ndarray], folder: Path, layout: str) -> None:
+    data = LeRobotDataset(folder)
+    assert data.layout == layout
     assert data.names() == ["episode_0", "episode_1"]
     first = 0
     for number, rows in enumerate(ROWS):
@@ -50,23 +58,29 @@ def test_rows(expected: dict[str, np.ndarray]) -> None:
             first = stop
 
 
+def statistics_of(expected: dict[str, np.ndarray], first: int, stop: int, version: Version) -> dict[str, Any]:
+    """What we compute of an episode's rows, by feature."""
+    ours = {
+        "observation.state": stats.of_rows(expected["state"][first:stop], version),
+        "action": stats.of_rows(expected["action"][first:stop], version),
+        "timestamp": stats.of_rows(np.arange(stop - first) / 30, version),
+        "index": stats.of_rows(np.arange(first, stop), version),
+    }
+    for camera in ("top", "side"):
+        images = stats.ImageStats()
+        for image in expected[camera][first:stop]:
+            images.add(image)
+        ours[f"observation.images.{camera}"] = images.result(version)
+    return ours
+
+
 def test_statistics(expected: dict[str, np.ndarray]) -> None:
     """To 1e-6, but for what 0.4.4 computes in uint8: the standard deviation of images."""
     theirs = pq.read_table(str(GOLDEN / "meta/episodes")).to_pylist()
     parts, first = [], 0
     for row, rows in zip(theirs, ROWS, strict=True):
         stop = first + rows
-        ours = {
-            "observation.state": stats.of_rows(expected["state"][first:stop], "v3.0"),
-            "action": stats.of_rows(expected["action"][first:stop], "v3.0"),
-            "timestamp": stats.of_rows(np.arange(rows) / 30, "v3.0"),
-            "index": stats.of_rows(np.arange(first, stop), "v3.0"),
-        }
-        for camera in ("top", "side"):
-            images = stats.ImageStats()
-            for image in expected[camera][first:stop]:
-                images.add(image)
-            ours[f"observation.images.{camera}"] = images.result("v3.0")
+        ours = statistics_of(expected, first, stop, "v3.0")
         parts.append(ours)
         for key, found in ours.items():
             for name, value in found.items():
@@ -79,3 +93,28 @@ def test_statistics(expected: dict[str, np.ndarray]) -> None:
         for name, value in found.items():
             if not ("images" in key and name == "std"):
                 np.testing.assert_allclose(value, np.array(told[key][name]), rtol=0, atol=1e-6, err_msg=f"{key} {name}")
+
+
+def test_statistics_of_the_older_version(expected: dict[str, np.ndarray]) -> None:
+    """To 1e-6, all of them: it has no quantiles, and its standard deviation of images is right."""
+    theirs = [json.loads(line)["stats"] for line in (OLDER / "meta/episodes_stats.jsonl").read_text().splitlines()]
+    first = 0
+    for told, rows in zip(theirs, ROWS, strict=True):
+        stop = first + rows
+        ours = statistics_of(expected, first, stop, "v2.1")
+        for key, found in ours.items():
+            assert sorted(found) == sorted(told[key])
+            for name, value in found.items():
+                np.testing.assert_allclose(value, np.array(told[key][name]), rtol=0, atol=1e-6, err_msg=f"{key} {name}")
+        first = stop
+
+
+def test_the_older_version_becomes_the_newer_with_its_rows(expected: dict[str, np.ndarray], tmp_path: Path) -> None:
+    convert_dataset(Plan(source=OLDER, to="lerobot_v3", images="png"), tmp_path / "out")
+    data, first = LeRobotDataset(tmp_path / "out"), 0
+    for number, rows in enumerate(ROWS):
+        with data.open(number) as episode:
+            np.testing.assert_array_equal(episode.qpos, expected["state"][first : first + rows])
+            np.testing.assert_array_equal(episode.image("top", rows - 1), expected["top"][first + rows - 1])
+            assert episode.task == f"task {number}"
+        first += rows

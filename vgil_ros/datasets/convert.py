@@ -8,26 +8,26 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import vgil_ros
-from vgil_ros.core.errors import VgilError
 from vgil_ros.datasets.errors import DatasetError
 from vgil_ros.datasets.manifest import FORMAT, MANIFEST, read_manifest
 from vgil_ros.datasets.pieces import Piece, read_piece, write_json
 from vgil_ros.datasets.plan import Plan
 from vgil_ros.datasets.schema import Shape
 from vgil_ros.datasets.source import Source, open_source
-from vgil_ros.datasets.workers import GOES_ON, Progress, make_pieces, piece_folder, stop_for_machine
+from vgil_ros.datasets.workers import GOES_ON, Progress, SurveyWork, make_pieces, piece_folder
 from vgil_ros.episodes import naming
-from vgil_ros.episodes.errors import naming_file
-from vgil_ros.parallel import Executor, executor
+from vgil_ros.parallel import Executor, InProcess, WorkerKilled, executor
 
 MAKING, PLAN, PIECES, OUT, ASSEMBLED, LOCK = ".making", "plan.json", "pieces", "out", "assembled", "lock"
+SHOWN = 5  # names that an error lists
+MANY = 64  # episodes from which to look at them is shared among processes
 Say = Callable[[str], None]
 
 
@@ -67,13 +67,14 @@ def convert_dataset(
         ray: the address of a Ray cluster, whose machines have source and target under the same paths.
 
     Raises:
-        DatasetError: a plan that cannot be, a folder that holds something else or that another process converts into,
-            a full disk, or no episode that can be converted.
+        DatasetError: a plan that cannot be, episodes named that the source has not, a folder that holds something else
+            or that another process converts into, a full disk, or no episode that can be converted.
     """
     if ray is not None:  # another machine's processes begin in another folder
         plan, out = plan.model_copy(update={"source": plan.source.absolute()}), out.absolute()
     plan = plan.checked()
     source = open_source(plan.source, plan.layout)
+    _check_only(plan, source.names())
     making = out / MAKING
     if (out / MANIFEST).is_file():
         return _finish_published(out, making)
@@ -88,7 +89,7 @@ def convert_dataset(
 
 def _convert(source: Source, plan: Plan, out: Path, pool: Executor, progress: Progress, say: Say) -> Result:
     making = out / MAKING
-    usable, left_out, shape = survey(source, plan, progress)
+    usable, left_out, shape = survey(source, plan, pool, progress)
     plan = plan.model_copy(update={"shape": shape})
     _same_plan(making / PLAN, plan)
     made = make_pieces(source, plan, making / PIECES, usable, left_out, pool, progress)
@@ -102,6 +103,25 @@ def _convert(source: Source, plan: Plan, out: Path, pool: Executor, progress: Pr
     _publish(making / OUT, out)
     shutil.rmtree(making)
     return Result(out, len(pieces), made, left_out)
+
+
+def _check_only(plan: Plan, names: Sequence[str]) -> None:
+    """Refuse a plan that names episodes which there are not.
+
+    Raises:
+        DatasetError: naming them, and the first of those that are there.
+    """
+    there = set(names)
+    if missing := [name for name in dict.fromkeys(plan.only or ()) if name not in there]:
+        raise DatasetError(
+            f"{plan.source}: `only` names {_few(missing)}, which no episode has; allowed: names of its"
+            f" {len(names)} episodes, {_few(names)}"
+        )
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} others" if len(names) > SHOWN else ""
+    return f"{list(names[:SHOWN])}{more}"
 
 
 def _claim(out: Path, making: Path) -> None:
@@ -172,29 +192,28 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def survey(source: Source, plan: Plan, progress: Progress) -> tuple[list[int], dict[str, str], Shape | None]:
+def survey(
+    source: Source, plan: Plan, pool: Executor, progress: Progress
+) -> tuple[list[int], dict[str, str], Shape | None]:
     """Look at every episode: (places of those that can be converted, why not by name, the shape of all)."""
     usable: list[int] = []
     left_out: dict[str, str] = {}
     whole: Shape | None = None
     names = source.names()
-    for number, name in enumerate(progress(names, "survey", len(names))):
-        if plan.only is not None and name not in plan.only:
-            continue
-        try:
-            with naming_file(source.path / name), source.open(number) as episode:
-                if not episode.rows:
-                    raise DatasetError(f"{episode.path}: has no row to convert; allowed: at least one")
-                shape = Shape.of(episode, plan.rate_hz)
-        except VgilError as error:
-            stop_for_machine(error, source.path / name)
-            left_out[name] = str(error)
-            continue
-        if plan.one_shape and whole is not None and (words := whole.differs(shape)):
-            left_out[name] = f"{source.path / name}: {words}; allowed: the same in all episodes of a data set"
-            continue
-        whole = shape if whole is None else whole.with_another(shape)
-        usable.append(number)
+    wanted = [number for number, name in enumerate(names) if plan.only is None or name in plan.only]
+    pool = pool if len(wanted) >= MANY else InProcess()
+    with closing(pool.map(SurveyWork(plan, tuple(names)), wanted)) as outcomes:
+        for outcome in progress(outcomes, "survey", len(wanted)):
+            number, name = outcome.item, names[outcome.item]
+            shape = str(outcome.error) if isinstance(outcome.error, WorkerKilled) else outcome.result()
+            if isinstance(shape, str):
+                left_out[name] = shape
+                continue
+            if plan.one_shape and whole is not None and (words := whole.differs(shape)):
+                left_out[name] = f"{source.path / name}: {words}; allowed: the same in all episodes of a data set"
+                continue
+            whole = shape if whole is None else whole.with_another(shape)
+            usable.append(number)
     return usable, left_out, whole if plan.one_shape else None
 
 
@@ -223,6 +242,7 @@ def _assemble(plan: Plan, pieces: list[Piece], making: Path, left_out: dict[str,
         "to": plan.to,
         "images": plan.images,
         "quality": plan.quality,
+        "least_db": plan.least_db,
         "episodes": episodes,
         "left_out": left_out,
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from vgil_ros.datasets.errors import DatasetError
-from vgil_ros.datasets.pieces import Piece, place
+from vgil_ros.datasets.pieces import Piece, names_in_set, place
 from vgil_ros.episodes import naming
 from vgil_ros.episodes.convert import Target, convert
 from vgil_ros.episodes.layouts import Layout
@@ -82,9 +82,7 @@ class Hdf5Sink:
 
     def assemble(self, pieces: Sequence[Piece], out: Path) -> list[str]:
         """Each file under its episode's own name, or by number where that is no name for one of ours."""
-        names = [piece.name if naming.EPISODE.match(f"{piece.name}.hdf5") else None for piece in pieces]
-        if None in names or len(set(names)) != len(names):
-            names = [f"episode_{number}" for number in range(len(pieces))]
+        names = names_in_set(pieces)
         for piece, name in zip(pieces, names, strict=True):
             place(piece.folder / FILE, out / f"{name}.hdf5")
-        return [str(name) for name in names]
+        return names

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from vgil_ros.core.files import write_whole
+from vgil_ros.episodes import naming
 from vgil_ros.episodes.naming import sync_folder
 from vgil_ros.episodes.view import Episode
 
@@ -27,7 +29,7 @@ class Piece:
 
     Attributes:
         folder: where its files are.
-        facts: what is said of it: name, rows, task, streams, and what its sink adds.
+        facts: what is said of it: name, rows, tasks (`stored.Runs`), streams, and what its sink adds.
     """
 
     folder: Path
@@ -75,13 +77,15 @@ def publish_piece(part: Path, facts: Mapping[str, Any], folder: Path) -> None:
 
 def write_json(path: Path, values: Any) -> None:
     """Write a file that is whole or not there, always the same for the same values."""
-    part = path.with_name(path.name + PART)
-    with part.open("w", encoding="utf-8") as file:
-        json.dump(values, file, indent=1, ensure_ascii=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    write_whole(path, json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+
+
+def names_in_set(pieces: Sequence[Piece]) -> list[str]:
+    """The pieces' own names, or by number where one of them is no name for one of our episodes."""
+    names = [piece.name for piece in pieces]
+    if len(set(names)) == len(names) and all(naming.EPISODE.match(f"{name}.hdf5") for name in names):
+        return names
+    return [f"episode_{number}" for number in range(len(pieces))]
 
 
 def place(source: Path, target: Path) -> None:

@@ -12,6 +12,8 @@ from vgil_ros.episodes.convert import KEPT
 from vgil_ros.episodes.view import Episode
 
 BESIDE = ("qvel", "effort", "base_vel", "base_action")  # numbers that an episode may lack: NaN in its rows then
+FLAGS = ("intervention", "actor")  # numbers that an episode may lack: 0 in its rows then, see `Shape.told`
+WANTED = ("policy_action", "human_action")
 SYNC = ("skew_ns", "flags", "arrival_ns")
 
 
@@ -45,7 +47,8 @@ class Shape(StrictModel):
         """
         sizes = {name: episode.image(name, 0).shape[:2] for name in episode.camera_names} if episode.rows else {}
         synced = bool(episode.streams) and episode.skew_ns is not None and episode.flags is not None
-        beside = [name for name in (*BESIDE, "stamp_ns") if getattr(episode, name) is not None]
+        every = (*BESIDE, *FLAGS, *WANTED, "stamp_ns")
+        beside = [name for name in every if getattr(episode, name) is not None]
         beside += [name for name in SYNC if synced and getattr(episode, name) is not None]
         return cls(
             rate_hz=episode.rate_hz or rate_hz,
@@ -61,8 +64,14 @@ class Shape(StrictModel):
         )
 
     def told(self, episode: Episode) -> dict[str, Any]:
-        """What an episode says of its making beside the shape of all, as far as JSON holds it."""
+        """What an episode says of its making beside the shape of all, as far as JSON holds it.
+
+        One with `intervention` of its own is a rollout, also where its file was repaired and does not say so: one
+        without gets that column too where another has it (`FLAGS`), and must still be known as a demonstration.
+        """
         kept = {key: episode.attrs[key] for key in (*KEPT, "created", "warnings") if key in episode.attrs}
+        if episode.intervention is not None:
+            kept.setdefault("rollout", True)
         if episode.stamp_ns is None:
             kept["stamps"] = "nominal"
         if self.contract is None and "contract" in episode.attrs:
@@ -79,7 +88,7 @@ class Shape(StrictModel):
 
     def with_another(self, other: Shape) -> Shape:
         """The shape of both: numbers that one of them has, sync and stamps that both have."""
-        names = [name for name in BESIDE if name in self.columns or name in other.columns]
+        names = [n for n in (*BESIDE, *FLAGS, *WANTED) if n in self.columns or n in other.columns]
         both = set(self.columns) & set(other.columns)
         same = self.streams == other.streams
         names += [name for name in ("stamp_ns", *(SYNC if same else ())) if name in both]

@@ -8,7 +8,8 @@ from typing import Protocol, cast
 from vgil_ros.datasets.errors import DatasetError
 from vgil_ros.datasets.hdf5 import Hdf5Folder
 from vgil_ros.datasets.lerobot.info import is_lerobot
-from vgil_ros.datasets.lerobot.reader import LeRobotDataset
+from vgil_ros.datasets.lerobot.reader import TASK_FILES, LeRobotDataset
+from vgil_ros.datasets.mcap_episodes.reader import McapFolder, is_mcap
 from vgil_ros.datasets.zarr_store import ZarrDataset, is_zarr
 from vgil_ros.episodes import naming
 from vgil_ros.episodes.layouts import LAYOUTS, Layout
@@ -36,7 +37,8 @@ def open_source(path: Path, layout: str | None = None) -> Source:
     """Open a data set of any kind.
 
     Args:
-        path: a folder of HDF5 episodes or one of them, a LeRobotDataset's folder, a zarr folder.
+        path: a folder of HDF5 episodes or one of them, a LeRobotDataset's folder, a zarr folder, a folder of MCAPs that
+            `--to mcap` wrote or one of them.
         layout: of HDF5 files, where the caller knows better than they.
 
     Raises:
@@ -47,17 +49,19 @@ def open_source(path: Path, layout: str | None = None) -> Source:
     if not path.exists():
         raise DatasetError(f"{path}: no such file or folder")
     if path.is_file():
-        return Hdf5Folder(path, cast(Layout | None, layout))
+        return McapFolder(path) if is_mcap(path) else Hdf5Folder(path, cast(Layout | None, layout))
     if is_lerobot(path):
         return LeRobotDataset(path)
     if is_zarr(path):
         return ZarrDataset(path)
     if naming.episodes_in(path):
         return Hdf5Folder(path, cast(Layout | None, layout))
+    if is_mcap(path):
+        return McapFolder(path)
     found = sorted(entry.name for entry in path.iterdir())[:6]
     raise DatasetError(
-        f"{path}: holds no data set; found {found}; allowed: episodes (*.hdf5), a LeRobotDataset (meta/info.json), or "
-        "a zarr group"
+        f"{path}: holds no data set; found {found}; allowed: episodes (*.hdf5), a LeRobotDataset (meta/info.json), "
+        "a zarr group, or MCAPs of `vgil dataset convert`"
     )
 
 
@@ -96,11 +100,12 @@ def state_of(path: Path) -> list[int]:
         return []
 
 
-_DATASETS: dict[tuple[Path, int], LeRobotDataset] = {}  # `meta` is read once; nothing in it is open
+_DATASETS: dict[tuple[Path, tuple[int, ...]], LeRobotDataset] = {}  # `meta` is read once; nothing in it is open
 
 
 def _dataset(folder: Path) -> LeRobotDataset:
-    key = (folder, (folder / "meta/info.json").stat().st_mtime_ns)
+    files = [file for name in ("meta/info.json", *TASK_FILES) if (file := folder / name).exists()]
+    key = (folder, tuple(file.stat().st_mtime_ns for file in files))
     if key not in _DATASETS:
         _DATASETS[key] = LeRobotDataset(folder)
     return _DATASETS[key]

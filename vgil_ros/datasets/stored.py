@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from vgil_ros.episodes.view import Episode
 # the columns of an episode, by the names of `EpisodeReader`; rows are T
 COLUMNS = (
     "qpos", "action", "qvel", "effort", "base_vel", "base_action", "stamp_ns", "skew_ns", "flags", "arrival_ns",
+    "intervention", "actor", "policy_action", "human_action",
 )  # fmt: skip
 
 TUPLES = ("joint_names", "streams", "warnings", "tags")  # attributes that JSON gives as lists
@@ -28,6 +29,21 @@ def column(episode: Episode, name: str) -> np.ndarray | None:
     else:
         values = getattr(episode, name)
     return None if values is None else np.asarray(values)[: episode.rows]
+
+
+Runs = list[tuple[int, str]]  # (first row, words) of each task of an episode, one behind the other
+
+
+def task_runs(episode: Episode) -> Runs:
+    """What was to be done, and from which row on: one entry, where it did not change."""
+    tasks = episode.row_tasks()
+    return [(row, task) for row, task in enumerate(tasks) if row == 0 or task != tasks[row - 1]]
+
+
+def tasks_of(runs: Sequence[Sequence[Any]], rows: int) -> tuple[str, ...]:
+    """(T,) the task of each row."""
+    ends = [*(int(first) for first, _ in runs[1:]), rows]
+    return tuple(str(task) for (first, task), end in zip(runs, ends, strict=True) for _ in range(int(first), end))
 
 
 class Images(Protocol):
@@ -68,12 +84,15 @@ class StoredEpisode:
         columns: Mapping[str, np.ndarray],
         cameras: Mapping[str, Images],
         attrs: dict[str, Any],
+        *,
+        tasks: Sequence[str] = (),
     ) -> None:
         """Take what was read.
 
         Args:
             columns: (T, ...) each, by `COLUMNS`; qpos and action are there.
             attrs: as in a file of ours: rate_hz, task, joint_names, ...
+            tasks: (T,) what was done in each row; () where that is `task` in all of them.
         """
         self.path, self.layout = path, layout
         self.attrs = {key: tuple(value) if key in TUPLES else value for key, value in attrs.items()}
@@ -81,6 +100,7 @@ class StoredEpisode:
         self.camera_names = tuple(self._cameras)
         self.unusable: dict[str, str] = {}
         self.rows = len(self.qpos)
+        self._tasks = tuple(tasks)
 
     def column(self, name: str) -> np.ndarray | None:
         """(T, ...) or None where the data set has none."""
@@ -104,6 +124,10 @@ class StoredEpisode:
     skew_ns = property(lambda self: self.column("skew_ns"))
     flags = property(lambda self: self.column("flags"))
     arrival_ns = property(lambda self: self.column("arrival_ns"))
+    intervention = property(lambda self: _flat(self.column("intervention")))
+    actor = property(lambda self: _flat(self.column("actor")))
+    policy_action = property(lambda self: self.column("policy_action"))
+    human_action = property(lambda self: self.column("human_action"))
 
     def vector(self, name: str) -> np.ndarray:
         """None is kept in these layouts.
@@ -124,6 +148,11 @@ class StoredEpisode:
     rate_hz = property(lambda self: self.attrs.get("rate_hz"))
     robot = property(lambda self: self.attrs.get("robot"))
     task = property(lambda self: self.attrs.get("task"))
+
+    def row_tasks(self) -> tuple[str, ...]:
+        """(T,) what was done in each row."""
+        return self._tasks or (self.task or "",) * self.rows
+
     success = property(lambda self: self.attrs.get("success"))
     aborted = property(lambda self: self.attrs.get("aborted"))
     warnings = property(lambda self: tuple(self.attrs.get("warnings", ())))
@@ -198,3 +227,8 @@ def decode_file(data: bytes) -> np.ndarray:
         VgilError: where they do not decode.
     """
     return image_codec.decode(np.frombuffer(data, np.uint8), "rgb")
+
+
+def _flat(values: np.ndarray | None) -> np.ndarray | None:
+    """(T,) of one number a row, which some layouts keep as (T, 1)."""
+    return None if values is None else values.reshape(len(values))

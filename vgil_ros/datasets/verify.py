@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,17 @@ from vgil_ros.datasets.proof import digests
 from vgil_ros.datasets.source import Source, open_source
 from vgil_ros.episodes.errors import naming_file
 from vgil_ros.episodes.layouts import LAYOUTS
+from vgil_ros.parallel import Work, WorkerKilled, executor
 
 Progress = Callable[[Iterable[Any], str, int], Iterable[Any]]
 
 
-def verify(folder: Path, progress: Progress = lambda items, what, count: items) -> list[str]:
+def verify(folder: Path, progress: Progress = lambda items, what, count: items, *, workers: int = 1) -> list[str]:
     """Hold a data set against its manifest; gives what is wrong, one line each, [] where all is as it was written.
+
+    Args:
+        progress: wraps the episodes, such as `tqdm`.
+        workers: processes, an episode each.
 
     Raises:
         DatasetError: there is no manifest, or the data set cannot be opened at all.
@@ -30,9 +37,35 @@ def verify(folder: Path, progress: Progress = lambda items, what, count: items) 
     wrong = [f"{folder}: lacks {name}, which the manifest speaks of" for name in told if name not in names]
     wrong += [f"{folder}: {name} is not in the manifest; it was added later" for name in names if name not in told]
     places = [number for number, name in enumerate(names) if name in told]
-    for number in progress(places, "verify", len(places)):
-        wrong += _verify_one(source, number, told[names[number]])
+    work = VerifyWork(folder, layout, tuple((names[number], told[names[number]]) for number in places), tuple(places))
+    with executor(workers) as pool, closing(pool.map(work, range(len(places)))) as outcomes:
+        for outcome in progress(outcomes, "verify", len(places)):
+            wrong += [str(outcome.error)] if isinstance(outcome.error, WorkerKilled) else outcome.result()
     return wrong
+
+
+@dataclass(frozen=True)
+class VerifyWork(Work[int, list[str]]):
+    """Holds episodes against what the manifest says of them.
+
+    Attributes:
+        told: name and entry of each. places: of each in the data set.
+    """
+
+    folder: Path
+    layout: str | None
+    told: tuple[tuple[str, dict[str, Any]], ...]
+    places: tuple[int, ...]
+
+    @contextmanager
+    def open(self) -> Iterator[Callable[[int], list[str]]]:
+        """See `Work.open`."""
+        source = open_source(self.folder, self.layout)
+        yield lambda item: _verify_one(source, self.places[item], self.told[item][1])
+
+    def name(self, item: int) -> str:
+        """See `Work.name`."""
+        return str(self.folder / self.told[item][0])
 
 
 def _verify_one(source: Source, number: int, told: dict[str, Any]) -> list[str]:

@@ -18,7 +18,9 @@ from vgil_ros.datasets.errors import DatasetError
 from vgil_ros.datasets.pieces import PART, publish_piece, read_piece
 from vgil_ros.datasets.plan import Plan
 from vgil_ros.datasets.proof import prove
+from vgil_ros.datasets.schema import Shape
 from vgil_ros.datasets.source import Source, open_source
+from vgil_ros.datasets.stored import task_runs
 from vgil_ros.episodes.errors import WriteFailed, naming_file
 from vgil_ros.episodes.writing import disk
 from vgil_ros.parallel import Executor, Outcome, Work, WorkerKilled
@@ -82,6 +84,35 @@ def _words(outcome: Outcome[int, str | None], pieces: Path) -> str | None:
         shutil.rmtree(_part(pieces, outcome.item), ignore_errors=True)
         return str(outcome.error)
     return outcome.result()
+
+
+@dataclass(frozen=True)
+class SurveyWork(Work[int, "Shape | str"]):
+    """Looks at episodes, by their places: gives the shape of each, or why it cannot be converted."""
+
+    plan: Plan
+    names: tuple[str, ...]
+
+    @contextmanager
+    def open(self) -> Iterator[Callable[[int], Shape | str]]:
+        """See `Work.open`."""
+        yield self._look
+
+    def _look(self, number: int) -> Shape | str:
+        source = opened(self.plan.source, self.plan.layout)
+        where = source.path / self.names[number]
+        try:
+            with naming_file(where), source.open(number) as episode:
+                if not episode.rows:
+                    raise DatasetError(f"{episode.path}: has no row to convert; allowed: at least one")
+                return Shape.of(episode, self.plan.rate_hz)
+        except VgilError as error:
+            stop_for_machine(error, where)
+            return str(error)
+
+    def name(self, item: int) -> str:
+        """See `Work.name`."""
+        return str(self.plan.source / self.names[item])
 
 
 @dataclass(frozen=True)
@@ -151,13 +182,13 @@ def make_piece(plan: Plan, pieces: Path, number: int) -> str | None:
         with naming_file(source.path / name, "converted"), source.open(number) as episode:
             part.mkdir()
             facts: dict[str, Any] = {"name": name, "state": source.state(number), "rows": episode.rows}
-            facts |= {"task": episode.task, **sink.make(episode, part)}
+            facts |= {"tasks": task_runs(episode), **sink.make(episode, part)}
             with sink.open_piece(part, facts) as written:
                 if written.rows != episode.rows:
                     raise DatasetError(
                         f"{episode.path}: {written.rows} rows were written of {episode.rows}; allowed: all of them"
                     )
-                facts |= prove(episode, written)
+                facts |= prove(episode, written, facts.get("videos", {}))
             publish_piece(part, facts, folder)
     except VgilError as error:
         shutil.rmtree(part, ignore_errors=True)

@@ -16,14 +16,16 @@ import numpy as np
 
 from vgil_ros.datasets.errors import DatasetError
 from vgil_ros.datasets.pieces import Piece, place
-from vgil_ros.datasets.schema import Shape
-from vgil_ros.datasets.stored import Images, StoredEpisode, column
+from vgil_ros.datasets.schema import FLAGS, WANTED, Shape
+from vgil_ros.datasets.stored import Images, StoredEpisode, column, task_runs, tasks_of
 from vgil_ros.episodes.view import Episode
 from vgil_ros.extras import needed_by
 
 ENDS, TOLD = "episode_ends", "episodes"
+TASKS = "row_tasks"  # of an episode whose task changed: [first row, words] of each
 STATES = ("state", "qpos", "agent_pos", "robot_joint")  # what others call it
-DTYPES = {"stamp_ns": "i8", "skew_ns": "i8", "flags": "u1", "arrival_ns": "i8"}  # others: f4
+DTYPES = {"stamp_ns": "i8", "skew_ns": "i8", "flags": "u1", "arrival_ns": "i8"}
+DTYPES |= {"intervention": "u1", "actor": "u1"}  # others: f4
 ROWS_A_CHUNK = 4096
 STORE = "episode.zarr"
 LOOKED_AT = 8  # images of an array whose numbers are floats
@@ -115,7 +117,7 @@ class ZarrDataset:
         first, stop = int(self._ends[number - 1]) if number else 0, int(self._ends[number])
         path = self.path / f"episode_{number}"
         names = {"qpos": str(self._state), **{name: name for name in ("action", "qvel", "effort", "base_vel")}}
-        names |= {name: name for name in ("base_action", *DTYPES)}
+        names |= {name: name for name in ("base_action", *WANTED, *DTYPES)}
         try:
             columns = {
                 name: np.asarray(self._data[key][first:stop]) for name, key in names.items() if key in self._data
@@ -123,7 +125,8 @@ class ZarrDataset:
         except Exception as error:  # whatever zarr or a codec stumbles over
             raise DatasetError(f"{path}: numbers cannot be read ({error})") from error
         columns = {
-            name: values if name == "stamp_ns" else values.reshape(len(values), -1) for name, values in columns.items()
+            name: values if name in ("stamp_ns", *FLAGS) else values.reshape(len(values), -1)
+            for name, values in columns.items()
         }
         self._check_pixels()
         cameras: dict[str, Images] = {
@@ -131,7 +134,9 @@ class ZarrDataset:
         }
         told = self._told[number] if number < len(self._told) else {}
         attrs = {**self._attrs.get("vgil", {}), **told}
-        return StoredEpisode(path, "zarr", columns, cameras, attrs)
+        runs = attrs.pop(TASKS, [])
+        tasks = tasks_of(runs, stop - first) if runs else ()
+        return StoredEpisode(path, "zarr", columns, cameras, attrs, tasks=tasks)
 
     def _check_pixels(self) -> None:
         """Refuse images of floats up to 1: as bytes they would be black. Looked at once, in a few rows."""
@@ -182,9 +187,10 @@ class ZarrSink:
             "base_vel": 2,
             "base_action": 2,
             **dict.fromkeys(("skew_ns", "flags", "arrival_ns"), len(shape.streams)),
+            **dict.fromkeys(WANTED, shape.action),
         }
         for name, key in self._names.items():
-            tail = () if name == "stamp_ns" else (widths[name],)
+            tail = () if name in ("stamp_ns", *FLAGS) else (widths[name],)
             chunk = (ROWS_A_CHUNK, *tail)
             data.create_array(key, shape=(rows, *tail), chunks=chunk, dtype=DTYPES.get(name, "f4"), compressors=packed)
         for name, size in shape.cameras.items():
@@ -197,7 +203,8 @@ class ZarrSink:
         root = self._make(folder / STORE, rows)
         for name, key in self._names.items():
             values = column(episode, name)
-            root["data"][key][:] = np.nan if values is None else values
+            nothing = 0 if name in FLAGS else np.nan
+            root["data"][key][:] = nothing if values is None else values
         for name, size in self._shape.cameras.items():
             array = root["data"][name]
             for row in range(rows):
@@ -208,6 +215,7 @@ class ZarrSink:
                     )
                 array[row] = image
         told = {**self._shape.told(episode), **({} if episode.task is None else {"task": episode.task})}
+        told |= {TASKS: runs} if len(runs := task_runs(episode)) > 1 or runs[0][1] != (episode.task or "") else {}
         self._finish(root, [rows], [told])
         return {"own": told}
 

@@ -93,19 +93,18 @@ class McapFile:
         self.topics()
         return self._count
 
-    def ours(self) -> dict[str, str] | None:
-        """What our recorder has written of itself; None where the file is somebody else's."""
+    def words(self) -> dict[str, str]:
+        """What we have written of a file of ours, the recorder or a conversion; {} where it is somebody else's."""
         from mcap import records
         from mcap.stream_reader import StreamReader
 
         with self.path.open("rb") as file, contextlib.suppress(Exception):
             for record in StreamReader(file, emit_chunks=True).records:
                 if isinstance(record, records.Metadata) and record.name == events.METADATA:
-                    found: dict[str, str] = dict(record.metadata)
-                    return found if found.get("format") == events.FORMAT else None
+                    return dict(record.metadata)
                 if isinstance(record, records.Chunk | records.Message | records.DataEnd):
                     break
-        return None
+        return {}
 
     def messages(self) -> Iterator[BagMessage]:
         """All of them, up to the end or to where it was cut off."""
@@ -283,7 +282,12 @@ class Bag:
 
     def ours(self) -> dict[str, str] | None:
         """What our recorder has written of itself; None where the bag is somebody else's."""
-        return self._files[0].ours() if len(self._files) == 1 and isinstance(self._files[0], McapFile) else None
+        found = self.words()
+        return found if found.get("format") == events.FORMAT else None
+
+    def words(self) -> dict[str, str]:
+        """What we have written of a file of ours; {} where the bag is somebody else's."""
+        return self._files[0].words() if len(self._files) == 1 and isinstance(self._files[0], McapFile) else {}
 
     def messages(self, progress: Progress | None = None) -> Iterator[BagMessage]:
         """All of them, in the order of the files.

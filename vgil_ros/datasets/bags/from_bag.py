@@ -12,6 +12,7 @@ from typing import Any, Literal
 from vgil_ros.core.contract import Contract, parse_contract
 from vgil_ros.core.streams import streams_of
 from vgil_ros.core.sync import Synchronizer
+from vgil_ros.datasets.bags.compressed import in_usual_colours, with_compressed
 from vgil_ros.datasets.bags.episode import ALL_OF_IT, BagEpisode
 from vgil_ros.datasets.bags.files import Bag, Progress
 from vgil_ros.datasets.bags.replay import LogReplay, beginning, recorded_with
@@ -87,13 +88,14 @@ def from_bag(path: Path, settings: BagSettings, *, progress: Progress | None = N
 
 def _convert(bag: Bag, settings: BagSettings, progress: Progress | None) -> FromBag:
     ours = bag.ours()
-    contract, text = _robot(ours, settings)
+    contract, text = _robot(bag.words(), settings)
     exact = ours is not None and _as_recorded(ours, text, settings)
     told = recorded_with(ours) if ours is not None else {}
     if settings.task is not None or not told:
-        told["task"] = settings.task or ""
+        told["task"] = bag.words().get("task", "") if settings.task is None else settings.task
     contract = contract.with_jpeg_order(told.get("jpeg_order", "contract"))
     _same_setup(settings.out, contract)
+    contract = contract if exact else with_compressed(contract, bag.topics(), settings.topics)
     streams = streams_of(contract)
     if settings.stamps == "log":
         streams = tuple(replace(spec, arrival_offset_ns=spec.arrival_offset_ns or 0) for spec in streams)
@@ -111,7 +113,8 @@ def _convert(bag: Bag, settings: BagSettings, progress: Progress | None) -> From
     begin_ns = beginning(bag.messages()) if ours is not None else 0
     try:
         by_log = settings.stamps == "log"
-        BagSynchronisation(episode, topics, by_log=by_log, begin_ns=begin_ns).run(bag.messages(progress))
+        messages = in_usual_colours(bag.messages(progress))
+        BagSynchronisation(episode, topics, by_log=by_log, begin_ns=begin_ns).run(messages)
     except BaseException:
         episode.sink.discard().result()
         raise
@@ -141,13 +144,13 @@ def _close(bag: Bag, episode: BagEpisode, told: Mapping[str, Any], *, replayed: 
     return FromBag(end, replayed, not lacking and episode.aborted is None, notes)
 
 
-def _robot(ours: Mapping[str, str] | None, settings: BagSettings) -> tuple[Contract, str]:
-    """The contract, at the rate that is asked for, and its text."""
+def _robot(words: Mapping[str, str], settings: BagSettings) -> tuple[Contract, str]:
+    """The contract, at the rate that is asked for, and its text; `words` are what a file of ours says."""
     if settings.robot is not None:
         contract, text = settings.robot
-    elif ours is not None:
-        text = ours.get("contract", "")
-        contract = parse_contract(text, "the raw log's contract")
+    elif words:
+        text = words.get("contract", "")
+        contract = parse_contract(text, "the bag's contract")
     else:
         raise DatasetError("give --robot: the bag is no raw log of ours, which would hold its contract")
     if without := [arm.name for arm in contract.arms if not arm.master]:

@@ -50,7 +50,7 @@ def match_topics(
     """
     wanted = {_full(intake.spec.topic): intake for intake in intakes}
     last = sorted(topics.values(), key=lambda topic: _full(topic.name) in renames)  # what is renamed goes before
-    there = {_place(topic, renames): topic for topic in last}
+    there = {contract_topic(topic, renames): topic for topic in last}
     bag = {_full(name) for name in topics}
     wrong = [f"--topics names {name}, which the bag has not" for name in renames if name not in bag]
     wrong += [f"--topics names {name}, which the contract has not" for name in renames.values() if name not in wanted]
@@ -69,7 +69,7 @@ def match_topics(
     return out
 
 
-def _place(topic: BagTopic, renames: Mapping[str, str]) -> str:
+def contract_topic(topic: BagTopic, renames: Mapping[str, str]) -> str:
     """The contract's topic that a bag's is taken for."""
     if (new := renames.get(_full(topic.name))) is not None:
         return new

@@ -16,6 +16,7 @@ import numpy as np
 from vgil_ros.datasets.lerobot import stats, video
 from vgil_ros.datasets.lerobot.info import DATA_MIB, FILES_A_CHUNK, INDEX, INFO, PLACES, VIDEO_MIB, Version
 from vgil_ros.datasets.pieces import Piece, place, write_json
+from vgil_ros.datasets.stored import tasks_of
 
 MIB = 1 << 20
 BATCH = 10  # episodes whose `meta` is written together
@@ -43,7 +44,7 @@ def assemble(pieces: Sequence[Piece], out: Path, version: Version, about: Mappin
     Args:
         about: what `info.json` says whatever the episodes are: robot_type, fps, features.
     """
-    tasks = {task: i for i, task in enumerate(dict.fromkeys(str(piece.facts["task"] or "") for piece in pieces))}
+    tasks = {task: i for i, task in enumerate(dict.fromkeys(task for piece in pieces for task in _tasks(piece)))}
     starts = np.cumsum([0, *(piece.rows for piece in pieces)]).tolist()
     if version == "v3.0":
         rows = _assemble_v3(pieces, out, about, tasks, starts)
@@ -68,6 +69,11 @@ def assemble(pieces: Sequence[Piece], out: Path, version: Version, about: Mappin
     return [f"episode_{number}" for number in range(len(pieces))]
 
 
+def _tasks(piece: Piece) -> list[str]:
+    """The tasks of an episode, each once."""
+    return list(dict.fromkeys(str(task) for _, task in piece.facts["tasks"]))
+
+
 def _index_columns(
     number: int, start: int, rows: int, fps: float, tasks: Mapping[str, int], piece: Piece
 ) -> dict[str, np.ndarray]:
@@ -78,7 +84,7 @@ def _index_columns(
         "frame_index": frames,
         "episode_index": np.full(rows, number),
         "index": start + frames,
-        "task_index": np.full(rows, tasks[str(piece.facts["task"] or "")]),
+        "task_index": np.array([tasks[task] for task in tasks_of(piece.facts["tasks"], rows)]),
     }
     return {key: values.astype(INDEX[key]) for key, values in columns.items()}
 
@@ -139,12 +145,16 @@ def _with_index(schema: Any, columns: Mapping[str, np.ndarray]) -> Any:
     return schema.with_metadata({"huggingface": json.dumps(told)})
 
 
-def _filled(sizes: Sequence[int], limit: int) -> list[list[int]]:
-    """Places of pieces that share a file, so that none is larger than `limit` but for a single one."""
+def _filled(sizes: Sequence[int], limit: int, kinds: Sequence[bytes] = ()) -> list[list[int]]:
+    """Places of pieces that share a file, so that none is larger than `limit` but for a single one.
+
+    Args:
+        kinds: of each piece; those of two kinds do not share a file.
+    """
     groups: list[list[int]] = []
     held = 0
     for i, size in enumerate(sizes):
-        if not groups or held + size >= limit:
+        if not groups or held + size >= limit or (kinds and kinds[i] != kinds[i - 1]):
             groups.append([])
             held = 0
         groups[-1].append(i)
@@ -158,8 +168,7 @@ def _assemble_v3(
     """Write tables and videos; gives the row of each episode in `meta/episodes`, without statistics."""
     fps = float(about["fps"])
     rows: list[dict[str, Any]] = [
-        {"episode_index": i, "tasks": [str(piece.facts["task"] or "")], "length": piece.rows}
-        for i, piece in enumerate(pieces)
+        {"episode_index": i, "tasks": _tasks(piece), "length": piece.rows} for i, piece in enumerate(pieces)
     ]
     data_path, video_path = PLACES["v3.0"]
     for number, group in enumerate(_filled([(p.folder / DATA).stat().st_size for p in pieces], DATA_MIB * MIB)):
@@ -171,12 +180,13 @@ def _assemble_v3(
             rows[i] |= {"dataset_from_index": starts[i], "dataset_to_index": starts[i + 1]}
         file.close()
     for key, camera in _video_keys(about).items():
-        sizes = [(piece.folder / f"{camera}.mp4").stat().st_size for piece in pieces]
-        for number, group in enumerate(_filled(sizes, VIDEO_MIB * MIB)):
+        files = [piece.folder / f"{camera}.mp4" for piece in pieces]
+        kinds = [video.headers_of(file) for file in files]
+        for number, group in enumerate(_filled([f.stat().st_size for f in files], VIDEO_MIB * MIB, kinds)):
             at = dict(zip(("chunk_index", "file_index"), divmod(number, FILES_A_CHUNK), strict=True))
             path = out / video_path.format(video_key=key, **at)
             path.parent.mkdir(parents=True, exist_ok=True)
-            video.join([pieces[i].folder / f"{camera}.mp4" for i in group], path, fps)
+            video.join([files[i] for i in group], path, fps)
             for i in group:
                 first = starts[i] - starts[group[0]]
                 rows[i] |= {f"videos/{key}/{name}": value for name, value in at.items()}
@@ -196,7 +206,7 @@ def _assemble_v2(
         file.close()
         for key, camera in _video_keys(about).items():
             place(piece.folder / f"{camera}.mp4", out / video_path.format(video_key=key, **at))
-        yield {"episode_index": i, "tasks": [str(piece.facts["task"] or "")], "length": piece.rows}
+        yield {"episode_index": i, "tasks": _tasks(piece), "length": piece.rows}
 
 
 class _EpisodesV3:

@@ -17,7 +17,9 @@ from vgil_ros.datasets.errors import DatasetError
 Version = Literal["v2.1", "v3.0"]
 INFO = Path("meta/info.json")
 STATE, ACTION, IMAGES = "observation.state", "action", "observation.images."
-# our names of columns -> features; `observation.sync` is the truth beside LeRobot's even timestamps
+# our names of columns -> features; `observation.sync` is the truth beside LeRobot's even timestamps. Who acted stands
+# where LeRobot's HIL-SERL has it in a transition, and others' data sets too: `complementary_info.is_intervention`.
+# Named `observation...` or `action...`, LeRobot's policies would take it for an input, or an output.
 FEATURES = {
     "qpos": STATE,
     "action": ACTION,
@@ -29,6 +31,10 @@ FEATURES = {
     "skew_ns": "observation.sync.skew_ms",
     "flags": "observation.sync.flags",
     "arrival_ns": "observation.sync.arrival_ns",
+    "intervention": "complementary_info.is_intervention",
+    "actor": "complementary_info.actor",
+    "policy_action": "complementary_info.policy_action",
+    "human_action": "complementary_info.human_action",
 }
 SUCCESS = "success"  # int8: 1, 0, or -1 where nobody said
 INDEX = {

@@ -14,10 +14,12 @@ from vgil_ros.datasets.errors import DatasetError
 from vgil_ros.datasets.lerobot.info import ACTION, FEATURES, INFO, PLACES, STATE, SUCCESS, Info, file_in, read_info
 from vgil_ros.datasets.lerobot.tables import EpisodeRows, PictureColumn
 from vgil_ros.datasets.lerobot.video import VideoImages
+from vgil_ros.datasets.schema import FLAGS
 from vgil_ros.datasets.stored import Images, StoredEpisode
 from vgil_ros.extras import needed_by
 
 NS_A_MS = 1e6
+TASK_FILES = ("meta/tasks.parquet", "meta/tasks.jsonl")
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,13 @@ class LeRobotDataset:
         return [f"episode_{number}" for number in self._places]
 
     def state(self, number: int) -> list[int]:
-        """Size and time of change of the files of the episode at a place."""
+        """Size and time of change of the files of the episode at a place, and of the words of its tasks."""
         place = self._place(number)
-        files = [self.path / "meta/info.json", place.data, *(file for file, _ in place.videos.values())]
+        files = [
+            *(self.path / name for name in ("meta/info.json", *TASK_FILES)),
+            place.data,
+            *(file for file, _ in place.videos.values()),
+        ]
         return [value for file in files if file.exists() for value in (file.stat().st_size, file.stat().st_mtime_ns)]
 
     def _place(self, number: int) -> Place:
@@ -103,9 +109,12 @@ def open_episode(
         columns["skew_ns"] = np.rint(columns["skew_ns"] * NS_A_MS).astype(np.int64)
     if "stamp_ns" in columns:
         columns["stamp_ns"] = columns["stamp_ns"].reshape(-1)
+    for name in FLAGS:
+        if name in columns:
+            columns[name] = np.rint(np.nan_to_num(columns[name])).astype(np.uint8).reshape(-1)
     if not attrs.get("streams"):  # not ours: nobody says what the columns are
         columns = {name: values for name, values in columns.items() if name not in ("skew_ns", "flags", "arrival_ns")}
-    return StoredEpisode(path, layout, columns, cameras, attrs)
+    return StoredEpisode(path, layout, columns, cameras, attrs, tasks=_row_tasks(stored, tasks))
 
 
 def _numbers(info: Info, rows: EpisodeRows) -> dict[str, np.ndarray]:
@@ -139,6 +148,12 @@ def _attributes(info: Info, place: Place, stored: Mapping[str, np.ndarray], task
     elif "next.success" in stored:
         attrs["success"] = bool(stored["next.success"].any())
     return attrs
+
+
+def _row_tasks(stored: Mapping[str, np.ndarray], tasks: Mapping[int, str]) -> list[str]:
+    """(T,) the task of each row; [] where it does not change."""
+    numbers = stored["task_index"].reshape(-1).tolist() if "task_index" in stored else []
+    return [tasks.get(number, "") for number in numbers] if len(set(numbers)) > 1 else []
 
 
 def _tasks(info: Info) -> dict[int, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,23 @@ from vgil_ros.extras import needed_by
 
 # a key frame every second frame, as LeRobot has it: any frame is one or two decoded pictures away
 KEYS = "2"
+# stitchable: the stream's headers do not depend on the CRF, so that episodes of different ones can be joined;
+# mbtree: x264's AVX-512 code for it reads memory that was never written, and the same frames give other bytes
 ENCODERS = {
-    "h264": ("libx264", {"g": KEYS, "bf": "0", "preset": "veryfast"}),
-    "av1": ("libsvtav1", {"g": KEYS, "preset": "12"}),
+    "h264": ("libx264", {"g": KEYS, "bf": "0", "preset": "veryfast", "x264-params": "stitchable=1:mbtree=0"}),
+    "av1": ("libsvtav1", {"g": KEYS, "preset": "12", "svtav1-params": "lp=1"}),
 }
 USUAL_CRF = {"h264": 18, "av1": 24}
+SHARED_COLOUR, FULL_COLOUR = "yuv420p", "yuv444p"  # colour of four pixels together, or of each
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How a video is encoded: the CRF (less is better), and whether each pixel keeps its colour."""
+
+    codec: str
+    crf: int
+    pixels: str = SHARED_COLOUR
 
 
 def rate_of(fps: float) -> Fraction:
@@ -33,18 +46,16 @@ class VideoWriter:
         DatasetError: for a picture whose sides are odd.
     """
 
-    def __init__(self, path: Path, fps: float, codec: str, crf: int) -> None:
+    def __init__(self, path: Path, fps: float, encoding: Encoding) -> None:
         with needed_by("a video"):
             import av
         self._path, self._frame = path, av.VideoFrame.from_ndarray
-        name, options = ENCODERS[codec]
+        name, options = ENCODERS[encoding.codec]
         self._container: Any = av.open(str(path), "w")
         stream: Any = self._container.add_stream(name, rate=rate_of(fps))
         self._stream = stream
-        self._stream.pix_fmt, self._stream.options = "yuv420p", {**options, "crf": str(crf)}
+        self._stream.pix_fmt, self._stream.options = encoding.pixels, {**options, "crf": str(encoding.crf)}
         self._stream.codec_context.thread_count = 1
-        if codec == "av1":
-            self._stream.options = {**self._stream.options, "svtav1-params": "lp=1"}
         self._size: tuple[int, int] | None = None
         self._count = 0
 
@@ -68,8 +79,16 @@ class VideoWriter:
         self._container.close()
 
 
+def headers_of(path: Path) -> bytes:
+    """What a decoder has to know before the first frame: videos are joined where it is the same."""
+    import av
+
+    with av.open(str(path)) as file:
+        return bytes(file.streams.video[0].codec_context.extradata or b"")
+
+
 def join(parts: Sequence[Path], out: Path, fps: float) -> None:
-    """Join videos of one camera, whose frames follow each other without a gap; nothing is decoded."""
+    """Join videos of one camera that have the same headers: frames follow each other, and nothing is decoded."""
     import av
 
     with av.open(str(out), "w", options={"movflags": "faststart"}) as target:

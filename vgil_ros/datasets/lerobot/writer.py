@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,19 +17,21 @@ from vgil_ros.core.frame import JPEG_START
 from vgil_ros.datasets.errors import DatasetError
 from vgil_ros.datasets.lerobot import stats
 from vgil_ros.datasets.lerobot.assembly import assemble
+from vgil_ros.datasets.lerobot.fidelity import Bound, first_encoding, settle
 from vgil_ros.datasets.lerobot.info import FEATURES, IMAGES, INDEX, SUCCESS, Info, Version, feature
 from vgil_ros.datasets.lerobot.reader import NS_A_MS, Place, open_episode
 from vgil_ros.datasets.lerobot.tables import EpisodeRows
-from vgil_ros.datasets.lerobot.video import USUAL_CRF, VideoWriter
+from vgil_ros.datasets.lerobot.video import USUAL_CRF, Encoding, VideoWriter
 from vgil_ros.datasets.pieces import Piece
-from vgil_ros.datasets.schema import Shape
+from vgil_ros.datasets.schema import FLAGS, Shape
 from vgil_ros.datasets.stored import column
 from vgil_ros.episodes.view import Episode
 from vgil_ros.extras import needed_by
 
 Codec = Literal["h264", "av1", "png"]
 DATA = "data.parquet"
-DTYPES = {"stamp_ns": "int64", "skew_ns": "float64", "flags": "uint8", "arrival_ns": "int64"}  # others: float32
+DTYPES = {"stamp_ns": "int64", "skew_ns": "float64", "flags": "uint8", "arrival_ns": "int64"}
+DTYPES |= {"actor": "uint8"}  # others: float32; so is `is_intervention`, as others' data sets have it
 GROUP_BYTES = 8 << 20  # of pictures in a row group: what has to be read to reach one of them
 PNG_LEVEL = 1
 
@@ -41,13 +44,18 @@ class LeRobotSink:
         shape: what all episodes have in common.
         codec: of videos; "png" keeps pictures as they are, in the table.
         quality: a codec's CRF; less is better.
+        least_db: PSNR that each image of a video has to reach, by a lower CRF where needed; 0: any.
     """
 
-    def __init__(self, version: Version, shape: Shape, codec: Codec, quality: int | None) -> None:
+    def __init__(
+        self, version: Version, shape: Shape, codec: Codec, quality: int | None, least_db: float = 0.0
+    ) -> None:
         if shape.rate_hz is None:
             raise DatasetError("the source stores no rate; say it (--rate HZ)")
         self._version, self._shape, self._codec = version, shape, codec
-        self._crf = USUAL_CRF.get(codec, 0) if quality is None else quality
+        self._usual = Encoding(codec, USUAL_CRF.get(codec, 0) if quality is None else quality)
+        # of v2.1, LeRobot's own conversion to v3.0 joins videos as they come, which must be of one kind then
+        self._bound = Bound(least_db, full_colour=version == "v3.0")
         self._fps = int(shape.rate_hz) if float(shape.rate_hz).is_integer() else shape.rate_hz
         self._columns = ("qpos", "action", *shape.columns)
         self._features = self._make_features()
@@ -60,6 +68,7 @@ class LeRobotSink:
         names: dict[str, Sequence[str]] = {
             "qpos": joints, "action": actions, "qvel": joints, "effort": joints, "base_vel": base, "base_action": base,
             "skew_ns": shape.streams, "flags": shape.streams, "arrival_ns": shape.streams,
+            "policy_action": actions, "human_action": actions,
         }  # fmt: skip
         found: dict[str, dict[str, Any]] = {}
         for name in self._columns:
@@ -93,22 +102,44 @@ class LeRobotSink:
         values = self._values(episode)
         found = {key: stats.of_rows(one, self._version) for key, one in values.items()}
         images = {name: stats.ImageStats() for name in self._shape.cameras}
+        encodings = self._encodings(episode, folder)
         with _Table(folder / DATA, values, self._features) as table:
-            self._write_images(episode, folder, table, images)
+            self._write_images(episode, folder, table, images, encodings)
         found |= {IMAGES + name: one.result(self._version) for name, one in images.items()}
         own = self._shape.told(episode)
         own.pop("success", None)  # a feature
-        return {"stats": stats.as_lists(found), "own": own}
+        videos = {name: self._settle(episode, folder, name, one) for name, one in encodings.items()}
+        return {"stats": stats.as_lists(found), "own": own, "videos": videos if self._bound.least_db else {}}
+
+    def _encodings(self, episode: Episode, folder: Path) -> dict[str, Encoding]:
+        """How each camera's video is encoded to begin with; {} where there is none."""
+        if self._codec == "png":
+            return {}
+        reads = {name: partial(episode.image, name) for name in self._shape.cameras}
+        return {
+            name: first_encoding(read, episode.rows, folder / f"{name}.mp4", self._usual, self._bound)
+            for name, read in reads.items()
+        }
+
+    def _settle(self, episode: Episode, folder: Path, name: str, encoding: Encoding) -> dict[str, Any]:
+        """Make a camera's video good enough; gives what it is, for the manifest."""
+        if not self._bound.least_db:
+            return {}
+        read, file = partial(episode.image, name), folder / f"{name}.mp4"
+        encoding, found = settle(read, episode.rows, file, float(self._fps), encoding, self._bound)
+        return {"psnr_db": found.as_dict(), "crf": encoding.crf, "pixels": encoding.pixels}
 
     def _write_images(
-        self, episode: Episode, folder: Path, table: _Table, images: Mapping[str, stats.ImageStats]
+        self,
+        episode: Episode,
+        folder: Path,
+        table: _Table,
+        images: Mapping[str, stats.ImageStats],
+        encodings: Mapping[str, Encoding],
     ) -> None:
         chosen = set(stats.sampled_rows(episode.rows))
-        fps, videos = float(self._fps), {}
-        if self._codec != "png":
-            videos = {
-                name: VideoWriter(folder / f"{name}.mp4", fps, self._codec, self._crf) for name in self._shape.cameras
-            }
+        fps = float(self._fps)
+        videos = {name: VideoWriter(folder / f"{name}.mp4", fps, one) for name, one in encodings.items()}
         try:
             for row in range(episode.rows):
                 pictures = {}
@@ -137,7 +168,7 @@ class LeRobotSink:
             size, dtype = self._features[key]["shape"][0], self._features[key]["dtype"]
             stored = column(episode, name)
             if stored is None:
-                stored = np.full((rows, size), np.nan)
+                stored = np.full((rows, size), 0 if name in FLAGS else np.nan)
             if name == "skew_ns":
                 stored = stored / NS_A_MS
             values[key] = np.ascontiguousarray(stored, dtype)

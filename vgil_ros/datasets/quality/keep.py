@@ -11,7 +11,10 @@ from vgil_ros.datasets.lerobot.reader import LeRobotDataset
 from vgil_ros.datasets.plan import Plan
 from vgil_ros.datasets.source import Source, open_source
 from vgil_ros.datasets.workers import Progress
+from vgil_ros.episodes import naming
 from vgil_ros.episodes.curation.merging import copy_files, need_new
+
+FILES = {"hdf5": ".hdf5", "mcap": naming.LOG}  # kinds with a file for each episode
 
 
 def keep_good(
@@ -25,8 +28,8 @@ def keep_good(
 ) -> None:
     """Write some episodes of a data set into a new one; the source stays as it is.
 
-    HDF5 files are copied, under their own names. A zarr data set is written anew without loss, a LeRobotDataset too
-    where it holds single images; its videos are encoded once more.
+    HDF5 files and MCAPs are copied, under their own names. A zarr data set is written anew without loss, a
+    LeRobotDataset too where it holds single images; its videos are encoded once more.
 
     Args:
         names: of the episodes to keep.
@@ -38,9 +41,9 @@ def keep_good(
     if not names:
         raise DatasetError(f"{path}: has no episode to keep; needed: at least one, see what was found")
     source = open_source(path, layout)
-    if source.kind == "hdf5":
-        folder = path.parent if path.is_file() else path
-        files = [(folder / f"{name}.hdf5", f"{name}.hdf5") for name in names]
+    if source.kind in FILES:
+        folder, end = path.parent if path.is_file() else path, FILES[source.kind]
+        files = [(folder / f"{name}{end}", f"{name}{end}") for name in names]
 
         def bar(paths: Iterable[Path]) -> Iterable[Path]:
             return progress(paths, "copy", len(files))
