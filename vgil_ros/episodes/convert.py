@@ -14,6 +14,7 @@ from vgil_ros.episodes.curation.labels import LABELLED, tags_of
 from vgil_ros.episodes.errors import EpisodeError, WriteFailed, naming_file
 from vgil_ros.episodes.meta import DEFAULT_QUALITY, CameraMeta, EpisodeMeta, Storage, VectorMeta
 from vgil_ros.episodes.reader import EpisodeReader
+from vgil_ros.episodes.reading.columns import ACTING
 from vgil_ros.episodes.schema import FINAL, RowFile, RowSchema, columns, finish
 from vgil_ros.episodes.view import Episode
 from vgil_ros.episodes.writing.peers import PEERS, Progress, peers_jpeg, write_peer
@@ -95,6 +96,8 @@ def left_out(episode: Episode, target: Target) -> tuple[str, ...]:
     beside = tuple(f"vector {name}" for name in episode.vector_names)
     depth = () if PEERS[target].depth else tuple(f"depth images of {name}" for name in episode.depth_names)
     depth += beside
+    if episode.intervention is not None:
+        depth += ("who acted (intervention, actor), and what policy and human wanted",)
     return depth if episode.aborted is None else (*depth, f"the word that it was aborted ({episode.aborted})")
 
 
@@ -132,12 +135,28 @@ def _to_vgil(
         attributes["warnings"] = h5.text_array(episode.warnings)
     if meta.streams and "min_delay_ms" in episode.attrs:  # one for each of them
         attributes["min_delay_ms"] = episode.attrs["min_delay_ms"]
-    finish(part, attributes, None, meta)
+    finish(part, attributes, None, meta, _later_tasks(episode, rate))
     with h5.amend(part) as written:
         if "created" in episode.attrs:
             written.attrs["created"] = episode.attrs["created"]
         if isinstance(episode, EpisodeReader) and episode.layout == "vgil" and FINAL in episode.structure.groups:
             _copy_final(episode, written)
+
+
+def _later_tasks(episode: Episode, rate: float) -> list[tuple[int, str]]:
+    """(stamp_ns of its first row, words) of each task that came after the first one."""
+    tasks, stamps = episode.row_tasks(), episode.stamp_ns
+    before = (episode.task or "", *tasks)
+    return [
+        (_stamp(row, rate) if stamps is None else int(stamps[row]), task)
+        for row, task in enumerate(tasks)
+        if task != before[row]
+    ]
+
+
+def _stamp(row: int, rate: float) -> int:
+    """The stamp (ns) of a row whose layout stores none."""
+    return round(row * 1e9 / rate)
 
 
 def _copy_final(episode: EpisodeReader, written: h5py.File) -> None:
@@ -167,6 +186,7 @@ def _meta(episode: Episode, rate: float, quality: int, storage: Storage) -> Epis
         task=episode.task or "",
         quality=quality,
         vectors=tuple(VectorMeta(n, episode.vector(n).shape[1]) for n in episode.vector_names),
+        has_takeover=all(getattr(episode, name) is not None for name in ACTING),
     )
 
 
@@ -183,12 +203,13 @@ def _values(episode: Episode, row: int, meta: EpisodeMeta, rate: float) -> dict[
         **{f"observations/{name}": episode.vector(name) for name in episode.vector_names},
         "base_action": episode.aligned_base_action(),
         "action": episode.aligned_action(),
+        **{name: getattr(episode, name) for name in ACTING if meta.has_takeover},
         "sync/stamp_ns": episode.stamp_ns,
         "sync/skew_ns": episode.skew_ns,
         "sync/flags": episode.flags,
         "sync/arrival_ns": episode.arrival_ns,
     }
-    made: dict[str, object] = {"sync/stamp_ns": round(row * 1e9 / rate), "timesteps/step_type": min(row, 1)}
+    made: dict[str, object] = {"sync/stamp_ns": _stamp(row, rate), "timesteps/step_type": min(row, 1)}
     made["sync/arrival_ns"] = np.zeros(len(meta.streams), np.int64)
     unknown = {name: np.full(shape, np.nan) for name, (shape, _) in columns(meta).items()}
     return {**unknown, **made, **{name: values[row] for name, values in known.items() if values is not None}}

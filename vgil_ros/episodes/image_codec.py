@@ -120,8 +120,14 @@ def encode(image: Frame | np.ndarray, quality: int) -> bytes:
     return data.tobytes()
 
 
-def decode(row: np.ndarray, order: JpegOrder) -> np.ndarray:
+_REDUCED = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4}
+
+
+def decode(row: np.ndarray, order: JpegOrder, reduced: int = 1) -> np.ndarray:
     """Return (H, W, 3) uint8 RGB of a JPEG (P,) uint8, zero-padded or not.
+
+    Args:
+        reduced: 1, 2 or 4 times, which is the quicker, to look at.
 
     A PNG is read as what it says it is, whatever order the file states for its JPEGs: nobody writes swapped ones.
 
@@ -132,7 +138,7 @@ def decode(row: np.ndarray, order: JpegOrder) -> np.ndarray:
         height, width = file_size(row.data)
         if max(height, width) > LARGEST:
             raise VgilError(f"a JPEG of {height}x{width}; allowed: up to {LARGEST} pixels either way")
-        pixels = cv2.imdecode(row, cv2.IMREAD_COLOR)
+        pixels = cv2.imdecode(row, _REDUCED[reduced])
     except (FrameError, cv2.error):
         pixels = None
     if pixels is None:

@@ -64,6 +64,7 @@ class EpisodeMeta:
         task: what was shown, in the user's words.
         quality: JPEG quality, 1..100, where images are encoded here.
         words: operator, object, scene and note, in the user's words; by attribute, of those that were given.
+        has_takeover: rows say who acted, and what policy and human wanted (see `reading.columns.ACTING`).
     """
 
     robot: str
@@ -81,6 +82,7 @@ class EpisodeMeta:
     quality: int = DEFAULT_QUALITY
     vectors: tuple[VectorMeta, ...] = ()
     words: Mapping[str, str] = field(default_factory=dict)
+    has_takeover: bool = False
 
     def __post_init__(self) -> None:
         if not self.joint_names:
@@ -139,6 +141,7 @@ class EpisodeMeta:
         image_format: Literal["jpeg", "raw"] = "jpeg",
         quality: int = DEFAULT_QUALITY,
         words: Mapping[str, str] | None = None,
+        takeover: bool = False,
     ) -> EpisodeMeta:
         """Return the meta of an episode of a robot; the first observation says what it really measures.
 
@@ -151,6 +154,7 @@ class EpisodeMeta:
                 contract wants it in the peers' order.
             quality: of JPEGs encoded here.
             words: see the class.
+            takeover: a human could take over while it was recorded.
         """
         layout = Layout(contract)
         sizes = {camera.name: (camera.height, camera.width) for camera in contract.cameras}
@@ -172,6 +176,7 @@ class EpisodeMeta:
             quality=quality,
             vectors=tuple(VectorMeta(n, len(values)) for n, values in first_observation.get("vectors", {}).items()),
             words=dict(words or {}),
+            has_takeover=takeover,
         )
 
 

@@ -84,6 +84,16 @@ def _sorted(paths: Iterable[Path]) -> list[Path]:
     return sorted(paths, key=lambda path: (number_of(path) is None, number_of(path) or 0, path.name))
 
 
+def logs_in(folder: Path) -> list[Path]:
+    """Return the MCAPs of a folder by their number, then any other by name."""
+
+    def key(path: Path) -> tuple[bool, int, str]:
+        match = _NUMBERED.match(path.name)
+        return match is None, int(match[1]) if match else 0, path.name
+
+    return sorted((path for path in folder.glob(f"*{LOG}") if is_visible(path) and path.is_file()), key=key)
+
+
 def is_visible(path: Path) -> bool:
     """Whether a file's name does not begin with a dot."""
     return not path.name.startswith(".")
@@ -180,7 +190,15 @@ def lock(path: Path) -> int:
         BlockingIOError: another process holds it.
         OSError: it cannot be made.
     """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    return _locked(os.open(path, os.O_RDWR | os.O_CREAT, 0o644))
+
+
+def lock_folder(folder: Path) -> int:
+    """As `lock`, of a folder that is there."""
+    return _locked(os.open(folder, os.O_RDONLY | os.O_DIRECTORY))
+
+
+def _locked(handle: int) -> int:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -212,6 +230,15 @@ def not_being_written(part: Path) -> Iterator[None]:
         pass
     try:
         yield
+    finally:
+        os.close(handle)
+
+
+def sync_file(path: Path) -> None:
+    """Bring a file to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
     finally:
         os.close(handle)
 

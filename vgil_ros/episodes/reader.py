@@ -130,6 +130,26 @@ class EpisodeReader:
         """(T, 2), the measured velocity: m/s and rad/s."""
         return self.dataset("observations/base_vel")
 
+    @cached_property
+    def intervention(self) -> np.ndarray | None:
+        """(T,) uint8: 1 where a human led, of a rollout that one could take over."""
+        return self.dataset("intervention")
+
+    @cached_property
+    def actor(self) -> np.ndarray | None:
+        """(T,) uint8, `core.control.takeover.Actor`."""
+        return self.dataset("actor")
+
+    @cached_property
+    def policy_action(self) -> np.ndarray | None:
+        """(T, D) what the policy wanted, executed or not; NaN where it had no action."""
+        return self.dataset("policy_action")
+
+    @cached_property
+    def human_action(self) -> np.ndarray | None:
+        """(T, D) where the masters were, executed or not; NaN where none was heard."""
+        return self.dataset("human_action")
+
     def vector(self, name: str) -> np.ndarray:
         """Return a further vector, (T, n) float64; `vector_names` has their names.
 

@@ -59,6 +59,9 @@ def columns(meta: EpisodeMeta) -> dict[str, tuple[tuple[int, ...], type]]:
     if meta.has_base:
         table["base_action"] = ((2,), np.float32)
     table["action"] = (dim, np.float32)
+    if meta.has_takeover:
+        table |= {"intervention": ((), np.uint8), "actor": ((), np.uint8)}
+        table |= {"policy_action": (dim, np.float32), "human_action": (dim, np.float32)}  # NaN where there is none
     table["timesteps/step_type"] = ((), np.uint8)
     table["timesteps/reward"] = ((), np.float32)  # NaN where the TimeStep has none
     table["timesteps/discount"] = ((), np.float32)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,6 +141,7 @@ class EpisodeWriter:
         flags: np.ndarray,
         base_action: np.ndarray | None = None,
         arrival_ns: np.ndarray | Sequence[int] = (),
+        beside: Mapping[str, Any] | None = None,
     ) -> None:
         """Take one TimeStep; never blocks.
 
@@ -155,6 +156,7 @@ class EpisodeWriter:
             flags: (S,) `core.streams.Flag`.
             base_action: (2,) m/s, rad/s; the measured base velocity where None.
             arrival_ns: (S,) when the samples arrived; empty where nobody said.
+            beside: with an action, where the meta says so: `reading.columns.ACTING`, actions (D,) or None.
 
         Raises:
             Overrun: when the queue is full; the row is not taken and may be counted as dropped.
@@ -171,6 +173,7 @@ class EpisodeWriter:
             flags=flags,
             base_action=base_action,
             arrival_ns=arrival_ns,
+            beside=beside,
         )
         images = rows.images(self.meta.cameras, timestep.observation.get("images", {}), "images")
         depths = rows.images(self.meta.depths, timestep.observation.get("depth", {}), "depth images")

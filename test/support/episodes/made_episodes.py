@@ -87,11 +87,12 @@ def add(
     last: bool = False,
     encoding: str | None = None,
     seen: OrderedDict | None = None,
+    still: int = 0,
     **changes: Any,
 ) -> None:
-    """Append tick t; `seen` in place of its observation."""
-    m = writer.meta
-    seen = observation(t, m, encoding) if seen is None else seen
+    """Append tick t; `seen` in place of its observation; in the first `still` ticks nothing moves."""
+    m, at = writer.meta, max(t - still, 0)
+    seen = observation(at, m, encoding) if seen is None else seen
     step = dm_env.restart(seen) if t == 0 else dm_env.transition(0.5, seen)
     if last:
         step = dm_env.termination(1.0, seen)
@@ -100,7 +101,7 @@ def add(
         "skew_ns": np.arange(len(m.streams)) * 1000 + 37 * t % 11,
         "flags": np.full(len(m.streams), Flag.NEAREST),
     }
-    writer.append(step, None if last else action(t, m), **{**sync, **changes})
+    writer.append(step, None if last else action(at, m), **{**sync, **changes})
 
 
 def write(folder: Path, m: EpisodeMeta, rows: int, *, success: bool | None = None, encoding: str | None = None) -> Path:

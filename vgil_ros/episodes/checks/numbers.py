@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from vgil_ros.core.control.takeover import Actor
 from vgil_ros.episodes.checks.findings import Finding, spans
 from vgil_ros.episodes.checks.scan import Scan
 from vgil_ros.episodes.view import Episode
@@ -17,6 +18,7 @@ DATASETS = ("qpos", "qvel", "effort", "action", "base_action", "base_vel")
 
 def check(episode: Episode, scan: Scan) -> Iterator[Finding]:
     """Name columns and rows that hold NaN or infinity."""
+    yield from _acting(episode)
     vectors = ((name, episode.vector(name)) for name in episode.vector_names)
     for name, values in (*((name, getattr(episode, name)) for name in DATASETS), *vectors):
         if values is None or values.ndim != 2:
@@ -29,6 +31,15 @@ def check(episode: Episode, scan: Scan) -> Iterator[Finding]:
             columns = [_column(episode, name, int(i)) for i in np.flatnonzero(bad.any(axis=0))]
             message = f"holds NaN or infinity in {', '.join(columns)}"
             yield Finding("error", "numbers", name, message, spans(np.flatnonzero(bad.any(axis=1))))
+
+
+def _acting(episode: Episode) -> Iterator[Finding]:
+    """Who acted, where rows say so: numbers that mean somebody."""
+    for name, most in (("intervention", 1), ("actor", max(Actor))):
+        values = getattr(episode, name)
+        if values is not None and (wrong := ~np.isin(values, np.arange(most + 1))).any():
+            message = f"holds {np.unique(values[wrong])[:4].tolist()}; allowed: 0 to {most}"
+            yield Finding("error", "numbers", name, message, spans(np.flatnonzero(wrong)))
 
 
 def _unmeasured(episode: Episode, name: str, bad: np.ndarray) -> Iterator[Finding]:

@@ -5,6 +5,9 @@ whole in the operation's own folder first; then the entry is written (from here 
 happens to the process); then all that leaves is moved into the entry, and then all that comes is moved out of it. A
 file has one name within its entry, so each move may be tried again after a crash: who opens the journal next brings the
 operation to its end. Undoing is the same in the other direction. Nothing is ever written over another file.
+
+A purge begins with a mark that makes all entries void at once, since one may lead into another: a file that came back
+by `restore` goes back into the entry of its `delete`.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from vgil_ros.episodes.curation import patches
 from vgil_ros.episodes.errors import EpisodeError, WriteFailed
 
 TRASH = ".trash"
-LEFT, CAME, ENTRY = "left", "came", "entry.json"
+LEFT, CAME, ENTRY, PURGING = "left", "came", "entry.json", "purging"
 # The states of an entry: the direction, and which of its two halves is under way.
 TAKING, PLACING, DONE = "taking", "placing", "done"
 RETURNING, RESTORING, UNDONE = "returning", "restoring", "undone"
@@ -131,11 +134,7 @@ class Draft:
         for move in self.coming:
             path = self._folder / CAME / move.name
             if path.exists():
-                handle = os.open(path, os.O_RDONLY)
-                try:
-                    os.fsync(handle)
-                finally:
-                    os.close(handle)
+                naming.sync_file(path)
 
 
 def _flat(relative: str) -> str:
@@ -184,8 +183,8 @@ class Journal:
         return next((entry for entry in self.entries() if entry.state not in (DONE, UNDONE)), None)
 
     def entries(self) -> list[Entry]:
-        """Every operation, oldest first."""
-        if not self.trash.is_dir():
+        """Every operation, oldest first; none where a purge was cut off."""
+        if not self.trash.is_dir() or (self.trash / PURGING).exists():
             return []
         return sorted((_read(path) for path in self.trash.glob(f"*/{ENTRY}")), key=lambda entry: entry.number)
 
@@ -246,17 +245,32 @@ class Journal:
         return self._finish(self._advance(entry, RETURNING))
 
     def purge(self) -> int:
-        """Delete for good what left the data set; nothing can be undone after it. Returns the bytes that are free."""
-        found = (path.stat() for path in self.trash.rglob("*") if path.is_file())
-        freed = sum(stat.st_size for stat in found if stat.st_nlink == 1)
-        for entry in self.entries():
-            (self.place(entry) / ENTRY).unlink()  # first: what is left without it is no operation
-            shutil.rmtree(self.place(entry))
+        """Delete for good what left the data set; nothing can be undone after it. Returns the bytes that are free.
+
+        Raises:
+            WriteFailed: where it cannot be deleted.
+        """
+        try:
+            found = (path.stat() for path in self.trash.rglob("*") if path.is_file())
+            freed = sum(stat.st_size for stat in found if stat.st_nlink == 1)
+            (self.trash / PURGING).touch()
+            naming.sync_folder(self.trash)  # from here on it takes place
+            self._end_purge()
+        except OSError as error:
+            raise WriteFailed(f"{self.trash}: not emptied yet ({error}); the next command goes on with it") from error
         return freed
 
     # ---- carrying out
 
+    def _end_purge(self) -> None:
+        for folder in filter(Path.is_dir, self.trash.iterdir()):
+            shutil.rmtree(folder)
+        naming.sync_folder(self.trash)
+        (self.trash / PURGING).unlink()
+
     def _recover(self) -> None:
+        if (self.trash / PURGING).exists():
+            self._end_purge()
         for entry in self.entries():
             if entry.state not in (DONE, UNDONE):
                 self._finish(entry)

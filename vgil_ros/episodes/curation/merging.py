@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from vgil_ros.episodes import naming
@@ -13,6 +14,7 @@ from vgil_ros.episodes.errors import EpisodeError, WriteFailed, naming_file
 from vgil_ros.episodes.reader import EpisodeReader
 
 Progress = Callable[[Iterable[Path]], Iterable[Path]]
+HALF = ".half"  # behind the name of a folder that is being made
 
 
 def setups(files: Sequence[Path]) -> dict[str, dict[str, list[Path]]]:
@@ -56,7 +58,11 @@ def merge(folders: Sequence[Path], out: Path, *, mixed: bool = False, progress: 
         EpisodeError: where a folder has no episode, `out` exists, or what differs changes the meaning.
         WriteFailed: where it cannot be written.
     """
-    files = [path for folder in folders for path in _episodes(folder)]
+    return merge_files([path for folder in folders for path in _episodes(folder)], out, mixed=mixed, progress=progress)
+
+
+def merge_files(files: Sequence[Path], out: Path, *, mixed: bool = False, progress: Progress = iter) -> list[str]:
+    """Copy episodes into a new folder, numbered 0, 1, 2 ... in the order given. Arguments and errors as `merge`."""
     need_new(out)
     grave, light = differences(files)
     if grave and not mixed:
@@ -80,26 +86,54 @@ def need_new(out: Path) -> None:
 def copy_files(files: Sequence[tuple[Path, str]], out: Path, progress: Progress = iter) -> None:
     """Copy files, each under a name, into a new folder, which appears when all of them are in it.
 
-    Copies and no links: curation changes labels within a file, and that of one set must not change another's.
+    Copies and no links: curation changes labels within a file, and that of one set must not change another's. They are
+    made in a hidden folder beside it; what a killed process left there goes when the same folder is made again.
 
     Raises:
+        EpisodeError: another process makes the same folder, or the hidden one holds something else.
         WriteFailed: it cannot be written.
     """
     try:
         out.absolute().parent.mkdir(parents=True, exist_ok=True)
-        half = Path(tempfile.mkdtemp(prefix=f".{out.name}_", dir=out.absolute().parent))
-        try:
+        with _half_of(out) as half:
             for path, (_, name) in zip(progress([path for path, _ in files]), files, strict=True):
-                shutil.copyfile(path, half / name)
+                _copy(path, half / name)
                 if (log := naming.log_of(path)).is_file():
-                    shutil.copyfile(log, naming.log_of(half / name))
-            half.chmod(0o755)
+                    _copy(log, naming.log_of(half / name))
+            naming.sync_folder(half)
             half.replace(out)
+            naming.sync_folder(out.absolute().parent)
+    except OSError as error:
+        raise WriteFailed(f"{out}: cannot be written ({error})") from error
+
+
+@contextlib.contextmanager
+def _half_of(out: Path) -> Iterator[Path]:
+    """Make the hidden folder beside a new one, empty and held by this process alone; an error removes it."""
+    half = out.absolute().with_name(f".{out.absolute().name}{HALF}")
+    half.mkdir(exist_ok=True)
+    try:
+        handle = naming.lock_folder(half)
+    except BlockingIOError as error:
+        raise EpisodeError(f"{out}: another process makes this folder; allowed: one at a time, let it end") from error
+    try:
+        left = list(half.iterdir())
+        if others := [path.name for path in left if path.suffix not in (".hdf5", naming.LOG) or not path.is_file()]:
+            raise EpisodeError(f"{half}: holds {others[:3]}; allowed: episodes and logs alone, that a killed run left")
+        for path in left:
+            path.unlink()
+        try:
+            yield half
         except BaseException:
             shutil.rmtree(half, ignore_errors=True)
             raise
-    except OSError as error:
-        raise WriteFailed(f"{out}: cannot be written ({error})") from error
+    finally:
+        os.close(handle)
+
+
+def _copy(source: Path, copy: Path) -> None:
+    shutil.copyfile(source, copy)
+    naming.sync_file(copy)
 
 
 def _episodes(folder: Path) -> list[Path]:

@@ -120,8 +120,11 @@ def split(journal: Journal, path: Path, at: Sequence[int]) -> tuple[str, list[Pa
     return words, places
 
 
-def renumber(journal: Journal) -> str:
+def renumber(journal: Journal) -> tuple[str, int]:
     """Number the episodes of a folder 0, 1, 2 ... in their order; files of other names stay.
+
+    Returns:
+        Words, and how many have another number now; where none has, there is nothing to undo.
 
     Raises:
         EpisodeError: where an episode is being recorded into the folder.
@@ -134,12 +137,12 @@ def renumber(journal: Journal) -> str:
     moves = [(path, path.with_name(f"episode_{i}.hdf5")) for i, path in enumerate(numbered)]
     moves = [(old, new) for old, new in moves if old != new]
     if not moves:
-        return f"{len(numbered)} episodes: numbered without a gap already"
+        return f"{len(numbered)} episodes: numbered without a gap already", 0
     words = f"{len(moves)} of {len(numbered)} episodes renumbered"
     with journal.operation("renumber", words) as draft:
         for old, new in moves:
             draft.rename_with_log(old, new)
-    return words
+    return words, len(moves)
 
 
 def _named(files: Sequence[Path]) -> str:

@@ -12,17 +12,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes import naming
 from vgil_ros.episodes.curation.labels import WORDS, tags_of, verdict_of
 from vgil_ros.episodes.errors import naming_file
 from vgil_ros.episodes.reader import EpisodeReader
+from vgil_ros.episodes.reading.glance import Glance, glance
 
 Facts = Mapping[str, Any]
 NAMES = (
     "success", "failure", "unsure", "labelled", "aborted", "length", "seconds", "rate_hz", "number", "file", "robot",
     "layout", "created", "cameras", "held", "warnings", *WORDS,
 )  # fmt: skip
+GLANCED = ("created",)  # beside what a list shows
 TAG = re.compile(r"\btag:([A-Za-z0-9_-]+)")
 LONGEST, DEEPEST = 2000, 40
 ALLOWED = (
@@ -41,33 +45,47 @@ COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
 }
 
 
-def facts_of(path: Path) -> dict[str, Any]:
+def facts_of(path: Path, seen: Glance | None = None) -> dict[str, Any]:
     """What a sentence may speak of, of one episode.
+
+    Args:
+        path: the file.
+        seen: a glance at it with `GLANCED`, where there was one.
 
     Raises:
         EpisodeError: where it cannot be read.
     """
+    seen = seen or glance(path, GLANCED)
+    if seen is not None:
+        return _facts(path, seen.attrs, "vgil", seen.rows, seen.cameras)
     with naming_file(path), EpisodeReader(path) as episode:
-        verdict = verdict_of(episode.attrs, episode.success)
-        facts: dict[str, Any] = {key: str(episode.attrs.get(key, "")) for key in (*WORDS, "created")}
-        return facts | {
-            "success": verdict == "success",
-            "failure": verdict == "failure",
-            "unsure": verdict == "unsure",
-            "labelled": verdict is not None,
-            "aborted": episode.aborted is not None,
-            "length": episode.rows,
-            "seconds": episode.seconds if episode.seconds is not None else float("nan"),
-            "rate_hz": episode.rate_hz if episode.rate_hz is not None else float("nan"),
-            "number": naming.number_of(path) if naming.number_of(path) is not None else -1,
-            "file": path.name,
-            "robot": episode.robot or "",
-            "layout": episode.layout,
-            "cameras": list(episode.camera_names + episode.depth_names),
-            "held": int(episode.attrs.get("rows_held", 0)),
-            "warnings": len(episode.warnings),
-            "tags": tags_of(episode.attrs),
-        }
+        cameras = episode.camera_names + episode.depth_names
+        return _facts(path, episode.attrs, episode.layout, episode.rows, cameras)
+
+
+def _facts(path: Path, attrs: Facts, layout: str, rows: int, cameras: tuple[str, ...]) -> dict[str, Any]:
+    """The facts of an episode of these attributes."""
+    verdict = verdict_of(attrs, attrs.get("success"))
+    rate, number = attrs.get("rate_hz"), naming.number_of(path)
+    facts: dict[str, Any] = {key: str(attrs.get(key, "")) for key in (*WORDS, *GLANCED)}
+    return facts | {
+        "success": verdict == "success",
+        "failure": verdict == "failure",
+        "unsure": verdict == "unsure",
+        "labelled": verdict is not None,
+        "aborted": "aborted" in attrs,
+        "length": rows,
+        "seconds": rows / rate if rate else float("nan"),
+        "rate_hz": rate if rate is not None else float("nan"),
+        "number": number if number is not None else -1,
+        "file": path.name,
+        "robot": attrs.get("robot") or "",
+        "layout": layout,
+        "cameras": list(cameras),
+        "held": int(attrs.get("rows_held", 0)),
+        "warnings": len(np.atleast_1d(attrs.get("warnings", ()))),
+        "tags": tags_of(attrs),
+    }
 
 
 class Where:

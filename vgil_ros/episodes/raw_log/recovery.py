@@ -55,21 +55,21 @@ def _copy(source: BinaryIO, out: BinaryIO) -> int:
 
     unpack = zstandard.ZstdDecompressor()
     writer = mcap.McapWriter(out, profile="ros2", library=f"vgil_ros {__version__}")
-    for opcode, content in _records(source):
+    for opcode, content in read_records(source):
         if opcode == mcap.SCHEMA:
-            at, name = _text(content, 2)
-            at, encoding = _text(content, at)
+            at, name = read_text(content, 2)
+            at, encoding = read_text(content, at)
             writer.schema(name, encoding, content[at + 4 :])
         elif opcode == mcap.CHANNEL:
-            at, topic = _text(content, 4)
-            at, encoding = _text(content, at)
-            writer.channel(topic, struct.unpack_from("<H", content, 2)[0], encoding, _map(content, at))
+            at, topic = read_text(content, 4)
+            at, encoding = read_text(content, at)
+            writer.channel(topic, struct.unpack_from("<H", content, 2)[0], encoding, read_map(content, at))
         elif opcode == mcap.METADATA:
-            at, name = _text(content, 0)
-            writer.metadata(name, _map(content, at))
+            at, name = read_text(content, 0)
+            writer.metadata(name, read_map(content, at))
         elif opcode == mcap.CHUNK:
             size, crc = struct.unpack_from("<QI", content, 16)
-            at, compression = _text(content, 28)
+            at, compression = read_text(content, 28)
             try:
                 packed = content[at + 8 :]
                 messages = unpack.decompress(packed, max_output_size=size) if compression else packed
@@ -85,7 +85,7 @@ def _copy(source: BinaryIO, out: BinaryIO) -> int:
     return writer.count
 
 
-def _records(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+def read_records(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     """(opcode, content) of each record that is whole."""
     while len(head := file.read(9)) == 9:
         opcode, length = struct.unpack("<BQ", head)
@@ -104,15 +104,17 @@ def _messages(chunk: bytes) -> Iterator[tuple[int, int, bytes]]:
         at += 9 + length
 
 
-def _text(data: bytes, at: int) -> tuple[int, str]:
+def read_text(data: bytes, at: int) -> tuple[int, str]:
+    """(where it ends, a string) of a record."""
     size = struct.unpack_from("<I", data, at)[0]
     return at + 4 + size, data[at + 4 : at + 4 + size].decode()
 
 
-def _map(data: bytes, at: int) -> dict[str, str]:
+def read_map(data: bytes, at: int) -> dict[str, str]:
+    """Strings by their names, of a record."""
     end = at + 4 + struct.unpack_from("<I", data, at)[0]
     out, at = {}, at + 4
     while at < end:
-        at, key = _text(data, at)
-        at, out[key] = _text(data, at)
+        at, key = read_text(data, at)
+        at, out[key] = read_text(data, at)
     return out

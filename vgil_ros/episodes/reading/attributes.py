@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+from h5py import h5a, h5t
 
 from vgil_ros.episodes.errors import EpisodeError
 
 MOST_BYTES = 4 << 20  # of one attribute; a contract is a few thousand
 UNTOLD = "nobody said why"
+TEXT = h5py.string_dtype()
 TRUE, FALSE = ("true", "yes", "1", "success"), ("false", "no", "0", "failure")
 
 
@@ -29,14 +32,14 @@ def read_attributes(item: h5py.File | h5py.Dataset, path: Path, only: Collection
         EpisodeError: naming an attribute that cannot be read, is too large, or is not what it must be.
     """
     found: dict[str, Any] = {}
-    attributes = item.attrs  # h5py makes a new one each time
-    for name in attributes if only is None else filter(attributes.__contains__, only):
+    for name in item.attrs if only is None else (name for name in only if h5a.exists(item.id, _raw(name))):
         try:
-            made = attributes.get_id(name)
-            size = math.prod(made.shape or ()) * made.get_type().get_size()  # numpy's dtype takes longer
+            made = h5a.open(item.id, _raw(name))
+            shape, kind = made.shape, made.get_type()
+            size = math.prod(shape or ()) * kind.get_size()  # numpy's dtype takes longer
             if size > MOST_BYTES:
                 raise EpisodeError(f"{_where(path, name)} takes {size} bytes; allowed: up to {MOST_BYTES}")
-            found[name] = _plain(attributes[name])
+            found[name] = _plain(item.attrs[name] if shape is None else _value(item, name, made, shape, kind))
         except EpisodeError:
             raise
         except Exception as error:  # whatever HDF5 or h5py stumbles over in a damaged file
@@ -48,6 +51,32 @@ def read_attributes(item: h5py.File | h5py.Dataset, path: Path, only: Collection
             except (TypeError, ValueError, OverflowError) as error:
                 raise EpisodeError(f"{_where(path, name)} is {_short(found[name])}; allowed: {allowed}") from error
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _raw(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
+
+
+def _value(item: h5py.File, name: str, made: h5a.AttrID, shape: tuple[int, ...], kind: h5t.TypeID) -> Any:
+    """What `item.attrs[name]` gives; text and single numbers in a quarter of the time that h5py's own way takes."""
+    if isinstance(kind, h5t.TypeStringID) and kind.is_variable_str() and kind.get_cset() == h5t.CSET_UTF8:
+        texts = np.empty(shape, TEXT)
+        made.read(texts, mtype=_in_memory(TEXT))
+        words = [raw.decode("utf-8", "surrogateescape") for raw in texts.flat]
+        return words[0] if shape == () else np.array(words, TEXT).reshape(shape)
+    if shape == () and isinstance(kind, (h5t.TypeFloatID, h5t.TypeIntegerID, h5t.TypeEnumID)):
+        dtype = kind.dtype
+        if dtype.metadata is None:  # else it is an enumeration of others, whose words are of use to nobody here
+            number = np.empty((), dtype)
+            made.read(number, mtype=_in_memory(dtype))
+            return number[()]
+    return item.attrs[name]
+
+
+@lru_cache(maxsize=64)
+def _in_memory(dtype: np.dtype) -> h5t.TypeID:
+    """HDF5's type of numpy's; making it anew takes as long as reading a number."""
+    return h5t.py_create(dtype)
 
 
 def _where(path: Path, name: str) -> str:

@@ -14,6 +14,8 @@ from vgil_ros.episodes.reading.structure import Stored, Structure
 MOST_COLUMNS = 256  # joints, or streams
 MOST_VALUES = 1024  # of a further vector
 NUMBERS, WHOLE = "biuf", "iuf"  # kinds of numpy's types; peers store whole numbers as floats
+# who acted in a row of a rollout that a human could take over (`core.control.takeover`), and what both wanted
+ACTING = ("intervention", "actor", "policy_action", "human_action")
 TASKS = "timesteps/task_index"  # into the attribute `tasks`; only where the task changed
 COLUMNS: dict[str, tuple[str, str]] = {
     "observations/qpos": ("(T, D)", NUMBERS),
@@ -22,6 +24,10 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "observations/base_vel": ("(T, 2)", NUMBERS),
     "action": ("(T, D)", NUMBERS),
     "base_action": ("(T, 2)", NUMBERS),
+    "intervention": ("(T,)", WHOLE),
+    "actor": ("(T,)", WHOLE),
+    "policy_action": ("(T, D)", NUMBERS),
+    "human_action": ("(T, D)", NUMBERS),
     "compress_len": ("(cameras, T)", WHOLE),
     "sync/stamp_ns": ("(T,)", "iu"),
     "sync/skew_ns": ("(T, S)", "iu"),

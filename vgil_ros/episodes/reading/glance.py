@@ -26,7 +26,7 @@ class Glance:
     """What was seen.
 
     Attributes:
-        attrs: those of `LOOKED_AT` that are there.
+        attrs: those asked for that are there.
         rows: T.
         cameras: colour and depth, as `EpisodeReader` orders them.
     """
@@ -36,11 +36,16 @@ class Glance:
     cameras: tuple[str, ...]
 
 
-def glance(path: Path) -> Glance | None:
-    """Look at a file; None where anything in sight is not as our writer leaves it."""
+def glance(path: Path, more: tuple[str, ...] = ()) -> Glance | None:
+    """Look at a file; None where anything in sight is not as our writer leaves it.
+
+    Args:
+        path: the file.
+        more: attributes beside `LOOKED_AT`.
+    """
     try:
-        with h5.open_plain(path) as file:
-            attrs = read_attributes(file, path, LOOKED_AT)
+        with h5.open_briefly(path) as file:
+            attrs = read_attributes(file, path, (*LOOKED_AT, *more))
             if not str(attrs.get("format", "")).startswith("vgil/"):
                 return None
             structure = glimpse(file, path, path.stat().st_size)

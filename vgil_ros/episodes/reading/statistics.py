@@ -41,6 +41,8 @@ def _columns(episode: Episode) -> dict[str, dict[str, float | int | None]]:
         "qvel": (episode.qvel, joints),
         "effort": (episode.effort, joints),
         "action": (episode.action, joints),
+        "policy_action": (episode.policy_action, joints),
+        "human_action": (episode.human_action, joints),
         "base_vel": (episode.base_vel, ("linear", "angular")),
         "base_action": (episode.base_action, ("linear", "angular")),
         **{name: (episode.vector(name), ()) for name in episode.vector_names},

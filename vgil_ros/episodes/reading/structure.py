@@ -26,10 +26,8 @@ FEW_CHUNKS = 1024  # counted in any case; to count walks all of the index, a mic
 IMAGES = "observations/images"
 LEAST_JPEG = 100  # bytes; no JPEG is shorter
 OUR_NAMES = {"action", "base_action", "compress_len", "final_observation", "observations", "sync", "timesteps"}
-OUR_GROUPS = (
-    *("", "observations", IMAGES, "observations/images_depth", "final_observation"),
-    *("final_observation/images", "final_observation/images_depth", "sync", "timesteps"),
-)
+OUR_NAMES |= {"intervention", "actor", "policy_action", "human_action"}
+GLIMPSED = ("action", "observations/qpos")  # with the images, what a list is made of
 FREE_BYTES = 64 << 20  # an array up to this size is read, whatever the file's length
 
 
@@ -148,31 +146,34 @@ def glimpse(file: h5py.File, path: Path, length: int) -> Structure:
     Raises:
         EpisodeError: they are not as our writer leaves them; `survey` finds out what they are.
     """
-    _only_ours(file, path)
     walk = _Walk(path, Structure(length))
-    walk.links(file.id, "", ("action",))
-    if file.id.links.get_info(b"observations").type == h5py.h5l.TYPE_HARD:
-        walk.links(h5py.h5o.open(file.id, b"observations"), "observations", ("qpos", "images", "images_depth"))
-    if walk.leads_out or walk.soft or walk.structure.broken:
-        raise EpisodeError(f"{path}: has links in place of data; allowed: data in the file itself")
+    for name in _links_of_ours(file, path):
+        if name in GLIMPSED or name.startswith((f"{IMAGES}/", f"{IMAGES}_depth/")):
+            walk.item(h5py.h5o.open(file.id, name.encode("utf-8", "surrogateescape")), name)
+    if walk.leads_out:
+        raise EpisodeError(f"{path}: has data in other files; allowed: data in the file itself")
     walk.count_where_implausible()
     return walk.structure
 
 
-def _only_ours(file: h5py.File, path: Path) -> None:
-    """Hold the file's groups and links against those that our writer makes; no dataset is opened.
+def _links_of_ours(file: h5py.File, path: Path) -> list[str]:
+    """All that the file's groups hold, by path, in one pass of HDF5's own; none of it is opened here.
 
     Raises:
-        EpisodeError: there is another.
+        EpisodeError: there is what our writer makes none of: a link of another kind than to data of its own, another
+            name beside ours, or one thing under two names.
     """
-    for at in OUR_GROUPS:  # each behind the one that holds it
-        if at and at not in file:
-            continue
-        group = h5py.h5o.open(file.id, at.encode()) if at else file.id
-        for raw in list(group):
-            plain = group.links.get_info(raw).type == h5py.h5l.TYPE_HARD
-            if not plain or (not at and _text(raw) not in OUR_NAMES):
-                raise EpisodeError(f"{path}: found '{at}/{_text(raw)}'; allowed: groups and data of our writer's")
+    found: dict[int, str] = {}
+
+    def look(raw: bytes, info: h5py.h5l.LinkInfo) -> None:  # HDF5 gives the same `info` each time
+        name = _text(raw)
+        plain = info.type == h5py.h5l.TYPE_HARD and name.isprintable() and ("/" in name or name in OUR_NAMES)
+        if not plain or int(info.u) in found or len(found) >= MOST_OBJECTS:
+            raise EpisodeError(f"{path}: found '{name}'; allowed: groups and data of our writer's, each once")
+        found[int(info.u)] = name
+
+    file.id.links.visit(look, info=True)
+    return list(found.values())
 
 
 class _Walk:
@@ -199,12 +200,12 @@ class _Walk:
                 raise EpisodeError(f"{self.path}: holds the name {name!a}; allowed: names that can be printed")
             self._or_broken(name, lambda raw=raw, name=name: self._link(group, raw, name, above))  # type: ignore[misc]
 
-    def links(self, group: h5py.h5g.GroupID, at: str, names: tuple[str, ...]) -> None:
-        """Look at some links of a group alone; those that are not there are passed over."""
-        for name in names:
-            raw = name.encode()
-            if group.links.exists(raw):
-                self._link(group, raw, f"{at}/{name}" if at else name, ())
+    def item(self, item: object, name: str) -> None:
+        """Look at a dataset; of a group its name alone is taken down."""
+        if isinstance(item, h5py.h5d.DatasetID):
+            self._dataset(item, name)
+        elif isinstance(item, h5py.h5g.GroupID):
+            self.structure.groups.append(name)
 
     def _or_broken(self, name: str, look: Callable[[], None]) -> None:
         try:
@@ -243,22 +244,26 @@ class _Walk:
 
     def _dataset(self, item: h5py.h5d.DatasetID, name: str) -> None:
         made = item.get_create_plist()
-        if made.get_layout() == h5py.h5d.VIRTUAL:
+        layout = made.get_layout()
+        if layout == h5py.h5d.VIRTUAL:
             self.leads_out.append(f"'{name}' is a virtual dataset, whose values lie in other files")
         elif made.get_external_count():
             other = _text(made.get_external(0)[0])
             self.leads_out.append(f"'{name}' has its values in the file '{other}'")
         else:
-            chunked = made.get_layout() == h5py.h5d.CHUNKED
-            shape = tuple(map(int, item.shape)) if item.shape is not None else ()
-            chunk = tuple(map(int, made.get_chunk())) if chunked else None
-            stored = Stored(shape, item.dtype, chunk)
-            if chunk is not None and (stored.bytes > UNCOUNTED_BYTES or name.startswith(IMAGES)):
-                if math.prod(-(-long // part) for long, part in zip(shape, chunk, strict=True)) <= FEW_CHUNKS:
-                    stored = replace(stored, chunks=_chunks(item))
-                else:
-                    self._many[name] = item
-            self.structure.datasets[name] = stored
+            shape = item.shape  # each time h5py asks anew
+            shape = () if shape is None else tuple(map(int, shape))
+            chunk = tuple(map(int, made.get_chunk())) if layout == h5py.h5d.CHUNKED else None
+            self.structure.datasets[name] = self._counted(item, name, Stored(shape, item.dtype, chunk))
+
+    def _counted(self, item: h5py.h5d.DatasetID, name: str, stored: Stored) -> Stored:
+        if stored.chunk is None or (stored.bytes <= UNCOUNTED_BYTES and not name.startswith(IMAGES)):
+            return stored
+        parts = zip(stored.shape, stored.chunk, strict=True)
+        if math.prod(-(-long // part) for long, part in parts) <= FEW_CHUNKS:
+            return Stored(stored.shape, stored.dtype, stored.chunk, _chunks(item))
+        self._many[name] = item
+        return stored
 
     def count_where_implausible(self) -> None:
         """Count the chunks of long datasets too, where the file is too short for all that its datasets claim."""

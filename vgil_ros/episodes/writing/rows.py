@@ -12,6 +12,7 @@ from vgil_ros.core.frame import COLOR_ENCODINGS, DEPTH_FILES, FILE_ENCODINGS, Fr
 from vgil_ros.core.frame import DEPTH_ENCODINGS as DEPTH
 from vgil_ros.episodes.errors import EpisodeError
 from vgil_ros.episodes.meta import CameraMeta, EpisodeMeta
+from vgil_ros.episodes.reading.columns import ACTING
 from vgil_ros.episodes.schema import STAMPS
 
 _WORDS = {"qvel": "velocity", "effort": "effort"}
@@ -28,6 +29,7 @@ def small_values(
     flags: Sequence[int] | np.ndarray,
     base_action: np.ndarray | None,
     arrival_ns: Sequence[int] | np.ndarray = (),
+    beside: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return a row's small arrays by dataset; actions are left out of the last one.
 
@@ -57,6 +59,7 @@ def small_values(
             if given is None:
                 raise EpisodeError("base_action is missing, and the base's velocity is not measured; allowed: (2,)")
             values["base_action"] = _vector("base_action", given, 2)
+        values |= _acting(meta, beside or {})
     if meta.streams:
         values["sync/skew_ns"] = _vector("skew_ns", skew_ns, len(meta.streams), np.int64)
         values["sync/flags"] = _vector("flags", flags, len(meta.streams), np.uint8)
@@ -67,6 +70,19 @@ def small_values(
     values["timesteps/discount"] = np.nan if step.discount is None else step.discount
     values[STAMPS] = int(stamp_ns)
     return values
+
+
+def _acting(meta: EpisodeMeta, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Who acted; an action that there was none of is NaN."""
+    wanted = ACTING if meta.has_takeover else ()
+    if set(given) != set(wanted):
+        raise EpisodeError(f"beside the action are {sorted(given)}; this episode has {sorted(wanted)}")
+    if not wanted:
+        return {}
+    nothing = np.full(meta.dim, np.nan)
+    flags = {name: int(given[name]) for name in ACTING[:2]}
+    actions = ((name, nothing if given[name] is None else given[name]) for name in ACTING[2:])
+    return flags | {name: _vector(name, values, meta.dim) for name, values in actions}
 
 
 def _vectors(meta: EpisodeMeta, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -76,6 +76,7 @@ class Recording:
         contract_text: its YAML, as it is in the file.
         jpeg_order: what was asked for.
         words: operator, object, scene and note, as given.
+        takeover: a human can take over, and rows say who acted.
     """
 
     contract: Contract
@@ -88,6 +89,7 @@ class Recording:
     jpeg_order: str = "contract"
     min_free_bytes: int = 2 * 1024**3
     words: Mapping[str, str] = field(default_factory=dict)
+    takeover: bool = False
 
 
 class EpisodeSink:
@@ -121,14 +123,22 @@ class EpisodeSink:
         """Whether `push` would leave a row out now; who can wait asks first."""
         return self._writer is not None and self._writer.full
 
-    def open(self, task: str | None = None) -> None:
-        """Begin an episode; its file is made with its first row. `task`: from now on another one than before."""
+    def open(self, task: str | None = None, words: Mapping[str, str] | None = None) -> None:
+        """Begin an episode; its file is made with its first row. Task and words: from now on others than before."""
         if task is not None:
             self.recording = replace(self.recording, task=task)
+        if words is not None:
+            self.recording = replace(self.recording, words=dict(words))
         self._builder, self._writer, self.dropped = RowBuilder(self._observations), None, 0
 
-    def push(self, sample: Sample, marker: float, action: np.ndarray | None = None) -> bool:
-        """Take a sample, and the action (D,) done at it where no master gave it.
+    def push(
+        self,
+        sample: Sample,
+        marker: float,
+        action: np.ndarray | None = None,
+        beside: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Take a sample, and the action (D,) done at it where no master gave it; `beside`: see `EpisodeWriter.append`.
 
         Returns:
             Whether the row before it was taken: False where rows wait already and it was left out.
@@ -137,7 +147,7 @@ class EpisodeSink:
             VgilError: where no file can be made, or writing has stopped (disk full).
         """
         assert self._builder is not None
-        row = self._builder.push(sample, marker, action)
+        row = self._builder.push(sample, marker, action, beside)
         return row is None or self._append(row)
 
     def skip(self, sample: Sample, marker: float) -> None:
@@ -157,6 +167,7 @@ class EpisodeSink:
                 skew_ns=row.sample.skew_ns,
                 flags=row.sample.flags,
                 arrival_ns=row.sample.arrival_ns,
+                beside=row.beside,
             )
         except Overrun:
             if row.action is None or self._writer.overruns > self.recording.contract.sync.max_hold:
@@ -175,6 +186,7 @@ class EpisodeSink:
             image_format="raw" if r.image_format == "raw" else "jpeg",
             quality=r.quality,
             words=r.words,
+            takeover=r.takeover,
         )
         return EpisodeWriter(r.dataset_dir, meta, min_free_bytes=r.min_free_bytes)
 
