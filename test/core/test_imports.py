@@ -30,7 +30,8 @@ BELOW = {
     "robots": {"core", "episodes", "policies", "parallel", ROOT},
     "training": {"core", "episodes", "datasets", "policies", "parallel", ROOT},
     "evaluation": {"core", "episodes", "policies", "robots", "parallel", ROOT},
-    "nodes": {"core", "episodes", "policies", "robots", "evaluation", ROOT},
+    "web": {"core", "parallel", "episodes", "datasets", "policies", "robots", "training", "evaluation", ROOT},
+    "nodes": {"core", "episodes", "policies", "robots", "evaluation", "web", ROOT},
     "launch_shim": {"core"},
     "cli": {
         "core",
@@ -42,6 +43,7 @@ BELOW = {
         "training",
         "evaluation",
         "nodes",
+        "web",
         "launch_shim",
         ROOT,
         FRONT,
@@ -64,6 +66,7 @@ FOREIGN = {
     "training": ROS | {"mujoco"},
     "evaluation": ROS,
     "robots": ROS,
+    "web": ROS | TORCH | {"mujoco"},
     "launch_shim": ROS | TORCH | FILES | IMAGES | {"mujoco", "numpy"},
 }
 

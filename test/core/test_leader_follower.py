@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vgil_ros.core.guard.following import FollowingMonitor
-from vgil_ros.core.leader_follower import ALIGN_SPEED, ALIGNED, REALIGN, FollowerController, Phase
+from vgil_ros.core.leader_follower import ALIGN_SPEED, ALIGNED, GRIP_MOVED, REALIGN, FollowerController, Phase
 
 LOWER, UPPER = np.array([-2.0, -1.0, 0.0]), np.array([2.0, 1.0, 1.0])
 VELOCITY = np.array([2.0, 1.0, 4.0])
@@ -241,3 +241,73 @@ def test_after_a_hand_over_a_joint_that_did_not_follow_is_begun_with_where_it_is
     assert not rig.law.blocked.any()
     rig.puppet = rig.sent = np.array([1.5, 0.8, 0.0])
     assert rig.step([1.5, 0.8, 0.0], stuck=False) is Phase.FOLLOWING
+
+
+class Gentle:
+    """A puppet that is where it was commanded, led gently, as after a takeover."""
+
+    def __init__(self, at: list[float]) -> None:
+        self.law = FollowerController(LOWER, UPPER, VELOCITY, gripper=2, stale_ns=STALE_NS, gentle=True)
+        self.now, self.at = 10**12, np.array(at)
+
+    def step(self, master: list[float] | None, count: int = 1) -> Phase:
+        """So many ticks; None: the master is silent."""
+        for _ in range(count):
+            self.now += STEP_NS
+            heard = None if master is None else (np.array(master), self.now)
+            target = self.law.step(self.now, DT, heard, (self.at, self.now))
+            assert (target is None) == (master is None)
+            if target is not None:
+                assert (np.abs(target - self.at) <= VELOCITY * DT + 1e-9).all()
+                self.at = target
+        return self.law.phase
+
+
+def test_gently_led_a_near_master_is_aligned_with_anew_after_a_pause_that_is_not_brief() -> None:
+    rig = Gentle([0.0, 0.0, 0.5])
+    assert rig.step([0.0, 0.0, 0.5], 5) is Phase.FOLLOWING
+    rig.step(None, 80)
+    before = rig.at
+    assert rig.step([0.19, 0.0, 0.5]) is Phase.ALIGNING, "0.19 rad: near enough for teleoperation to go on at once"
+    assert abs(rig.at[0] - before[0]) <= ALIGN_SPEED * VELOCITY[0] * DT + 1e-9
+    assert rig.step([0.19, 0.0, 0.5], 100) is Phase.FOLLOWING
+
+
+def test_gently_led_a_brief_pause_changes_nothing() -> None:
+    rig = Gentle([0.0, 0.0, 0.5])
+    rig.step([0.0, 0.0, 0.5], 5)
+    rig.step(None, 2)
+    assert rig.step([0.1, 0.0, 0.5]) is Phase.FOLLOWING
+    rig.law.scene_was_reset()
+    rig.step([0.3, 0.0, 0.5])
+    rig.step(None, 2)
+    assert rig.step([0.25, 0.0, 0.5]) is Phase.ALIGNING, "nor does it end the alignment"
+
+
+@given(st.floats(0, 1), st.lists(st.floats(-0.2, 1.2), min_size=1, max_size=20))
+def test_gently_led_a_gripper_goes_only_the_way_that_the_hand_goes(at: float, masters: list[float]) -> None:
+    """From the nearest that the master came to the command: away from it by more than `GRIP_MOVED`, or it is kept."""
+    rig, nearest = Gentle([0.0, 0.0, at]), np.inf
+    for master in masters:
+        gap = abs(np.clip(master, 0.0, 1.0) - at)
+        rig.step([0.0, 0.0, master], 30)
+        if gap > nearest + GRIP_MOVED:
+            np.testing.assert_allclose(rig.at[2], np.clip(master, 0.0, 1.0), atol=1e-9)
+            return
+        assert rig.at[2] == at
+        nearest = min(nearest, gap)
+
+
+def test_gently_led_a_grip_is_kept_through_silence_and_a_moved_gripper_follows() -> None:
+    rig = Gentle([0.0, 0.0, 0.0])
+    assert rig.step([0.0, 0.0, 0.35], 50) is Phase.FOLLOWING, "a kept gripper is no gap"
+    for pause in (2, 80):
+        rig.step(None, pause)
+        assert rig.step([0.0, 0.0, 0.35], 50) is Phase.FOLLOWING
+        assert rig.at[2] == 0.0
+    rig.step([0.0, 0.0, 0.2], 50)
+    assert rig.at[2] == 0.0, "a hand that closes does not open"
+    rig.step([0.0, 0.0, 0.2 + 2 * GRIP_MOVED], 50)
+    np.testing.assert_allclose(rig.at[2], 0.2 + 2 * GRIP_MOVED)
+    rig.step([0.0, 0.0, 0.1], 50)
+    np.testing.assert_allclose(rig.at[2], 0.1, err_msg="it follows from then on")

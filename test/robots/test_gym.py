@@ -223,3 +223,11 @@ def test_the_operator_does_gym_alohas_tasks(contract: Contract, task: str) -> No
     assert limit is not None
     assert (fastest < limit).all()
     world.close()
+
+
+def test_a_robot_with_more_than_an_environment_tells_is_refused(contract: Contract, env: Reach) -> None:
+    driven = contract.model_copy(update={"base": load_contract("mobile_aloha")[0].base})
+    with pytest.raises(
+        GymError, match=f"has base, which environment '{TASK}' does not tell; allowed: arms and cameras"
+    ):
+        GymRobot(driven, TASK)

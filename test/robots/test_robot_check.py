@@ -8,7 +8,16 @@ import pytest
 from vgil_ros.assets import load_contract
 from vgil_ros.core.contract import Contract
 from vgil_ros.core.streams import streams_of
-from vgil_ros.robots.robot_check import Heard, RobotFinding, Verdict, check_robot, verdict_words
+from vgil_ros.robots.robot_check import (
+    LAST_LOOKS,
+    Heard,
+    Looks,
+    RobotFinding,
+    Verdict,
+    check_robot,
+    rate_until,
+    verdict_words,
+)
 
 
 def heard_of(contract: Contract, **changes: Heard) -> dict[str, Heard]:
@@ -67,3 +76,33 @@ def test_what_is_missing_and_a_command_that_nobody_hears_are_no_go() -> None:
     assert against == ["arm/master", "/puppet/command"]
     assert verdict_words(found) == "NO-GO: 2 things to mend"
     assert "arm/mapping" not in [finding.about for finding in found], "a master that is not heard stands nowhere"
+
+
+SILENT = "arm/puppet: silent for 600 ms"
+
+
+def looked(*wrong: str | None) -> Looks:
+    looks = Looks()
+    for one in wrong:
+        looks.add(one)
+    return looks
+
+
+def test_a_stream_that_dies_in_the_middle_of_the_look_is_wrong() -> None:
+    assert looked(*[None] * 30, *[SILENT] * LAST_LOOKS).wrong == SILENT
+    assert looked(*[None] * 20, *["at first"] * 3, *[SILENT] * 17).wrong == SILENT
+
+
+def test_a_stream_that_is_well_again_is_not_wrong_unless_it_mostly_was() -> None:
+    assert looked().wrong is None
+    assert looked(*[None] * 30, *[SILENT] * (LAST_LOOKS - 1)).wrong is None
+    assert looked(*[None] * 10, *[SILENT] * 10, None).wrong is None, "a busy machine made it wait for a moment"
+    assert looked(*[None] * 3, *[SILENT] * 10, None).wrong == SILENT
+
+
+def test_a_rate_counts_up_to_now() -> None:
+    assert rate_until(100, 2.0, 2.0) == 50.0
+    assert rate_until(100, 2.0, 2.015) == 50.0, "the next one is not due yet"
+    assert rate_until(100, 2.0, 1.9) == 50.0, "by its stamps, where its first was heard late"
+    assert rate_until(100, 2.0, 4.02) == pytest.approx(25.0)
+    assert rate_until(0, 2.0, 2.0) == 0.0

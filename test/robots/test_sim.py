@@ -12,8 +12,9 @@ import pytest
 from vgil_ros.assets import load_contract
 from vgil_ros.core.contract import Base, BaseLimits, Camera, Contract, GripperFeedback, SensorTopic, TopicRef
 from vgil_ros.core.errors import VgilError
+from vgil_ros.robots.commands import CommandError
 from vgil_ros.robots.sim import gl
-from vgil_ros.robots.sim.robot import CommandError, SimRobot
+from vgil_ros.robots.sim.robot import SimRobot
 from vgil_ros.robots.sim.tasks import TaskError, default_task
 
 

@@ -6,6 +6,7 @@ rests outside its limits, in a cradle, is aligned from where it is.
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 
 import numpy as np
@@ -17,6 +18,7 @@ from vgil_ros.core.layout import ArmLayout, Layout
 ALIGN_SPEED = 0.25  # share of the velocity limits while aligning
 ALIGNED = 0.05  # rad (or share of the gripper's travel): near enough to follow
 REALIGN = 0.2  # a gap wider than this after a pause is closed gently again
+GRIP_MOVED = 0.05  # share of the travel by which a master must move its gripper away before a kept one follows it
 
 
 class Phase(str, Enum):
@@ -39,6 +41,11 @@ class FollowerController:
         stale_ns: age of a state from which on the puppet holds.
         wait_for_trigger: wait for the master's gripper to be closed before moving.
         monitor: of the arm's joints; None where nothing looks at whether they follow.
+        gentle: align whenever it begins, be the master near or far, and after each pause that is not brief. Its gripper
+            stays as it was commanded then, until the master's has moved away from that by more than `GRIP_MOVED`,
+            counted from the nearest that it came: the command goes only the way that the operator's hand goes. What
+            the puppet held before it keeps: a master that was brought to where the gripper was measured, on the thing
+            that it holds, would let go of it.
 
     Attributes:
         blocked: (J,) bool, the joints that did not follow.
@@ -55,6 +62,7 @@ class FollowerController:
         stale_ns: int = 200_000_000,
         wait_for_trigger: bool = False,
         monitor: FollowingMonitor | None = None,
+        gentle: bool = False,
     ) -> None:
         self.lower, self.upper, self.velocity = lower.copy(), upper.copy(), velocity
         self.gripper = gripper
@@ -66,7 +74,10 @@ class FollowerController:
         self._trigger = GripperTrigger() if self._wait_for_trigger else None
         self._target: np.ndarray | None = None
         self._paused_ns: int | None = None  # since when nothing is sent
-        self._monitor = monitor
+        self._monitor, self._gentle = monitor, gentle
+        self._followed = False  # before the pause
+        # the nearest that the master came to a kept gripper; None: the gripper follows
+        self._grip_gap = math.inf if gentle else None
         self.blocked = np.zeros(len(self.lower), bool)
         self.commanded = self.measured = np.zeros(len(self.lower))
 
@@ -85,6 +96,8 @@ class FollowerController:
             master, puppet: (positions, when they were measured); None before the first.
         """
         if master is None or puppet is None or self._stale(now_ns, master[1]) or self._stale(now_ns, puppet[1]):
+            if self.phase is not Phase.WAITING:
+                self._followed = self.phase is Phase.FOLLOWING
             self.phase = Phase.WAITING
             self._paused_ns = now_ns if self._paused_ns is None else self._paused_ns
             self._forget_commands()
@@ -103,6 +116,7 @@ class FollowerController:
             self._trigger = None
             self._resume(goal, puppet[0], brief=False)  # it may have been moved while it waited
         assert self._target is not None
+        goal = self._gripping_on(goal, self._target)
         if self._stuck(now_ns, puppet[0]):
             goal = self._hold_at
         speed = self.velocity * (ALIGN_SPEED if self.phase is Phase.ALIGNING else 1.0)
@@ -123,6 +137,7 @@ class FollowerController:
     def scene_was_reset(self) -> None:
         """A simulator has put the puppet somewhere else: the next step begins from where it is then."""
         self.phase, self._paused_ns, self._target = Phase.WAITING, None, None
+        self._followed, self._grip_gap = False, math.inf if self._gentle else None
         self.blocked = np.zeros_like(self.blocked)
         self._forget_commands()
 
@@ -144,6 +159,19 @@ class FollowerController:
     def _met(self, goal: np.ndarray, measured: np.ndarray) -> bool:
         """Whether the operator has brought the master to the joints that did not follow."""
         return bool((np.abs(goal - measured)[self.blocked] < REALIGN).all())
+
+    def _gripping_on(self, goal: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """The goal, with the gripper at its target for as long as it is kept."""
+        if self.gripper is None or self._grip_gap is None:
+            return goal
+        gap = abs(float(goal[self.gripper] - target[self.gripper]))
+        if gap > self._grip_gap + GRIP_MOVED:
+            self._grip_gap = None
+            return goal
+        self._grip_gap = min(gap, self._grip_gap)
+        kept = goal.copy()
+        kept[self.gripper] = target[self.gripper]
+        return kept
 
     def _forget_commands(self) -> None:
         if self._monitor is not None:
@@ -168,21 +196,37 @@ class FollowerController:
             self.phase, self._hold_at = Phase.BLOCKED, begin
             return
         self.blocked = np.zeros_like(self.blocked)
+        if self._gentle and not brief:
+            self._grip_gap = math.inf
+        goal = self._gripping_on(goal, begin)
         outside = np.abs(begin - np.clip(begin, self.lower, self.upper)).max() > ALIGNED
-        far = np.abs(goal - begin).max() > REALIGN or outside
+        anew = self._gentle and not (brief and self._followed)
+        far = np.abs(goal - begin).max() > REALIGN or outside or anew
         self.phase = Phase.READY if self._trigger else Phase.ALIGNING if far else Phase.FOLLOWING
 
     def _stale(self, now_ns: int, stamp_ns: int) -> bool:
         return now_ns - stamp_ns > self.stale_ns
 
 
-def follower_of(layout: Layout, arm: ArmLayout, *, wait_for_trigger: bool = False) -> FollowerController:
-    """The follower of one arm of a robot, by the limits of its contract."""
+def follower_of(
+    layout: Layout, arm: ArmLayout, *, wait_for_trigger: bool = False, gentle: bool = False, watched: bool = True
+) -> FollowerController:
+    """The follower of one arm of a robot, by the limits of its contract.
+
+    Args:
+        wait_for_trigger, gentle: see the class.
+        watched: look at whether its joints follow; not where a safety pipeline does.
+    """
     part, velocity = arm.columns, layout.limit("velocity")
     assert velocity is not None
     gripper = None if arm.gripper_column is None else arm.gripper_column - part.start
     lower, upper = layout.lower[part], layout.upper[part]
-    monitor = following_monitor(layout, part)
     return FollowerController(
-        lower, upper, velocity[part], gripper=gripper, wait_for_trigger=wait_for_trigger, monitor=monitor
+        lower,
+        upper,
+        velocity[part],
+        gripper=gripper,
+        wait_for_trigger=wait_for_trigger,
+        monitor=following_monitor(layout, part) if watched else None,
+        gentle=gentle,
     )

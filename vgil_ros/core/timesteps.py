@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import dm_env
@@ -135,11 +135,16 @@ def action_spec(layout: Layout) -> specs.BoundedArray:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EpisodeRow:
-    """A TimeStep, the action (D,) given at it (None with the last), and the sample it was made from."""
+    """A TimeStep, the action (D,) given at it (None with the last), and the sample it was made from.
+
+    Attributes:
+        beside: further values of the row, by column; see `episodes.acting`.
+    """
 
     timestep: dm_env.TimeStep
     action: np.ndarray | None
     sample: Sample
+    beside: Mapping[str, Any] = field(default_factory=dict)
 
 
 class RowBuilder:
@@ -147,19 +152,26 @@ class RowBuilder:
 
     def __init__(self, observations: ObservationBuilder) -> None:
         self._observations = observations
-        self._waiting: tuple[Sample, float, np.ndarray | None] | None = None
+        self._waiting: tuple[Sample, float, np.ndarray | None, Mapping[str, Any]] | None = None
         self.rows = 0
 
-    def push(self, sample: Sample, marker: float = 0.0, action: np.ndarray | None = None) -> EpisodeRow | None:
+    def push(
+        self,
+        sample: Sample,
+        marker: float = 0.0,
+        action: np.ndarray | None = None,
+        beside: Mapping[str, Any] | None = None,
+    ) -> EpisodeRow | None:
         """Take a sample and return the row of the one before it, if there is one.
 
         Args:
             sample: the sample.
             marker: the end marker's value, where the contract has one.
             action: what was done at it (D,); the masters' positions where None.
+            beside: further values of the row, by column.
         """
         row = self._row(last=False) if self._waiting else None
-        self._waiting = (sample, marker, action)
+        self._waiting = (sample, marker, action, beside or {})
         return row
 
     def end(self) -> EpisodeRow | None:
@@ -168,9 +180,9 @@ class RowBuilder:
 
     def _row(self, *, last: bool) -> EpisodeRow:
         assert self._waiting is not None
-        sample, marker, action = self._waiting
+        sample, marker, action, beside = self._waiting
         step = timestep(self._observations.observation(sample.payloads, marker), first=self.rows == 0, last=last)
         self.rows += not last
         if action is None and not last:
             action = self._observations.action(sample.payloads, marker)
-        return EpisodeRow(step, None if last else action, sample)
+        return EpisodeRow(step, None if last else action, sample, {} if last else beside)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from vgil_ros.robots.arm_model import ArmModel
 WIDER = 0.01  # rad (m) by which a contract's limits may be wider than its URDF's: rounding
 SLOW = 0.9  # of the contract's rate; a stream below it is repeated or interpolated
 LATE_MS, AHEAD_MS = 100.0, 5.0  # of stamps before their arrival, and after it
+MOST_WRONG = 0.6  # of the looks at a stream
+LAST_LOOKS = 5  # a stream that was wrong at all of these has died, however well it was before
 
 
 class Verdict(str, Enum):
@@ -62,6 +65,40 @@ class Heard:
     content: str = ""
 
 
+class Looks:
+    """What stood against a stream at each look at it, since it was first heard."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._wrong: list[str] = []
+        self._in_a_row = 0  # wrong ones, up to the newest
+
+    def add(self, wrong: str | None) -> None:
+        """A look: what stood against it, in words, or None."""
+        self._count += 1
+        self._in_a_row = 0 if wrong is None else self._in_a_row + 1
+        if wrong is not None:
+            self._wrong.append(wrong)
+
+    @property
+    def wrong(self) -> str | None:
+        """Why it cannot be used; None for what a busy machine does to any: wrong now and then, and well again."""
+        stands = len(self._wrong) > MOST_WRONG * self._count or self._in_a_row >= LAST_LOOKS
+        return self._wrong[-1] if stands else None
+
+
+def rate_until(count: int, span_s: float, since_s: float) -> float:
+    """Messages a second up to now: one that is due may be waited for, what stays out longer counts as silence.
+
+    Args:
+        count: messages after the first.
+        span_s: from the first one's stamp to the newest one's, above 0.
+        since_s: from when the first was heard until now, by the same clock.
+    """
+    due_s = span_s / count if count else 0.0
+    return count / (span_s + max(0.0, since_s - span_s - due_s))
+
+
 def check_robot(
     contract: Contract, streams: Sequence[StreamSpec], heard: Mapping[str, Heard], unheard: Sequence[str]
 ) -> list[RobotFinding]:
@@ -82,7 +119,14 @@ def check_robot(
     return findings
 
 
-def verdict_words(findings: Sequence[RobotFinding]) -> str:
+class Judged(Protocol):
+    """What a verdict was given on."""
+
+    @property
+    def verdict(self) -> Verdict: ...
+
+
+def verdict_words(findings: Sequence[Judged]) -> str:
     """The whole in one line: GO, or NO-GO and how much stands in the way."""
     against = sum(finding.verdict is Verdict.NO_GO for finding in findings)
     look = sum(finding.verdict is Verdict.LOOK for finding in findings)

@@ -58,6 +58,18 @@ def quat_xyzw(rotation: np.ndarray) -> np.ndarray:
     return quat / np.linalg.norm(quat)
 
 
+def rotation_quat(quat: np.ndarray) -> np.ndarray:
+    """Rotation matrix (3, 3) of a unit quaternion quat_xyzw (4,)."""
+    x, y, z, w = (float(value) for value in quat)
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
 def pose(xyz: Vector = (0.0, 0.0, 0.0), rotation: np.ndarray | None = None) -> np.ndarray:
     """Return the (4, 4) transform of a translation and a (3, 3) rotation."""
     matrix = np.eye(4)

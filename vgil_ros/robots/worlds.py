@@ -10,10 +10,10 @@ from vgil_ros.core.contract import Contract
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.streams import StreamSpec
 from vgil_ros.core.sync import Miss, Sample, Synchronizer
-from vgil_ros.robots.sim.tasks import task_class
+from vgil_ros.robots.sim.tasks import default_task, task_class
 
 GYM_TICKS = 400  # of an episode, in ALOHA's simulated tasks
-GYM_ROBOT = "gym_aloha"
+GYM_ROBOT, GYM_TASK = "gym_aloha", "gym_aloha/AlohaTransferCube-v0"
 USUAL_ROBOTS = {"pick_place": "sim_single", "pick_place_any": "sim_single", "transfer_cube": "sim_aloha"}
 
 
@@ -83,6 +83,39 @@ def usual_ticks(task: str) -> int:
 def usual_robot(task: str) -> str:
     """The contract that suits a task where none is asked for."""
     return GYM_ROBOT if is_gym_task(task) else USUAL_ROBOTS.get(task, "sim_aloha")
+
+
+def usual_task(contract: Contract) -> str:
+    """The task that suits a robot where none is asked for."""
+    return GYM_TASK if contract.name == GYM_ROBOT else default_task(contract)
+
+
+def highest_reward(task: str) -> float:
+    """The reward of a success.
+
+    Raises:
+        TaskError: for a name that is no task.
+    """
+    if is_gym_task(task):
+        from vgil_ros.robots.gym.environment import DONE
+
+        return DONE
+    return task_class(task).max_reward
+
+
+def make_robot(contract: Contract, task: str, seed: int) -> Any:
+    """Return a task's robot by itself, for whoever has a clock: commanded arm by arm, it goes on by seconds.
+
+    Raises:
+        VgilError: where robot and task cannot be used.
+    """
+    if is_gym_task(task):
+        from vgil_ros.robots.gym.stepped import SteppedGymRobot
+
+        return SteppedGymRobot(contract, task, seed)
+    from vgil_ros.robots.sim.robot import SimRobot
+
+    return SimRobot(contract, task, seed)
 
 
 def make_world(

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vgil_ros.core.contract import parse_contract
@@ -43,9 +43,9 @@ SILENCE, AGE = 200 * MS, 200 * MS
 VELOCITY = 2.0 * PERIOD / 1e9  # a joint's way in a tick, at its limit
 
 
-def make_loop(mode: str = "async", obs_offsets: tuple[int, ...] = ()) -> ControlLoop:
+def make_loop(mode: str = "async", obs_offsets: tuple[int, ...] = (), soft_start: float = 1.0) -> ControlLoop:
     sync = Synchronizer(STREAMS, LAYOUT.contract.sync, LAYOUT.contract.rate_hz)
-    options = ExecutionOptions(mode, silence_ns=SILENCE, age_ns=AGE, soft_start=1.0)
+    options = ExecutionOptions(mode, silence_ns=SILENCE, age_ns=AGE, soft_start=soft_start)
     return ControlLoop(
         sync, make_action_pipeline(options, LAYOUT, STREAMS, ChunkSize(HORIZON, LAYOUT.dim, HORIZON)), obs_offsets
     )
@@ -53,7 +53,7 @@ def make_loop(mode: str = "async", obs_offsets: tuple[int, ...] = ()) -> Control
 
 @dataclass
 class Driver:
-    """A driver whose robot stands still and answers with its sensors at every tick.
+    """A driver whose robot stands still, unless `here` is moved, and answers with its sensors at every tick.
 
     `frames` stops the camera's content from changing where it is False: the frames then repeat.
     """
@@ -61,6 +61,7 @@ class Driver:
     loop: ControlLoop
     now: int = ORIGIN
     frames: bool = True
+    here: np.ndarray = field(default_factory=HERE.copy)
     outcomes: list[Outcome | None] = field(default_factory=list)
     requests: list[InferenceRequest] = field(default_factory=list)
     _content: int = 0
@@ -71,7 +72,7 @@ class Driver:
 
     def _sense(self) -> None:
         self._content += self.frames
-        self.loop.sync.push("left/puppet", self.now, np.stack([HERE, np.zeros(2), np.zeros(2)]), now_ns=self.now)
+        self.loop.sync.push("left/puppet", self.now, np.stack([self.here, np.zeros(2), np.zeros(2)]), now_ns=self.now)
         self.loop.sync.push("cam", self.now, "frame", now_ns=self.now, content=self._content)
 
     def turn(self, *, sense: bool = True, ask: bool = True, jitter: int = 0) -> Outcome | None:
@@ -211,6 +212,91 @@ def test_an_answer_that_never_comes_holds_after_the_allowed_silence_and_not_befo
     outcome = driver.turn()
     assert outcome is not None
     assert not outcome.holding
+
+
+@pytest.mark.parametrize("mode", ["temporal_ensemble", "open_loop", "async", "consistent", "rtc"])
+def test_after_a_hold_nothing_of_the_plan_before_it_is_played(mode: str) -> None:
+    """The old plan tells where the robot would be, had it not been held. The new one says: stay."""
+    driver = Driver(make_loop(mode))
+    driver.begin()
+    while not driver.requests:
+        driver.turn()
+    ramp = np.repeat(np.linspace(0.1, 0.9, HORIZON)[:, None], LAYOUT.dim, axis=1)
+    driver.loop.accept(InferenceResult(driver.requests[-1].serial, ramp))
+    held: Outcome | None = None
+    while held is None or not held.holding:
+        assert len(driver.outcomes) < 2 * HORIZON
+        held = driver.turn()
+    assert driver.loop.accept(InferenceError(driver.requests[-1].serial, "no answer within 1 s")) == (
+        len(driver.requests) > 1
+    )
+    asked = len(driver.requests)
+    while len(driver.requests) == asked:
+        held = driver.turn()
+    assert held is not None
+    assert held.command is not None
+    assert held.holding
+    assert driver.requests[-1].prefix is None, "nothing is settled"
+    stay = np.tile(held.command.positions, (HORIZON, 1))
+    driver.loop.accept(InferenceResult(driver.requests[-1].serial, stay))
+    for _ in range(8):
+        outcome = driver.turn(ask=False)
+        assert outcome is not None
+        assert outcome.command is not None
+        assert not outcome.holding
+        np.testing.assert_allclose(outcome.command.positions, held.command.positions, atol=1e-12)
+
+
+@pytest.mark.parametrize("mode", ["temporal_ensemble", "open_loop", "async", "consistent", "rtc"])
+@settings(max_examples=10)
+@given(lost=st.integers(1, 40), late=st.integers(0, 8), far=st.floats(-0.9, 0.9))
+def test_a_server_that_is_back_is_followed_gently_from_where_the_robot_was_held(
+    mode: str, lost: int, late: int, far: float
+) -> None:
+    """Whatever it wants by then: no step above the soft start's speed until it is near, none above the limit after."""
+    share = 0.2
+    driver = Driver(make_loop(mode, soft_start=share))
+    driver.begin()
+    while not driver.requests:
+        driver.turn()
+    driver.loop.accept(result(driver.requests[-1], HERE[0]))
+    for _ in range(HORIZON + lost):  # the server is gone: each request is refused at once
+        outcome = driver.turn()
+        driver.loop.accept(InferenceError(driver.requests[-1].serial, "nobody listens there"))
+    assert outcome is not None
+    assert outcome.command is not None
+    assert outcome.holding
+    before = outcome.command.positions
+    target, answered = np.array([far, HERE[0]]), 0
+    for turn in range(200):
+        if turn > late and len(driver.requests) > answered:
+            answered = len(driver.requests)
+            driver.loop.accept(InferenceResult(driver.requests[-1].serial, np.tile(target, (HORIZON, 1))))
+        outcome = driver.turn()
+        assert outcome is not None
+        assert outcome.command is not None
+        step = np.abs(outcome.command.positions - before).max()
+        near = np.abs(target - before).max() <= 0.05 * 2.0
+        assert step <= (1.0 if near else share) * VELOCITY + 1e-9
+        driver.here = before = outcome.command.positions
+    np.testing.assert_allclose(before, target, atol=1e-6)
+
+
+def test_a_chunk_made_before_a_hold_is_played_by_its_ticks_and_the_next_one_takes_over() -> None:
+    driver = started()
+    while not (outcome := driver.turn()) or not outcome.holding:
+        pass
+    before = driver.requests[-1]
+    driver.loop.accept(result(before, 0.3))
+    outcome = driver.turn()
+    assert outcome is not None
+    assert not outcome.holding
+    assert driver.loop.pipeline.executor.coming(driver.loop.tick).shape[0] == HORIZON - (driver.loop.tick - before.tick)
+    driver.loop.accept(result(driver.requests[-1], -0.3))
+    assert (driver.loop.pipeline.executor.coming(driver.loop.tick) == -0.3).all(), "without a fade"
+    driver.turn()
+    driver.loop.accept(result(driver.requests[-1], 0.3))
+    assert not (driver.loop.pipeline.executor.coming(driver.loop.tick + 1) == 0.3).all(), "and the one after that fades"
 
 
 def test_one_error_after_another_is_silence_since_the_first() -> None:

@@ -22,7 +22,7 @@ from vgil_ros.core.control.pipeline import (
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.execution import make_executor
 from vgil_ros.core.layout import Layout
-from vgil_ros.core.safety import SafetyContext
+from vgil_ros.core.safety import Outcome, SafetyContext
 from vgil_ros.core.session import Session, SessionCommand, SessionState
 from vgil_ros.core.streams import policy_streams
 
@@ -58,6 +58,11 @@ def at(tick: int, **changes: Any) -> SafetyContext:
     now = tick * 20_000_000
     given = {"measured": np.array([0.0, 0.5]), "stream_ages_ns": {"cam": 0}, "last_policy_ns": now, **changes}
     return SafetyContext(tick=tick, now_ns=now, period_s=PERIOD, **given)
+
+
+def act(one: ActionPipeline, context: SafetyContext) -> Outcome:
+    """As the loop does it."""
+    return one.send(one.proposal(context.tick), context)
 
 
 def made(horizon: int, n_action_steps: int, options: ExecutionOptions) -> ActionPipeline:
@@ -113,7 +118,7 @@ def test_whatever_a_chunk_says_commands_keep_the_limits(values: list[float], lat
     one.executor.add_chunk(0, np.stack([values, values], axis=1))
     before = np.array([0.0, 0.5])
     for tick in range(late, HORIZON + 3):
-        outcome = one.act(at(tick))
+        outcome = act(one, at(tick))
         assert outcome.command is not None
         sent = outcome.command.positions
         assert (np.abs(sent - before) <= np.array([0.04, 0.04]) + 1e-9).all()
@@ -129,9 +134,9 @@ def test_a_new_episode_begins_where_the_robot_is_measured() -> None:
     one = pipeline()
     one.executor.add_chunk(0, np.full((HORIZON, 2), 0.5))
     for tick in range(HORIZON):
-        one.act(at(tick))
+        act(one, at(tick))
     one.reset()
-    outcome = one.act(at(0, measured=np.array([-0.7, 0.2])))
+    outcome = act(one, at(0, measured=np.array([-0.7, 0.2])))
     assert outcome.command is not None
     np.testing.assert_allclose(outcome.command.positions, [-0.7, 0.2])
     assert outcome.holding, "chunks of the last episode are forgotten"
@@ -143,18 +148,18 @@ def test_the_base_is_driven_where_the_policy_gives_it_and_rests_otherwise_and_in
     chunk = np.zeros((HORIZON, 4))
     chunk[:, :2], chunk[:, 2:] = [0.0, 0.5], [0.2, -5.0]
     with_base.executor.add_chunk(0, chunk)
-    moving = with_base.act(at(0)).command
+    moving = act(with_base, at(0)).command
     assert moving is not None
     assert moving.base is not None
     np.testing.assert_allclose(moving.base, [0.2, -1.0])
-    held = with_base.act(at(1, stream_ages_ns={"cam": 2 * 10**8}))
+    held = act(with_base, at(1, stream_ages_ns={"cam": 2 * 10**8}))
     assert held.holding
     assert held.command is not None
     assert held.command.base is not None
     assert not held.command.base.any()
     without = pipeline(BASE, dim=2)
     without.executor.add_chunk(0, chunk[:, :2])
-    rest = without.act(at(0)).command
+    rest = act(without, at(0)).command
     assert rest is not None
     assert rest.base is not None
     assert not rest.base.any()
@@ -168,7 +173,10 @@ def test_the_end_marker_ends_after_as_many_rows_in_a_row_and_moves_no_joint() ->
     one.executor.add_chunk(0, chunk)
     ended = []
     for tick in range(HORIZON):
-        outcome = one.act(at(tick))
+        proposal = one.proposal(tick)
+        assert proposal is not None
+        assert proposal.marker == marks[tick], "for who records it"
+        outcome = one.send(proposal, at(tick))
         assert outcome.command is not None
         assert outcome.command.positions.shape == (2,)
         ended.append(one.ended)

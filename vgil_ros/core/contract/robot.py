@@ -62,7 +62,7 @@ class Sync(StrictModel):
 
 
 class Joystick(StrictModel):
-    """sensor_msgs/Joy buttons (by index) that work the recorder."""
+    """sensor_msgs/Joy buttons (by index) that work the recorder; `takeover`: take over from a policy, and hand back."""
 
     topic: TopicName = "/joy"
     start: Count | None = Field(default=None, ge=0)
@@ -71,6 +71,7 @@ class Joystick(StrictModel):
     success: Count | None = Field(default=None, ge=0)
     failure: Count | None = Field(default=None, ge=0)
     unsure: Count | None = Field(default=None, ge=0)
+    takeover: Count | None = Field(default=None, ge=0)
 
 
 class EndMarker(StrictModel):

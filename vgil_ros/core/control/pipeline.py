@@ -131,10 +131,14 @@ class ActionPipeline:
         self.sent.clear()
         self._marked, self.ended = 0, False
 
-    def act(self, context: SafetyContext) -> Outcome:
-        """Return what to send at a tick; a Hold where nothing can be trusted."""
-        action = self.executor.action(context.tick)
-        return self.send(None if action is None else self._command(action), context)
+    def proposal(self, tick: int) -> Command | None:
+        """What the chunks ask for at a tick, before any limit; None where none covers it."""
+        action = self.executor.action(tick)
+        return None if action is None else self._command(action)
+
+    def unmark(self) -> None:
+        """What the policy said of the task's end is not to count: it did not act."""
+        self._marked, self.ended = 0, False
 
     def prefix(self, tick: int) -> Prefix | None:
         """The prefix that the request about a tick's observation must carry; None in all modes but `rtc`."""
@@ -153,12 +157,13 @@ class ActionPipeline:
         return outcome
 
     def _command(self, action: np.ndarray) -> Command:
-        joints = self.layout.joints
+        joints, marker = self.layout.joints, None
         if self.layout.contract.end_marker:
-            self._marked = self._marked + 1 if action[joints] > MARKER else 0
+            marker = float(action[joints])
+            self._marked = self._marked + 1 if marker > MARKER else 0
             self.ended = self.ended or self._marked >= self.layout.contract.end_marker.rows
         base = action[-2:] if self.action_dim > self.layout.dim else None
-        return Command(action[:joints], base)
+        return Command(action[:joints], base, marker)
 
     def smoothness(self) -> dict[str, float]:
         """Largest and 99th-percentile second difference of a joint's commands, by joint the worst."""

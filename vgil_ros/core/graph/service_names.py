@@ -9,7 +9,7 @@ from vgil_ros.core.errors import VgilError
 
 NODES = (  # every executable of ours
     *("recorder", "policy", "teleop", "replay", "sim", "monitor", "posture", "jog"),
-    *("bringup", "webcam", "feetech"),
+    *("bringup", "webcam", "feetech", "web"),
 )
 DRIVERS = ("sim", "webcam", "feetech")  # of these: what brings a robot's topics
 # Which of them offer what.
@@ -23,6 +23,9 @@ OFFERED_BY: dict[str, tuple[str, ...]] = {
     "label_unsure": ("recorder", "policy"),
     "reset": ("policy", "sim"),
     "estop": ("policy",),
+    "takeover": ("policy",),
+    "hand_back": ("policy",),
+    "correct": ("sim",),
     "wake": ("bringup",),
     "sleep": ("bringup",),
 }

@@ -102,10 +102,12 @@ class CdrReader:
         self.at = ((self.at - 4 + 7) & ~7) + 4
         return np.frombuffer(self.take(8 * count), np.float64 if self.little else np.dtype(">f8"))
 
-    def floats32(self) -> np.ndarray:
-        """A sequence of float32."""
+    def numbers(self, dtype: np.dtype) -> np.ndarray:
+        """A sequence of numbers of a type, which is given as little-endian."""
         count = self.u32()
-        return np.frombuffer(self.take(4 * count), np.float32 if self.little else np.dtype(">f4"))
+        if count:
+            self.at = ((self.at - 4 + dtype.itemsize - 1) & -dtype.itemsize) + 4
+        return np.frombuffer(self.take(dtype.itemsize * count), dtype if self.little else dtype.newbyteorder(">"))
 
     def doubles(self, count: int) -> np.ndarray:
         """So many float64 that stand side by side, as the fields of a message do."""
@@ -175,12 +177,25 @@ def read_multi_array(data: bytes, size: int) -> np.ndarray:
     Raises:
         CdrError: for bytes that are not one.
     """
+    return read_array(data, np.dtype(f"<f{size}"))
+
+
+def read_array(data: bytes, dtype: np.dtype) -> np.ndarray:
+    """Read the (n,) numbers of any of std_msgs' MultiArrays, whatever its layout says.
+
+    Args:
+        data: the message.
+        dtype: of its numbers, little-endian.
+
+    Raises:
+        CdrError: for bytes that are not one.
+    """
     reader = CdrReader(data)
     for _ in range(_count(reader)):
         reader.string()
         reader.u32(), reader.u32()
     reader.u32()
-    return reader.floats32() if size == 4 else reader.floats()
+    return reader.numbers(dtype)
 
 
 def read_odometry(data: bytes) -> tuple[int, np.ndarray]:

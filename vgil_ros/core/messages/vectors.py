@@ -37,6 +37,7 @@ TYPES = {
     "float64_multi_array": VectorType("std_msgs/msg/Float64MultiArray"),
     "float32_multi_array": VectorType("std_msgs/msg/Float32MultiArray", size=4),
 }
+MESSAGE_WIDTH = {"wrench": 6, "pose": 7, "imu": 37, "twist": 6, "point": 3, "vector3": 3}  # float64 behind the header
 
 
 class VectorReader:

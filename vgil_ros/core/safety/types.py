@@ -27,11 +27,13 @@ def readonly(values: ArrayLike) -> Floats:
 class Command:
     """Joint positions (D,) rad (grippers 0..1) and, where there is a base, its velocity (2,) m/s, rad/s. Read-only.
 
+    `marker` is a policy's end marker, where its action has one: it moves nothing, and no limit looks at it.
     `values` are the positions as Python's floats: a dozen of those are compared in a fraction of NumPy's time.
     """
 
     positions: Floats
     base: Floats | None = None
+    marker: float | None = None
     values: tuple[float, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -22,6 +22,7 @@ from pydantic import Field, model_validator
 from vgil_ros.core.config import StrictModel, load_json, validate
 from vgil_ros.core.contract.rules import Count
 from vgil_ros.core.errors import VgilError
+from vgil_ros.core.files import write_whole
 from vgil_ros.robots.feetech.registers import RAD, TURN
 
 LEAST = 50  # ticks: a range so small is no joint's
@@ -73,9 +74,7 @@ def save_calibration(path: Path, motors: Mapping[str, MotorCalibration]) -> None
     """Write a file that LeRobot reads too; what was there before is replaced only by a whole one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({joint: motor.model_dump() for joint, motor in motors.items()}, indent=4)
-    part = path.with_name(path.name + ".part")
-    part.write_text(text + "\n", encoding="utf-8")
-    part.replace(path)
+    write_whole(path, text + "\n")
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,11 @@ class Reading:
     current: np.ndarray
     errors: np.ndarray
 
+    def faults(self, joints: Sequence[str]) -> list[tuple[str, int]]:
+        """Joints that are spoken of, with their error bits, 0 where one is only warm; without figures."""
+        told = (self.errors != 0) | (self.temperature >= WARM_C)
+        return [(joint, int(self.errors[i])) for i, joint in enumerate(joints) if told[i]]
+
     def words(self, joints: Sequence[str], ids: Sequence[int]) -> list[str]:
         """Error bits and heat of the joints in words; [] where all is well."""
         said = []

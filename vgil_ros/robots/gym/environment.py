@@ -16,7 +16,7 @@ import numpy as np
 
 from vgil_ros.core.contract import Contract
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.layout import Layout
+from vgil_ros.core.layout import ArmLayout, Layout
 from vgil_ros.extras import EXTRA_OF, needed_by
 from vgil_ros.robots.arm_model import ArmModel, JointStates
 from vgil_ros.robots.gym.gym_aloha import AlohaPhysics, is_gym_aloha
@@ -65,6 +65,12 @@ class GymRobot:
         self._check()
 
     def _check(self) -> None:
+        if self.contract.base or self.contract.vectors:
+            more = ["base"] * bool(self.contract.base) + [vector.name for vector in self.contract.vectors]
+            raise GymError(
+                f"robot '{self.contract.name}' has {', '.join(more)}, which environment '{self.name}' does not tell;"
+                " allowed: arms and cameras"
+            )
         shape = self._env.action_space.shape
         if shape != (self.layout.joints,):
             raise GymError(
@@ -128,9 +134,18 @@ class GymRobot:
         self.max_reward = max(self.max_reward, self.reward_now)
         self.over = bool(terminated or truncated)
 
+    def layout_of(self, arm: str) -> ArmLayout:
+        """Where an arm stands in state and action."""
+        return next(layout for layout in self.layout.arms if layout.arm.name == arm)
+
+    @property
+    def tells_of_things(self) -> bool:
+        """Whether it says where the task's things are, as gym-aloha does."""
+        return self._physics is not None
+
     def joint_states(self, arm: str) -> JointStates:
         """Names, position and velocity (by difference, where the environment tells none) of a puppet; no effort."""
-        layout = next(a for a in self.layout.arms if a.arm.name == arm)
+        layout = self.layout_of(arm)
         velocity = (self.qpos - self._before) * self.contract.rate_hz
         if self._physics is not None:
             velocity = self._physics.qvel()
@@ -168,6 +183,8 @@ class GymRobot:
 
     def close(self) -> None:
         """Free the environment."""
+        if self._physics is not None:
+            self._physics.close()
         self._env.close()
 
 
@@ -180,6 +197,11 @@ def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def _make(name: str) -> Any:
     package = name.split("/")[0]
+    if not package.isidentifier() or name.count("/") != 1:
+        raise GymError(
+            f"task '{name}' is no Gymnasium environment; allowed: PACKAGE/ENVIRONMENT such as"
+            " gym_aloha/AlohaTransferCube-v0, a task's name, or module:Class"
+        )
     with needed_by(f"task '{name}'"):
         import gymnasium
 

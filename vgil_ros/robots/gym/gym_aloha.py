@@ -50,6 +50,10 @@ class AlohaPhysics:
         data = physics.named.data
         return {name: pose(data.xpos[name], data.xmat[name].reshape(3, 3)) for name in self._things}
 
+    def close(self) -> None:
+        """Free the physics and what draws it, while there is an OpenGL to free it with."""
+        self._control.physics.free()
+
     def draw(self, camera: str) -> np.ndarray:
         """What a camera sees now, (480, 640, 3) uint8 RGB."""
         image: np.ndarray = self._control.physics.render(height=HEIGHT, width=WIDTH, camera_id=camera)

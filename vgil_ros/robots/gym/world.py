@@ -124,7 +124,7 @@ class GymWorld:
 
     def command_arm(self, arm: str, position: np.ndarray) -> None:
         """Send one puppet to `position` (7,) in the contract's units."""
-        layout = next(a for a in self.layout.arms if a.arm.name == arm)
+        layout = self.robot.layout_of(arm)
         self.robot.action[layout.columns] = layout.command.normalise(position)
 
     def advance(self) -> None:

@@ -150,7 +150,7 @@ class HeldKeys:
             if left <= dt:
                 del self._left[key]
         most = dt * np.array([1.0 if name == "grip" else pace.share for name in AXES])
-        wanted = _within_one(np.clip(stick + self._owed / most, -1.0, 1.0))
+        wanted = within_one(np.clip(stick + self._owed / most, -1.0, 1.0))
         paid = np.clip(wanted - stick, np.minimum(self._owed / most, 0.0), np.maximum(self._owed / most, 0.0))
         self._owed -= paid * most  # steps on several axes at once take longer, and arrive all the same
         return wanted
@@ -161,7 +161,7 @@ class HeldKeys:
         self._owed[:] = 0.0
 
 
-def _within_one(stick: np.ndarray) -> np.ndarray:
+def within_one(stick: np.ndarray) -> np.ndarray:
     """A stick (7,) whose way and whose turn are no longer than 1 each: across two axes one is not faster."""
     sizes = np.repeat([np.linalg.norm(stick[:3]), np.linalg.norm(stick[3:6]), 1.0], [3, 3, 1])
     result: np.ndarray = stick / np.maximum(sizes, 1.0)

@@ -30,8 +30,8 @@ def make_operator(robot: OperatedRobot, seed: int = 0) -> Operator:
     found = OPERATORS.get(name) or load_plugin(GROUP, robot.task_operator or name, Operator)  # type: ignore[type-abstract]
     if found is None:
         raise TaskError(
-            f"task '{name}' has no scripted operator; allowed: operator:=false, an entry point of {GROUP}, or the"
-            " task's `operator`"
+            f"task '{name}' has no scripted operator; allowed: none (scripted_operator:=false of the launch files,"
+            f" operator:=false of the node), an entry point of {GROUP}, or the task's `operator`"
         )
     with making(found):
         return found(robot, seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -21,6 +22,7 @@ TREMOR = 0.003  # rad
 AIM = 0.0015  # m; standard deviation of where the operator aims
 NEAR = 0.015  # m; the same where it only comes near, to look again before it touches
 NEAR_TURN = 0.12  # rad; and how far off it is turned about the vertical then
+MEET = 1.2  # s that a master takes to where its puppet is, for a takeover
 LAG = 0.03  # rad; the operator waits until the puppet is as near as this before it does the next thing
 STILL = 0.1  # of its range a second; slower than this a gripper has closed or opened
 PATIENCE = 3.0  # s; but no longer than this, unless the move is a patient one
@@ -75,7 +77,8 @@ class OperatedRobot(Protocol):
 
 @dataclass(frozen=True)
 class Goal:
-    """Where a gripper goes: grasp link's pose (4, 4) in the fixed frame, or None to stay; grip 0..1, or None to keep.
+    """Where a gripper goes: grasp link's pose (4, 4) in the fixed frame, or None to stay; grip 0..1, or None to keep;
+    or where all joints (J,) go.
 
     `near`: roughly there will do. What follows is aimed anew, so that demonstrations show how to correct: a policy that
     learns from them has to look, as where the gripper is does not tell it where the thing is.
@@ -85,6 +88,7 @@ class Goal:
     grip: float | None = None
     home: bool = False
     near: bool = False
+    joints: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -124,9 +128,19 @@ class Operator(ABC):
         self._rng = np.random.default_rng([seed, 1])
         self._plan = {name: arm.home.copy() for name, arm in self.robot.arms.items()}
         self._tremor = {n: Tremor(len(arm.home), TREMOR, self._rng) for n, arm in self.robot.arms.items()}
-        self._moves = self.script()
+        self._moves: Iterator[Move] = self.script()
         self._move: Move | None = None
         self.finished = False
+
+    def take_over(self) -> None:
+        """Bring the masters to the puppets, and do the task from there with things as they lie: as who corrects a
+        policy."""
+        goals = {}
+        for name, arm in self.robot.arms.items():
+            measured = self.robot.joint_states(name).position[: len(arm.arm.joints)]
+            goals[name] = Goal(joints=np.clip(measured, arm.lower, arm.upper))
+        self._moves = chain([Move(MEET, goals)], self.script())
+        self._move, self.finished = None, False
 
     def home(self) -> dict[str, np.ndarray]:
         """Return the position (J,) of each master at home."""
@@ -190,6 +204,8 @@ class Operator(ABC):
             self._to[name] = self._aim(self.robot.arms[name], goal, self._to[name])
 
     def _aim(self, arm: OperatedArm, goal: Goal, stay: np.ndarray) -> np.ndarray:
+        if goal.joints is not None:
+            return goal.joints
         position = arm.home.copy() if goal.home else stay.copy()
         columns = _arm_columns(arm)
         if goal.pose is not None:

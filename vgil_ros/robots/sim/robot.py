@@ -9,18 +9,14 @@ import mujoco
 import numpy as np
 
 from vgil_ros.core.contract import Contract
-from vgil_ros.core.errors import VgilError
 from vgil_ros.robots.arm_model import ArmModel, JointStates
+from vgil_ros.robots.commands import CommandError, checked_command
 from vgil_ros.robots.plugins import making
 from vgil_ros.robots.sim.arm import SimArm
 from vgil_ros.robots.sim.mjcf import BASE_JOINTS, PHYSICS_DT, build_model
 from vgil_ros.robots.sim.render import Renderer
 from vgil_ros.robots.sim.tasks import task_class
 from vgil_ros.robots.transforms import pose_rpy
-
-
-class CommandError(VgilError):
-    """A command that no arm can take: a wrong length or a number that is none."""
 
 
 @dataclass(frozen=True)
@@ -108,16 +104,7 @@ class SimRobot:
         Raises:
             CommandError: for an unknown arm, another length, or values that are not finite.
         """
-        if arm not in self.arms:
-            raise CommandError(f"arm '{arm}' is unknown; allowed: {list(self.arms)}")
-        joints = self.arms[arm].arm.joints
-        values = np.asarray(position, np.float64)
-        if values.shape != (len(joints),):
-            raise CommandError(f"{arm}: command has {values.size} values; allowed: {len(joints)}, {list(joints)}")
-        if not np.isfinite(values).all():
-            bad = [joint for joint, value in zip(joints, values, strict=True) if not np.isfinite(value)]
-            raise CommandError(f"{arm}: command of {bad} is not a finite number")
-        self._commands[arm] = values
+        self._commands[arm] = checked_command(self.contract, arm, position)
 
     def commanded(self, arm: str) -> np.ndarray:
         """Return where a puppet was sent last, (J,)."""
@@ -136,6 +123,10 @@ class SimRobot:
         limits = self.contract.base.limits
         bound = np.array([limits.linear, limits.angular])
         self._base_command = np.clip([linear, angular], -bound, bound)
+
+    def go_on(self, dt: float) -> None:
+        """Go on by `dt` seconds; see `step`."""
+        self.step(dt)
 
     def step(self, dt: float, commands: Mapping[str, np.ndarray] | None = None) -> None:
         """Go on by `dt` seconds, in whole physics steps of 2 ms.
