@@ -126,11 +126,6 @@ def test_the_scenes_own_images_are_no_others() -> None:
     [
         (["--workers", "2"], "--over-ros runs one robot at the wall clock's pace: allowed is 1"),
         (["--swap-images-from-seed", "99"], "--swap-images-from-seed cannot be handed on to the nodes"),
-        (
-            ["--task", "gym_aloha/AlohaInsertion-v0"],
-            "task 'gym_aloha/AlohaInsertion-v0' is a Gymnasium environment, and no node simulates those; allowed with"
-            " --over-ros: ['pick_place'",
-        ),
     ],
 )
 def test_what_the_nodes_cannot_do_is_refused(

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from vgil_ros.assets import checkpoint_path, load_contract, share_dir
+from vgil_ros.cli.demo.recipes import RECIPES
 from vgil_ros.core.layout import Layout
 from vgil_ros.evaluation.evaluate import EvaluationPlan, evaluate
 from vgil_ros.policies import load_policy
 from vgil_ros.policies.compatibility import compare_with_robot
 
 SHIPPED = "sim_pick_place_act"
-MEGABYTES = 15
+ROBOTS = {
+    SHIPPED: "sim_single",
+    "sim_pick_place_flow_matching": "sim_single",
+    "sim_pick_place_any_flow_matching": "sim_single",
+    "sim_transfer_cube_act": "sim_aloha",
+    "gym_aloha_transfer_act": "gym_aloha",
+}
+MEGABYTES = 15  # with what takeover and preflight hold against it
+WEIGHTS_MEGABYTES = 10
+NEEDED = {"policy.json", "model.safetensors", "README.md"}
+OF_ITS_DATA = {"familiar.safetensors", "reference.safetensors"}  # takeover and preflight hold what is seen against it
 
 pytestmark = pytest.mark.skipif(
     not (checkpoint_path(SHIPPED) / "policy.json").is_file(),
@@ -22,21 +32,31 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module")
-def folder() -> Path:
-    return share_dir() / "models" / SHIPPED
+def shipped() -> list[str]:
+    """What lies in models/."""
+    return sorted(path.parent.name for path in (share_dir() / "models").glob("*/policy.json"))
 
 
-def test_it_is_small_has_a_card_and_fits_its_robot(folder: Path) -> None:
+def test_each_has_a_robot_a_recipe_and_a_line_in_the_table() -> None:
+    assert set(shipped()) <= set(ROBOTS)
+    assert set(shipped()) <= set(RECIPES)
+    table = (share_dir() / "models" / "README.md").read_text()
+    assert all(f"| `{name}` | `{ROBOTS[name]}` |" in table for name in shipped())
+
+
+@pytest.mark.parametrize("name", ROBOTS)
+def test_it_is_small_has_a_card_and_fits_its_robot(name: str) -> None:
+    folder = share_dir() / "models" / name
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < MEGABYTES * 1e6
-    assert {path.name for path in files} == {"policy.json", "model.safetensors", "README.md"}
+    assert (folder / "model.safetensors").stat().st_size < WEIGHTS_MEGABYTES * 1e6
+    assert NEEDED <= {path.name for path in files} <= NEEDED | OF_ITS_DATA
     card = (folder / "README.md").read_text()
-    assert "of 100" in card
-    assert "--over-ros" in card
+    assert f"of {RECIPES[name].rollouts} |" in card
+    assert ("--over-ros" in card) == (RECIPES[name].over_ros > 0)
     policy = load_policy(folder)
     assert policy.config.weights == "bf16"
-    assert compare_with_robot(policy, Layout(load_contract("sim_single")[0])) == []
+    assert compare_with_robot(policy, Layout(load_contract(ROBOTS[name])[0])) == []
 
 
 def test_it_does_its_task_and_needs_its_cameras() -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -35,6 +36,12 @@ class RolloutWork(Work[int, RolloutResult]):
     checkpoint: str | Path
     videos: Path | None
 
+    @classmethod
+    def anywhere(cls, plan: EvaluationPlan, checkpoint: str | Path, videos: Path | None) -> RolloutWork:
+        """Work that means the same files in a process that begins in another folder, as another machine's do."""
+        checkpoint = checkpoint.absolute() if isinstance(checkpoint, Path) else checkpoint
+        return cls(plan, checkpoint, None if videos is None else videos.absolute())
+
     @property
     def gpus(self) -> int:
         """See `Work.gpus`."""
@@ -60,8 +67,11 @@ class RolloutWork(Work[int, RolloutResult]):
         return f"the rollout of seed {item}"
 
 
-def play_all(plan: EvaluationPlan, work: RolloutWork, pool: Executor) -> Iterator[RolloutResult]:
-    """Yield the rollouts of a plan, by seed.
+Played = TypeVar("Played")
+
+
+def play_all(plan: EvaluationPlan, work: Work[int, Played], pool: Executor) -> Generator[Played, None, None]:
+    """Yield what a piece of work makes of each seed of a plan: its rollouts, in order.
 
     Raises:
         VgilError: once all others are played, where some could not be: a success rate without them would be of others.
@@ -111,11 +121,7 @@ def evaluate(
     with one_thread():
         source = PolicySource(checkpoint, Layout(contract), plan.device, plan.task, plan.remote_mapping)
     plan = plan.for_checkpoint(source.config.execution, source.horizon)
-    identity = {
-        "checkpoint": str(checkpoint),
-        "policy": source.config.type,
-        "fingerprint": source.config.fingerprint,
-    }
+    identity = identity_of(checkpoint, source)
     try:
         if ray is None and workers in (None, 1):
             report = evaluate_source(plan, contract, source, videos=videos, progress=progress)
@@ -126,12 +132,18 @@ def evaluate(
         session.close()
     finally:
         source.close()
-    if ray is not None:  # another machine's processes begin in another folder
-        checkpoint = checkpoint.absolute() if isinstance(checkpoint, Path) else checkpoint
-        videos = None if videos is None else videos.absolute()
     with executor(workers, ray) as pool:
-        results = play_all(plan, RolloutWork(plan, checkpoint, videos), pool)
-        return _report(plan, results, max_reward, videos, progress, began).model_copy(update=identity)
+        results = play_all(plan, RolloutWork.anywhere(plan, checkpoint, videos), pool)
+        return report_of(plan, results, max_reward, videos, progress, began).model_copy(update=identity)
+
+
+def identity_of(checkpoint: str | Path, source: PolicySource) -> dict[str, str | None]:
+    """What a report says of the checkpoint."""
+    return {
+        "checkpoint": str(checkpoint),
+        "policy": source.config.type,
+        "fingerprint": source.config.fingerprint,
+    }
 
 
 def evaluate_source(
@@ -149,12 +161,12 @@ def evaluate_source(
     session = RolloutSession(plan, contract, source, videos)
     try:
         results = (session.play(seed) for seed in plan.seeds)
-        return _report(plan, results, session.max_reward, videos, progress, began)
+        return report_of(plan, results, session.max_reward, videos, progress, began)
     finally:
         session.close()
 
 
-def _report(
+def report_of(
     plan: EvaluationPlan,
     results: Iterable[RolloutResult],
     max_reward: float,
@@ -162,6 +174,7 @@ def _report(
     progress: Progress,
     began: float,
 ) -> EvaluationReport:
+    """Return the report of rollouts, taken one after another; `began` by `time.perf_counter`."""
     sheet = ThumbnailSheet()
     rollouts: list[Rollout] = []
     seconds: list[float] = []

@@ -30,6 +30,7 @@ class Rollout:
         ages_ms: of each chunk's observation when the chunk could first be played, simulated time.
         missed: ticks for which there was no complete observation.
         late: chunks that came too late to join on without a fade, counted in the mode `rtc`.
+        lost: requests that were given up, in a latency trace.
     """
 
     seed: int
@@ -43,6 +44,7 @@ class Rollout:
     ages_ms: tuple[float, ...] = ()
     missed: int = 0
     late: int = 0
+    lost: int = 0
 
 
 class Percentiles(StrictModel):
@@ -78,6 +80,7 @@ class RolloutRow(StrictModel):
     safety_events: Mapping[str, int]
     missed: int
     late: int
+    lost: int = 0
     ret: float = Field(alias="return")
     observation_age_ms: Percentiles
 
@@ -90,7 +93,7 @@ class Metrics(StrictModel):
         highest_reward_at_least: rollouts by the reward, as text, that they reached.
         observation_age_ms: age of a chunk's observation when the chunk could first be played, simulated time.
         safety_events: by the name of the safety limit, ticks.
-        missed_ticks: without a complete observation. late_chunks: see `Rollout.late`.
+        missed_ticks: without a complete observation. late_chunks, lost_answers: see `Rollout`.
         rollouts: one row each, by seed.
     """
 
@@ -106,6 +109,7 @@ class Metrics(StrictModel):
     smoothness: Smoothness
     missed_ticks: int
     late_chunks: int
+    lost_answers: int = 0
     rollouts: tuple[RolloutRow, ...]
 
 
@@ -163,6 +167,7 @@ def summarise(rollouts: Sequence[Rollout], max_reward: float) -> Metrics:
         ),
         missed_ticks=sum(r.missed for r in rollouts),
         late_chunks=sum(r.late for r in rollouts),
+        lost_answers=sum(r.lost for r in rollouts),
         rollouts=tuple(_row(r) for r in rollouts),
     )
 

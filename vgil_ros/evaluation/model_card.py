@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vgil_ros.evaluation.plan import EvaluationPlan
 from vgil_ros.evaluation.report import EvaluationReport
 from vgil_ros.policies.config import PolicyConfig
 
@@ -99,7 +100,27 @@ def _how(report: EvaluationReport) -> str:
     words = f"{'through the real nodes' if report.over_ros else 'simulated time'}, {report.execution}"
     if report.swap_images_from_seed is not None:
         words += ", **with another scene's images**"
-    return f"{words}, seeds {report.seed} to {last}"
+    return ", ".join([words, f"seeds {report.seed} to {last}", *(text for text, _ in _unusual(report))])
+
+
+def _unusual(report: EvaluationReport) -> list[tuple[str, str]]:
+    """(in words, as an option) of each setting that is not what an evaluation of the task usually has."""
+    usual = EvaluationPlan(report.task)
+    found = []
+    if report.robot != usual.robot_name:
+        found.append((f"robot {report.robot}", f"--robot {report.robot}"))
+    if report.latency_trace is not None:
+        found.append((f"latencies of {report.latency_trace}", f"--latency-trace {report.latency_trace}"))
+    pairs = {"latency_ms": "ms of latency", "watchdog_ms": "ms of watchdog", "max_age_ms": "ms of age at most"}
+    for name, words in pairs.items():
+        value = getattr(report, name)
+        if value is not None and value != getattr(usual, name):
+            found.append((f"{value:g} {words}", f"--{name.replace('_', '-')} {value:g}"))
+    if report.soft_start != usual.soft_start:
+        found.append((f"soft start {report.soft_start:g}", f"--soft-start {report.soft_start:g}"))
+    if report.episode_len != usual.ticks:
+        found.append((f"{report.episode_len} ticks each", f"--episode-len {report.episode_len}"))
+    return found
 
 
 def command(checkpoint: str, report: EvaluationReport) -> str:
@@ -113,5 +134,6 @@ def command(checkpoint: str, report: EvaluationReport) -> str:
         *([] if coefficient is None else [f"--ensemble-coefficient {coefficient:g}"]),
         *([] if other is None else [f"--swap-images-from-seed {other}"]),
         *(["--over-ros"] if report.over_ros else []),
+        *(option for _, option in _unusual(report)),
     ]
     return " ".join(parts)

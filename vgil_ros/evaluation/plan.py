@@ -9,6 +9,7 @@ from pathlib import Path
 from vgil_ros.core.control.pipeline import ExecutionOptions
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.execution import Execution, KeptExecution, resolve_execution
+from vgil_ros.evaluation.latency import LatencyTrace
 from vgil_ros.evaluation.report import EvaluationSettings
 from vgil_ros.robots.worlds import usual_robot, usual_ticks
 
@@ -27,6 +28,7 @@ class EvaluationPlan:
         ensemble_coefficient: m of `temporal_ensemble`.
         latency_ms: simulated time of one inference. A fixed figure, so that a seed gives the same result on any load;
             `machine.inference_ms` in the report says what it really took.
+        latency_trace: plays recorded latencies, and answers that never come, in its place.
         episode_len: ticks; None takes the task's usual length.
         device: where the policy runs.
         swap_images_from_seed: shows the policy the images of a demonstration of this scene in place of its own, to see
@@ -42,6 +44,7 @@ class EvaluationPlan:
     execution: str | None = None
     inference_period: int | None = None
     latency_ms: float = 20.0
+    latency_trace: LatencyTrace | None = None
     episode_len: int | None = None
     device: str = "cpu"
     swap_images_from_seed: int | None = None
@@ -96,6 +99,11 @@ class EvaluationPlan:
         )
 
     @property
+    def latency(self) -> LatencyTrace:
+        """Simulated time of each inference."""
+        return self.latency_trace or LatencyTrace.constant(self.latency_ms / 1e3)
+
+    @property
     def robot_name(self) -> str:
         """The contract's name or path."""
         return self.robot or usual_robot(self.task)
@@ -116,7 +124,8 @@ class EvaluationPlan:
             inference_period=self.inference_period,
             ensemble_coefficient=self.ensemble_coefficient,
             episode_len=self.ticks,
-            latency_ms=self.latency_ms,
+            latency_ms=self.latency_ms if self.latency_trace is None else None,
+            latency_trace=None if self.latency_trace is None else self.latency_trace.name,
             watchdog_ms=self.watchdog_ms,
             max_age_ms=self.max_age_ms,
             soft_start=self.soft_start,

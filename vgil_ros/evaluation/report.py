@@ -18,7 +18,12 @@ class Machine(StrictModel):
 
 
 class EvaluationSettings(StrictModel):
-    """What was evaluated; see `EvaluationPlan`. `latency_ms` is None through the nodes: it takes what it takes."""
+    """What was evaluated; see `EvaluationPlan`.
+
+    Attributes:
+        latency_ms: None through the nodes, where it takes what it takes, and with a trace.
+        latency_trace: the trace's file.
+    """
 
     task: str
     robot: str
@@ -28,6 +33,7 @@ class EvaluationSettings(StrictModel):
     ensemble_coefficient: float | None = None
     episode_len: int
     latency_ms: float | None
+    latency_trace: str | None = None
     watchdog_ms: float
     max_age_ms: float
     soft_start: float

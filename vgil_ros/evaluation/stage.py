@@ -90,7 +90,7 @@ class RolloutSession:
             self._world,
             pipeline_for(plan, self._world.layout, source, streams),
             self._swapped or source,
-            latency_s=plan.latency_ms / 1e3,
+            latency=plan.latency,
             episode_len=plan.ticks,
             watch=self._video.watch if self._video else None,
         )

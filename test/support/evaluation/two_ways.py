@@ -22,6 +22,7 @@ from vgil_ros.core.execution import measure_smoothness
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.streams import policy_streams
 from vgil_ros.evaluation.evaluate import EvaluationPlan, pipeline_for
+from vgil_ros.evaluation.latency import LatencyTrace
 from vgil_ros.evaluation.metrics import Rollout
 from vgil_ros.evaluation.rollout import RolloutRunner
 from vgil_ros.evaluation.sources import ChunkSource
@@ -43,6 +44,7 @@ TICKS, APPROACH = 150, 5
 ASIDE, MIDDLE, WIDTH = 0.4, 0.75, 0.35  # rad of the waist; where on the wrist's way and how long, rad
 H = 48
 PLAIN, RTC = "open_loop", "rtc"
+LATE = LatencyTrace.constant(0.2)
 
 
 def home() -> np.ndarray:
@@ -223,11 +225,18 @@ class RolloutResult:
 
 
 def play(
-    source: ChunkSource, mode: str, seeds: range, latency_ms: float = 200.0, ticks: int = TICKS
+    source: ChunkSource,
+    mode: str,
+    seeds: range,
+    latency: LatencyTrace = LATE,
+    ticks: int = TICKS,
+    watchdog_ms: float = 200.0,
 ) -> list[RolloutResult]:
     """Rollouts on the simulated robot, asked about whenever no inference is under way."""
     contract, _ = load_contract(ROBOT)
-    plan = EvaluationPlan(TASK, ROBOT, execution=mode, inference_period=1, latency_ms=latency_ms)
+    plan = EvaluationPlan(
+        TASK, ROBOT, execution=mode, inference_period=1, latency_trace=latency, watchdog_ms=watchdog_ms
+    )
     streams = policy_streams(contract, cameras=())
     world = SimWorld(contract, TASK, operator=False, streams=streams)
     pipeline = pipeline_for(plan, world.layout, source, streams)
@@ -241,7 +250,7 @@ def play(
         return action
 
     pipeline.executor.action = logged  # type: ignore[method-assign]
-    runner = RolloutRunner(world, pipeline, source, latency_s=latency_ms / 1e3, episode_len=ticks)
+    runner = RolloutRunner(world, pipeline, source, latency=plan.latency, episode_len=ticks)
     found = []
     try:
         for seed in seeds:
