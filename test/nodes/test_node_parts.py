@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from support import contracts
 from support.nodes.policy_rig import PolicyBench, checkpoint_for, robot
 from support.process import Process
 
+from vgil_ros.core.control.takeover import Actor, Decision
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.safety import Command, Outcome, SafetyEvent
 from vgil_ros.core.sync import Sample
@@ -118,14 +121,16 @@ def test_a_reset_is_asked_for_until_it_is_answered() -> None:
 class Rows:
     """Where a rollout's rows go; full after so many."""
 
+    recording = SimpleNamespace(takeover=False)
+
     def __init__(self, room: int = 10**6) -> None:
         self.room = room
         self.rows: list[tuple[int, int]] = []  # ticks of sample and action
 
-    def open(self, task: str | None = None) -> None:
+    def open(self, task: str | None = None, words: Mapping[str, str] | None = None) -> None:
         self.rows.clear()
 
-    def push(self, sample: Sample, marker: float, action: np.ndarray) -> bool:
+    def push(self, sample: Sample, marker: float, action: np.ndarray, beside: object = None) -> bool:
         if len(self.rows) == self.room:
             raise VgilError("disk full")
         self.rows.append((sample.tick, int(action[0])))
@@ -185,6 +190,43 @@ def test_a_rollout_that_cannot_be_written_is_said() -> None:
     assert sink.pairs is None, "its length is no longer what counts"
     sink.open()
     assert desk.lasting == {}, "the next one is recorded anew"
+
+
+class Kept(Rows):
+    """Rows as they come."""
+
+    recording = SimpleNamespace(takeover=True)
+
+    def push(self, sample: Sample, marker: float, action: np.ndarray, beside: object = None) -> bool:
+        self.pushed = action, beside
+        return super().push(sample, marker, action, beside)
+
+
+@pytest.mark.parametrize(
+    ("actor", "said", "done", "wanted"),
+    [
+        (Actor.POLICY, 0.75, 0.75, 0.75),
+        (Actor.POLICY, 1.25, 1.0, 1.25),
+        (Actor.POLICY, -0.25, 0.0, -0.25),
+        (Actor.POLICY, np.nan, 0.0, np.nan),
+        (Actor.HUMAN, 0.75, 0.0, 0.75),
+        (Actor.RETURNING, 0.75, 0.0, 0.75),
+    ],
+)
+def test_a_rollout_keeps_the_policys_end_marker_and_counts_it_where_the_policy_acts(
+    actor: Actor, said: float, done: float, wanted: float
+) -> None:
+    rows = Kept()
+    sink = RolloutSink(Desk(), rows, marker=True)  # type: ignore[arg-type]
+    sink.open()
+    proposal = Command(np.full(3, 0.5), marker=said)
+    sink.acted(0, COMMAND, Decision(actor, COMMAND, proposal.positions, np.zeros(3)), proposal)
+    sink.observe(0, sample(0))
+    action, beside = rows.pushed
+    assert isinstance(beside, dict)
+    np.testing.assert_array_equal(action, [*COMMAND.positions, done])
+    np.testing.assert_array_equal(beside["policy_action"], [0.5, 0.5, 0.5, wanted])
+    np.testing.assert_array_equal(beside["human_action"], np.zeros(4))
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3)), max_size=50))

@@ -30,7 +30,8 @@ from vgil_ros.core.errors import VgilError
 from vgil_ros.nodes.base.parameters import ROS_OWN, Parameter, refuse_unknown
 
 NODES = ("recorder", "policy", "teleop", "replay", "sim", "monitor")
-LIVE = {"sim": {"seed"}}  # what a running node takes
+SAID = {"task", "operator", "object", "scene", "note"}  # of the next episode
+LIVE = {"sim": {"seed"}, "recorder": SAID, "policy": SAID}  # what a running node takes
 
 
 class Nodes:
@@ -93,7 +94,7 @@ def test_every_parameter_is_described_and_read_only_unless_it_takes_effect(nodes
     [
         ("policy", "soft_start", 0.05),
         ("policy", "watchdog_ms", 100.0),
-        ("recorder", "task", "another"),
+        ("recorder", "max_aborted", 7),
         ("teleop", "rate", 50.0),
         ("monitor", "rate", 5.0),
         ("replay", "dry_run", True),

@@ -31,7 +31,9 @@ from support.nodes.domains import own_domain  # noqa: E402
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint  # noqa: E402
 
 from vgil_ros.assets import contract_path, load_contract  # noqa: E402
+from vgil_ros.nodes.query.client import small_segments  # noqa: E402
 
+small_segments()  # a process that the machine keeps waiting is not given up after a second
 DOMAIN = own_domain()
 HOME = np.array([0.0, -0.96, 1.16, 0.0, -0.3, 0.0, 0.057])
 
@@ -80,12 +82,17 @@ class Sim:
         return self.process.wait(timeout=90)
 
     def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+        """The peer first: it shares memory with the node, which a process that is killed may leave locked."""
         self.executor.shutdown()
         self.node.destroy_node()
         rclpy.shutdown(context=self.context)
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
 
 
 @pytest.fixture

@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import yaml
 
+from vgil_ros.assets import share_dir
 from vgil_ros.core.contract import Contract
 from vgil_ros.core.layout import Layout
 from vgil_ros.robots.jog.tip import TipMotion
@@ -17,6 +21,16 @@ from vgil_ros.robots.transforms import pose_rpy
 
 ABOVE = 0.10  # m
 STEP, TURN = 0.01, 0.1  # m, rad: of a key press at the highest speed level
+
+
+def small_sim_robot(folder: Path) -> Path:
+    """The simulated single arm with one small camera."""
+    text = (share_dir() / "config" / "robots" / "sim_single.yaml").read_text(encoding="utf-8")
+    described: dict[str, Any] = yaml.safe_load(text)
+    described["cameras"] = [{**described["cameras"][0], "height": 48, "width": 64}]
+    path = folder / "sim_by_hand.yaml"
+    path.write_text(yaml.safe_dump(described), encoding="utf-8")
+    return path
 
 
 class KeyedHand(ABC):

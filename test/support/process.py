@@ -124,7 +124,7 @@ class Process:
         if self.popen.poll() is None:
             self.popen.terminate()
             try:
-                self.popen.wait(3.0)
+                self.popen.wait(5.0)  # killed, it may leave shared memory locked
             except subprocess.TimeoutExpired:
                 self.popen.kill()
                 self.popen.wait()

@@ -81,17 +81,40 @@ def test_a_test_over_nodes_has_a_second_try_and_is_named(
     assert (polite.verdict, polite.counts["failed"], polite.counts["passed"]) == ("", 0, 3)
 
 
+def test_a_file_whose_process_a_signal_ended_is_tried_whole(
+    runner: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(runner, "ROOT", tmp_path)
+    (tmp_path / "notes").mkdir()
+    once = ENDED.replace("def test_it_ends", "from pathlib import Path\n\n\ndef test_it_ends")
+    once = once.replace(
+        "    os.kill",
+        "    if not (tried := Path(__file__).with_suffix('.tried')).exists():\n        tried.touch()\n        os.kill",
+    )
+    (tmp_path / "test_ended.py").write_text(once + "\n\ndef test_more():\n    pass\n")
+    options = ("-p", "no:cacheprovider")
+    result = runner.run(runner.Part("test_ended.py"), options, tmp_path / "notes")
+    assert result.verdict == "ended by signal 11 (SIGSEGV)"
+    assert runner.once_more([result], options, tmp_path / "notes") == [
+        "FAILED test_ended.py - ended by signal 11 (SIGSEGV)"
+    ]
+    assert (result.verdict, result.counts["passed"], result.counts["failed"]) == ("", 2, 0)
+
+
 def test_failures_are_named_and_a_signal_is_one(runner: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "scripts").mkdir()
     shutil.copy(SCRIPT, tmp_path / "scripts")
-    files = dict.fromkeys((*runner.WITH_ROS, *runner.LAST), "def test_it():\n    pass\n")
+    page = next(file for file in runner.LAST if file.startswith(runner.ONE_SESSION))
+    last = (runner.LAST[0], page)  # two of them are as good as all: each is a process
+    files = dict.fromkeys((runner.WITH_ROS[0], *last), "def test_it():\n    pass\n")
     files["test/core/test_wrong.py"] = "class TestSums:\n    def test_sum(self):\n        assert 1 + 1 == 3\n"
     files["test/nodes/test_ended.py"] = ENDED
     for file, text in files.items():
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).write_text(text)
-    command = [sys.executable, str(tmp_path / "scripts" / "run_tests.py"), "-p", "no:cacheprovider"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    code = f"import sys, run_tests as r; r.WITH_ROS, r.LAST = r.WITH_ROS[:1], {last}; sys.exit(r.main())"
+    command = [sys.executable, "-c", code, "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=tmp_path / "scripts", capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
     *_, failed, sums = done.stdout.splitlines()
     assert "FAILED test/core/test_wrong.py::TestSums::test_sum - assert (1 + 1) == 3" in done.stdout
@@ -100,4 +123,4 @@ def test_failures_are_named_and_a_signal_is_one(runner: ModuleType, tmp_path: Pa
     assert sums.startswith(f"{len(files) - 2} passed, 2 failed in ")
     blocks = re.split(r"^== (?=test/)", done.stdout, flags=re.MULTILINE)
     assert [block.split(",")[0] for block in blocks if ">       assert 1 + 1 == 3" in block] == ["test/core"]
-    assert sum(f"{file}, " in block for file in (*runner.LAST, "test/core") for block in blocks) == len(runner.LAST) + 1
+    assert sum(f"{file}, " in block for file in (*last, "test/core") for block in blocks) == len(last) + 1

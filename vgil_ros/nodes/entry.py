@@ -88,3 +88,8 @@ def feetech() -> None:
 def bringup() -> None:
     """Run the node `bringup`."""
     start("bringup")
+
+
+def web() -> None:
+    """Run the node `web`."""
+    start("web")

@@ -31,8 +31,7 @@ from vgil_ros.nodes.dds.reach import kept_local
 from vgil_ros.policies.inference.opening import open_for_robot
 from vgil_ros.policies.remote.address import is_remote
 from vgil_ros.policies.remote.policy import RemotePolicy
-from vgil_ros.robots.sim.tasks import TASKS, task_class
-from vgil_ros.robots.worlds import is_gym_task
+from vgil_ros.robots.worlds import highest_reward, is_gym_task
 
 DOMAIN = "78"  # away from robots on the default domain 0, unless the user has chosen one
 START_S = 120.0  # for nodes to come up and a checkpoint to be warmed up, on a busy machine
@@ -50,13 +49,12 @@ def evaluate_over_ros(
     Simulated time goes at the wall clock's pace, so that inference takes what it takes, and no two runs are equal.
 
     Raises:
-        VgilError: for a Gymnasium task, where the checkpoint does not fit, or the nodes do not come up or end early,
-            with their last words.
+        VgilError: where the checkpoint does not fit, or the nodes do not come up or end early, with their last words.
     """
-    if is_gym_task(plan.task):
+    if plan.latency_trace is not None:
         raise VgilError(
-            f"task '{plan.task}' is a Gymnasium environment, and no node simulates those; allowed with --over-ros:"
-            f" {sorted(TASKS)} or module:Class; leave --over-ros out to evaluate it"
+            f"--latency-trace {plan.latency_trace.name} with --over-ros: there an inference takes what it takes;"
+            " allowed: without it, or without ROS"
         )
     if plan.swap_images_from_seed is not None:
         raise VgilError("--swap-images-from-seed cannot be handed on to the nodes; allowed: without it, or without ROS")
@@ -69,7 +67,7 @@ def evaluate_over_ros(
     began = time.perf_counter()
     if videos is not None:
         videos.mkdir(parents=True, exist_ok=True)
-    sheet, max_reward = ThumbnailSheet(), task_class(plan.task).max_reward
+    sheet, max_reward = ThumbnailSheet(), highest_reward(plan.task)
     rollouts = []
     environment = {"ROS_DOMAIN_ID": DOMAIN} | kept_local(os.environ) | dict(os.environ)
     with (
@@ -79,7 +77,8 @@ def evaluate_over_ros(
     ):
         for seed in range(plan.seed, plan.seed + plan.episodes):
             path = launch.rollout(watcher, seed)
-            rollouts.append(_measure(path, seed, watcher, max_reward, Layout(contract).joints))
+            ends = is_gym_task(plan.task)
+            rollouts.append(_measure(path, seed, watcher, max_reward, Layout(contract).joints, ends_when_done=ends))
             if videos is not None:
                 _write_video(path, rollouts[-1], videos, sheet)
             progress(rollouts[-1])
@@ -279,14 +278,18 @@ class _Watcher:
         self._context.try_shutdown()
 
 
-def _measure(path: Path, seed: int, watcher: _Watcher, max_reward: float, joints: int) -> Rollout:
-    """A rollout's figures from its recording and what was heard meanwhile."""
+def _measure(
+    path: Path, seed: int, watcher: _Watcher, max_reward: float, joints: int, *, ends_when_done: bool
+) -> Rollout:
+    """A rollout's figures from its recording and what was heard meanwhile; up to its success where that ends it."""
     with EpisodeReader(path) as episode:
         stamps, actions, success = episode.stamp_ns, np.asarray(episode.action), bool(episode.success)
     assert stamps is not None
     rewards = [reward for at, reward in list(watcher.rewards) if int(stamps[0]) <= at]
     rewards = rewards[: len(actions)]
     done_at = next((step for step, reward in enumerate(rewards, 1) if reward >= max_reward), None)
+    if ends_when_done and done_at is not None:
+        rewards, actions = rewards[:done_at], actions[:done_at]
     smoothness = measure_smoothness(actions[:, :joints])
     return Rollout(
         seed=seed,

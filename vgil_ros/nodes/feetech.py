@@ -220,8 +220,9 @@ class Feetech(VgilNode):
         self.arm.look_at_torque()
         if self.arm.limp:
             self.keeper.hold()
-            self.warn_once(
+            self.warn_about(
                 "torque",
+                frozenset(self.arm.limp),
                 f"{self.arm.port}: {', '.join(self.arm.limp)}: no torque; a servo lost its power, or it was taken off:"
                 f" commands are not followed; put the arm where it may stay, then call {self.full_name}/torque with"
                 " data: true, or start this node anew",
@@ -268,7 +269,8 @@ class Feetech(VgilNode):
         words = reading.words(self.arm.joints, self.arm.ids)
         if words:
             holds = "; the arm holds" if self.follower and reading.errors.any() else ""
-            self.warn_once("health", f"{self.arm.port}: {'; '.join(words)}{holds}")
+            about = frozenset(reading.faults(self.arm.joints))
+            self.warn_about("health", about, f"{self.arm.port}: {'; '.join(words)}{holds}")
         else:
             self.clear("health")
 

@@ -13,6 +13,7 @@ from std_msgs.msg import Empty
 
 from vgil_ros.assets import load_contract
 from vgil_ros.core.contract import Arm
+from vgil_ros.core.control.takeover import Actor
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.guard.reading_guard import RESET_NS, guards_of
 from vgil_ros.core.layout import Layout, puppet_reader
@@ -25,12 +26,13 @@ from vgil_ros.nodes.jogging.devices import Device, JoystickFile, JoyTopic, Keybo
 from vgil_ros.nodes.jogging.panel import Panel
 from vgil_ros.nodes.jogging.recorder_keys import HELP, RecorderKeys, StatusOf
 from vgil_ros.nodes.jogging.topics import TopicWishes
+from vgil_ros.nodes.messages.arm_readings import ArmReadings
 from vgil_ros.nodes.messages.command_places import LOOK_S, CommandTopic
 from vgil_ros.nodes.messages.joint_states import joint_state
 from vgil_ros.nodes.messages.joint_subscriptions import JointSubscriptions
 from vgil_ros.nodes.messages.subscriptions import sensor_qos
 from vgil_ros.nodes.messages.template import Template
-from vgil_ros.nodes.teleop import RELEASED, TeleopState
+from vgil_ros.nodes.teleop import RELEASED
 from vgil_ros.robots.jog.gamepad import PRESETS, Pad, PadMap
 from vgil_ros.robots.jog.jogger import FRAMES, MOST_DT, Jogger
 from vgil_ros.robots.jog.joystick import Joystick
@@ -104,11 +106,11 @@ class Jog(VgilNode):
         reset_topic = self.declare("reset_topic", "sim/was_reset", doc=doc)
         self._wishes = TopicWishes(self, self.jogger, deadman_ns, lambda: self._device.release())
         self._recorder = RecorderKeys(self)
-        self._teleop = StatusOf(self, "teleop")
+        self._teleop, self._policy = StatusOf(self, "teleop"), StatusOf(self, "policy")
         self._device = self._open(kind, settings, deadman_ns)
         guards, period_s = guards_of(self.contract), 1.0 / rate
         self._masters: list[MasterTopic] = []
-        self._puppets: list[TeleopState] = []
+        self._puppets: list[ArmReadings] = []
         topics, shared = JointSubscriptions(self, sensor_qos(10)), shared_topics(self.contract)
         places: dict[str, CommandTopic] = {}  # one for each topic, whose only publisher is to be this node's
         for _, arm in self._led:
@@ -118,7 +120,7 @@ class Jog(VgilNode):
             self._masters.append(MasterTopic(place, list(arm.arm.master_joints)))
             reader = puppet_reader(arm.arm)
             guard, among = guards.get(reader.stream), puppet.topic in shared
-            self._puppets.append(TeleopState(self, topics, puppet, reader, guard, arm.state, period_s, among))
+            self._puppets.append(ArmReadings(self, topics, puppet, reader, guard, arm.state, period_s, among))
         if reset_topic:
             self.create_subscription(Empty, reset_topic, self._on_reset, 10)
         self._reset_ns: int | None = None
@@ -238,7 +240,8 @@ class Jog(VgilNode):
             self.jogger.step(dt, wish.twist, 0.0, wish.in_tool)
 
     def _measure(self, now: int) -> None:
-        """Tell where the puppets are. Where teleop has let go of them the masters go along, whoever moves them."""
+        """Tell where the puppets are. Where teleop has let go of them, or a policy that can be taken over from has
+        them, the masters go along, whoever moves them."""
         if self._reset_ns is not None and 0 <= now - self._reset_ns < SETTLED_NS:
             return
         if self._reset_ns is not None:
@@ -246,7 +249,8 @@ class Jog(VgilNode):
             for state in self._puppets:
                 state.scene_was_reset(now)  # what came since may be from before
             return
-        released = self._teleop.value("state") == RELEASED
+        policy = self._policy.value("actor") in (Actor.POLICY.words, Actor.RETURNING.words)
+        released = self._teleop.value("state") == RELEASED or policy
         for i in range(len(self._puppets)):
             fresh = self._fresh(i, now)
             self.jogger.measured(i, fresh)

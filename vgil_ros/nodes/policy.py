@@ -17,6 +17,8 @@ import numpy as np
 from std_msgs.msg import String
 from std_srvs.srv import SetBool
 
+from vgil_ros.core.control.context import measured_positions
+from vgil_ros.core.control.doubt import DoubtMeter
 from vgil_ros.core.control.loop import ControlLoop
 from vgil_ros.core.control.policy_input import PolicyInput, checked_task
 from vgil_ros.core.control.requests import InferenceRequest, InferenceResult
@@ -33,13 +35,14 @@ from vgil_ros.episodes.writing.sink import EpisodeEnd, Recording
 from vgil_ros.nodes.base.alerts import Problem, summary
 from vgil_ros.nodes.base.node import run
 from vgil_ros.nodes.base.status import SafetyEventLog, percentiles
-from vgil_ros.nodes.base.timing import Deadlines, Durations
+from vgil_ros.nodes.base.timing import Deadlines, Durations, Histogram
 from vgil_ros.nodes.inference.setup import declare_policy, load_for, pipeline_for
 from vgil_ros.nodes.inference.worker import InferenceWorker
 from vgil_ros.nodes.messages.publishers import WATCH_S, RobotCommands
 from vgil_ros.nodes.session.dataset_folder import DatasetFolder
 from vgil_ros.nodes.session.recording import RolloutSink
 from vgil_ros.nodes.session.session import SessionNode
+from vgil_ros.nodes.session.takeover import HumanSide, Watch, declare_takeover, familiar_of
 from vgil_ros.nodes.viz.chunk_publisher import ChunkView
 from vgil_ros.policies.inference.runtime import limit_torch_threads
 
@@ -60,15 +63,19 @@ class PolicyNode(SessionNode):
         self.commands = RobotCommands(self, self.layout, self.period_s)
         builder = ObservationBuilder(self.layout, self.streams)
         self.input = PolicyInput(builder, self.config.camera_names, to_rgb, self.task, self.config.vector_names)
+        self.human = self._human_side()
         self.rollout = RolloutSink.of(self, self._recording(), self.dry_run)
         self.view = ChunkView(self, self.layout, self.pipeline, self.period_s)
         self.worker = InferenceWorker(self.infer, self.runtime.reset)
-        self.loop = ControlLoop(self.sync, self.pipeline, self.config.obs_offsets)
+        takeover = None if self.human is None else self.human.takeover
+        self.loop = ControlLoop(self.sync, self.pipeline, self.config.obs_offsets, takeover)
         self.safety_events = SafetyEventLog(self)
         self.deadlines, self.tick_time, self.latency = Deadlines(self.period_s), Durations(4000), Durations()
+        self.latencies, self.age = Histogram(), Durations()
         self.outcome: Outcome | None = None
         self._release = 0  # ticks that the robot is held yet, once an episode has ended
         self._played = 0  # ticks of the episode that had a command
+        self._asked_of_ns = 0  # stamp of the observation that was handed to the policy last
         for command in (SessionCommand.START, SessionCommand.STOP, *LABELS):
             self.serve(command.value, command)
         self.serve("reset", SessionCommand.REDO)
@@ -83,8 +90,10 @@ class PolicyNode(SessionNode):
             VgilError: for every mismatch between checkpoint and robot; nothing has been sent then.
         """
         given = declare_policy(self)
+        self.checkpoint = given.checkpoint
         self.dataset_dir = self.declare("dataset_dir", "", doc="rollouts are recorded there; empty: none is")
         self.dry_run = self.declare("dry_run", False, doc="compute and show, send nothing")
+        self._takeover = declare_takeover(self)
         self.refuse_unknown_parameters()  # loading takes a while
         self.config, self.runtime, self._options = load_for(self, given, self.layout, self.task)
         everything = streams_of(self.contract, masters=False)
@@ -98,24 +107,49 @@ class PolicyNode(SessionNode):
         if not self.dataset_dir:
             return None
         folder = Path(self.dataset_dir).expanduser().absolute()
-        made = Recording(self.contract, self.contract_text, self.streams, folder, task=self.task, words=self.words)
+        made = Recording(
+            self.contract,
+            self.contract_text,
+            self.streams,
+            folder,
+            task=self.task,
+            words=self.spoken.words,
+            takeover=self._takeover.wanted,
+        )
         if not self.dry_run:
             self.folder = DatasetFolder(folder, self.contract, made.min_free_bytes, time.monotonic, go_on=True)
         return made
 
+    def _human_side(self) -> HumanSide | None:
+        if not self._takeover.wanted:
+            return None
+        doubt = DoubtMeter(self.period_s, familiar_of(self, self.checkpoint, self.layout.dim))
+        watch = Watch(doubt, self.runtime, self._takeover.draws if self._options.draws is None else 1)
+        if watch.draws > 1 and self.pipeline.executor.uses_prefix:
+            self.log(
+                f"execution {self._options.execution}: a request carries what is settled, and has one chunk: no"
+                " disagreement among draws is known but while a human leads"
+            )
+        return HumanSide(self, self.layout, self._takeover, watch, self.take_over, self.hand_back)
+
     def infer(self, request: InferenceRequest) -> np.ndarray:
         """In the inference thread: a request's observation through the policy, chunk (H, A) or several (K, H, A)."""
         observation = self.input.observation(request)
+        if self.human is not None:
+            return self.human.watch.infer(request, observation)
         return self.runtime(observation) if request.draws == 1 else self.runtime.draw(observation, request.draws)
 
     def not_ready(self) -> tuple[Problem, ...]:
-        """Missing streams, commands that nobody would hear or another node gives too, a twin, and the e-stop."""
+        """Missing streams, commands that nobody would hear or another node gives too, a twin, the e-stop, and masters
+        that would take over by themselves."""
         stops = (
             (Problem("e-stop", f"the e-stop is set: release it with {self.full_name}/estop false"),)
             if self.loop.estop
             else ()
         )
-        return stops + self._twins() + (() if self.dry_run else self.commands.hindrances()) + super().not_ready()
+        masters = () if self.human is None else self.human.hindrances()
+        commanded = () if self.dry_run else self.commands.hindrances()
+        return stops + self._twins() + masters + commanded + super().not_ready()
 
     def _twins(self) -> tuple[Problem, ...]:
         """Another policy node of the same name: whoever starts this one starts that one too."""
@@ -132,8 +166,10 @@ class PolicyNode(SessionNode):
     def begin(self) -> None:
         """An episode begins: the ticks of synchroniser, chunks and commands are counted from now."""
         self.loop.begin(self.now_ns())
+        if self.human is not None:
+            self.human.watch.doubt.reset()
         self.worker.new_episode()
-        self.rollout.open(self.session.episode_len, self.task)
+        self.rollout.open(self.session.episode_len, self.task, self.spoken.words)
         self._release = self._played = 0
         self.forget("ended")
         if not self.dry_run:
@@ -153,7 +189,10 @@ class PolicyNode(SessionNode):
             self.warn_once("observation", f"no observation: {words}")
             return
         self.clear("observation")
-        self.rollout.observe(self.loop.observe(tick), tick)
+        number = self.loop.observe(tick)
+        self.rollout.observe(number, tick)
+        if self.human is not None:
+            self.human.saw(number, measured_positions(self.sync, self.layout))
 
     def step(self) -> None:
         """One turn of the control loop."""
@@ -161,6 +200,8 @@ class PolicyNode(SessionNode):
         running = self.session.state is SessionState.RUNNING
         if running:
             self.deadlines.turn(began)
+        if self.human is not None:
+            self.human.listen(self.now_ns())
         super().step()
         if running and self.session.state is SessionState.RUNNING:
             self._control()
@@ -192,15 +233,16 @@ class PolicyNode(SessionNode):
 
     def _control(self) -> None:
         now = self.now_ns()
-        self._hear()
+        self._hear(now)
         self._play(now)
         if self.session.state is SessionState.RUNNING and not self.worker.busy:
             # last: once awake, the inference thread takes its share of the processor's caches
             request = self.loop.request(now)
             if request is not None:
+                self._asked_of_ns = request.sample.stamp_ns
                 self.worker.submit(request)
 
-    def _hear(self) -> None:
+    def _hear(self, now: int) -> None:
         """Take the inference thread's results, and warn of what is wrong with it."""
         loop = self.loop
         for result in self.worker.poll():
@@ -208,6 +250,8 @@ class PolicyNode(SessionNode):
             if not loop.accept(result) or not isinstance(result, InferenceResult):
                 continue
             self.latency.add(result.seconds)
+            self.latencies.add(result.seconds)
+            self.age.add((now - self._asked_of_ns) / 1e9)
             if self.pipeline.late > late:
                 self.warn_once("late chunk", "a chunk came later than it was made for: it is faded in")
             else:
@@ -229,6 +273,8 @@ class PolicyNode(SessionNode):
             return
         self.clear("unheard")
         loop.fault = "" if self.dry_run else self.commands.fault
+        if self.human is not None:
+            loop.masters = self.human.readings(now)
         outcome = loop.step(now)
         if outcome is None:
             if now - loop.ticks.origin_ns > LATE_NS:
@@ -238,8 +284,10 @@ class PolicyNode(SessionNode):
         self.view.tick, self.view.stamp_ns = loop.tick + 1, loop.ticks.stamp_ns(loop.tick + 1)
         self._send(outcome)
         self.safety_events.log(outcome)
+        if self.human is not None and loop.decision is not None:
+            self.human.tell(loop.decision)
         if outcome.command is not None:
-            self.rollout.acted(loop.tick, outcome.command)
+            self.rollout.acted(loop.tick, outcome.command, loop.decision, loop.proposal)
         if (words := outcome.operator_needed) is not None:
             self._end_for(words)
             return
@@ -306,15 +354,41 @@ class PolicyNode(SessionNode):
         self.get_logger().warning(response.message)
         return response
 
+    def _watch_reset(self, now: int) -> None:
+        if self.human is not None and self.scene.under_way:
+            self.human.scene_was_reset(now)
+        super()._watch_reset(now)
+
+    def take_over(self) -> Reply:
+        """A human takes the arms of the running episode; at once, whoever is heard."""
+        if self.session.state is not SessionState.RUNNING:
+            return Reply(False, "nothing to take over: no episode runs")
+        if not self.loop.take_over():
+            return Reply(False, "the human has the arms already")
+        return Reply(True, "the robot goes to the masters slowly, and follows them then")
+
+    def hand_back(self) -> Reply:
+        """The policy gets the arms back, and is asked anew."""
+        if self.session.state is not SessionState.RUNNING:
+            return Reply(False, "nothing to hand back: no episode runs")
+        if self.loop.failure is not None:
+            return Reply(False, f"the policy has died: {self.loop.failure}; stop, and start anew")
+        if not self.loop.hand_back(self.now_ns()):
+            return Reply(False, "the policy has the arms already")
+        return Reply(True, "the policy is asked anew, and gets the arms back slowly")
+
     def _on_task(self, message: String) -> None:
         """A new instruction, from the next request on; a running rollout notes the row that it begins with."""
         try:
-            task = checked_task(message.data, needed=self.config.needs_task)
+            self.new_task(message.data)
         except VgilError as error:
             self.log(str(error), severity="warning")
-            return
+
+    def new_task(self, task: str) -> None:
+        """As `/policy/task` or the parameter says."""
+        task = checked_task(task, needed=self.config.needs_task)
         if task != self.task:
-            self.task = self.input.task = task
+            self.task = self.input.task = self.spoken.task = task
             self.rollout.new_task(self.loop.tick, task)
             self.log(f"the task is now: {task or 'none'}")
 
@@ -335,9 +409,21 @@ class PolicyNode(SessionNode):
         return self.rollout.discard()
 
     def _let_go(self) -> None:
-        """Hold for a while yet, and forget what was wrong in the episode."""
+        """Hold for a while yet, and forget what was wrong in the episode, and who had the arms."""
+        if self.human is not None:
+            self.human.episode_ended()
         self._release = RELEASE_TICKS if self.commands.sent else 0
-        for key in ("observation", "holding", "policy", "first chunk", "late chunk", "no chunk", "unheard"):
+        for key in (
+            "observation",
+            "holding",
+            "policy",
+            "first chunk",
+            "late chunk",
+            "no chunk",
+            "unheard",
+            "master",
+            "doubt",
+        ):
             self.clear(key)
 
     def may_close(self) -> bool:
@@ -353,6 +439,7 @@ class PolicyNode(SessionNode):
         values: dict[str, object] = {
             "state": "e-stop" if self.loop.estop else state,
             "policy": self.config.type,
+            "checkpoint": self.checkpoint,
             "dry_run": self.dry_run,
             "rate_hz": self.deadlines.rate_hz,
             "late_chunks": self.pipeline.late,
@@ -360,16 +447,27 @@ class PolicyNode(SessionNode):
             "last_safety_event": self.safety_events.reason,
         }
         values |= {f"safety_events_{name}": count for name, count in sorted(counts.items())}
+        if self.human is not None:
+            values |= self.human.figures(self.now_ns())
         for part, taken in self.runtime.latency_parts().items():
             values |= percentiles(f"latency_{part}", taken)
-        for name, durations in (("latency", self.latency), ("tick", self.tick_time), ("jitter", self.deadlines.jitter)):
+        for name, durations in (
+            ("latency", self.latency),
+            ("observation_age", self.age),
+            ("tick", self.tick_time),
+            ("jitter", self.deadlines.jitter),
+        ):
             values |= percentiles(name, durations.percentiles())
+        if histogram := self.latencies.text():
+            values["latency_histogram"] = histogram
         return values
 
     def on_shutdown(self) -> None:
         """Whatever ended the node: arms held, base at zero."""
         if self.commands.sent:
             self.commands.hold_and_end(self._hold)
+        if self.human is not None:
+            self.human.close()
         self.runtime.close()
         self.worker.close()
         super().on_shutdown()

@@ -121,7 +121,7 @@ class Recorder(SessionNode):
             quality=quality,
             jpeg_order=order,
             min_free_bytes=needed,
-            words=self.words,
+            words=self.spoken.words,
         )
 
     def start_ticks(self) -> None:
@@ -156,7 +156,8 @@ class Recorder(SessionNode):
         """Open the episode; its file is made with its first row."""
         for key, words in list(self._active_warnings.items()):
             self._remember(key, words)
-        self.sink.open()
+        self.task = self.spoken.task
+        self.sink.open(self.task, self.spoken.words)
         self._named = False
         wanted = f"/{self.session.num_episodes}" if self.session.num_episodes else ""
         self._bar = tqdm(
@@ -298,8 +299,10 @@ class Recorder(SessionNode):
             self.command(SessionCommand.START)
 
     def figures(self) -> dict[str, object]:
-        """Rows and disk."""
+        """What is said of the next episode, rows and disk."""
         return {
+            "task": self.spoken.task,
+            **self.spoken.words,
             "rows": self.sink.rows,
             "rows_dropped": self.sink.dropped,
             "disk_free_gb": self.folder.free_gigabytes() if self.folder else 0.0,

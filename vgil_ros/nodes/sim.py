@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import threading
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -24,11 +25,12 @@ from vgil_ros.core.errors import VgilError
 from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode, run
 from vgil_ros.nodes.simulator.command_decoders import CommandInput, inputs_of
 from vgil_ros.nodes.simulator.gripper_server import GripperServer
-from vgil_ros.nodes.simulator.loop import CameraThread, Pacer
+from vgil_ros.nodes.simulator.loop import Cameras, CamerasInStep, CameraThread, Pacer
 from vgil_ros.robots.operators import make_operator
 from vgil_ros.robots.sim.cameras import camera_jpeg, tick_falls
 from vgil_ros.robots.sim.robot import SimRobot
-from vgil_ros.robots.sim.tasks import TASKS, default_task
+from vgil_ros.robots.sim.tasks import TASKS
+from vgil_ros.robots.worlds import GYM_TASK, make_robot, usual_task
 
 # Reliable: subscribers of both kinds match. Few messages are kept, so that a slow subscriber loses old ones.
 STATE_QOS = QoSProfile(depth=20)
@@ -43,8 +45,11 @@ class SimNode(VgilNode):
     def __init__(self) -> None:
         super().__init__("sim")
         contract, _ = load_contract(self.declare("robot", "sim_aloha", doc=ROBOT_DOC))
-        doc = f"{', '.join(TASKS)}, an entry point of vgil_ros.tasks, or module:Class; empty: the robot's usual one"
-        task = self.declare("task", "", doc=doc) or default_task(contract)
+        doc = (
+            f"{', '.join(TASKS)}, an entry point of vgil_ros.tasks, module:Class, or a Gymnasium environment"
+            f" ({GYM_TASK}); empty: the robot's usual one"
+        )
+        task = self.declare("task", "", doc=doc) or usual_task(contract)
         doc = "of the scene that the next reset makes; one more after each"
         seed = self.declare("seed", 0, low=0, doc=doc, read_only=False)
         leads = self.declare("operator", True, doc="a scripted operator moves the masters")
@@ -57,17 +62,33 @@ class SimNode(VgilNode):
         sim_time = self.declare(
             "sim_time", False, doc="publish /clock at speed 1 too; nothing is lost where it is busy"
         )
-        self.robot = SimRobot(contract, task, seed)
+        self._lock = threading.Lock()  # around the robot: the loop steps and resets it, callbacks command it
+        self._reset_to: int | None = None  # the seed that the loop is asked to reset to
+        self._reset_done = threading.Event()
+        self._made, self._begun = threading.Event(), threading.Event()
+        self._failure: BaseException | None = None
+        # the loop also makes the robot: some environments draw wherever they please, but in one thread alone
+        self._loop = threading.Thread(
+            target=self._run_loop, args=(lambda: make_robot(contract, task, seed),), name="physics", daemon=True
+        )
+        self._loop.start()
+        self._made.wait()
+        if self._failure is not None:
+            raise self._failure
         self._operator = make_operator(self.robot, seed) if leads else None
-        self._lock = threading.Lock()  # around the robot: the loop steps it, callbacks command it
         self._masters: dict[str, np.ndarray] = {}
         self._add_topics()
         self.set_parameters([Parameter("seed", value=seed + 1)])
         self._pacer = Pacer(self._rate, speed, simulated=sim_time)
-        self._cameras = CameraThread(self.robot, self._publish_image, lossless=not self._pacer.real_time)
-        self._loop = threading.Thread(target=self._run_loop, name="physics", daemon=True)
-        self._loop.start()
+        self._cameras = self._make_cameras()
+        self._begun.set()
         self.get_logger().info(f"{contract.name}: task '{task}', seed {seed}, {'an' if leads else 'no'} operator")
+
+    def _make_cameras(self) -> Cameras:
+        if isinstance(self.robot, SimRobot):
+            return CameraThread(self.robot, self._publish_image, lossless=not self._pacer.real_time)
+        names = [camera.name for camera in self.robot.contract.cameras]
+        return CamerasInStep(names, self.robot.render, self._publish_image)
 
     def _add_topics(self) -> None:
         contract = self.robot.contract
@@ -95,6 +116,8 @@ class SimNode(VgilNode):
         self._reset_out = self.create_publisher(Empty, "~/was_reset", 10)
         self._clock_out = self.create_publisher(Clock, "/clock", 10)
         self.create_service(Trigger, "~/reset", self._on_reset)
+        if self._operator:
+            self.create_service(Trigger, "~/correct", self._on_correct)
 
     def _joint_publisher(self, stream: str, at: JointTopic) -> Any:
         """One for each topic, though several arms may share it: each arm's message holds its own joints."""
@@ -113,7 +136,8 @@ class SimNode(VgilNode):
 
         def measured() -> np.ndarray:
             with self._lock:
-                return self.robot.joint_states(arm).position[:count]
+                position: np.ndarray = self.robot.joint_states(arm).position
+            return position[:count]
 
         def take(position: np.ndarray) -> None:
             with self._lock:
@@ -144,17 +168,51 @@ class SimNode(VgilNode):
 
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         seed = int(self.get_parameter("seed").value)
+        self._reset_done.clear()
         with self._lock:
-            self.robot.reset(seed)
-            if self._operator:
-                self._operator.reset(seed)
-        self._reset_out.publish(Empty())
+            self._reset_to = seed
+        while not self._reset_done.wait(0.1):
+            if self.ended.is_set():
+                response.success, response.message = False, "the simulation has ended"
+                return response
         self.set_parameters([Parameter("seed", value=seed + 1)])
         response.success, response.message = True, f"seed {seed}"
         return response
 
-    def _run_loop(self) -> None:
+    def _reset(self) -> None:
+        """In the loop, under the lock: begin the scene that was asked for."""
+        if (seed := self._reset_to) is None:
+            return
+        self._reset_to = None
+        self.robot.reset(seed)
+        if self._operator:
+            self._operator.reset(seed)
+        self._reset_out.publish(Empty())
+        self._reset_done.set()
+
+    def _on_correct(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """The operator begins anew from where the puppets are, for who has taken over from a policy."""
+        assert self._operator is not None
+        with self._lock:
+            if self.ended.is_set():
+                response.success, response.message = False, "the simulation has ended"
+                return response
+            self._operator.take_over()
+        response.success, response.message = True, "the masters are where the puppets are, and do the task from there"
+        return response
+
+    def _run_loop(self, make: Callable[[], Any]) -> None:
         try:
+            self.robot: Any = make()
+        except BaseException as error:
+            self._failure = error
+            return
+        finally:
+            self._made.set()
+        try:
+            while not self._begun.wait(0.1):
+                if self.ended.is_set():
+                    return
             count = 0
             while not self.ended.is_set():
                 self._tick(count, self._pacer.wait())
@@ -163,17 +221,21 @@ class SimNode(VgilNode):
             self.get_logger().fatal(f"simulation ended: {type(error).__name__}: {error}")
             self.finish(1)
             raise
+        finally:
+            with self._lock:
+                self.robot.close()
 
     def _tick(self, count: int, stamp: int) -> None:
         """One period of the joint rate: step, publish, and at the cameras' rate take a snapshot."""
         if not self._pacer.real_time:
             self._clock_out.publish(Clock(clock=_time(stamp)))
         with self._lock:
-            self.robot.step(1.0 / self._rate)
+            self._reset()
+            self.robot.go_on(1.0 / self._rate)
             masters = {} if self._operator is None else self._operator.masters_after(self._rest)
             states = {name: self.robot.joint_states(name) for name in self.robot.arms}
             if tick_falls(count, self._camera_rate, self._rate):
-                self._cameras.submit(self.robot.data, stamp)
+                self._cameras.submit(stamp)
             reward, success = self.robot.reward(), self.robot.success()
         for name, state in states.items():
             self._puppet_out[name].publish(_joints(stamp, state.names, state.position, state.velocity, state.effort))
@@ -214,9 +276,14 @@ class SimNode(VgilNode):
         publisher.publish(message)
 
     def _report(self) -> None:
-        """Say when the machine is too slow, and when it is no longer; called now and then."""
+        """Say when the machine is too slow or the world stands, and when no longer; called now and then."""
+        if getattr(self.robot, "stands", False):
+            task, reset = self.robot.task_name, f"{self.full_name}/reset"
+            self.warn_once("over", f"the episode of '{task}' is over and nothing moves; the next one needs {reset}")
+        else:
+            self.clear("over")
         lost, self._pacer.lost_s = self._pacer.lost_s, 0.0
-        if lost > 0.5:
+        if lost > 0.5 and self._pacer.real_time:  # of simulated time nothing is lost: it goes slower
             self.warn_once(
                 "real time", f"this machine is too slow to simulate in real time: {lost:.1f} s were lost; {REMEDY}"
             )

@@ -12,106 +12,30 @@ from std_srvs.srv import Trigger
 
 from vgil_ros.assets import load_contract
 from vgil_ros.core.contract import SensorTopic
-from vgil_ros.core.contract.rules import arrival_offset_ms
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.guard.following import not_following_words
-from vgil_ros.core.guard.reading_guard import RESET_NS, ReadingGuard, guards_of
-from vgil_ros.core.guard.refusals import one_tick
+from vgil_ros.core.guard.reading_guard import RESET_NS, guards_of
 from vgil_ros.core.layout import (
-    POSITION,
     Affine,
-    JointError,
     JointReader,
     Layout,
     master_reader,
     puppet_reader,
 )
 from vgil_ros.core.leader_follower import Phase, follower_of
-from vgil_ros.core.messages.joint_input import JointInput
 from vgil_ros.core.streams import shared_topics
 from vgil_ros.nodes.base import status
 from vgil_ros.nodes.base.alerts import summary
 from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode, run
+from vgil_ros.nodes.messages.arm_readings import ArmReadings
 from vgil_ros.nodes.messages.command_places import Encoded
 from vgil_ros.nodes.messages.joint_subscriptions import JointSubscriptions
 from vgil_ros.nodes.messages.publishers import WATCH_S, RobotCommands
-from vgil_ros.nodes.messages.subscriptions import QUIET_NS, sensor_qos
+from vgil_ros.nodes.messages.subscriptions import sensor_qos
 
 BASE_STALE_NS = 250_000_000
 RELEASED = "released"  # the state of a node that was told to let go of the robot, or had to
 ORDER = (Phase.BLOCKED, Phase.WAITING, Phase.READY, Phase.ALIGNING, Phase.FOLLOWING)  # the worst first
-
-
-class TeleopState:
-    """The last positions of one arm, in units of the action, and when they were measured.
-
-    Args:
-        node: the node that listens.
-        topics: its subscriptions.
-        at: where its states come from, and by which clock they are stamped.
-        reader, guard: what its messages must be, and what they can say.
-        units: of the action.
-        period_s: between two turns; readings that are refused for longer are no place to go by.
-        shared: other arms' joints come on the topic too.
-    """
-
-    def __init__(
-        self,
-        node: VgilNode,
-        topics: JointSubscriptions,
-        at: SensorTopic,
-        reader: JointReader,
-        guard: ReadingGuard | None,
-        units: Affine,
-        period_s: float,
-        shared: bool,
-    ) -> None:
-        self.last: tuple[np.ndarray, int] | None = None
-        self._node, self._stream, self._units = node, reader.stream, units
-        offset_ms = arrival_offset_ms(at.stamp)
-        self._guard = guard
-        self._joints = JointInput(reader, guard, None if offset_ms is None else round(offset_ms * 1e6), shared=shared)
-        self._refusals = one_tick(round(period_s * 1e9))
-        self._bad_ns = 0
-        topics.add(at.topic, self._on_message, reader.kind)
-
-    def _on_message(self, data: bytes) -> None:
-        arrived = self._node.now_ns()
-        try:
-            found = self._joints.read(data, arrived)
-        except VgilError as error:
-            self._node.warn_once(self._stream, str(error))
-            self._refusals.refuse(self._stream, error.detail if isinstance(error, JointError) else str(error), arrived)
-            self._bad_ns = arrived
-            return
-        if found is None:  # another arm's
-            return
-        stamp_ns, payload = found
-        self._refusals.accept(self._stream, arrived)
-        if arrived - self._bad_ns > QUIET_NS:  # bad messages among good ones must not flood the log
-            self._node.clear(self._stream)
-        # a clock that is ahead must not keep a dead arm fresh
-        self.last = (self._units.normalise(payload[POSITION]), min(stamp_ns, arrived))
-
-    @property
-    def unheard_words(self) -> str:
-        """Why messages come on its topic, and none of them is its own."""
-        return self._joints.unheard_words()
-
-    def scene_was_reset(self, now_ns: int) -> None:
-        """A simulator has put it somewhere else: that is no jump, and what was measured before is of no use."""
-        self.last = None
-        if self._guard is not None:
-            self._guard.reset(now_ns)
-        self._refusals.forget(self._stream)
-
-    def refused(self, now_ns: int) -> str | None:
-        """Why its readings are none, where they are refused."""
-        return self._refusals.standing(now_ns).get(self._stream)
-
-    def trusted(self, now_ns: int) -> tuple[np.ndarray, int] | None:
-        """The last positions, None before any and while readings are refused."""
-        return self.last if self.refused(now_ns) is None else None
 
 
 class Teleop(VgilNode):
@@ -157,11 +81,11 @@ class Teleop(VgilNode):
         self.control_timer(1.0 / rate, self._step)
         self.background_timer(0.2, self._publish_status)
 
-    def _state(self, reader: JointReader, at: SensorTopic | None, units: Affine, rate: float) -> TeleopState:
+    def _state(self, reader: JointReader, at: SensorTopic | None, units: Affine, rate: float) -> ArmReadings:
         assert at is not None
         shared = at.topic in shared_topics(self.contract)
         guard = self._reading_guards.get(reader.stream)
-        return TeleopState(self, self._joint_topics, at, reader, guard, units, 1.0 / rate, shared)
+        return ArmReadings(self, self._joint_topics, at, reader, guard, units, 1.0 / rate, shared)
 
     def _on_twist(self, message: Twist) -> None:
         wanted = np.array([message.linear.x, message.angular.z])

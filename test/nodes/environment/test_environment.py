@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 import dm_env
 import numpy as np
 import pytest
-import yaml
 from absl.testing import absltest
 from dm_env import test_utils
 
@@ -20,30 +19,25 @@ pytest.importorskip("mujoco")
 
 from geometry_msgs.msg import Twist  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
-from support.nodes.bench import Bench  # noqa: E402
+from support.nodes.bench import Bench, ros_arguments  # noqa: E402
 from support.nodes.client import until  # noqa: E402
+from support.nodes.light_sim import PARAMETERS, light_robot  # noqa: E402
 from support.process import Process  # noqa: E402
 
-from vgil_ros.assets import contract_path  # noqa: E402
 from vgil_ros.core.errors import VgilError  # noqa: E402
 from vgil_ros.nodes.environment.environment import RosEnvironment  # noqa: E402
 
 LENGTH = 12
 
 
-def start_sim(bench: Bench, robot: str) -> Process:
-    """The simulated robot, without an operator."""
-    arguments = ["-m", "vgil_ros.nodes", "sim", "--ros-args", "-p", f"robot:={robot}", "-p", "operator:=false"]
-    process = Process.python(arguments, bench.environment)
-    process.expect("seed 0")
-    return process
-
-
 @contextlib.contextmanager
-def simulated(robot: str) -> Iterator[tuple[Bench, Process]]:
-    """A simulated robot in its own domain."""
+def simulated(change: Callable[[dict[str, Any]], None] | None = None) -> Iterator[tuple[Bench, Process]]:
+    """A simulated robot without an operator, in its own domain; its contract is `robot_of(bench)`."""
     with tempfile.TemporaryDirectory() as folder, Bench(Path(folder)) as bench:
-        process = start_sim(bench, robot)
+        robot = light_robot(bench.folder, change=change)
+        given = {"robot": robot, "operator": False, **PARAMETERS}
+        process = Process.python(["-m", "vgil_ros.nodes", "sim", *ros_arguments(given)], bench.environment)
+        process.expect("seed 0")
         try:
             yield bench, process
         finally:
@@ -51,10 +45,15 @@ def simulated(robot: str) -> Iterator[tuple[Bench, Process]]:
             process.popen.wait(90)
 
 
-def make(bench: Bench, robot: str = "sim_single", **options: Any) -> RosEnvironment:
+def robot_of(bench: Bench) -> str:
+    """The contract of a bench's simulated robot."""
+    return str(bench.folder / "light_sim_single.yaml")
+
+
+def make(bench: Bench, **options: Any) -> RosEnvironment:
     """The environment on that robot."""
     given = {"reset_service": "/sim/reset", "reward_topic": "/sim/reward", "success_topic": "/sim/success"} | options
-    return RosEnvironment(robot, domain_id=bench.domain, timeout_s=30.0, **{"episode_len": LENGTH, **given})
+    return RosEnvironment(robot_of(bench), domain_id=bench.domain, timeout_s=60.0, **{"episode_len": LENGTH, **given})
 
 
 class TestContractOfDmEnv(test_utils.EnvironmentTestMixin, absltest.TestCase):
@@ -67,7 +66,7 @@ class TestContractOfDmEnv(test_utils.EnvironmentTestMixin, absltest.TestCase):
     def setUpClass(cls) -> None:
         super().setUpClass()
         cls._stack = contextlib.ExitStack()
-        cls._bench, _ = cls._stack.enter_context(simulated("sim_single"))
+        cls._bench, _ = cls._stack.enter_context(simulated())
 
     @classmethod
     def tearDownClass(cls) -> None:
@@ -85,7 +84,7 @@ class TestContractOfDmEnv(test_utils.EnvironmentTestMixin, absltest.TestCase):
 @pytest.fixture(scope="module")
 def single() -> Iterator[Bench]:
     """A simulated arm that all tests of this file share."""
-    with simulated("sim_single") as (bench, _):
+    with simulated() as (bench, _):
         yield bench
 
 
@@ -154,22 +153,15 @@ def test_streams_that_do_not_come_are_named(bench: Bench) -> None:
     assert "master" not in str(found.value)
 
 
-def test_a_robot_that_dies_is_named_and_the_base_is_stopped(tmp_path: Path) -> None:
-    contract = yaml.safe_load(contract_path("sim_single").read_text())
-    contract["base"] = {
-        "odom": {"topic": "/odom"},
-        "command": {"topic": "/cmd_vel"},
-        "limits": {"linear": 0.5, "angular": 1.0},
-    }
-    robot = tmp_path / "moving.yaml"
-    robot.write_text(yaml.safe_dump(contract))
-    with simulated(str(robot)) as (bench, sim):
+def test_a_robot_that_dies_is_named_and_the_base_is_stopped() -> None:
+    base = {"odom": {"topic": "/odom"}, "command": {"topic": "/cmd_vel"}, "limits": {"linear": 0.5, "angular": 1.0}}
+    with simulated(lambda raw: raw.update(base=base)) as (bench, sim):
         messages = bench.client.collect(Twist, "/cmd_vel")
-        with make(bench, str(robot), episode_len=400) as environment:
+        with make(bench, episode_len=400) as environment:
             action = np.concatenate([environment.reset().observation["qpos"], [0.2, 0.0]])
             drive(environment, action, messages)
         until(lambda: messages[-1][1].linear.x == 0.0, "a base at rest after close")
-        with make(bench, str(robot), episode_len=400) as environment:
+        with make(bench, episode_len=400) as environment:
             environment.reset()
             drive(environment, action, messages)
             sim.popen.kill()

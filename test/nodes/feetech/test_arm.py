@@ -113,6 +113,17 @@ def test_the_follower_holds_through_a_fault_and_comes_back_slowly(fault: str, ri
     assert time.monotonic() - healed >= slowest, "at a share of the speed"
 
 
+def test_a_second_fault_of_a_joint_is_told_beside_the_first(rig: So101) -> None:
+    """It grows warm, which is said, and then it is too hot."""
+    follower, driver, mark = rig.emulators["follower"], rig.drivers["follower"], rig.drivers["follower"].mark()
+    follower.tell("set 5 63 1 60")
+    driver.expect(r"wrist_roll \(id 5\): 60 C; it switches itself off at 70", since=mark)
+    follower.tell("set 5 63 1 75")
+    driver.expect(r"wrist_roll \(id 5\): too hot \(75 C.*the arm holds", since=mark)
+    follower.tell("set 5 63 1 31")
+    driver.expect("health: recovered", since=mark)
+
+
 def test_a_byte_lost_now_and_then_stops_nothing_and_is_told(rig: So101) -> None:
     mark = rig.drivers["follower"].mark()
     rig.emulators["follower"].tell("lost 0.001")
@@ -164,11 +175,11 @@ def test_joints_whose_torque_came_on_though_another_s_did_not_hold_where_they_ar
     until(lambda: follower.say()["1"]["present"] > present + 390, "moved by hand")
     follower.tell("weak 6")
     follower.tell("track")
+    since = driver.mark()
     answer = rig.bench.client.call(torque, SetBool.Request(data=True), SetBool)
     assert not answer.success
     assert "gripper (id 6): torque_enable is 0 after 1 was written" in answer.message
-    since = driver.mark()
-    driver.expect("gripper: no torque", since=since)
+    driver.expect(": gripper: no torque", since=since)  # and it alone
     time.sleep(1.5)
     assert follower.say()["1"]["torque"] == 1
     assert follower.travel() < HELD

@@ -9,14 +9,12 @@ import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import JointState
-from support.by_hand import KeyedHand
+from support.by_hand import KeyedHand, small_sim_robot
 from support.nodes.bench import Bench
 from support.nodes.client import until
 from support.nodes.rig import STALL_S
@@ -24,22 +22,12 @@ from support.process import Process
 
 pytest.importorskip("mujoco")
 
-from vgil_ros.assets import load_contract, share_dir
+from vgil_ros.assets import load_contract
 from vgil_ros.episodes import EpisodeReader
 from vgil_ros.robots.sim.robot import SimRobot
 
 SEED = 3  # of the simulator; the episode's scene is one after it
 TRIES = 3
-
-
-def small_robot(folder: Path) -> Path:
-    """The simulated single arm with one small camera."""
-    text = (share_dir() / "config" / "robots" / "sim_single.yaml").read_text(encoding="utf-8")
-    described: dict[str, Any] = yaml.safe_load(text)
-    described["cameras"] = [{**described["cameras"][0], "height": 48, "width": 64}]
-    path = folder / "sim_by_hand.yaml"
-    path.write_text(yaml.safe_dump(described), encoding="utf-8")
-    return path
 
 
 class Hand(KeyedHand):
@@ -100,7 +88,7 @@ class Hand(KeyedHand):
 
 @pytest.fixture
 def hand(bench: Bench) -> Iterator[Hand]:
-    robot = small_robot(bench.folder)
+    robot = small_sim_robot(bench.folder)
     made = Hand(bench, robot)
     yield made
     os.close(made.master)

@@ -166,7 +166,7 @@ both = pytest.mark.parametrize("kind", ["vgil", pytest.param("ros2", marks=needs
 @both
 def test_record_sim_writes_its_episodes_and_ends(kind: str, running: list[Running], tmp_path: Path) -> None:
     arguments = ["sim:=true", "num_episodes:=2", "episode_len:=40", "autostart:=true", f"dataset_dir:={tmp_path}"]
-    arguments.append("max_aborted:=0")  # on a slow machine
+    arguments += ["sim_time:=true", "max_aborted:=0"]  # on a slow machine time waits for what is drawn
     launch = Running([*launcher(kind), "record.launch.py", *arguments, "rviz:=true"])
     running.append(launch)
     assert launch.end() == 0, launch.output
@@ -288,7 +288,10 @@ def test_a_leader_by_hand_takes_the_operators_place() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("leader:=mouse",), "launch argument 'leader' is 'mouse'; allowed: keyboard, gamepad, spacemouse, or empty"),
+        (
+            ("leader:=mouse",),
+            "launch argument 'leader' is 'mouse'; allowed: keyboard, gamepad, spacemouse, page, or empty",
+        ),
         (("sim:=true", "leader:=keyboard", "operator:=true"), "both lead; allowed: one of them"),
         (("sim:=true", "operator:=ada"), "launch argument 'scripted_operator' is 'ada'; allowed: one of"),
     ],
@@ -298,6 +301,15 @@ def test_a_wrong_leader_is_named(arguments: tuple[str, ...], words: str, running
     running.append(launch)
     assert launch.end() == 2, launch.output
     assert words in launch.output
+
+
+@pytest.mark.parametrize("leader", ["keyboard", "gamepad", "page"])
+def test_grippers_that_copy_the_puppets_cannot_take_over(leader: str, running: list[Running]) -> None:
+    given = (f"leader:={leader}", "takeover:=true", "takeover_gripper:=true", "checkpoint:=sim_pick_place_act")
+    launch = Running([*VGIL_LAUNCH, "policy.launch.py", "sim:=true", "robot:=sim_single", *given])
+    running.append(launch)
+    assert launch.end() == 2, launch.output
+    assert f"'leader:={leader}' and 'takeover_gripper:=true': jog's grippers copy the puppets'" in launch.output
 
 
 def test_a_namespace_is_that_of_every_node_and_of_the_simulated_clock() -> None:

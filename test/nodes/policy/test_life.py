@@ -118,6 +118,9 @@ def test_a_dry_run_shows_everything_and_sends_nothing(bench: PolicyBench) -> Non
     for key in ("rate_hz", "latency_p50_ms", "tick_p99_ms", "jitter_p50_ms", "skew_p99_ms_cam_a", "safety_events"):
         assert float(rig.value(key)) >= 0.0, f"{key}: {rig.status}"
     until(lambda: 45 < float(rig.value("rate_hz")) < 55, "50 Hz")
+    assert float(rig.value("observation_age_p50_ms")) >= 0.0
+    assert all(int(part.partition(":")[2]) > 0 for part in rig.value("latency_histogram").split())
+    assert rig.value("checkpoint").endswith("checkpoint")
     assert rig.status is not None
     streams = ("left/puppet", "cam_a", "base")
     assert_documented([pair.key for pair in rig.status.values], "Recorder and policy", "Policy", streams=streams)
@@ -244,7 +247,8 @@ def test_episodes_of_a_length_end_with_exit_0_and_hold_what_was_sent(bench: Poli
 
 
 def test_a_policy_that_marks_the_end_stops_by_itself(bench: PolicyBench) -> None:
-    rig = rig_on(bench, base=False, changes={"end_marker": {"rows": 5}})
+    given = {"dataset_dir": bench.episodes, "takeover": True}
+    rig = rig_on(bench, base=False, changes={"end_marker": {"rows": 5}}, **given)
     rig.run()
     since = rig.policy.mark()
     rig.mode("marker")
@@ -253,6 +257,12 @@ def test_a_policy_that_marks_the_end_stops_by_itself(bench: PolicyBench) -> None
     assert rig.policy.output.count("the policy says that the task is done") == 1
     rig.commands.assert_holds(done + 0.05, 0.4, until=done + 0.45)
     assert rig.assert_allowed() > 0
+    with EpisodeReader(next(bench.episodes.glob("*.hdf5"))) as episode:
+        said, wanted = episode.action[:, -1], episode.policy_action
+    assert wanted is not None
+    assert said[0] == 0.0
+    assert said[-1] > 0.5, "recorded as the policy said it: averaged, as its joints are"
+    np.testing.assert_array_equal(wanted[:, -1], said)
 
 
 def test_the_estop_ends_autostart(bench: PolicyBench) -> None:

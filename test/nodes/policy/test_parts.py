@@ -16,7 +16,7 @@ from vgil_ros.core.control.requests import InferenceError, InferenceReply, Infer
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.sync import Sample
 from vgil_ros.nodes.base.status import deprecated_values, plain
-from vgil_ros.nodes.base.timing import Deadlines, Durations
+from vgil_ros.nodes.base.timing import Deadlines, Durations, Histogram
 from vgil_ros.nodes.inference.worker import InferenceWorker
 
 
@@ -28,6 +28,14 @@ def test_figures_of_a_loop() -> None:
     assert loop.rate_hz == pytest.approx(50.0)
     assert loop.jitter.percentiles() == (pytest.approx(10.0), pytest.approx(10.0))
     assert Durations().percentiles() is None
+
+
+def test_a_histogram_counts_by_edges_and_leaves_empty_bins_out() -> None:
+    histogram = Histogram()
+    assert histogram.text() == ""
+    for seconds in (0.0101, 0.0139, 0.014, 0.0, 99.0):
+        histogram.add(seconds)
+    assert histogram.text() == "0:1 10:2 14:1 5000:1"
 
 
 def test_the_keys_of_the_release_before_are_made_of_todays() -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from functools import partial
 
+import numpy as np
 import pytest
 
 pytest.importorskip("rclpy")
@@ -18,10 +19,14 @@ from support import contracts
 from support.nodes.client import until
 from support.nodes.policy_rig import PolicyBench, PolicyRig, robot
 from support.process import Process
+from support.remote.odd_server import AMPLITUDE
 
 from vgil_ros.episodes import EpisodeReader
 
 HOLD_S, WATCH_S = 0.25, 0.5
+TOPIC = "/puppet/command"
+FAR = 0.8  # rad: where the server wants the first joint
+NEAR, SOFT_START = 0.1, 0.2  # the soft start's usual: so near, at 2 rad/s, it ends; its share of the velocity
 
 
 class RemoteRig(PolicyRig):
@@ -82,6 +87,31 @@ def test_it_holds_within_the_watchdogs_time_says_why_and_goes_on(
     rig.policy.expect("holding: recovered", since=since)
     rig.running()
     assert rig.assert_allowed() > 0, "also on the way back to the policy's actions"
+
+
+def test_it_goes_on_gently_from_where_it_was_held(rig: RemoteRig) -> None:
+    """The server that is back wants the arm far away: it goes there at the soft start's share of its velocity."""
+    rig.running()
+    failed = rig.tell("cut")
+    assert rig.commands.assert_holds(failed + HOLD_S, WATCH_S)
+    held = rig.commands.on(TOPIC)[-1]
+    since = rig.policy.mark()
+    rig.tell(f"at {FAR}")
+    try:
+        rig.tell("back")
+        rig.policy.expect("holding: recovered", since=since)
+        until(lambda: rig.commands.on(TOPIC)[-1].values[0] > FAR - AMPLITUDE - NEAR, "it has come there")
+        values = np.stack([entry.values for entry in rig.commands.on(TOPIC, since=held.at)])
+    finally:
+        rig.tell("at 0")
+    (arm,) = rig.commands.contract.arms
+    slow = SOFT_START * np.array(arm.limits.velocity) / rig.commands.contract.rate_hz
+    far = values[:-1, 0] < FAR - AMPLITUDE - NEAR
+    steps = np.abs(np.diff(values, axis=0))[far]
+    assert (steps <= slow + 1e-6).all(), steps.max(axis=0)
+    assert steps[:, 0].sum() > 0.3, "and it had a way to go"
+    rig.running()
+    assert rig.assert_allowed() > 0
 
 
 def test_a_new_instruction_reaches_server_status_and_file(rig: RemoteRig) -> None:

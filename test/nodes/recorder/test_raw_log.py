@@ -38,7 +38,7 @@ def test_the_log_gives_the_episode_and_goes_where_it_goes(bench: Bench, tmp_path
         cameras=[camera("cam_a"), camera("cam_b", "compressed")],
         vectors=[{"name": "force", "topic": "/wrench", "type": "wrench"}],
         base=BASE,
-        sync=sync(max_hold=25),
+        sync=sync(max_hold=50),
     )
     rig = Rig(bench, contract, raw_log=True, task="lift", operator="Ann")
     since = rig.record(40)
@@ -58,7 +58,7 @@ def test_the_log_gives_the_episode_and_goes_where_it_goes(bench: Bench, tmp_path
 
     rig.record(10)
     rig.robot.tell("cam_a stop")
-    rig.recorder.expect("ended early: cam_a")
+    rig.recorder.expect("ended early: .*cam_a")
     apart = bench.episodes / "aborted" / "episode_0.hdf5.aborted"
     until(naming.log_of(apart).exists, "the aborted episode's log")
     done = from_bag(naming.log_of(apart), BagSettings(tmp_path / "apart"))

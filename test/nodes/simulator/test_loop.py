@@ -77,7 +77,8 @@ def test_a_machine_that_is_too_slow_is_told_what_helps_and_that_it_is_over(
 ) -> None:
     said: dict[str, str] = {}
     node = SimpleNamespace(
-        _pacer=SimpleNamespace(lost_s=lost_s),
+        robot=SimpleNamespace(),
+        _pacer=SimpleNamespace(lost_s=lost_s, real_time=True),
         _cameras=SimpleNamespace(skipped=lambda: skipped),
         warn_once=said.__setitem__,
         clear=lambda one: said.pop(one, None),
@@ -89,6 +90,9 @@ def test_a_machine_that_is_too_slow_is_told_what_helps_and_that_it_is_over(
     node._cameras.skipped = lambda: 0.0
     SimNode._report(node)  # type: ignore[arg-type]
     assert not said
+    node._pacer = SimpleNamespace(lost_s=lost_s, real_time=False)
+    SimNode._report(node)  # type: ignore[arg-type]
+    assert not said, "of simulated time nothing is lost"
 
 
 @pytest.mark.parametrize(("speed", "took"), [(4.0, 0.25), (0.5, 2.0), (0.0, 0.0)])

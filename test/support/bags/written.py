@@ -27,7 +27,7 @@ def mcap(
         writer = McapWriter(file, profile="ros2", library="test")
         for one in sent:
             if one.topic not in channels:
-                kind = (types or {}).get(one.topic, TYPES[one.topic])
+                kind = {**TYPES, **(types or {})}[one.topic]
                 schema = writer.schema(kind, "ros2msg", definition(kind).encode())
                 channels[one.topic] = writer.channel((names or {}).get(one.topic, one.topic), schema, encoding, {})
             writer.message(channels[one.topic], one.arrival_ns, one.data)

@@ -36,9 +36,9 @@ def camera_topic(index: int) -> str:
     return f"/cam_{index}/image_raw"
 
 
-def contract(method: str) -> str:
+def contract(method: str, camera_hz: int = CAMERA_HZ) -> str:
     """The robot contract of this load, as YAML."""
-    lines = ["name: bench_capture", f"rate_hz: {CAMERA_HZ}", "arms:"]
+    lines = ["name: bench_capture", f"rate_hz: {camera_hz}", "arms:"]
     joints = ", ".join(JOINTS)
     bounds = {"lower": [-3.2] * 7, "upper": [3.2] * 7, "velocity": [3.0] * 7}
     for side in ("left", "right"):
@@ -98,8 +98,8 @@ class JointLoad:
         self._publisher.publish(bytes(self._raw))
 
 
-def publish(seconds: float) -> dict[str, object]:
-    """Publish for so long, or until a signal, and return the figures."""
+def publish(seconds: float, camera_hz: int = CAMERA_HZ) -> dict[str, object]:
+    """Publish for so long, or until a signal, and return the figures. Joints come at about 200 Hz."""
     ended: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.append(1))
@@ -110,14 +110,15 @@ def publish(seconds: float) -> dict[str, object]:
     joints = [JointLoad(node, topic) for topic in JOINT_TOPICS]
     print("ready", flush=True)
     start, origin, worst, late = time.monotonic(), time.time_ns(), 0.0, 0
-    cpu, count, every = time.process_time(), 0, JOINT_HZ // CAMERA_HZ
-    while not ended and count < seconds * JOINT_HZ:
-        due = count / JOINT_HZ
+    every = round(JOINT_HZ / camera_hz)
+    cpu, count, joint_hz = time.process_time(), 0, every * camera_hz
+    while not ended and count < seconds * joint_hz:
+        due = count / joint_hz
         wait = start + due - time.monotonic()
         if wait > 0:
             time.sleep(wait)
         worst, late = max(worst, -wait), late + (-wait > 0.02)
-        stamp = origin + count * 1_000_000_000 // JOINT_HZ
+        stamp = origin + count * 1_000_000_000 // joint_hz
         for joint in joints:
             joint.send(stamp, float(np.sin(due)))
         for i, camera in enumerate(cameras):
@@ -140,7 +141,9 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=3600.0)
-    print(json.dumps(publish(parser.parse_args().seconds)), flush=True)
+    parser.add_argument("--camera-hz", type=int, default=CAMERA_HZ)
+    given = parser.parse_args()
+    print(json.dumps(publish(given.seconds, given.camera_hz)), flush=True)
 
 
 if __name__ == "__main__":

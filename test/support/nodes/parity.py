@@ -297,6 +297,7 @@ class TraceSource:
 
 def play_evaluation(folder: Path, trace: Trace, sent: Sent) -> None:
     """The rollouts of `vgil eval`."""
+    from vgil_ros.evaluation.latency import LatencyTrace
     from vgil_ros.evaluation.rollout import RolloutRunner
     from vgil_ros.robots.worlds import World
 
@@ -304,7 +305,7 @@ def play_evaluation(folder: Path, trace: Trace, sent: Sent) -> None:
     source = TraceSource(world, trace)
     size = ChunkSize(CHUNK, source.action_dim, CHUNK)
     pipeline = make_action_pipeline(ExecutionOptions("async"), world.layout, world.streams, size)
-    runner = RolloutRunner(cast(World, world), pipeline, source, latency_s=0.0, episode_len=10**6)
+    runner = RolloutRunner(cast(World, world), pipeline, source, latency=LatencyTrace.constant(0.0), episode_len=10**6)
     try:
         runner.run(0)
     except IndexError:  # the trace is over

@@ -60,10 +60,20 @@ def deprecated_keys(streams: Sequence[str]) -> set[str]:
     return _for_each(names(rows("status.md", "Deprecated keys", "deprecated")), streams)
 
 
+SOMETIMES = (  # keys of figures of which there may be none
+    *("held_STREAM", "missed_STREAM", "last_episode", "last_verdict", "last_words"),
+    *("operator", "object", "scene", "note"),
+    *("actor", "takeovers", "master_ARM", "takeover_score", "score_lacks", "disagreement", "novelty"),
+    *("latency_histogram", "observation_age_p50_ms", "observation_age_p99_ms"),
+)
+
+
 def assert_documented(keys: Iterable[str], *sections: str, streams: Sequence[str]) -> None:
-    """Hold the keys of a status against its sections of the page, both ways."""
+    """Hold the keys of a status against its sections of the page, both ways; some are there now and then."""
     old, today = deprecated_keys(streams), status_keys(*sections, streams=streams)
-    assert {key for key in keys if not key.startswith("safety_events_")} - old == today
+    found = {key for key in keys if not key.startswith("safety_events_")} - old
+    assert found - today == set()
+    assert today - found - _for_each(SOMETIMES, streams) == set()
 
 
 def _for_each(listed: Iterable[str], streams: Sequence[str]) -> set[str]:

@@ -4,6 +4,7 @@ It is written from the wire's description alone. It says `listening PORT`, and o
 answered by `done LINE`:
 
     swing             a slow swing around home, by the wall clock's time
+    at OFFSET         from now on the first joint swings so far from home, rad
     slow LOW HIGH     the swing, so many seconds later, drawn anew for each answer
     hang              no answer
     garbage | shape | text | nan | twice    bytes that are none of the wire's; one row less; an error; NaN; two answers
@@ -43,6 +44,7 @@ class OddServer:
     def __init__(self, contract: str, port: int) -> None:
         self.layout = Layout(load_contract(contract)[0])
         self.mode, self.values, self.token = "swing", [0.0, 0.0], ""
+        self.offset = 0.0
         self.metadata: dict[str, Any] = {"made_by": "a test", "reset_pose": np.zeros(3)}
         self._prompt: str | None = None
         self._open: set[ServerConnection] = set()
@@ -69,6 +71,8 @@ class OddServer:
         mode, *values = line.split()
         if mode == "back":
             self.listen()
+        elif mode == "at":
+            self.offset = float(values[0])
         elif mode == "cut":
             assert self._server is not None
             self.cut()
@@ -125,6 +129,7 @@ class OddServer:
         """(H, J): where the swing will be at the coming ticks."""
         at = (time.time() % 1e6) + np.arange(ROWS) / self.layout.contract.rate_hz
         offset = AMPLITUDE * np.sin(SPEED * at)[:, None] * np.sign(0.5 - self.layout.home)
+        offset[:, 0] += self.offset
         return (self.layout.home + offset).astype(np.float32)
 
 

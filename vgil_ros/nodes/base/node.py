@@ -11,7 +11,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Sequence
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -60,7 +61,7 @@ class VgilNode(Node):
         self.ended = threading.Event()
         self.exit_code = 0
         self._active_warnings: dict[str, str] = {}
-        self._waiting_for: tuple[str, ...] = ()  # keys of what was waited for last
+        self._warned_of: defaultdict[str, frozenset[Hashable]] = defaultdict(frozenset)  # what warnings were about
         self._scheduler = DeadlineScheduler()
         # a list while turns run: a line in the log takes 0.5 ms
         self._pending_lines: list[tuple[str, Severity]] | None = None
@@ -224,11 +225,22 @@ class VgilNode(Node):
 
     def wait_for(self, problems: tuple[Problem, ...]) -> None:
         """Warn of what is waited for, under the key `waiting`; again when it is something else."""
-        keys = tuple(problem.key for problem in problems)
-        if keys != self._waiting_for:
+        keys = frozenset(problem.key for problem in problems)
+        if keys != self._warned_of["waiting"]:
             self.forget("waiting")
-            self._waiting_for = keys
-        self.warn_once("waiting", f"waiting for: {summary(problems)}")
+        self.warn_about("waiting", keys, f"waiting for: {summary(problems)}")
+
+    def warn_about(self, key: str, about: frozenset[Hashable], message: str) -> None:
+        """Warn once for as long as the condition `key` lasts, and again when it is `about` something not told yet.
+
+        Args:
+            about: what it concerns, such as joints; figures that change by themselves do not belong to it.
+        """
+        told = self._warned_of[key] if key in self._active_warnings else frozenset()
+        if not about <= told:
+            self.forget(key)
+        self._warned_of[key] = told | about
+        self.warn_once(key, message)
 
     def clear(self, key: str) -> None:
         """Log that the condition `key` is over, if it was warned of."""

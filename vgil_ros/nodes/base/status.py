@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,8 +11,8 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.publisher import Publisher
 
 from vgil_ros.core.safety import Outcome
-from vgil_ros.core.streams import StreamSpec
-from vgil_ros.core.sync import Sample
+from vgil_ros.core.streams import Flag, StreamSpec
+from vgil_ros.core.sync import Miss, Sample
 from vgil_ros.nodes.base.alerts import Alerts
 from vgil_ros.nodes.base.node import VgilNode
 
@@ -88,23 +88,32 @@ def deprecated_values(values: Mapping[str, str]) -> dict[str, str]:
 
 
 class SkewWindow:
-    """Skew of each stream over the last samples."""
+    """Skew of each stream over the last samples; and how often it was held or missed in episodes."""
 
     def __init__(self, streams: tuple[StreamSpec, ...], samples: int = 250) -> None:
         self._names = [stream.name for stream in streams]
         self._skew: deque[np.ndarray] = deque(maxlen=samples)
+        self._held = np.zeros(len(streams), np.int64)
+        self._missed: Counter[str] = Counter()
 
-    def add(self, sample: Sample) -> None:
-        """Take a sample."""
-        self._skew.append(sample.skew_ns)
+    def add(self, tick: Sample | Miss, *, counts: bool) -> None:
+        """Take a tick; `counts`: it is one of an episode's."""
+        if isinstance(tick, Sample):
+            self._skew.append(tick.skew_ns)
+            if counts:
+                self._held += (tick.flags & int(Flag.HELD)) != 0
+        elif counts:
+            self._missed.update(miss.stream for miss in tick.streams)
 
     def figures(self) -> dict[str, object]:
-        """Median and 99th percentile of |skew| in ms, by stream."""
+        """Median and 99th percentile of |skew| in ms, ticks held and missed, by stream; no key where there is none."""
+        counts: dict[str, object] = {f"missed_{name}": count for name, count in self._missed.items()}
+        counts |= {f"held_{name}": int(n) for name, n in zip(self._names, self._held, strict=True) if n}
         if not self._skew:
-            return {}
+            return counts
         table = np.abs(np.stack(self._skew)) / 1e6
         middle, high = np.percentile(table, (50, 99), axis=0)
-        figures: dict[str, object] = {}
+        figures = counts
         for name, p50, p99 in zip(self._names, middle.tolist(), high.tolist(), strict=True):
             figures |= {_SKEW_P50 + name: p50, _SKEW_P99 + name: p99}
         return figures

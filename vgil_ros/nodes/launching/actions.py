@@ -47,6 +47,7 @@ NEEDED = {
     "policy": ("rclpy", "torch"),
     "sim": ("rclpy", "mujoco"),
     "feetech": ("rclpy", "serial"),
+    "web": ("rclpy", "nicegui"),
 }  # packages that are not everywhere
 LIE_DOWN_S = "120"  # what an arm gets to lie down in, slowly, before its torque goes off
 GRACE_S = "15"  # what a recorder gets to close an episode on a slow disk before it is asked a second time
@@ -76,7 +77,8 @@ def _prepare(context: Any, main: str) -> list[Any]:
         simulated = main == "sim" or bool(launch_arguments.optional(given, "sim"))
         starts_drivers = main == "feetech" or bool(launch_arguments.optional(given, "drivers"))
         driven = starts_drivers and any(arm.bus for arm in contract.arms)
-        for name in (main, *(["sim"] if simulated else ["feetech"] if driven else [])):
+        page = bool(launch_arguments.optional(given, "web"))
+        for name in (main, *(["sim"] if simulated else ["feetech"] if driven else []), *(["web"] if page else [])):
             need(f"node '{name}'", *NEEDED.get(name, ("rclpy",)))
         transport.need_room()
     except VgilError:
@@ -146,7 +148,7 @@ def side_node(name: str, *parameters: str, when: str, fixed: Mapping[str, Any] |
 
 
 def leading() -> OpaqueFunction:
-    """With `leader:=gamepad` or `spacemouse`, the node jog; with `keyboard`, the words that open its terminal."""
+    """With `leader:=gamepad`, `spacemouse` or `page`, the node jog; with `keyboard`, what opens its terminal."""
     return OpaqueFunction(function=_lead)
 
 
@@ -156,7 +158,8 @@ def _lead(context: Any) -> list[Any]:
     if leader is None:
         return []
     if leader != "keyboard":
-        return _start(context, "jog", ("robot",), {"device": leader}, None, False)
+        device = "topic" if leader == "page" else leader
+        return _start(context, "jog", ("robot",), {"device": device}, None, False)
     words = ["vgil", "jog", given["robot"]]
     if namespace := launch_arguments.namespace_of(given):
         words += ["--namespace", namespace.strip("/")]
@@ -168,8 +171,30 @@ def _lead(context: Any) -> list[Any]:
 
 
 def monitoring() -> list[OpaqueFunction]:
-    """With `rviz:=true`, the monitor node and RViz on the robot's own displays."""
-    return [side_node("monitor", "robot", when="rviz"), OpaqueFunction(function=_rviz)]
+    """With `rviz:=true`, the monitor node and RViz on the robot's own displays; with `web:=true`, the page."""
+    return [
+        side_node("monitor", "robot", when="rviz"),
+        OpaqueFunction(function=_rviz),
+        OpaqueFunction(function=_page),
+    ]
+
+
+def _page(context: Any) -> list[Any]:
+    """The operator's page. Whatever becomes of it, robot and recording go on."""
+    given = context.launch_configurations
+    if not launch_arguments.value(given, "web"):
+        return []
+    values = {key: launch_arguments.optional(given, key) for key in ("robot", "host", "port", "dataset_dir")}
+    if (settings := _settings(given)) is not None:
+        values["params_file"] = str(settings.for_namespace(launch_arguments.namespace_of(given)))
+    node = make_node(given, "web", {key: value for key, value in values.items() if value is not None})
+    return [RegisterEventHandler(OnProcessExit(target_action=node, on_exit=_page_ended)), node]
+
+
+def _page_ended(event: Any, context: Any) -> list[Any]:
+    if context.is_shutdown:
+        return []
+    return [LogInfo(msg=f"WARNING: the page has ended with exit code {event.returncode}; all else goes on without it")]
 
 
 def _start(
@@ -262,8 +287,10 @@ def _follows(given: Mapping[str, str], name: str) -> dict[str, Any]:
     if not launch_arguments.optional(given, "sim"):
         return {}
     parameters: dict[str, Any] = {}
+    if name in ("recorder", "policy", "web"):
+        parameters["success_topic"] = "sim/success"
     if name in ("recorder", "policy"):
-        parameters |= {"reset_service": "sim/reset", "success_topic": "sim/success"}
+        parameters["reset_service"] = "sim/reset"
         if "reset_time" not in given or not given["reset_time"]:
             parameters["reset_time"] = 0.5  # nobody has to tidy up a simulated scene
     if name in ("teleop", "jog"):

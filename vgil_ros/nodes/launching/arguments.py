@@ -63,6 +63,8 @@ ARGUMENTS = {
     "max_age_ms": Argument(float, "", "how old a stream, or the observation behind a command, may be"),
     "soft_start": Argument(float, "", "share of the velocity limits on the way to the first action"),
     "dry_run": Argument(bool, "", "compute and show, send nothing to the robot"),
+    "takeover": Argument(bool, "", "let a human take over by the masters, and hand back"),
+    "takeover_gripper": Argument(bool, "", "closing the masters' grippers takes over too; not with `leader`"),
     "episode": Argument(str, "", "the episode file to play back"),
     "cameras": Argument(bool, "true", "start a webcam node for each camera of the contract that has a device"),
     "sim": Argument(bool, "false", "bring up the simulated robot too"),
@@ -75,17 +77,20 @@ ARGUMENTS = {
     "ceremony": Argument(bool, "", "wait for closed leader grippers before the leaders lose their torque"),
     "teleop": Argument(bool, "", "start the teleop node too; empty: as `sim` says"),
     "leader": Argument(
-        str, "", "who leads the puppets by hand, in place of leader arms: keyboard, gamepad, spacemouse"
+        str, "", "who leads the puppets by hand, in place of leader arms: keyboard, gamepad, spacemouse, page"
     ),
     "namespace": Argument(str, "", "of all nodes here: keeps two robots on one ROS domain apart"),
     "domain_id": Argument(int, "", "ROS domain of all nodes here, 0 to 232; ROS_DOMAIN_ID by default"),
     "rviz": Argument(bool, "false", "start the monitor node, and RViz where it is installed"),
+    "web": Argument(bool, "false", "start the operator's page too"),
+    "host": Argument(str, "", "of the page: 127.0.0.1 for this computer alone; 0.0.0.0 for the network, with a token"),
+    "port": Argument(int, "", "of the page; 0: a free one, which is said"),
 }
-LEADERS = ("keyboard", "gamepad", "spacemouse")
+LEADERS = ("keyboard", "gamepad", "spacemouse", "page")
 WORDS = ("operator", "object", "scene", "note")  # said of every episode of a session
 HANDED_ON_AS = {"scripted_operator": "operator"}  # a node's parameter of another name
 RENAMED = {**RENAMED_OPTIONS, "operator": "scripted_operator"}
-COMMON = ("params_file", "namespace", "domain_id", "rviz")  # of every launch file
+COMMON = ("params_file", "namespace", "domain_id", "rviz", "web", "host", "port")  # of every launch file
 _OLD = {old: Argument(ARGUMENTS[new].kind, "", f"old name of {new}") for old, new in RENAMED.items()}
 _KINDS = {int: "a whole number", float: "a number", bool: f"one of {sorted(_BOOLEANS)}"}
 
@@ -179,6 +184,11 @@ def _check_leader(given: Mapping[str, str]) -> None:
     if optional(given, "scripted_operator"):
         raise VgilError(
             f"launch arguments 'leader:={leader}' and 'scripted_operator:=true' both lead; allowed: one of them"
+        )
+    if optional(given, "takeover_gripper"):
+        raise VgilError(
+            f"launch arguments 'leader:={leader}' and 'takeover_gripper:=true': jog's grippers copy the puppets', so"
+            " that a grasp of the policy would take over; allowed: one of them"
         )
 
 

@@ -15,7 +15,7 @@ from rosgraph_msgs.msg import Clock
 
 from vgil_ros.core.contract import Contract
 from vgil_ros.core.graph.commanders import UNKNOWN, full_name
-from vgil_ros.core.streams import actions_of, commands_of, streams_of
+from vgil_ros.core.streams import StreamSpec, actions_of, commands_of, streams_of
 from vgil_ros.core.sync import Synchronizer
 from vgil_ros.nodes.base.node import VgilNode, make_ros_executor
 from vgil_ros.nodes.messages.subscriptions import StreamInputs, sensor_qos
@@ -34,6 +34,7 @@ class RobotListener(VgilNode):
         contract: the robot.
         namespace: of its nodes, "/r2"; "" for none.
         clock: the topic by which it tells the time; None: by the computer's clock.
+        streams: what is listened to; everything by default.
 
     Attributes:
         other_clock: a clock's topic on which something was heard, where the computer's is used.
@@ -41,7 +42,14 @@ class RobotListener(VgilNode):
 
     tool = "listener"
 
-    def __init__(self, context: Context, contract: Contract, namespace: str, clock: str | None) -> None:
+    def __init__(
+        self,
+        context: Context,
+        contract: Contract,
+        namespace: str,
+        clock: str | None,
+        streams: tuple[StreamSpec, ...] | None = None,
+    ) -> None:
         super().__init__(
             f"_vgil_{self.tool}_{os.getpid()}",
             context=context,
@@ -50,7 +58,7 @@ class RobotListener(VgilNode):
             parameter_overrides=[Parameter("use_sim_time", value=clock is not None)],
         )
         self.contract = contract
-        self.streams = streams_of(contract)
+        self.streams = streams_of(contract) if streams is None else streams
         self.sync = Synchronizer(self.streams, contract.sync, contract.rate_hz, simulated=self.simulated)
         self.inputs = StreamInputs(self, contract, self.sync)
         self.other_clock: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as ClosingTakesLong
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,23 @@ class Closed:
         counts: whether it is one of those asked for.
         failed: whether something else than the operator's will kept it from being one.
         unsaved: whether rows were recorded that are in no finished file.
+        verdict: of the check at its end: "ok", "bad", "aborted"; "lost" where it has no file though it was to be kept.
+        words: what was said of it.
     """
 
     path: Path | None
     counts: bool = False
     failed: bool = False
     unsaved: bool = False
+    verdict: str = field(default="", compare=False)
+    words: str = field(default="", compare=False)
+
+    def figures(self) -> dict[str, object]:
+        """Of a status; none where nothing was kept and nothing is wrong."""
+        if not self.verdict:
+            return {}
+        file = {"last_episode": str(self.path)} if self.path is not None else {}
+        return {**file, "last_verdict": self.verdict, "last_words": self.words}
 
 
 class EpisodeClosing:
@@ -76,18 +87,26 @@ class EpisodeClosing:
             end: EpisodeEnd | None = future.result()
         except VgilError as error:
             self._alerts.log(str(error), severity="error")
-            return Closed(None, failed=keep or failed, unsaved=keep)
+            return Closed(None, failed=keep or failed, unsaved=keep, verdict="lost" if keep else "", words=str(error))
         if end is None:
             failed = failed or (keep and self._files)
             if failed and self._files:
                 self._alerts.log("nothing is recorded of this episode: it had no row", severity="warning")
-            return Closed(None, counts=keep and not failed, failed=failed)
+            lost = failed and self._files
+            return Closed(
+                None,
+                counts=keep and not failed,
+                failed=failed,
+                verdict="lost" if lost else "",
+                words="nothing is recorded: it had no row" if lost else "",
+            )
         words, severity = end.words(success, label, self._remedy)
         self._alerts.log(words, severity=severity)
         if end.without_log is not None:
             self._alerts.log(end.without_log, severity="warning")
         counts = end.aborted is None and (self._count_bad or end.report.ok)
-        return Closed(end.path, counts=counts, failed=not counts)
+        verdict = "aborted" if end.aborted is not None else "ok" if end.report.ok else "bad"
+        return Closed(end.path, counts=counts, failed=not counts, verdict=verdict, words=words)
 
     def wait(self, success: bool | None, label: Verdict | None = None) -> Closed | None:
         """Wait, as the process ends, and return how the closing went; None where there was none."""

@@ -5,8 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.parameter import Parameter
 
 from vgil_ros.core.episode_label import TEXTS, Verdict, text_fault
 from vgil_ros.core.errors import VgilError
@@ -14,6 +19,8 @@ from vgil_ros.episodes.curation.labels import Label, write_label
 from vgil_ros.episodes.errors import naming_file
 from vgil_ros.nodes.base.alerts import Alerts
 from vgil_ros.nodes.base.node import VgilNode
+
+WORDS = ("operator", "object", "scene", "note")
 
 
 def declare_words(node: VgilNode) -> dict[str, str]:
@@ -23,15 +30,50 @@ def declare_words(node: VgilNode) -> dict[str, str]:
         VgilError: naming the parameter whose text is too long, or holds a control character.
     """
     given = {
-        "operator": node.declare("operator", "", doc="who shows it; written into the episodes"),
-        "object": node.declare("object", "", doc="with which object; written into the episodes"),
-        "scene": node.declare("scene", "", doc="in which scene; written into the episodes"),
-        "note": node.declare("note", "", doc="whatever else is to be known; written into the episodes"),
+        "operator": node.declare("operator", "", doc="who shows it; written into the episodes", read_only=False),
+        "object": node.declare("object", "", doc="with which object; written into the episodes", read_only=False),
+        "scene": node.declare("scene", "", doc="in which scene; written into the episodes", read_only=False),
+        "note": node.declare(
+            "note", "", doc="whatever else is to be known; written into the episodes", read_only=False
+        ),
     }
     for name, text in given.items():
         if fault := text_fault(text):
             raise VgilError(f"parameter '{name}' {fault}; allowed: {TEXTS}")
     return {name: text for name, text in given.items() if text}
+
+
+class SpokenWords:
+    """Task, operator, object, scene and note as they are now: parameters that can be set while a session runs.
+
+    What is set counts from the next episode on.
+
+    Args:
+        node: whose parameters they are, declared by `declare_words` and as `task`.
+        task: as it was given.
+        words: as they were given.
+        on_task: called with a new task; raises a VgilError where it is not to be taken.
+    """
+
+    def __init__(self, node: VgilNode, task: str, words: dict[str, str], on_task: Callable[[str], None]) -> None:
+        self.task, self.words, self._on_task = task, dict(words), on_task
+        node.add_on_set_parameters_callback(self._on_set)
+
+    def _on_set(self, parameters: list[Parameter[Any]]) -> SetParametersResult:
+        """All of them or none."""
+        said = {one.name: str(one.value) for one in parameters if one.name == "task" or one.name in WORDS}
+        for name, text in said.items():
+            if fault := text_fault(text):
+                return SetParametersResult(successful=False, reason=f"parameter '{name}' {fault}; allowed: {TEXTS}")
+        task = said.pop("task", self.task)
+        if task != self.task:
+            try:
+                self._on_task(task)
+            except VgilError as error:
+                return SetParametersResult(successful=False, reason=str(error))
+        self.task = task
+        self.words = {name: text for name, text in (self.words | said).items() if text}
+        return SetParametersResult(successful=True)
 
 
 class LateLabels:

@@ -23,7 +23,7 @@ from vgil_ros.nodes.base.node import ROBOT_DOC, VgilNode
 from vgil_ros.nodes.messages.subscriptions import StreamInputs
 from vgil_ros.nodes.session.closing import Closed, EpisodeClosing, remove_episode
 from vgil_ros.nodes.session.dataset_folder import DatasetFolder
-from vgil_ros.nodes.session.labelling import LateLabels, declare_words
+from vgil_ros.nodes.session.labelling import LateLabels, SpokenWords, declare_words
 from vgil_ros.nodes.session.neighbours import Neighbours
 from vgil_ros.nodes.session.readiness import Waiting
 from vgil_ros.nodes.session.scene_reset import SceneReset
@@ -50,8 +50,8 @@ class SessionNode(VgilNode):
         super().__init__(name)
         self.contract, self.contract_text = load_contract(self.declare("robot", "sim_aloha", doc=ROBOT_DOC))
         self.layout = Layout(self.contract)
-        self.task = self.declare("task", "", doc="what is done; written into the episodes")
-        self.words = declare_words(self)
+        self.task = self.declare("task", "", doc="what is done; written into the episodes", read_only=False)
+        self.spoken = SpokenWords(self, self.task, declare_words(self), self.new_task)
         self.session = self._make_session(running, records)
         success_topic = self.declare("success_topic", "", doc="std_msgs/Bool: whether the task is done; empty: none")
         reset = self.declare("reset_service", "", doc="std_srvs/Trigger, called before each episode; empty: none")
@@ -71,6 +71,7 @@ class SessionNode(VgilNode):
         self._ready = False  # it was said that everything is there
         self.closing, self.labels = EpisodeClosing(self), LateLabels(self)
         self._last_file: Path | None = None
+        self._last_end: dict[str, object] = {}  # of the status: what became of the last episode
         self._asked = False  # the operator wanted no file of the episode at hand
         self._unsaved = False  # rows of the last episode are in no finished file
         self._subscribe_success(success_topic)
@@ -182,6 +183,9 @@ class SessionNode(VgilNode):
         """What of it stands against resetting the scene already. Hook."""
         return ()
 
+    def new_task(self, task: str) -> None:
+        """Another task is done from the next episode on. Hook: raise a VgilError where it cannot be."""
+
     def ready(self) -> None:
         """Everything is there for an episode that somebody has to start. Hook."""
 
@@ -221,9 +225,9 @@ class SessionNode(VgilNode):
             self._clock_set(self.sync.clock_set(now, by_ns))
         by = self.sampled_by_ns = self._stall_grace.time(now)
         while (tick := self.sync.sample(by)) is not None:
-            if isinstance(tick, Sample):
-                self.skew.add(tick)
-            if self.session.state is SessionState.RUNNING:
+            running = self.session.state is SessionState.RUNNING
+            self.skew.add(tick, counts=running)
+            if running:
                 self.take(tick)
         self._watch_reset(now)
         if self.closing.ended and self.may_close():
@@ -363,6 +367,7 @@ class SessionNode(VgilNode):
 
     def _count(self, closed: Closed, now: int) -> tuple[Effect, ...]:
         self._last_file, self._unsaved = closed.path, closed.unsaved
+        self._last_end = closed.figures()
         saved = closed.counts or closed.path is not None
         return self.session.closed(now, saved=saved, counts=closed.counts, failed=closed.failed)
 
@@ -404,7 +409,7 @@ class SessionNode(VgilNode):
             "episodes_wanted": self.session.num_episodes,
             "label": self.session.label.verdict or "none",
         }
-        values |= self.figures()
+        values |= self._last_end | self.figures()
         values |= {f"rate_hz_{s.name}": self.inputs.rate(s.name, now) for s in self.streams}
         values |= self.skew.figures()
         values |= {f"delay_ms_{name}": delay_ns / 1e6 for name, delay_ns in self.sync.delays().items()}

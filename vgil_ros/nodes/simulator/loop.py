@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Protocol
 
 import mujoco
 import numpy as np
@@ -56,6 +56,49 @@ class Pacer:
         return time.time_ns() - round(late * 1e9)
 
 
+class Cameras(Protocol):
+    """Who makes the images."""
+
+    def submit(self, stamp: int) -> None:
+        """Ask for images of the world as it is now, with a stamp (ns)."""
+
+    def skipped(self) -> float:
+        """Return the share (0..1) of what was asked for since the last call that was left out."""
+
+    def close(self) -> None:
+        """End, once what is under way is done."""
+
+
+class CamerasInStep:
+    """Makes images at once, in the thread that steps the world: of worlds that cannot be asked for their past.
+
+    Args:
+        cameras: their names.
+        render: from a name to the image (H, W, 3) uint8 RGB.
+        publish: called with camera name, image and stamp (ns).
+    """
+
+    def __init__(
+        self,
+        cameras: Sequence[str],
+        render: Callable[[str], np.ndarray],
+        publish: Callable[[str, np.ndarray, int], None],
+    ) -> None:
+        self._cameras, self._render, self._publish = cameras, render, publish
+
+    def submit(self, stamp: int) -> None:
+        """Draw and publish every camera."""
+        for camera in self._cameras:
+            self._publish(camera, self._render(camera), stamp)
+
+    def skipped(self) -> float:
+        """Nothing ever is; what takes too long is lost time of the world."""
+        return 0.0
+
+    def close(self) -> None:
+        """Nothing is under way."""
+
+
 class CameraThread:
     """Makes images of snapshots of the world, beside the physics.
 
@@ -85,8 +128,8 @@ class CameraThread:
         if self._error is not None:
             raise self._error
 
-    def submit(self, data: Any, stamp: int) -> None:
-        """Ask for images of `data`, which is copied.
+    def submit(self, stamp: int) -> None:
+        """Ask for images of the robot's world, of which a copy is taken.
 
         Raises:
             Exception: what ended the thread, if something has.
@@ -98,7 +141,7 @@ class CameraThread:
                 raise self._error
             self._asked += 1
             self._skipped += self._stamp is not None
-            mujoco.mj_copyData(self._waiting, self._robot.model, data)
+            mujoco.mj_copyData(self._waiting, self._robot.model, self._robot.data)
             self._stamp = stamp
             self._change.notify_all()
 

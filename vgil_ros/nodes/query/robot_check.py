@@ -14,11 +14,10 @@ from vgil_ros.core.streams import StreamSpec
 from vgil_ros.nodes.messages.array_order import array_orders
 from vgil_ros.nodes.messages.publishers import gripper_modes
 from vgil_ros.nodes.query.listening import RobotListener, listen_to
-from vgil_ros.robots.robot_check import Heard, RobotFinding, Verdict, check_robot
+from vgil_ros.robots.robot_check import Heard, Looks, RobotFinding, Verdict, check_robot
 
 LOOK_S = 0.1
 MESSAGES = "interbotix_xs_msgs"  # of the driver whose grippers have modes
-MOST_WRONG = 0.6  # of the looks, the first of which come before anything can have been heard
 
 
 class Listener(RobotListener):
@@ -26,11 +25,18 @@ class Listener(RobotListener):
 
     tool = "robot_check"
 
-    def __init__(self, context: Context, contract: Contract, namespace: str, clock: str | None) -> None:
-        super().__init__(context, contract, namespace, clock)
+    def __init__(
+        self,
+        context: Context,
+        contract: Contract,
+        namespace: str,
+        clock: str | None,
+        streams: tuple[StreamSpec, ...] | None = None,
+    ) -> None:
+        super().__init__(context, contract, namespace, clock, streams)
         self._offsets: dict[str, float] = {}
-        self._looks = 0
-        self._wrong: dict[str, list[str]] = {}  # what stood against a stream, at each look
+        self._looks: dict[str, Looks] = {}  # at a stream, since it was first heard
+        self._before: dict[str, str] = {}  # what stood against it before
         self._orders = array_orders(self, Layout(contract), range(len(contract.arms)))
         self._modes = gripper_modes(self, contract.arms) if importlib.util.find_spec(MESSAGES) else None
         self.background_timer(LOOK_S, self._look_around)
@@ -51,22 +57,28 @@ class Listener(RobotListener):
         wrong |= {name: f"{name}: {words}" for name, words in self.sync.refusals.standing(now).items()}
         for order in self._orders:
             order.problem()
-        self._looks += 1
-        for name, words in wrong.items():
-            self._wrong.setdefault(name, []).append(words)
+        for name in (spec.name for spec in self.streams):
+            if self.sync.newest(name) is not None:
+                self._looks.setdefault(name, Looks()).add(wrong.get(name))
+            elif name in wrong:  # the middleware may be slow to find what is there
+                self._before[name] = wrong[name]
 
     def findings(self) -> list[RobotFinding]:
         """What was heard, judged."""
+        unheard = [topic for _, topic, heard_by in self.commands() if not heard_by]
+        found = check_robot(self.contract, self.streams, self.heard(), unheard)
+        return found + self._order_findings() + self._mode_findings()
+
+    def heard(self) -> dict[str, Heard]:
+        """What was heard of each stream."""
         now = self.now_ns()
         self._look_around()
-        wrong = {name: words[-1] for name, words in self._wrong.items() if len(words) > MOST_WRONG * self._looks}
+        wrong = self._before | {name: looks.wrong for name, looks in self._looks.items()}
         heard = {spec.name: self._heard(spec, wrong.get(spec.name), now) for spec in self.streams}
         for problem in self.inputs.duplicate_publishers():
             name = problem.detail.split(":")[0]
             heard[name] = Heard(heard[name].rate_hz, problem.detail)
-        unheard = [topic for _, topic, heard_by in self.commands() if not heard_by]
-        found = check_robot(self.contract, self.streams, heard, unheard)
-        return found + self._order_findings() + self._mode_findings()
+        return heard
 
     def _order_findings(self) -> list[RobotFinding]:
         """Whether arrays are in the order of the controllers that take them."""
