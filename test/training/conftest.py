@@ -8,12 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.training import TINY
 
 LAYOUTS = ("act_plus_plus", "act_sim", "aloha", "cobot_magic", "mobile_aloha", "vgil_single_arm")
-TINY = {
-    "type": "act", "chunk_size": 4, "hidden_dim": 32, "heads": 4, "feedforward_dim": 64, "encoder_layers": 1,
-    "cvae_layers": 1, "latent_dim": 4, "backbone": "mobilenet_v3_small", "backbone_norm": "group", "dropout": 0.1,
-}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import torch
 import typer
+from support.policies.contract import fitted
+from support.policies.flow_matching import small
 from support.policies.flow_toy import toy_batch, toy_chunks, toy_policy, train_toy
 from support.training import Tree
 from typer.testing import CliRunner
@@ -20,6 +23,8 @@ from vgil_ros.policies.diagnostics.straightness import straightness
 from vgil_ros.policies.flow_matching import FlowMatchingConfig, FlowMatchingPolicy
 from vgil_ros.training.build import load_data, make_policy
 from vgil_ros.training.config import parse_config
+from vgil_ros.training.data.dataset import EpisodeDataset, SampleSpec
+from vgil_ros.training.data.scan import scan_folder
 from vgil_ros.training.distillation import PairCache, Reflow, fingerprint_of, make_student, student_settings
 from vgil_ros.training.errors import TrainingError
 from vgil_ros.training.trainer import Trainer
@@ -140,6 +145,19 @@ def test_a_chain_through_the_trainer(tree: Tree, episodes: Path, tmp_path: Path)
     assert len(resumed.data.policy.teachers) == 2
 
 
+def test_another_teacher_does_not_go_on_with_its_student(tree: Tree, episodes: Path, tmp_path: Path) -> None:
+    teacher = tree(episodes, policy=dict(TINY_FLOW), out=str(tmp_path / "teacher"))
+    _untrained(teacher)
+    made = tree(episodes, policy={"type": "flow_matching", "steps": 1}, out=str(tmp_path / "student"), steps=1)
+    made["distillation"] = {"teacher": str(tmp_path / "teacher" / "last")}
+    _train(made)
+    _untrained(teacher | {"seed": 5})
+    with pytest.raises(
+        TrainingError, match=r"distillation\.teacher .* has other weights \(\w+\).*; allowed: .* \(\w+\)"
+    ):
+        Trainer(parse_config(made, "test"), resume=True, progress=False, log=lambda _: None)
+
+
 def test_the_command_takes_a_teacher(tree: Tree, episodes: Path, tmp_path: Path) -> None:
     _untrained(tree(episodes, policy=dict(TINY_FLOW), out=str(tmp_path / "teacher")))
     app = typer.Typer()
@@ -182,6 +200,43 @@ def test_kept_pairs_are_those_of_the_moment(tree: Tree, episodes: Path, tmp_path
     assert (tmp_path / "pairs" / "endpoints.npy").stat().st_mtime_ns == written
     with pytest.raises(TrainingError, match=r"holds pairs of something else: teacher \w+ \(not \w+\)"):
         student("third", teacher=str(tmp_path / "first" / "last"))
+    (tmp_path / "pairs" / "pairs.json").write_text("")
+    with pytest.raises(TrainingError, match=r"pairs\.json: not readable as JSON"):
+        student("fourth")
+
+
+def test_kept_pairs_are_of_the_tasks_and_settings_of_the_moment(episodes: Path, tmp_path: Path) -> None:
+    """Weights and images are the same; what the teacher is told, or how it reads the state, is not."""
+
+    def keep(name: str, **changes: Any) -> PairCache:
+        torch.manual_seed(0)
+        cameras = [{"name": camera, "height": 48, "width": 64} for camera in ("cam_b", "cam_a")]
+        teacher = fitted(FlowMatchingPolicy(small(state_dim=3, action_dim=3, cameras=cameras, **changes)))
+        data = EpisodeDataset(scan_folder(episodes), SampleSpec(("cam_b", "cam_a"), 6))
+        pairs = PairCache(tmp_path / name, data, Reflow(teacher, 1), 1)
+        if not pairs.complete:
+            pairs.build()
+            size = (tmp_path / name / "endpoints.npy").stat()
+            assert size.st_blocks * 512 >= size.st_size, "its room on the disk is taken at once"
+        return pairs
+
+    def relabel(task: str) -> None:
+        with h5py.File(sorted(episodes.glob("*.hdf5"))[1], "r+") as file:
+            file.attrs["task"] = task
+
+    keep("told", task_dim=4, task="lift")
+    keep("told", task_dim=4, dropout=0.5, seed=3, software="another version")
+    keep("untold")
+    relabel("open the drawer")
+    with pytest.raises(TrainingError, match=r"something else: tasks \w+ \(not \w+\); take another"):
+        keep("told", task_dim=4, task="lift")
+    keep("untold")
+    relabel("")
+    keep("unlabelled", task_dim=4, task="lift")
+    with pytest.raises(TrainingError, match="something else: tasks "):
+        keep("unlabelled", task_dim=4, task="insert")
+    with pytest.raises(TrainingError, match=r"something else: .*settings "):
+        keep("untold", activation="relu")
 
 
 def test_wrong_teachers_are_refused(tree: Tree, episodes: Path, tmp_path: Path) -> None:
@@ -189,7 +244,7 @@ def test_wrong_teachers_are_refused(tree: Tree, episodes: Path, tmp_path: Path) 
     make_policy(config, load_data(config, print), print).save(tmp_path / "act" / "last")
     made = tree(episodes, policy={"type": "flow_matching"}, out=str(tmp_path / "student"))
     made["distillation"] = {"teacher": str(tmp_path / "act" / "last")}
-    with pytest.raises(TrainingError, match="of type 'act', allowed: flow_matching"):
+    with pytest.raises(TrainingError, match="of type 'act', allowed: flow_matching, smolvla"):
         Trainer(parse_config(made, "test"), progress=False)
     toy = toy_policy()
     other = toy.config.model_copy(update={"state_dim": 2})

@@ -20,8 +20,8 @@ from vgil_ros.policies.flow_act import FlowActPolicy
 from vgil_ros.policies.inference.runtime import InferenceRuntime
 from vgil_ros.policies.optical_flow import FlowField, FlowSettings
 from vgil_ros.training.build import load_data, make_policy
-from vgil_ros.training.config import load_config, parse_config
-from vgil_ros.training.data.augmentation import Augmentation, AugmentationConfig
+from vgil_ros.training.config import AugmentationConfig, load_config, parse_config
+from vgil_ros.training.data.augmentation import Augmentation
 from vgil_ros.training.data.dataset import EpisodeDataset, SampleSpec
 from vgil_ros.training.data.flow_cache import flow_dir, make_flow_cache
 from vgil_ros.training.data.scan import scan_folder

@@ -21,12 +21,11 @@ from vgil_ros.policies.base import Policy
 from vgil_ros.policies.observation import Batch
 from vgil_ros.training import checkpoints, validation
 from vgil_ros.training import precision as precision_module
-from vgil_ros.training.checkpoints import CONFIG, RESUME
 from vgil_ros.training.config import load_config, parse_config
 from vgil_ros.training.errors import TrainingError
-from vgil_ros.training.estimate import words as time_in_words
 from vgil_ros.training.non_finite import LONGEST, LossWatch, StepDone
 from vgil_ros.training.precision import choose_precision, cpu_flags
+from vgil_ros.training.run_log import CONFIG, RESUME, time_words
 from vgil_ros.training.trainer import Trainer
 
 TINY = {"policy": {"type": "act", "chunk_size": 4, "hidden_dim": 8, "heads": 2, "feedforward_dim": 8,
@@ -227,7 +226,7 @@ def test_validation_shows_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None
     [(5, "5 s"), (200, "3 min"), (4000, "1 h 6 min"), (200_000, "2 days 7 h"), (2_000_000, "3 weeks 2 days")],
 )
 def test_times_in_words(seconds: float, expected: str) -> None:
-    assert time_in_words(seconds) == expected
+    assert time_words(seconds) == expected
 
 
 @pytest.mark.parametrize("when", ["in the last step", "in the last validation"])

@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vgil_ros.training.data.augmentation import Augmentation, AugmentationConfig
+from vgil_ros.training.config import AugmentationConfig
+from vgil_ros.training.data.augmentation import Augmentation
 from vgil_ros.training.data.sampling import ProcessBatches, Sampling, split_episodes
 
 
@@ -89,6 +90,14 @@ def test_augmentation_does_not_depend_on_how_the_batch_is_shared() -> None:
     half = {"qpos": batch["qpos"][3:], "images": {"a": batch["images"]["a"][3:]}}
     assert torch.equal(augment(half, 11, 3, 6)["images"]["a"], whole[3:])
     assert not torch.equal(augment(batch, 12, 0, 6)["images"]["a"], whole)
+
+
+def test_draws_are_not_the_numbers_that_a_policy_draws_from_the_same_seed() -> None:
+    torch.manual_seed(7 * 1_000_003 + 11)  # as a training step does
+    uniform = torch.rand(6, 6, generator=torch.Generator().manual_seed(7 * 1_000_003 + 11)) * 2 - 1
+    draws = Augmentation(AugmentationConfig(), 7).draw(11, 6)
+    assert not torch.isclose(draws, uniform).any()
+    assert torch.equal(draws, Augmentation(AugmentationConfig(), 7).draw(11, 6))
 
 
 def test_nothing_asked_changes_nothing() -> None:

@@ -227,6 +227,27 @@ def test_success_of_rollouts_chooses_the_best(tree: Tree, episodes: Path, tmp_pa
     assert all(torch.equal(best[key], own[key]) for key in best)
 
 
+def test_rollouts_that_fail_cost_no_step(tree: Tree, episodes: Path) -> None:
+    made = tree(episodes, steps=3, checkpoint__every=2, evaluation__task="pick_place")
+    config = parse_config(made, "test")
+
+    def break_off(_: Path) -> dict[str, float]:
+        raise RuntimeError("no GPU to render with")
+
+    with pytest.raises(RuntimeError, match="no GPU"):
+        Trainer(config, progress=False, log=lambda _: None, evaluate=break_off).run()
+    again = Trainer(config, resume=True, progress=False, log=lambda _: None, evaluate=lambda _: {"success": 1.0})
+    assert again.step == 2
+    assert again.run().steps == 3
+
+
+def test_a_warm_up_that_outlasts_the_run_is_said(tree: Tree, episodes: Path) -> None:
+    said: list[str] = []
+    made = tree(episodes, steps=1, schedule__warmup_steps=5)
+    Trainer(parse_config(made, "test"), progress=False, log=said.append).run()
+    assert any("schedule.warmup_steps is 5 of 1 steps" in words for words in said)
+
+
 def test_a_half_written_line_is_dropped_on_resume(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     path.write_text('{"kind": "train", "step": 1}\n{"kind": "train", "step": 2}\n{"kind": "tr')

@@ -82,12 +82,12 @@ def test_the_saved_policy_is_the_running_mean(tree: Tree, episodes: Path, monkey
     mean = {key: value.clone() for key, value in trainer.policy.state_dict().items()}
     update = Ema.update
 
-    def noted(ema: Ema, policy: Any, step: int) -> None:
+    def noted(ema: Ema, step: int) -> None:
         decay = (0.1, 0.15, 0.15)[step]
-        for key, value in policy.state_dict().items():
+        for key, value in trainer.policy.state_dict().items():
             if value.is_floating_point():
                 mean[key] = decay * mean[key] + (1 - decay) * value
-        update(ema, policy, step)
+        update(ema, step)
 
     monkeypatch.setattr(Ema, "update", noted)
     out = trainer.run().out

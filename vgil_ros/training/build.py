@@ -22,6 +22,7 @@ from vgil_ros.policies.nn.backbones import MobileNetBackbone, ResNetBackbone, Sm
 from vgil_ros.policies.optical_flow import FlowField
 from vgil_ros.policies.registry import policy_class
 from vgil_ros.training.config import DataConfig, ScheduleConfig, TrainConfig
+from vgil_ros.training.data.corrections import correction_rows, drawn_groups, human_rows
 from vgil_ros.training.data.data_report import (
     SHOWN,
     choose_episodes,
@@ -38,6 +39,7 @@ from vgil_ros.training.data.sampling import Sampling, split_episodes
 from vgil_ros.training.data.scan import check_same, check_vectors, choose_cameras, fingerprint, scan_folder
 from vgil_ros.training.distributed import Accelerator, first_before_others
 from vgil_ros.training.errors import TrainingError
+from vgil_ros.training.pretrained.initial import take_initial
 
 Log = Callable[[str], None]
 GIB = 1 << 30
@@ -108,9 +110,13 @@ def load_data(
     shared = config.data.flow_workers > 1 or config.data.flow_ray is not None  # by processes of the first one
     with first_before_others(accelerator) if accelerator is not None and shared else nullcontext():
         flows = _flows(config, policy, stats, log, progress=progress)
-    data = EpisodeDataset(chosen, spec, _decoded(config, chosen, cameras), flows)
+    only = config.data.corrections == "only"
+    skip = config.data.still_starts == "skip"
+    data = EpisodeDataset(chosen, spec, _decoded(config, chosen, cameras), flows, only, skip)
     groups = [
-        np.concatenate([np.array([], int), *(data.rows_of(i) for i, own in enumerate(train) if folders[own] == number)])
+        np.concatenate(
+            [np.array([], int), *(data.usable_of(i) for i, own in enumerate(train) if folders[own] == number)]
+        )
         for number in range(len(config.data.folders))
     ]
     weights = [folder.weight for folder in config.data.folders if folder.weight is not None]
@@ -119,10 +125,24 @@ def load_data(
         cameras=cameras,
         policy=policy,
         train=data,
-        validation=EpisodeDataset([stats[i] for i in validation], spec, None, flows),
-        sampling=Sampling(groups, weights or None, config.seed),
+        validation=EpisodeDataset([stats[i] for i in validation], spec, None, flows, only, skip),
+        sampling=_sampling(config, chosen, groups, weights, log),
         fingerprint=mark,
     )
+
+
+def _sampling(
+    config: TrainConfig, chosen: list[EpisodeStats], groups: list[np.ndarray], weights: list[float], log: Log
+) -> Sampling:
+    """How the rows of the episodes that are trained from are drawn."""
+    wanted = config.data.corrections
+    human, corrected = (np.concatenate([rows(one) for one in chosen]) for rows in (human_rows, correction_rows))
+    if corrected.any() or wanted != "all":
+        log(f"{corrected.sum()} of {len(corrected)} rows are corrections; data.corrections is {wanted}")
+    if config.data.still_starts == "skip":
+        still = sum(one.facts.still for one in chosen)
+        log(f"{still} of {len(corrected)} rows come before an episode's first motion; they are left out")
+    return Sampling(*drawn_groups(groups, weights or None, wanted, human, corrected), config.seed)
 
 
 def _scanned(data: DataConfig, log: Log, *, progress: bool) -> tuple[list[EpisodeStats], list[int]]:
@@ -251,7 +271,7 @@ def make_policy(config: TrainConfig, data: TrainingData, log: Log) -> Policy:
     """Build the policy that fits the data, with its normaliser set.
 
     Raises:
-        TrainingError, PolicyError: pretrained weights are asked for and cannot be had.
+        TrainingError, PolicyError: pretrained or initial weights are asked for, or needed, and cannot be had.
     """
     torch.manual_seed(config.seed)
     policy = policy_class(data.policy.type)(data.policy)
@@ -264,6 +284,7 @@ def make_policy(config: TrainConfig, data: TrainingData, log: Log) -> Policy:
     policy.set_normalizer(make_normalizer(policy.config.normalization, state, action, images, data.cameras))
     _fill_backbones(policy, config, log)
     _fill_flow(policy, config)
+    take_initial(policy, config.initial)
     return policy
 
 
@@ -328,7 +349,7 @@ def make_optimizer(policy: Policy, config: TrainConfig) -> torch.optim.AdamW:
         {"params": [p for p in trained if id(p) not in backbone], "lr": settings.lr, "full_lr": settings.lr},
         {"params": [p for p in trained if id(p) in backbone], "lr": backbone_lr, "full_lr": backbone_lr},
     ]
-    return torch.optim.AdamW(groups, betas=settings.betas, weight_decay=settings.weight_decay)
+    return torch.optim.AdamW(groups, betas=settings.betas, weight_decay=settings.weight_decay, fused=True)
 
 
 def rate_factor(schedule: ScheduleConfig, step: int, steps: int) -> float:

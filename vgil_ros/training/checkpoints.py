@@ -14,22 +14,35 @@ import torch
 import yaml
 from safetensors import SafetensorError
 
+from vgil_ros.core.files import write_whole
 from vgil_ros.policies.base import Policy
+from vgil_ros.policies.reference import REFERENCE_FILE, write_reference
 from vgil_ros.training.config import TrainConfig, with_absolute_paths
 from vgil_ros.training.errors import TrainingError
-from vgil_ros.training.run_log import LOG
+from vgil_ros.training.run_log import CONFIG, LOG, RESUME
 
-CONFIG, RESUME = "config.yaml", "resume.pt"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Checkpoints:
-    """The checkpoints of a run. `ranked` holds (value, step) of those kept, best first; it travels in `resume.pt`."""
+    """The checkpoints of a run.
+
+    Attributes:
+        ranked: (value, step) of those kept, best first; it travels in `resume.pt`.
+        reference: what stands as reference of the data beside each; None: nothing does.
+    """
 
     def __init__(self, out: Path, keep: int, *, higher_is_better: bool) -> None:
         self.out, self._keep = out, keep
         self._sign = -1.0 if higher_is_better else 1.0
         self.ranked: list[tuple[float, int]] = []
+        self.reference: bytes | None = None
+
+    def _write(self, policy: Policy, name: str) -> None:
+        """Write a checkpoint, and the reference of its data beside it."""
+        folder = policy.save(self.out / name)
+        if self.reference is not None:
+            write_reference(self.reference, folder / REFERENCE_FILE)
 
     def save(self, policy: Policy, step: int, value: float | None) -> None:
         """Write `last`, and `step_N` (and `best`) where `value` is among the best.
@@ -38,15 +51,15 @@ class Checkpoints:
             TrainingError: it cannot be written.
         """
         with writing(self.out):
-            policy.save(self.out / "last")
+            self._write(policy, "last")
             if value is None or not self._keep:
                 return
             ranked = sorted([*self.ranked, (value, step)], key=lambda one: (self._sign * one[0], one[1]))
             kept, gone = ranked[: self._keep], ranked[self._keep :]
             if (value, step) in kept:
-                policy.save(self.out / _name(step))
+                self._write(policy, _name(step))
             if kept[0] == (value, step):
-                policy.save(self.out / "best")
+                self._write(policy, "best")
             for _, old in gone:
                 shutil.rmtree(self.out / _name(old), ignore_errors=True)
             self.ranked = kept
@@ -169,7 +182,7 @@ def prepare_folder(config: TrainConfig, weights: int) -> None:
         needed = weights * (config.checkpoint.keep + 3) + 2 * state
         need_room(out, max(needed - _held(out), weights + state))
         text = yaml.safe_dump(with_absolute_paths(config).model_dump(mode="json"), sort_keys=False)
-        (out / CONFIG).write_text(text, encoding="utf-8")
+        write_whole(out / CONFIG, text)
 
 
 @contextmanager

@@ -10,12 +10,12 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from vgil_ros.assets import checkpoint_path, share_dir
 from vgil_ros.core.config import StrictModel, load_yaml, parse_yaml, validate
-from vgil_ros.training.data.augmentation import AugmentationConfig
 from vgil_ros.training.errors import TrainingError
 
 MOST = 10**9  # of any count
 
 Precision = Literal["auto", "fp32", "bf16"]
+Corrections = Literal["all", "only"] | Annotated[float, Field(gt=0, le=1e6)]
 
 
 class Settings(StrictModel):
@@ -43,6 +43,10 @@ class DataConfig(Settings):
         accept_odd: train from episodes whose numbers cannot be right too; each is said.
         aborted: train from episodes whose recording was broken off too.
         only_successes: train from episodes alone that are marked as a success.
+        corrections: of rollouts that a human took over from: all rows alike; only what a person gave, beside
+            demonstrations, and chunks that end with it; or how many times as often a correction is drawn.
+        still_starts: whether chunks may begin in the rows before an episode's first motion: who is asked often plays
+            their first rows again and again, and waits.
         workers: processes that load. decoded_gib: memory for decoded JPEGs, at most half of what is free.
         flow_cache_gib: room on the disk for optical flow, where the policy takes it; with less than it needs, flow is
             computed in every step.
@@ -58,6 +62,8 @@ class DataConfig(Settings):
     accept_odd: bool = False
     aborted: bool = False
     only_successes: bool = False
+    corrections: Corrections = "all"
+    still_starts: Literal["keep", "skip"] = "keep"
     workers: int = Field(default=2, ge=0, le=256)
     decoded_gib: float = Field(default=4.0, ge=0, le=1e6)
     flow_cache_gib: float = Field(default=16.0, ge=0, le=1e6)
@@ -101,6 +107,23 @@ class ScheduleConfig(Settings):
     final: float = Field(default=0.0, ge=0, le=1)
 
 
+class AugmentationConfig(StrictModel):
+    """How far images are changed; 0 (for `crop` 1) leaves a change out.
+
+    Attributes:
+        crop: side of the random crop against the image's, which is then resized to the image's size.
+        rotation_deg: largest rotation to either side.
+        brightness, contrast, saturation: largest change of the factor 1.
+    """
+
+    enabled: bool = True
+    crop: float = Field(default=0.95, gt=0, le=1)
+    rotation_deg: float = Field(default=5.0, ge=0, le=180)
+    brightness: float = Field(default=0.3, ge=0, lt=1)
+    contrast: float = Field(default=0.4, ge=0, lt=1)
+    saturation: float = Field(default=0.5, ge=0, lt=1)
+
+
 class EmaConfig(Settings):
     """A running mean of the weights, which is what is validated and saved; decay rises to its full value."""
 
@@ -136,11 +159,15 @@ class DistillationConfig(Settings):
 
 
 class EvaluationConfig(Settings):
-    """Rollouts on the simulated robot at each checkpoint, where `task` is given."""
+    """Rollouts on the simulated robot at each checkpoint, where `task` is given.
+
+    The scenes from `seed` on are neither those of generated demonstrations (from 0 on) nor those that `vgil eval`
+    measures on (from 20 000 on): `best` is chosen by them.
+    """
 
     task: str | None = None
     episodes: int = Field(default=20, gt=0, le=1_000_000)
-    seed: int = Field(default=1000, ge=0, lt=1 << 31)
+    seed: int = Field(default=10_000, ge=0, lt=1 << 31)
 
 
 class LogConfig(Settings):
@@ -160,6 +187,9 @@ class TrainConfig(Settings):
         gradient_accumulation: backward passes of each process for one step: as many parts its share of a batch has.
         precision: "auto" is bf16 (autocast) where the device computes in it, else fp32; the run says which.
         backbone_weights: for the image backbones: "imagenet", or a file of torchvision's; None: random.
+        initial: a checkpoint whose weights the policy begins with; its sizes are taken. See `pretrained.initial`.
+        frozen_cache: folder where what the part of a policy that never learns makes of each row is kept. Without
+            augmentation.
         distillation: for a student of another policy.
         flow_weights: a file of torchvision's RAFT-small for policies that take flow from it; None: torchvision's cache.
         validation_samples: at most so many, evenly spread over the validation episodes.
@@ -176,6 +206,8 @@ class TrainConfig(Settings):
     precision: Precision = "auto"
     backbone_weights: str | None = None
     flow_weights: str | None = None
+    initial: Path | None = None
+    frozen_cache: Path | None = None
     validation_samples: int = Field(default=512, gt=0, le=MOST)
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
@@ -203,6 +235,12 @@ class TrainConfig(Settings):
     def _kept_pairs_are_of_plain_images(self) -> TrainConfig:
         if self.distillation is not None and self.distillation.cache is not None and self.augmentation.enabled:
             raise ValueError("distillation.cache holds what the teacher makes of plain images: disable augmentation")
+        if self.frozen_cache is not None and self.augmentation.enabled:
+            raise ValueError("frozen_cache holds what a policy makes of plain images: disable augmentation")
+        if self.initial is not None and self.distillation is not None:
+            raise ValueError(
+                "initial and distillation.teacher both give the weights to begin with; allowed: one of them"
+            )
         return self
 
 
@@ -258,6 +296,10 @@ def with_absolute_paths(config: TrainConfig) -> TrainConfig:
         file = getattr(config, name)
         if file is not None and file != "imagenet":
             changes[name] = str(absolute(Path(file)))
+    if config.initial is not None:
+        changes["initial"] = absolute(checkpoint_path(config.initial))
+    if config.frozen_cache is not None:
+        changes["frozen_cache"] = absolute(config.frozen_cache)
     if (teacher := config.distillation) is not None:
         cache = absolute(teacher.cache) if teacher.cache is not None else None
         places = {"teacher": absolute(checkpoint_path(teacher.teacher)), "cache": cache}

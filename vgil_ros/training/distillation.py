@@ -7,7 +7,6 @@ with its teacher's weights and normaliser and says in policy.json where it came 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -19,25 +18,37 @@ from torch import Tensor
 from vgil_ros.policies import load_policy
 from vgil_ros.policies.base import Policy
 from vgil_ros.policies.config import PolicyConfig, VectorSpec
-from vgil_ros.policies.flow_matching import FlowMatchingConfig, FlowMatchingPolicy, TeacherNote
+from vgil_ros.policies.flow_matching import FlowConfig, FlowPolicy, TeacherNote
 from vgil_ros.policies.flow_matching.flow import draw_times, time_grid
 from vgil_ros.policies.observation import Observation
 from vgil_ros.training.build import DERIVED
-from vgil_ros.training.checkpoints import need_room, writing
+from vgil_ros.training.checkpoints import writing
 from vgil_ros.training.config import DistillationConfig, TrainConfig
 from vgil_ros.training.data.dataset import Batch, EpisodeDataset, map_tensors
+from vgil_ros.training.data.kept_rows import differences, make_files, read_note, rows_note, write_note
 from vgil_ros.training.errors import TrainingError
 
 FREE = ("steps", "solver", "dropout", "seed")  # what a student may have otherwise than its teacher
 OWN = ("execution",)  # the same, where it says so; otherwise as its teacher
 DATA = ("state_dim", "action_dim", "cameras", "joint_names", "rate_hz")
+UNSEEN = (
+    "fingerprint",
+    "software",
+    "weights",
+    "source",
+    "assumed",
+    "teachers",
+    "joint_names",
+    "rate_hz",
+    "task",
+)  # notes
 GRID_SHARE = 0.5  # of the times: those at which the student will be asked
 
 
 class Reflow:
     """Gives each batch the noise and the endpoint of a teacher, and times that suit the student."""
 
-    def __init__(self, teacher: FlowMatchingPolicy, steps: int) -> None:
+    def __init__(self, teacher: FlowPolicy, steps: int) -> None:
         """Take a teacher, which from now on neither learns nor drops anything, and the student's number of steps."""
         self.teacher = teacher.eval().requires_grad_(False)
         self._grid = time_grid(steps)[:-1]
@@ -49,6 +60,9 @@ class Reflow:
         The teacher sees the images that the student sees, in float32, through the code that runs on the robot.
         """
         config, device = self.teacher.config, self.teacher.device
+        frozen = batch.get("frozen") or self.teacher.frozen(cast("Observation", batch))
+        if frozen is not None:  # the student's is the same
+            batch = {**batch, "frozen": frozen}
         shape = (len(batch["qpos"]), config.chunk_size, config.padded_dim)
         noise = torch.randn(shape, device=device, dtype=torch.float32)
         return {**batch, "noise": noise, "endpoint": self.endpoint(batch, noise), "time": self.times(shape[0], device)}
@@ -65,20 +79,22 @@ class Reflow:
         return torch.where(torch.rand(count, device=device) < GRID_SHARE, own, draw_times(count, device))
 
 
-def load_teacher(settings: DistillationConfig) -> FlowMatchingPolicy:
+def load_teacher(settings: DistillationConfig) -> FlowPolicy:
     """Load a teacher.
 
     Raises:
-        TrainingError: it is no flow matching policy.
+        TrainingError: it is no policy that flows.
         CheckpointError: it cannot be read.
     """
     teacher = load_policy(settings.teacher.expanduser())
-    if not isinstance(teacher, FlowMatchingPolicy):
-        raise TrainingError(f"{settings.teacher}: is a policy of type {teacher.config.type!r}, allowed: flow_matching")
+    if not isinstance(teacher, FlowPolicy):
+        raise TrainingError(
+            f"{settings.teacher}: is a policy of type {teacher.config.type!r}, allowed: flow_matching, smolvla"
+        )
     return teacher
 
 
-def student_settings(config: TrainConfig, teacher: FlowMatchingPolicy, log: Callable[[str], None]) -> TrainConfig:
+def student_settings(config: TrainConfig, teacher: FlowPolicy, log: Callable[[str], None]) -> TrainConfig:
     """Give the configuration of a student: its sizes, cameras and vectors are the teacher's, `FREE` is its own.
 
     What stands in `OWN` is the teacher's where the configuration does not name it.
@@ -100,7 +116,7 @@ def student_settings(config: TrainConfig, teacher: FlowMatchingPolicy, log: Call
     return config.model_copy(update={"policy": policy, "data": data, "backbone_weights": None})
 
 
-def make_student(teacher: FlowMatchingPolicy, config: PolicyConfig) -> FlowMatchingPolicy:
+def make_student(teacher: FlowPolicy, config: PolicyConfig) -> FlowPolicy:
     """Make a student with the teacher's weights and normaliser.
 
     Args:
@@ -116,8 +132,13 @@ def make_student(teacher: FlowMatchingPolicy, config: PolicyConfig) -> FlowMatch
     ours, theirs = config.vectors, teacher.config.vectors
     if len(ours) != len(theirs) or not all(own.fits(other) for own, other in zip(ours, theirs, strict=True)):
         raise TrainingError(f"vectors: taken are {_named(ours)}; the teacher was trained with {_named(theirs)}")
-    assert isinstance(config, FlowMatchingConfig)
-    student = FlowMatchingPolicy(config)
+    assert isinstance(config, FlowConfig)
+    student = type(teacher)(config)
+    student.set_files(teacher.files)
+    for name, parameter in list(student.named_parameters()):
+        if not parameter.requires_grad:  # it never changes: one for both
+            owner, _, own = name.rpartition(".")
+            setattr(student.get_submodule(owner), own, teacher.get_parameter(name))
     student.load_state_dict(teacher.state_dict())
     student.require_normalizer()
     return student
@@ -144,8 +165,8 @@ Progress = Callable[[Iterable[range]], Iterable[range]]
 class PairCache:
     """Pairs of noise and endpoint, `draws` of them for each row. Noise follows from row and draw and is not stored.
 
-    The folder names what it was made from: the teacher's weights, steps and solver, and the episodes. Pairs of another
-    teacher are refused, not overwritten.
+    The folder names what it was made from: the teacher's weights, steps, solver and other settings, the episodes, and
+    where the teacher is told it the tasks of their rows. Pairs of something else are refused, not overwritten.
     """
 
     def __init__(self, folder: Path, dataset: EpisodeDataset, reflow: Reflow, draws: int) -> None:
@@ -159,10 +180,8 @@ class PairCache:
         note = folder / NOTE
         self._wanted = _describe(dataset, reflow, draws)
         if note.exists():
-            stored = json.loads(note.read_text(encoding="utf-8"))
-            wrong = [key for key in self._wanted if stored.get(key) != self._wanted[key]]
-            if wrong:
-                words = ", ".join(f"{key} {stored.get(key)} (not {self._wanted[key]})" for key in wrong)
+            stored = read_note(note)
+            if words := differences(stored, self._wanted):
                 raise TrainingError(
                     f"{folder}: holds pairs of something else: {words}; take another distillation.cache"
                 )
@@ -182,15 +201,15 @@ class PairCache:
         shape = (rows, self._draws, config.chunk_size, config.padded_dim)
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            need_room(self.folder, int(np.prod(shape)) * 4)
-            out = np.lib.format.open_memmap(self.folder / ENDPOINTS, mode="w+", dtype=np.float32, shape=shape)
+            make_files({self.folder / ENDPOINTS: (shape, np.dtype(np.float32))})
+            out = np.load(self.folder / ENDPOINTS, mmap_mode="r+")
             for part in progress([range(i, min(i + ROWS_AT_ONCE, rows)) for i in range(0, rows, ROWS_AT_ONCE)]):
                 batch = _to(self._dataset.batch(list(part)), self._reflow.teacher.device)
                 for draw in range(self._draws):
                     noise = self._noise((row, draw) for row in part).to(self._reflow.teacher.device)
                     out[part.start : part.stop, draw] = self._reflow.endpoint(batch, noise).cpu().numpy()
             out.flush()
-            (self.folder / NOTE).write_text(json.dumps(self._wanted, indent=2) + "\n", encoding="utf-8")
+            write_note(self.folder / NOTE, self._wanted)
 
     def __call__(self, batch: Batch) -> Batch:
         """Add "noise", "endpoint" and "time" to a batch of the data set's rows; see `Reflow`."""
@@ -222,16 +241,24 @@ class PairCache:
 def _describe(dataset: EpisodeDataset, reflow: Reflow, draws: int) -> dict[str, Any]:
     """What pairs depend on."""
     config = reflow.teacher.config
-    episodes = hashlib.sha256("\n".join(episode.digest for episode in dataset.episodes).encode())
     return {
         "teacher": fingerprint_of(reflow.teacher),
         "steps": config.steps,
         "solver": config.solver,
-        "episodes": episodes.hexdigest()[:32],
+        "settings": _settings_of(reflow.teacher),
+        **rows_note(dataset, config.task, told=config.needs_task or config.task is not None),
         "cameras": list(config.camera_names),
-        "rows": len(dataset),
         "draws": draws,
     }
+
+
+def _settings_of(teacher: FlowPolicy) -> str:
+    """Of what stands beside a teacher's weights, as far as it changes what the teacher answers."""
+    left_out = {*FREE, *OWN, *UNSEEN}
+    digest = hashlib.sha256(teacher.config.model_dump_json(exclude=left_out).encode())
+    for name, content in sorted(teacher.files.items()):
+        digest.update(name.encode() + content)
+    return digest.hexdigest()[:32]
 
 
 def _to(batch: Batch, device: torch.device) -> Batch:

@@ -10,6 +10,7 @@ import importlib
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import timedelta
 from typing import Any, Protocol
 
 import torch
@@ -19,6 +20,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from vgil_ros.policies.device import checked_device
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.training.errors import TrainingError
+
+LONGEST_WAIT = timedelta(days=7)  # for a process that is at work alone; one that has died is noticed at once
 
 
 class Accelerator(Protocol):
@@ -86,7 +89,8 @@ class MultiProcess:
         self.device: torch.device = accelerator.device
         self.rank: int = accelerator.process_index
         self.processes: int = accelerator.num_processes
-        self._words: Any = torch.distributed.new_group(backend="gloo")  # between CPUs: no GPU is waited for
+        # between CPUs: no GPU is waited for, and the first process may take its time (a scan, a teacher, rollouts)
+        self._words: Any = torch.distributed.new_group(backend="gloo", timeout=LONGEST_WAIT)
 
     def wrap(self, module: nn.Module) -> nn.Module:
         """See `Accelerator.wrap`."""
@@ -111,7 +115,7 @@ class MultiProcess:
 
     def wait(self) -> None:
         """See `Accelerator.wait`."""
-        self._accelerator.wait_for_everyone()
+        torch.distributed.barrier(group=self._words)
 
     def close(self) -> None:
         """See `Accelerator.close`."""

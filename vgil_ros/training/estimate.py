@@ -12,6 +12,7 @@ from vgil_ros.core.config import load_yaml
 from vgil_ros.core.errors import VgilError
 from vgil_ros.training.config import TrainConfig
 from vgil_ros.training.data.dataset import Batch, EpisodeDataset, map_tensors
+from vgil_ros.training.run_log import time_words
 
 WARM_UP, MEASURED = 3, 10  # steps that are left out, and the one after which the rest is told
 WORTH_IT = 50  # steps; of a shorter run nothing is said
@@ -19,16 +20,6 @@ LONG_S = 24 * 3600.0  # on a CPU, beyond which another configuration is spoken o
 QUICK_S = 1.0  # a rehearsal that took less is done once more: the first one chooses kernels
 
 Rehearse = Callable[[Batch], object]
-
-
-def words(seconds: float) -> str:
-    """A time in words, as "3 h 20 min"."""
-    for unit, size, smaller, small in (("weeks", 604800, "days", 86400), ("days", 86400, "h", 3600)):
-        if seconds >= 2 * size:
-            return f"{seconds // size:.0f} {unit} {seconds % size // small:.0f} {smaller}"
-    if seconds >= 3600:
-        return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:.0f} min"
-    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
 
 
 def before_the_first(config: TrainConfig, steps: int, data: EpisodeDataset, rehearse: Rehearse) -> str | None:
@@ -52,8 +43,8 @@ def before_the_first(config: TrainConfig, steps: int, data: EpisodeDataset, rehe
         return None
     small = _smaller(config)
     return (
-        f"warning: on this CPU the run will take about {words(total)} ({steps} steps of {config.batch_size} samples, "
-        f"{seconds:.1f} s each){small}; a GPU: device=cuda; fewer steps: --steps"
+        f"warning: on this CPU the run will take about {time_words(total)} ({steps} steps of {config.batch_size} "
+        f"samples, {seconds:.1f} s each){small}; a GPU: device=cuda; fewer steps: --steps"
     )
 
 
@@ -88,4 +79,4 @@ class PaceWatch:
             return None
         each = (time.perf_counter() - self._began) / (MEASURED - WARM_UP)
         left = self._steps - self._done
-        return f"about {words(each * left)} to go: {left} steps of {each:.3g} s, without validation"
+        return f"about {time_words(each * left)} to go: {left} steps of {each:.3g} s, without validation"

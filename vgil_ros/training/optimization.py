@@ -21,25 +21,27 @@ from vgil_ros.training.meters import LossMeter
 
 
 class Ema:
-    """Keeps a copy of a policy whose weights follow slowly.
+    """Keeps a copy of a policy whose weights follow slowly. The policy's weights are changed in place, never replaced.
 
     The decay at update n is min(decay, (1 + n) / (10 + n)), so that the first, random weights are soon forgotten.
     """
 
     def __init__(self, policy: Policy, config: EmaConfig) -> None:
-        self.policy = copy.deepcopy(policy).eval().requires_grad_(False)
+        shared = {id(value): value for value in policy.parameters() if not value.requires_grad}  # they never change
+        self.policy = copy.deepcopy(policy, shared).eval().requires_grad_(False)
         self._decay = config.decay
+        theirs, ours = policy.state_dict(), self.policy.state_dict()
+        pairs = [(ours[key], theirs[key]) for key in ours if ours[key].data_ptr() != theirs[key].data_ptr()]
+        self._means = [pair for pair in pairs if pair[0].is_floating_point()]
+        self._copies = [pair for pair in pairs if not pair[0].is_floating_point()]
 
     @torch.no_grad()
-    def update(self, policy: Policy, step: int) -> None:
-        """Follow `policy` after step number `step`, counted from 0."""
+    def update(self, step: int) -> None:
+        """Follow the policy after step number `step`, counted from 0."""
         decay = min(self._decay, (1 + step) / (10 + step))
-        theirs = policy.state_dict()
-        for key, ours in self.policy.state_dict().items():
-            if ours.is_floating_point():
-                ours.lerp_(theirs[key], 1 - decay)
-            else:
-                ours.copy_(theirs[key])
+        torch._foreach_lerp_([ours for ours, _ in self._means], [theirs for _, theirs in self._means], 1 - decay)
+        for ours, theirs in self._copies:
+            ours.copy_(theirs)
 
 
 class LossModule(nn.Module):
@@ -126,7 +128,7 @@ class TrainStep:
         norm = nn.utils.clip_grad_norm_(self.policy.parameters(), float("inf") if clip is None else clip)
         self._optimizer.step()
         if self.ema is not None:
-            self.ema.update(self.policy, step)
+            self.ema.update(step)
         self.meter.add(self.parts)
         return norm
 

@@ -12,10 +12,13 @@ from typing import Any
 
 from tqdm import tqdm
 
+from vgil_ros.core.files import write_whole
 from vgil_ros.training.config import TrainConfig
 from vgil_ros.training.errors import TrainingError
 
 Record = dict[str, Any]
+CONFIG, RESUME = "config.yaml", "resume.pt"  # of a run's folder, and what it goes on from
+LOG, CURVES = "log.jsonl", "curves.png"
 
 
 class JsonLines:
@@ -24,9 +27,7 @@ class JsonLines:
     def __init__(self, path: Path, *, after: int) -> None:
         """Open a log and take off the records of steps beyond `after`, which will come again, and a half last line."""
         kept = [record for record in read_log(path) if record["step"] <= after] if path.exists() else []
-        part = path.with_suffix(".part")
-        part.write_text("".join(map(_line, kept)), encoding="utf-8")
-        part.replace(path)
+        write_whole(path, "".join(map(_line, kept)))
         self._file = path.open("a", encoding="utf-8")
 
     def write(self, record: Record) -> None:
@@ -50,6 +51,16 @@ def read_log(path: Path) -> list[Record]:
         except ValueError:
             break
     return records
+
+
+def time_words(seconds: float) -> str:
+    """A time in words, as "3 h 20 min"."""
+    for unit, size, smaller, small in (("weeks", 604800, "days", 86400), ("days", 86400, "h", 3600)):
+        if seconds >= 2 * size:
+            return f"{seconds // size:.0f} {unit} {seconds % size // small:.0f} {smaller}"
+    if seconds >= 3600:
+        return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:.0f} min"
+    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
 
 
 def _line(record: Record) -> str:
@@ -147,9 +158,6 @@ def draw_curves(records: list[Record], path: Path) -> bool:
 
 def _parts(records: list[Record]) -> set[str]:
     return {key for record in records for key in record} - SKIPPED - {"loss"}
-
-
-LOG, CURVES = "log.jsonl", "curves.png"
 
 
 class RunLog:

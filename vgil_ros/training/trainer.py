@@ -18,7 +18,6 @@ from tqdm import tqdm
 
 from vgil_ros.training.build import TrainingData, load_data, make_policy
 from vgil_ros.training.checkpoints import (
-    RESUME,
     Checkpoints,
     as_it_was_chosen,
     prepare_folder,
@@ -28,9 +27,17 @@ from vgil_ros.training.checkpoints import (
 )
 from vgil_ros.training.config import DistillationConfig, TrainConfig
 from vgil_ros.training.data.dataset import Batch, Loader
+from vgil_ros.training.data.reference import reference_of
 from vgil_ros.training.data.sampling import ProcessBatches
-from vgil_ros.training.distillation import PairCache, Reflow, load_teacher, make_student, student_settings
-from vgil_ros.training.distributed import Accelerator, make_accelerator
+from vgil_ros.training.distillation import (
+    PairCache,
+    Reflow,
+    fingerprint_of,
+    load_teacher,
+    make_student,
+    student_settings,
+)
+from vgil_ros.training.distributed import Accelerator, first_before_others, make_accelerator
 from vgil_ros.training.errors import TrainingError
 from vgil_ros.training.estimate import PaceWatch, before_the_first
 from vgil_ros.training.interrupt import StopRequest
@@ -38,7 +45,9 @@ from vgil_ros.training.meters import DataTimer
 from vgil_ros.training.non_finite import LossWatch, StepDone
 from vgil_ros.training.optimization import TrainStep
 from vgil_ros.training.precision import choose_precision
-from vgil_ros.training.run_log import RunLog
+from vgil_ros.training.pretrained.frozen_cache import FrozenCache
+from vgil_ros.training.pretrained.initial import with_sizes_of_initial
+from vgil_ros.training.run_log import RESUME, RunLog
 from vgil_ros.training.validation import ACTION_ERROR, Validation
 
 Evaluate = Callable[[Path], Mapping[str, float]]
@@ -102,11 +111,14 @@ class Trainer:
         held_out = None if state is None else state.get("validation")
         self._teach: Callable[[Batch], Batch] | None = None  # what a teacher adds to a batch
         self._reflow: Reflow | None = None  # the same, of the moment
+        self._teacher: str | None = None  # the fingerprint of its weights
         if config.distillation is None:
+            config = with_sizes_of_initial(config, self._log)
             self.data = self._load(config, held_out, resumed=resume)
             self.policy = make_policy(config, self.data, self._log).to(self.accelerator.device)
         else:
             self._take_teacher(config.distillation, held_out, resumed=resume)
+        self._keep_frozen()
         precision, words = choose_precision(config.precision, self.accelerator.device)
         self._log(words)
         self.train_step = TrainStep(
@@ -143,6 +155,7 @@ class Trainer:
     def _take_teacher(self, settings: DistillationConfig, held_out: Collection[str] | None, *, resumed: bool) -> None:
         """Load the data as a teacher had them, its student, and what it teaches."""
         teacher = load_teacher(settings)
+        self._teacher = fingerprint_of(teacher)
         merged = student_settings(self.config, teacher, self._log)
         self.data = self._load(merged, held_out, resumed=resumed)
         student = make_student(teacher, self.data.policy)
@@ -155,6 +168,15 @@ class Trainer:
             pairs.build(lambda parts: tqdm(parts, "teacher", delay=2, leave=False, disable=not self._progress))
         self.accelerator.wait()
         self._teach = pairs
+
+    def _keep_frozen(self) -> None:
+        """Keep what the frozen part of the policy makes of a row, where that is asked for, ahead of any teacher."""
+        if self.config.frozen_cache is None:
+            return
+        with first_before_others(self.accelerator):
+            cache = FrozenCache(self.config.frozen_cache.expanduser(), self.data.train, self.policy)
+        taught = self._teach
+        self._teach = cache if taught is None else lambda batch: taught(cache(batch))
 
     def _say(self, text: str) -> None:
         """Say a line, above the bar where there is one."""
@@ -175,8 +197,14 @@ class Trainer:
         if accelerator.rank == 0:
             weights = sum(value.numel() * value.element_size() for value in self.policy.state_dict().values())
             prepare_folder(config, weights)
+            self._checkpoints.reference = reference_of(self.data.stats, self.data.policy, self._log)
         accelerator.wait()
         self._tell_length()
+        if 0 < config.steps <= config.schedule.warmup_steps:
+            self._say(
+                f"warning: schedule.warmup_steps is {config.schedule.warmup_steps} of {config.steps} steps: the rate"
+                f" ends below optimizer.lr; allowed for a whole schedule: less than {config.steps}"
+            )
         run_log = self._run_log = RunLog(
             config, self.step, first=accelerator.rank == 0, progress=self._progress, log=self._log
         )
@@ -289,6 +317,8 @@ class Trainer:
                 value = None
             elif self._evaluate is not None:
                 self.train_step.eval_policy.save(self.config.out / "last")
+                # whatever becomes of the rollouts
+                self._checkpoints.save_state(self._state(meter) | {"unfinished": True})
                 scores = dict(self._evaluate(self.config.out / "last"))
                 run_log.write({"kind": "rollouts", "step": self.step, **scores})
                 value = scores["success"] if metric == "success" else value
@@ -327,10 +357,18 @@ class Trainer:
             "validation": sorted(one.digest for one in self.data.validation.episodes),
             **self.train_step.state(),
             "window": meter,
+            "teacher": self._teacher,
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
         ours = {one.digest for one in self.data.stats}
+        taught = state.get("teacher")
+        if taught is not None and taught != self._teacher:
+            assert self.config.distillation is not None
+            raise TrainingError(
+                f"distillation.teacher {self.config.distillation.teacher} has other weights ({self._teacher})"
+                f" than when this run began; allowed: those it began with ({taught})"
+            )
         if (words := same_episodes(self.config, state, self.data.fingerprint, ours)) is not None:
             self._say(words)
         self.train_step.restore(state)

@@ -39,9 +39,10 @@ class Validation:
         """Choose the rows. `change` is what else happens to a batch in training, such as a teacher's targets."""
         self._engine, self._config, self._change = accelerator, config, change
         self._precision, self._progress = precision, progress
-        count = min(len(dataset), config.validation_samples)
+        count = min(len(dataset.usable), config.validation_samples)
         count -= count % accelerator.processes  # equal shares, so that means can be averaged
-        rows = np.unique(np.linspace(0, max(len(dataset) - 1, 0), count).astype(int))[:count]
+        places = np.unique(np.linspace(0, max(len(dataset.usable) - 1, 0), count).astype(int))[:count]
+        rows = dataset.usable[places]
         mine = rows[accelerator.rank :: accelerator.processes].tolist()
         size = config.batch_size // accelerator.processes
         self._batches = [mine[i : i + size] for i in range(0, len(mine), size)]

@@ -9,31 +9,14 @@ from __future__ import annotations
 import math
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
-from vgil_ros.core.config import StrictModel
+from vgil_ros.training.config import AugmentationConfig
 from vgil_ros.training.data.dataset import Batch
 
+OWN_STREAM = 0x5DEECE66D  # so that a sample's draws and the noise that the policy draws for it are not the same numbers
 GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601
-
-
-class AugmentationConfig(StrictModel):
-    """How far images are changed; 0 (for `crop` 1) leaves a change out.
-
-    Attributes:
-        crop: side of the random crop against the image's, which is then resized to the image's size.
-        rotation_deg: largest rotation to either side.
-        brightness, contrast, saturation: largest change of the factor 1.
-    """
-
-    enabled: bool = True
-    crop: float = Field(default=0.95, gt=0, le=1)
-    rotation_deg: float = Field(default=5.0, ge=0, le=180)
-    brightness: float = Field(default=0.3, ge=0, lt=1)
-    contrast: float = Field(default=0.4, ge=0, lt=1)
-    saturation: float = Field(default=0.5, ge=0, lt=1)
 
 
 class Augmentation:
@@ -90,7 +73,8 @@ class Augmentation:
 
     def draw(self, step: int, count: int) -> Tensor:
         """(count, 6) in [-1, 1]: place of the crop along x and y, rotation, brightness, contrast, saturation."""
-        generator = torch.Generator().manual_seed((self._seed * 1_000_003 + step) % (1 << 63))
+        seed = (self._seed * 1_000_003 + step) ^ OWN_STREAM
+        generator = torch.Generator().manual_seed(seed % (1 << 63))
         return torch.rand(count, 6, generator=generator) * 2 - 1
 
     def change(self, images: Tensor, draws: Tensor) -> Tensor:

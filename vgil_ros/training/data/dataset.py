@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.history import past_rows
+from vgil_ros.training.data.corrections import chunk_limits, human_rows, moving_rows
 from vgil_ros.training.data.episode_stats import EpisodeStats
 from vgil_ros.training.data.flow_cache import FlowCache
 from vgil_ros.training.data.image_cache import DecodedImages, EpisodeFileCache, read_image
@@ -69,14 +70,27 @@ class EpisodeDataset(Dataset[Batch]):
         spec: SampleSpec,
         decoded: DecodedImages | None = None,
         flows: FlowCache | None = None,
+        only_human: bool = False,
+        skip_still: bool = False,
     ) -> None:
-        """Take episodes that agree with each other (`dataset_check`)."""
+        """Take episodes that agree with each other (`dataset_check`).
+
+        Args:
+            only_human: of rollouts take what a person gave alone: chunks end with it, and `usable` leaves the rest out.
+            skip_still: `usable` leaves out the rows before an episode's first motion.
+        """
         self.episodes, self.spec = tuple(episodes), spec
         self.ends = np.cumsum([episode.rows for episode in episodes])
         self._episode_files = EpisodeFileCache(
             [episode.path for episode in episodes], base=spec.base, vectors=spec.vectors
         )
         self._decoded, self._flows = decoded, flows
+        self._limits = [chunk_limits(episode) for episode in episodes] if only_human else None
+        rows = [human_rows(episode) if only_human else np.ones(episode.rows, bool) for episode in episodes]
+        if skip_still:
+            rows = [one & moving_rows(episode) for one, episode in zip(rows, episodes, strict=True)]
+        self._wanted = np.concatenate(rows) if len(self) else np.empty(0, bool)
+        self.usable = np.flatnonzero(self._wanted)
 
     def __len__(self) -> int:
         """Rows of all episodes."""
@@ -85,6 +99,12 @@ class EpisodeDataset(Dataset[Batch]):
     def rows_of(self, number: int) -> np.ndarray:
         """Indices of the rows of an episode."""
         return np.arange(self.ends[number] - self.episodes[number].rows, self.ends[number])
+
+    def usable_of(self, number: int) -> np.ndarray:
+        """Those of them in which a chunk may begin."""
+        rows = self.rows_of(number)
+        usable: np.ndarray = rows[self._wanted[rows]]
+        return usable
 
     def locate(self, index: int) -> tuple[int, int]:
         """(episode's place, row in it) of a sample."""
@@ -114,7 +134,8 @@ class EpisodeDataset(Dataset[Batch]):
         views = _views(batch)
         left_out: list[str] = []
         taken = [self._fill_readable(views, place, index, left_out) for place, index in enumerate(indices)]
-        batch["task"] = [self.episodes[self.locate(index)[0]].task or "" for index in taken]
+        places = [self.locate(index) for index in taken]
+        batch["task"] = [self.episodes[number].task_at(row) for number, row in places]
         batch["index"] = torch.tensor(taken)
         if left_out:
             batch[LEFT_OUT] = left_out
@@ -126,6 +147,8 @@ class EpisodeDataset(Dataset[Batch]):
         rows, words = self.episodes[number].rows, ""
         for step in range(min(TRIES, rows)):
             here = (row + step) % rows
+            if step and not self._wanted[index + here - row]:
+                continue
             try:
                 self._fill(views, place, number, here)
             except _UnreadableImage as error:
@@ -169,6 +192,8 @@ class EpisodeDataset(Dataset[Batch]):
         views["qpos"][place] = episode.qpos[row]
         rows = np.arange(row, row + self.spec.chunk_size)
         last = min(int(episode.ends[row]), self.episodes[number].rows) - 1
+        if self._limits is not None:
+            last = min(last, int(self._limits[number][row]) - 1)
         views["action"][place] = episode.action[np.minimum(rows, last)]
         views["is_pad"][place] = rows > last
         for name in self.spec.cameras:

@@ -15,6 +15,7 @@ import numpy as np
 from vgil_ros.core.config import StrictModel
 from vgil_ros.core.frame import JPEG_END, JPEG_START, is_whole_image
 from vgil_ros.core.history import row_stamps
+from vgil_ros.datasets.stored import StoredEpisode
 from vgil_ros.episodes.checks.findings import Finding, spans
 from vgil_ros.episodes.checks.motion import limits
 from vgil_ros.episodes.checks.scan import Scan
@@ -36,8 +37,10 @@ class EpisodeFacts(StrictModel):
     Attributes:
         success: None where nobody said. aborted: why the recording was broken off, None where it was not.
         cut: what the file says of rows that its end lacks (a full disk, a repair), None where it says nothing.
-        idle: rows in which nothing moves. holes: places where rows are missing. lost_s: the time missing there.
+        idle: rows in which nothing moves. still: rows before the first motion.
+        holes: places where rows are missing. lost_s: the time missing there.
         stays: whether the actions are the measured positions of their own rows.
+        corrected: spans (first, last) of rows that a person gave in a policy's rollout; None of a demonstration.
         odd: why the numbers cannot be this robot's, one text for each finding; suspect: the same of what may be.
     """
 
@@ -45,9 +48,11 @@ class EpisodeFacts(StrictModel):
     aborted: str | None = None
     cut: str | None = None
     idle: int = 0
+    still: int = 0
     holes: int = 0
     lost_s: float = 0.0
     stays: bool = False
+    corrected: tuple[tuple[int, int], ...] | None = None
     odd: tuple[str, ...] = ()
     suspect: tuple[str, ...] = ()
 
@@ -66,12 +71,29 @@ def read_facts(episode: Episode, qpos: np.ndarray, action: np.ndarray) -> Episod
         aborted=episode.aborted,
         cut="; ".join(cut) or None,
         idle=int(idle_rows(qpos, action).sum()),
+        still=still_rows(qpos, action),
         holes=holes,
         lost_s=lost_s,
         stays=actions_are_positions(qpos, action, episode.action[: len(qpos)]),
+        corrected=corrected_spans(episode),
         odd=tuple(_words(finding) for finding in beyond if finding.severity == "error"),
         suspect=tuple(_words(finding) for finding in beyond if finding.severity != "error"),
     )
+
+
+def corrected_spans(episode: Episode) -> tuple[tuple[int, int], ...] | None:
+    """Spans (first, last) of rows that a person gave in a policy's rollout; None of a demonstration, where all are.
+
+    A demonstration has no `intervention`, unless it lies in a table of ours beside rollouts: their columns are filled
+    with 0 in its rows then, and it does not say that it is a rollout (`Shape.told`). Others' tables have no `actor`
+    and never say so: there the policy had the arms wherever no intervention is noted.
+    """
+    intervention, rollout = episode.intervention, bool(episode.attrs.get("rollout", False))
+    if intervention is None:
+        return () if rollout else None
+    led = spans(np.flatnonzero(intervention[: episode.rows] == 1))
+    filled = isinstance(episode, StoredEpisode) and episode.actor is not None and not rollout
+    return None if filled and not led else led
 
 
 def period_of(rate_hz: float | None) -> int | None:
@@ -90,6 +112,13 @@ def idle_rows(qpos: np.ndarray, action: np.ndarray) -> np.ndarray:
     for shift in range(STILL_ROWS):
         idle[shift : shift + len(still)] |= still
     return idle
+
+
+def still_rows(qpos: np.ndarray, action: np.ndarray) -> int:
+    """How many rows come before anything moves, or is told to."""
+    values = np.concatenate([qpos, action], axis=1)
+    moved = np.abs(values - values[:1]).max(axis=1, initial=0.0) > STILL
+    return int(np.argmax(moved)) if moved.any() else 0
 
 
 def holes_of(stamps: np.ndarray | None, period_ns: int | None) -> tuple[int, float]:

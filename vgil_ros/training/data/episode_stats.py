@@ -12,6 +12,7 @@ from pydantic import Field
 
 from vgil_ros.core.config import StrictModel
 from vgil_ros.datasets.source import open_episode
+from vgil_ros.datasets.stored import task_runs
 from vgil_ros.episodes.checks.findings import Finding
 from vgil_ros.episodes.checks.same_setup import setup_of_episode
 from vgil_ros.episodes.reader import EpisodeReader
@@ -120,6 +121,7 @@ class EpisodeStats(StrictModel):
         digest: of the layout, the numbers and the sampled images.
         setup: what must be the same in all episodes of a training, in words, as far as the file tells.
         facts: what else is told of it.
+        tasks: (first row, words) of each task, where it is not one in all rows.
     """
 
     path: Path
@@ -135,6 +137,11 @@ class EpisodeStats(StrictModel):
     setup: dict[str, str]
     facts: EpisodeFacts = EpisodeFacts()
     vectors: dict[str, Moments] = Field(default_factory=dict)
+    tasks: tuple[tuple[int, str], ...] = ()
+
+    def task_at(self, row: int) -> str:
+        """What was to be done in a row."""
+        return next((words for first, words in reversed(self.tasks) if first <= row), self.task or "")
 
     def state(self, vectors: Sequence[str]) -> Moments:
         """Moments of what a policy takes: qpos, and these vectors behind it."""
@@ -170,11 +177,17 @@ def read_episode_stats(path: Path) -> EpisodeStats:
             rate_hz=episode.rate_hz,
             joint_names=episode.joint_names,
             task=episode.task,
+            tasks=_changing_tasks(episode),
             digest=digest.hexdigest(),
             setup=setup_of_episode(episode),
             facts=read_facts(episode, arrays["qpos"], arrays["action"]),
             vectors={n: Moments.of(v) for n, v in vectors.items() if len(v) == episode.rows and np.isfinite(v).all()},
         )
+
+
+def _changing_tasks(episode: Episode) -> tuple[tuple[int, str], ...]:
+    runs = task_runs(episode)
+    return () if [task for _, task in runs] == [episode.task or ""] else tuple(runs)
 
 
 def states(episode: Episode, vectors: Sequence[str]) -> np.ndarray:

@@ -26,7 +26,7 @@ from vgil_ros.episodes.errors import naming_file
 from vgil_ros.training.data.episode_stats import EpisodeStats, read_episode_stats
 from vgil_ros.training.errors import TrainingError
 
-VERSION = 6  # of the cached statistics; raise it when what they hold changes
+VERSION = 10  # of the cached statistics; raise it when what they hold changes
 MOST_READERS = 8  # processes that read
 A_FEW = 16  # files that are read here, without other processes
 Progress = Callable[[Iterable[Path]], Iterable[Path]]
