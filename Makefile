@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 EXTRAS ?=
+MODEL ?= sim_pick_place_act
 STAMP := $(VENV)/.installed-$(shell { cat setup.py Makefile; echo "$(EXTRAS)"; } | cksum | cut -d' ' -f1)
 JAZZY := .venv-jazzy
 FAST := .venv-fast
@@ -11,7 +12,7 @@ FAST := .venv-fast
 
 help:
 	@echo "make demo       record and check episodes of simulated robots, run the shipped policy, write a report"
-	@echo "make train-demo train the shipped policy again from nothing (hours on two cores)"
+	@echo "make train-demo train a shipped policy again from nothing (hours on two cores); MODEL=$(MODEL), or another"
 	@echo "make test       lint, types, the documentation and every test"
 	@echo "make test-robots days of pretended robots in real time, on a machine that does nothing else"
 	@echo "make test-fast  the tests that need neither ROS nor torch nor MuJoCo, in a small environment of its own ($(FAST))"
@@ -27,7 +28,7 @@ demo: setup
 	$(BIN)/vgil demo
 
 train-demo: setup
-	$(BIN)/vgil train-demo
+	$(BIN)/vgil train-demo --model $(MODEL)
 
 test: setup interfaces lint docs browser
 	PYTEST=$(BIN)/pytest sh scripts/test.sh

@@ -40,10 +40,11 @@ EXTRAS = {
     "ros": [f"ros-{name}" for name in ROS_PACKAGES],  # the newest on PyPI; only where no ROS 2 is installed
     "ros-jazzy": [f"ros-jazzy-{name}" for name in ROS_PACKAGES],  # in its place, never beside it
     "sim": ["mujoco>=3.3"],
-    "gym": ["gymnasium>=0.29", "gym-aloha>=0.1.1"],  # which keeps mujoco below 3.9; [sim] lives with that
+    "gym": ["gymnasium>=1.0", "gym-aloha>=0.1.1"],  # which keeps mujoco below 3.9; [sim] lives with that
     "plot": ["matplotlib>=3.5", "av>=12"],
-    "policy": ["torch>=2.3", "torchvision", "safetensors>=0.4"],
+    "policy": ["torch>=2.4", "torchvision", "safetensors>=0.4"],
     "diffusion": ["diffusers>=0.27"],  # policies of type diffusion
+    "vla": ["transformers>=4.57", "tokenizers>=0.22"],  # policies of type smolvla
     "train": ["accelerate>=0.30", "tensorboard"],  # several processes or GPUs; curves beside the log
     "feetech": ["pyserial>=3.5"],  # SO-100 and SO-101 without ROS drivers
     "remote": ["websockets>=15", "msgpack>=1.0.5"],  # policies that run elsewhere, and `vgil serve`
@@ -51,6 +52,7 @@ EXTRAS = {
         *("pyarrow>=14", "av>=12", "mcap>=1.2", "zstandard>=0.20"),
         "zarr>=3; python_version>='3.11'",
     ],
+    "web": ["nicegui>=3", "fastapi", "uvicorn"],  # the operator's page
     "ray": ["ray>=2.9"],  # work over episodes on many machines
     "docs": ["mkdocs>=1.6", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
 }
@@ -63,11 +65,13 @@ EXTRAS["dev"] = [
     "pytest-cov>=7",
     "coverage>=7.10",  # patch = subprocess
     "hypothesis",
+    "gymnasium>=1.0",  # and an environment of the tests' own
     "ruff",
     "mypy",
     "types-PyYAML",
     "types-pyserial",
     "psutil",
+    "playwright>=1.45",  # drives the browser that the page's tests look with
 ]
 CLASSIFIERS = [
     "Development Status :: 4 - Beta",
@@ -101,7 +105,7 @@ setup(
     python_requires=">=3.10",
     classifiers=CLASSIFIERS,
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["py.typed"]},
+    package_data={NAME: ["py.typed", "web/parts/*.js"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
@@ -130,6 +134,7 @@ setup(
             "sim = vgil_ros.nodes.entry:sim",
             "replay = vgil_ros.nodes.entry:replay",
             "monitor = vgil_ros.nodes.entry:monitor",
+            "web = vgil_ros.nodes.entry:web",
             "jog = vgil_ros.nodes.entry:jog",
             "posture = vgil_ros.nodes.entry:posture",
             "webcam = vgil_ros.nodes.entry:webcam",

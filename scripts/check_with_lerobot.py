@@ -2,7 +2,8 @@
 
     python scripts/check_with_lerobot.py read FOLDER...     reads what `vgil dataset convert` wrote (v3.0; v2.1 through
                                                             LeRobot's own conversion), value by value against our reader
-    python scripts/check_with_lerobot.py golden FOLDER      writes the small data set that test/datasets reads
+    python scripts/check_with_lerobot.py golden FOLDER      writes the small data set that test/datasets reads: by 0.4.4
+                                                            that of v3.0, by 0.3.3 that of v2.1
     python scripts/check_with_lerobot.py speed EPISODES     the same episodes by add_frame/save_episode and by ours
 
 The environment needs this package's own dependencies beside lerobot's, and torchcodec with FFmpeg for videos.
@@ -16,6 +17,7 @@ import shutil
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,11 +106,14 @@ def features(video: bool) -> dict[str, Any]:
 
 def golden(out: Path) -> None:
     """Write a data set by LeRobot's recorder, and beside it what went in."""
-    from lerobot.datasets.lerobot_dataset import LeRobotDataset
+    from lerobot.datasets import lerobot_dataset
 
+    LeRobotDataset = lerobot_dataset.LeRobotDataset
     shutil.rmtree(out, ignore_errors=True)
     data = LeRobotDataset.create("local/golden", fps=30, root=out, features=features(video=True), robot_type="made_up")
-    data.vcodec = "h264"
+    data.vcodec, newest = "h264", hasattr(data, "finalize")
+    if not newest:  # 0.3.3 has no choice of it, and its AV1 takes no images as small as these
+        lerobot_dataset.encode_video_frames = partial(lerobot_dataset.encode_video_frames, vcodec="h264")
     random = np.random.default_rng(7)
     kept: dict[str, list[np.ndarray]] = {"state": [], "action": [], "top": [], "side": []}
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
@@ -120,20 +125,24 @@ def golden(out: Path) -> None:
             state, action = (random.normal(size=3).astype(np.float32) for _ in range(2))
             for key, value in (("state", state), ("action", action), ("top", top), ("side", side)):
                 kept[key].append(value)
-            data.add_frame(
-                {
-                    "observation.state": state,
-                    "action": action,
-                    "observation.images.top": top,
-                    "observation.images.side": side,
-                    "next.success": np.array([episode == 0 and row == rows - 1]),
-                    "task": f"task {episode}",
-                }
-            )
+            frame = {
+                "observation.state": state,
+                "action": action,
+                "observation.images.top": top,
+                "observation.images.side": side,
+                "next.success": np.array([episode == 0 and row == rows - 1]),
+            }
+            words = f"task {episode}"
+            if newest:
+                data.add_frame({**frame, "task": words})
+            else:
+                data.add_frame(frame, task=words)
         data.save_episode()
-    data.finalize()
+    if newest:
+        data.finalize()
     arrays: dict[str, Any] = {key: np.stack(values) for key, values in kept.items()}
-    np.savez_compressed(out / "expected.npz", **arrays)
+    shutil.rmtree(out / "images", ignore_errors=True)  # 0.3.3 leaves files of what it has put into the table
+    np.savez_compressed(out / "expected.npz", **arrays)  # the same of both versions: one is kept
     print(f"{out}: written")
 
 

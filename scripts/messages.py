@@ -119,6 +119,8 @@ def _spoken(node: ast.AST) -> tuple[str, list[ast.expr]] | None:
     name = ast.unparse(node.func).rpartition(".")[2]
     if name == "warn_once" and len(node.args) > 1:
         return name, node.args[1:2]
+    if name == "warn_about" and len(node.args) > 2:
+        return name, node.args[2:3]
     if name in LOGGED and node.args:
         return name, node.args[:1]
     if name == "log" and any(k.arg == "severity" for k in node.keywords):

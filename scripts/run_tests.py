@@ -7,8 +7,10 @@ that judge times to the millisecond, drive a robot in real time or kill processe
 any more, so that their bounds mean a machine that works.
 
 A test over nodes that failed is tried once more at the very end, alone: a machine that others slow down can make a
-robot in real time late. What then passes is named as unsteady, with its first failure, and does not fail the run; what
-only computes, and a process that a signal ended, get no second try.
+robot in real time late. Those of a page are tried with their whole file, since they are one session at a browser. What
+then passes is named as unsteady, with its first failure, and does not fail the run; what only computes gets one try.
+A file whose process a signal ended is tried whole too.
+On a machine that is slow when the last parts begin, they too go one after the other.
 
 A part's output is printed whole when it ends. At the very end stand the seconds of each part, the name of every test
 that failed, and the sums. A process that a signal ended is a failure, whatever it had said before.
@@ -19,6 +21,7 @@ from __future__ import annotations
 import collections
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -42,6 +45,9 @@ LAST = (
     "test/nodes/environment/test_environment.py",
     "test/nodes/feetech/test_arm.py",
     "test/nodes/jog/test_by_hand.py",
+    "test/nodes/page/test_act_page.py",
+    "test/nodes/page/test_record_page.py",
+    "test/nodes/page/test_teach_page.py",
     "test/nodes/policy/test_contest.py",
     "test/nodes/policy/test_faults.py",
     "test/nodes/policy/test_vectors.py",
@@ -52,6 +58,8 @@ LAST = (
     "test/policies/remote/test_faults.py",
     "test/support/test_stall.py",
 )
+ONE_SESSION = "test/nodes/page/"  # tests that go on where the one before ended; a browser takes a whole core
+WORK_S, SLOW = 0.3, 2.0  # seconds of `slowness`'s work on a machine that works; from how many times that one is slow
 # The longest parts of each kind, first: so none of them is left over when the rest is done.
 FIRST = ("test/policies", "test/training", "test/cli", "test/evaluation", "test/cli/test_demo.py")
 NOT_HERE = "not bench and not fuzz and not robots"  # they have make commands of their own
@@ -186,18 +194,36 @@ def run_side_by_side(lanes: Sequence[Sequence[list[Part]]], options: Sequence[st
 
 
 def once_more(results: list[Result], options: Sequence[str], notes: Path) -> list[str]:
-    """Try the failed tests over nodes again, one file after the other; put right what passes, and return its names."""
+    """Try the failed tests over nodes again, one file after the other; put right what passes, and return its names.
+
+    A file whose process a signal ended is tried whole: Fast DDS may end one that leaves it on a machine that stands.
+    """
     unsteady: list[str] = []
     for result in results:
-        if result.part.polite or result.code < 0 or not result.verdict or not result.tests:
+        if result.part.polite or not result.verdict or (result.code > 0 and not result.tests):
             continue
-        again = run(Part(result.part.path, only=tuple(dict.fromkeys(result.tests))), options, notes)
+        path = result.part.path
+        whole = result.code < 0 or path.startswith(ONE_SESSION)
+        only = (path,) if whole else tuple(dict.fromkeys(result.tests))
+        again = run(Part(path, only=only), options, notes)
         show(again)
         if again.code == 0:
-            unsteady += result.failures
-            result.code, result.counts = 0, result.counts + again.counts
+            unsteady += result.failures or [f"FAILED {path} - {result.verdict}"]
+            result.code = 0
+            result.counts = again.counts if whole else result.counts + again.counts
             result.counts["failed"] = result.counts["error"] = 0
     return unsteady
+
+
+def slowness() -> float:
+    """How many times longer this machine takes for a piece of work than one that works does."""
+    took = []
+    for _ in range(5):
+        began = time.perf_counter()
+        for _ in range(3):
+            sum(number * number for number in range(1_000_000))
+        took.append(time.perf_counter() - began)
+    return statistics.median(took) / WORK_S
 
 
 def show(result: Result) -> None:
@@ -235,7 +261,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="vgil_tests_") as folder:
         notes = Path(folder)
         results = run_side_by_side([(plain, ros), (ros, plain)], options, notes)
-        results += run_side_by_side([(last,), (last,)], options, notes)
+        pages = [part for part in last if part.path.startswith(ONE_SESSION)]
+        others = [part for part in last if part not in pages]
+        slow = slowness()
+        print(f"== the last parts, on a machine that takes {slow:.1f} times as long as it might", flush=True)
+        lanes = [(others, pages)] if slow > SLOW else [(pages, others), (others,)]
+        results += run_side_by_side(lanes, options, notes)
         unsteady = once_more(results, options, notes)
         if any(option.startswith("--cov") for option in options):
             data = sorted(map(str, notes.glob(".coverage.*")))

@@ -13,7 +13,7 @@ fail() { printf '%s\n' "setup: $*" >&2; exit 1; }
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
     fail "$python is $("$python" --version 2>&1); 3.10 or newer is needed (make PYTHON=python3.11 ...)"
 
-extras=${EXTRAS:-sim,plot,policy,diffusion,train,data,feetech,remote,docs,dev}
+extras=${EXTRAS:-sim,plot,policy,diffusion,vla,train,data,feetech,remote,web,docs,dev}
 # The simulator draws without a screen through EGL on Mesa.
 case ",$extras," in *,sim,* | *,demo,*) draws=yes ;; *) draws="" ;; esac
 if [ -n "$draws" ] && ! "$python" - <<'EOF'

@@ -5,7 +5,7 @@ episodes can be read where torch is absent, and policies run where ROS 2 is.
 """
 
 import re
-from importlib import import_module, metadata
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,8 @@ def _version() -> str:
         found = re.search(r"<version>\s*(\S+?)\s*</version>", manifest.read_text(encoding="utf-8"))
         if found is not None:
             return found[1]
+    from importlib import metadata  # lazily: a tenth of the time in which a command starts
+
     try:
         return metadata.version("vgil_ros")
     except metadata.PackageNotFoundError:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vgil_ros.assets import policy_source
+from vgil_ros.evaluation.seeds import FIRST_UNSEEN
 from vgil_ros.extras import needed_by
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def evaluate(
     *,
     robot: str | None = None,
     episodes: int = 10,
-    seed: int = 0,
+    seed: int = FIRST_UNSEEN,
     videos: str | PathLike[str] | None = None,
     workers: int = 1,
     progress: Callable[[Rollout], None] = lambda rollout: None,

@@ -17,6 +17,8 @@ EXTRA_OF: dict[str, str] = {
     "torchvision": "policy",
     "safetensors": "policy",
     "diffusers": "diffusion",
+    "transformers": "vla",
+    "tokenizers": "vla",
     "accelerate": "train",
     "mujoco": "sim",
     "gymnasium": "gym",
@@ -32,6 +34,9 @@ EXTRA_OF: dict[str, str] = {
     "mcap": "data",
     "zstandard": "data",
     "ray": "ray",
+    "nicegui": "web",
+    "fastapi": "web",
+    "uvicorn": "web",
     **dict.fromkeys(_ROS, "ros"),
 }
 

@@ -1,9 +1,10 @@
 """Our inference runtime beside `torch.compile`, OpenVINO and ONNX Runtime: same weights, inputs and threads, one run.
 
-`python test/bench/bench_backends.py --cases act,act_small --threads 1` prints a table in Markdown for each case; with
-`--json FILE` it keeps the figures. The libraries are no part of this project (pip install openvino onnxruntime onnx
-onnxscript); what is missing is reported. `torch.compile` needs g++. Backends take turns in an order that changes from
-round to round, so that a busy machine disturbs all alike. The first answer is timed in a process of its own.
+`python test/bench/bench_backends.py --cases act,sim_pick_place_act --threads 1` prints a table in Markdown for each
+case; with `--json FILE` it keeps the figures. The libraries are no part of this project (pip install openvino
+onnxruntime onnx onnxscript); what is missing is reported. `torch.compile` needs g++. Backends take turns in an order
+that changes from round to round, so that a busy machine disturbs all alike. The first answer is timed in a process of
+its own.
 """
 
 from __future__ import annotations
@@ -62,11 +63,11 @@ CASES = {
     "flow_act": Case("flow_act", 4, (480, 640), 14, 10),
     "flow_matching": Case("flow_matching", 4, (480, 640), 14, 10),
     "diffusion": Case("diffusion", 4, (480, 640), 14, 10),
-    "act_small": Case("sim_pick_place_act", 2, (240, 320), 7, 60),
-    "act_small_1": Case("sim_pick_place_act", 1, (240, 320), 7, 60),
-    "flow_act_small": Case("sim_pick_place_flow_act", 2, (240, 320), 7, 60),
-    "flow_matching_small": Case("sim_pick_place_flow_matching", 2, (240, 320), 7, 60),
-    "diffusion_small": Case("sim_pick_place_diffusion", 2, (240, 320), 7, 60),
+    "sim_pick_place_act": Case("sim_pick_place_act", 2, (240, 320), 7, 60),
+    "sim_pick_place_act_1": Case("sim_pick_place_act", 1, (240, 320), 7, 60),
+    "sim_pick_place_flow_act": Case("sim_pick_place_flow_act", 2, (240, 320), 7, 60),
+    "sim_pick_place_flow_matching": Case("sim_pick_place_flow_matching", 2, (240, 320), 7, 60),
+    "sim_pick_place_diffusion": Case("sim_pick_place_diffusion", 2, (240, 320), 7, 60),
 }
 
 
@@ -232,8 +233,8 @@ def _version(package: str) -> str:
 @pytest.mark.bench
 @pytest.mark.timeout(900)
 def test_bench_backends() -> None:
-    results = measure("act_small", [one.name for one in BACKENDS])
-    print(machine(), table("act_small", results), sep="\n\n")
+    results = measure("sim_pick_place_act", [one.name for one in BACKENDS])
+    print(machine(), table("sim_pick_place_act", results), sep="\n\n")
     assert all(one.difference < TOLERANCE for one in results if one.difference is not None)
 
 

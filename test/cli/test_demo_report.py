@@ -14,7 +14,7 @@ import pytest
 from support.browser import browser, console_of_file, look
 
 from vgil_ros.cli.demo.html import element, table
-from vgil_ros.cli.demo.report import DemoReport, Recorded, render
+from vgil_ros.cli.demo.report import Acted, DemoReport, Recorded, render
 from vgil_ros.episodes.video import VideoWriter
 from vgil_ros.evaluation.metrics import Percentiles, Rollout, summarise
 from vgil_ros.evaluation.plan import EvaluationPlan
@@ -69,10 +69,7 @@ def report(tmp_path: Path) -> DemoReport:
             Recorded("pick_place/episode_0", "sim_single", "pick_place", 400, 8.0, True, True, ("held: 1 row",),
                      "pick_place/episode_0.png", "pick_place/episode_0.mp4"),
         ),
-        checkpoint="sim_pick_place_act",
-        megabytes=4.25,
-        evaluation=evaluation,
-        videos="rollouts",
+        acted=(Acted("sim_pick_place_act", 4.25, evaluation, "rollouts"),),
         commands=(("Record", "vgil launch <this> & that"),),
         seconds={"record": 20.0, "run the policy": 30.5},
     )  # fmt: skip
@@ -80,11 +77,30 @@ def report(tmp_path: Path) -> DemoReport:
 
 def test_it_tells_the_figures(report: DemoReport) -> None:
     text = re.sub(r"<[^>]+>", " ", render(report))
-    for words in ("1 of 2", "401", "12 ms", "1 of 1", "4.2 MB", "tick 231 of 400", "velocity 3", "never", "50 s"):
+    for words in (
+        "1 of 2",
+        "return 712",
+        "12 ms",
+        "1 of 1",
+        "4.2 MB",
+        "tick 231 of 400",
+        "velocity 3",
+        "never",
+        "50 s",
+    ):
         assert words in text, words
     assert "95 %" in text
     assert text.count("\N{CHECK MARK}") == 2
     assert text.count("\N{BALLOT X}") == 1
+
+
+def test_each_policy_has_its_own_part(report: DemoReport) -> None:
+    first = report.acted[0]
+    other = first.evaluation.model_copy(update={"task": "transfer_cube", "robot": "sim_aloha", "successes": 2})
+    text = re.sub(r"<[^>]+>", " ", render(replace(report, acted=(first, Acted("handover", 7.1, other, "rollouts")))))
+    for words in ("A policy does pick_place on sim_single", "A policy does transfer_cube on sim_aloha", "handover",
+                  "7.1 MB", "1 of 2", "2 of 2"):  # fmt: skip
+        assert words in text, words
 
 
 def test_what_it_links_to_is_there_and_nothing_is_elsewhere(report: DemoReport, tmp_path: Path) -> None:
@@ -108,7 +124,7 @@ def test_a_browser_shows_it_without_an_error(report: DemoReport, tmp_path: Path)
     assert found.console == []
     assert found.missing == []
     assert found.page["errors"] == []
-    assert "The shipped policy acts" in found.page["text"]
+    assert "A policy does pick_place on sim_single" in found.page["text"]
     assert [image for image in found.page["images"] if not image["width"]] == []
     assert len(found.page["videos"]) == 3
     for video in found.page["videos"]:

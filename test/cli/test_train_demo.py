@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,15 @@ pytest.importorskip("mujoco")
 
 from support import checkpoints
 
+from vgil_ros.assets import load_contract
+from vgil_ros.cli.demo.recipes import RECIPES, Recipe
 from vgil_ros.cli.demo.train_demo import plan
 from vgil_ros.evaluation.metrics import Percentiles, Rollout, summarise
 from vgil_ros.evaluation.plan import EvaluationPlan
 from vgil_ros.evaluation.report import Machine, make_report
 from vgil_ros.policies import load_policy
+from vgil_ros.robots.worlds import usual_robot
+from vgil_ros.training.config import load_config
 
 CONFIG = """
 policy: {type: act, chunk_size: 5, hidden_dim: 16, heads: 2, feedforward_dim: 16, encoder_layers: 1, cvae_layers: 0,
@@ -39,11 +44,12 @@ def vgil(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 def report(checkpoint: str, successes: int, **changes: Any) -> dict[str, Any]:
     """As `vgil eval --json` writes it."""
-    over_ros = changes.pop("over_ros", False)
+    over_ros, policy = changes.pop("over_ros", False), changes.pop("policy", "act")
     wanted = EvaluationPlan("pick_place", episodes=10, seed=500, **changes)
     rollouts = [Rollout(seed, n < successes, 100.0, 4.0, 400, 250) for n, seed in enumerate(wanted.seeds)]
     machine = Machine(inference_ms=Percentiles(), seconds=1.0)
-    made = make_report(wanted.settings, summarise(rollouts, 4.0), machine, checkpoint=checkpoint, over_ros=over_ros)
+    made = make_report(wanted.settings, summarise(rollouts, 4.0), machine, checkpoint=checkpoint, policy=policy,
+                       over_ros=over_ros)  # fmt: skip
     return made.as_dict()
 
 
@@ -54,6 +60,7 @@ def test_a_card_tells_what_was_measured_and_how(tmp_path: Path) -> None:
         "plain": report("mine", 9),
         "ros": report("mine", 8, over_ros=True, execution="async"),
         "other": report("mine", 1, swap_images_from_seed=7),
+        "odd": report("mine", 2, latency_ms=0.0, watchdog_ms=5000.0, episode_len=900),
     }.items():
         file = tmp_path / f"{name}.json"
         file.write_text(json.dumps(made))
@@ -73,6 +80,8 @@ def test_a_card_tells_what_was_measured_and_how(tmp_path: Path) -> None:
         "another scene's images**, seeds 500 to 509 | 1 of 10 |",
         "--swap-images-from-seed 7`",
         "--over-ros`",
+        "seeds 500 to 509, 0 ms of latency, 5000 ms of watchdog, 900 ticks each | 2 of 10",
+        "--latency-ms 0 --watchdog-ms 5000 --episode-len 900`",
         "100 steps of 8 samples, seed 3, bf16 on cpu, 1.5 h",
         "3 episodes",
         "vgil train a\nvgil train b",
@@ -90,19 +99,56 @@ def test_what_is_no_report_is_named(tmp_path: Path) -> None:
     assert "no.json: is no report of vgil eval --json" in said.stderr
 
 
+def test_a_report_of_another_policy_is_not_taken(tmp_path: Path) -> None:
+    checkpoint = checkpoints.make("sim_single", tmp_path / "mine")
+    (tmp_path / "other.json").write_text(json.dumps(report("other", 3, policy="diffusion")))
+    said = vgil("checkpoint", "card", checkpoint, "--report", tmp_path / "other.json", cwd=tmp_path)
+    assert said.returncode == 2
+    assert "other.json is of another policy: its policy is diffusion; allowed: act" in said.stderr
+    assert not (checkpoint / "README.md").exists()
+
+
 def test_a_run_that_was_cut_off_goes_on_and_the_card_shows_the_whole_command(tmp_path: Path) -> None:
-    given = (tmp_path / "out", tmp_path / "work", "act_small", 5, 3, 2, 1, ["steps=7"])
-    fresh = plan(*given)
+    recipe = Recipe("sim_single", "pick_place", "act_small", 5, settings=("seed=2",), rollouts=3, over_ros=2)
+    given = (tmp_path / "out", tmp_path / "work", 1, ["steps=7"])
+    fresh = plan(recipe, *given)
     assert [step.arguments[0] for step in fresh] == ["episodes", "train", "checkpoint", "eval", "eval", "eval",
                                                      "checkpoint"]  # fmt: skip
-    assert "steps=7" in fresh[1].arguments
+    assert fresh[1].arguments[-2:] == ("seed=2", "steps=7")
     (tmp_path / "work" / "run").mkdir(parents=True)
     (tmp_path / "work" / "run" / "resume.pt").touch()
-    again = plan(*given)
+    again = plan(recipe, *given)
     assert "--resume" in again[1].arguments
     assert again[-1].arguments == fresh[-1].arguments
     assert fresh[1].line in again[-1].arguments
-    assert len(plan(*given[:5], 0, *given[6:])) == len(fresh) - 1, "without ROS where none is asked for"
+    assert len(plan(replace(recipe, over_ros=0), *given)) == len(fresh) - 1, "without ROS where none is asked for"
+    assert "--episode-len" not in fresh[0].arguments
+    assert "--episode-len 350" in plan(replace(recipe, episode_len=350), *given)[0].line
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_each_recipe_names_what_there_is(name: str) -> None:
+    recipe = RECIPES[name]
+    contract, _ = load_contract(recipe.robot)
+    assert usual_robot(recipe.task) == contract.name
+    config = load_config(recipe.config, ["data.folders=[{path: episodes}]", "out=run", *recipe.settings])
+    assert config.policy["type"] in name
+
+
+def test_a_folder_of_another_model_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "model").write_text("sim_pick_place_act\n")
+    said = vgil("train-demo", "--model", "sim_pick_place_flow_matching", "--work", "work", cwd=tmp_path)
+    assert said.returncode == 2
+    assert "--work work holds the pieces of sim_pick_place_act; allowed for sim_pick_place_flow_matching" in said.stderr
+    assert not (tmp_path / "work" / "episodes").exists()
+
+
+def test_a_model_that_there_is_not_is_named(tmp_path: Path) -> None:
+    said = vgil("train-demo", "--model", "sim_fold_towel", cwd=tmp_path)
+    assert said.returncode == 2
+    assert "--model is 'sim_fold_towel'; allowed: sim_pick_place_act, " in said.stderr
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

@@ -147,6 +147,8 @@ def test_the_words_are_the_fields() -> None:
         r"\bpictures?\b|\bintervention|query[_-]every|\breal_time\b|execution:=real|FirstStepLimit|\bActor\b", re.I
     )
     allowed = {"docs/reference/launch.md", "docs/reference/status.md", "CHANGELOG.md"}  # they name the old spellings
+    # a human's intervention, as the field says
+    allowed |= {"docs/how-to/take-over.md", "docs/reference/episodes.md", "docs/reference/datasets.md"}
     found = {
         f"{page.relative_to(ROOT)}: {match[0]}"
         for page in PAGES

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Generator, Iterable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -101,7 +102,7 @@ class Ends(Executor):
 def test_rollouts_that_could_not_be_played_are_named_once_the_others_are() -> None:
     plan = EvaluationPlan("pick_place", robot="sim_single", episodes=3)
     error = WorkerKilled("the rollout of seed 1: the process 9 that worked on it was killed (SIGKILL)")
-    results = play_all(plan, None, Ends([Outcome(0, "a"), Outcome(1, None, error), Outcome(2, "b")]))
+    results: Any = play_all(plan, None, Ends([Outcome(0, "a"), Outcome(1, None, error), Outcome(2, "b")]))
     assert [next(results), next(results)] == ["a", "b"]
     with pytest.raises(VgilError, match=r"1 of 3 rollouts could not be played.* no report: .*seed 1: the process 9"):
         next(results)

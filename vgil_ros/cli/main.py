@@ -10,33 +10,59 @@ import typer
 from typer.core import TyperGroup
 
 from vgil_ros import __version__
-from vgil_ros.cli import robot
-from vgil_ros.cli.cameras import cameras
-from vgil_ros.cli.checkpoint import commands as checkpoint
-from vgil_ros.cli.dataset import check as dataset_check  # noqa: F401  # its command is among `dataset`'s
-from vgil_ros.cli.dataset import commands as dataset
-from vgil_ros.cli.demo import demo
-from vgil_ros.cli.demo.train_demo import train_demo
-from vgil_ros.cli.doctor.commands import doctor
-from vgil_ros.cli.episodes import commands as episodes
-from vgil_ros.cli.episodes import curate, from_bag  # noqa: F401  # their commands are among `episodes`
-from vgil_ros.cli.episodes.generate import generate
-from vgil_ros.cli.episodes.replay import replay
-from vgil_ros.cli.eval import EvalCommand, evaluate
-from vgil_ros.cli.jog import jog
-from vgil_ros.cli.launch import launch
-from vgil_ros.cli.robot_calibrate import calibrate
-from vgil_ros.cli.ros.call import call
-from vgil_ros.cli.ros.status import status
-from vgil_ros.cli.ros.topics import topics
-from vgil_ros.cli.serve import serve
-from vgil_ros.cli.train import train
+from vgil_ros.cli.lazy import LazyCommands, function, group, one_of, several
 from vgil_ros.core.errors import VgilError
 from vgil_ros.extras import needed_by
+
+CLI = "vgil_ros.cli"
+EPISODES = group(f"{CLI}.episodes.commands:app", "", f"{CLI}.episodes.curate", f"{CLI}.episodes.from_bag")
+TOGETHER = (
+    *("show", "check", "repair", "plot", "convert", "label", "delete", "restore", "trim", "split", "renumber", "merge"),
+    *("filter", "undo", "trash", "from-bag"),
+)
+EPISODE_COMMANDS = {
+    "list": function(f"{CLI}.episodes.listing:list_command"),
+    **{name: one_of(EPISODES, name) for name in TOGETHER},
+    "replay": function(f"{CLI}.episodes.replay:replay"),
+    "generate": function(f"{CLI}.episodes.generate:generate"),
+}
+COMMANDS = {
+    "launch": function(f"{CLI}.launch:launch", context_settings={"ignore_unknown_options": True}),
+    "jog": function(f"{CLI}.jog:jog"),
+    "train": function(f"{CLI}.train:train"),
+    "train-demo": function(f"{CLI}.demo.train_demo:train_demo"),
+    "eval": function(f"{CLI}.eval:evaluate", "EvalCommand"),
+    "serve": function(f"{CLI}.serve:serve"),
+    "preflight": function(f"{CLI}.preflight.command:preflight"),
+    "web": function(f"{CLI}.web:web"),
+    "demo": function(f"{CLI}.demo.demo:demo"),
+    "call": function(f"{CLI}.ros.call:call"),
+    "status": function(f"{CLI}.ros.status:status"),
+    "topics": function(f"{CLI}.ros.topics:topics"),
+    "doctor": function(f"{CLI}.doctor.commands:doctor"),
+    "cameras": function(f"{CLI}.cameras:cameras"),
+    "episodes": several("List, show, check, repair, plot, convert and replay episodes.", EPISODE_COMMANDS),
+    "dataset": group(
+        f"{CLI}.dataset.commands:app",
+        "Check and convert whole data sets (LeRobot, zarr, HDF5, MCAP), and verify them.",
+        f"{CLI}.dataset.check",
+    ),
+    "checkpoint": group(f"{CLI}.checkpoint.commands:app", "Show, import, check and replay policy checkpoints."),
+    "robot": group(
+        f"{CLI}.robot:app",
+        "Look at a robot before it moves; bring it home, to sleep, and back.",
+        f"{CLI}.robot_calibrate",
+    ),
+    "trial": group(f"{CLI}.trial:app", "Find out which policy is better on a real robot, blinded; check a trial."),
+}
 
 
 class _Commands(TyperGroup):
     """The one place where an error that a user can mend becomes a line on stderr and exit code 2."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = LazyCommands(COMMANDS)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -56,27 +82,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-episodes.app.command()(replay)
-robot.app.command()(calibrate)
-episodes.app.command()(generate)
-app.add_typer(episodes.app, name="episodes", help="List, show, check, repair, plot, convert and replay episodes.")
-app.add_typer(
-    dataset.app, name="dataset", help="Check and convert whole data sets (LeRobot, zarr, HDF5), and verify them."
-)
-app.add_typer(checkpoint.app, name="checkpoint", help="Show, import, check and replay policy checkpoints.")
-app.add_typer(robot.app, name="robot", help="Look at a robot before it moves; bring it home, to sleep, and back.")
-app.command(context_settings={"ignore_unknown_options": True})(launch)
-app.command()(jog)
-app.command()(train)
-app.command("train-demo")(train_demo)
-app.command("eval", cls=EvalCommand)(evaluate)
-app.command()(serve)
-app.command()(demo.demo)
-app.command()(call)
-app.command()(status)
-app.command()(topics)
-app.command()(doctor)
-app.command()(cameras)
 
 
 def _version(wanted: bool) -> None:

@@ -99,7 +99,7 @@ def check(
     contract, _ = load_contract(robot)
     join_domain(domain_id)
     with needed_by("vgil robot check"):
-        from vgil_ros.nodes.robot_check import listen
+        from vgil_ros.nodes.query.robot_check import listen
     with tqdm(total=round(seconds, 1), desc="listening", unit="s", disable=None, leave=False) as bar:
         space = namespaced(namespace, "").rstrip("/")
         findings = listen(contract, space, seconds, lambda passed: bar.update(passed - bar.n))

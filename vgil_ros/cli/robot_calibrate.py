@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 
 from vgil_ros.assets import load_contract
+from vgil_ros.cli.robot import app
 from vgil_ros.core.contract import Arm, Contract
 from vgil_ros.core.contract.bus import ROLES, SIDES
 from vgil_ros.core.errors import VgilError
@@ -24,6 +25,7 @@ PERIOD_S = 0.05
 PATIENT_S = 0.1  # for an answer: nothing moves by itself here
 
 
+@app.command()
 def calibrate(
     robot: Annotated[str, typer.Argument(help="a robot's name in config/robots, or a path", metavar="ROBOT")],
     side: Annotated[str, typer.Argument(help="follower or leader", metavar="SIDE")],

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FREE = (  # what may be given with --resume
     "steps", "device", "precision", "data.folders", "data.skip_bad", "data.accept_odd", "data.aborted", "data.workers",
     "data.decoded_gib", "data.flow_workers", "data.flow_ray", "gradient_accumulation", "distillation.cache",
-    "log.tensorboard", "log.wandb_project",
+    "frozen_cache", "log.tensorboard", "log.wandb_project",
 )  # fmt: skip
 Config = Annotated[str | None, typer.Option(help="a YAML file, or a name in config/policies; act where left out")]
 Data = Annotated[
@@ -29,7 +29,8 @@ PolicyKind = Annotated[
     str | None, typer.Option(help="kind of policy: its file in config/policies, where --config is left out")
 ]
 Teacher = Annotated[
-    Path | None, typer.Option(help="a flow_matching checkpoint whose paths are to be straightened; see policy.steps")
+    Path | None,
+    typer.Option(help="a flow_matching or smolvla checkpoint whose paths are to be straightened; see policy.steps"),
 ]
 Out = Annotated[Path | None, typer.Option(help="the run's folder")]
 Resume = Annotated[
@@ -86,7 +87,7 @@ def train(
     if resume:
         settings = _resumed(resume, config or policy, given, overrides or [])
     else:
-        settings = _fresh(config or policy or ("flow_matching" if teacher else None), given, overrides or [])
+        settings = _fresh(config or policy or (_kind_of(teacher) if teacher else None), given, overrides or [])
     trainer = Trainer(settings, resume=resume is not None, evaluate=rollouts_of(settings), log=typer.echo)
     try:
         result = trainer.run()
@@ -103,10 +104,17 @@ def _fresh(config: str | None, given: dict[str, Any], overrides: list[str]) -> T
     return load_config(config or "act", overrides, given, {"data.folders": "--data FOLDER", "out": "--out FOLDER"})
 
 
+def _kind_of(teacher: Path) -> str:
+    from vgil_ros.assets import checkpoint_path
+    from vgil_ros.policies.checkpoint import read_config
+
+    return read_config(checkpoint_path(teacher.expanduser())).type
+
+
 def _resumed(folder: Path, config: str | None, given: dict[str, Any], overrides: list[str]) -> TrainConfig:
     """The run's own configuration; what does not change its course may be given anew, and where its data lies."""
-    from vgil_ros.training.checkpoints import CONFIG
     from vgil_ros.training.config import load_config
+    from vgil_ros.training.run_log import CONFIG
 
     keys = [*given, *(text.partition("=")[0] for text in overrides), *(["--config"] if config else [])]
     refused = [key for key in keys if key not in FREE]

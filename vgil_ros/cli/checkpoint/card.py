@@ -36,6 +36,14 @@ def card(
 
     folder = checkpoint_path(checkpoint)
     info = describe_checkpoint(folder)
+    reports = [(path, read_report(path)) for path in report or ()]
+    for path, one in reports:
+        pairs = {"policy": (one.policy, info.config.type), "fingerprint": (one.fingerprint, info.config.fingerprint)}
+        for what, (found, own) in pairs.items():
+            if found is not None and own is not None and found != own:
+                raise VgilError(
+                    f"--report {path} is of another policy: its {what} is {found}; allowed: {own}, as {folder} has it"
+                )
     settings, logged = _training(run) if run else (None, None)
     content = CardContent(
         name=folder.resolve().name,
@@ -46,7 +54,7 @@ def card(
         hours=hours if hours is not None else logged,
         data=data,
         commands=tuple(command or ()),
-        reports=tuple(read_report(path) for path in report or ()),
+        reports=tuple(one for _, one in reports),
         notes=tuple(note or ()),
     )
     (folder / "README.md").write_text(text(content), encoding="utf-8")
@@ -55,8 +63,7 @@ def card(
 
 def _training(run: Path) -> tuple[dict[str, Any], float | None]:
     """The run's settings, and the hours in its log."""
-    from vgil_ros.training.checkpoints import CONFIG
-    from vgil_ros.training.run_log import LOG, read_log
+    from vgil_ros.training.run_log import CONFIG, LOG, read_log
 
     if not (run / CONFIG).is_file():
         raise VgilError(f"--run {run}: holds no {CONFIG}; allowed: a folder that vgil train wrote")

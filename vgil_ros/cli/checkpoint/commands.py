@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from vgil_ros.assets import policy_source
+from vgil_ros.assets import checkpoint_path, policy_source
 from vgil_ros.cli.checkpoint.card import card
 from vgil_ros.cli.options import Checkpoint, RemoteMapping, Source, need_torch
 from vgil_ros.cli.report import JsonFile, write_json
@@ -97,6 +97,14 @@ def import_(
     heads: Annotated[int, typer.Option(help="attention heads of an ACT .ckpt")] = 8,
     horizon: Annotated[int | None, typer.Option(min=1, help="actions that act-plus-plus's diffusion predicts")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML that a .ckpt of Diffusion Policy was trained with")] = None,
+    vlm: Annotated[
+        Path | None,
+        typer.Option(help="of a SmolVLA: folder with the vision-language model's config.json, tokenizer.json"),
+    ] = None,
+    no_statistics: Annotated[
+        bool,
+        typer.Option("--no-statistics", help="of a SmolVLA that a training is to begin with (initial=), not a robot's"),
+    ] = False,
     robot: Annotated[str, typer.Option(help="assume joint names, rate and image sizes of this contract")] = "",
     rate_hz: Annotated[float | None, typer.Option(min=0.1, help="of the data it was trained on, where known")] = None,
     replace: Replace = False,
@@ -115,9 +123,9 @@ def import_(
         assumed = [name for name in assumed if name != "rate_hz"]
     if config is not None:  # it tells the sizes of the images
         extra.pop("image_sizes", None)
-    report = import_checkpoint(
-        source, out, stats=stats, cameras=named, heads=heads, horizon=horizon, config=config, assumed=assumed, **extra
-    )
+    choices: dict[str, Any] = {"stats": stats, "cameras": named, "heads": heads, "horizon": horizon, "config": config}
+    choices |= {"vlm": vlm, "scaled": not no_statistics, "assumed": assumed}
+    report = import_checkpoint(source, out, **choices, **extra)
     typer.echo(f"imported {source} ({report.source_format}) to {report.directory}")
     for line in _lines(report.config):
         typer.echo(line)
@@ -169,39 +177,94 @@ def compact(
     need_torch(NEEDED_BY)
     from vgil_ros.policies import describe_checkpoint, load_policy
     from vgil_ros.policies.device import DTYPES
+    from vgil_ros.policies.reference import REFERENCE_FILE, write_reference
 
     if dtype not in DTYPES:
         raise VgilError(f"--dtype is '{dtype}'; allowed: {', '.join(DTYPES)}")
     _may_write(out, checkpoint, replace=replace)
     before = describe_checkpoint(checkpoint)
     load_policy(checkpoint).save(out, weight_dtype=cast("DtypeName", dtype))
+    if (reference := checkpoint / REFERENCE_FILE).is_file() and checkpoint.resolve() != out.resolve():
+        try:
+            write_reference(reference.read_bytes(), out / REFERENCE_FILE)
+        except OSError as error:
+            raise VgilError(f"{out / REFERENCE_FILE}: cannot be written ({error.strerror})") from error
     after = describe_checkpoint(out)
     typer.echo(f"{out}: {after.weight_bytes / 1e6:.1f} MB in {dtype} (it was {before.weight_bytes / 1e6:.1f} MB)")
 
 
 @app.command()
-def check(
+def familiar(
     checkpoint: Checkpoint,
+    data: Annotated[Path, typer.Option(help="the episodes that it was trained from, or some of them")],
+    device: Annotated[str, typer.Option(help="where the policy runs: cpu, cuda, cuda:1, ...")] = "cpu",
+    draws: Annotated[
+        int, typer.Option(help="of a policy that draws: chunks from each observation, as takeover_draws", min=1, max=64)
+    ] = 4,
+    gap: Annotated[
+        float,
+        typer.Option(
+            help="s between two chunks that are compared, of other policies and with --draws 1", min=0, max=10
+        ),
+    ] = 0.1,
+) -> None:
+    """Measure what is usual in a checkpoint's training data, and store it with the checkpoint: for `takeover_score`."""
+    need_torch(NEEDED_BY)
+    from vgil_ros.policies import load_policy
+    from vgil_ros.policies.device import one_thread
+    from vgil_ros.policies.familiar import save_familiar
+    from vgil_ros.policies.inference.runtime import InferenceRuntime
+    from vgil_ros.training.data.familiar import measure_familiar
+    from vgil_ros.training.data.scan import scan_folder
+
+    folder = checkpoint_path(checkpoint)
+    policy = load_policy(folder, device)
+    runtime = InferenceRuntime(policy, device)
+    paths = [one.path for one in scan_folder(data.expanduser(), log=typer.echo)]
+    with one_thread():
+        several = policy.stochastic and draws > 1
+        found = measure_familiar(
+            paths, policy.config, lambda seen: runtime.draw(seen, draws) if several else runtime(seen), gap
+        )
+    path = save_familiar(folder, found)
+    usual = "" if found.disagreement is None else f", of its chunks {found.disagreement:.3f} standard deviations"
+    typer.echo(f"{path}: {len(found.points)} points of {len(paths)} episodes; usual novelty {found.novelty:.3f}{usual}")
+
+
+@app.command()
+def check(
+    checkpoint: Source,
     robot: Annotated[str, typer.Option(help="a robot's name in config/robots, or a path")],
+    remote_mapping: RemoteMapping = None,
     json: JsonFile = None,
 ) -> None:
-    """Name every mismatch between a checkpoint and a robot. Exit code 1 when there is one."""
+    """Name every mismatch between a checkpoint, or a server's policy, and a robot. Exit code 1 when there is one."""
     need_torch(NEEDED_BY)
     from vgil_ros.assets import load_contract
     from vgil_ros.core.layout import Layout
-    from vgil_ros.policies import load_policy
+    from vgil_ros.policies import Policy, load_policy
     from vgil_ros.policies.compatibility import compare_with_robot, unchecked_fields
+    from vgil_ros.policies.inference.opening import open_for_robot
+    from vgil_ros.policies.remote.address import is_remote
 
     layout = Layout(load_contract(robot)[0])
-    policy = load_policy(checkpoint)
-    wrong = compare_with_robot(policy, layout)
+    if is_remote(checkpoint) or remote_mapping is not None:  # opening it holds it against the robot
+        opened = open_for_robot(checkpoint, layout, mapping=remote_mapping)
+        config, wrong = opened.config, []
+        if not isinstance(opened, Policy):
+            opened.close()
+    else:
+        policy = load_policy(checkpoint_path(checkpoint))
+        config, wrong = policy.config, compare_with_robot(policy, layout)
     for line in wrong:
         typer.echo(f"mismatch: {line}")
-    for word in unchecked_fields(policy.config):
+    unchecked = unchecked_fields(config)
+    for word in unchecked:
         typer.echo(f"not checked, the checkpoint does not tell: {word}")
     if not wrong:
         typer.echo(f"{checkpoint} fits robot '{layout.contract.name}'")
-    write_json(json, {"robot": layout.contract.name, "mismatches": wrong})
+    found = {"mismatches": wrong, "unchecked": unchecked, "describes": _lines(config)}
+    write_json(json, {"robot": layout.contract.name, **found})
     raise typer.Exit(1 if wrong else 0)
 
 
@@ -236,7 +299,7 @@ def compare(
     seed: Annotated[int, typer.Option(min=0, help="of the noise that both begin from")] = 0,
     json: JsonFile = None,
 ) -> None:
-    """Run a flow_matching teacher and its student alike and name the first step at which they part. 1: there is one."""
+    """Run a teacher that flows and its student alike and name the first step at which they part. 1: there is one."""
     need_torch(NEEDED_BY)
     from vgil_ros.cli.checkpoint.compare import compare_checkpoints
 

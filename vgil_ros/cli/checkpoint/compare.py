@@ -14,7 +14,7 @@ from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.policies import PolicyConfig, load_policy
 from vgil_ros.policies.diagnostics.stages import STAGES
 from vgil_ros.policies.diagnostics.teacher_student import Comparison, compare
-from vgil_ros.policies.flow_matching import FlowMatchingPolicy
+from vgil_ros.policies.flow_matching import FlowPolicy
 from vgil_ros.policies.observation import Observation
 from vgil_ros.training.data.episode_stats import states
 
@@ -53,10 +53,10 @@ def compare_checkpoints(teacher: Path, student: Path, episodes: Path, *, rows: i
     )
 
 
-def _load(path: Path) -> FlowMatchingPolicy:
+def _load(path: Path) -> FlowPolicy:
     policy = load_policy(path)
-    if not isinstance(policy, FlowMatchingPolicy):
-        raise VgilError(f"{path}: is a policy of type {policy.config.type!r}; compare takes flow_matching")
+    if not isinstance(policy, FlowPolicy):
+        raise VgilError(f"{path}: is a policy of type {policy.config.type!r}; compare takes flow_matching and smolvla")
     return policy
 
 

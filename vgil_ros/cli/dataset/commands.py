@@ -43,11 +43,20 @@ def bar(items: Iterable[Any], what: str, count: int) -> Iterable[Any]:
 
 @app.command("convert")
 def convert_command(
-    source: Annotated[Path, typer.Argument(help="Episodes (a folder, or one file), a LeRobotDataset, a zarr folder.")],
+    source: Annotated[
+        Path, typer.Argument(help="Episodes (a folder, or one file), a LeRobotDataset, a zarr folder, MCAPs of ours.")
+    ],
     out: Annotated[Path, typer.Argument(help="The new data set's folder; or one that a cut-off conversion left.")],
     to: Annotated[str, typer.Option("--to", help=f"One of: {', '.join(TARGETS)}.")],
     images: Images = None,
     quality: Annotated[int | None, typer.Option(help="of videos the CRF (less is better), of JPEGs 1 to 100")] = None,
+    psnr: Annotated[
+        float | None,
+        typer.Option(
+            "--psnr",
+            help="dB that each image of a video has to reach, by a lower CRF if need be; 0: any; 40 without --quality",
+        ),
+    ] = None,
     rate: Annotated[float | None, typer.Option(help="Hz, where the source does not store it.")] = None,
     layout: Annotated[
         str | None, typer.Option("--layout", help=f"Read HDF5 files as: {', '.join(LAYOUTS)}. Found out by itself.")
@@ -63,6 +72,7 @@ def convert_command(
     if to not in TARGETS:
         raise DatasetError(f"--to is '{to}'; allowed: {list(TARGETS)}")
     values = {"source": source, "to": to, "images": images, "quality": quality, "rate_hz": rate, "layout": layout}
+    values["least_db"] = psnr
     plan = validate(Plan, values, "dataset convert", DatasetError)
     count = workers or (len(os.sched_getaffinity(0)) if ray is None else None)
     result = convert_dataset(plan, out, workers=count, ray=ray, progress=bar, say=typer.echo)
@@ -111,10 +121,12 @@ def _losses(manifest: dict[str, Any]) -> list[str]:
 
 @app.command("verify")
 def verify_command(
-    folder: Annotated[Path, typer.Argument(help="A data set that `vgil dataset convert` wrote.")], json: JsonFile = None
+    folder: Annotated[Path, typer.Argument(help="A data set that `vgil dataset convert` wrote.")],
+    workers: Workers = None,
+    json: JsonFile = None,
 ) -> None:
     """Hold a data set against its manifest: the hash of each stream, every image decoded; exit code 1 if bad."""
-    wrong = verify(folder, bar)
+    wrong = verify(folder, bar, workers=workers or len(os.sched_getaffinity(0)))
     for line in wrong:
         typer.echo(f"BAD: {line}")
     count = len(read_manifest(folder)["episodes"])

@@ -29,15 +29,29 @@ class Recorded:
 
 
 @dataclass(frozen=True)
+class Acted:
+    """A policy's rollouts, through the nodes.
+
+    Attributes:
+        checkpoint: its name or folder; megabytes: of its weights.
+        evaluation: how it did.
+        videos: folder of the rollouts' videos and thumbnail sheet, beside the report.
+    """
+
+    checkpoint: str
+    megabytes: float
+    evaluation: EvaluationReport
+    videos: str
+
+
+@dataclass(frozen=True)
 class DemoReport:
     """Everything the page tells.
 
     Attributes:
         created, software, machine: when, with what, on what.
         recorded: the episodes.
-        checkpoint: the policy's name or folder; megabytes: of its weights.
-        evaluation: of the policy, through the nodes.
-        videos: folder of the rollouts' videos and thumbnail sheet, beside the report.
+        acted: the policies, one at least.
         commands: what would do the same by hand: (words, command).
         seconds: how long each step took, by its name.
     """
@@ -46,54 +60,56 @@ class DemoReport:
     software: str
     machine: str
     recorded: tuple[Recorded, ...]
-    checkpoint: str
-    megabytes: float
-    evaluation: EvaluationReport
-    videos: str
+    acted: tuple[Acted, ...]
     commands: tuple[tuple[str, str], ...]
     seconds: Mapping[str, float]
 
 
 def render(report: DemoReport) -> str:
     """Return the page."""
-    evaluation, good = report.evaluation, sum(episode.ok for episode in report.recorded)
+    good = sum(episode.ok for episode in report.recorded)
     figures = [
-        (f"{evaluation.successes} of {evaluation.episodes}", "rollouts of the policy did the task"),
-        (f"{evaluation.average_return:.0f}", "average return"),
-        (_ms(evaluation.machine.inference_ms.p50), "for the policy's inference, median"),
+        *(box for acted in report.acted for box in _boxes(acted.evaluation)),
         (f"{good} of {len(report.recorded)}", "recorded episodes passed the check"),
         (f"{sum(report.seconds.values()):.0f} s", "for everything on this page"),
     ]
     return page(
         "vgil_ros: the demo's report",
-        element("h1", "From demonstration to autonomy, on a simulated robot"),
+        element("h1", "From demonstration to autonomy, on simulated robots"),
         element("p", f"{report.created} · {report.software} · {report.machine}", class_="dim"),
         figure_boxes(figures),
-        *_policy(report),
+        *(part for acted in report.acted for part in _policy(acted)),
         *_recorded(report),
         *_next(report),
     )
 
 
-def _policy(report: DemoReport) -> list[Html]:
-    evaluation = report.evaluation
+def _boxes(evaluation: EvaluationReport) -> list[tuple[str, str]]:
+    return [
+        (f"{evaluation.successes} of {evaluation.episodes}", f"rollouts of {evaluation.task} were done by the policy"),
+        (_ms(evaluation.machine.inference_ms.p50), f"for its inference on {evaluation.robot}, median"),
+    ]
+
+
+def _policy(acted: Acted) -> list[Html]:
+    evaluation = acted.evaluation
     low, high = evaluation.success_interval_95
     rows = [_rollout(row) for row in evaluation.rollouts]
-    videos = [video(f"{report.videos}/seed_{row.seed}.mp4", _caption(row)) for row in evaluation.rollouts]
+    videos = [video(f"{acted.videos}/seed_{row.seed}.mp4", _caption(row)) for row in evaluation.rollouts]
     words = (
-        f"The checkpoint {report.checkpoint} ({evaluation.policy}, {report.megabytes:.1f} MB) sees the cameras "
+        f"The checkpoint {acted.checkpoint} ({evaluation.policy}, {acted.megabytes:.1f} MB) sees the cameras "
         f"and joints of {evaluation.robot} and does the task {evaluation.task} in scenes that it was not "
         f"trained on, through the nodes sim and policy over DDS; chunks are played by {evaluation.execution}. With "
         f"so few rollouts the success rate lies between {low:.0%} and {high:.0%} (95 %)."
     )
     head = ("scene", "task", "return", "highest reward", "first done", "safety stepped in")
     return [
-        element("h2", "The shipped policy acts"),
+        element("h2", f"A policy does {evaluation.task} on {evaluation.robot}"),
         element("p", words),
         table(head, rows),
         element("h2", "What it did"),
         element("div", *(element("div", one, class_="card") for one in videos), class_="grid"),
-        image(f"{report.videos}/thumbnail_sheet.png", "from beginning to end, a row for each rollout"),
+        image(f"{acted.videos}/thumbnail_sheet.png", "from beginning to end, a row for each rollout"),
     ]
 
 

@@ -1,4 +1,4 @@
-"""`vgil train-demo`: the shipped policy again from nothing, one `vgil` command after another."""
+"""`vgil train-demo`: a shipped policy again from nothing, one `vgil` command after another."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ import shlex
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from vgil_ros.cli.demo.recipes import DEFAULT, FIRST_SHOWN, RECIPES, SWAPPED_IMAGES, Recipe
 from vgil_ros.core.errors import VgilError
 from vgil_ros.evaluation.report import read_report
+from vgil_ros.evaluation.seeds import FIRST_UNSEEN
 
-NAME, ROBOT, TASK = "sim_pick_place_act", "sim_single", "pick_place"
-FIRST_SHOWN = 100_000  # the demonstrations are of the scenes from here on
-FIRST_UNSEEN = 20_000
-EPISODES, GENERATED = "episodes", "generated.json"
-SWAPPED_IMAGES = 10  # rollouts with another scene's images
+EPISODES, GENERATED, MARK = "episodes", "generated.json", "model"
 
 
 @dataclass(frozen=True)
@@ -43,19 +42,31 @@ def train_demo(
         list[str] | None,
         typer.Argument(help="settings of the training as key=value, such as steps=2000", metavar="KEY=VALUE"),
     ] = None,
-    out: Annotated[Path, typer.Option(help="where the checkpoint goes")] = Path("models") / NAME,
+    model: Annotated[str, typer.Option(help=f"one of {', '.join(RECIPES)}")] = DEFAULT,
+    out: Annotated[Path | None, typer.Option(help="where the checkpoint goes; models/MODEL if left out")] = None,
     work: Annotated[
-        Path, typer.Option(help="folder for episodes and the run; what is done there is not done again")
-    ] = (Path("out") / "train_demo"),
-    config: Annotated[str, typer.Option(help="the training, a YAML file or a name in config/policies")] = NAME,
-    episodes: Annotated[int, typer.Option(min=2, help="demonstrations")] = 300,
-    rollouts: Annotated[int, typer.Option(min=1, help="unseen scenes it is measured on")] = 100,
-    over_ros: Annotated[int, typer.Option(min=0, help="of them through the real nodes")] = 20,
+        Path | None,
+        typer.Option(
+            help="folder for episodes and the run, out/MODEL if left out; what is done there is not done again"
+        ),
+    ] = None,
+    config: Annotated[
+        str | None, typer.Option(help="another training, a YAML file or a name in config/policies")
+    ] = None,
+    episodes: Annotated[int | None, typer.Option(min=2, help="demonstrations, if not the model's own number")] = None,
+    rollouts: Annotated[int | None, typer.Option(min=1, help="unseen scenes it is measured on")] = None,
+    over_ros: Annotated[int | None, typer.Option(min=0, help="of them through the real nodes")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="processes; all cores if left out")] = None,
 ) -> None:
     """Generate demonstrations, train, store in bf16, measure, write the card. Stopped and begun again it goes on."""
-    steps = plan(out, work, config, episodes, rollouts, over_ros, workers or os.cpu_count() or 1, overrides or [])
-    work.mkdir(parents=True, exist_ok=True)
+    if model not in RECIPES:
+        raise VgilError(f"--model is '{model}'; allowed: {', '.join(RECIPES)}")
+    recipe = RECIPES[model] if config is None else replace(RECIPES[model], settings=())  # those are of its own one
+    given = {"config": config, "episodes": episodes, "rollouts": rollouts, "over_ros": over_ros}
+    recipe = replace(recipe, **{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]
+    out, work = out or Path("models") / model, work or Path("out") / model
+    steps = plan(recipe, out, work, workers or os.cpu_count() or 1, overrides or [])
+    _take(work, model)
     if (work / EPISODES).exists() and not (work / GENERATED).exists():
         typer.echo(f"{work / EPISODES}: was left unfinished, and is made anew")
         shutil.rmtree(work / EPISODES)
@@ -76,27 +87,34 @@ def train_demo(
     typer.echo(f"\n{out}: {measured.successes} of {measured.episodes} unseen scenes; its card: {out / 'README.md'}")
 
 
-def plan(
-    out: Path,
-    work: Path,
-    config: str,
-    episodes: int,
-    rollouts: int,
-    over_ros: int,
-    workers: int,
-    overrides: list[str],
-) -> list[Stage]:
+def _take(work: Path, model: str) -> None:
+    """Make the folder a model's own.
+
+    Raises:
+        VgilError: it is another's, whose pieces would be taken for this one's.
+    """
+    mark = work / MARK
+    if mark.exists() and (found := mark.read_text(encoding="utf-8").strip()) != model:
+        raise VgilError(f"--work {work} holds the pieces of {found}; allowed for {model}: another folder")
+    work.mkdir(parents=True, exist_ok=True)
+    mark.write_text(f"{model}\n", encoding="utf-8")
+
+
+def plan(recipe: Recipe, out: Path, work: Path, workers: int, overrides: Sequence[str]) -> list[Stage]:
     """Return the commands in their order."""
     data, run, made, trained = work / EPISODES, work / "run", work / GENERATED, work / "train.json"
+    length = () if recipe.episode_len is None else ("--episode-len", str(recipe.episode_len))
     generate = Stage(
-        f"{episodes} demonstrations by a scripted operator",
-        ("episodes", "generate", "--out", str(data), "--robot", ROBOT, "--task", TASK, "--episodes", str(episodes),
-         "--seed", str(FIRST_SHOWN), "--only-successes", "--workers", str(workers), "--json", str(made)),
+        f"{recipe.episodes} demonstrations by a scripted operator",
+        ("episodes", "generate", "--out", str(data), "--robot", recipe.robot, "--task", recipe.task,
+         "--episodes", str(recipe.episodes), "--seed", str(FIRST_SHOWN), *length, "--only-successes",
+         "--workers", str(workers), "--json", str(made)),
         made,
     )  # fmt: skip
+    settings = (*recipe.settings, *overrides)  # of a key that is given twice the last counts
     fresh = Stage(
         "train",
-        ("train", "--config", config, "--data", str(data), "--out", str(run), "--json", str(trained), *overrides),
+        ("train", "--config", recipe.config, "--data", str(data), "--out", str(run), "--json", str(trained), *settings),
         trained,
     )
     again = ("train", "--resume", str(run), "--json", str(trained))
@@ -107,28 +125,27 @@ def plan(
         out,
         always=True,
     )
-    unseen = ("eval", "--checkpoint", str(out), "--task", TASK, "--seed", str(FIRST_UNSEEN))
+    unseen = ("eval", "--checkpoint", str(out), "--task", recipe.task, "--seed", str(FIRST_UNSEEN))
     several = ("--workers", str(workers))
     reports = [work / "eval.json", work / "eval_swapped_images.json"]
     measure = [
         Stage(
-            f"measure it on {rollouts} scenes that it has not seen",
-            (*unseen, "--episodes", str(rollouts), *several, "--json", str(reports[0])),
+            f"measure it on {recipe.rollouts} scenes that it has not seen",
+            (*unseen, "--episodes", str(recipe.rollouts), *several, "--json", str(reports[0])),
             reports[0],
         ),
         Stage(
             "and shown the images of another scene, with which it should fail",
-            (*unseen, "--episodes", str(min(rollouts, SWAPPED_IMAGES)), "--swap-images-from-seed", "1", *several,
+            (*unseen, "--episodes", str(min(recipe.rollouts, SWAPPED_IMAGES)), "--swap-images-from-seed", "1", *several,
              "--json", str(reports[1])),
             reports[1],
         ),
     ]  # fmt: skip
-    if over_ros:
+    if recipe.over_ros:
         reports.append(work / "eval_over_ros.json")
-        arguments = (*unseen, "--episodes", str(over_ros), "--over-ros", "--json", str(reports[-1]))
+        arguments = (*unseen, "--episodes", str(recipe.over_ros), "--over-ros", "--json", str(reports[-1]))
         measure.append(Stage("measure it through the real nodes", arguments, reports[-1]))
-    words = f"{episodes} generated demonstrations of {TASK} on {ROBOT}, scenes from seed {FIRST_SHOWN} on"
-    card = ["checkpoint", "card", str(out), "--run", str(run), "--data", words]
+    card = ["checkpoint", "card", str(out), "--run", str(run), "--data", recipe.words]
     card += [part for report in reports for part in ("--report", str(report))]
     card += [part for step in (generate, fresh, compact) for part in ("--command", step.line)]
     return [generate, train, compact, *measure, Stage("write its card", tuple(card), out / "README.md", always=True)]

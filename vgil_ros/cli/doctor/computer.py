@@ -25,10 +25,13 @@ NEEDED_FOR = {
     "ros": "nodes, launch files, vgil call|status|topics",
     "policy": "training and running policies",
     "diffusion": "policies of type diffusion",
+    "vla": "policies of type smolvla",
     "train": "training on several GPUs, curves",
     "sim": "the simulated robot, vgil eval",
     "plot": "plots and videos",
     "remote": "policies at ws://HOST:PORT, vgil serve",
+    "data": "data sets of LeRobot and zarr, raw logs, bags",
+    "ray": "--ray: work over episodes on many machines",
 }
 
 

@@ -2,67 +2,29 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from vgil_ros.cli.episodes.check import check
 from vgil_ros.cli.episodes.convert import convert_command
+from vgil_ros.cli.episodes.listing import list_command
 from vgil_ros.cli.episodes.options import LayoutName, Paths, bar_of_rows, files_of, known_layout
 from vgil_ros.cli.episodes.show import show
 from vgil_ros.cli.report import JsonFile, write_json
 from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes import naming
-from vgil_ros.episodes.curation.journal import Journal
 from vgil_ros.episodes.errors import EpisodeError, naming_file
 from vgil_ros.episodes.raw_log.recovery import finish_log
 from vgil_ros.episodes.reader import EpisodeReader
 from vgil_ros.episodes.recovery.repair import remove_if_empty, repair
-from vgil_ros.episodes.summary import Line, list_episodes
 
 app = typer.Typer(no_args_is_help=True, help="Episodes on disk: list, show, check, repair, plot, convert.")
 BAD = 1
 
 
-@app.command("list")
-def list_command(
-    folder: Annotated[Path, typer.Argument(help="A dataset's folder.")] = Path(), json: JsonFile = None
-) -> None:
-    """List the episodes of a folder."""
-    lines = list_episodes(folder, len(os.sched_getaffinity(0)))
-    write_json(json, [line.as_dict() for line in lines])
-    table = Table()
-    for heading in ("file", "robot", "task", "T", "seconds", "success", "cameras", "size", "problems"):
-        table.add_column(heading, no_wrap=heading in ("file", "T", "seconds", "size"), overflow="fold")
-    for line in lines:
-        table.add_row(*(Text(cell) for cell in _cells(line)))  # a file's words are no markup
-    console = Console()
-    (console if console.is_terminal else Console(width=160)).print(table)
-    apart = len(naming.aborted_in(folder))
-    if apart:
-        typer.echo(f"{apart} aborted ones lie in {folder / naming.ABORTED_FOLDER}; no reader takes them")
-    if waiting := Journal(folder).unfinished():
-        typer.echo(f"{waiting.operation} was cut off ({waiting.words}); `vgil episodes undo` takes it back")
-    total = sum(line.bytes for line in lines) / 1e6
-    typer.echo(f"{len(lines)} files, {sum(line.rows or 0 for line in lines)} rows, {total:.1f} MB")
-
-
-def _cells(line: Line) -> list[str]:
-    success = {None: "", "success": "yes", "failure": "no", "unsure": "unsure"}[line.label]
-    success += "".join(f" #{tag}" for tag in line.tags)
-    seconds = "" if line.seconds is None else f"{line.seconds:.1f}"
-    rows = "" if line.rows is None else str(line.rows)
-    robot = line.robot or (f"({line.layout})" if line.layout else "")
-    size = f"{line.bytes / 1e6:.1f} MB"
-    cameras, problems = ", ".join(line.cameras), "; ".join(line.problems)
-    return [line.file, robot, line.task or "", rows, seconds, success, cameras, size, problems]
-
-
+app.command("list")(list_command)
 app.command()(show)
 app.command()(check)
 

@@ -121,7 +121,8 @@ def split(
 def renumber(folder: Folder) -> None:
     """Number a folder's episodes 0, 1, 2 ... without gaps."""
     with Journal(folder).held() as journal:
-        _told(operations.renumber(journal))
+        words, moved = operations.renumber(journal)
+        (_told if moved else typer.echo)(words)
 
 
 @app.command()

@@ -1,0 +1,1 @@
+"""`vgil preflight`: go or no-go before a policy moves a robot."""
