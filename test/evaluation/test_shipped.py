@@ -20,6 +20,7 @@ ROBOTS = {
     "sim_pick_place_any_flow_matching": "sim_single",
     "sim_transfer_cube_act": "sim_aloha",
     "gym_aloha_transfer_act": "gym_aloha",
+    "gym_aloha_insertion_act": "gym_aloha",
 }
 MEGABYTES = 15  # with what takeover and preflight hold against it
 WEIGHTS_MEGABYTES = 10

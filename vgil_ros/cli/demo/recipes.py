@@ -47,4 +47,7 @@ RECIPES: dict[str, Recipe] = {
     "gym_aloha_transfer_act": Recipe(
         "gym_aloha", "gym_aloha/AlohaTransferCube-v0", "gym_aloha_act", 50, 350, rollouts=50, over_ros=0
     ),
+    "gym_aloha_insertion_act": Recipe(
+        "gym_aloha", "gym_aloha/AlohaInsertion-v0", "gym_aloha_act", 50, 350, rollouts=50, over_ros=0
+    ),
 }
