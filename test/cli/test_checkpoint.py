@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections import OrderedDict
 from collections.abc import Callable
@@ -169,6 +170,17 @@ def test_compact_takes_half_the_bytes(vgil: Vgil, robot: Path, checkpoint: Path,
     said = vgil("compact", checkpoint, "--out", tmp_path / "no", "--dtype", "int8")
     assert said.code == 2
     assert "allowed: fp32, bf16, fp16" in said.err
+
+
+def test_compact_takes_along_what_was_measured_of_the_training_data(
+    vgil: Vgil, checkpoint: Path, tmp_path: Path
+) -> None:
+    measured = ("reference.safetensors", "familiar.safetensors")
+    source = shutil.copytree(checkpoint, tmp_path / "whole")
+    for name in measured:
+        (source / name).write_bytes(name.encode())
+    assert vgil("compact", source, "--out", tmp_path / "half").code == 0
+    assert [(tmp_path / "half" / name).read_bytes() for name in measured] == [name.encode() for name in measured]
 
 
 @pytest.mark.parametrize("command", ["compact", "import"])

@@ -173,10 +173,14 @@ def compact(
     dtype: Annotated[str, typer.Option(help="bf16, fp16 or fp32: how weights lie on disk")] = "bf16",
     replace: Replace = False,
 ) -> None:
-    """Store a checkpoint in half the bytes. It is float32 again once loaded, rounded; its normaliser is not touched."""
+    """Store a checkpoint in half the bytes. It is float32 again once loaded, rounded; its normaliser is not touched.
+
+    What was measured of its training data, for `vgil preflight` and `takeover_score`, goes along.
+    """
     need_torch(NEEDED_BY)
     from vgil_ros.policies import describe_checkpoint, load_policy
     from vgil_ros.policies.device import DTYPES
+    from vgil_ros.policies.familiar import FILE as FAMILIAR_FILE
     from vgil_ros.policies.reference import REFERENCE_FILE, write_reference
 
     if dtype not in DTYPES:
@@ -184,11 +188,12 @@ def compact(
     _may_write(out, checkpoint, replace=replace)
     before = describe_checkpoint(checkpoint)
     load_policy(checkpoint).save(out, weight_dtype=cast("DtypeName", dtype))
-    if (reference := checkpoint / REFERENCE_FILE).is_file() and checkpoint.resolve() != out.resolve():
-        try:
-            write_reference(reference.read_bytes(), out / REFERENCE_FILE)
-        except OSError as error:
-            raise VgilError(f"{out / REFERENCE_FILE}: cannot be written ({error.strerror})") from error
+    for name in (REFERENCE_FILE, FAMILIAR_FILE):
+        if (beside := checkpoint / name).is_file():
+            try:
+                write_reference(beside.read_bytes(), out / name)
+            except OSError as error:
+                raise VgilError(f"{out / name}: cannot be written ({error.strerror})") from error
     after = describe_checkpoint(out)
     typer.echo(f"{out}: {after.weight_bytes / 1e6:.1f} MB in {dtype} (it was {before.weight_bytes / 1e6:.1f} MB)")
 
