@@ -47,16 +47,18 @@ def train(
         TrainingError: a setting or an episode is wrong, or the loss is not finite; it names which.
     """
     with needed_by("vgil_ros.train"):
+        from vgil_ros.training.checkpoints import alone_in
         from vgil_ros.training.config import load_config
         from vgil_ros.training.trainer import Trainer
     folders = [data] if isinstance(data, (str, PathLike)) else list(data)
     given = {"data.folders": [str(folder) for folder in folders], "out": str(out), **(settings or {})}
     checked = load_config(Path(config) if isinstance(config, PathLike) else config, [], given)
-    trainer = Trainer(checked, evaluate=rollouts_of(checked), progress=progress, log=log)
-    try:
-        return trainer.run()
-    finally:
-        trainer.close()
+    with alone_in(checked.out):
+        trainer = Trainer(checked, evaluate=rollouts_of(checked), progress=progress, log=log)
+        try:
+            return trainer.run()
+        finally:
+            trainer.close()
 
 
 def evaluate(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,7 +20,8 @@ from support import checkpoints
 
 from vgil_ros.assets import load_contract
 from vgil_ros.cli.demo.recipes import RECIPES, Recipe
-from vgil_ros.cli.demo.train_demo import plan
+from vgil_ros.cli.demo.train_demo import _take, plan
+from vgil_ros.core.errors import VgilError
 from vgil_ros.evaluation.metrics import Percentiles, Rollout, summarise
 from vgil_ros.evaluation.plan import EvaluationPlan
 from vgil_ros.evaluation.report import Machine, make_report
@@ -142,6 +145,58 @@ def test_a_folder_of_another_model_is_refused(tmp_path: Path) -> None:
     assert said.returncode == 2
     assert "--work work holds the pieces of sim_pick_place_act; allowed for sim_pick_place_flow_matching" in said.stderr
     assert not (tmp_path / "work" / "episodes").exists()
+
+
+def test_episodes_of_somebody_else_are_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "work" / "episodes").mkdir(parents=True)
+    mine = tmp_path / "work" / "episodes" / "episode_0.hdf5"
+    mine.write_bytes(b"mine")
+    said = vgil("train-demo", "--work", "work", cwd=tmp_path)
+    assert said.returncode == 2
+    assert "work/episodes: is not of this command; allowed: another --work" in said.stderr
+    assert mine.read_bytes() == b"mine"
+    assert not (tmp_path / "work" / "model").exists()
+
+
+def test_pieces_that_were_made_with_other_settings_are_not_taken(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    (work / "run").mkdir(parents=True)
+    recipe = RECIPES["sim_pick_place_act"]
+    _take(work, "sim_pick_place_act", recipe, ["steps=2000"])
+    _take(work, "sim_pick_place_act", recipe, ["steps=2000"])
+    said = vgil("train-demo", "--work", "work", "steps=4000", cwd=tmp_path)
+    assert said.returncode == 2
+    assert "work/run was made with '--config sim_pick_place_act steps=2000', asked for is" in said.stderr
+    (work / "episodes").mkdir()
+    with pytest.raises(VgilError, match=r"episodes was made with '300 episodes', asked for is '20 episodes'"):
+        _take(work, "sim_pick_place_act", replace(recipe, episodes=20), ["steps=2000"])
+    (work / "model").write_text("sim_pick_place_act\n")  # as the first release wrote it
+    _take(work, "sim_pick_place_act", recipe, ["steps=4000"])
+
+
+def test_ctrl_c_leaves_a_command_the_time_to_save(tmp_path: Path) -> None:
+    """As a terminal does it: the signal goes to the whole group."""
+    program = tmp_path / "ask.py"
+    program.write_text(
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from vgil_ros.cli.demo import train_demo\n"
+        "child = 'import signal, time, pathlib; print(1, flush=True); signal.sigwait([signal.SIGINT]);'\n"
+        "child += ' time.sleep(1.5); pathlib.Path(\"saved\").touch(); raise SystemExit(130)'\n"
+        "child = 'import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT]);' + child\n"
+        "step = train_demo.Stage('wait', (), Path('none'))\n"
+        "popen = train_demo.subprocess.Popen\n"
+        f"train_demo.subprocess.Popen = lambda command: popen([{sys.executable!r}, '-c', child])\n"
+        "raise SystemExit(train_demo._run(step))\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, program], cwd=tmp_path, stdout=subprocess.PIPE, start_new_session=True
+    ) as asked:
+        assert asked.stdout is not None
+        assert asked.stdout.readline() == b"1\n"
+        os.killpg(asked.pid, signal.SIGINT)
+        assert asked.wait(30) == 130
+    assert (tmp_path / "saved").exists()
 
 
 def test_a_model_that_there_is_not_is_named(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from support.episodes import made_episodes as demo
 from support.training import Tree
 
 from vgil_ros.core.errors import VgilError
-from vgil_ros.episodes import CameraMeta
+from vgil_ros.episodes import CameraMeta, EpisodeWriter
 from vgil_ros.training.config import load_config, parse_config
 from vgil_ros.training.data.dataset import EpisodeDataset, SampleSpec
 from vgil_ros.training.data.scan import scan_folder
@@ -119,6 +119,19 @@ def test_a_row_with_a_bad_image_gives_its_place_to_the_next_one(episodes: Path) 
     assert len(batch["left_out"]) == 1
 
 
+def test_rows_that_are_not_wanted_do_not_count_as_tried(tmp_path: Path) -> None:
+    """A bad image in the last row, after which 25 rows come in which nothing moves yet."""
+    writer = EpisodeWriter(tmp_path / "waits", demo.meta(), min_free_bytes=0)
+    for t in range(31):
+        demo.add(writer, t, last=t == 30, still=24)
+    writer.close()
+    stats = scan_folder(tmp_path / "waits")
+    _spoil(stats[0].path, "cam_a", 29)
+    data = EpisodeDataset(stats, SampleSpec(("cam_b", "cam_a"), 4), skip_still=True)
+    assert data.usable.tolist() == list(range(25, 30))
+    assert data.batch([29])["index"].tolist() == [25]
+
+
 def test_gpu_that_is_not_there(tree: Tree, episodes: Path) -> None:
     _refused(tree(episodes, device="cuda:63"), r"'cuda:63': torch finds (no|\d+) CUDA device")
     _refused(tree(episodes, device="gpu"), "device 'gpu' is unknown")
@@ -170,6 +183,28 @@ def test_a_disk_that_takes_no_more_is_said_and_what_was_saved_is_whole(tree: Tre
         trainer.run()
     assert not list(kept.out.glob("*.part"))
     load_policy(kept.out / "last")
+    assert Trainer(trainer.config, resume=True, progress=False, log=lambda _: None).step == 2
+
+
+def test_a_log_that_a_full_disk_does_not_take_is_said(tree: Tree, episodes: Path, tmp_path: Path) -> None:
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    closed = []
+    trainer = Trainer(parse_config(tree(episodes), "test"), progress=False, log=lambda _: None)
+    learn, close = trainer.train_step.learn, trainer.data.train.close
+
+    def learn_with_little_room(*arguments: Any) -> Any:
+        if trainer.step == 2:
+            resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / "run" / "log.jsonl").stat().st_size, usual[1]))
+        return learn(*arguments)
+
+    trainer.train_step.learn = learn_with_little_room  # type: ignore[method-assign, assignment]
+    trainer.data.train.close = lambda: (close(), closed.append(1))[0]  # type: ignore[method-assign, func-returns-value]
+    try:
+        with pytest.raises(TrainingError, match=r"run: no room left on the disk.*--resume"):
+            trainer.run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert closed, "and its episodes are closed"
     assert Trainer(trainer.config, resume=True, progress=False, log=lambda _: None).step == 2
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from vgil_ros.training.build import load_data, make_policy
 from vgil_ros.training.config import AugmentationConfig, load_config, parse_config
 from vgil_ros.training.data.augmentation import Augmentation
 from vgil_ros.training.data.dataset import EpisodeDataset, SampleSpec
-from vgil_ros.training.data.flow_cache import flow_dir, make_flow_cache
+from vgil_ros.training.data.flow_cache import FlowCache, flow_dir, make_flow_cache
 from vgil_ros.training.data.scan import scan_folder
 from vgil_ros.training.errors import TrainingError
 from vgil_ros.training.trainer import Trainer
@@ -121,6 +123,25 @@ def test_flow_is_computed_once_and_anew_where_something_changed(gaps: Path, monk
     changed.write_bytes(data)
     assert pairs() == 2 * 11
     assert not list(flow_dir().glob("*.part"))
+
+
+def test_many_files_of_flow_are_not_all_kept_open(tmp_path: Path) -> None:
+    files = {}
+    for number in range(150):
+        files[Path(str(number)), "cam_a"] = path = tmp_path / f"{number}.npy"
+        np.save(path, np.full((2, 1, 3, 4, 2), number, np.float16))
+    usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, usual[1]))
+    try:
+        cache = FlowCache(files, (1,))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, usual)
+    before, seen = len(os.listdir("/proc/self/fd")), np.empty((1, 3, 4, 2), np.float16)
+    for _ in range(2):
+        for number in range(150):
+            cache.read(Path(str(number)), "cam_a", 1, seen)
+            assert (seen == number).all()
+    assert len(os.listdir("/proc/self/fd")) - before <= 64
 
 
 def test_without_room_nothing_is_kept_and_it_is_said(gaps: Path) -> None:

@@ -16,6 +16,7 @@ import yaml
 from support.training import Tree
 from typer.testing import CliRunner
 
+from vgil_ros.api import train
 from vgil_ros.policies import load_policy
 from vgil_ros.policies.base import Policy
 from vgil_ros.policies.observation import Batch
@@ -25,7 +26,7 @@ from vgil_ros.training.config import load_config, parse_config
 from vgil_ros.training.errors import TrainingError
 from vgil_ros.training.non_finite import LONGEST, LossWatch, StepDone
 from vgil_ros.training.precision import choose_precision, cpu_flags
-from vgil_ros.training.run_log import CONFIG, RESUME, time_words
+from vgil_ros.training.run_log import CONFIG, LOG, RESUME, time_words
 from vgil_ros.training.trainer import Trainer
 
 TINY = {"policy": {"type": "act", "chunk_size": 4, "hidden_dim": 8, "heads": 2, "feedforward_dim": 8,
@@ -82,6 +83,25 @@ def test_a_second_ctrl_c_stops_at_once_and_the_folder_may_be_begun_anew(tree: Tr
     said.clear()
     assert _trainer(tree(episodes), said).run().steps == 4
     assert any("it is begun anew" in text for text in said)
+
+
+def test_one_training_at_a_time_writes_a_folder(
+    tree: Tree, episodes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "WORKERS_END_S", 0.0)
+    out = tmp_path / "run"
+    with checkpoints.alone_in(out):
+        _trainer(tree(episodes, checkpoint__every=100))  # so far it has a log alone
+        (out / LOG).write_text("mine")
+        with pytest.raises(TrainingError, match=r"run: a training is at work there; allowed: one at a time"):
+            train(episodes, out, settings={"steps": 1})
+        assert (out / LOG).read_text() == "mine"
+        monkeypatch.setenv("RANK", "1")  # of the same training
+        with checkpoints.alone_in(out):
+            pass
+    monkeypatch.delenv("RANK")
+    with checkpoints.alone_in(out):
+        pass
 
 
 def test_a_folder_with_checkpoints_alone_is_not_begun_anew(tree: Tree, episodes: Path, tmp_path: Path) -> None:

@@ -97,6 +97,20 @@ def test_the_saved_policy_is_the_running_mean(tree: Tree, episodes: Path, monkey
     assert any(not torch.allclose(saved[key], trained[key], atol=1e-5) for key in mean)
 
 
+def test_weights_that_are_taken_keep_the_scaling_they_learnt_with(tree: Tree, episodes: Path, tmp_path: Path) -> None:
+    given = tree(episodes, steps=1, out=str(tmp_path / "base"))
+    scaling = {"action": {"mode": "min_max"}, "images": {"mode": "unit"}}
+    given["policy"] |= {"normalization": scaling}
+    _trainer(given).run()
+    initial = str(tmp_path / "base" / "last")
+    fine = _trainer(tree(episodes, out=str(tmp_path / "fine"), initial=initial)).policy.config.normalization
+    assert (fine.qpos.mode, fine.action.mode, fine.images.mode) == ("mean_std", "min_max", "unit")
+    given = tree(episodes, out=str(tmp_path / "own"), initial=initial)
+    given["policy"] |= {"normalization": {"images": {"mode": "imagenet"}}}
+    own = _trainer(given).policy.config.normalization
+    assert (own.action.mode, own.images.mode) == ("mean_std", "imagenet"), "a deliberate change"
+
+
 def test_folders_are_split_by_episode_and_mixed_by_weight(tree: Tree, episodes: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     for rows in (5, 6, 8):

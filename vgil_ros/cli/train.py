@@ -68,6 +68,7 @@ def train(
     """Train a policy. For several processes: torchrun --nproc-per-node N -m vgil_ros.cli.main train ..."""
     need_torch("training")
     from vgil_ros.api import rollouts_of
+    from vgil_ros.training.checkpoints import alone_in
     from vgil_ros.training.trainer import Trainer
 
     values = {
@@ -88,11 +89,12 @@ def train(
         settings = _resumed(resume, config or policy, given, overrides or [])
     else:
         settings = _fresh(config or policy or (_kind_of(teacher) if teacher else None), given, overrides or [])
-    trainer = Trainer(settings, resume=resume is not None, evaluate=rollouts_of(settings), log=typer.echo)
-    try:
-        result = trainer.run()
-    finally:
-        trainer.close()
+    with alone_in(settings.out):
+        trainer = Trainer(settings, resume=resume is not None, evaluate=rollouts_of(settings), log=typer.echo)
+        try:
+            result = trainer.run()
+        finally:
+            trainer.close()
     if trainer.accelerator.rank == 0:
         _tell(asdict(result), settings)
         write_json(json, asdict(result))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ import yaml
 from safetensors import SafetensorError
 
 from vgil_ros.core.files import write_whole
+from vgil_ros.episodes.naming import lock_folder
 from vgil_ros.policies.base import Policy
 from vgil_ros.policies.reference import REFERENCE_FILE, write_reference
 from vgil_ros.training.config import TrainConfig, with_absolute_paths
@@ -22,6 +24,7 @@ from vgil_ros.training.errors import TrainingError
 from vgil_ros.training.run_log import CONFIG, LOG, RESUME
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+WORKERS_END_S = 10.0  # the loading processes of a training that was killed hold its folder for a while yet
 
 
 class Checkpoints:
@@ -148,6 +151,33 @@ def same_episodes(config: TrainConfig, state: Mapping[str, Any], fingerprint: st
 def holds_checkpoints(out: Path) -> bool:
     """Whether a run's folder holds anything that was trained."""
     return (out / RESUME).exists() or any((out / name).exists() for name in ("last", "best")) or any(out.glob("step_*"))
+
+
+@contextmanager
+def alone_in(out: Path) -> Iterator[None]:
+    """Make a run's folder, and keep other trainings out of it.
+
+    Raises:
+        TrainingError: another one is at work there, or it cannot be made.
+    """
+    if os.environ.get("RANK", "0") != "0":  # the first process of several does it for all
+        yield
+        return
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    while True:
+        try:
+            handle = lock_folder(out)
+            break
+        except BlockingIOError as error:
+            if time.monotonic() - began > WORKERS_END_S:
+                raise TrainingError(f"{out}: a training is at work there; allowed: one at a time") from error
+            time.sleep(0.2)
+    try:
+        yield
+    finally:
+        os.close(handle)
 
 
 def take_folder(out: Path, log: Callable[[str], None]) -> None:

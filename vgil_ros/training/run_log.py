@@ -7,6 +7,7 @@ import json
 import math
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,12 @@ class JsonLines:
 
     def close(self) -> None:
         """Bring all to the disk."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        finally:
+            with suppress(OSError):  # what a full disk did not take is given up
+                self._file.close()
 
 
 def read_log(path: Path) -> list[Record]:
@@ -71,15 +75,15 @@ def _line(record: Record) -> str:
 Service = Callable[[Record], None]
 
 
-def open_services(config: TrainConfig, out: Path) -> tuple[list[Service], Callable[[], None]]:
-    """Return (what takes each record, what closes them).
+def open_services(config: TrainConfig, out: Path, step: int = 0) -> tuple[list[Service], Callable[[], None]]:
+    """Return (what takes each record, what closes them) of a run that has done `step` steps.
 
     Raises:
         TrainingError: a wandb project is named and wandb is not installed.
     """
     services: list[Service] = []
     closers: list[Callable[[], Any]] = []
-    if config.log.tensorboard and (board := _board(out)) is not None:
+    if config.log.tensorboard and (board := _board(out, step)) is not None:
         services.append(lambda record: _to_board(board, record))
         closers.append(board.close)
     if config.log.wandb_project is not None:
@@ -95,12 +99,13 @@ def open_services(config: TrainConfig, out: Path) -> tuple[list[Service], Callab
     return services, close
 
 
-def _board(out: Path) -> Any:
+def _board(out: Path, step: int) -> Any:
     try:
         module = importlib.import_module("torch.utils.tensorboard")
     except ImportError:
         return None
-    return module.SummaryWriter(str(out / "tensorboard"))
+    # what a run that was killed had shown beyond its last checkpoint comes again
+    return module.SummaryWriter(str(out / "tensorboard"), purge_step=step + 1 if step else None)
 
 
 def _to_board(board: Any, record: Record) -> None:
@@ -169,7 +174,7 @@ class RunLog:
         """Open everything at `step`, the steps that are done; `log` takes each line of text."""
         self._out, self._first, self._log = config.out, first, log
         if first:  # what may fail does so before there is a bar in the way of its words
-            self._services, self._close = open_services(config, config.out)
+            self._services, self._close = open_services(config, config.out, step)
             self._lines = JsonLines(config.out / LOG, after=step)
         self._bar: Any = tqdm(
             total=config.steps, initial=step, desc="train", unit="step", disable=not (first and progress)
@@ -207,5 +212,7 @@ class RunLog:
         """Close everything."""
         self._bar.close()
         if self._first:
-            self._lines.close()
-            self._close()
+            try:
+                self._lines.close()
+            finally:
+                self._close()

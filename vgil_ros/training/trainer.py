@@ -229,10 +229,11 @@ class Trainer:
             run_log.log(f"stopped at step {self.step}; {self._way_on()}")
             raise
         finally:
-            run_log.close()
             self._run_log = None
             self.data.train.close()
             self.data.validation.close()
+            with writing(config.out):
+                run_log.close()
         rate = (self.step - began) * config.batch_size / max(timer.seconds, 1e-9)
         best = self._checkpoints.ranked[0][0] if self._checkpoints.ranked else None
         return TrainResult(config.out, self.step, last, best, rate, timer.share, timer.seconds)

@@ -19,7 +19,7 @@ from vgil_ros.core.errors import VgilError
 from vgil_ros.evaluation.report import read_report
 from vgil_ros.evaluation.seeds import FIRST_UNSEEN
 
-EPISODES, GENERATED, MARK = "episodes", "generated.json", "model"
+EPISODES, GENERATED, RUN, MARK = "episodes", "generated.json", "run", "model"
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def train_demo(
     recipe = replace(recipe, **{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]
     out, work = out or Path("models") / model, work or Path("out") / model
     steps = plan(recipe, out, work, workers or os.cpu_count() or 1, overrides or [])
-    _take(work, model)
+    _take(work, model, recipe, overrides or [])
     if (work / EPISODES).exists() and not (work / GENERATED).exists():
         typer.echo(f"{work / EPISODES}: was left unfinished, and is made anew")
         shutil.rmtree(work / EPISODES)
@@ -76,7 +76,7 @@ def train_demo(
             typer.echo(f"done before: {step.leaves}")
             continue
         typer.echo(f"  {step.line}")
-        code = subprocess.run([sys.executable, "-m", "vgil_ros.cli.main", *step.arguments], check=False).returncode
+        code = _run(step)
         if code == 130:
             raise KeyboardInterrupt
         if code != 0:
@@ -87,22 +87,46 @@ def train_demo(
     typer.echo(f"\n{out}: {measured.successes} of {measured.episodes} unseen scenes; its card: {out / 'README.md'}")
 
 
-def _take(work: Path, model: str) -> None:
-    """Make the folder a model's own.
+def _run(step: Stage) -> int:
+    """Run a command to its end; Ctrl-C reaches it too, and it may have something to save. Gives its exit code."""
+    with subprocess.Popen([sys.executable, "-m", "vgil_ros.cli.main", *step.arguments]) as process:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                continue
+
+
+def _take(work: Path, model: str, recipe: Recipe, overrides: Sequence[str]) -> None:
+    """Make the folder a model's own; it is written down what its episodes and its run are made with.
 
     Raises:
         VgilError: it is another's, whose pieces would be taken for this one's.
     """
-    mark = work / MARK
-    if mark.exists() and (found := mark.read_text(encoding="utf-8").strip()) != model:
-        raise VgilError(f"--work {work} holds the pieces of {found}; allowed for {model}: another folder")
+    mark, length = work / MARK, f" of {recipe.episode_len} ticks" if recipe.episode_len else ""
+    ours = [
+        model,
+        f"{recipe.episodes} episodes{length}",
+        shlex.join(("--config", recipe.config, *recipe.settings, *overrides)),
+    ]
+    if mark.exists():
+        found, *pieces = mark.read_text(encoding="utf-8").splitlines() or [""]
+        if found != model:
+            raise VgilError(f"--work {work} holds the pieces of {found}; allowed for {model}: another folder")
+        for before, now, made in zip(pieces, ours[1:], (work / EPISODES, work / RUN), strict=False):
+            if made.exists() and before != now:
+                raise VgilError(
+                    f"{made} was made with '{before}', asked for is '{now}'; allowed: the same, or another --work"
+                )
+    elif (work / EPISODES).exists():
+        raise VgilError(f"{work / EPISODES}: is not of this command; allowed: another --work")
     work.mkdir(parents=True, exist_ok=True)
-    mark.write_text(f"{model}\n", encoding="utf-8")
+    mark.write_text("".join(f"{line}\n" for line in ours), encoding="utf-8")
 
 
 def plan(recipe: Recipe, out: Path, work: Path, workers: int, overrides: Sequence[str]) -> list[Stage]:
     """Return the commands in their order."""
-    data, run, made, trained = work / EPISODES, work / "run", work / GENERATED, work / "train.json"
+    data, run, made, trained = work / EPISODES, work / RUN, work / GENERATED, work / "train.json"
     length = () if recipe.episode_len is None else ("--episode-len", str(recipe.episode_len))
     generate = Stage(
         f"{recipe.episodes} demonstrations by a scripted operator",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -55,27 +56,41 @@ def choose_episodes(
 
 def odd_episodes(stats: Sequence[EpisodeStats]) -> dict[int, str]:
     """Why numbers of an episode cannot be right, by its place: beyond its own contract, or far off all others."""
-    found = {}
+    found, ranges = {}, {what: _Ranges.of([getattr(one, what) for one in stats]) for what in ("qpos", "action")}
     for place, one in enumerate(stats):
-        others = [other for i, other in enumerate(stats) if i != place]
-        words = one.facts.odd or _far_off(one, others)
+        words = one.facts.odd or _far_off(one, place, ranges)
         if words:
             more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
             found[place] = f"{one.path}: {'; '.join(words[:SHOWN])}{more}"
     return found
 
 
-def _far_off(one: EpisodeStats, others: Sequence[EpisodeStats]) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class _Ranges:
+    """What one vector did in each episode, by its width: (places, lows (N, D), highs (N, D))."""
+
+    groups: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]
+
+    @classmethod
+    def of(cls, moments: Sequence[Moments]) -> _Ranges:
+        widths = np.array([len(one.low) for one in moments])
+        groups = {}
+        for width in np.unique(widths).tolist():
+            places = np.flatnonzero(widths == width)
+            lows, highs = (np.array([getattr(moments[i], end) for i in places.tolist()]) for end in ("low", "high"))
+            groups[width] = (places, lows, highs)
+        return cls(groups)
+
+
+def _far_off(one: EpisodeStats, place: int, ranges: Mapping[str, _Ranges]) -> tuple[str, ...]:
     words = []
-    for what in ("qpos", "action"):
+    for what, known in ranges.items():
         own: Moments = getattr(one, what)
-        theirs: list[Moments] = [m for other in others if len((m := getattr(other, what)).low) == len(own.low)]
-        if not theirs:
-            continue
-        lows, highs = np.array([m.low for m in theirs]), np.array([m.high for m in theirs])  # (N, D)
+        places, lows, highs = known.groups[len(own.low)]
         reach = FAR * np.maximum(highs - lows, LEAST_RANGE)
         far = (np.array(own.low) < lows - reach) | (np.array(own.high) > highs + reach)
-        for index in np.flatnonzero(2 * far.sum(axis=0) > len(theirs)).tolist():
+        far[places == place] = False
+        for index in np.flatnonzero(2 * far.sum(axis=0) > len(places) - 1).tolist():
             other = int(np.flatnonzero(far[:, index])[0])
             words.append(
                 f"{what} of {_name(one, index)} is {own.low[index]:.4g}..{own.high[index]:.4g}, of most other episodes "

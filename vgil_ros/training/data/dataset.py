@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -145,10 +146,9 @@ class EpisodeDataset(Dataset[Batch]):
         """Fill a place with a sample, or with the next one of its episode whose images can be read; gives which."""
         number, row = self.locate(index)
         rows, words = self.episodes[number].rows, ""
-        for step in range(min(TRIES, rows)):
-            here = (row + step) % rows
-            if step and not self._wanted[index + here - row]:
-                continue
+        ring = ((row + step) % rows for step in range(rows))
+        wanted = (here for here in ring if here == row or self._wanted[index + here - row])
+        for here in itertools.islice(wanted, TRIES):
             try:
                 self._fill(views, place, number, here)
             except _UnreadableImage as error:

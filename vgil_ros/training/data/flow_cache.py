@@ -10,8 +10,10 @@ import copy
 import hashlib
 import json
 import os
+import resource
 import shutil
 import tempfile
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -44,7 +46,8 @@ class FlowCache:
 
     def __init__(self, files: Mapping[Key, Path], obs_offsets: tuple[int, ...]) -> None:
         self._files, self.obs_offsets = dict(files), obs_offsets
-        self._open: dict[Key, np.ndarray] = {}
+        self._open: OrderedDict[Key, np.ndarray] = OrderedDict()  # each holds a file open
+        self._most = max(8, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
 
     def size(self, episode: Path, camera: str) -> tuple[int, int]:
         """(h, w) of a camera's flow."""
@@ -58,6 +61,9 @@ class FlowCache:
     def _get(self, key: Key) -> np.ndarray:
         if key not in self._open:
             self._open[key] = np.load(self._files[key], mmap_mode="r")
+            if len(self._open) > self._most:
+                self._open.popitem(last=False)
+        self._open.move_to_end(key)
         return self._open[key]
 
 

@@ -19,9 +19,9 @@ from vgil_ros.training.errors import TrainingError
 
 OF_THE_DATA = (
     "state_dim", "action_dim", "cameras", "vectors", "joint_names", "rate_hz", "fingerprint", "software", "source",
-    "assumed", "weights", "normalization",
+    "assumed", "weights",
 )  # fmt: skip
-FREE = ("steps", "solver", "seed", "dropout", "task", "execution", "kl_weight")  # may be had otherwise
+FREE = ("steps", "solver", "seed", "dropout", "task", "execution", "kl_weight", "normalization")  # may be had otherwise
 _SCALING = "normalizer."
 
 
