@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -149,6 +150,37 @@ def test_every_setting_reaches_the_nodes_through_the_launch_file(tmp_path: Path)
     assert "ensemble_coefficient" not in given
     plan = EvaluationPlan("pick_place", ensemble_coefficient=0.0)
     assert launch_arguments(plan, tmp_path / "checkpoint", tmp_path)["ensemble_coefficient"] == "0.0"
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"watchdog_ms": math.nan}, r"watchdog_ms is nan; allowed: a finite number from 0"),
+        ({"max_age_ms": math.inf}, r"max_age_ms is inf; allowed: a finite number from 0"),
+        ({"latency_ms": 6000.0}, r"latency_ms is 6000; allowed: below 5000, when a rollout in which no action"),
+    ],
+)
+def test_numbers_that_cannot_be_are_named(given: dict[str, float], words: str) -> None:
+    with pytest.raises(VgilError, match=words):
+        EvaluationPlan("pick_place", **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--videos", "policy.json"], "--videos policy.json: its folder cannot be made (File exists)"),
+        (["--alpha", "0.01"], "--alpha 0.01 is of a comparison; allowed: with --against CHECKPOINT"),
+    ],
+)
+def test_options_that_cannot_be_are_named_before_anything_is_played(
+    more: list[str], words: str, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(checkpoint)
+    monkeypatch.setattr("sys.argv", ["vgil", "eval", "--checkpoint", str(checkpoint), *more])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err
 
 
 def test_an_unknown_task_is_named_before_its_robot() -> None:

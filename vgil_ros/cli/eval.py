@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from vgil_ros.assets import policy_source
 from vgil_ros.cli.options import EpisodeLength, RayAddress, RemoteMapping, RenamedOptions, Workers
-from vgil_ros.cli.report import JsonFile, write_json
+from vgil_ros.cli.report import JsonFile, folder_can_be_made, write_json
 from vgil_ros.core.control.pipeline import ExecutionOptions
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.execution import RENAMED_MODES
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from vgil_ros.evaluation.plan import EvaluationPlan
     from vgil_ros.evaluation.report import EvaluationReport
 
+ALPHA = 0.05
 WATCHDOG_MS, MAX_AGE_MS = ExecutionOptions.silence_ns / 1e6, ExecutionOptions.age_ns / 1e6
 
 # What is run.
@@ -47,7 +48,10 @@ SwappedImages = Annotated[
 Against = Annotated[
     str | None, typer.Option(help="another checkpoint, run on the very same scenes: is one of them better?")
 ]
-Alpha = Annotated[float, typer.Option(help="with --against: how often equal ones may be told apart, at most")]
+Alpha = Annotated[
+    float | None,
+    typer.Option(help="with --against: how often equal ones may be told apart, at most; 0.05 if left out"),
+]
 StopEarly = Annotated[
     bool,
     typer.Option("--stop-early", help="with --against: end as soon as a sequential test tells them apart"),
@@ -76,7 +80,12 @@ SoftStart = Annotated[float, typer.Option(help="share of the velocity limits on 
 # Where and by how many.
 OverRos = Annotated[bool, typer.Option("--over-ros", help="through the real nodes instead")]
 Device = Annotated[str, typer.Option(help="where the policy runs")]
-Videos = Annotated[Path | None, typer.Option(help="folder for videos and a thumbnail sheet")]
+Videos = Annotated[
+    Path | None,
+    typer.Option(
+        help="folder for videos and a thumbnail sheet", callback=lambda path: folder_can_be_made(path, "--videos")
+    ),
+]
 
 
 class EvalCommand(RenamedOptions):
@@ -109,7 +118,7 @@ def evaluate(
     ray: RayAddress = None,
     swap_images_from_seed: SwappedImages = None,
     stop_early: StopEarly = False,
-    alpha: Alpha = 0.05,
+    alpha: Alpha = None,
     videos: Videos = None,
     json: JsonFile = None,
 ) -> None:
@@ -140,13 +149,14 @@ def evaluate(
     )
     over = _Over(over_ros, workers, ray, videos)
     if against is None:
-        if stop_early:
-            raise VgilError("--stop-early ends a comparison; allowed: with --against CHECKPOINT")
+        if stop_early or alpha is not None:
+            found = "--stop-early" if stop_early else f"--alpha {alpha:g}"
+            raise VgilError(f"{found} is of a comparison; allowed: with --against CHECKPOINT")
         report = over.evaluate(plan, checkpoint)
         typer.echo(summary(report))
         found = report.as_dict()
     else:
-        compared = over.compare(plan, (checkpoint, against), alpha, stop_early)
+        compared = over.compare(plan, (checkpoint, against), ALPHA if alpha is None else alpha, stop_early)
         typer.echo(comparison_summary(compared))
         found = compared.as_dict()
     if videos is not None:
@@ -207,10 +217,14 @@ class _Over:
         if self.ros:
             if stop_early:
                 raise VgilError("--stop-early with --over-ros: the checkpoints run one after the other; allowed: one")
+            from vgil_ros.nodes.evaluation_client import settle_over_ros
+
+            for name in checkpoints:  # what is wrong with the second is not said after all rollouts of the first
+                settle_over_ros(plan, policy_source(name))
             one, other = (self.evaluate(plan, name, side) for name, side in zip(checkpoints, SIDES, strict=True))
             return compare_reports(one, other, alpha)
         first, second = map(policy_source, checkpoints)
-        with _pair_progress(plan.episodes, f"{plan.robot_name} {plan.task}") as progress:
+        with _pair_progress(plan.episodes, f"{plan.robot_name} {plan.task}", alpha) as progress:
             return compare(
                 plan,
                 first,
@@ -241,7 +255,7 @@ def _progress(episodes: int, words: str) -> Iterator[Callable[[Rollout], None]]:
 
 
 @contextmanager
-def _pair_progress(pairs: int, words: str) -> Iterator[Callable[[Rollout, Rollout], None]]:
+def _pair_progress(pairs: int, words: str, alpha: float) -> Iterator[Callable[[Rollout, Rollout], None]]:
     from vgil_ros.evaluation.comparing.paired import PairedCounts
     from vgil_ros.evaluation.comparing.sequential import difference_sequence, e_value
 
@@ -252,7 +266,7 @@ def _pair_progress(pairs: int, words: str) -> Iterator[Callable[[Rollout, Rollou
             done.append((first.success, second.success))
             counts = PairedCounts.of(done)
             one, other = counts.both + counts.only_first, counts.both + counts.only_second
-            low, high = difference_sequence(counts)  # looked at after each pair
+            low, high = difference_sequence(counts, 1 - alpha)  # looked at after each pair
             shown = f"{one} and {other} succeeded, difference {low:+.0%} to {high:+.0%}, e {e_value(counts):.3g}"
             bar.set_postfix_str(shown, refresh=False)
             bar.update()
@@ -274,7 +288,8 @@ def comparison_summary(report: ComparisonReport) -> str:
         *_side("second", report.second),
         f"pairs             {report.pairs}{ended}: both {report.both}, only the first {report.only_first},"
         f" only the second {report.only_second}, neither {report.neither}",
-        f"difference        {report.difference:+.1%}, {1 - report.alpha:.0%} interval {low:+.1%} to {high:+.1%}",
+        f"difference        {report.difference:+.1%},"
+        f" {100 * (1 - report.alpha):g} % interval {low:+.1%} to {high:+.1%}",
         f"test              {name}: p {report.p_value:.3g}, evidence e {report.e_value:.3g}",
         f"verdict           {words[report.better]} at the level {report.alpha:g}",
         *([f"                  {OPTIMISTIC}"] if report.stopped_early else []),

@@ -28,6 +28,19 @@ def can_be_written(path: Path | None) -> Path | None:
     return path
 
 
+def folder_can_be_made(path: Path | None, option: str) -> Path | None:
+    """Make a folder, and refuse a place that takes none, or no files, before the work begins."""
+    if path is None:
+        return None
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise VgilError(f"{option} {path}: its folder cannot be made ({error.strerror})") from error
+    if not os.access(path, os.W_OK):
+        raise VgilError(f"{option} {path}: may not be written; allowed: a folder one may write to")
+    return path
+
+
 JsonFile = Annotated[
     Path | None,
     typer.Option("--json", help="write the report here as JSON", metavar="FILE", callback=can_be_written),

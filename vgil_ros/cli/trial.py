@@ -14,6 +14,7 @@ from vgil_ros.cli.ros.call import Domain, join_domain
 from vgil_ros.core.contract import Camera, Contract
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import Layout
+from vgil_ros.evaluation.seeds import FIRST_UNSEEN
 from vgil_ros.extras import need
 
 if TYPE_CHECKING:
@@ -43,11 +44,14 @@ Out = Annotated[Path, typer.Option(help="the trial's folder; one that was interr
 Most = Annotated[int, typer.Option("--max", min=1, max=10000, help="attempts with each policy, at most")]
 Alpha = Annotated[float, typer.Option(help="how often equal policies may be told apart, at most")]
 Seed = Annotated[int | None, typer.Option(min=0, help="of the order; drawn, and known to nobody, if left out")]
-Length = Annotated[int, typer.Option(min=0, help="ticks of an attempt; 0: until it is labelled")]
+Length = Annotated[int, typer.Option(min=0, help="ticks of an attempt; 0: until it is labelled or stopped")]
 Label = Annotated[str, typer.Option(help="keys: the operator's y, n, u; topic: the success topic's last value")]
 Success = Annotated[str, typer.Option(help="std_msgs/Bool, for --label topic")]
 Reset = Annotated[str, typer.Option(help="operator: by hand, with an overlay; sim: the simulated robot, by itself")]
-SceneSeed = Annotated[int, typer.Option(min=0, help="with --reset sim: of the first block's scene")]
+SceneSeed = Annotated[
+    int,
+    typer.Option(min=0, help="with --reset sim: of the first block's scene. Those from 0 on are of demonstrations"),
+]
 Starts = Annotated[
     Path | None,
     typer.Option(help="wanted start images: an image, an episode, or a folder of episodes; else each block's first"),
@@ -70,7 +74,7 @@ def run(
     label: Label = "keys",
     success_topic: Success = "sim/success",
     reset: Reset = "operator",
-    scene_seed: SceneSeed = 0,
+    scene_seed: SceneSeed = FIRST_UNSEEN,
     start_images: Starts = None,
     camera: CameraName = None,
     execution: Annotated[str | None, typer.Option(help="as the policy node's parameter, for all of them")] = None,
@@ -99,15 +103,15 @@ def run(
     parameters |= {"reset_service": "sim/reset", "reset_time": 0.0} if reset == "sim" else {}
     asked: dict[str, Any] = {
         "robot": robot, "task": task, "max_blocks": most, "alpha": alpha, "episode_len": episode_len, "label": label,
-        "reset": reset, "scene_seed": scene_seed,
+        "reset": reset, "scene_seed": scene_seed, "execution": execution,
+        "success_topic": success_topic if label == "topic" else "",
     }  # fmt: skip
     with Journal(out) as journal:
+        if not journal.found.attempts:  # before a plan stands that nobody can carry out
+            _refuse_misfits(sources, contract, task)
         plan = _settle(journal, out, sources, asked, seed)
-        topic = success_topic if label == "topic" else ""
         if journal.found.end is None:
-            if not journal.found.attempts:
-                _refuse_misfits(sources, contract, task)
-            _conduct(journal, out, plan, parameters, seen, start_images, topic)
+            _conduct(journal, out, plan, parameters, seen, start_images)
     report = _finish(out, key)
     write_json(json, None if report is None else report.as_dict())
     raise typer.Exit(1 if report is None else 0)
@@ -140,6 +144,11 @@ def _settle(
         write_hidden(out, hidden)
         journal.write("plan", plan.model_dump(mode="json"))
         return plan
+    if seed not in (None, hidden.seed):
+        raise VgilError(
+            f"{out}: found --seed {seed}; its order was settled with another before the first attempt; allowed: the"
+            " same command, or another --out"
+        )
     before = journal.found.plan
     for name in TrialPlan.model_fields:
         if (found := getattr(plan, name)) != (kept := getattr(before, name)):
@@ -169,7 +178,6 @@ def _conduct(
     parameters: dict[str, object],
     camera: Camera | None,
     start_images: Path | None,
-    success_topic: str,
 ) -> None:
     from vgil_ros.evaluation.trials.folder import read_hidden
     from vgil_ros.evaluation.trials.session import TrialSession
@@ -181,12 +189,15 @@ def _conduct(
 
     wanted = [] if camera is None else read_starts(start_images, camera.name)
     session = TrialSession(plan, read_hidden(out), journal.found.attempts)
-    robot, policies, keys = TrialRobot(camera, success_topic), PolicyProcess(out / ".policy.log"), Keys()
+    policies = PolicyProcess(out / ".policy.log", keep=not plan.blinded)
+    robot, keys = TrialRobot(camera, plan.success_topic), Keys()
     try:
         if not keys.available and (plan.reset == "operator" or plan.label == "keys"):
             raise VgilError(
                 "vgil trial takes keys, and there is no terminal; allowed without one: --label topic --reset sim"
             )
+        if not keys.available and plan.episode_len == 0:
+            raise VgilError("--episode-len is 0, and there is no terminal to stop an attempt from; allowed: 1 and more")
         if robot.policy_runs(OTHER_POLICY_S):
             raise VgilError("a policy node runs already; the trial brings up its own: end that one, allowed is none")
         guide = StartGuide(out, robot, wanted)

@@ -23,6 +23,7 @@ from vgil_ros.core.errors import VgilError
 from vgil_ros.policies.remote.mapping import RemoteMapping
 
 LOST = "lost"
+PATIENCE_S = 5.0  # simulated; a policy whose first chunk has not come by then never moves, lost answers aside
 ANSWER_S = RemoteMapping().answer_s  # how long the remote client waits where nobody says otherwise
 
 

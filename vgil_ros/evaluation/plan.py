@@ -9,7 +9,7 @@ from pathlib import Path
 from vgil_ros.core.control.pipeline import ExecutionOptions
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.execution import Execution, KeptExecution, resolve_execution
-from vgil_ros.evaluation.latency import LatencyTrace
+from vgil_ros.evaluation.latency import PATIENCE_S, LatencyTrace
 from vgil_ros.evaluation.report import EvaluationSettings
 from vgil_ros.robots.worlds import usual_robot, usual_ticks
 
@@ -56,9 +56,15 @@ class EvaluationPlan:
 
     def __post_init__(self) -> None:
         usual_ticks(self.task)  # before a usual robot is looked for that would not fit either
-        for name, low in (("episodes", 1), ("seed", 0), ("latency_ms", 0)):
+        numbers = (("episodes", 1), ("seed", 0), ("latency_ms", 0), ("watchdog_ms", 0), ("max_age_ms", 0))
+        for name, low in numbers:
             if not getattr(self, name) >= low or not math.isfinite(getattr(self, name)):
                 raise VgilError(f"{name} is {getattr(self, name)}; allowed: a finite number from {low}")
+        if self.latency_ms >= PATIENCE_S * 1e3:
+            raise VgilError(
+                f"latency_ms is {self.latency_ms:g}; allowed: below {PATIENCE_S * 1e3:g}, when a rollout in which no"
+                " action has come is given up"
+            )
         if self.swap_images_from_seed is not None and self.swap_images_from_seed in self.seeds:
             raise VgilError(
                 f"swap_images_from_seed is {self.swap_images_from_seed}, one of the scenes that are evaluated"

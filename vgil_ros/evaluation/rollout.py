@@ -21,13 +21,11 @@ from vgil_ros.core.safety import Outcome
 from vgil_ros.core.sync import Sample
 from vgil_ros.core.timesteps import ObservationBuilder
 from vgil_ros.episodes.image_codec import to_rgb
-from vgil_ros.evaluation.latency import LatencyTrace
+from vgil_ros.evaluation.latency import PATIENCE_S, LatencyTrace
 from vgil_ros.evaluation.metrics import Rollout
 from vgil_ros.evaluation.sources import ChunkSource
 from vgil_ros.robots.sim.simulation import START_NS
 from vgil_ros.robots.worlds import World
-
-PATIENCE_S = 5.0  # simulated; a policy whose first chunk has not come by then never moves, lost answers aside
 
 
 class RolloutRunner:

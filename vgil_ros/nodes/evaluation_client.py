@@ -28,6 +28,7 @@ from vgil_ros.evaluation.metrics import Percentiles, Rollout, summarise
 from vgil_ros.evaluation.report import EvaluationReport, Machine, make_report
 from vgil_ros.evaluation.thumbnails import THUMBS, ThumbnailSheet
 from vgil_ros.nodes.dds.reach import kept_local
+from vgil_ros.policies.config import PolicyConfig
 from vgil_ros.policies.inference.opening import open_for_robot
 from vgil_ros.policies.remote.address import is_remote
 from vgil_ros.policies.remote.policy import RemotePolicy
@@ -39,6 +40,21 @@ SLOWEST = 10.0  # an episode may take so many times its simulated length
 STOP_S = 30.0
 ANSWER_S = 10.0
 LIMIT = "safety_events_"  # a limit's name follows
+
+
+def settle_over_ros(plan: EvaluationPlan, checkpoint: str | Path) -> tuple[EvaluationPlan, PolicyConfig]:
+    """The plan with what a checkpoint says of how it is played, and its configuration.
+
+    Raises:
+        VgilError: it does not fit.
+    """
+    contract, _ = load_contract(plan.robot_name)
+    policy = open_for_robot(checkpoint, Layout(contract), mapping=plan.remote_mapping, task=plan.task)
+    if isinstance(policy, RemotePolicy):
+        policy.close()  # the node connects by itself
+    plan = plan.for_checkpoint(policy.config.execution, policy.config.chunk_size)
+    check_mode(plan.mode, policy.config.type, policy.supports_prefix)
+    return plan, policy.config
 
 
 def evaluate_over_ros(
@@ -59,11 +75,7 @@ def evaluate_over_ros(
     if plan.swap_images_from_seed is not None:
         raise VgilError("--swap-images-from-seed cannot be handed on to the nodes; allowed: without it, or without ROS")
     contract, _ = load_contract(plan.robot_name)
-    policy = open_for_robot(checkpoint, Layout(contract), mapping=plan.remote_mapping, task=plan.task)
-    if isinstance(policy, RemotePolicy):
-        policy.close()  # the node connects by itself
-    plan = plan.for_checkpoint(policy.config.execution, policy.config.chunk_size)
-    check_mode(plan.mode, policy.config.type, policy.supports_prefix)
+    plan, config = settle_over_ros(plan, checkpoint)
     began = time.perf_counter()
     if videos is not None:
         videos.mkdir(parents=True, exist_ok=True)
@@ -91,8 +103,8 @@ def evaluate_over_ros(
         summarise(rollouts, max_reward),
         Machine(inference_ms=Percentiles(**known), seconds=time.perf_counter() - began),
         checkpoint=str(checkpoint),
-        policy=policy.config.type,
-        fingerprint=policy.config.fingerprint,
+        policy=config.type,
+        fingerprint=config.fingerprint,
         over_ros=True,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -20,7 +21,7 @@ from typer.testing import CliRunner
 from vgil_ros.cli.main import app
 from vgil_ros.core.errors import VgilError
 from vgil_ros.evaluation.trials.folder import signer, verify, write_report
-from vgil_ros.evaluation.trials.journal import Journal, read_journal
+from vgil_ros.evaluation.trials.journal import FIRST, Journal, read_journal
 from vgil_ros.evaluation.trials.report import trial_markdown
 
 BLOCKS = [(True, False)] * 9 + [(True, True)]
@@ -79,9 +80,30 @@ def resealed(folder: Path) -> None:
     (folder / "report.md").write_text(trial_markdown(made))
 
 
+def rechained(kind: str, **changes: object) -> Callable[[Path], None]:
+    """A journal in which a line of a kind says something else, and all later ones were made to fit."""
+
+    def do(folder: Path) -> None:
+        path, before, lines = folder / "journal.jsonl", FIRST, []
+        for text in path.read_text().splitlines():
+            values = json.loads(text)
+            if values["kind"] == kind:
+                values["values"] = {k: v for k, v in {**values["values"], **changes}.items() if v is not None}
+            lines.append(json.dumps({**values, "previous": before}, sort_keys=True))
+            before = hashlib.sha256(lines[-1].encode()).hexdigest()
+        path.write_text("".join(f"{text}\n" for text in lines))
+
+    return do
+
+
 @pytest.mark.parametrize(
     ("alter", "named"),
     [
+        (rechained("plan", alpha=2), "line 1 was altered: it is no line that was written here"),
+        (rechained("attempt", who="me"), "line 2, or line 1 before it was altered: it is no line that was written"),
+        (rechained("attempt", verdict="won"), "line 2, or line 1 before it was altered: it is no line that was"),
+        (rechained("end", reason=None), "line 16, or line 15 before it was altered: it is no line that was written"),
+        (edit("report.json", lambda text: text.replace('"decided"', '"chance"')), "report.json: reason"),
         (line(3, other_verdict), "line 5, or line 4 before it was altered: the digest"),
         (line(4, lambda text: ""), "line 5, or line 4 before it was altered"),
         (line(15, lambda text: text.replace("decided", "max")), "report.json: "),
@@ -154,7 +176,7 @@ def test_a_kill_while_writing_loses_that_line_alone(cut: int, again: bool) -> No
         folder = Path(name)
         with Journal(folder) as journal:
             for number in range(3):
-                journal.write("attempt", {"number": number})
+                journal.write("resumed", {"number": number})
         whole = (folder / "journal.jsonl").read_bytes()
         last = len(whole.splitlines()[-1]) + 1
         cut = 1 + cut % last
@@ -163,7 +185,7 @@ def test_a_kill_while_writing_loses_that_line_alone(cut: int, again: bool) -> No
             assert [one.values["number"] for one in journal.found.lines] == [0, 1]
             assert journal.found.torn == last - cut
             if again:
-                journal.write("attempt", {"number": 9})
+                journal.write("resumed", {"number": 9})
         found = read_journal(folder / "journal.jsonl")
         assert found.fault is None
         assert [one.values["number"] for one in found.lines] == [0, 1] + [9] * again
@@ -180,12 +202,12 @@ def test_ctrl_c_while_a_line_is_written_comes_after_it(tmp_path: Path, monkeypat
     other.start()
     try:
         with Journal(tmp_path) as journal:
-            journal.write("attempt", {"number": 0})
+            journal.write("resumed", {"number": 0})
             monkeypatch.setattr(os, "fsync", interrupted)
             with pytest.raises(KeyboardInterrupt):
-                journal.write("attempt", {"number": 1})
+                journal.write("resumed", {"number": 1})
             monkeypatch.undo()
-            journal.write("attempt", {"number": 2})
+            journal.write("resumed", {"number": 2})
     finally:
         over.set()
         other.join()

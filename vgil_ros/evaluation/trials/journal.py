@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.evaluation.trials.plan import TrialPlan
-from vgil_ros.evaluation.trials.session import AttemptRecord
+from vgil_ros.evaluation.trials.session import REPEATED, VERDICT_KEYS, AttemptRecord
 
 if TYPE_CHECKING:
     from typing import Self
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 NAME = "journal.jsonl"
 FIRST = "0" * 64  # the digest before the first line
 KINDS = ("plan", "attempt", "resumed", "end")
+ENDS = ("decided", "max")
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,8 @@ def _parse(text: bytes, before: str) -> tuple[Line | None, str]:
     try:
         values = json.loads(text)
         line, previous = Line(values["kind"], values["values"], values["time"]), values["previous"]
+        if line.kind in KINDS:
+            _check(line)
     except (ValueError, KeyError, TypeError):
         return None, "it is no line that was written here"
     if line.kind not in KINDS:
@@ -121,11 +124,26 @@ def _parse(text: bytes, before: str) -> tuple[Line | None, str]:
     return (line, "") if previous == before else (None, "the digest of the line before does not fit")
 
 
+def _check(line: Line) -> None:
+    """Raise ValueError, KeyError or TypeError for values that a line of its kind does not have."""
+    if line.kind == "plan":
+        TrialPlan.model_validate(line.values)
+    elif line.kind == "attempt":
+        if AttemptRecord(**line.values).verdict not in (*VERDICT_KEYS.values(), REPEATED):
+            raise ValueError(line.values)
+    elif line.kind == "end" and line.values["reason"] not in ENDS:
+        raise ValueError(line.values)
+
+
 class Journal:
     """Writes a journal. One process at a time.
 
     Args:
         folder: of the trial.
+
+    Attributes:
+        found: what was there before.
+        attempts: lines of attempts in it, with those that were written since.
 
     Raises:
         VgilError: another process writes it, or it was altered.
@@ -150,6 +168,7 @@ class Journal:
         os.ftruncate(self._file, found.length)
         os.lseek(self._file, 0, os.SEEK_END)
         self.found, self._digest = found, found.digest
+        self.attempts = len(found.attempts)
 
     def __enter__(self) -> Self:
         return self
@@ -176,6 +195,7 @@ class Journal:
                 words = f"{self.path}: cannot be written ({error.strerror}); make room and run it again"
                 raise VgilError(words) from error
             self._digest = hashlib.sha256(text).hexdigest()
+            self.attempts += kind == "attempt"
 
     def _write_all(self, data: bytes) -> None:
         while data:

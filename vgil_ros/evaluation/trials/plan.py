@@ -12,6 +12,7 @@ from pydantic import Field
 
 from vgil_ros.core.config import StrictModel
 from vgil_ros.core.errors import VgilError
+from vgil_ros.evaluation.seeds import FIRST_UNSEEN
 
 MOST = 8  # policies in a trial: 28 pairs
 
@@ -37,7 +38,9 @@ class TrialPlan(StrictModel):
         max_blocks: attempts with each policy, at most.
         alpha: the probability, at most, of telling any two apart that are equal.
         episode_len: ticks of an attempt; 0 goes on until it is labelled.
+        execution: how chunks are played; None: as each checkpoint says.
         label: who says how an attempt ended: `keys` the operator, `topic` a topic's last value.
+        success_topic: that topic.
         reset: who puts the scene back: `operator`, or `sim`, the simulated robot.
         scene_seed: of the first block's scene, where the simulated robot resets it; the next ones follow.
         commitment: SHA-256 of the hidden seed of the order and its salt: the order was settled before the beginning.
@@ -49,10 +52,17 @@ class TrialPlan(StrictModel):
     max_blocks: int = Field(ge=1)
     alpha: float = Field(gt=0, lt=1)
     episode_len: int = Field(default=0, ge=0)
+    execution: str | None = None
     label: str = Field(default="keys", pattern="^(keys|topic)$")
+    success_topic: str = ""
     reset: str = Field(default="operator", pattern="^(operator|sim)$")
-    scene_seed: int = Field(default=0, ge=0)
+    scene_seed: int = Field(default=FIRST_UNSEEN, ge=0)
     commitment: str
+
+    @property
+    def blinded(self) -> bool:
+        """Whether somebody acts or judges who must not know which policy is at work."""
+        return self.reset == "operator" or self.label == "keys"
 
 
 class HiddenOrder(StrictModel):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from vgil_ros.core.config import StrictModel
 from vgil_ros.evaluation.comparing.report import OPTIMISTIC
@@ -69,7 +69,7 @@ class TrialReport(StrictModel):
     plan: TrialPlan
     began: str
     ended: str
-    reason: str
+    reason: Literal["decided", "max", "quit"]
     blocks: int
     repeated: int
     contenders: tuple[ContenderResult, ...]
@@ -151,6 +151,12 @@ def _pairs(blocks: Sequence[Sequence[bool | None]], names: Sequence[str], alpha:
     ]
 
 
+def _how(plan: TrialPlan) -> str:
+    played = "as its checkpoint says" if plan.execution is None else f"by `{plan.execution}`"
+    label = "the operator" if plan.label == "keys" else f"`{plan.success_topic or 'a topic'}`"
+    return f"Each policy's chunks were played {played}; {label} said what had succeeded."
+
+
 def trial_markdown(report: TrialReport) -> str:
     """The report as a page."""
     plan = report.plan
@@ -160,7 +166,7 @@ def trial_markdown(report: TrialReport) -> str:
         "",
         f"On `{plan.robot}`{task}, {report.began} to {report.ended} (UTC). {report.blocks} blocks, each with every"
         f" policy once in a random order that nobody knew; {report.repeated} attempts were repeated. It ended because"
-        f" {ENDS[report.reason]}.",
+        f" {ENDS[report.reason]}. {_how(plan)}",
         "",
         "| policy | success | 95 % interval | unsure |",
         "| --- | --- | --- | --- |",
@@ -170,8 +176,8 @@ def trial_markdown(report: TrialReport) -> str:
             for one in report.contenders
         ),
         "",
-        f"| first | second | only first | only second | difference | {1 - plan.alpha:.0%} interval, all together |"
-        " evidence e | better |",
+        f"| first | second | only first | only second | difference | {100 * (1 - plan.alpha):g} % interval, all"
+        " together | evidence e | better |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
         *(
             f"| {one.first} | {one.second} | {one.only_first} | {one.only_second} | {one.difference:+.0%} |"

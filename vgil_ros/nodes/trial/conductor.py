@@ -54,8 +54,11 @@ class Conductor:
         self._policies, self._guide, self._parameters = policies, guide, dict(parameters)
         self._keys, self._tell = keys, tell
         self._scene_due = False
+        self._came_up = False  # the policy at hand has been there once
+        self._blinded = session.plan.blinded
         self._stopped = True  # the policy has taken the last stop
         self._since = self._again = 0.0
+        self._longest = 0.0  # that a policy took to come up, so far: how long it takes does not tell which one it is
         self._told = ""
 
     def run(self) -> None:
@@ -72,6 +75,7 @@ class Conductor:
                 time.sleep(TURN_S)
             except KeyboardInterrupt:
                 self._do(session.quit())
+        self._write_attempts()  # one whose label Ctrl-C came right after
         if session.reason in ("decided", "max"):
             self._journal.write("end", {"reason": session.reason})
         self._tell(session.words())
@@ -110,14 +114,19 @@ class Conductor:
                 self._start(session.attempt)
             elif effect is TrialEffect.STOP:
                 self._stop()
-            elif effect is TrialEffect.WRITE and session.record is not None:
-                self._journal.write("attempt", asdict(session.record))
+            elif effect is TrialEffect.WRITE:
+                self._write_attempts()
+
+    def _write_attempts(self) -> None:
+        for record in self._session.records[self._journal.attempts :]:
+            self._journal.write("attempt", asdict(record))
 
     def _bring_up(self, attempt: Attempt) -> None:
         source = self._session.plan.contenders[attempt.contender].source
         if self._policies.bring_up({**self._parameters, "checkpoint": source}):
             self._robot.forget_policy()
-        self._since, self._scene_due = time.monotonic(), self._session.plan.reset == "sim"
+        self._since, self._came_up = time.monotonic(), False
+        self._scene_due = self._session.plan.reset == "sim"
 
     def _check_alive(self) -> None:
         waits = self._session.plan.reset == "sim" or self._session.state is TrialState.PREPARING
@@ -133,7 +142,11 @@ class Conductor:
             seed = self._session.plan.scene_seed + self._session.attempt.block
             self._scene_due = not self._robot.set_scene(seed)
         robot, waited = self._robot, time.monotonic() - self._since
-        if not self._scene_due and (robot.ready or (robot.rests and waited > HINDERED_S)):
+        if self._scene_due or not (robot.ready or (robot.rests and waited > HINDERED_S)):
+            return
+        if robot.ready and not self._came_up:
+            self._came_up, self._longest = True, max(self._longest, waited)
+        if waited >= self._longest or not self._blinded:
             self._do(self._session.prepared())
 
     def _start(self, attempt: Attempt) -> None:

@@ -20,17 +20,19 @@ class PolicyProcess:
 
     Args:
         log: the file that it goes to.
+        keep: whether a node that runs with the very same parameters stays. That saves its loading, and tells who
+            watches that the policy is the same as before.
     """
 
-    def __init__(self, log: Path) -> None:
-        self.log = log
+    def __init__(self, log: Path, *, keep: bool = False) -> None:
+        self.log, self._keep = log, keep
         self._popen: subprocess.Popen[bytes] | None = None
         self._arguments: list[str] = []
 
     def bring_up(self, parameters: Mapping[str, object]) -> bool:
-        """Start the node with these parameters; one that runs with the very same stays. Whether it was started."""
+        """Start the node with these parameters, and end the one before. Whether it was started."""
         arguments = [part for key, value in parameters.items() for part in ("-p", f"{key}:={_word(value)}")]
-        if self.alive and arguments == self._arguments:
+        if self._keep and self.alive and arguments == self._arguments:
             return False
         self.end()
         self._arguments = arguments
