@@ -150,8 +150,8 @@ def evaluate(
     over = _Over(over_ros, workers, ray, videos)
     if against is None:
         if stop_early or alpha is not None:
-            found = "--stop-early" if stop_early else f"--alpha {alpha:g}"
-            raise VgilError(f"{found} is of a comparison; allowed: with --against CHECKPOINT")
+            given = "--stop-early" if stop_early else f"--alpha {alpha:g}"
+            raise VgilError(f"{given} is of a comparison; allowed: with --against CHECKPOINT")
         report = over.evaluate(plan, checkpoint)
         typer.echo(summary(report))
         found = report.as_dict()
