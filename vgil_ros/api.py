@@ -113,7 +113,9 @@ def rollouts_of(config: TrainConfig) -> Evaluate | None:
         return None
     with needed_by("evaluation.task"):
         from vgil_ros.evaluation import evaluate as evaluation
-    plan = evaluation.EvaluationPlan(task=wanted.task, episodes=wanted.episodes, seed=wanted.seed, device=config.device)
+    plan = evaluation.EvaluationPlan(
+        task=wanted.task, robot=wanted.robot, episodes=wanted.episodes, seed=wanted.seed, device=config.device
+    )
 
     def run(checkpoint: Path) -> Mapping[str, float]:
         report = evaluation.evaluate(plan, checkpoint)

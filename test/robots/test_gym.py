@@ -5,6 +5,7 @@ What is held here for any such environment runs on a made-up one; gym-aloha's ow
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from vgil_ros.assets import load_contract
 from vgil_ros.core.contract import Contract
+from vgil_ros.core.errors import VgilError
 from vgil_ros.core.streams import policy_streams
 from vgil_ros.core.sync import Sample
 from vgil_ros.episodes.reader import EpisodeReader
@@ -143,13 +145,65 @@ def test_an_ended_episode_is_not_stepped_on(contract: Contract, env: Reach) -> N
 
 def test_what_does_not_fit_is_named(contract: Contract, env: Reach) -> None:
     cameras = (contract.cameras[0].model_copy(update={"name": "wrist"}),)
-    with pytest.raises(GymError, match=r"has no camera \['wrist'\] of robot 'gym_aloha'; allowed: \['side', 'top'\]"):
+    with pytest.raises(GymError, match=r"has no camera 'wrist' of robot 'gym_aloha'; allowed: \['side', 'top'\]"):
         GymRobot(contract.model_copy(update={"cameras": cameras}), TASK)
     single, _ = load_contract("sim_single")
     with pytest.raises(GymError, match=r"its action is \(14,\); robot 'sim_single' has 7 joints"):
         GymRobot(single, TASK)
     with pytest.raises(TaskError, match="'made_up/Reach-v0' has no scripted operator"):
         GymWorld(contract, TASK, operator=True)
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        (np.zeros(14), "found ndarray; allowed: {'agent_pos'"),
+        ({"agent_pos": np.zeros(14)}, "found {'agent_pos': 'ndarray'}; allowed"),
+        ({"agent_pos": np.zeros(7), "pixels": {}}, "found agent_pos of (7,); allowed: (14,), the j"),
+        (
+            {"agent_pos": np.zeros(14), "pixels": {"top": np.zeros((3, 48, 64), np.float32)}},
+            "found pixels of camera 'top' of (3, 48, 64) float32; allowed: (H, W, 3) uint8",
+        ),
+    ],
+)
+def test_another_observation_is_named(contract: Contract, env: Reach, seen: Any, words: str) -> None:
+    env._seen = lambda: seen  # type: ignore[method-assign]
+    with pytest.raises(GymError, match=re.escape(f"environment '{TASK}', its observation: {words}")):
+        GymRobot(contract, TASK)
+
+
+def test_what_an_environment_raises_is_named_with_its_line(contract: Contract, env: Reach) -> None:
+    robot = GymRobot(contract, TASK)
+    env.step = lambda action: 1 / 0  # type: ignore[method-assign, assignment]
+    with pytest.raises(
+        VgilError,
+        match=rf"'{TASK}': step 0 of the episode of seed 0 failed: ZeroDivisionError: .*test_gym\.py, line \d+",
+    ):
+        robot.step()
+
+
+def test_arms_need_no_urdf_where_no_operator_asks(contract: Contract, env: Reach) -> None:
+    bare = contract.model_copy(update={"arms": tuple(arm.model_copy(update={"urdf": None}) for arm in contract.arms)})
+    world = GymWorld(bare, TASK, operator=False)
+    world.advance()
+    assert world.states["left/puppet"].shape[-1] == 7
+
+
+def test_success_is_what_the_environment_says_it_is(contract: Contract, env: Reach) -> None:
+    """One whose reward is anything, and 9 at the beginning."""
+    step = env.step
+
+    def other(action: np.ndarray) -> tuple[Any, float, bool, bool, dict]:
+        seen, reward, done, _, _ = step(action)
+        return seen, 1.0 if reward == 4.0 else 9.0, done, False, {"is_success": done}
+
+    env.step = other  # type: ignore[method-assign]
+    robot = GymRobot(contract, TASK)
+    robot.step()
+    assert (robot.reward(), robot.success()) == (3.0, False)
+    robot.action[0] = 0.5
+    robot.step()
+    assert (robot.reward(), robot.success()) == (4.0, True)
 
 
 def test_an_environment_that_is_not_installed(contract: Contract) -> None:
@@ -190,10 +244,31 @@ def test_a_rollout_ends_where_the_environment_ends_it(contract: Contract, env: R
     assert [s.name for s in policy_streams(contract, ("top",))] == ["left/puppet", "right/puppet", "top"]
 
 
+def test_a_demonstration_ends_where_the_environment_refuses_to_go_on(
+    contract: Contract, env: Reach, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(OPERATORS, TASK, ReachOperator)
+    generator, step = Generator(DemonstrationConfig("gym_aloha", TASK, episode_len=60)), env.step
+
+    def strict(action: np.ndarray) -> tuple[Any, float, bool, bool, dict]:
+        assert env.q[0] <= GOAL, "an environment that is over was stepped"
+        return step(action)
+
+    env.step = strict  # type: ignore[method-assign]
+    made = generator.make(5, tmp_path)
+    generator.close()
+    assert made.success
+    assert 10 < made.rows < 60
+    with EpisodeReader(made.path) as episode:
+        assert episode.rows == made.rows
+        assert episode.action[-1, 0] > GOAL
+
+
 def test_demonstrations_hold_the_actions_that_the_environment_took(
     contract: Contract, env: Reach, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(OPERATORS, TASK, ReachOperator)
+    monkeypatch.setattr(GymRobot, "tells_of_things", True)  # it goes on where it is done, as gym-aloha's do
     generator = Generator(DemonstrationConfig("gym_aloha", TASK, episode_len=60))
     env.actions.clear()
     made = generator.make(5, tmp_path)

@@ -74,8 +74,8 @@ LatencyTraceFile = Annotated[
         help="recorded latencies in place of --latency-ms: a text file with one inference a line, ms or 'lost'",
     ),
 ]
-Watchdog = Annotated[float, typer.Option(help="how long the policy may be silent [ms] before the robot is held")]
-MaxAge = Annotated[float, typer.Option(help="how old a stream or an observation may be [ms] before the robot is held")]
+Watchdog = Annotated[float, typer.Option(help="ms that the policy may be silent before the robot is held")]
+MaxAge = Annotated[float, typer.Option(help="ms that a stream or an observation may be old before the robot is held")]
 SoftStart = Annotated[float, typer.Option(help="share of the velocity limits on the way to the first action")]
 # Where and by how many.
 OverRos = Annotated[bool, typer.Option("--over-ros", help="through the real nodes instead")]

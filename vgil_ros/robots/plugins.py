@@ -45,19 +45,25 @@ def load_plugin(group: str, name: str, base: type[T]) -> type[T] | None:
         points = [point for point in entry_points(group=group) if point.name == name]
         if not points:
             return None
-        with _named(f"entry point '{name}' of {group} is '{points[0].value}': cannot be loaded"):
+        with outside_code(f"entry point '{name}' of {group} is '{points[0].value}': cannot be loaded"):
             found = points[0].load()
     if not (isinstance(found, type) and issubclass(found, base)):
         raise PluginError(f"'{name}' is {found!r}; allowed: a class derived from {base.__module__}.{base.__qualname__}")
     return found
 
 
+def search_here() -> str:
+    """Have Python look in the working folder too, last: a console script looks in its own. Returns the folder."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+    return here
+
+
 def _imported(name: str) -> Any:
     module, _, attribute = name.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:  # a console script has its own folder there, not the one that it is called in
-        sys.path.append(here)
-    with _named(f"'{name}' cannot be loaded", f"; allowed: module:Class on PYTHONPATH or in {here}"):
+    here = search_here()
+    with outside_code(f"'{name}' cannot be loaded", f"; allowed: module:Class on PYTHONPATH or in {here}"):
         return getattr(importlib.import_module(module), attribute)
 
 
@@ -71,13 +77,21 @@ def making(made: type) -> Iterator[None]:
     if made.__module__.partition(".")[0] == __name__.partition(".")[0]:
         yield
         return
-    with _named(f"'{made.__module__}:{made.__qualname__}' cannot be made"):
+    with outside_code(f"'{made.__module__}:{made.__qualname__}' cannot be made"):
         yield
 
 
 @contextlib.contextmanager
-def _named(what: str, allowed: str = "") -> Iterator[None]:
-    """What code from outside raises, in words; no list of exceptions is complete, and a script may end itself."""
+def outside_code(what: str, allowed: str = "") -> Iterator[None]:
+    """What code from outside raises, in words; no list of exceptions is complete, and a script may end itself.
+
+    Args:
+        what: was done when it was raised; the reason follows it.
+        allowed: stands behind the reason.
+
+    Raises:
+        PluginError: in place of any exception.
+    """
     try:
         yield
     except VgilError as error:

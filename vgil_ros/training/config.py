@@ -166,6 +166,7 @@ class EvaluationConfig(Settings):
     """
 
     task: str | None = None
+    robot: str | None = None  # a contract's name or path; None: the task's usual one
     episodes: int = Field(default=20, gt=0, le=1_000_000)
     seed: int = Field(default=10_000, ge=0, lt=1 << 31)
 

@@ -122,7 +122,7 @@ def test_an_environment_that_is_not_there_is_named(bench: Bench, task: str, word
 def test_who_leads_without_a_scripted_operator_is_told(bench: Bench) -> None:
     sim = bench.node("sim", {"robot": "gym_aloha", "task": TASK})
     assert sim.wait() == 2, sim.output
-    assert f"task '{TASK}' has no scripted operator; allowed: none (scripted_operator:=false" in sim.output
+    assert f"task '{TASK}' has no scripted operator; allowed: an entry point of vgil_ros.operators with" in sim.output
 
 
 def test_a_policy_is_evaluated_on_it_through_the_nodes(bench: Bench, tmp_path: Path) -> None:

@@ -47,9 +47,7 @@ KeepReference = Annotated[
 Report = Annotated[
     Path | None, typer.Option(help="write a page with the images here", callback=can_be_written, metavar="PAGE.html")
 ]
-Watchdog = Annotated[
-    float, typer.Option(min=1.0, help="how long the policy may be silent [ms], as for the policy node")
-]
+Watchdog = Annotated[float, typer.Option(min=1.0, help="ms that the policy may be silent, as for the policy node")]
 
 
 def preflight(

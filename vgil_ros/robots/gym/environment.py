@@ -1,28 +1,32 @@
 """A Gymnasium environment with ALOHA's layout as a robot: it is commanded, looked at and asked for its reward.
 
-The layout: 14 values in state and action, two arms of six joints (rad) and a gripper (0..1, closed..open) each, left
-before right; observations `{"agent_pos": (14,), "pixels": {camera: (H, W, 3) uint8 RGB}}`. Gymnasium steps when it is
-told to: one step is one tick of the contract.
+The layout: as many values in state and action as the contract has joints (D), in its order; ALOHA's are 14, two arms of
+six joints (rad) and a gripper (0..1, closed..open) each, left before right. Actions are absolute positions;
+observations are `{"agent_pos": (D,), "pixels": {camera: (H, W, 3) uint8 RGB}}`. Gymnasium steps when it is told to: one
+step is one tick of the contract.
 """
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import cv2
 import numpy as np
 
-from vgil_ros.core.contract import Contract
+from vgil_ros.core.contract import Arm, Contract
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.layout import ArmLayout, Layout
 from vgil_ros.extras import EXTRA_OF, needed_by
 from vgil_ros.robots.arm_model import ArmModel, JointStates
 from vgil_ros.robots.gym.gym_aloha import AlohaPhysics, is_gym_aloha
+from vgil_ros.robots.plugins import outside_code, search_here
 from vgil_ros.robots.transforms import pose
 
 DONE = 4.0  # ALOHA's reward of a success
+SUCCESS = "is_success"  # by which an environment may say it, beside its reward
 
 
 class GymError(VgilError):
@@ -32,10 +36,15 @@ class GymError(VgilError):
 class GymArm:
     """One arm: what a scripted operator asks of it."""
 
-    def __init__(self, model: ArmModel) -> None:
-        self.model, self.arm = model, model.arm
-        self.lower, self.upper = np.asarray(model.arm.limits.lower), np.asarray(model.arm.limits.upper)
-        self.home = np.asarray(model.arm.home, np.float64)
+    def __init__(self, arm: Arm) -> None:
+        self.arm = arm
+        self.lower, self.upper = np.asarray(arm.limits.lower), np.asarray(arm.limits.upper)
+        self.home = np.asarray(arm.home, np.float64)
+
+    @cached_property
+    def model(self) -> ArmModel:
+        """Its geometry, which needs its URDF."""
+        return ArmModel(self.arm)
 
 
 class GymRobot:
@@ -44,7 +53,7 @@ class GymRobot:
     Attributes:
         contract: the robot; `config/robots/gym_aloha.yaml`.
         name: the environment's id.
-        action: (14,) the command of the next step; it stays until another comes.
+        action: (D,) the command of the next step; it stays until another comes.
         over: whether the environment has ended the episode; it must be reset before it is stepped again.
         max_reward: the highest reward of the episode so far.
         goes_on: steps on where the environment has ended the episode, as a demonstration does that is shown to its end.
@@ -56,13 +65,13 @@ class GymRobot:
     def __init__(self, contract: Contract, name: str, seed: int = 0) -> None:
         self.contract, self.name = contract, name
         self.layout = Layout(contract)
-        self.arms: Mapping[str, GymArm] = {arm.name: GymArm(ArmModel(arm)) for arm in contract.arms}
+        self.arms: Mapping[str, GymArm] = {arm.name: GymArm(arm) for arm in contract.arms}
         self._env = _make(name)
         self._physics = AlohaPhysics(self._env) if is_gym_aloha(self._env) else None
         self._cameras = {camera.name: camera for camera in contract.cameras}
         self.goes_on = False
-        self.reset(seed)
         self._check()
+        self.reset(seed)
 
     def _check(self) -> None:
         if self.contract.base or self.contract.vectors:
@@ -77,12 +86,37 @@ class GymRobot:
                 f"environment '{self.name}': its action is {shape}; robot '{self.contract.name}' has"
                 f" {self.layout.joints} joints"
             )
-        unknown = [camera for camera in self._cameras if camera not in self._seen["pixels"]]
-        if unknown:
+
+    def _checked(self, seen: Any) -> Mapping[str, Any]:
+        """An observation that has the layout.
+
+        Raises:
+            GymError: it has another.
+        """
+
+        where = f"environment '{self.name}', its observation"
+        if not isinstance(seen, Mapping) or "agent_pos" not in seen or not isinstance(seen.get("pixels"), Mapping):
+            parts = {k: type(v).__name__ for k, v in seen.items()} if isinstance(seen, Mapping) else type(seen).__name__
+            raise GymError(f"{where}: found {parts}; allowed: {{'agent_pos': positions, 'pixels': {{camera: image}}}}")
+        position = np.asarray(seen["agent_pos"])
+        if position.shape != (self.layout.joints,):
             raise GymError(
-                f"environment '{self.name}' has no camera {unknown} of robot '{self.contract.name}';"
-                f" allowed: {sorted(self._seen['pixels'])}"
+                f"{where}: found agent_pos of {position.shape}; allowed: ({self.layout.joints},), the joints of robot"
+                f" '{self.contract.name}'"
             )
+        for camera in self._cameras:
+            if (image := seen["pixels"].get(camera)) is None:
+                raise GymError(
+                    f"environment '{self.name}' has no camera '{camera}' of robot '{self.contract.name}';"
+                    f" allowed: {sorted(seen['pixels'])}"
+                )
+            image = np.asarray(image)
+            if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+                raise GymError(
+                    f"{where}: found pixels of camera '{camera}' of {image.shape} {image.dtype}; allowed: (H, W, 3)"
+                    " uint8, RGB"
+                )
+        return seen
 
     @property
     def task_name(self) -> str:
@@ -96,8 +130,8 @@ class GymRobot:
 
     @property
     def taking_part(self) -> tuple[GymArm, ...]:
-        """The arms, the right one first: in both of gym-aloha's tasks it begins."""
-        return self.arms["right"], self.arms["left"]
+        """The arms, the last one first: in both of gym-aloha's tasks the right one begins."""
+        return tuple(reversed(tuple(self.arms.values())))
 
     @property
     def time(self) -> float:
@@ -107,7 +141,9 @@ class GymRobot:
     def reset(self, seed: int) -> None:
         """Begin the episode of a seed."""
         self.seed = seed
-        self._seen, _ = self._env.reset(seed=seed)
+        with outside_code(f"environment '{self.name}': reset failed"):
+            seen, _ = self._env.reset(seed=seed)
+        self._seen = self._checked(seen)
         self.count = 0
         self.reward_now, self.max_reward, self.over = 0.0, 0.0, False
         self.action = np.asarray(self._seen["agent_pos"], np.float64).copy()
@@ -115,7 +151,7 @@ class GymRobot:
 
     @property
     def qpos(self) -> np.ndarray:
-        """Position (14,): rad, grippers 0..1."""
+        """Position (D,): rad, grippers 0..1."""
         return np.asarray(self._seen["agent_pos"], np.float64)
 
     def step(self) -> None:
@@ -128,9 +164,12 @@ class GymRobot:
             raise GymError(f"environment '{self.name}': the episode of seed {self.seed} is over; allowed now: a reset")
         self._before = self.qpos
         action = np.clip(self.action, self.layout.lower, self.layout.upper).astype(np.float32)
-        self._seen, reward, terminated, truncated, _ = self._env.step(action)
+        with outside_code(f"environment '{self.name}': step {self.count} of the episode of seed {self.seed} failed"):
+            self._seen, reward, terminated, truncated, told = self._env.step(action)
         self.count += 1
         self.reward_now = float(reward)
+        if (done := told.get(SUCCESS)) is not None:  # then its reward may be anything
+            self.reward_now = DONE if done else min(self.reward_now, DONE - 1.0)
         self.max_reward = max(self.max_reward, self.reward_now)
         self.over = bool(terminated or truncated)
 
@@ -172,7 +211,7 @@ class GymRobot:
         return self.reward_now
 
     def success(self) -> bool:
-        """Whether the task has been done in this episode: ALOHA counts the highest reward."""
+        """Whether the task has been done in this episode, at any time: by its reward, as ALOHA's, or as it says."""
         return self.max_reward >= DONE
 
     def render(self, camera: str) -> np.ndarray:
@@ -205,17 +244,24 @@ def _make(name: str) -> Any:
     with needed_by(f"task '{name}'"):
         import gymnasium
 
+        here = search_here()
         try:
             importlib.import_module(package)  # which registers its environments
-        except ModuleNotFoundError as error:
-            if error.name in EXTRA_OF or error.name != package:
+        except Exception as error:
+            missing = error.name if isinstance(error, ModuleNotFoundError) else None
+            if missing in EXTRA_OF:
                 raise
-            raise GymError(
-                f"task '{name}': there is no Python package '{package}' that could register it; allowed:"
-                " PACKAGE/ENVIRONMENT of one that is installed"
-            ) from error
+            if missing == package:
+                raise GymError(
+                    f"task '{name}': there is no Python package '{package}' that could register it; allowed:"
+                    f" PACKAGE/ENVIRONMENT of one that is installed, on PYTHONPATH or in {here}"
+                ) from error
+            with outside_code(f"task '{name}': package '{package}' cannot be imported"):
+                raise
     try:
-        return gymnasium.make(name, obs_type="pixels_agent_pos", max_episode_steps=-1, disable_env_checker=True)
-    except (gymnasium.error.Error, TypeError) as error:
+        gymnasium.spec(name)
+    except gymnasium.error.Error as error:
         allowed = sorted(known for known in gymnasium.registry if known.startswith(f"{package}/"))
         raise GymError(f"task '{name}' cannot be made ({error}); allowed: {allowed}") from error
+    with outside_code(f"task '{name}' cannot be made", "; it is given obs_type='pixels_agent_pos', and must take it"):
+        return gymnasium.make(name, obs_type="pixels_agent_pos", max_episode_steps=-1, disable_env_checker=True)

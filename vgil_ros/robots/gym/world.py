@@ -54,8 +54,8 @@ class GymWorld:
     Args:
         contract: the robot.
         task: the environment's id.
-        operator: whether a scripted operator moves the masters; its demonstration goes on where the environment, done,
-            would end the episode.
+        operator: whether a scripted operator moves the masters; with gym-aloha its demonstration goes on where the
+            environment, done, would end the episode.
         streams: what is synchronised; everything, with the masters where there is an operator, by default.
         every_image: draw each tick's images, also those that nobody may ask for: where some are asked for later.
 
@@ -78,7 +78,7 @@ class GymWorld:
         self.contract, self.layout = contract, Layout(contract)
         self.streams = streams_of(contract, masters=operator) if streams is None else streams
         self.robot = GymRobot(contract, task)
-        self.robot.goes_on = operator
+        self.robot.goes_on = operator and self.robot.tells_of_things
         self.operator: Operator | None = make_operator(self.robot) if operator else None
         self._every_image = every_image
         self._images = [spec.name for spec in self.streams if spec.kind is Kind.IMAGE]
@@ -114,16 +114,16 @@ class GymWorld:
 
     @property
     def over(self) -> bool:
-        """Whether the environment has ended the episode."""
-        return self.robot.over
+        """Whether the environment has ended the episode, and does not go on."""
+        return self.robot.over and not self.robot.goes_on
 
     def command(self, action: np.ndarray, base: np.ndarray | None = None) -> None:
-        """Send an action (>= 14,), in its own units, to act from now to the next tick."""
+        """Send an action (>= D,), in its own units, to act from now to the next tick."""
         for layout, position in zip(self.layout.arms, self.layout.commands(action), strict=True):
             self.command_arm(layout.arm.name, position)
 
     def command_arm(self, arm: str, position: np.ndarray) -> None:
-        """Send one puppet to `position` (7,) in the contract's units."""
+        """Send one puppet to `position` (J,) in the contract's units."""
         layout = self.robot.layout_of(arm)
         self.robot.action[layout.columns] = layout.command.normalise(position)
 

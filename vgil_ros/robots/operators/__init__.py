@@ -29,9 +29,10 @@ def make_operator(robot: OperatedRobot, seed: int = 0) -> Operator:
     name = robot.task_name
     found = OPERATORS.get(name) or load_plugin(GROUP, robot.task_operator or name, Operator)  # type: ignore[type-abstract]
     if found is None:
+        own = "" if "/" in name else "the task's `operator`, "
         raise TaskError(
-            f"task '{name}' has no scripted operator; allowed: none (scripted_operator:=false of the launch files,"
-            f" operator:=false of the node), an entry point of {GROUP}, or the task's `operator`"
+            f"task '{name}' has no scripted operator; allowed: an entry point of {GROUP} with the task's name, {own}or"
+            " none (scripted_operator:=false of the launch files, operator:=false of the node)"
         )
     with making(found):
         return found(robot, seed)

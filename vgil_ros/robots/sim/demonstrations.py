@@ -183,6 +183,8 @@ class _DemonstrationRecording:
             for tick in world.ticks():
                 if self._take(tick) and Effect.SAVE in session.sampled():
                     return
+            if world.over:
+                return
             world.advance()
             if teleop is not None:
                 teleop.step()
