@@ -53,8 +53,9 @@ def train(
     folders = [data] if isinstance(data, (str, PathLike)) else list(data)
     given = {"data.folders": [str(folder) for folder in folders], "out": str(out), **(settings or {})}
     checked = load_config(Path(config) if isinstance(config, PathLike) else config, [], given)
+    rollouts = rollouts_of(checked)
     with alone_in(checked.out):
-        trainer = Trainer(checked, evaluate=rollouts_of(checked), progress=progress, log=log)
+        trainer = Trainer(checked, evaluate=rollouts, progress=progress, log=log)
         try:
             return trainer.run()
         finally:

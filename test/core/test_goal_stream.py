@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vgil_ros.core.goal_stream import MOST_HZ, RETRY_S, GoalStream
+from vgil_ros.core.goal_stream import ENDLESS_S, MOST_HZ, RETRY_S, GoalStream
 
 DEADBAND, TICK_S = 0.01, 0.02
 
@@ -122,3 +122,27 @@ def test_an_answer_that_never_comes_keeps_nothing_for_ever() -> None:
     assert stream.want(0.7, 2.2) is not None, "the same wish too: the goal may never have come"
     stream.reset()
     assert stream.want(0.7, 1.2) is not None
+
+
+def test_a_result_that_is_lost_does_not_silence_a_server_that_takes_goals_one_by_one() -> None:
+    stream = GoalStream(DEADBAND)
+    stream.preempts = False
+    first = stream.want(0.0, 0.0)
+    assert first is not None
+    stream.taken(first)
+    assert stream.want(0.5, 5.0) is None, "the one before may be on its way"
+    assert stream.want(0.5, ENDLESS_S - 0.1) is None
+    assert stream.want(0.5, ENDLESS_S + 0.1) is not None
+
+
+def test_an_answer_from_before_a_reset_is_nobodys() -> None:
+    stream = GoalStream(DEADBAND)
+    before = stream.want(0.0, 0.0)
+    stream.reset()
+    after = stream.want(0.5, 1.0)
+    assert before is not None
+    assert after is not None
+    assert not stream.is_newest(before)
+    stream.refused(before, 1.0)
+    stream.taken(after)
+    assert stream.want(0.5, 1.1) is None, "it is on its way, and nobody has refused it"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -160,6 +161,47 @@ def test_a_joint_that_does_not_follow_holds_the_arm_until_the_master_comes_to_it
     assert rig.step([0.1, 0.8, 0.0], stuck=False) is Phase.ALIGNING, "slowly: the elbow was held on its way"
     assert [rig.step([0.1, 0.8, 0.0], stuck=False) for _ in range(400)][-1] is Phase.FOLLOWING
     assert rig.sent[2] == 0.0, "the gripper never let go"
+
+
+def test_a_blocked_joint_is_held_where_it_is_also_after_a_message_that_is_lost_at_once() -> None:
+    rig = Stuck()
+    while rig.step([1.5, 0.8, 0.0]) is not Phase.BLOCKED:
+        pass
+    assert rig.sent[0] > 0.2, "its target is on the way to where the joint is"
+    rig.now += STEP_NS
+    assert rig.law.step(rig.now, DT, (np.array([1.5, 0.8, 0.0]), rig.now), None) is None
+    for _ in range(200):
+        rig.step([1.5, 0.8, 0.0])
+    assert rig.sent[0] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_pause_now_and_then_does_not_hide_a_joint_that_does_not_follow() -> None:
+    rig = Stuck()
+    for tick in range(600):
+        if tick % 45 == 44:
+            rig.now += STEP_NS
+            rig.law.step(rig.now, DT, (np.array([1.5, 0.8, 0.0]), rig.now), None)
+        elif rig.step([1.5, 0.8, 0.0]) is Phase.BLOCKED:
+            break
+    assert rig.law.phase is Phase.BLOCKED
+    assert tick < 300
+
+
+def test_a_clock_that_is_set_back_makes_no_dead_master_alive() -> None:
+    law, now = follower(), 10**12
+    master, puppet = (np.array([1.5, 0.0, 0.0]), now), np.zeros(3)
+    for _ in range(10):
+        now += STEP_NS
+        target = law.step(now, DT, master, (puppet, now))
+        assert target is not None
+        puppet = target
+    now += 10**10
+    assert law.step(now, DT, master, (puppet, now)) is None, "it has died"
+    now -= 3 * 10**10
+    for _ in range(4000):
+        now += STEP_NS
+        if abs(now - master[1]) > STALE_NS:
+            assert law.step(now, DT, master, (puppet, now)) is None
 
 
 def test_a_puppet_that_trails_is_not_blocked_and_neither_is_a_gripper_on_a_thing() -> None:

@@ -311,6 +311,18 @@ def test_an_episode_that_has_ended_can_be_done_again_after_a_pause_for_the_scene
     assert session.state is SessionState.IDLE, "once"
 
 
+@pytest.mark.parametrize("jump", [-3600, 30])
+def test_a_clock_that_is_set_begins_a_pause_anew(jump: int) -> None:
+    session = ended(pause_ns=3 * SECOND)
+    session.command(SessionCommand.REDO)
+    assert session.advance(10_000 * SECOND, ()) == ()
+    session.clock_set()
+    now = (10_001 + jump) * SECOND
+    assert session.advance(now, ()) == ()
+    assert session.advance(now + 2 * SECOND, ()) == ()
+    assert session.advance(now + 3 * SECOND, ()) == (Effect.RESET,)
+
+
 @pytest.mark.parametrize("command", [SessionCommand.DISCARD, SessionCommand.REDO])
 def test_an_episode_is_thrown_away_also_while_it_is_being_saved(command: SessionCommand) -> None:
     session = recording(episode_len=1, late=True)

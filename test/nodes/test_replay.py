@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from support.process import Process
@@ -154,6 +155,13 @@ def test_another_robots_episode_and_one_that_is_not_finite_are_refused(stage: St
         node = stage.replay(file, contract)
         node.expect(reason)
         assert node.wait() == 2, node.output
+    with h5py.File(file, "r+") as episode:
+        base = episode["base_action"][:]
+        del episode["base_action"]
+        episode["base_action"] = base[:3]
+    node = stage.replay(file)
+    node.expect("found 60 actions and 3 of the base; allowed: one or more, and as many of the base")
+    assert node.wait() == 2, node.output
     node = stage.replay(tmp_path / "none.hdf5")
     node.expect("none.hdf5")
     assert node.wait() == 2, node.output

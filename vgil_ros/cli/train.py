@@ -89,8 +89,9 @@ def train(
         settings = _resumed(resume, config or policy, given, overrides or [])
     else:
         settings = _fresh(config or policy or (_kind_of(teacher) if teacher else None), given, overrides or [])
+    rollouts = rollouts_of(settings)
     with alone_in(settings.out):
-        trainer = Trainer(settings, resume=resume is not None, evaluate=rollouts_of(settings), log=typer.echo)
+        trainer = Trainer(settings, resume=resume is not None, evaluate=rollouts, log=typer.echo)
         try:
             result = trainer.run()
         finally:

@@ -16,6 +16,7 @@ MOST_HZ = 10.0
 RETRY_S = 1.0  # after a goal that was refused
 REST_S = 0.3  # unchanged for so long, a wanted position is meant to the last digit
 LOST_S = 1.0  # without an answer: the server has gone, or the answer was lost
+ENDLESS_S = 15.0  # without a result: no gripper takes so long, and the result was lost
 DEADBAND_SHARE = 0.01  # of the gripper's travel
 
 
@@ -31,6 +32,7 @@ class GoalStream:
 
     def __init__(self, deadband: float) -> None:
         self.deadband, self.preempts = deadband, True
+        self._number = 0  # never begun anew: answers to goals of before may be on their way
         self.reset()
 
     def reset(self) -> None:
@@ -38,8 +40,7 @@ class GoalStream:
         self._goal = self._last = math.nan
         self._sent_s = self._refused_s = self._since_s = -math.inf
         self._answer_open = self._before_open = False
-        self._open: set[int] = set()  # goals that the server has taken and not ended
-        self._number = 0
+        self._open: dict[int, float] = {}  # goals that the server has taken and not ended, and when they were sent
 
     def want(self, position: float, now_s: float) -> int | None:
         """Return the number of the goal to send for a wanted position, None where none is to be sent now.
@@ -59,6 +60,7 @@ class GoalStream:
             return None
         if self._answer_open:
             return None
+        self._open = {number: sent_s for number, sent_s in self._open.items() if now_s - sent_s < ENDLESS_S}
         if self._open and not self.preempts:
             return None
         self._goal, self._sent_s, self._answer_open = position, now_s, True
@@ -69,7 +71,7 @@ class GoalStream:
     def taken(self, number: int) -> None:
         """The server has accepted a goal."""
         self._answered(number)
-        self._open.add(number)
+        self._open[number] = self._sent_s
 
     def refused(self, number: int, now_s: float) -> bool:
         """The server has rejected a goal; return whether that says that it does not preempt, and did not before."""
@@ -81,7 +83,7 @@ class GoalStream:
     def ended(self, number: int, *, aborted: bool = False) -> bool:
         """A goal has ended; return whether that says that the server does not preempt, and did not before."""
         newest = number == self._number
-        self._open.discard(number)
+        self._open.pop(number, None)
         if not (aborted and newest and self._open):
             return False
         self._goal = math.nan

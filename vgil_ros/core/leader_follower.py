@@ -38,7 +38,7 @@ class FollowerController:
         lower, upper: position limits; a gripper's end at 0 and 1.
         velocity: velocity limits, a second.
         gripper: the gripper's index among the joints, or None.
-        stale_ns: age of a state from which on the puppet holds.
+        stale_ns: age of a state, or time that it is ahead, from which on the puppet holds.
         wait_for_trigger: wait for the master's gripper to be closed before moving.
         monitor: of the arm's joints; None where nothing looks at whether they follow.
         gentle: align whenever it begins, be the master near or far, and after each pause that is not brief. Its gripper
@@ -100,7 +100,6 @@ class FollowerController:
                 self._followed = self.phase is Phase.FOLLOWING
             self.phase = Phase.WAITING
             self._paused_ns = now_ns if self._paused_ns is None else self._paused_ns
-            self._forget_commands()
             return None
         goal = np.clip(master[0], self.lower, self.upper)
         if self.phase is Phase.BLOCKED and self._met(goal, puppet[0]):
@@ -191,9 +190,10 @@ class FollowerController:
             inside = np.clip(measured, self.lower, self.upper)
             begin[self.gripper] = (inside if before is None else before)[self.gripper]
         self._target = begin
-        self._forget_commands()
+        if not brief:
+            self._forget_commands()
         if not self._met(goal, measured):  # a message that was lost meanwhile lets nobody off
-            self.phase, self._hold_at = Phase.BLOCKED, begin
+            self.phase, self._hold_at = Phase.BLOCKED, np.where(self.blocked, measured, begin)
             return
         self.blocked = np.zeros_like(self.blocked)
         if self._gentle and not brief:
@@ -205,7 +205,7 @@ class FollowerController:
         self.phase = Phase.READY if self._trigger else Phase.ALIGNING if far else Phase.FOLLOWING
 
     def _stale(self, now_ns: int, stamp_ns: int) -> bool:
-        return now_ns - stamp_ns > self.stale_ns
+        return abs(now_ns - stamp_ns) > self.stale_ns  # one from the future is no sign of life: a clock was set
 
 
 def follower_of(

@@ -265,6 +265,11 @@ class Session:
             return (Effect.OPEN,)
         return ()
 
+    def clock_set(self) -> None:
+        """The time has jumped: a pause begins anew."""
+        if self.state is SessionState.PAUSE:
+            self._pause_until = None
+
     def prepared(self) -> None:
         """The scene is reset."""
         if self.state is SessionState.PREPARING:

@@ -264,7 +264,7 @@ class Jog(VgilNode):
     def _fresh(self, i: int, now: int) -> np.ndarray | None:
         """Where a puppet is, (J,); None where that is not known."""
         found = self._puppets[i].trusted(now)
-        return None if found is None or now - found[1] > STALE_NS else found[0]
+        return None if found is None or abs(now - found[1]) > STALE_NS else found[0]
 
     def _do(self, command: str) -> None:
         if command in ("stop", "arm", "frame"):  # what is held, or owed, was meant for the arm and frame before

@@ -161,6 +161,8 @@ class PolicyNode(SessionNode):
             self.session.stand_down()
             self.get_logger().info("not starting")
             return Reply(True, "not starting")
+        if command is SessionCommand.REDO and self.loop.estop:  # it would begin by itself at the release
+            return Reply(False, f"nothing begins again while the e-stop is set: release it with {self.full_name}/estop")
         return super().command(command)
 
     def begin(self) -> None:
@@ -313,7 +315,7 @@ class PolicyNode(SessionNode):
         self.outcome = outcome
         if outcome.command is None or self.dry_run:
             return
-        self.commands.send(self.commands.encode(outcome.command.positions, outcome.command.base))
+        self.commands.send(self.commands.encode_safe(outcome))
 
     def _end_for(self, why: str) -> None:
         """Somebody has to look at the robot: the episode ends here, and nothing begins by itself any more."""
@@ -341,6 +343,7 @@ class PolicyNode(SessionNode):
         self.loop.estop = request.data
         if not self.loop.estop:
             self.clear("e-stop")
+            self.session.stand_down()
         else:
             self.warn_once("e-stop", "the e-stop is set")
             if self.commands.sent:

@@ -59,8 +59,11 @@ class Replay(VgilNode):
             raise VgilError("parameter 'episode' is empty; allowed: an episode's .hdf5 file")
         with EpisodeReader(path) as episode:
             actions = np.asarray(episode.aligned_action(), np.float64)
-            base = episode.base_action if self.contract.base else None
+            base = episode.aligned_base_action() if self.contract.base else None
             names, rate = episode.joint_names, episode.rate_hz
+        if not len(actions) or (base is not None and len(base) != len(actions)):
+            found = f"{len(actions)} actions" + ("" if base is None else f" and {len(base)} of the base")
+            raise VgilError(f"{path}: found {found}; allowed: one or more, and as many of the base")
         if actions.shape[1] != self.layout.dim:
             raise VgilError(
                 f"{path}: {actions.shape[1]} action dims; robot '{self.contract.name}' has {self.layout.dim}"
@@ -152,7 +155,7 @@ class Replay(VgilNode):
 
     def _send(self, outcome: Outcome) -> None:
         if outcome.command is not None and not self.dry_run:
-            self.commands.send(self.commands.encode(outcome.command.positions, outcome.command.base))
+            self.commands.send(self.commands.encode_safe(outcome))
 
     def on_shutdown(self) -> None:
         """Arms held where they were commanded, base at zero."""

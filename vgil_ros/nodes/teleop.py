@@ -34,6 +34,7 @@ from vgil_ros.nodes.messages.publishers import WATCH_S, RobotCommands
 from vgil_ros.nodes.messages.subscriptions import sensor_qos
 
 BASE_STALE_NS = 250_000_000
+LATE_TURNS = 2.0  # of the way that a turn may go
 RELEASED = "released"  # the state of a node that was told to let go of the robot, or had to
 ORDER = (Phase.BLOCKED, Phase.WAITING, Phase.READY, Phase.ALIGNING, Phase.FOLLOWING)  # the worst first
 
@@ -77,8 +78,8 @@ class Teleop(VgilNode):
         self.create_service(Trigger, "~/start", self._on_start)
         self.create_service(Trigger, "~/stop", self._on_stop)
         self.background_timer(WATCH_S, self._watch_commands)
-        self._last_ns = self.now_ns()
-        self.control_timer(1.0 / rate, self._step)
+        self._last_ns, self._period_s = self.now_ns(), 1.0 / rate
+        self.control_timer(self._period_s, self._step)
         self.background_timer(0.2, self._publish_status)
 
     def _state(self, reader: JointReader, at: SensorTopic | None, units: Affine, rate: float) -> ArmReadings:
@@ -97,7 +98,7 @@ class Teleop(VgilNode):
 
     def _step(self) -> None:
         now = self.now_ns()
-        dt = min(max((now - self._last_ns) / 1e9, 0.0), 0.1)
+        dt = min(max((now - self._last_ns) / 1e9, 0.0), LATE_TURNS * self._period_s)  # after a stall, no catching up
         self._last_ns = now
         if not self.commands.taken:
             self._forget()
@@ -213,7 +214,7 @@ class Teleop(VgilNode):
             return []
         limits = np.array([self.contract.base.limits.linear, self.contract.base.limits.angular])
         wanted, stamp = self._base
-        driven = now - stamp <= BASE_STALE_NS and not self.commands.fault
+        driven = 0 <= now - stamp <= BASE_STALE_NS and not self.commands.fault
         return self.commands.encode_base(np.clip(wanted, -limits, limits) if driven else np.zeros(2))
 
     def _announce(self, i: int) -> None:
@@ -249,8 +250,10 @@ class Teleop(VgilNode):
             elif state.last is None:
                 strange = f" ({state.unheard_words})" if state.unheard_words else ""
                 reasons.append(f"nothing received on {topic}{strange}")
-            elif now - state.last[1] > self.followers[i].stale_ns:
-                reasons.append(f"{topic} is {(now - state.last[1]) / 1e6:.0f} ms old")
+            elif (age := now - state.last[1]) > self.followers[i].stale_ns:
+                reasons.append(f"{topic} is {age / 1e6:.0f} ms old")
+            elif age < -self.followers[i].stale_ns:
+                reasons.append(f"{topic} is stamped {-age / 1e6:.0f} ms in the future")
         return ", ".join(reasons)
 
     def _blocked(self, i: int) -> str:

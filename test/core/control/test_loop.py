@@ -17,6 +17,7 @@ from vgil_ros.core.control.pipeline import ChunkSize, ExecutionOptions, make_act
 from vgil_ros.core.control.requests import InferenceError, InferenceRequest, InferenceResult
 from vgil_ros.core.layout import Layout
 from vgil_ros.core.safety import Command, Outcome
+from vgil_ros.core.safety.entry import SILENT_NS
 from vgil_ros.core.streams import policy_streams
 from vgil_ros.core.sync import Sample, Synchronizer
 
@@ -418,3 +419,58 @@ def test_commands_from_elsewhere_hold_once_their_caller_is_silent(pauses: list[i
             assert outcome.holding == (driver.now - heard > SILENCE)
             driver.turn()
     assert not driver.requests
+
+
+def test_a_driver_that_comes_back_finds_no_old_command_and_begins_from_where_its_arm_is() -> None:
+    """It dies for 3 s, the arm falls; started again, it goes wherever it is sent, at once."""
+    driver = started("temporal_ensemble")
+    driver.loop.accept(result(driver.requests[-1], 0.6))
+
+    def turns(count: int, *, follow: bool, sense: bool = True) -> list[Outcome]:
+        outcomes = []
+        for _ in range(count):
+            if not sense:  # the camera alone goes on
+                driver.loop.sync.push(
+                    "cam", driver.now + PERIOD, "frame", now_ns=driver.now + PERIOD, content=driver.now
+                )
+            outcome = driver.turn(sense=sense)
+            if driver.requests and driver.loop.accept(result(driver.requests[-1], 0.6)):
+                driver.requests.clear()
+            assert outcome is not None
+            assert outcome.command is not None
+            if follow:
+                driver.here = outcome.command.positions.copy()
+            outcomes.append(outcome)
+        return outcomes
+
+    turns(100, follow=True)
+    assert driver.here[0] == pytest.approx(0.6)
+    gone = turns(150, follow=False, sense=False)
+    assert all(outcome.holding for outcome in gone[15:])
+    heard = [not outcome.silent for outcome in gone]
+    assert heard.index(False) == pytest.approx((AGE + SILENT_NS) / PERIOD, abs=2), "a hold is sent on at first"
+    assert not any(heard[heard.index(False) :])
+    driver.here = np.array([-0.9, 0.6])
+    back = turns(200, follow=True)
+    first = back[0].command
+    assert first is not None
+    np.testing.assert_allclose(first.positions, [-0.9, 0.6], atol=1e-9)
+    assert (back[0].silent, back[0].holding) == (frozenset(), True)
+    words = back[0].reason("returned")
+    assert words is not None
+    assert words.startswith("left/waist heard again, up to 1.5 from where last commanded")
+    way = np.array([outcome.command.positions for outcome in back if outcome.command is not None])
+    assert np.abs(np.diff(way, axis=0)).max() <= VELOCITY + 1e-9
+    assert way[-1, 0] == pytest.approx(0.6), "and goes on with the policy"
+
+
+def test_a_driver_that_is_silent_for_a_moment_is_not_begun_anew() -> None:
+    driver = started()
+    driver.loop.accept(result(driver.requests[-1], 0.6))
+    for _ in range(40):
+        driver.turn(sense=False)
+    driver.here = np.array([-0.9, 0.2])
+    outcome = driver.turn()
+    assert outcome is not None
+    assert not any(one.silent for one in driver.outcomes if one is not None)
+    assert outcome.reason("returned") is None

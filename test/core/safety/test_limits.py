@@ -11,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vgil_ros.core.errors import VgilError
+from vgil_ros.core.guard.following import FollowingMonitor
 from vgil_ros.core.safety import (
     BaseLimit,
     Changed,
     Command,
     EstopLimit,
     FiniteLimit,
+    FollowingLimit,
     Hold,
     JointLimits,
     Pass,
@@ -231,3 +233,24 @@ def test_braking_velocity_uses_up_the_distance_and_no_more(distance: float, acce
     count = np.arange(np.ceil(speed / (acceleration * period)) + 2)
     travelled = float(np.maximum(speed - count * acceleration * period, 0.0).sum() * period)
     assert travelled == pytest.approx(distance, rel=1e-6, abs=1e-9)
+
+
+def test_a_hold_now_and_then_does_not_hide_a_joint_that_does_not_follow() -> None:
+    """One held tick in 24, as of a bus that hiccups or a policy that is late."""
+    monitor = FollowingMonitor(np.array([0.3, 0.3]), 1_000 * MS)
+    safety = SafetyPipeline(
+        JOINTS, standard_limits(JOINTS, {"arm": 200 * MS}, following=FollowingLimit(JOINTS, monitor, 1.0))
+    )
+    for tick in range(400):
+        now = (1000 + 20 * tick) * MS
+        context = SafetyContext(
+            tick=tick, now_ns=now, period_s=0.02, measured=np.zeros(2), stream_ages_ns={"arm": 0}, last_policy_ns=now,
+            refused={"arm": "it jumped"} if tick % 24 == 23 else {},
+        )  # fmt: skip
+        outcome = safety.step(Command(np.array([min(0.9, 0.02 * tick), 0.0])), context)
+        if outcome.operator_needed:
+            break
+    assert outcome.operator_needed == (
+        "elbow does not follow: commanded to 0.9, measured at 0 for 1 s; look at the robot, then start again"
+    ), outcome.safety_events
+    assert tick < 200

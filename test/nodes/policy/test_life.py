@@ -279,7 +279,13 @@ def test_the_estop_ends_autostart(bench: PolicyBench) -> None:
     )
     rig.run()
     rig.estop(True)
+    answer = rig.bench.client.call("/policy/reset")
+    assert not answer.success
+    assert "nothing begins again while the e-stop is set" in answer.message
+    pressed = time.monotonic()
     rig.estop(False)
+    time.sleep(1.0)
+    assert not rig.commands.moved(bench.gauge.later(pressed + 0.25)), "nor after a reset that came in between"
 
 
 def test_a_clock_that_jumps_back_ends_the_episode(bench: PolicyBench) -> None:

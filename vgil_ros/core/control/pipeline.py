@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.execution import ChunkExecutor, Consistent, Prefix, executor_class, make_executor, measure_smoothness
-from vgil_ros.core.guard.following import following_monitor
+from vgil_ros.core.guard.following import following_monitor, largest_errors
 from vgil_ros.core.guard.ranges import qpos_ranges
-from vgil_ros.core.layout import Layout
+from vgil_ros.core.layout import Layout, puppet_reader
 from vgil_ros.core.safety import (
+    ArmSilence,
     Command,
     Entry,
     FollowingLimit,
@@ -66,7 +67,17 @@ def safety_for(
     limits = standard_limits(joints, max_age_ns, max_silence_ns, speeds, soft_start, following=follows)
     ranges = qpos_ranges(layout)
     entry = Entry(joints, ranges.margin, clipped=~ranges.arm)
-    return SafetyPipeline(joints, limits, has_base=base is not None, entry=entry)
+    silence = ArmSilence(_joints_of_streams(layout), max_age_ns)
+    return SafetyPipeline(joints, limits, has_base=base is not None, entry=entry, silence=silence)
+
+
+def _joints_of_streams(layout: Layout) -> dict[str, NDArray[np.bool_]]:
+    """The joints (J,) of each puppet's stream that are where they are commanded, in time."""
+    watched, found = np.isfinite(largest_errors(layout)), {}
+    for arm in layout.arms:
+        found[puppet_reader(arm.arm).stream] = which = np.zeros(layout.joints, bool)
+        which[arm.columns] = watched[arm.columns]
+    return found
 
 
 class NoChunks(ChunkExecutor):

@@ -2,7 +2,7 @@
 
 from vgil_ros.core.safety.acceleration import AccelerationLimit
 from vgil_ros.core.safety.base import BaseLimit
-from vgil_ros.core.safety.entry import Entry
+from vgil_ros.core.safety.entry import ArmSilence, Entry
 from vgil_ros.core.safety.estop import EstopLimit, FaultLimit
 from vgil_ros.core.safety.finite import FiniteLimit
 from vgil_ros.core.safety.following import FollowingLimit
@@ -28,6 +28,7 @@ from vgil_ros.core.safety.watchdog import WatchdogLimit
 
 __all__ = [
     "AccelerationLimit",
+    "ArmSilence",
     "BaseLimit",
     "Changed",
     "Command",

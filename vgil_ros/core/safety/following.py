@@ -38,13 +38,12 @@ class FollowingLimit:
         self._hold: Hold | None = None
 
     def apply(self, command: Command, context: SafetyContext) -> Verdict:
-        """Pass or Hold. While something else holds, nothing is to be followed."""
+        """Pass or Hold. A tick in which something else holds is not looked at, and excuses nobody from the next."""
         last, _ = context.standing()
         if self._hold is not None:
             return self._towards(self._hold, last, context.period_s)
         measured = context.measured
         if context.holding or measured is None:
-            self._monitor.reset()
             return Pass(command)
         off = self._monitor.update(context.now_ns, last, measured)
         if off.any():

@@ -10,7 +10,7 @@ import numpy as np
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.safety.acceleration import AccelerationLimit
 from vgil_ros.core.safety.base import BaseLimit
-from vgil_ros.core.safety.entry import Entry
+from vgil_ros.core.safety.entry import ArmSilence, Entry
 from vgil_ros.core.safety.estop import EstopLimit, FaultLimit
 from vgil_ros.core.safety.finite import FiniteLimit
 from vgil_ros.core.safety.following import FollowingLimit
@@ -34,14 +34,21 @@ class SafetyPipeline:
     """
 
     def __init__(
-        self, joints: JointLimits, limits: Sequence[SafetyLimit], has_base: bool = False, entry: Entry | None = None
+        self,
+        joints: JointLimits,
+        limits: Sequence[SafetyLimit],
+        has_base: bool = False,
+        entry: Entry | None = None,
+        silence: ArmSilence | None = None,
     ) -> None:
-        """`has_base`: commands carry a base velocity (one that is missing counts as rest); `entry`: where to begin."""
+        """`has_base`: commands carry a base velocity (one that is missing counts as rest); `entry`: where to begin;
+        `silence`: which arms are heard, all if left out."""
         names = [limit.name for limit in limits]
         if len(set(names)) != len(names):
             raise VgilError(f"safety: doubled names among the limits {', '.join(names)}")
         self._joints, self._limits, self._has_base = joints, tuple(limits), has_base
         self._entry = entry or Entry(joints)
+        self._silence = silence or ArmSilence({}, {})
         self.counts: Counter[str] = Counter()
         self.reset()
 
@@ -49,6 +56,7 @@ class SafetyPipeline:
         """Start again from where the robot is measured to be. The counts go on."""
         self._last: Command | None = None
         self._velocity = np.zeros(len(self._joints.names))
+        self._silence.reset()
         for limit in self._limits:
             limit.reset()
 
@@ -58,12 +66,31 @@ class SafetyPipeline:
         last = self._last if self._last is not None else self._begin(context.measured)
         if isinstance(last, SafetyEvent):
             return self._finish(None, [last], True)
-        context = context.within(last=last, velocity=self._velocity)
+        last, returned = self._take_back(last, context)
+        context = context.within(last=last, velocity=self._velocity, holding=returned is not None)
         safe, safety_events, holding = self._judge(asked, last, context)
+        if returned is not None:
+            safety_events.insert(0, returned)
         before, self._velocity = self._velocity, (safe.positions - last.positions) / context.period_s
         self._last = safe
         settling = holding and self._moves(before, context.period_s)
         return self._finish(safe, safety_events, holding, settling)
+
+    def _take_back(self, last: Command, context: SafetyContext) -> tuple[Command, SafetyEvent | None]:
+        """The command before, with joints that were not heard for a while at where they are now."""
+        far = self._silence.look(context, last.positions)
+        if far is None:
+            return last, None
+        begin = self._begin(context.measured)
+        if isinstance(begin, SafetyEvent):
+            self._silence.keep(far)
+            return last, begin
+        joints = self._joints.named(far)
+        most = np.abs(begin.positions - last.positions)[far].max()
+        self._velocity = np.where(far, 0.0, self._velocity)
+        self._last = self._complete(Command(np.where(far, begin.positions, last.positions)))
+        words = f"{', '.join(joints)} heard again, up to {most:.3g} from where last commanded: begins from where it is"
+        return self._last, SafetyEvent("returned", words, joints)
 
     def _moves(self, before: Floats, period_s: float) -> bool:
         """Whether the command moves, or did in the tick before: it also stands for one where a joint turns round."""
@@ -78,6 +105,7 @@ class SafetyPipeline:
         safety_events: list[SafetyEvent] = []
         if command is None:
             safety_events.append(SafetyEvent("no_action", f"no action for tick {context.tick}"))
+        if command is None or context.holding:
             command, context = stay, context.within(holding=True)
         for limit in self._limits:
             verdict = limit.apply(command, context)
@@ -110,7 +138,7 @@ class SafetyPipeline:
     def _finish(
         self, command: Command | None, safety_events: Iterable[SafetyEvent], holding: bool, settling: bool = False
     ) -> Outcome:
-        outcome = Outcome(command, tuple(safety_events), holding, settling)
+        outcome = Outcome(command, tuple(safety_events), holding, settling, self._silence.streams)
         for event in outcome.safety_events:
             self.counts[event.name] += 1
         return outcome

@@ -149,12 +149,16 @@ class Outcome:
     `settling`: it holds, and the command is still on its way to where it stays: to where a joint was measured that does
     not follow, or as a joint is braked. Whoever lets go of the robot holds on until it has come there; at a fifth of
     the velocity limits, so that it does after a known time.
+
+    `silent`: streams of arms that are not heard. Nothing of the command is for them: a driver that comes back must not
+    find one that was meant for where its arm once was.
     """
 
     command: Command | None
     safety_events: tuple[SafetyEvent, ...]
     holding: bool
     settling: bool = False
+    silent: frozenset[str] = frozenset()
 
     def reason(self, limit: str) -> str | None:
         """Why a limit stepped in, by its name; None where it did not."""

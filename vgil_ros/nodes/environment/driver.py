@@ -309,4 +309,4 @@ class DriverNode(VgilNode):
 
     def _publish(self, outcome: Outcome) -> None:
         if outcome.command is not None:
-            self.commands.send(self.commands.encode(outcome.command.positions, outcome.command.base))
+            self.commands.send(self.commands.encode_safe(outcome))

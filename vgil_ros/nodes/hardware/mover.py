@@ -97,7 +97,7 @@ class Mover:
     def _send(self, outcome: Outcome) -> None:
         if outcome.command is not None:
             self._last = outcome.command.positions
-            self.commands.send(self.commands.encode(outcome.command.positions, outcome.command.base))
+            self.commands.send(self.commands.encode_safe(outcome))
 
     def contested(self) -> tuple[Problem, ...]:
         """Who else commands the robot, while this does."""

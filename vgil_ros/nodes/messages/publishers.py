@@ -15,7 +15,8 @@ from geometry_msgs.msg import Twist
 from vgil_ros.core.bringup.units import namespace_of_commands
 from vgil_ros.core.contract import Arm
 from vgil_ros.core.errors import VgilError
-from vgil_ros.core.layout import Layout
+from vgil_ros.core.layout import Layout, puppet_reader
+from vgil_ros.core.safety import Outcome
 from vgil_ros.nodes.base.alerts import Alerts, Problem, summary
 from vgil_ros.nodes.base.node import VgilNode
 from vgil_ros.nodes.hardware.gripper_modes import GripperMode, problems_of
@@ -206,6 +207,19 @@ class RobotCommands:
     def base_contested(self) -> tuple[Problem, ...]:
         """The base's command topic, where another node has a publisher on it too."""
         return contested_among([] if self._base is None else [self._base])
+
+    def encode_safe(self, outcome: Outcome) -> Encoded:
+        """The messages for what the safety limits let through: none for an arm that is not heard."""
+        assert outcome.command is not None
+        if not outcome.silent:
+            return self.encode(outcome.command.positions, outcome.command.base)
+        messages: Encoded = []
+        for index in self._arms:
+            arm = self.layout.arms[index]
+            if puppet_reader(arm.arm).stream not in outcome.silent:
+                messages += self.encode_arm(index, outcome.command.positions[arm.columns])
+        base = outcome.command.base
+        return messages + (self.encode_base(base) if base is not None else [])
 
     def encode(self, action: np.ndarray, base: np.ndarray | None = None) -> Encoded:
         """Return the messages for an action (>= J,) in units of the action, and a base velocity (2,) [m/s, rad/s].

@@ -264,6 +264,7 @@ class SessionNode(VgilNode):
         if self.session.state is SessionState.RUNNING:
             self.take(miss)
         else:
+            self.session.clock_set()
             self.log(f"{miss}; while the robot is used it must not be set but slewed", severity="warning")
 
     def _say_waiting(self, missing: tuple[Problem, ...], now: int) -> None:
