@@ -89,7 +89,7 @@ class SafetyPipeline:
         most = np.abs(begin.positions - last.positions)[far].max()
         self._velocity = np.where(far, 0.0, self._velocity)
         self._last = self._complete(Command(np.where(far, begin.positions, last.positions)))
-        words = f"{', '.join(joints)} heard again, up to {most:.3g} from where last commanded: begins from where it is"
+        words = f"{', '.join(joints)} heard again, up to {most:.3g} from where last commanded: begins from there"
         return self._last, SafetyEvent("returned", words, joints)
 
     def _moves(self, before: Floats, period_s: float) -> bool:
