@@ -21,7 +21,7 @@ def generate_launch_description() -> LaunchDescription:
                 scripted_operator="false",
             ),
             prepare("policy"),
-            drivers(),
+            drivers(leaders="takeover"),
             side_node("sim", "robot", "task", *SIMULATED, when="sim"),
             webcams(),
             leading(),

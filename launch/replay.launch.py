@@ -13,7 +13,7 @@ def generate_launch_description() -> LaunchDescription:
         [
             *declare(*REPLAY, "task", "sim", "seed", "speed", "sim_time", "drivers", *COMMON),
             prepare("replay"),
-            drivers(),
+            drivers(leaders=False),
             side_node("sim", "robot", "task", "seed", "speed", "sim_time", when="sim", fixed={"operator": False}),
             *monitoring(),
             main_node("replay", *REPLAY),

@@ -55,7 +55,7 @@ class Bringup(VgilNode):
         self.speed = self.declare("speed", 0.15, low=0.001, high=0.5, doc=doc)
         self.units = units_of(self.contract, leaders=leaders)
         lying = [arm.name for arm in self.contract.arms if arm.sleep is None]
-        if self.units and lying:
+        if (self.units or self.contract.disable) and lying:
             raise VgilError(
                 f"arm {lying} has no `sleep`: bringup takes its torque off there; arms[i].sleep must be given"
             )

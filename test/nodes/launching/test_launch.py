@@ -505,11 +505,14 @@ def test_a_wrong_file_is_named_before_anything_starts(
 
 def test_a_section_that_no_node_reads_is_named(running: list[Running], tmp_path: Path) -> None:
     path = tmp_path / "settings.yaml"
-    path.write_text("recoder: {ros__parameters: {keys: false}}\nrecorder: {ros__parameters: {episode_len: -5}}")
+    path.write_text(
+        "recoder: {ros__parameters: {keys: false}}\nfeetech: {ros__parameters: {at_end: hold}}\n"
+        "recorder: {ros__parameters: {episode_len: -5}}"
+    )
     launch = Running([*VGIL_LAUNCH, "record.launch.py", f"params_file:={path}", "teleop:=false"])
     running.append(launch)
     assert launch.end() == 2, launch.output
-    assert "no node of ours reads the section ['recoder']" in launch.output
+    assert "no node of ours reads the section ['feetech', 'recoder']; allowed: ['bringup'" in launch.output
 
 
 def test_the_launch_files_take_what_the_page_lists_and_old_names() -> None:
@@ -528,6 +531,17 @@ def test_a_bus_brings_its_drivers_unless_they_run_or_the_robot_is_simulated() ->
     assert list(beside) == ["feetech_follower", "feetech_leader", "recorder"]
     assert list(described("record.launch.py", "robot:=so101", "drivers:=false", missing="serial")) == ["recorder"]
     assert list(described("bringup.launch.py", "robot:=so101", missing="serial")) == ["bringup"], "it drives no bus"
+    led = described("record.launch.py", "robot:=so101", "leader:=gamepad")
+    assert sorted(led) == ["feetech_follower", "jog", "recorder", "teleop"], (
+        "the leader arm would lead beside the gamepad"
+    )
+    led = described("record.launch.py", "robot:=so101", "leader:=keyboard")
+    assert sorted(led) == ["feetech_follower", "recorder", "teleop"]
+    assert list(described("policy.launch.py", "robot:=so101")) == ["feetech_follower", "policy"]
+    assert list(described("policy.launch.py", "robot:=so101", "takeover:=true")) == [
+        "feetech_follower", "feetech_leader", "policy"
+    ]  # fmt: skip
+    assert list(described("replay.launch.py", "robot:=so101")) == ["feetech_follower", "replay"]
     assert list(described("teleop.launch.py", "robot:=so101", "sim:=true")) == ["sim", "teleop"]
 
 

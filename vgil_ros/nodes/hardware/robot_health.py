@@ -20,7 +20,7 @@ class RobotHealth:
 
     def __init__(self, node: VgilNode, contract: Contract) -> None:
         self._node, self._watch = node, BringupWatch()
-        if contract.driver is None and not contract.enable:
+        if contract.driver is None and not contract.enable and not contract.disable:
             return
         node.create_subscription(DiagnosticStatus, "bringup/status", self._on_status, 10)
         node.background_timer(LOOK_S, self._look)

@@ -49,6 +49,7 @@ NEEDED = {
     "feetech": ("rclpy", "serial"),
     "web": ("rclpy", "nicegui"),
 }  # packages that are not everywhere
+RENAMED = {"feetech", "webcam"}  # executables whose nodes are called otherwise, one for each port or camera
 LIE_DOWN_S = "120"  # what an arm gets to lie down in, slowly, before its torque goes off
 GRACE_S = "15"  # what a recorder gets to close an episode on a slow disk before it is asked a second time
 
@@ -85,7 +86,7 @@ def _prepare(context: Any, main: str) -> list[Any]:
         context.extend_globals({"exit_code": 2})
         raise
     ours = (*(one.name for one in driver_nodes(contract)), *map(webcam_of, webcams_of(contract)))
-    known = sorted((*NODES, *ours))
+    known = sorted({*NODES, *ours} - RENAMED)
     if settings and (strangers := settings.strangers(known)):
         warnings.append(f"{settings.path}: no node of ours reads the section {strangers}; allowed: {known}")
     plan = transport.prepare(context.environment)

@@ -7,22 +7,35 @@ from typing import Any
 from launch.actions import OpaqueFunction
 
 from vgil_ros.assets import load_contract
+from vgil_ros.core.contract.bus import ROLE_OF
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.graph.drivers import driver_nodes, webcam_of, webcams_of
 from vgil_ros.nodes.launching import arguments as launch_arguments
 from vgil_ros.nodes.launching.actions import make_node, supervised
 
 
-def drivers(*, main: bool = False) -> OpaqueFunction:
+def drivers(*, main: bool = False, leaders: str | bool = True) -> OpaqueFunction:
     """The drivers of arms with a `bus`, unless the robot is simulated or `drivers:=false`.
+
+    Leader arms' run only where they lead: with `leader:=...` something else does, and would have to compete with them.
 
     Args:
         main: whether they are what the launch is about; then it ends with the first of them.
+        leaders: whether leader arms lead here; or the launch argument that says so, where no parameter file might.
     """
-    return OpaqueFunction(function=_drivers, args=[main])
+    return OpaqueFunction(function=_drivers, args=[main, leaders])
 
 
-def _drivers(context: Any, main: bool) -> list[Any]:
+def _leads(given: Any, leaders: str | bool) -> bool:
+    if launch_arguments.optional(given, "leader"):
+        return False
+    if isinstance(leaders, str):
+        asked = launch_arguments.optional(given, leaders)
+        return bool(asked) or (asked is None and bool(launch_arguments.optional(given, "params_file")))
+    return leaders
+
+
+def _drivers(context: Any, main: bool, leaders: str | bool) -> list[Any]:
     given = context.launch_configurations
     if launch_arguments.optional(given, "sim") or (not main and launch_arguments.optional(given, "drivers") is False):
         return []
@@ -35,6 +48,8 @@ def _drivers(context: Any, main: bool) -> list[Any]:
         )
     actions = []
     for one in found:
+        if one.role == ROLE_OF["master"] and not _leads(given, leaders):
+            continue
         values = {"robot": given["robot"], "arm": one.arm, "role": one.role}
         actions += supervised(make_node(given, "feetech", values, name=one.name), one.name, main=main)
     return actions
