@@ -15,6 +15,8 @@ from support.policies.peers import GOLDEN
 from vgil_ros.policies import CheckpointError, Policy, PolicyError, describe_checkpoint, load_policy
 from vgil_ros.policies import storage as module
 from vgil_ros.policies.act import ActPolicy
+from vgil_ros.policies.familiar import FILE as FAMILIAR_FILE
+from vgil_ros.policies.reference import REFERENCE_FILE
 
 
 @pytest.fixture
@@ -42,6 +44,20 @@ def test_what_is_no_checkpoint_is_not_overwritten(policy: Policy, tmp_path: Path
     (tmp_path / "empty").mkdir()
     policy.save(tmp_path / "empty")
     load_policy(tmp_path / "empty")
+
+
+def test_what_was_measured_of_a_policy_goes_with_it_and_what_is_anybodys_stays(policy: Policy, tmp_path: Path) -> None:
+    folder = policy.save(tmp_path / "checkpoint")
+    for name in (FAMILIAR_FILE, REFERENCE_FILE, "README.md"):
+        (folder / name).write_text("of the first")
+    policy.save(folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["README.md", "model.safetensors", "policy.json"]
+
+
+def test_one_that_comes_with_the_package_is_described_by_its_name() -> None:
+    info = describe_checkpoint("sim_pick_place_act")
+    assert (info.config.type, info.directory.name) == ("act", "sim_pick_place_act")
+    assert info.weight_bytes > 1000
 
 
 def test_a_crash_while_writing_leaves_the_old_one(

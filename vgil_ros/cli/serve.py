@@ -35,7 +35,7 @@ Host = Annotated[str, typer.Option(help="where to listen; 0.0.0.0: on every netw
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0: a free one, which is said")]
 Token = Annotated[str, typer.Option(envvar="VGIL_TOKEN", help="what clients must give; better by the variable")]
 Device = Annotated[str, typer.Option(help="where the policy runs: cpu, cuda, cuda:1, ...")]
-PrecisionName = Annotated[str, typer.Option(help="fp32, tf32, bf16 or fp16")]
+PrecisionName = Annotated[str | None, typer.Option(help="tf32, bf16 or fp16; fp32 if left out")]
 MaxBatch = Annotated[
     int | None, typer.Option(min=1, max=256, help="clients in one batch; 8 if left out where that is faster, else 1")
 ]
@@ -50,7 +50,7 @@ def serve(
     port: Port = 8000,
     token: Token = "",
     device: Device = "cpu",
-    precision: PrecisionName = "fp32",
+    precision: PrecisionName = None,
     max_batch: MaxBatch = None,
     robot: Robot = None,
 ) -> None:
@@ -58,12 +58,16 @@ def serve(
     if (checkpoint is None) == (lerobot is None):
         raise VgilError("vgil serve: --checkpoint and --lerobot are both given, or neither; needed is one of them")
     if lerobot is not None:
+        ours = {"--precision": precision, "--max-batch": max_batch, "--robot": robot}
+        if given := [name for name, value in ours.items() if value is not None]:
+            raise VgilError(f"vgil serve: {', '.join(given)} with --lerobot; allowed with --checkpoint alone")
         _become_lerobots(lerobot_python or sys.executable, lerobot, host, port, token, device)
     need_torch("vgil serve")
     from vgil_ros.policies.compatibility import camera_sizes
     from vgil_ros.policies.device import PRECISIONS
     from vgil_ros.policies.serving.serve import serve_checkpoint
 
+    precision = precision or "fp32"
     if precision not in PRECISIONS:
         raise VgilError(f"--precision is '{precision}'; allowed: {', '.join(PRECISIONS)}")
     assert checkpoint is not None

@@ -93,6 +93,7 @@ def _instead(folder: Path) -> str:
 
 def describe_checkpoint(directory: str | Path) -> CheckpointInfo:
     """Load a checkpoint and say what it is. Raises as `load_policy`."""
-    policy = load_policy(directory)
+    folder = checkpoint_path(directory)
+    policy = load_policy(folder)
     count = sum(parameter.numel() for parameter in policy.parameters())
-    return CheckpointInfo(Path(directory), policy.config, count, (Path(directory) / WEIGHTS_FILE).stat().st_size)
+    return CheckpointInfo(folder, policy.config, count, (folder / WEIGHTS_FILE).stat().st_size)

@@ -22,10 +22,13 @@ import vgil_ros
 from vgil_ros.policies.config import PolicyConfig
 from vgil_ros.policies.device import DTYPES, DtypeName
 from vgil_ros.policies.errors import CheckpointError
+from vgil_ros.policies.familiar import FILE as FAMILIAR_FILE
 from vgil_ros.policies.foreign_file import require_weights_file
 
 CONFIG_FILE = "policy.json"
 WEIGHTS_FILE = "model.safetensors"
+REFERENCE_FILE = "reference.safetensors"  # see `policies.reference`, which needs OpenCV
+MEASURED = {REFERENCE_FILE, FAMILIAR_FILE}  # of a policy and its training data, by whoever measured it
 
 
 def cast_for_storage(
@@ -81,6 +84,8 @@ def write_checkpoint(
     files: Mapping[str, bytes] | None = None,
 ) -> Path:
     """Write a checkpoint to the folder `directory`; an older one there is replaced, and what else lies there is kept.
+
+    What was measured of the older one and its data (`MEASURED`) goes with it: beside another policy it means nothing.
 
     Everything is written and flushed to a folder beside it, which is then renamed, so half a checkpoint never stands at
     `directory`. Killed between the two renames, the old one lies whole beside it as `.NAME.old.*/checkpoint`.
@@ -211,7 +216,7 @@ def _swap(scratch: Path, target: Path, own: Collection[str]) -> None:
     target.rename(old / "checkpoint")
     scratch.rename(target)
     for path in (old / "checkpoint").iterdir():
-        if path.name not in own:  # somebody else's: a card, notes, films
+        if path.name not in own and path.name not in MEASURED:  # somebody else's: a card, notes, films
             path.rename(target / path.name)
     shutil.rmtree(old)
 

@@ -317,7 +317,7 @@ class Trainer:
             if self._unfinished:
                 value = None
             elif self._evaluate is not None:
-                self.train_step.eval_policy.save(self.config.out / "last")
+                self._checkpoints.save(self.train_step.eval_policy, self.step, None)
                 # whatever becomes of the rollouts
                 self._checkpoints.save_state(self._state(meter) | {"unfinished": True})
                 scores = dict(self._evaluate(self.config.out / "last"))

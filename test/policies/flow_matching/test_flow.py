@@ -114,6 +114,9 @@ def test_noise_can_be_drawn_again_and_is_float32() -> None:
     assert not torch.equal(first[0], second[0])
     source.reset()
     assert torch.equal(source.draw(1, (7, 3))[0], first[0]), "a member's noise does not depend on the batch's size"
+    for large in (2 * 10**13, 2**63 - 1):
+        source.reset(large)
+        assert not torch.equal(source.draw(1, (7, 3)), source.draw(1, (7, 3)))
     source.reset(4)
     assert not torch.equal(source.draw(2, (7, 3)), first)
     try:

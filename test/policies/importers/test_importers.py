@@ -229,6 +229,30 @@ def test_how_lerobot_plays_is_kept(tmp_path: Path) -> None:
         assert (kept.mode, kept.inference_period, kept.ensemble_coefficient) == expected
 
 
+def test_a_moving_average_of_lerobots_first_releases_is_played_as_usual_and_said(tmp_path: Path) -> None:
+    folder = peers.write_lerobot(tmp_path / "peer")
+    edit_json(folder / "config.json", lambda v: v.pop("temporal_ensemble_coeff", None))
+    edit_json(folder / "config.json", lambda v: v.update(n_action_steps=1, temporal_ensemble_momentum=0.9))
+    report = import_checkpoint(folder, tmp_path / "ours")
+    assert load_policy(report.directory).config.execution is None
+    assert any("temporal_ensemble_momentum = 0.9 there, a moving average" in word for word in report.assumed)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "is a Git LFS pointer"),
+        (b"\x20\0\0\0\0\0\0\0{", "cannot be read"),
+    ],
+)
+def test_lerobot_statistics_that_are_damaged(tmp_path: Path, content: bytes, words: str) -> None:
+    folder = peers.write_lerobot(tmp_path / "peer")
+    (folder / PREPROCESSOR).write_bytes(content)
+    with pytest.raises(CheckpointError, match=f"{PREPROCESSOR} {words}"):
+        import_checkpoint(folder, tmp_path / "ours")
+
+
 def test_lerobot_cameras_that_were_renamed_keep_their_first_name(tmp_path: Path) -> None:
     folder = peers.write_lerobot(tmp_path / "peer")
     renamed = {"observation.images.front": "observation.images.cam_high"}

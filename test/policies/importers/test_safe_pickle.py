@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import subprocess
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from support.policies import peers
 
 from vgil_ros.policies import CheckpointError
 from vgil_ros.policies.importers import import_checkpoint
+from vgil_ros.policies.importers.inert_pickle import TensorArchive
 from vgil_ros.policies.importers.safe_pickle import load_numpy_pickle
 
 
@@ -96,6 +98,16 @@ def test_objects_hidden_in_arrays_are_refused(tmp_path: Path) -> None:
     path.write_bytes(pickle.dumps({"a": np.array([{}, []], dtype=object)}))
     with pytest.raises(CheckpointError, match="a has dtype object"):
         load_numpy_pickle(path)
+
+
+def test_a_place_far_beyond_what_is_there_is_refused_before_room_is_made_for_it(tmp_path: Path) -> None:
+    content = b"\x80\x02}r" + (2_000_000).to_bytes(4, "little") + b"."
+    (tmp_path / "stats.pkl").write_bytes(content)
+    with zipfile.ZipFile(tmp_path / "policy.ckpt", "w") as archive:
+        archive.writestr("archive/data.pkl", content)
+    for read, name in ((load_numpy_pickle, "stats.pkl"), (TensorArchive, "policy.ckpt")):
+        with pytest.raises(CheckpointError, match="value number 2000000 is remembered after 3 steps; allowed"):
+            read(tmp_path / name)
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"\x80\x04", pickle.dumps([1]), pickle.dumps({1: 2})])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -214,6 +215,30 @@ def test_unknown_image_sizes_are_taken_from_the_first_observation() -> None:
     policy = seeded(cameras=[{"name": "top"}])
     observation = {"qpos": np.zeros(5, np.float32), "images": {"top": np.zeros((64, 64, 3), np.uint8)}}
     np.testing.assert_allclose(InferenceRuntime(policy)(observation), plain(policy, observation), atol=1e-4)
+
+
+def test_images_of_another_size_than_the_first_are_refused_however_a_chunk_is_asked_for() -> None:
+    policy = seeded(cameras=[{"name": "top"}])
+
+    def seen(height: int, width: int) -> Any:
+        return {"qpos": np.zeros(5, np.float32), "images": {"top": np.zeros((height, width, 3), np.uint8)}}
+
+    runtime, good, other = InferenceRuntime(policy, repeatable=True), seen(64, 64), seen(96, 128)
+    runtime.warm_up(good)
+    asked: list[Callable[[], Any]] = [
+        lambda: runtime(other),
+        lambda: runtime.draw(other, 2),
+        lambda: runtime.batch([good, other]),
+        lambda: runtime({**other, "prefix": {}}),
+    ]
+    for ask in asked:
+        with pytest.raises(PolicyError, match=r"image of top: found shape \(96, 128, 3\), allowed is \(64, 64, 3\)"):
+            ask()
+    np.testing.assert_allclose(runtime.draw(good, 2)[1], runtime(good), atol=1e-4)
+    with pytest.raises(PolicyError, match="found a prefix; allowed with one chunk of one observation"):
+        runtime.draw({**good, "prefix": {}}, 2)
+    runtime.warm_up(other)
+    np.testing.assert_allclose(runtime(other), plain(policy, other), atol=1e-4)
 
 
 class SlowConfig(ActConfig):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 import signal
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +35,7 @@ from vgil_ros.policies.remote.mapping import RemoteMapping
 from vgil_ros.policies.remote.policy import RemotePolicy
 
 ANSWER_S = 0.4
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # of a websocket's handshake
 
 
 class Odd:
@@ -169,6 +174,38 @@ def test_a_server_that_stands_still_costs_no_more_than_the_time_out(odd: Odd, po
     goes_on(policy)
 
 
+def test_a_server_that_reads_slowly_costs_no_more_than_the_time_out() -> None:
+    """Each piece of a request goes out in time, and all of them together do not."""
+    ended = threading.Event()
+
+    def read_slowly(server: socket.socket) -> None:
+        client, _ = server.accept()
+        with client:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += client.recv(4096)
+            key = next(line for line in head.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key"))
+            accepted = base64.b64encode(hashlib.sha1(key.split(b": ")[1] + GUID).digest())
+            upgrade = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            client.sendall(upgrade + b"Sec-WebSocket-Accept: " + accepted + b"\r\n\r\n" + b"\x82\x01\x80")
+            while not ended.wait(0.2):
+                client.recv(400_000)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        reader = threading.Thread(target=read_slowly, args=(server,))
+        reader.start()
+        try:
+            connection = Connection(f"ws://127.0.0.1:{server.getsockname()[1]}", connect_s=2.0)
+            assert connection.open() == {}
+            began = time.monotonic()
+            with pytest.raises(RemoteError, match=r"the connection was cut \(the request was not sent within 0.4 s\)"):
+                connection.ask(bytes(30 << 20), 0.4)
+            assert time.monotonic() - began < 2.5
+        finally:
+            ended.set()
+            reader.join(5.0)
+
+
 def test_tokens(odd: Odd, policy: RemotePolicy, monkeypatch: pytest.MonkeyPatch) -> None:
     odd.tell("token secret")
     try:
@@ -205,8 +242,6 @@ def test_a_server_that_comes_back_with_another_policy_is_not_taken(odd: Odd, pol
 
 
 def test_closing_ends_a_request_that_waits(odd: Odd) -> None:
-    import threading
-
     policy = odd.connect(answer_s=30.0)
     odd.tell("hang")
     try:
@@ -242,7 +277,6 @@ def test_a_mapping_without_an_address_is_refused(odd: Odd, tmp_path: Path) -> No
 
 def test_what_is_no_websocket_server(odd: Odd) -> None:
     import http.server
-    import threading
 
     server = http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

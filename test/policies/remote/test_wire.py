@@ -126,10 +126,13 @@ def test_what_claims_to_be_an_array_and_is_none(message: Any, words: str) -> Non
         b"\xa4\xff\xff\xff\xff",
         b"\x81\x80\x01",
         b"\x01\x02",
+        b"\x91\xd4\x05\x00",
+        b"\x91\xc7\x00\x05",
+        b"\xd6\xff\x00\x00\x00\x00",
     ],
 )
 def test_what_is_no_message(message: bytes) -> None:
-    """Empty, reserved, a list and bytes of 4 GB, nested without end, no text, a map as key, two values."""
+    """Empty, reserved, a list and bytes of 4 GB, nested without end, no text, a map as key, two values; extensions."""
     with pytest.raises(WireError, match=r"is not msgpack|allowed"):
         unpack(message)
 

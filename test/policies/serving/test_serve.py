@@ -38,6 +38,7 @@ from vgil_ros.core.history import with_past
 from vgil_ros.core.layout import Layout
 from vgil_ros.policies import load_policy
 from vgil_ros.policies.inference.runtime import InferenceRuntime
+from vgil_ros.policies.remote.errors import RemoteError
 from vgil_ros.policies.remote.mapping import RemoteMapping
 from vgil_ros.policies.remote.policy import RemotePolicy
 
@@ -282,6 +283,8 @@ def test_past_prefix_task_draws_and_seeds_go_over_the_wire(tmp_path: Path) -> No
             kept = {**given, "prefix": prefix}
             np.testing.assert_allclose(remote(kept), local(kept), atol=1e-4)
             np.testing.assert_allclose(remote.draw(given, 3), local.draw(given, 3), atol=1e-4)
+            with pytest.raises(RemoteError, match="several chunks at once: found a prefix; allowed"):
+                remote.draw(kept, 3)
         remote.reset(7)
         local.reset(7)
         np.testing.assert_allclose(remote(given), local(given), atol=1e-4)
@@ -320,6 +323,11 @@ def test_what_cannot_be_served(served: Served) -> None:
         (["--checkpoint", "nowhere"], "is not a checkpoint folder"),
         (["--checkpoint", SHIPPED, "--port", port], "cannot be listened on"),
         (["--checkpoint", SHIPPED, "--precision", "fp64"], "--precision is 'fp64'; allowed"),
+        (["--lerobot", "x", "--precision", "fp32"], "--precision with --lerobot; allowed with --checkpoint alone"),
+        (
+            ["--lerobot", "x", "--max-batch", "1", "--robot", "sim_single"],
+            "--max-batch, --robot with --lerobot; allowed",
+        ),
     ):
         process = serve(*options)
         assert process.wait(60) == 2, process.output

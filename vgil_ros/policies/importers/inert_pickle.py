@@ -24,6 +24,7 @@ from torch import Tensor
 
 from vgil_ros.policies.errors import CheckpointError
 from vgil_ros.policies.foreign_file import require_weights_file
+from vgil_ros.policies.importers.safe_pickle import hold_sizes
 
 _DTYPES = {
     "FloatStorage": torch.float32,
@@ -102,8 +103,9 @@ class TensorArchive:
             self._zip = zipfile.ZipFile(path)
             (name,) = (name for name in self._zip.namelist() if name.endswith("data.pkl"))
             self._root = name.removesuffix("data.pkl")
-            with self._zip.open(name) as file:
-                self.content: object = _Unpickler(io.BytesIO(file.read())).load()
+            data = self._zip.read(name)
+            hold_sizes(data)
+            self.content: object = _Unpickler(io.BytesIO(data)).load()
         except Exception as error:  # a broken pickle or archive raises nearly any kind of error
             raise CheckpointError(f"{path} cannot be read as a checkpoint of torch 1.6 or newer: {error}") from error
 

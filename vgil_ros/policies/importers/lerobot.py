@@ -55,6 +55,7 @@ _ACT_RULES = {
 }
 
 
+_MOMENTUM = "temporal_ensemble_momentum"  # of LeRobot's first releases
 _ACT_SETTINGS = {
     "chunk_size": "chunk_size",
     "hidden_dim": "dim_model",
@@ -81,11 +82,22 @@ def _act_sizes(folder: LerobotFolder) -> dict[str, object]:
 
 
 def _act_execution(values: Mapping[str, Any]) -> dict[str, object] | None:
-    """How LeRobot plays it: an ensemble where a coefficient is given, else so many actions of each chunk."""
-    coefficient = values.get("temporal_ensemble_coeff", values.get("temporal_ensemble_momentum"))
+    """How LeRobot plays it: an ensemble where a coefficient is given, else so many actions of each chunk.
+
+    None where a momentum is given: its moving average weighs a moment's predictions as no execution here does.
+    """
+    coefficient = values.get("temporal_ensemble_coeff")
     if coefficient is not None:
         return {"mode": "temporal_ensemble", "ensemble_coefficient": coefficient}
-    return open_loop(values)
+    return open_loop(values) if values.get(_MOMENTUM) is None else None
+
+
+def _unlike_there(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """That chunks are not played as the folder says, in words."""
+    if values.get("temporal_ensemble_coeff") is not None or values.get(_MOMENTUM) is None:
+        return ()
+    words = f"execution as usual: {_MOMENTUM} = {values[_MOMENTUM]} there, a moving average that is not played here"
+    return (f"{words}; choose one by --execution",)
 
 
 def _act_weights(state: dict[str, Tensor], _: PolicyConfig, where: str) -> Renamed:
@@ -203,4 +215,5 @@ def import_lerobot(
     )
     weights, dropped = kind.weights(without_prefix(folder.state, kind.prefix, folder.where), config, folder.where)
     policy = fill_policy(kind.policy(config), weights, folder.normalizer, folder.where)
-    return Imported(policy, folder.source_format, tuple(kind.prefix + key for key in dropped), other_names(config))
+    words = (*other_names(config), *_unlike_there(values))
+    return Imported(policy, folder.source_format, tuple(kind.prefix + key for key in dropped), words)

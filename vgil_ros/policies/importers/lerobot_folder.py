@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from safetensors.numpy import load_file as load_arrays
@@ -25,6 +25,7 @@ from vgil_ros.policies.errors import CheckpointError
 from vgil_ros.policies.foreign_file import require_weights_file
 from vgil_ros.policies.normalizer import Normalizer
 
+Values = TypeVar("Values", np.ndarray, Tensor)
 Stats = dict[str, dict[str, np.ndarray]]  # feature -> statistic -> values
 EPS = 1e-8
 STATE, ACTION = "observation.state", "action"
@@ -150,7 +151,7 @@ def _read_step(folder: Path, file: str, wanted: str, known: Collection[str] = ()
     if not state_path.exists():
         raise CheckpointError(f"{state_path} does not exist: statistics are missing")
     stats: Stats = {}
-    for key, value in load_arrays(state_path).items():
+    for key, value in _loaded(state_path, load_arrays).items():
         feature, _, kind = key.rpartition(".")
         stats.setdefault(feature, {})[kind] = value
     return stats, float(scaling[0].get("config", {}).get("eps", EPS))
@@ -264,7 +265,7 @@ def read_folder(
     """
     where = str(folder)
     features = _features(values, where, _renamed(folder))
-    state = _read_weights(folder / "model.safetensors")
+    state = _loaded(folder / "model.safetensors", load_file)
     old = any(key.startswith("normalize_inputs.") for key in state)
     names = [*features.cameras, STATE, ACTION]
     if not scaled:
@@ -362,9 +363,9 @@ def read_json(path: Path) -> dict[str, Any]:
     return values
 
 
-def _read_weights(path: Path) -> dict[str, Tensor]:
+def _loaded(path: Path, load: Callable[[Path], dict[str, Values]]) -> dict[str, Values]:
     require_weights_file(path)
     try:
-        return load_file(path)
+        return load(path)
     except Exception as error:  # FileNotFoundError or SafetensorError
         raise CheckpointError(f"{path} cannot be read: {error}") from error

@@ -43,7 +43,7 @@ def load_numpy_pickle(path: str | Path, wanted: Collection[str] | None = None) -
         raise CheckpointError(f"{path} {fault}")
     try:
         data = Path(path).read_bytes()
-        _hold_sizes(data)
+        hold_sizes(data)
         content = _NumpyUnpickler(io.BytesIO(data), str(path)).load()
     except CheckpointError:
         raise
@@ -56,10 +56,13 @@ def load_numpy_pickle(path: str | Path, wanted: Collection[str] | None = None) -
     return {name: _numeric(path, name, names[name]) for name in taken}
 
 
-def _hold_sizes(data: bytes) -> None:
-    """Raise ValueError where a pickle states a length or a place that its own bytes do not bear out.
+def hold_sizes(data: bytes) -> None:
+    """Hold the lengths and places that a pickle states against its own bytes.
 
     The unpickler believes them, and asks for as much memory, before it reads what is there.
+
+    Raises:
+        ValueError: one of them is not borne out.
     """
     operations = pickletools.genops(data)  # which names a length beyond the end of the file
     for steps, (operation, argument, _) in enumerate(operations, 1):

@@ -20,7 +20,7 @@ from vgil_ros.policies.device import PRECISIONS, Precision, checked_device
 from vgil_ros.policies.errors import PolicyError
 from vgil_ros.policies.inference.buffers import RecordedPass, Staging, image_sizes
 from vgil_ros.policies.observation import Observation
-from vgil_ros.policies.preparation import batched, check_parts, with_state
+from vgil_ros.policies.preparation import batched, check_parts, check_vector, with_state
 from vgil_ros.policies.registry import make_inference_module
 
 
@@ -71,7 +71,7 @@ class InferenceRuntime:
         self._policy = policy.to(self.device).eval()
         self._module: InferenceModule | None = make_inference_module(self._policy, PRECISIONS[precision])
         self._staging: Staging | None = None
-        self._sizes: tuple[tuple[int, int], ...] = ()
+        self._sizes: tuple[tuple[int, int], ...] | None = None
         self._recorded: RecordedPass | None = None
         self._stream = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
         self._lock = threading.Lock()
@@ -86,7 +86,8 @@ class InferenceRuntime:
             PolicyError: no observation given and the configuration does not know the image sizes; or the result is
                 not finite in this precision.
         """
-        example = self._stated(observation if observation is not None else self._policy.example_observation())
+        self._sizes = None
+        example = self._checked(observation if observation is not None else self._policy.example_observation())
         with self._lock, torch.inference_mode(), self._float32():
             self._prepare(example)
             self._policy.reset()  # the same noise for both, where there is noise
@@ -114,7 +115,7 @@ class InferenceRuntime:
             PolicyError: cameras, shapes, sizes or dtypes differ from those warmed up for; or a prefix is given that
                 the policy would not keep.
         """
-        observation = self._stated(observation)
+        observation = self._checked(observation)
         if "prefix" in observation:
             return self._agree(observation)
         with self._lock, torch.inference_mode(), self._float32():
@@ -134,12 +135,12 @@ class InferenceRuntime:
             observations: B of them, alike in their parts and shapes, none with a prefix.
 
         Raises:
-            PolicyError: as for one.
+            PolicyError: as for one; or one of them holds a prefix.
         """
-        stated = [self._stated(one) for one in observations]
-        for one in stated:
-            check_parts(one)
-        together: Observation = _stacked([{**one, "qpos": np.asarray(one["qpos"], np.float32)} for one in stated])
+        checked = [self._checked(one) for one in observations]
+        if any("prefix" in one for one in checked):
+            raise PolicyError("several chunks at once: found a prefix; allowed with one chunk of one observation")
+        together: Observation = _stacked([{**one, "qpos": np.asarray(one["qpos"], np.float32)} for one in checked])
         with self._lock, torch.inference_mode(), self._float32(), self._autocast():
             return self._policy.predict_chunk(together).float().cpu().numpy()
 
@@ -167,14 +168,21 @@ class InferenceRuntime:
         """None: it is one piece."""
         return {}
 
-    def _stated(self, observation: RobotObservation) -> RobotObservation:
-        return cast("RobotObservation", with_state(self._policy.config, observation))
+    def _checked(self, observation: RobotObservation) -> RobotObservation:
+        """With the state put together, and images of the sizes that came first: those alone were tried out."""
+        config = self._policy.config
+        stated = cast("RobotObservation", with_state(config, observation))
+        found = image_sizes(config, stated)
+        self._sizes = self._sizes or found
+        for name, size, held in zip(config.camera_names, found, self._sizes, strict=True):
+            check_vector(f"image of {name}", (*size, 3), (*held, 3))
+        return stated
 
     def _prepare(self, example: RobotObservation) -> None:
         """Make everything of an inference module that depends on the image sizes."""
         if self._module is None:
             return
-        self._sizes = image_sizes(self._policy.config, example)
+        assert self._sizes is not None
         self._staging = Staging(self._policy.config, self._sizes, self.device)
         self._staging.load(example)
         if self._stream is None and not self._repeatable:

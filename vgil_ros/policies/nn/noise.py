@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 _SPREAD = 1_000_003  # keeps the draws of neighbouring seeds apart
+_SEEDS = 2**63  # as many as torch takes
 
 
 class NoiseSource:
@@ -26,7 +27,7 @@ class NoiseSource:
 
     def draw(self, batch: int, shape: tuple[int, ...]) -> Tensor:
         """(batch, *shape) float32, on the CPU."""
-        generator = torch.Generator().manual_seed(self.seed * _SPREAD + self.drawn)
+        generator = torch.Generator().manual_seed((self.seed * _SPREAD + self.drawn) % _SEEDS)
         self.drawn += 1
         # one by one: torch fills a long vector otherwise than a short one
         return torch.stack([torch.randn(shape, generator=generator, dtype=torch.float32) for _ in range(batch)])

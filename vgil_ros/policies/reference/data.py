@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-REFERENCE_FILE = "reference.safetensors"
+from vgil_ros.policies.storage import REFERENCE_FILE
+
 PLAN_STEP_S, PLAN_POINTS = 0.1, 41  # of the actions that are kept of an episode's beginning: 0 to 4 s
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import struct
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -76,18 +76,24 @@ class Connection:
         if websocket is None:
             raise RemoteError(f"{self.address}: the connection is not open")
         self._expect_silence(websocket)
+        sending = threading.Timer(seconds, _cut, (websocket,))  # a server that reads slowly, or no more
+        sending.daemon = True
+        sending.start()
         try:
             websocket.send(message)
         except Exception as error:  # the library's, and the operating system's
-            raise self._fault(f"the connection was cut ({_words(error)})") from None
+            late = time.monotonic() >= end
+            words = f"the request was not sent within {seconds:g} s" if late else _words(error)
+            raise self._fault(f"the connection was cut ({words})") from None
+        finally:
+            sending.cancel()
         return self._receive(max(end - time.monotonic(), 0.001), "answer", seconds)
 
     def drop(self) -> None:
         """Close at once, whatever is under way."""
         websocket, self._websocket = self._websocket, None
         if websocket is not None:
-            with contextlib.suppress(Exception):
-                websocket.socket.shutdown(socket.SHUT_RDWR)
+            _cut(websocket)
             with contextlib.suppress(Exception):
                 websocket.close()
 
@@ -129,12 +135,8 @@ class Connection:
             raise RemoteError(f"{self.address}: no connection ({_words(error)})") from None
 
     def _socket(self) -> socket.socket:
-        """A TCP connection on which sending, too, ends in time: a server that reads no more fills its buffers."""
         plain = socket.create_connection((self._host, self._port), timeout=self._connect_s)
         plain.settimeout(None)
-        whole = int(self._connect_s)
-        limit = struct.pack("@ll", whole, int((self._connect_s - whole) * 1e6))
-        plain.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
         return plain
 
     def _receive(self, left: float, what: str, seconds: float | None = None) -> bytes:
@@ -154,6 +156,12 @@ class Connection:
     def _fault(self, words: str) -> RemoteError:
         self.drop()
         return RemoteError(f"{self.address}: {words}")
+
+
+def _cut(websocket: ClientConnection) -> None:
+    """End a connection under whoever is reading or writing."""
+    with contextlib.suppress(Exception):
+        websocket.socket.shutdown(socket.SHUT_RDWR)
 
 
 def _refusal(status: int, given: bool) -> str:

@@ -24,7 +24,7 @@ from vgil_ros.policies.config import CameraSpec
 from vgil_ros.policies.remote.address import given_token
 from vgil_ros.policies.remote.connection import Connection
 from vgil_ros.policies.remote.errors import RemoteError
-from vgil_ros.policies.remote.mapping import RemoteMapping
+from vgil_ros.policies.remote.mapping import BASE, RemoteMapping
 from vgil_ros.policies.remote.metadata import RemoteConfig, served_policy
 from vgil_ros.policies.remote.translation import Translation
 from vgil_ros.policies.remote.wire import pack, unpack
@@ -101,12 +101,12 @@ class RemotePolicy:
             RemoteError: as for one.
         """
         self._reconnect()
-        if self._served is None:
-            chunks = np.stack([self._ask(observation, self._mapping.answer_s)[0] for _ in range(count)])
-        else:
-            chunks = self._ask(observation, self._mapping.answer_s, count)
-        self._check(chunks, count)
-        return chunks
+        asked, each = (count, 1) if self._served is None else (1, count)
+        drawn = []
+        for _ in range(asked):
+            drawn.append(self._ask(observation, self._mapping.answer_s, each))
+            self._check(drawn[-1], each)
+        return np.concatenate(drawn)
 
     def reset(self, seed: int | None = None) -> None:
         """An episode begins; a server of ours is told, others have no word for it."""
@@ -166,50 +166,50 @@ class RemotePolicy:
         try:
             served = served_policy(self._connection.open(), self.address)
             if self._closing.is_set():
-                self._connection.drop()
                 raise RemoteError(f"{self.address}: the connection was closed")
             if served != self._served:
-                self._connection.drop()
                 raise RemoteError(f"{self.address}: serves another policy than before; start anew to take it")
         except RemoteError:
+            self._connection.drop()  # the next request must not be played by a server that was refused
             self._retry_at = time.monotonic() + self._pause_s
             self._pause_s = min(2.0 * self._pause_s, LONGEST_PAUSE_S)
             raise
         self._pause_s = FIRST_PAUSE_S
 
-    @property
-    def _own(self) -> bool:
-        """Whether the server's own description counts: it is one of ours, and no mapping calls things otherwise."""
-        mapping = self._mapping
-        return self._served is not None and not (mapping.images or mapping.state.joints or mapping.actions.joints)
-
     def _known_config(self) -> RemoteConfig:
-        """The configuration by the metadata, held against the robot; where it does not count, the robot's own sizes."""
-        robot, served = self._robot, self._served
-        if served is None or not self._own:
-            kind, names = "remote" if served is None else served.type, [image.name for image in self._mapping.images]
+        """What the metadata tells, but for what the mapping names, held against the robot; else the robot's sizes."""
+        robot, served, mapping = self._robot, self._served, self._mapping
+        cameras = tuple(CameraSpec(name=image.name) for image in mapping.images)
+        if served is None:
             return RemoteConfig(
-                type=kind,
+                type="remote",
                 state_dim=robot.state_dim,
                 action_dim=robot.action_dim,
                 chunk_size=1,
-                cameras=tuple(CameraSpec(name=name) for name in names or robot.cameras),
+                cameras=cameras or tuple(CameraSpec(name=name) for name in robot.cameras),
                 joint_names=robot.joint_names,
-                past=self._past(() if served is None else served.past),
-                told=served is not None and served.told,
             )
         config = served.config(self.address)
-        if self._mapping.actions.rate_hz is not None:
-            config = config.model_copy(update={"rate_hz": robot.rate_hz, "past": self._past(served.past)})
+        named: dict[str, Any] = {}
+        if cameras:
+            named["cameras"] = cameras
+        if mapping.state.joints:
+            named["state_dim"] = robot.state_dim + config.state_dim - config.qpos_dim
+        if mapping.actions.joints:
+            named["action_dim"] = robot.action_dim + sum(name in BASE for name in mapping.actions.joints)
+        if mapping.state.joints and mapping.actions.joints:  # one alone leaves the other in the server's order
+            named["joint_names"] = robot.joint_names
+        if mapping.actions.rate_hz is not None:
+            named |= {"rate_hz": robot.rate_hz, "past": self._past(served.past, mapping.actions.rate_hz)}
+        config = config.model_copy(update=named)
         if wrong := compare_with_contract(config, robot):
             lines = "\n".join(f"  - {line}" for line in wrong)
             raise VgilError(f"the policy at {self.address} does not fit robot '{robot.name}':\n{lines}")
         return config
 
-    def _past(self, told: tuple[int, ...]) -> tuple[int, ...]:
+    def _past(self, told: tuple[int, ...], rate_hz: float) -> tuple[int, ...]:
         """How far the server looks back, in the robot's ticks."""
-        rate = self._mapping.actions.rate_hz
-        return told if rate is None else tuple(max(1, round(k * self._robot.rate_hz / rate)) for k in told)
+        return tuple(max(1, round(k * self._robot.rate_hz / rate_hz)) for k in told)
 
     def _seen_config(self, task: str) -> RemoteConfig:
         """The configuration with the sizes of a chunk that came."""
@@ -222,11 +222,9 @@ class RemotePolicy:
             values.clear()
         retimed = self._mapping.actions.rate_hz is not None
         told = (self.config.chunk_size, self.config.action_dim)
-        if self._own and not retimed and chunk.shape != told:
+        if self._served is not None and not retimed and chunk.shape != told:
             raise RemoteError(f"{self.address}: its chunks are {chunk.shape}; allowed: {told}, as it tells")
         seen: dict[str, Any] = {"chunk_size": chunk.shape[0], "action_dim": chunk.shape[1]}
-        if self._served is not None and not self._own:
-            seen |= {"execution": self._served.execution, "steps": self._served.steps}
         if retimed:  # what is counted in the server's ticks means nothing in the robot's
             seen |= {"rate_hz": self._robot.rate_hz, "execution": None, "steps": None}
         return RemoteConfig.model_validate(self.config.model_dump() | seen)

@@ -46,7 +46,8 @@ def unpack(message: bytes | bytearray | memoryview) -> Any:
     """Decode a message; arrays in it are read-only views of its bytes.
 
     Raises:
-        WireError: it is no msgpack, too large, or an array in it is not what it claims to be.
+        WireError: it is no msgpack, too large, holds an extension type (a time is one), or an array in it is not what
+            it claims to be.
     """
     import msgpack
 
@@ -59,6 +60,8 @@ def unpack(message: bytes | bytearray | memoryview) -> Any:
             strict_map_key=False,
             object_hook=lambda found: _decoded(counted(found)),
             list_hook=counted,
+            ext_hook=_refused,
+            max_ext_len=0,  # times are made without asking the hook
         )
     except WireError:
         raise
@@ -67,6 +70,10 @@ def unpack(message: bytes | bytearray | memoryview) -> Any:
         raise WireError(
             f"a message of {len(message)} bytes is not msgpack ({words}); needed is OpenPI's wire"
         ) from None
+
+
+def _refused(code: int, data: bytes) -> Any:
+    raise WireError(f"a message has a value of msgpack's extension type {code}; allowed: {SENT}")
 
 
 def _counter() -> Callable[[Any], Any]:

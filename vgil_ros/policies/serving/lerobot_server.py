@@ -28,7 +28,9 @@ import numpy as np
 
 NUMBERS = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248])")
 MOST_BYTES, MOST_AXES = 64 << 20, 8
+LOCAL = ("127.0.0.1", "localhost", "::1")
 STATE, IMAGE, IMAGES, ACTION = "observation.state", "observation.image", "observation.images", "action"
+EMPTY = "empty_camera_"
 PARTS = ("state", "images", "prompt", "past", "reset", "draws")
 
 
@@ -102,7 +104,11 @@ class LeRobotPolicy:
             preprocessor_overrides={"device_processor": {"device": device}},
             postprocessor_overrides={"device_processor": {"device": "cpu"}},
         )
-        self.cameras = {self._short(key): feature.shape for key, feature in self.config.image_features.items()}
+        # LeRobot masks those that it calls empty where they are missing: no robot has them
+        self.features = {
+            key: self._short(key) for key in self.config.image_features if not key.startswith(f"{IMAGES}.{EMPTY}")
+        }
+        self.cameras = {name: self.config.image_features[key].shape for key, name in self.features.items()}
         self.state_dim = self.config.input_features[STATE].shape[0] if STATE in self.config.input_features else 0
         self.past = max(getattr(self.config, "n_obs_steps", 1), 1) - 1
 
@@ -166,9 +172,9 @@ class LeRobotPolicy:
         for frame in frames:
             batch = self._before({**frame, "task": prompt})
             batch.pop(ACTION, None)
-            if queues is not None and IMAGES in queues and self.config.image_features:
+            if queues is not None and IMAGES in queues and self.features:
                 batch = dict(batch)
-                batch[IMAGES] = torch.stack([batch[key] for key in self.config.image_features], dim=-4)
+                batch[IMAGES] = torch.stack([batch[key] for key in self.features], dim=-4)
             if queues is not None and set(queues) - {ACTION}:  # those that look back keep what they saw there
                 self.policy._queues = queues = populate_queues(queues, batch, exclude_keys=[ACTION])
         chunk = self.policy.predict_action_chunk(batch)
@@ -197,8 +203,7 @@ class LeRobotPolicy:
         if not isinstance(images, dict) or set(images) != set(self.cameras):
             raise Refused(f"images are not those of the policy; allowed: exactly {list(self.cameras)}")
         frame: dict[str, Any] = {STATE: torch.tensor(np.asarray(state, np.float32))}
-        for key in self.config.image_features:
-            name = self._short(key)
+        for key, name in self.features.items():
             image, (_, height, width) = images[name], self.cameras[name]
             if isinstance(image, np.ndarray) and image.shape == (3, height, width):
                 image = image.transpose(1, 2, 0)
@@ -287,9 +292,13 @@ def main() -> int:
         words = f"{sys.executable} lacks {error.name}; give the Python of an environment with lerobot, and there"
         print(f"error: {words} pip install websockets msgpack", file=sys.stderr)
         return 2
+    token = os.environ.get("VGIL_TOKEN", "").strip()
+    if given.host not in LOCAL and not token:
+        words = f"warning: {given.host} can be reached from other computers, and no token is asked for"
+        print(f"{words}; give --token, or the variable VGIL_TOKEN", flush=True)
     try:
         policy = LeRobotPolicy(given.policy, given.device)
-        asyncio.run(LeRobotServer(policy, os.environ.get("VGIL_TOKEN", "").strip()).run(given.host, given.port))
+        asyncio.run(LeRobotServer(policy, token).run(given.host, given.port))
     except OSError as error:
         print(f"error: {error}; mend it, or give another --host or --port", file=sys.stderr)
         return 2

@@ -127,13 +127,15 @@ def _past(found: Mapping[str, Any], config: PolicyConfig) -> RobotPast:
     missing = [name for name in ("qpos", "images", "known") if name not in found]
     if missing:
         raise WireError(f"past lacks {missing}; needed are qpos, images and known")
-    shown = _map("images", found)
-    several: dict[str, list[np.ndarray]] = {camera.name: [] for camera in config.cameras}
-    for camera in config.cameras:
-        for one in shown.get(camera.name, ()):
-            several[camera.name].append(_image(one, camera))
+    shown, wanted = _map("images", found), len(config.obs_offsets)
+    for name in config.camera_names:  # before any is decoded: an image takes far more room than its JPEG
+        given = shown.get(name)
+        count = len(given) if isinstance(given, list) or (isinstance(given, np.ndarray) and given.ndim) else 0
+        if not wanted or count != wanted:
+            raise WireError(f"past images of {name}: found {count}; allowed: {wanted}, as the policy looks back")
+    several = {camera.name: [_image(one, camera) for one in shown[camera.name]] for camera in config.cameras}
     if not all(len({one.shape for one in images}) == 1 for images in several.values()):
-        raise WireError(f"past images are missing or of different sizes; allowed: as many as {len(config.obs_offsets)}")
+        raise WireError("past images of a camera are of different sizes; allowed: all of one size")
     past: dict[str, Any] = {
         "qpos": _numbers("past qpos", found["qpos"]),
         "images": {name: np.stack(images) for name, images in several.items()},
