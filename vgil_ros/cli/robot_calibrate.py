@@ -44,7 +44,8 @@ def calibrate(
         _wait(f"{side} on {port}. Hold the arm: it goes limp. Enter")
         calibrator.let_go()
         _wait("Put every joint into the middle of its range. Enter")
-        calibrator.take_middle()
+        for words in calibrator.take_middle():
+            typer.echo(words)
         typer.echo("Move every joint to both its ends, slowly. Enter when all are done")
         _record(calibrator)
         motors = calibrator.finish()

@@ -21,6 +21,7 @@ pytest.importorskip("serial")
 from vgil_ros.robots.feetech.arm import FeetechArm
 from vgil_ros.robots.feetech.bus import Bus, BusError, PortLost
 from vgil_ros.robots.feetech.calibration import load_calibration
+from vgil_ros.robots.feetech.readings import QUIET_CYCLES, LinkQuality
 
 CLOSED = {"gripper": -0.17453}
 PATIENT_S = 0.1  # a busy machine lets the pretended servos wait
@@ -131,6 +132,11 @@ FAULTS: list[tuple[Change, str]] = [
         lambda r: put(r.servo(1), 31, 2, 5),
         r"shoulder_pan \(id 1\): homing_offset is 5 in the servo and -1365 in the cali",
     ),
+    (
+        lambda r: put(r.servo(4), 18, 1, 0x1C),
+        r"wrist_flex \(id 4\): it counts several turns \(multi-turn: phase is 28, with bit 0x10\); allowed: one turn;"
+        " mend it with write_calibration:=true",
+    ),
     (lambda r: put(r.servo(1), 11, 2, 3000), r"max_position_limit is 3000 in the servo and 3477"),
     (
         lambda r: setattr(r.servo(5), "errors", 0x20),
@@ -173,6 +179,42 @@ def test_another_calibration_is_written_when_told_to(running: RunningLine) -> No
     arm = arm_at(running)
     assert "shoulder_pan: homing_offset 5 -> -1365" in arm.bring_up(write_calibration=True)
     assert running.servo(1).homing == -1365
+    arm.close()
+
+
+def test_counting_of_several_turns_is_switched_off_when_told_to_and_nothing_else_with_it(running: RunningLine) -> None:
+    servo = running.servo(4)
+    put(servo, 18, 1, 0x1C)
+    servo.actual -= 4096
+    arm = arm_at(running)
+    assert [words for words in arm.bring_up(write_calibration=True) if "phase" in words] == [
+        "wrist_flex: phase 28 -> 12"
+    ]
+    assert (servo.get(18, 1), servo.eeprom[18], running.servo(3).get(18, 1)) == (12, 12, 12)
+    reading, _ = arm.measure()
+    assert reading is not None
+    assert reading.position[3] == pytest.approx(0, abs=math.tau / 4096)
+    arm.close()
+
+
+@pytest.mark.parametrize("turns", [-1, 1])
+def test_a_position_outside_a_turn_is_no_reading_and_is_named(turns: int, running: RunningLine) -> None:
+    arm = arm_at(running, follower=False)
+    arm.bring_up()
+    put(running.servo(4), 18, 1, 0x1C)
+    running.servo(4).actual += turns * 4096
+    running.servo(4).measure(0.0)
+    at, quality = round(running.servo(4).present), LinkQuality()
+    for _ in range(QUIET_CYCLES):
+        reading, found = arm.measure()
+        assert reading is None
+        quality.add(found, whole=False)
+    said = quality.faults(found, arm.bus)
+    assert list(said) == ["wrist_flex"]
+    words = (
+        f"wrist_flex (id 4): stands at {at} ticks; allowed: 0 to 4095, one turn; it counts several (multi-turn)? Run"
+    )
+    assert words in said["wrist_flex"]
     arm.close()
 
 

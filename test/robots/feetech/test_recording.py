@@ -6,12 +6,14 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 from support.feetech.calibrations import JOINTS, calibration
-from support.feetech.emulator import arm_servos
+from support.feetech.emulator import arm_servos, put
+from support.feetech.servo import Servo
 from support.feetech.threaded import RunningLine
 from support.paths import process_environment
 from support.process import Process
@@ -19,9 +21,11 @@ from support.process import Process
 pytest.importorskip("serial")
 
 from vgil_ros.assets import contract_path
+from vgil_ros.core.errors import VgilError
 from vgil_ros.robots.feetech.arm import FeetechArm
+from vgil_ros.robots.feetech.bus import Bus, BusError
 from vgil_ros.robots.feetech.calibration import load_calibration
-from vgil_ros.robots.feetech.recording import RangeRecorder
+from vgil_ros.robots.feetech.recording import Calibrator, RangeRecorder
 
 
 def contract(folder: Path) -> Path:
@@ -84,3 +88,72 @@ def test_what_is_no_calibration_is_named() -> None:
         "c went over the end of a turn; begin again with it in the middle of its range",
         "b was moved by 0 ticks; allowed: at least 50; move it to both ends",
     ]
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[tuple[Calibrator, list[Servo]]]:
+    """A calibration of two joints, gone limp."""
+    servos = [Servo(1, 2000), Servo(2, 2000)]
+    with RunningLine(tmp_path / "tty", servos):
+        bus = Bus(str(tmp_path / "tty"), 1_000_000, reply_s=0.1)
+        calibrator = Calibrator(bus, ["pan", "wrist"])
+        calibrator.let_go()
+        yield calibrator, servos
+        bus.close()
+
+
+def moved(servo: Servo, actual: float) -> None:
+    """A hand has moved it there."""
+    servo.actual = actual
+    servo.measure(0.0)
+
+
+def test_a_servo_that_counts_several_turns_is_set_to_one_and_its_middle_found(
+    two: tuple[Calibrator, list[Servo]],
+) -> None:
+    calibrator, servos = two
+    put(servos[1], 18, 1, 0x1C)
+    moved(servos[1], 4517.0)
+    assert calibrator.take_middle() == ["wrist: phase 28 -> 12"]
+    assert (servos[0].eeprom[18], servos[1].eeprom[18]) == (12, 12)
+    assert servos[1].homing == 4517 - 4096 - 2047
+    assert calibrator.look() == {"pan": 2047, "wrist": 2047}
+
+
+def test_the_last_tick_of_a_turn_is_a_middle(two: tuple[Calibrator, list[Servo]]) -> None:
+    calibrator, servos = two
+    moved(servos[1], 4095.0)
+    calibrator.take_middle()
+    assert (servos[1].homing, calibrator.look()["wrist"]) == (2047, 2048)
+
+
+@pytest.mark.parametrize("at", [4096, 4200, -1])
+def test_a_middle_outside_a_turn_is_refused(
+    at: int, two: tuple[Calibrator, list[Servo]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calibrator, servos = two
+    monkeypatch.setattr(servos[1], "_counted", lambda ticks: ticks)  # whatever its phase says
+    moved(servos[1], float(at))
+    with pytest.raises(BusError, match=rf"wrist \(id 2\): stands at {at} ticks; allowed: 0 to 4095, one turn"):
+        calibrator.take_middle()
+
+
+def test_an_end_outside_a_turn_is_named_at_once(two: tuple[Calibrator, list[Servo]]) -> None:
+    calibrator, servos = two
+    calibrator.take_middle()
+    put(servos[1], 18, 1, 0x1C)
+    moved(servos[1], -100.0)
+    at = -100 - servos[1].homing
+    with pytest.raises(BusError, match=rf"wrist \(id 2\): stands at {at} ticks; allowed: 0 to 4095"):
+        calibrator.look()
+    assert calibrator.ranges.low == {}
+
+
+def test_of_ends_that_cannot_be_none_is_written(two: tuple[Calibrator, list[Servo]]) -> None:
+    calibrator, servos = two
+    calibrator.take_middle()
+    for ticks in (2000, 900, 2000, 3950):
+        calibrator.ranges.update({"pan": ticks, "wrist": ticks + 200})
+    with pytest.raises(VgilError, match=r"wrist \(id 2\): range_max: found 4150; allowed: less than or equal to 4095"):
+        calibrator.finish()
+    assert [(servo.get(9, 2), servo.get(11, 2)) for servo in servos] == [(0, 4095)] * 2

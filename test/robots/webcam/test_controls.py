@@ -82,6 +82,17 @@ def test_what_somebody_else_changed_is_seen() -> None:
     assert differing(camera, {"exposure": 166, "gain": 8, "focus": "auto", "zoom": 1}) == {"exposure": 500}
 
 
+def test_an_automatic_that_somebody_else_switched_is_seen() -> None:
+    camera = Camera()
+    wanted: dict[str, int | str] = {"exposure": 166, "gain": 8, "focus": 20}
+    apply(camera, wanted)
+    camera.values |= {KINDS["exposure"].auto or 0: 3, KINDS["focus"].auto or 0: 1}
+    assert differing(camera, wanted) == {"exposure's automatic": 3, "focus's automatic": 1}
+    assert apply(camera, wanted) == []
+    assert differing(camera, wanted) == {}
+    assert differing(camera, {"exposure": "auto", "white_balance": "auto"}) == {"exposure's automatic": 1}
+
+
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
 def test_a_control_that_cannot_be_read_is_told_and_is_no_reason_to_open_the_camera_anew(number: int) -> None:
     camera = Camera()

@@ -6,6 +6,7 @@ Written from Feetech's memory table and not from this project's own `registers`,
 from __future__ import annotations
 
 TICKS = 4096
+MULTI_TURN = 0x10  # of the byte at 18: it counts on over the ends of a turn
 TOP_SPEED = 3000.0  # ticks/s: 4.6 rad/s, a 12 V servo's 44 turns a minute
 BLOCKED_S = 0.4  # against a stop, until it protects itself
 EEPROM = 40
@@ -73,7 +74,10 @@ class Servo:
     @property
     def present(self) -> float:
         """Ticks as it reports them."""
-        return (self.actual - self.homing) % TICKS
+        return self._counted(self.actual - self.homing)
+
+    def _counted(self, ticks: float) -> float:
+        return ticks if self.get(18, 1) & MULTI_TURN else ticks % TICKS
 
     @property
     def torque(self) -> bool:
@@ -93,6 +97,7 @@ class Servo:
                 self.eeprom[at] = byte
         if was_on and not self.torque:
             self._blocked = 0.0
+        self._show_position()
 
     def step(self, dt: float) -> None:
         """Time passes."""
@@ -114,9 +119,13 @@ class Servo:
             wanted = min(self.present, self.stop)
         self.actual += wanted - self.present
 
+    def _show_position(self) -> None:
+        at = int(self._counted(round(self.present)))
+        self.set(56, 2, abs(at) | (0x8000 if at < 0 else 0))
+
     def measure(self, speed: float) -> None:
         """Bring what it reports up to date."""
-        self.set(56, 2, round(self.present) % TICKS)
+        self._show_position()
         self.set(58, 2, min(round(abs(speed)), 0x7FFF) | (0x8000 if speed < 0 else 0))
         pushing = self._blocked > 0.0
         protected = self._blocked > BLOCKED_S

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, field_validator, model_validator
 
 from vgil_ros.core.config import StrictModel
-from vgil_ros.core.contract.bus import ROLES, SerialBus, check_bus
+from vgil_ros.core.contract.bus import ROLES, SerialBus, check_bus, check_served
 from vgil_ros.core.contract.commands import OF_ONE_JOINT, CommandTopic, GripperCommand
 from vgil_ros.core.contract.rules import (
     Floats,
@@ -173,6 +173,8 @@ class Arm(StrictModel):
             self._check_gripper(self.gripper)
         self._check_command()
         check_bus(self.bus, self.command.type, has_master=self.master is not None)
+        sides = {"puppet": self.puppet_joints, "master": self.master_joints}
+        check_served(self.bus, self.joints, sides, self.gripper)
         return self
 
     def _check_command(self) -> None:

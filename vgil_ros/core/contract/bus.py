@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
@@ -69,6 +69,38 @@ def check_bus(bus: SerialBus | None, command_type: str, *, has_master: bool) -> 
         raise ValueError(f"bus.puppet is given and command.type is '{command_type}'; allowed: joint_state")
     if bus.master is not None and not has_master:
         raise ValueError("bus.master is given and the arm has no master; allowed: with a master's topic alone")
+
+
+def check_served(
+    bus: SerialBus | None, joints: Sequence[str], names: Mapping[str, Sequence[str]], gripper: StrictModel | None
+) -> None:
+    """Raise a ValueError where the driver of an arm's bus cannot serve the arm.
+
+    Args:
+        bus, joints, gripper: the arm's.
+        names: the joints' names in the messages of each side.
+    """
+    for side, _ in bus.ports() if bus else ():
+        given = f"bus.{side} is given"
+        if list(names[side]) != list(joints):
+            raise ValueError(
+                f"{side}.joints is {list(names[side])} and {given}, whose driver names joints as the arm does; allowed:"
+                f" {list(joints)}, or no {side}.joints"
+            )
+        if gripper is None:
+            continue
+        closed, opened = getattr(gripper, f"{side}_range")
+        if closed > opened:
+            raise ValueError(
+                f"gripper.{side}_range is {[closed, opened]} and {given}, whose driver counts up from closed; allowed:"
+                " the smaller value first, for closed"
+            )
+        for key in ("command", "feedback") if side == "puppet" else ():
+            if getattr(gripper, key) is not None:
+                raise ValueError(
+                    f"gripper.{key} and {given}, whose driver has the gripper as one of the arm's joints; allowed: one"
+                    " of them"
+                )
 
 
 def no_shared_ports(buses: Iterable[SerialBus | None]) -> None:

@@ -13,6 +13,7 @@ from vgil_ros.robots.feetech.calibration import MotorCalibration
 from vgil_ros.robots.feetech.registers import (
     EEPROM_END,
     MODEL,
+    MULTI_TURN,
     PRESENT,
     REGISTERS,
     SETTINGS,
@@ -86,6 +87,11 @@ def _servo_faults(bus: Bus, joint: str, motor: MotorCalibration, *, calibrated: 
     errors = error_words(REGISTERS["status"].decode(state, PRESENT[0]))
     faults = [f"{called}: {words} ({_figures(state)}); allowed: no error" for words in errors]
     if calibrated:
+        if (phase := REGISTERS["phase"].decode(memory)) & MULTI_TURN:
+            faults.append(
+                f"{called}: it counts several turns (multi-turn: phase is {phase}, with bit 0x{MULTI_TURN:02x});"
+                " allowed: one turn; mend it with write_calibration:=true, or calibrate anew"
+            )
         faults += [
             f"{called}: {name} is {found} in the servo and {wanted} in the calibration file: it is another arm's file,"
             " or the arm was calibrated anew; give its own file, or write this one with write_calibration:=true"
@@ -124,9 +130,9 @@ def configure(bus: Bus, motors: Motors, grippers: Sequence[str], *, write_calibr
         if joint in grippers:
             wanted |= GRIPPER_SETTINGS
             ram["torque_limit"] = GRIPPER_SETTINGS["max_torque_limit"]
-        if write_calibration:
-            wanted |= calibration_registers(motor)
         memory = bus.read(motor.id, 0, EEPROM_END)
+        if write_calibration:
+            wanted |= {"phase": REGISTERS["phase"].decode(memory) & ~MULTI_TURN} | calibration_registers(motor)
         lasting = {name: value for name, value in wanted.items() if REGISTERS[name].decode(memory) != value}
         if lasting:
             release(bus, [motor.id])

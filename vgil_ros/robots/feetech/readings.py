@@ -56,6 +56,20 @@ class Reading:
         return said
 
 
+def beyond_turn(found: Exchange) -> dict[int, int]:
+    """Servos that stand outside 0 to 4095 ticks in a sync read of `registers.PRESENT`, and where."""
+    at = {s: REGISTERS["present_position"].decode(one.data, PRESENT[0]) for s, one in found.answers.items()}
+    return {servo: ticks for servo, ticks in at.items() if not 0 <= ticks < TURN}
+
+
+def beyond_turn_words(bus: Bus, servo: int, ticks: int) -> str:
+    """What is said of a servo that stands outside a turn."""
+    return (
+        f"{bus.called(servo)}: stands at {ticks} ticks; allowed: 0 to {TURN - 1}, one turn; it counts several"
+        " (multi-turn)? Run the calibration again; where that does not help, take its power away for a moment first"
+    )
+
+
 def take_reading(found: Exchange, ids: Sequence[int], units: JointUnits) -> Reading | None:
     """The reading in a sync read of `registers.PRESENT`; None where a servo's is missing or cannot be.
 
@@ -68,7 +82,7 @@ def take_reading(found: Exchange, ids: Sequence[int], units: JointUnits) -> Read
         name: np.array([REGISTERS[f"present_{name}"].decode(one, PRESENT[0]) for one in data], np.float64)
         for name in _NAMES
     }
-    if (raw["position"] < 0).any() or (raw["position"] >= TURN).any():
+    if beyond_turn(found):
         return None
     bits = [found.answers[s].error | REGISTERS["status"].decode(found.answers[s].data, PRESENT[0]) for s in ids]
     return Reading(
@@ -107,6 +121,7 @@ class LinkQuality:
             if len(found.silent) == len(bus.names) and not found.broken:
                 return {"servos": f"{bus.path}: no servo answers; look at the arm's power supply and the adapter"}
             said = {bus.names[servo]: f"{bus.called(servo)}: {no_answer(found, servo)}" for servo in found.silent}
+            said |= {bus.names[s]: beyond_turn_words(bus, s, ticks) for s, ticks in beyond_turn(found).items()}
             return said or {"readings": f"{bus.path}: readings that no servo can have; look at the cable"}
         if self.share > MANY and len(self._lost) == WINDOW and self._culprits:
             worst = max(set(self._culprits), key=self._culprits.count)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from vgil_ros.core.config import validate
 from vgil_ros.core.errors import VgilError
 from vgil_ros.robots.feetech.bringup import calibration_registers, find_faults, release
 from vgil_ros.robots.feetech.bus import Bus, BusError
 from vgil_ros.robots.feetech.calibration import LEAST, MotorCalibration
-from vgil_ros.robots.feetech.registers import PRESENT, REGISTERS, TURN
+from vgil_ros.robots.feetech.readings import beyond_turn, beyond_turn_words
+from vgil_ros.robots.feetech.registers import MULTI_TURN, PRESENT, REGISTERS, TURN
 
 MIDDLE = TURN // 2 - 1  # what a joint reports in its middle; LeRobot has the same
 LARGEST = 2047  # of a homing offset
@@ -78,19 +80,37 @@ class Calibrator:
         """Torque off: the arm falls where nothing bears it."""
         release(self.bus, [motor.id for motor in self.motors.values()])
 
-    def take_middle(self) -> None:
-        """Where the joints are now, is the middle of their ranges."""
+    def take_middle(self) -> list[str]:
+        """Where the joints are now, is the middle of their ranges; return what else was changed in them, in words.
+
+        Raises:
+            BusError: where a servo does not take it, or stands outside a turn.
+        """
+        changed = []
         for joint, motor in self.motors.items():
+            phase = self.bus.get(motor.id, REGISTERS["phase"])
+            if phase & MULTI_TURN:
+                self.bus.put(motor.id, REGISTERS["phase"], phase & ~MULTI_TURN)
+                changed.append(f"{joint}: phase {phase} -> {phase & ~MULTI_TURN}")
             for name, value in calibration_registers(motor).items():  # as its encoder counts
                 self.bus.put(motor.id, REGISTERS[name], value)
             at = self.bus.get(motor.id, REGISTERS["present_position"])
-            offset = min(at - MIDDLE, LARGEST)
+            if not 0 <= at < TURN:
+                raise BusError(beyond_turn_words(self.bus, motor.id, at))
+            offset = min(at - MIDDLE, LARGEST)  # of 2048, at the last tick of a turn, one is lacking
             self.bus.put(motor.id, REGISTERS["homing_offset"], offset)
             self.motors[joint] = motor.model_copy(update={"homing_offset": offset})
+        return changed
 
     def look(self) -> dict[str, int]:
-        """Where the joints are, ticks; those that answered count for the ranges."""
+        """Where the joints are, ticks; those that answered count for the ranges.
+
+        Raises:
+            BusError: with a line for each joint outside a turn.
+        """
         found = self.bus.sync_read([motor.id for motor in self.motors.values()], *PRESENT)
+        if beyond := beyond_turn(found):
+            raise BusError("\n".join(beyond_turn_words(self.bus, servo, ticks) for servo, ticks in beyond.items()))
         register = REGISTERS["present_position"]
         ticks = {
             joint: register.decode(found.answers[motor.id].data, PRESENT[0])
@@ -104,13 +124,16 @@ class Calibrator:
         """The calibration, written into the servos.
 
         Raises:
-            VgilError: where joints were not moved to both ends; the servos then hold their whole turn as the range.
+            VgilError: where joints were not moved to both ends, or the ends are none that a servo can have; nothing is
+                written then, and the servos hold their whole turn as the range.
         """
         if faults := self.ranges.faults():
             raise VgilError("\n".join(faults))
+        motors = {}
         for joint, motor in self.motors.items():
             ends = {"range_min": self.ranges.low[joint], "range_max": self.ranges.high[joint]}
-            self.motors[joint] = motor.model_copy(update=ends)
-            for name, value in calibration_registers(self.motors[joint]).items():
+            motors[joint] = validate(MotorCalibration, motor.model_dump() | ends, self.bus.called(motor.id))
+        for motor in motors.values():
+            for name, value in calibration_registers(motor).items():
                 self.bus.put(motor.id, REGISTERS[name], value)
-        return dict(self.motors)
+        return motors

@@ -16,6 +16,7 @@ RAD = 2 * math.pi / TURN  # of a tick
 EEPROM_END = 40
 CURRENT_A = 0.0065  # of a step of present_current
 VOLT = 0.1  # of a step of present_voltage
+MULTI_TURN = 0x10  # bit of `phase`: positions go on beyond a turn, above 4095 and below 0
 FULL_LOAD = 1000  # present_load, torque_limit: a thousandth of the full torque each
 
 
@@ -73,6 +74,7 @@ REGISTERS = _table(
     ("max_voltage_limit", 14, 1),
     ("min_voltage_limit", 15, 1),
     ("max_torque_limit", 16, 2),
+    ("phase", 18, 1),
     ("p_coefficient", 21, 1),
     ("d_coefficient", 22, 1),
     ("i_coefficient", 23, 1),

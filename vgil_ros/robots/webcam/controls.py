@@ -95,15 +95,26 @@ def apply(device: HasControls, wanted: Mapping[str, int | str]) -> list[str]:
 
 
 def differing(device: HasControls, wanted: Mapping[str, int | str]) -> dict[str, int]:
-    """The controls whose value is another than the number wanted, with that value; not those that cannot be read now.
+    """The controls, and their automatics, that are not as wanted, with their value; not those that cannot be read now.
 
     Raises:
         OSError: the device has gone.
     """
     there = {control.id for control in device.controls()}
-    numbers = {name: value for name, value in wanted.items() if isinstance(value, int) and KINDS[name].value in there}
-    found = {name: _get(device, KINDS[name].value) for name in numbers}
-    return {name: value for name, value in found.items() if value is not None and value != numbers[name]}
+    found: dict[str, int] = {}
+    for name, value in wanted.items():
+        kind, number = KINDS[name], isinstance(value, int)
+        if number and kind.value not in there:
+            continue
+        if kind.auto is not None and kind.auto in there:
+            now = _get(device, kind.auto)
+            if now is not None and now not in ((kind.manual,) if number else kind.automatic):
+                found[_automatic_of(name)] = now
+        if number:
+            now = _get(device, kind.value)
+            if now is not None and now != value:
+                found[name] = now
+    return found
 
 
 def current(device: HasControls) -> dict[str, tuple[Control, int]]:
@@ -146,7 +157,7 @@ def _set(device: HasControls, known: Mapping[int, Control], name: str, value: in
         yield _lacking(known, name)
         return
     if kind.auto is not None and kind.auto in known:
-        yield from _put(device, known[kind.auto], f"{name}'s automatic", kind.manual)
+        yield from _put(device, known[kind.auto], _automatic_of(name), kind.manual)
     yield from _put(device, known[kind.value], name, value)
 
 
@@ -159,7 +170,11 @@ def _set_auto(device: HasControls, known: Mapping[int, Control], name: str) -> I
             yield _lacking(known, name)
         return
     control = known[kind.auto]
-    yield from _put(device, control, f"{name}'s automatic", _automatic(control, kind.automatic))
+    yield from _put(device, control, _automatic_of(name), _automatic(control, kind.automatic))
+
+
+def _automatic_of(name: str) -> str:
+    return f"{name}'s automatic"
 
 
 def _automatic(control: Control, values: tuple[int, ...]) -> int:
