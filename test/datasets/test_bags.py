@@ -128,6 +128,23 @@ def test_a_raw_log_gives_the_rows_of_the_live_recording_bit_by_bit(tmp_path: Pat
     assert done.end.path.parent.name == ("aborted" if live.aborted else "out")
 
 
+@pytest.mark.parametrize("gone", [0, 1, 2])
+def test_a_bag_that_lacks_one_of_its_files_is_not_whole(tmp_path: Path, gone: int) -> None:
+    sent = made.robot(3.0)
+    bag, third = tmp_path / "bag", len(sent) // 3
+    bag.mkdir()
+    names = [f"bag_{i}.mcap" for i in range(3)]
+    for i, name in enumerate(names):
+        mcap(bag / name, sent[i * third : (i + 1) * third])
+    (bag / "metadata.yaml").write_text(json.dumps({"rosbag2_bagfile_information": {"relative_file_paths": names}}))
+    (bag / names[gone]).unlink()
+    done = from_bag(bag, settings(tmp_path, contract(tmp_path)))
+    assert not done.whole
+    assert done.notes[0] == f"bag_{gone}.mcap: is listed in metadata.yaml and missing"
+    with EpisodeReader(done.end.path) as episode:
+        assert done.notes[0] in episode.warnings
+
+
 def recorded(tmp_path: Path) -> Path:
     recorder = LiveRecorder(contract(tmp_path), tmp_path / "live")
     steps = range(START, START + 2600 * MS, 20 * MS)

@@ -16,9 +16,13 @@ pytest.importorskip("zarr")
 import pyarrow.parquet as pq
 from support.episodes import made_episodes as made
 
+from vgil_ros.datasets import zarr_store
 from vgil_ros.datasets.convert import convert_dataset
+from vgil_ros.datasets.lerobot import reader
+from vgil_ros.datasets.manifest import read_manifest
 from vgil_ros.datasets.plan import Plan
 from vgil_ros.datasets.source import open_source
+from vgil_ros.datasets.verify import verify
 from vgil_ros.episodes import EpisodeWriter
 from vgil_ros.episodes.reading.columns import ACTING
 from vgil_ros.training.data.episode_facts import corrected_spans
@@ -55,8 +59,7 @@ def test_a_table_keeps_who_acted_and_a_demonstration_in_it_was_taken_over_by_nob
             np.testing.assert_array_equal(ours, theirs, err_msg=name)
             assert ours.dtype == theirs.dtype, name
     with target.open(1) as shown:
-        assert not shown.intervention.any()
-        assert np.isnan(shown.human_action).all()
+        assert [getattr(shown, name) for name in ACTING] == [None] * 4
 
 
 def test_lerobot_finds_interventions_where_it_looks_for_them(folder: Path, tmp_path: Path) -> None:
@@ -83,6 +86,33 @@ def test_a_converted_set_is_judged_as_the_folder_it_came_from(folder: Path, tmp_
         with source.open(number) as was, target.open(number) as now:
             assert corrected_spans(was) == wanted
             assert corrected_spans(now) == wanted
+
+
+@pytest.mark.parametrize("to", ["lerobot_v2.1", "zarr", "vgil", "mcap"])
+def test_a_demonstration_is_one_still_when_it_is_converted_again(folder: Path, tmp_path: Path, to: str) -> None:
+    """Found: out of a mixed table it came as a policy's rollout, which `data.corrections: only` drops."""
+    for first in ("lerobot_v2.1", "zarr"):
+        convert_dataset(Plan(source=folder, to=first), tmp_path / first)
+        out = tmp_path / f"{first}_{to}"
+        convert_dataset(Plan(source=tmp_path / first, to=to), out)
+        source = open_source(out, None)
+        for number, wanted in enumerate([((2, 3),), None]):
+            with source.open(number) as episode:
+                assert corrected_spans(episode) == wanted
+                assert bool(episode.attrs.get("rollout", False)) == (wanted is not None)
+
+
+@pytest.mark.parametrize("to", ["lerobot_v2.1", "zarr"])
+def test_a_set_of_an_older_version_is_as_it_was_written(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str
+) -> None:
+    """Its manifest has the hashes of columns that are not read of a demonstration any more."""
+    with monkeypatch.context() as patch:
+        for module in (reader, zarr_store):
+            patch.setattr(module, "without_filled", lambda columns, attrs: dict(columns))
+        convert_dataset(Plan(source=folder, to=to), tmp_path / "out")
+    assert read_manifest(tmp_path / "out")["episodes"][1]["streams"]["actor"]["sha256"] is not None
+    assert verify(tmp_path / "out") == []
 
 
 def test_an_episode_of_a_table_by_others_that_notes_no_intervention_is_the_policy_s(

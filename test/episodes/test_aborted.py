@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import json
 import os
@@ -15,9 +16,11 @@ from support.episodes import made_episodes as demo
 from typer.testing import CliRunner
 
 from vgil_ros.cli.main import app
-from vgil_ros.episodes import EpisodeError, EpisodeReader, EpisodeWriter, WriteFailed
+from vgil_ros.episodes import EpisodeError, EpisodeReader, EpisodeWriter, WriteFailed, naming
 from vgil_ros.episodes.checks import check as checking
 from vgil_ros.episodes.checks.check import check_episode, check_saved
+from vgil_ros.episodes.curation import operations
+from vgil_ros.episodes.curation.journal import Journal
 from vgil_ros.episodes.errors import NothingSaved
 from vgil_ros.episodes.naming import aborted_in, episodes_in
 from vgil_ros.episodes.recovery.repair import remove_if_empty
@@ -217,3 +220,43 @@ def test_a_part_that_no_row_reached_does_not_stay(tmp_path: Path) -> None:
     assert not remove_if_empty(left)
     with h5py.File(left, "r") as file:
         assert len(file["action"]) == 12
+
+
+def test_what_is_cut_out_of_an_aborted_one_or_brought_back_lies_apart_too(folder: Path) -> None:
+    first, second = aborted_in(folder)
+    with Journal(first.parent).held() as journal:
+        _, places = operations.split(journal, first, [5])
+        assert [path.name for path in places] == ["episode_0.hdf5.aborted", "episode_2.hdf5.aborted"]
+        operations.delete(journal, [second])
+        shutil.copy(first, second)
+        _, places = operations.restore(journal, [second.name])
+        assert [path.name for path in places] == ["episode_3.hdf5.aborted"]
+    assert len(aborted_in(folder)) == 4
+    assert not list((folder / "aborted").rglob("*.hdf5"))
+
+
+def test_what_is_being_recorded_is_not_deleted(tmp_path: Path) -> None:
+    writer = EpisodeWriter(tmp_path, demo.meta(), min_free_bytes=0)
+    demo.add(writer, 0)
+    code, text = run("delete", writer.part)
+    assert code == 2
+    assert "is still being recorded" in text
+    path = writer.close()
+    part = path.rename(path.with_name(f"{path.name}.part"))  # as one that was killed leaves it
+    assert run("delete", part)[0] == 0
+    part.write_bytes(b"another took its number")
+    with Journal(tmp_path).held() as journal:
+        assert [path.name for path in operations.restore(journal, ())[1]] == ["episode_1.hdf5.part"]
+
+
+def test_who_looks_at_a_part_for_a_moment_does_not_keep_its_recorder_from_holding_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part, looker = naming.claim(tmp_path), contextlib.ExitStack()
+    looker.enter_context(naming.not_being_written(part))
+    with monkeypatch.context() as patch:
+        patch.setattr("time.sleep", lambda seconds: looker.close())
+        handle = naming.hold(part)
+    with pytest.raises(EpisodeError, match="is still being recorded"), naming.not_being_written(part):
+        pass
+    os.close(handle)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from support.paths import process_environment
 from vgil_ros.core.frame import Frame
 from vgil_ros.episodes import DiskFull, EpisodeError, EpisodeReader, EpisodeWriter, Overrun, WriteFailed
 from vgil_ros.episodes.checks.check import check_episode
-from vgil_ros.episodes.recovery.repair import repair
+from vgil_ros.episodes.recovery.repair import repair, whole_rows
 from vgil_ros.episodes.writing.disk import MIB
 
 
@@ -152,6 +154,67 @@ from support.episodes import made_episodes as demo
 for _ in range(6):
     print(demo.write(sys.argv[1], demo.meta(), 3).name)
 """
+
+
+def _until_they_are_in(writer: EpisodeWriter, rows: int) -> None:
+    until = time.monotonic() + 10
+    while whole_rows(writer.part) < rows and time.monotonic() < until:
+        threading.Event().wait(0.02)
+
+
+def _until_it_stops(writer: EpisodeWriter) -> WriteFailed:
+    until = time.monotonic() + 10
+    while writer.error is None and time.monotonic() < until:
+        threading.Event().wait(0.02)
+    assert writer.error is not None
+    return writer.error
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EACCES])
+def test_a_disk_that_does_not_answer_for_a_moment_ends_the_episode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    writer = EpisodeWriter(tmp_path, demo.meta(), min_free_bytes=0)
+    for t in range(5):
+        demo.add(writer, t)
+    _until_they_are_in(writer, 5)
+
+    def away(of: Callable[..., Any]) -> Callable[..., Any]:
+        def call(path: Path, *given: Any, **how: Any) -> Any:
+            if path == writer.part:
+                raise OSError(number, os.strerror(number), str(path))
+            return of(path, *given, **how)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for name in ("stat", "open"):
+            patch.setattr(Path, name, away(getattr(Path, name)))
+        assert os.strerror(number) in str(_until_it_stops(writer))
+        assert "somebody has removed it" not in str(writer.error)
+        with pytest.raises(WriteFailed, match="recording stopped after 5 rows"):
+            demo.add(writer, 5)
+        with pytest.raises(WriteFailed, match=f"repair {writer.part}` recovers its rows"):
+            writer.close(success=True)
+    assert repair(writer.part).rows == 5
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_writer_whose_thread_is_gone_publishes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = EpisodeWriter(tmp_path, demo.meta(), min_free_bytes=0)
+    for t in range(5):
+        demo.add(writer, t)
+    _until_they_are_in(writer, 5)
+
+    def dies(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(writer._worker, "_guard", dies)
+    for t in range(5, 8):
+        demo.add(writer, t)
+    with pytest.raises(WriteFailed, match=f"3 of its 8 rows were never written.*repair {writer.part}` recovers its"):
+        writer.close(success=True)
+    assert repair(writer.part).rows == 5
 
 
 def test_two_recorders_on_one_folder_never_share_a_number(tmp_path: Path) -> None:

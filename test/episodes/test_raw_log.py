@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -20,11 +21,14 @@ from mcap.stream_reader import StreamReader
 from support.bags import messages as made
 from support.bags.messages import START, Sent
 from support.bags.written import mcap
+from support.episodes import made_episodes as demo
 from support.paths import process_environment
+from typer.testing import CliRunner
 
+from vgil_ros.cli.main import app
 from vgil_ros.episodes import naming
 from vgil_ros.episodes.errors import WriteFailed
-from vgil_ros.episodes.raw_log import events, log_file
+from vgil_ros.episodes.raw_log import events, log_file, mcap_writer
 from vgil_ros.episodes.raw_log.log_file import LogFile, LoggedTopic
 from vgil_ros.episodes.raw_log.recovery import finish_log
 
@@ -185,3 +189,70 @@ def test_a_killed_process_loses_a_second_at_most(tmp_path: Path) -> None:
     times = [log_ns for _, log_ns, _ in read(tmp_path / "episode_0.mcap")]
     assert 0 <= last_ns - times[-1] <= 1e9
     assert Sent(times[0], "/a", found[0]).data == b"\0" * 1000
+
+
+@pytest.fixture
+def killed(tmp_path: Path) -> Path:
+    """Two episodes that a killed recorder left, with their logs."""
+    for number in range(2):
+        demo.write(tmp_path, demo.meta(), 5).rename(tmp_path / f"episode_{number}.hdf5.part")
+        one = log(tmp_path / f"episode_{number}.mcap.part")
+        one.message("cam/image", START, b"\0")
+        one.end()
+        one.close(tmp_path / "log")
+        (tmp_path / "log").rename(tmp_path / f"episode_{number}.mcap.part")
+    return tmp_path
+
+
+def vgil_repair(folder: Path) -> tuple[int, str]:
+    done = CliRunner().invoke(app, ["episodes", "repair", str(folder)])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.output
+
+
+def test_a_log_that_could_not_be_written_is_repaired_the_next_time(
+    killed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = naming.publish
+
+    def full(part: Path, final: Path) -> None:
+        if final.suffix == naming.LOG:
+            raise OSError(28, "No space left on device")
+        own(part, final)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(naming, "publish", full)
+        code, text = vgil_repair(killed)
+    assert code == 1
+    for number in range(2):
+        assert f"5 of 5 rows -> {killed / f'episode_{number}.hdf5'}; episode_{number}.hdf5.part removed" in text
+        assert f"error: {killed / f'episode_{number}.mcap'}: cannot be written (No space left on device)" in text
+    code, text = vgil_repair(killed)
+    assert (code, text.count("1 messages ->")) == (0, 2)
+    assert sorted(path.name for path in killed.iterdir()) == [
+        f"episode_{number}.{kind}" for number in range(2) for kind in ("hdf5", "mcap")
+    ]
+    assert vgil_repair(killed) == (0, "nothing to repair\n")
+
+
+def test_a_damaged_record_is_said_and_stops_nothing_else(killed: Path) -> None:
+    damaged = killed / "episode_0.mcap.part"
+    damaged.write_bytes(mcap_writer.MAGIC + mcap_writer._record(mcap_writer.SCHEMA, b"\x01\x00\xff\xff\xff\x00abc"))
+    before = damaged.read_bytes()
+    code, text = vgil_repair(killed)
+    assert code == 1
+    assert f"5 of 5 rows -> {killed / 'episode_0.hdf5'}" in text
+    assert re.search(rf"error: {damaged}: holds a damaged record \(.*\); allowed: whole ones", text)
+    assert f"1 messages -> {killed / 'episode_1.mcap'}" in text
+    assert damaged.read_bytes() == before
+
+
+def test_a_log_that_is_still_written_is_left_alone(tmp_path: Path) -> None:
+    demo.write(tmp_path, demo.meta(), 3)
+    one = log(tmp_path / "episode_0.mcap.part")
+    code, text = vgil_repair(tmp_path)
+    assert code == 1
+    assert f"{one.part}: is still being recorded" in text
+    one.end()
+    one.close(tmp_path / "episode_0.mcap")
+    assert read(tmp_path / "episode_0.mcap") == []

@@ -16,12 +16,16 @@ import numpy as np
 import pytest
 from support.episodes import made_episodes as demo
 from support.episodes.made_episodes import Storage
+from support.killed_change import killed_before
 from support.paths import process_environment
 from support.stall import StallGauge
+from typer.testing import CliRunner
 
-from vgil_ros.episodes import EpisodeError, EpisodeReader, EpisodeWriter
+from vgil_ros.cli.main import app
+from vgil_ros.episodes import EpisodeError, EpisodeReader, EpisodeWriter, naming
 from vgil_ros.episodes.checks.check import check_episode
 from vgil_ros.episodes.reading import structure
+from vgil_ros.episodes.recovery import repair as repairing
 from vgil_ros.episodes.recovery.broken_file import lookup3
 from vgil_ros.episodes.recovery.repair import _reaching, repair
 
@@ -73,7 +77,7 @@ def test_kill_loses_at_most_a_second(tmp_path: Path, seconds: float, storage: St
     assert result.path == tmp_path / "episode_1.hdf5"
     assert result.rows >= second_ago
     assert second_ago > 10 or stood > 0.1
-    assert result.removed
+    assert result.kept is None
     assert not part.exists()
     m = demo.meta(storage=storage)
     with EpisodeReader(result.path) as episode:
@@ -109,8 +113,8 @@ def test_a_cut_part_gives_whole_rows_or_none_and_is_kept(tmp_path: Path, share: 
         assert _digest(part) == before
         return
     assert 0 < result.rows < result.expected
-    assert not result.removed
-    assert _digest(part) == before
+    assert result.kept == tmp_path / "episode_0.hdf5.part.kept"
+    assert _digest(result.kept) == before
     m = demo.meta()
     with EpisodeReader(result.path) as episode:
         np.testing.assert_array_equal(episode.action, [demo.action(t, m) for t in range(result.rows)])
@@ -133,7 +137,7 @@ def test_what_lies_behind_the_cut_is_not_made_up(tmp_path: Path) -> None:
 def test_whole_file_keeps_its_final_observation(tmp_path: Path) -> None:
     path = demo.write(tmp_path, demo.meta(), 5)
     result = repair(path)
-    assert (result.rows, result.expected, result.removed) == (5, 5, False)
+    assert (result.rows, result.expected, result.kept) == (5, 5, path)
     with EpisodeReader(result.path) as episode:
         assert len(episode.timesteps()) == 6
     assert path.exists()
@@ -182,7 +186,7 @@ def test_damage_at_the_end_of_a_file_costs_no_row(tmp_path: Path) -> None:
         if any("attribute" in name or name == "final_observation" for name in result.lost):
             damaged += 1
             assert result.rows > 0
-            assert not result.removed
+            assert result.kept is not None
             with EpisodeReader(result.path) as episode:
                 assert episode.layout == "vgil"
                 assert episode.action_alignment == "same_stamp"
@@ -255,3 +259,25 @@ def test_the_index_of_a_long_file_is_not_walked_to_open_it(
         pytest.raises(EpisodeError, match=r"claims 20000 rows; the file holds \d+ of them"),
     ):
         episode.image("cam_a", 150)
+
+
+def test_what_is_kept_of_a_damaged_part_is_not_repaired_again(tmp_path: Path) -> None:
+    part = demo.write(tmp_path, demo.meta(), 60).rename(tmp_path / "episode_0.hdf5.part")
+    with h5py.File(part, "r+", libver=("v110", "v110")) as file:
+        file["observations/images/cam_a"][50] = 0  # a power cut: it never reached the disk
+    kept = tmp_path / "episode_0.hdf5.part.kept"
+    words = f"50 of 60 rows -> {tmp_path / 'episode_0.hdf5'}; {part.name} kept as {kept.name}"
+    done = CliRunner().invoke(app, ["episodes", "repair", str(tmp_path)])
+    assert (done.exit_code, done.output) == (1, f"{part}: {words}\n")
+    again = CliRunner().invoke(app, ["episodes", "repair", str(tmp_path)])
+    assert (again.exit_code, again.output) == (0, "nothing to repair\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["episode_0.hdf5", kept.name]
+    (tmp_path / "episode_0.hdf5").unlink()
+    assert naming.claim(tmp_path).name == "episode_1.hdf5.part", "its number stays taken"
+
+
+def test_a_repair_that_is_killed_leaves_nothing_that_looks_like_an_episode(tmp_path: Path) -> None:
+    part = demo.write(tmp_path, demo.meta(), 4).rename(tmp_path / "episode_0.hdf5.part")
+    assert killed_before(0, ((repairing, "quick_check"),), lambda: repair(part))
+    assert [path.suffix for path in tmp_path.iterdir() if path != part] == [".half"]
+    assert repair(part).rows == 4

@@ -10,6 +10,9 @@ from support.episodes import made_episodes as made
 
 from vgil_ros.episodes import EpisodeReader, EpisodeWriter
 from vgil_ros.episodes.checks.check import check_episode
+from vgil_ros.episodes.curation import operations
+from vgil_ros.episodes.curation.journal import Journal
+from vgil_ros.episodes.curation.labels import Label
 from vgil_ros.episodes.curation.rows import write_run
 from vgil_ros.episodes.errors import EpisodeError
 
@@ -50,3 +53,24 @@ def test_rows_that_name_no_task_are_refused(tmp_path: Path) -> None:
         file["timesteps/task_index"][5] = 9
     with EpisodeReader(path) as episode, pytest.raises(EpisodeError, match="task_index has 10 rows, 2 tasks; needed"):
         episode.row_tasks()
+
+
+def say_task(path: Path, words: str) -> None:
+    with Journal(path.parent).held() as journal:
+        operations.label(journal, [path], Label(words={"task": words}))
+
+
+def test_a_task_that_is_said_later_holds_for_all_rows(tmp_path: Path) -> None:
+    path = write(tmp_path, (3, "second"))
+    with pytest.raises(EpisodeError, match=r"name the tasks \['test', 'second'\]; allowed: one .* split .* --at 3`"):
+        say_task(path, "lift the cube")
+    with EpisodeReader(path) as episode:
+        assert episode.row_tasks() == ("test",) * 3 + ("second",) * 7
+    with Journal(tmp_path).held() as journal:
+        _, places = operations.split(journal, path, [3])
+    for place in places:
+        say_task(place, "lift the cube")
+        with EpisodeReader(place) as episode:
+            assert episode.row_tasks() == ("lift the cube",) * episode.rows
+            assert episode.task == "lift the cube"
+        assert not [one for one in check_episode(place).findings if one.severity == "error"]

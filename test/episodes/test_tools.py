@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -16,9 +17,9 @@ from support.paths import EPISODE_GOLDENS as GOLDEN
 from typer.testing import CliRunner
 
 from vgil_ros.cli.main import app
-from vgil_ros.episodes import EpisodeReader
+from vgil_ros.episodes import EpisodeError, EpisodeReader, naming
 from vgil_ros.episodes.checks.check import check_episode
-from vgil_ros.episodes.convert import TARGETS
+from vgil_ros.episodes.convert import TARGETS, Target, convert
 
 ROWS = 30
 
@@ -146,6 +147,27 @@ def test_convert(tmp_path: Path, name: str, to: str) -> None:
         if to in ("vgil", "cobot_magic") and old.depth_names:
             np.testing.assert_array_equal(new.depth(old.depth_names[1], 2), old.depth(old.depth_names[1], 2))
     assert run("convert", GOLDEN / f"{name}.hdf5", out, "--to", to, "--rate", 50)[0] == 2  # never overwritten
+
+
+@pytest.mark.parametrize("to", ["vgil", "aloha"])
+def test_a_conversion_that_is_killed_leaves_no_episode_and_is_made_anew(tmp_path: Path, to: Target) -> None:
+    source, out = demo.write(tmp_path, demo.meta(), 12, success=True), tmp_path / "out" / "episode_0.hdf5"
+    out.parent.mkdir()
+    with EpisodeReader(source) as episode:
+        half = out.parent / ".episode_0.hdf5.half"
+        if (child := os.fork()) == 0:
+            convert(episode, out, to, progress=lambda rows: (os._exit(9) if row == 8 else row for row in rows))
+        os.waitpid(child, 0)
+        assert list(out.parent.iterdir()) == [half]
+        assert run("repair", out.parent) == (0, "nothing to repair\n")
+        handle = naming.lock(half)
+        with pytest.raises(EpisodeError, match="another process makes this file; allowed: one at a time"):
+            convert(episode, out, to)
+        os.close(handle)
+        convert(episode, out, to)
+    with EpisodeReader(out) as made:
+        assert made.rows == 12
+    assert list(out.parent.iterdir()) == [out]
 
 
 def test_convert_needs_a_rate_and_a_known_target(tmp_path: Path) -> None:

@@ -21,11 +21,12 @@ from vgil_ros.datasets.pieces import Piece, read_piece, write_json
 from vgil_ros.datasets.plan import Plan
 from vgil_ros.datasets.schema import Shape
 from vgil_ros.datasets.source import Source, open_source
-from vgil_ros.datasets.workers import GOES_ON, Progress, SurveyWork, make_pieces, piece_folder
+from vgil_ros.datasets.workers import GOES_ON, Progress, SurveyWork, make_pieces, opened, piece_folder
 from vgil_ros.episodes import naming
 from vgil_ros.parallel import Executor, InProcess, WorkerKilled, executor
 
 MAKING, PLAN, PIECES, OUT, ASSEMBLED, LOCK = ".making", "plan.json", "pieces", "out", "assembled", "lock"
+TOLD = ("streams", "timing", "facts", "not_kept")  # of a piece, for the manifest; an older version's lack the last two
 SHOWN = 5  # names that an error lists
 MANY = 64  # episodes from which to look at them is shared among processes
 Say = Callable[[str], None]
@@ -73,6 +74,7 @@ def convert_dataset(
     if ray is not None:  # another machine's processes begin in another folder
         plan, out = plan.model_copy(update={"source": plan.source.absolute()}), out.absolute()
     plan = plan.checked()
+    opened.cache_clear()  # what it was in an earlier call, of a notebook
     source = open_source(plan.source, plan.layout)
     _check_only(plan, source.names())
     making = out / MAKING
@@ -93,7 +95,8 @@ def _convert(source: Source, plan: Plan, out: Path, pool: Executor, progress: Pr
     plan = plan.model_copy(update={"shape": shape})
     _same_plan(making / PLAN, plan)
     made = make_pieces(source, plan, making / PIECES, usable, left_out, pool, progress)
-    pieces = [piece for number in usable if (piece := read_piece(piece_folder(making / PIECES, number))) is not None]
+    found = (read_piece(piece_folder(making / PIECES, number)) for number in usable)
+    pieces = [piece.without_stats() for piece in found if piece is not None]
     if not pieces:
         first = next(iter(left_out.items()), ("", "no episode"))
         raise DatasetError(
@@ -170,13 +173,13 @@ def _same_plan(path: Path, plan: Plan) -> None:
     """Keep the plan; a run that goes on must have the one it began with.
 
     Raises:
-        DatasetError: naming what differs.
+        DatasetError: naming what differs, or another version wrote the plan.
     """
     values = plan.model_dump(mode="json")
     if not path.is_file():
         write_json(path, values)
         return
-    before = Plan.model_validate_json(path.read_text(encoding="utf-8")).model_dump(mode="json")
+    before = _plan_before(path).model_dump(mode="json")
     differing = [
         f"{key}: {_short(before[key])}, now {_short(values[key])}" for key in values if before[key] != values[key]
     ]
@@ -185,6 +188,15 @@ def _same_plan(path: Path, plan: Plan) -> None:
             f"{path.parent}: a conversion was cut off that had {'; '.join(differing)}; go on with it as it was, or "
             "remove the folder"
         )
+
+
+def _plan_before(path: Path) -> Plan:
+    try:
+        return Plan.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DatasetError(
+            f"{path}: is no plan of this version; allowed: go on with the version that began, or remove {path.parent}"
+        ) from error
 
 
 def _short(value: Any) -> str:
@@ -200,7 +212,8 @@ def survey(
     left_out: dict[str, str] = {}
     whole: Shape | None = None
     names = source.names()
-    wanted = [number for number, name in enumerate(names) if plan.only is None or name in plan.only]
+    only = None if plan.only is None else set(plan.only)
+    wanted = [number for number, name in enumerate(names) if only is None or name in only]
     pool = pool if len(wanted) >= MANY else InProcess()
     with closing(pool.map(SurveyWork(plan, tuple(names)), wanted)) as outcomes:
         for outcome in progress(outcomes, "survey", len(wanted)):
@@ -231,7 +244,7 @@ def _assemble(plan: Plan, pieces: list[Piece], making: Path, left_out: dict[str,
             "name": name,
             "source": piece.name,
             "rows": piece.rows,
-            **{key: piece.facts[key] for key in ("streams", "timing")},
+            **{key: piece.facts[key] for key in TOLD if key in piece.facts},
         }
         for name, piece in zip(names, pieces, strict=True)
     ]

@@ -20,6 +20,7 @@ from vgil_ros.episodes.naming import sync_folder
 from vgil_ros.episodes.view import Episode
 
 FACTS = "piece.json"
+STATS = "stats"
 PART = ".part"
 
 
@@ -44,6 +45,15 @@ class Piece:
     def rows(self) -> int:
         """T."""
         return int(self.facts["rows"])
+
+    def without_stats(self) -> Piece:
+        """The same without its statistics, which are large: of many pieces they are read again one by one."""
+        return Piece(self.folder, {key: value for key, value in self.facts.items() if key != STATS})
+
+    def stats(self) -> Mapping[str, Any]:
+        """Its statistics, of its file."""
+        values: Mapping[str, Any] = json.loads((self.folder / FACTS).read_text(encoding="utf-8"))[STATS]
+        return values
 
 
 class Sink(Protocol):

@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from vgil_ros.datasets.stored import COLUMNS, StoredEpisode, column
+from vgil_ros.datasets.errors import DatasetError
+from vgil_ros.datasets.stored import COLUMNS, StoredEpisode, column, task_runs
+from vgil_ros.episodes.convert import REWARDS
+from vgil_ros.episodes.reader import FINAL, EpisodeReader
 from vgil_ros.episodes.view import Episode
 
 COMPARED = 8  # images of each camera that are held against the source's
@@ -40,6 +43,28 @@ def digests(episode: Episode) -> dict[str, str]:
     return found
 
 
+def facts_of(episode: Episode) -> dict[str, Any]:
+    """What an episode says beside its streams, as JSON has it; None where its layout does not store it."""
+    return {
+        "tasks": [[row, task] for row, task in task_runs(episode)],
+        "success": None if episode.success is None else bool(episode.success),
+        "rate_hz": None if episode.rate_hz is None else float(episode.rate_hz),
+        "joint_names": None if episode.joint_names is None else list(episode.joint_names),
+        "camera_names": list(episode.camera_names),
+    }
+
+
+def beside(episode: Episode) -> tuple[str, ...]:
+    """Names of what a data set holds of an episode that is no stream: a conversion takes it along within ours alone."""
+    if isinstance(episode, StoredEpisode):
+        return episode.unread
+    if not isinstance(episode, EpisodeReader) or episode.layout != "vgil":
+        return ()
+    stored = {name: episode.dataset(name) for name in REWARDS}
+    found = [name for name, values in stored.items() if values is not None and not np.isnan(values).all()]
+    return (*found, *([FINAL] if FINAL in episode.structure.groups else ()))
+
+
 def _vector(episode: Episode, name: str) -> np.ndarray:
     """(T, n)."""
     return episode.vector(name)[: episode.rows]
@@ -66,7 +91,11 @@ def prove(source: Episode, target: Episode, videos: Mapping[str, Mapping[str, An
     Returns:
         "streams": for each column, and each "vector NAME", sha256 and largest_error (0.0: equal; None: not kept), for
         each camera sha256, kept
-        ("bytes", "pixels", "codec" or None) and psnr_db (least, mean) of `COMPARED` images or of all; "timing".
+        ("bytes", "pixels", "codec" or None) and psnr_db (least, mean) of `COMPARED` images or of all; "timing";
+        "facts": see `facts_of`, of what was written; "not_kept": names of what else the source holds and it does not.
+
+    Raises:
+        DatasetError: depth images came out otherwise.
     """
     marks = digests(target)
     streams: dict[str, Any] = {}
@@ -85,8 +114,16 @@ def prove(source: Episode, target: Episode, videos: Mapping[str, Mapping[str, An
             kept = _compare_images(source, target, camera) if camera in marks else {"kept": None}
         streams[camera] = {"sha256": marks.get(camera), **kept}
     for camera in source.depth_names:
+        if camera in marks:
+            _compare_depth(source, target, camera)
         streams[camera] = {"sha256": marks.get(camera), "kept": "pixels" if camera in marks else None}
-    return {"streams": streams, "timing": _timing(source, target)}
+    kept_beside = beside(target)
+    return {
+        "streams": streams,
+        "timing": _timing(source, target),
+        "facts": facts_of(target),
+        "not_kept": [name for name in beside(source) if name not in kept_beside],
+    }
 
 
 def _largest_error(theirs: np.ndarray | None, ours: np.ndarray | None) -> float | None:
@@ -99,7 +136,7 @@ def _largest_error(theirs: np.ndarray | None, ours: np.ndarray | None) -> float 
 
 
 def _compare_images(source: Episode, target: Episode, camera: str) -> dict[str, Any]:
-    rows = np.unique(np.linspace(0, source.rows - 1, COMPARED).astype(int)).tolist()
+    rows = _compared(source)
     if all(_same_file(source, target, camera, row) for row in rows):
         return {"kept": "bytes"}
     ratios = [psnr(source.image(camera, row), target.image(camera, row)) for row in rows]
@@ -110,6 +147,22 @@ def _compare_images(source: Episode, target: Episode, camera: str) -> dict[str, 
         "kept": "codec",
         "psnr_db": {"least": round(min(finite), 2), "mean": round(sum(finite) / len(finite), 2), "images": len(rows)},
     }
+
+
+def _compare_depth(source: Episode, target: Episode, camera: str) -> None:
+    for row in _compared(source):
+        theirs, ours = source.depth(camera, row), target.depth(camera, row)
+        if not np.array_equal(theirs, ours):
+            gap = np.abs(theirs.astype(int) - ours).max() if theirs.shape == ours.shape else f"{ours.shape} pixels,"
+            raise DatasetError(
+                f"{source.path}: depth of {camera} row {row} was written {gap} mm off; allowed: as it is"
+            )
+
+
+def _compared(episode: Episode) -> list[int]:
+    """Rows whose images are compared."""
+    rows: list[int] = np.unique(np.linspace(0, episode.rows - 1, COMPARED).astype(int)).tolist()
+    return rows
 
 
 def _same_file(source: Episode, target: Episode, camera: str, row: int) -> bool:

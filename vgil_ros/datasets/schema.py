@@ -25,6 +25,8 @@ class Shape(StrictModel):
         cameras: height and width by name. columns: numbers beside state and action.
         streams: columns of the sync datasets; none where they are not stored.
         success: whether any episode says so.
+        robot, contract: None where episodes are of several; each says its own then.
+        action_names: of the columns of action, where they may differ from the joints'.
     """
 
     rate_hz: float | None
@@ -37,6 +39,7 @@ class Shape(StrictModel):
     success: bool
     robot: str | None
     contract: str | None
+    action_names: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, episode: Episode, rate_hz: float | None) -> Shape:
@@ -61,6 +64,9 @@ class Shape(StrictModel):
             success=episode.success is not None,
             robot=episode.robot,
             contract=str(episode.attrs["contract"]) if "contract" in episode.attrs else None,
+            action_names=names
+            if len(names := episode.attrs.get("action_names", ())) == episode.action.shape[1]
+            else None,
         )
 
     def told(self, episode: Episode) -> dict[str, Any]:
@@ -76,6 +82,8 @@ class Shape(StrictModel):
             kept["stamps"] = "nominal"
         if self.contract is None and "contract" in episode.attrs:
             kept["contract"] = str(episode.attrs["contract"])
+        if self.robot is None and episode.robot is not None:
+            kept["robot"] = episode.robot
         return {key: value for key, one in kept.items() if (value := _plain(one)) is not None}
 
     def differs(self, other: Shape) -> str | None:
@@ -98,7 +106,9 @@ class Shape(StrictModel):
                 "streams": self.streams if same else (),
                 "success": self.success or other.success,
                 "joint_names": self.joint_names or other.joint_names,
+                "robot": self.robot if self.robot == other.robot else None,
                 "contract": self.contract if self.contract == other.contract else None,
+                "action_names": self.action_names if self.action_names == other.action_names else None,
             }
         )
 

@@ -11,6 +11,7 @@ import numpy as np
 from vgil_ros.datasets.errors import DatasetError
 from vgil_ros.episodes import image_codec
 from vgil_ros.episodes.image_codec import JpegOrder
+from vgil_ros.episodes.reading.columns import ACTING
 from vgil_ros.episodes.view import Episode
 
 # the columns of an episode, by the names of `EpisodeReader`; rows are T
@@ -19,7 +20,7 @@ COLUMNS = (
     "intervention", "actor", "policy_action", "human_action",
 )  # fmt: skip
 
-TUPLES = ("joint_names", "streams", "warnings", "tags")  # attributes that JSON gives as lists
+TUPLES = ("joint_names", "action_names", "streams", "warnings", "tags")  # attributes that JSON gives as lists
 
 
 def column(episode: Episode, name: str) -> np.ndarray | None:
@@ -44,6 +45,17 @@ def tasks_of(runs: Sequence[Sequence[Any]], rows: int) -> tuple[str, ...]:
     """(T,) the task of each row."""
     ends = [*(int(first) for first, _ in runs[1:]), rows]
     return tuple(str(task) for (first, task), end in zip(runs, ends, strict=True) for _ in range(int(first), end))
+
+
+def without_filled(columns: Mapping[str, np.ndarray], attrs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Leave out who acted where a table only has it for other episodes' sake (`schema.FLAGS`): of a demonstration.
+
+    It says no rollout (`schema.Shape.told`), and nobody led in it. Others' tables have no `actor` and never say that
+    they are rollouts: there the policy had the arms wherever no intervention is noted.
+    """
+    led = np.any(columns.get("intervention", np.zeros(0)) == 1)
+    filled = "actor" in columns and not attrs.get("rollout", False) and not led
+    return {name: values for name, values in columns.items() if not (filled and name in ACTING)}
 
 
 class Images(Protocol):
@@ -71,6 +83,7 @@ class StoredEpisode:
     Attributes:
         path: the data set's folder and the episode's name in it; no such file need exist.
         layout: the data set's kind.
+        unread: names of what the data set has beside what is read of it.
     """
 
     depth_names: tuple[str, ...] = ()
@@ -86,6 +99,7 @@ class StoredEpisode:
         attrs: dict[str, Any],
         *,
         tasks: Sequence[str] = (),
+        unread: Sequence[str] = (),
     ) -> None:
         """Take what was read.
 
@@ -93,6 +107,7 @@ class StoredEpisode:
             columns: (T, ...) each, by `COLUMNS`; qpos and action are there.
             attrs: as in a file of ours: rate_hz, task, joint_names, ...
             tasks: (T,) what was done in each row; () where that is `task` in all of them.
+            unread: see the attribute.
         """
         self.path, self.layout = path, layout
         self.attrs = {key: tuple(value) if key in TUPLES else value for key, value in attrs.items()}
@@ -101,6 +116,7 @@ class StoredEpisode:
         self.unusable: dict[str, str] = {}
         self.rows = len(self.qpos)
         self._tasks = tuple(tasks)
+        self.unread = tuple(unread)
 
     def column(self, name: str) -> np.ndarray | None:
         """(T, ...) or None where the data set has none."""

@@ -99,7 +99,7 @@ class SurveyWork(Work[int, "Shape | str"]):
         yield self._look
 
     def _look(self, number: int) -> Shape | str:
-        source = opened(self.plan.source, self.plan.layout)
+        source, _ = opened(self.plan.source, self.plan.layout)
         where = source.path / self.names[number]
         try:
             with naming_file(where), source.open(number) as episode:
@@ -134,9 +134,10 @@ class PieceWork(Work[int, "str | None"]):
 
 
 @lru_cache(maxsize=1)
-def opened(path: Path, layout: str | None) -> Source:
-    """A data set, opened once in each process that works on its episodes."""
-    return open_source(path, layout)
+def opened(path: Path, layout: str | None) -> tuple[Source, tuple[str, ...]]:
+    """A data set and its names, opened once in each process that works on its episodes."""
+    source = open_source(path, layout)
+    return source, tuple(source.names())
 
 
 def _part(pieces: Path, number: int) -> Path:
@@ -174,8 +175,8 @@ def make_piece(plan: Plan, pieces: Path, number: int) -> str | None:
         DatasetError: no episode could be converted now, as on a full disk.
     """
     folder, part = piece_folder(pieces, number), _part(pieces, number)
-    source, sink = opened(plan.source, plan.layout), plan.sink()
-    name = source.names()[number]
+    (source, names), sink = opened(plan.source, plan.layout), plan.sink()
+    name = names[number]
     shutil.rmtree(part, ignore_errors=True)
     _need_room(pieces)
     try:

@@ -17,7 +17,7 @@ import numpy as np
 from vgil_ros.datasets.errors import DatasetError
 from vgil_ros.datasets.pieces import Piece, place
 from vgil_ros.datasets.schema import FLAGS, WANTED, Shape
-from vgil_ros.datasets.stored import Images, StoredEpisode, column, task_runs, tasks_of
+from vgil_ros.datasets.stored import Images, StoredEpisode, column, task_runs, tasks_of, without_filled
 from vgil_ros.episodes.view import Episode
 from vgil_ros.extras import needed_by
 
@@ -136,7 +136,8 @@ class ZarrDataset:
         attrs = {**self._attrs.get("vgil", {}), **told}
         runs = attrs.pop(TASKS, [])
         tasks = tasks_of(runs, stop - first) if runs else ()
-        return StoredEpisode(path, "zarr", columns, cameras, attrs, tasks=tasks)
+        unread = sorted(self._data.keys() - set(names.values()) - cameras.keys())
+        return StoredEpisode(path, "zarr", without_filled(columns, attrs), cameras, attrs, tasks=tasks, unread=unread)
 
     def _check_pixels(self) -> None:
         """Refuse images of floats up to 1: as bytes they would be black. Looked at once, in a few rows."""

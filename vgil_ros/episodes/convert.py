@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -34,6 +37,7 @@ KEPT = (  # what an episode says of its making
     "stamps",
     *LABELLED,
 )
+REWARDS = ("timesteps/reward", "timesteps/discount")  # of TimeSteps; NaN where one has none
 MOST_RATE = 100_000  # Hz
 FLUSHED = 32  # rows, which are in memory with their images until then
 TARGETS: tuple[str, ...] = get_args(Target)
@@ -72,21 +76,34 @@ def convert(
         raise EpisodeError(f"{episode.path}: has no row to convert")
     for place, reason in episode.unusable.items():
         raise EpisodeError(f"{episode.path}: {place} {reason}")
-    part = out.with_name(out.name + naming.PART)
-    if out.exists() or part.exists():
+    if out.exists():
         raise EpisodeError(f"{out}: is there already; nothing is ever overwritten")
     with naming_file(episode.path, "converted"):
         try:
-            if target == "vgil":
-                _to_vgil(episode, part, rate_hz, quality, storage, progress)
-            else:
-                write_peer(episode, part, PEERS[target], quality, progress)
-            naming.publish(part, out)
+            with _half_of(out) as half:
+                if target == "vgil":
+                    _to_vgil(episode, half, rate_hz, quality, storage, progress)
+                else:
+                    write_peer(episode, half, PEERS[target], quality, progress)
+                naming.publish(half, out)
         except OSError as error:
             raise WriteFailed(f"{out}: cannot be written ({error})") from error
-        finally:
-            part.unlink(missing_ok=True)
     return out
+
+
+@contextlib.contextmanager
+def _half_of(out: Path) -> Iterator[Path]:
+    """Make the hidden file that becomes a new one, held by this process alone; what a killed one left there is lost."""
+    half = out.with_name(f".{out.name}{naming.HALF}")
+    try:
+        handle = naming.lock(half)
+    except BlockingIOError as error:
+        raise EpisodeError(f"{out}: another process makes this file; allowed: one at a time, let it end") from error
+    try:
+        yield half
+    finally:
+        half.unlink(missing_ok=True)
+        os.close(handle)
 
 
 def left_out(episode: Episode, target: Target) -> tuple[str, ...]:
@@ -110,6 +127,7 @@ def _to_vgil(
     if not (math.isfinite(rate) and 0 < rate <= MOST_RATE):
         raise EpisodeError(f"{episode.path}: rate is {rate} Hz; allowed: above 0, up to {MOST_RATE}")
     meta = _meta(episode, rate, quality, storage)
+    rewards = _rewards(episode)
     file = RowFile(part, meta)
     try:
         for row in progress(range(episode.rows)):
@@ -118,7 +136,8 @@ def _to_vgil(
                 for name in episode.camera_names
             )
             depths = tuple(episode.depth(name, row) for name in episode.depth_names)
-            file.append(RowSchema(_values(episode, row, meta, rate), images, depths))
+            beside = {name: values[row] for name, values in rewards.items()}
+            file.append(RowSchema(_values(episode, row, meta, rate) | beside, images, depths))
             if row % FLUSHED == FLUSHED - 1:
                 file.flush()
         file.close()
@@ -213,3 +232,11 @@ def _values(episode: Episode, row: int, meta: EpisodeMeta, rate: float) -> dict[
     made["sync/arrival_ns"] = np.zeros(len(meta.streams), np.int64)
     unknown = {name: np.full(shape, np.nan) for name, (shape, _) in columns(meta).items()}
     return {**unknown, **made, **{name: values[row] for name, values in known.items() if values is not None}}
+
+
+def _rewards(episode: Episode) -> dict[str, np.ndarray]:
+    """(T,) rewards and discounts, of our own file alone: other layouts store none."""
+    if not isinstance(episode, EpisodeReader) or episode.layout != "vgil":
+        return {}
+    stored = {name: episode.dataset(name) for name in REWARDS}
+    return {name: values for name, values in stored.items() if values is not None and len(values) >= episode.rows}

@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import re
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -18,10 +19,13 @@ from vgil_ros.episodes.errors import EpisodeError, WriteFailed
 
 EPISODE = re.compile(r"^episode_(\d+)\.hdf5(\.part|\.aborted)?$")
 PART = ".part"
+KEPT = ".kept"  # behind a `.part` whose whole rows are in another file, for who wants to look for more in it
 ABORTED = ".aborted"
 ABORTED_FOLDER = "aborted"
 LOG = ".mcap"  # a raw log's; it has the name of its episode
-_NUMBERED = re.compile(r"^episode_(\d+)\.(hdf5|mcap)(\.part|\.aborted)?$")
+HALF = ".half"  # behind the hidden name of what is being made, and is no episode before it has its own name
+_NUMBERED = re.compile(r"^episode_(\d+)\.(hdf5|mcap)(\.part(\.kept)?|\.aborted)?$")
+HOLD_TRIES, HOLD_PAUSE_S = 20, 0.002
 # file systems without hard links (FAT, some network shares) answer with one of these
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
@@ -71,6 +75,15 @@ def parts_in(folder: Path) -> list[Path]:
     return _sorted(filter(is_visible, folder.glob(f"*.hdf5{PART}")))
 
 
+def logs_left_in(folder: Path) -> list[Path]:
+    """Return the raw logs of a folder that are not finished, though their episodes are."""
+    logs = (path for path in filter(is_visible, folder.glob(f"*{LOG}{PART}")) if path.is_file())
+    episodes = ((path, path.with_name(f"{path.name[: -len(LOG + PART)]}.hdf5")) for path in logs)
+    return _sorted(
+        log for log, episode in episodes if episode.exists() and not episode.with_name(episode.name + PART).exists()
+    )
+
+
 def left_behind(folder: Path) -> list[Path]:
     """Return the parts of a folder that no living recorder holds."""
     left = []
@@ -92,6 +105,17 @@ def logs_in(folder: Path) -> list[Path]:
         return match is None, int(match[1]) if match else 0, path.name
 
     return sorted((path for path in folder.glob(f"*{LOG}") if is_visible(path) and path.is_file()), key=key)
+
+
+def is_gone(path: Path) -> bool:
+    """Whether nothing lies there any more; False too where the disk does not say, as a network folder that is away."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def is_visible(path: Path) -> bool:
@@ -142,9 +166,24 @@ def aborted_of(part: Path) -> Path:
 
 def next_free(final: Path) -> Path:
     """Return the name after every episode, `.part` and raw log of a file's folder, for another of its kind."""
-    number = 1 + max(taken_numbers(final.parent), default=-1)
-    kind = LOG if LOG in final.suffixes else ".hdf5"
-    return final.with_name(f"episode_{number}{kind}{ABORTED if final.name.endswith(ABORTED) else ''}")
+    return with_number(final, 1 + max(taken_numbers(final.parent), default=-1))
+
+
+def with_number(path: Path, number: int) -> Path:
+    """Return the name beside a file that one of its kind has with a number."""
+    kind = LOG if LOG in path.suffixes else ".hdf5"
+    state = next((state for state in (ABORTED, PART) if path.name.endswith(state)), "")
+    return path.with_name(f"episode_{number}{kind}{state}")
+
+
+def put_aside(part: Path) -> Path:
+    """Give a `.part` a name under which nobody repairs it again; return where it lies now."""
+    kept = part.with_name(part.name + KEPT)
+    try:
+        publish(part, kept)
+    except OSError:  # it stays where it was: nothing of it is lost
+        return part
+    return kept
 
 
 def publish(part: Path, final: Path) -> None:
@@ -178,8 +217,15 @@ def publish_free(part: Path, wanted: Path) -> Path:
 def hold(part: Path) -> int:
     """Mark a `.part` as being written as long as this process lives, or the handle that is returned is open."""
     handle = os.open(part, os.O_RDONLY)
-    with contextlib.suppress(OSError):  # a file system without locks
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    for _ in range(HOLD_TRIES):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # somebody looks whether it is being written, which takes a moment
+            time.sleep(HOLD_PAUSE_S)
+        except OSError:  # a file system without locks
+            break
+        else:
+            break
     return handle
 
 

@@ -243,6 +243,9 @@ class EpisodeWriter:
     ) -> Path:
         if not self._worker.sound:
             raise self._unfinished(self.error) from self.error
+        if self.error is None and (lost := self._appended - self._file.rows - len(self._worker.unreadable)):
+            self._file.abandon()
+            raise self._unfinished(WriteFailed(f"{lost} of its {self._appended} rows were never written"))
         if self._file.rows == 0:
             self.part.unlink(missing_ok=True)
             raise NothingSaved(f"{self.part.name}: no row was recorded; nothing is saved")
@@ -268,9 +271,9 @@ class EpisodeWriter:
 
     def _unfinished(self, error: BaseException | None) -> WriteFailed:
         """What there is of a file that could not be finished, in words; one without a whole row is removed."""
-        if not self.part.exists():
+        if naming.is_gone(self.part):
             return WriteFailed(f"{self.part}: is gone ({error}); nothing of it is saved")
-        if whole_rows(self.part) == 0:
+        if self._is_empty():
             with contextlib.suppress(OSError):  # a disk that has become read-only
                 self.part.unlink(missing_ok=True)
             return WriteFailed(
@@ -279,6 +282,14 @@ class EpisodeWriter:
         return WriteFailed(
             f"{self.part}: could not be finished ({error}); `vgil episodes repair {self.part}` recovers its rows"
         )
+
+    def _is_empty(self) -> bool:
+        """Whether the `.part` has not one whole row; False too where the disk does not let it be read."""
+        try:
+            self.part.open("rb").close()
+        except OSError:
+            return False
+        return whole_rows(self.part) == 0
 
     def _last_row(self, attributes: dict[str, Any]) -> RowSchema | None:
         """The final observation; one that cannot be encoded is left out, and costs no row."""

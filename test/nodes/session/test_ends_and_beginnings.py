@@ -18,14 +18,20 @@ from support.killed_change import killed_before
 from vgil_ros.core.errors import VgilError
 from vgil_ros.core.graph.service_names import did_you_mean
 from vgil_ros.core.leader_follower import Phase
-from vgil_ros.episodes import EpisodeReader, h5, naming
+from vgil_ros.core.session import Session, SessionCommand
+from vgil_ros.episodes import EpisodeReader, h5
 from vgil_ros.episodes.checks.check import check_episode
 from vgil_ros.episodes.checks.findings import Finding, Report
+from vgil_ros.episodes.curation import operations
+from vgil_ros.episodes.curation.journal import Journal
+from vgil_ros.episodes.curation.labels import Label, write_label
+from vgil_ros.episodes.writing import disk
 from vgil_ros.episodes.writing.sink import EpisodeEnd
 from vgil_ros.nodes.base.alerts import Problem, Severity
 from vgil_ros.nodes.session.closing import Closed, EpisodeClosing
-from vgil_ros.nodes.session.labelling import LateLabels, label_file
+from vgil_ros.nodes.session.labelling import SPARE, LateLabels, label_file
 from vgil_ros.nodes.session.readiness import Waiting, nobody_there, slow_words, teleop_problem
+from vgil_ros.nodes.session.session import SessionNode
 
 
 @dataclass
@@ -238,7 +244,7 @@ def test_a_late_label_leaves_a_whole_file_whenever_it_is_killed(tmp_path: Path) 
         killed = killed_before(after, calls, lambda: label_file(path, "failure"))
         with EpisodeReader(path) as episode:
             labels.append((episode.attrs.get("label"), episode.success))
-        assert naming.episodes_in(tmp_path) == [path], "no reader takes what was left behind"
+        assert list(tmp_path.rglob("*.hdf5")) == [path], "no reader takes what was left behind"
         if not killed:
             break
     assert labels[0] == (None, True)
@@ -258,3 +264,73 @@ def test_a_label_that_cannot_be_written_is_said(tmp_path: Path) -> None:
         ("warning", "the label is lost: there is no file of the last episode"),
     ]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_late_label_leaves_its_room_to_the_episode_that_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = made.write(tmp_path, made.meta(), 4)
+    before = path.read_bytes()
+    monkeypatch.setattr(disk, "free_bytes", lambda folder: SPARE + len(before) - 1)
+    words = r"'success' cannot be written \(256 MiB free; 256 MiB are needed .*`vgil episodes label` writes it later"
+    with pytest.raises(VgilError, match=words):
+        label_file(path, "success")
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_late_label_brings_no_episode_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replaced: bool) -> None:
+    path = made.write(tmp_path, made.meta(), 4)
+
+    def meanwhile(copy: Path, label: Label) -> None:
+        write_label(copy, label)
+        with Journal(tmp_path).held() as journal:
+            operations.delete(journal, [path])
+        if replaced:
+            path.write_bytes(b"another")
+
+    monkeypatch.setattr("vgil_ros.nodes.session.labelling.write_label", meanwhile)
+    with pytest.raises(VgilError, match="found another file in its place" if replaced else "No such file"):
+        label_file(path, "failure")
+    assert [one.read_bytes() for one in tmp_path.glob("*.hdf5")] == ([b"another"] if replaced else [])
+    assert not list(tmp_path.glob(".label_*"))
+
+
+class EndingNode:
+    """What of a node the end of its process needs."""
+
+    on_shutdown, _count, _do = SessionNode.on_shutdown, SessionNode._count, SessionNode._do
+    _remove_last, _write_label, end_code = SessionNode._remove_last, SessionNode._write_label, SessionNode.end_code
+
+    def __init__(self, session: Session, end: EpisodeEnd) -> None:
+        self.session, self.desk = session, Desk()
+        self.closing, self.labels = EpisodeClosing(self.desk), LateLabels(self.desk)
+        self.closing.begin(done(end), keep=True)
+        self.success, self.exit_code = None, 0
+        self.log = self.desk.log
+
+    def now_ns(self) -> int:
+        return 0
+
+
+@pytest.mark.parametrize("said", [SessionCommand.DISCARD, SessionCommand.LABEL_FAILURE])
+def test_what_is_said_while_the_last_file_is_closed_is_done_before_the_process_ends(
+    tmp_path: Path, said: SessionCommand
+) -> None:
+    session, path = Session(late=True), made.write(tmp_path, made.meta(), 4, success=True)
+    session.command(SessionCommand.START)
+    session.prepared()
+    session.advance(0, [])
+    for _ in range(5):
+        session.sampled()
+    session.command(SessionCommand.STOP)
+    assert session.command(said).ok
+    node = EndingNode(session, episode_end(path))
+    node.on_shutdown()  # type: ignore[misc]
+    if said is SessionCommand.DISCARD:
+        assert not path.exists()
+        assert node.desk.lines[-1] == ("info", f"{path} is removed")
+    else:
+        with EpisodeReader(path) as episode:
+            assert episode.success is False

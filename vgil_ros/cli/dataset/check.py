@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from vgil_ros.cli.dataset.commands import BAD, Workers, app, bar
+from vgil_ros.cli.dataset.commands import BAD, Workers, app, bar, losses
 from vgil_ros.cli.dataset.quality_page import write_page
 from vgil_ros.cli.report import JsonFile, can_be_written, write_json
 from vgil_ros.datasets.errors import DatasetError
+from vgil_ros.datasets.manifest import MANIFEST, read_manifest
 from vgil_ros.datasets.quality.check import check_dataset
 from vgil_ros.datasets.quality.data_set import Found
 from vgil_ros.datasets.quality.keep import check_new, keep_good
@@ -77,6 +78,8 @@ def check_command(
         left = {verdict.number for verdict in result.bad(grave)}
         good = [verdict.name for verdict in result.verdicts if verdict.number not in left]
         keep_good(source, good, keep, layout=layout, workers=count, progress=bar)
+        for line in losses(read_manifest(keep)) if (keep / MANIFEST).is_file() else ():
+            typer.echo(line)
         typer.echo(f"{len(good)} of {len(result.verdicts)} episodes in {keep}")
     raise typer.Exit(0 if result.ok(grave) else BAD)
 

@@ -79,7 +79,7 @@ def convert_command(
     for words in result.left_out.values():
         typer.echo(f"left out: {words}", err=True)
     manifest = read_manifest(out)
-    for line in _losses(manifest):
+    for line in losses(manifest):
         typer.echo(line)
     again = result.episodes - result.made
     found = f" ({again} were there from a run that was cut off)" if again else ""
@@ -90,7 +90,7 @@ def convert_command(
     raise typer.Exit(BAD if result.left_out else 0)
 
 
-def _losses(manifest: dict[str, Any]) -> list[str]:
+def losses(manifest: dict[str, Any]) -> list[str]:
     """What the target could not keep, one line for each stream, the worst episode's figure."""
     lines: dict[str, tuple[float, str]] = {}
     for episode in manifest["episodes"]:
@@ -114,6 +114,8 @@ def _losses(manifest: dict[str, Any]) -> list[str]:
                 lines[name] = found
     shift = max((e["timing"].get("from_even_ticks_ms", 0.0) for e in manifest["episodes"]), default=0.0)
     told = [f"  {words}" for _, words in lines.values()]
+    beside = dict.fromkeys(name for episode in manifest["episodes"] for name in episode.get("not_kept", ()))
+    told += [f"  {name}: is not kept" for name in beside]
     if manifest["to"].startswith("lerobot") and shift > 0:
         told.append(f"  timestamps are even, as LeRobot wants them: up to {shift:.3f} ms from the true stamps")
     return told

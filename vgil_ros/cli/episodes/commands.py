@@ -34,45 +34,51 @@ def repair_command(paths: Paths, json: JsonFile = None) -> None:
     """Recover what a killed recorder or a cut copy left; a folder means all `.part` files in it.
 
     Exit code 1 where rows that a file speaks of could not be recovered, or none at all. A `.part` that no row had
-    reached is removed.
+    reached is removed; one of which something is lost is kept as `.part.kept`. A raw log gets its end with its episode.
     """
     done, failed = [], 0
     parts = [part for path in paths for part in _parts(path)]
     for part in parts:
+        if part.name.endswith(naming.LOG + naming.PART):
+            failed += not _finish_log(part, naming.final_of(part))
+            continue
         try:
             if part.name.endswith(naming.PART) and remove_if_empty(part):
                 naming.log_of(part).unlink(missing_ok=True)
                 typer.echo(f"{part}: no row had reached it; removed")
                 continue
             result = repair(part, progress=bar_of_rows(part.name))
-            log = _finish_log(part, result.path)
         except VgilError as error:
             failed += 1
             typer.echo(f"error: {error}", err=True)
             continue
         lost = f"; lost: {', '.join(result.lost)}" if result.lost else ""
-        kept = "removed" if result.removed else "kept"
-        typer.echo(f"{part}: {result.rows} of {result.expected} rows -> {result.path}{lost}; {part.name} {kept}{log}")
+        kept = "removed" if result.kept is None else "kept" if result.kept == part else f"kept as {result.kept.name}"
+        typer.echo(f"{part}: {result.rows} of {result.expected} rows -> {result.path}{lost}; {part.name} {kept}")
         failed += bool(result.lost) or result.rows < result.expected
-        done.append({**vars(result), "source": str(part), "path": str(result.path), "lost": list(result.lost)})
+        paths_of = {key: str(path) for key in ("source", "path", "kept") if (path := getattr(result, key)) is not None}
+        done.append({**vars(result), **paths_of, "lost": list(result.lost), "removed": result.removed})
+        if part.name.endswith(naming.PART) and (log := naming.log_of(part)).is_file():
+            failed += not _finish_log(log, naming.log_of(result.path))
     write_json(json, done)
     if not parts:
         typer.echo("nothing to repair")
     raise typer.Exit(BAD if failed else 0)
 
 
-def _finish_log(part: Path, episode: Path) -> str:
-    """Give the raw log of a killed recorder its end and the name of its repaired episode; say so."""
-    log = naming.log_of(part)
-    if not part.name.endswith(naming.PART) or not log.is_file():
-        return ""
-    count = finish_log(log, naming.log_of(episode))
-    return f"; {naming.log_of(episode).name}: {count} messages"
+def _finish_log(log: Path, final: Path) -> bool:
+    """Give the raw log of a killed recorder its end and its name; say so or why not, and return whether it has them."""
+    try:
+        typer.echo(f"{log}: {finish_log(log, final)} messages -> {final}")
+    except VgilError as error:
+        typer.echo(f"error: {error}", err=True)
+        return False
+    return True
 
 
 def _parts(path: Path) -> list[Path]:
     if path.is_dir():
-        return naming.parts_in(path)
+        return [*naming.parts_in(path), *naming.logs_left_in(path)]
     return files_of([path])
 
 

@@ -240,7 +240,7 @@ class Bag:
             self._zstd = zstandard.ZstdDecompressor()
         try:
             information = _information(path)
-            self._files = [self._open(file) for file in _files(path, information)]
+            self._files = [self._open(file) for file in _files(path, information, self.notes)]
         except BaseException:
             self.close()
             raise
@@ -328,15 +328,17 @@ def _information(path: Path) -> dict[str, Any]:
     return {}
 
 
-def _files(path: Path, information: dict[str, Any]) -> list[Path]:
-    """The files of a bag, in their order."""
+def _files(path: Path, information: dict[str, Any], notes: list[str]) -> list[Path]:
+    """The files of a bag, in their order; what is missing among them is added to the notes."""
     if path.is_file():
         return [path]
     if not path.is_dir():
         raise DatasetError(f"{path}: no such file or folder")
     named = [path / Path(str(name)).name for name in information.get("relative_file_paths") or ()]
     there = [file for file in named if file.is_file()]
-    if not there:
+    if there:
+        notes += [f"{file.name}: is listed in {INFORMATION} and missing" for file in named if file not in there]
+    else:
         found = (file for pattern in ("*.mcap*", "*.db3*") for file in path.glob(pattern))
         there = sorted((f for f in found if not f.name.endswith(("-wal", "-shm", "-journal"))), key=_by_number)
     if not there:

@@ -55,7 +55,7 @@ def assemble(pieces: Sequence[Piece], out: Path, version: Version, about: Mappin
     writer = (_EpisodesV3 if version == "v3.0" else _EpisodesV2)(out)
     for piece, row in zip(pieces, rows, strict=True):
         number = int(row["episode_index"])
-        found = stats.as_arrays(piece.facts["stats"])
+        found = stats.as_arrays(piece.stats())
         index = _index_columns(number, starts[number], piece.rows, float(about["fps"]), tasks, piece)
         index["timestamp"] = np.arange(piece.rows) / float(about["fps"])
         found |= {key: stats.of_rows(values, version) for key, values in index.items()}

@@ -91,13 +91,20 @@ class Info:
     @property
     def joint_names(self) -> tuple[str, ...] | None:
         """Names of the state's columns, where each has one."""
-        names: Any = self.features[STATE].get("names")
+        return self._names(STATE)
+
+    @property
+    def action_names(self) -> tuple[str, ...] | None:
+        """Names of the action's columns, where each has one."""
+        return self._names(ACTION)
+
+    def _names(self, key: str) -> tuple[str, ...] | None:
+        names: Any = self.features[key].get("names")
         if isinstance(names, Mapping) and len(names) == 1:  # {"motors": [...]}
             names = next(iter(names.values()))
-        size = self.features[STATE]["shape"][0]
-        if not isinstance(names, Sequence) or len(names) != size or not all(isinstance(one, str) for one in names):
+        if not isinstance(names, Sequence) or not all(isinstance(one, str) for one in names):
             return None
-        return tuple(names) if len(set(names)) == size else None
+        return tuple(names) if self.features[key]["shape"][:1] == (len(names),) == (len(set(names)),) else None
 
 
 def is_lerobot(path: Path) -> bool:

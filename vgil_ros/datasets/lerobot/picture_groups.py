@@ -33,13 +33,14 @@ class Rows(Protocol):
     """Where groups come from; see `tables.EpisodeRows`."""
 
     path: Path
+    state: tuple[int, ...]  # what changes when the file does
 
     def group_column(self, group: int, name: str) -> Any: ...
 
     def group_bytes(self, group: int, name: str) -> int: ...
 
 
-_kept: OrderedDict[tuple[Path, str, int], tuple[Pick, int]] = OrderedDict()
+_kept: OrderedDict[tuple[Path, tuple[int, ...], str, int], tuple[Pick, int]] = OrderedDict()
 
 
 def get(rows: Rows, name: str, group: int, root: Path) -> Pick:
@@ -48,7 +49,7 @@ def get(rows: Rows, name: str, group: int, root: Path) -> Pick:
     Raises:
         DatasetError: a row holds no picture.
     """
-    key = (rows.path, name, group)
+    key = (rows.path, rows.state, name, group)
     found = _kept.get(key)
     if found is None:
         size = rows.group_bytes(group, name)

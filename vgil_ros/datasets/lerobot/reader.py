@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,27 @@ from typing import Any
 import numpy as np
 
 from vgil_ros.datasets.errors import DatasetError
-from vgil_ros.datasets.lerobot.info import ACTION, FEATURES, INFO, PLACES, STATE, SUCCESS, Info, file_in, read_info
+from vgil_ros.datasets.lerobot.info import (
+    ACTION,
+    FEATURES,
+    INDEX,
+    INFO,
+    PLACES,
+    STATE,
+    SUCCESS,
+    Info,
+    file_in,
+    read_info,
+)
 from vgil_ros.datasets.lerobot.tables import EpisodeRows, PictureColumn
 from vgil_ros.datasets.lerobot.video import VideoImages
 from vgil_ros.datasets.schema import FLAGS
-from vgil_ros.datasets.stored import Images, StoredEpisode
+from vgil_ros.datasets.stored import Images, StoredEpisode, without_filled
 from vgil_ros.extras import needed_by
 
 NS_A_MS = 1e6
+NEXT_SUCCESS = "next.success"
+FLAT = ("stamp_ns", *FLAGS)  # one number a row; others are (T, D)
 TASK_FILES = ("meta/tasks.parquet", "meta/tasks.jsonl")
 
 
@@ -47,6 +60,7 @@ class LeRobotDataset:
         self.info: Info = read_info(path)
         self._tasks = _tasks(self.info)
         self._places = _places_v3(self.info) if self.info.major == 3 else _places_v2(self.info)
+        self._numbers = tuple(self._places)
 
     @property
     def layout(self) -> str:
@@ -55,7 +69,7 @@ class LeRobotDataset:
 
     def names(self) -> list[str]:
         """Names of the episodes, in order."""
-        return [f"episode_{number}" for number in self._places]
+        return [f"episode_{number}" for number in self._numbers]
 
     def state(self, number: int) -> list[int]:
         """Size and time of change of the files of the episode at a place, and of the words of its tasks."""
@@ -68,7 +82,7 @@ class LeRobotDataset:
         return [value for file in files if file.exists() for value in (file.stat().st_size, file.stat().st_mtime_ns)]
 
     def _place(self, number: int) -> Place:
-        return list(self._places.values())[number]
+        return self._places[self._numbers[number]]
 
     def open(self, number: int) -> StoredEpisode:
         """Open the episode at a place of `names`.
@@ -76,7 +90,7 @@ class LeRobotDataset:
         Raises:
             DatasetError: it cannot be read; with the file and why.
         """
-        index, place = list(self._places)[number], self._place(number)
+        index, place = self._numbers[number], self._place(number)
         rows = EpisodeRows(place.data, index)
         if place.rows is not None and rows.rows != place.rows:
             raise DatasetError(
@@ -86,10 +100,38 @@ class LeRobotDataset:
 
 
 def open_episode(
-    path: Path, layout: str, info: Info, rows: EpisodeRows, place: Place, tasks: Mapping[int, str]
+    path: Path,
+    layout: str,
+    info: Info,
+    rows: EpisodeRows,
+    place: Place,
+    tasks: Mapping[int, str],
+    row_tasks: Sequence[str] = (),
 ) -> StoredEpisode:
-    """Read an episode's numbers; its images are read when asked for."""
+    """Read an episode's numbers; its images are read when asked for.
+
+    Args:
+        tasks: words by `task_index`. row_tasks: (T,) of a table without that column.
+    """
     stored = _numbers(info, rows)
+    cameras = _cameras(path, info, rows, place)
+    attrs = _attributes(info, place, stored, tasks)
+    columns = _columns(stored, rows.rows)
+    if not attrs.get("streams"):  # not ours: nobody says what the columns are
+        columns = {name: values for name, values in columns.items() if name not in ("skew_ns", "flags", "arrival_ns")}
+    read = {*(FEATURES[name] for name in columns), *info.cameras.values(), *INDEX, SUCCESS, NEXT_SUCCESS}
+    return StoredEpisode(
+        path,
+        layout,
+        without_filled(columns, attrs),
+        cameras,
+        attrs,
+        tasks=row_tasks or _row_tasks(stored, tasks),
+        unread=[name for name in rows.names if name not in read],
+    )
+
+
+def _cameras(path: Path, info: Info, rows: EpisodeRows, place: Place) -> dict[str, Images]:
     cameras: dict[str, Images] = {}
     for name, key in info.cameras.items():
         if info.features[key]["dtype"] == "image":
@@ -103,23 +145,27 @@ def open_episode(
         if not file.is_file():
             raise DatasetError(f"{file}: no such file; {path.name} has its images of {name} there")
         cameras[name] = VideoImages(file, first, rows.rows, info.fps)
-    attrs = _attributes(info, place, stored, tasks)
-    columns = {name: stored[key] for name, key in FEATURES.items() if key in stored}
+    return cameras
+
+
+def _columns(stored: Mapping[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
+    """(T,) or (T, D) of each column, by its name in ours."""
+    columns = {
+        name: stored[key].reshape(rows) if name in FLAT else stored[key].reshape(rows, -1)
+        for name, key in FEATURES.items()
+        if key in stored
+    }
     if "skew_ns" in columns:
         columns["skew_ns"] = np.rint(columns["skew_ns"] * NS_A_MS).astype(np.int64)
-    if "stamp_ns" in columns:
-        columns["stamp_ns"] = columns["stamp_ns"].reshape(-1)
     for name in FLAGS:
         if name in columns:
-            columns[name] = np.rint(np.nan_to_num(columns[name])).astype(np.uint8).reshape(-1)
-    if not attrs.get("streams"):  # not ours: nobody says what the columns are
-        columns = {name: values for name, values in columns.items() if name not in ("skew_ns", "flags", "arrival_ns")}
-    return StoredEpisode(path, layout, columns, cameras, attrs, tasks=_row_tasks(stored, tasks))
+            columns[name] = np.rint(np.nan_to_num(columns[name])).astype(np.uint8)
+    return columns
 
 
 def _numbers(info: Info, rows: EpisodeRows) -> dict[str, np.ndarray]:
     """(T, ...) of the features that are read."""
-    wanted = [key for key in (*FEATURES.values(), SUCCESS, "next.success", "task_index") if key in rows.names]
+    wanted = [key for key in (*FEATURES.values(), SUCCESS, NEXT_SUCCESS, "task_index") if key in rows.names]
     missing = [key for key in (STATE, ACTION) if key not in wanted]
     if missing:
         raise DatasetError(f"{rows.path}: lacks {missing}; found {list(rows.names)}")
@@ -138,6 +184,8 @@ def _attributes(info: Info, place: Place, stored: Mapping[str, np.ndarray], task
     attrs.setdefault("joint_names", info.joint_names)
     if attrs["joint_names"] is None:
         del attrs["joint_names"]
+    if info.action_names is not None:
+        attrs["action_names"] = info.action_names
     if info.robot is not None:
         attrs["robot"] = info.robot
     first = int(stored["task_index"].reshape(-1)[0]) if "task_index" in stored else None
@@ -145,8 +193,8 @@ def _attributes(info: Info, place: Place, stored: Mapping[str, np.ndarray], task
     attrs["task"] = task if task is not None else next(iter(place.tasks), "")
     if SUCCESS in stored and int(stored[SUCCESS].reshape(-1)[-1]) >= 0:
         attrs["success"] = bool(stored[SUCCESS].reshape(-1)[-1])
-    elif "next.success" in stored:
-        attrs["success"] = bool(stored["next.success"].any())
+    elif NEXT_SUCCESS in stored:
+        attrs["success"] = bool(stored[NEXT_SUCCESS].any())
     return attrs
 
 
@@ -157,17 +205,23 @@ def _row_tasks(stored: Mapping[str, np.ndarray], tasks: Mapping[int, str]) -> li
 
 
 def _tasks(info: Info) -> dict[int, str]:
+    file = info.root / (TASK_FILES[0] if info.major == 3 else TASK_FILES[1])
     if info.major == 3:
-        file = info.root / "meta/tasks.parquet"
         table = _table(file)
         text = next((name for name in table.column_names if name != "task_index"), None)
         if text is None or "task_index" not in table.column_names:
             raise DatasetError(f"{file}: columns are {table.column_names}; allowed: task_index and the task's words")
-        pairs = zip(table.column("task_index").to_pylist(), table.column(text).to_pylist(), strict=True)
-        return {int(number): str(words) for number, words in pairs}
-    return {
-        int(one["task_index"]): str(one["task"]) for one in _lines(info.root / "meta/tasks.jsonl", "task_index", "task")
-    }
+        pairs = list(zip(table.column("task_index").to_pylist(), table.column(text).to_pylist(), strict=True))
+    else:
+        pairs = [(one["task_index"], one["task"]) for one in _lines(file, "task_index", "task")]
+    return {_whole(number, file, "task_index"): str(words) for number, words in pairs}
+
+
+def _whole(value: Any, file: Path, name: str) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError) as error:
+        raise DatasetError(f"{file}: {name} is {value!r}; allowed: a whole number") from error
 
 
 def _places_v3(info: Info) -> dict[int, Place]:
@@ -202,8 +256,9 @@ def _place_v3(info: Info, row: Mapping[str, Any]) -> Place:
 
 def _places_v2(info: Info) -> dict[int, Place]:
     places = {}
-    for row in _lines(info.root / "meta/episodes.jsonl", "episode_index"):
-        number = int(row["episode_index"])
+    file = info.root / "meta/episodes.jsonl"
+    for row in _lines(file, "episode_index"):
+        number = _whole(row["episode_index"], file, "episode_index")
         try:
             places[number] = _place_v2(info, number, row)
         except (KeyError, IndexError, TypeError, ValueError) as error:
@@ -246,7 +301,7 @@ def _table(file: Path, wanted: Any = lambda name: True) -> Any:
 
 def _lines(file: Path, *needed: str) -> list[dict[str, Any]]:
     try:
-        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
     except OSError as error:
         raise DatasetError(f"{file}: cannot be read ({error.strerror})") from error
     except ValueError as error:

@@ -15,6 +15,7 @@ from vgil_ros.datasets.stored import decode_file
 from vgil_ros.extras import needed_by
 
 EPISODE = "episode_index"
+_last: dict[tuple[Path, tuple[int, ...], int], dict[tuple[str, ...], Any]] = {}  # the last row group, by columns
 
 
 class EpisodeRows:
@@ -33,6 +34,8 @@ class EpisodeRows:
             import pyarrow.parquet as pq
         self.path = path
         try:
+            stat = path.stat()
+            self.state: tuple[int, ...] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
             self._file = pq.ParquetFile(str(path), memory_map=True)
             self.spans = list(self._spans(episode))
         except DatasetError:
@@ -57,7 +60,8 @@ class EpisodeRows:
             told = about.column(place).statistics
             if told is not None and told.has_min_max and not told.min <= episode <= told.max:
                 continue
-            numbers = self._read(group, EPISODE).to_numpy()
+            shared = told is None or not told.has_min_max or told.min != told.max
+            numbers = self._table(group, (EPISODE,), shared).column(EPISODE).to_numpy()
             here = np.flatnonzero(numbers == episode)
             if len(here):
                 yield group, int(here[0]), int(here[-1]) + 1
@@ -69,6 +73,18 @@ class EpisodeRows:
 
     def _read(self, group: int, name: str) -> Any:
         return self._file.read_row_group(group, columns=[name], use_threads=False).column(name)
+
+    def _table(self, group: int, names: tuple[str, ...], shared: bool) -> Any:
+        """Columns of a row group; kept where other episodes lie in it too, of which one comes next, as a rule."""
+        if not shared:
+            return self._file.read_row_group(group, columns=list(names), use_threads=False)
+        key = (self.path, self.state, group)
+        if key not in _last:
+            _last.clear()
+        tables = _last.setdefault(key, {})
+        if names not in tables:
+            tables[names] = self._file.read_row_group(group, columns=list(names), use_threads=False)
+        return tables[names]
 
     def group_column(self, group: int, name: str) -> Any:
         """A column of a row group, as it is in the file."""
@@ -91,8 +107,8 @@ class EpisodeRows:
         wanted = list(names)
         parts = []
         for group, start, stop in self.spans:
-            table = self._file.read_row_group(group, columns=wanted, use_threads=False)
-            parts.append(table.slice(start, stop - start))
+            shared = stop - start < self._file.metadata.row_group(group).num_rows
+            parts.append(self._table(group, tuple(wanted), shared).slice(start, stop - start))
         whole = pa.concat_tables(parts)
         return {name: self._array(whole.column(name), name) for name in wanted}
 

@@ -21,6 +21,7 @@ ENCODERS = {
     "h264": ("libx264", {"g": KEYS, "bf": "0", "preset": "veryfast", "x264-params": "stitchable=1:mbtree=0"}),
     "av1": ("libsvtav1", {"g": KEYS, "preset": "12", "svtav1-params": "lp=1"}),
 }
+MOST_PARTS = 100_000  # of a second, so that 33.3333 does not become 100/3, whose frames move away from the rows' times
 USUAL_CRF = {"h264": 18, "av1": 24}
 SHARED_COLOUR, FULL_COLOUR = "yuv420p", "yuv444p"  # colour of four pixels together, or of each
 
@@ -36,7 +37,7 @@ class Encoding:
 
 def rate_of(fps: float) -> Fraction:
     """Frames a second as a fraction."""
-    return Fraction(fps).limit_denominator(1001)
+    return Fraction(fps).limit_denominator(MOST_PARTS)
 
 
 class VideoWriter:

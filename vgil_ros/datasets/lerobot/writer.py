@@ -24,7 +24,7 @@ from vgil_ros.datasets.lerobot.tables import EpisodeRows
 from vgil_ros.datasets.lerobot.video import USUAL_CRF, Encoding, VideoWriter
 from vgil_ros.datasets.pieces import Piece
 from vgil_ros.datasets.schema import FLAGS, Shape
-from vgil_ros.datasets.stored import column
+from vgil_ros.datasets.stored import column, tasks_of
 from vgil_ros.episodes.view import Episode
 from vgil_ros.extras import needed_by
 
@@ -34,6 +34,7 @@ DTYPES = {"stamp_ns": "int64", "skew_ns": "float64", "flags": "uint8", "arrival_
 DTYPES |= {"actor": "uint8"}  # others: float32; so is `is_intervention`, as others' data sets have it
 GROUP_BYTES = 8 << 20  # of pictures in a row group: what has to be read to reach one of them
 PNG_LEVEL = 1
+FRAME_HEADERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # a JPEG's markers SOF0 to SOF15
 
 
 class LeRobotSink:
@@ -63,7 +64,8 @@ class LeRobotSink:
     def _make_features(self) -> dict[str, dict[str, Any]]:
         shape = self._shape
         joints = shape.joint_names or tuple(f"joint_{i}" for i in range(shape.state))
-        actions = joints if shape.action == shape.state else tuple(f"action_{i}" for i in range(shape.action))
+        numbered = tuple(f"action_{i}" for i in range(shape.action))
+        actions = shape.action_names or (joints if shape.action == shape.state else numbered)
         base = ("linear", "angular")
         names: dict[str, Sequence[str]] = {
             "qpos": joints, "action": actions, "qvel": joints, "effort": joints, "base_vel": base, "base_action": base,
@@ -191,8 +193,10 @@ class LeRobotSink:
             own=self.info["vgil"],
         )
         videos = {IMAGES + name: (folder / f"{name}.mp4", 0) for name in self._shape.cameras}
-        place = Place(folder / DATA, videos, None, (), facts.get("own", {}))
-        return open_episode(folder, "lerobot", info, EpisodeRows(folder / DATA, None), place, {})
+        rows = EpisodeRows(folder / DATA, None)
+        tasks = tasks_of(facts["tasks"], rows.rows)
+        place = Place(folder / DATA, videos, None, tasks[:1], facts.get("own", {}))
+        return open_episode(folder, "lerobot", info, rows, place, {}, tasks)
 
     # ---- the data set
 
@@ -283,12 +287,27 @@ def arrow_array(values: np.ndarray, kind: Any) -> Any:
 
 
 def _picture(episode: Episode, camera: str, row: int, image: np.ndarray) -> bytes:
-    """An ordinary JPEG as it is stored; anything else as PNG, whose pixels are the same."""
-    if episode.is_jpeg(camera) and episode.jpeg_order(camera) == "rgb" and (data := episode.jpeg(camera, row)):
-        return data
+    """An ordinary JPEG of colours as it is stored; anything else as PNG, whose pixels are the same."""
+    if episode.is_jpeg(camera) and episode.jpeg_order(camera) == "rgb":
+        data = episode.jpeg(camera, row)
+        if data and _components(data) == 3:
+            return data
     done, png = cv2.imencode(".png", image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL])
     if not done:
         raise VgilError(
             f"{episode.path}: {camera} row {row}: {image.shape} cannot be encoded as PNG; allowed: (H, W, 3) uint8"
         )
     return png.tobytes()
+
+
+def _components(jpeg: bytes) -> int | None:
+    """How many channels the frame header names: 1 of a grey image, which LeRobot reads as (H, W).
+
+    None where there is no such header. Source: ITU-T T.81, B.2.2.
+    """
+    at = len(JPEG_START)
+    while at + 9 < len(jpeg) and jpeg[at] == 0xFF:
+        if jpeg[at + 1] in FRAME_HEADERS:
+            return jpeg[at + 9]
+        at += 1 if jpeg[at + 1] == 0xFF else 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big")
+    return None

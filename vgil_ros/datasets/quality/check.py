@@ -53,6 +53,7 @@ def check_dataset(
     Raises:
         DatasetError: it is no data set.
     """
+    opened.cache_clear()  # what it was in an earlier call, of a notebook
     source = open_source(path, layout)
     names = source.names()
     if not names:
@@ -103,8 +104,8 @@ def judge(data: DataSet) -> list[Found]:
 
 def examine(path: Path, layout: str | None, number: int) -> Examined:
     """Check one episode by itself, and make its summary; None where it cannot be read."""
-    source = opened(path, layout)
-    name = source.names()[number]
+    source, names = opened(path, layout)
+    name = names[number]
     try:
         with naming_file(path / name, "checked"), source.open(number) as episode:
             summary = summarise(episode, number, name)

@@ -28,8 +28,8 @@ def keep_good(
 ) -> None:
     """Write some episodes of a data set into a new one; the source stays as it is.
 
-    HDF5 files and MCAPs are copied, under their own names. A zarr data set is written anew without loss, a
-    LeRobotDataset too where it holds single images; its videos are encoded once more.
+    HDF5 files and MCAPs are copied, under their own names. A zarr data set or a LeRobotDataset is written anew: what is
+    not read of it is not kept, as the new one's manifest says, and videos are encoded once more.
 
     Args:
         names: of the episodes to keep.

@@ -13,6 +13,7 @@ import numpy as np
 from vgil_ros.core.episode_label import TEXTS, VERDICTS, Verdict, text_fault
 from vgil_ros.core.errors import VgilError
 from vgil_ros.episodes import h5
+from vgil_ros.episodes.reading.columns import TASKS
 
 WORDS = ("note", "operator", "object", "scene", "task")
 LABELLED = ("label", "tags", "note", "operator", "object", "scene")  # what a label leaves beside success and task
@@ -99,7 +100,7 @@ def verdict_of(attributes: Mapping[str, Any], success: bool | None) -> Verdict |
 
 
 def write_label(path: Path, label: Label) -> None:
-    """Write a label into a file that nobody else reads."""
+    """Write a label into a file that nobody else reads; a task holds for all of its rows."""
     with h5.amend(path) as file:
         _apply(file, label)
 
@@ -110,3 +111,6 @@ def _apply(file: h5py.File, label: Label) -> None:
         del file.attrs[key]
     for key, value in values.items():
         file.attrs[key] = value
+    if "task" in label.words and TASKS in file:
+        del file[TASKS]
+        file.attrs.pop("tasks", None)

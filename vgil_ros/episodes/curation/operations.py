@@ -10,6 +10,7 @@ from vgil_ros.episodes.curation.journal import DONE, LEFT, Journal
 from vgil_ros.episodes.curation.labels import Label, write_label
 from vgil_ros.episodes.curation.rows import check_range, rows_in, write_run
 from vgil_ros.episodes.errors import EpisodeError, naming_file
+from vgil_ros.episodes.reader import EpisodeReader
 
 Progress = Callable[[Iterable[Path]], Iterable[Path]]
 
@@ -24,7 +25,7 @@ def label(journal: Journal, files: Sequence[Path], what: Label, *, progress: Pro
         progress: wraps the files, such as `tqdm`.
 
     Raises:
-        EpisodeError: where a file is no episode.
+        EpisodeError: where a file is no episode, or its rows name several tasks and one is to be said.
         VgilError: where nothing is said.
     """
     if not what:
@@ -33,16 +34,36 @@ def label(journal: Journal, files: Sequence[Path], what: Label, *, progress: Pro
     with journal.operation("label", words) as draft:
         for path in progress(files):
             rows_in(path)
+            if "task" in what.words:
+                _need_one_task(path)
             with naming_file(path, "labelled"):
                 write_label(draft.edit(path), what)
     return words
 
 
+def _need_one_task(path: Path) -> None:
+    with naming_file(path), EpisodeReader(path) as episode:
+        tasks = episode.row_tasks()
+    if len(named := list(dict.fromkeys(tasks))) > 1:
+        begin = [row for row in range(1, len(tasks)) if tasks[row] != tasks[row - 1]]
+        at = " ".join(f"--at {row}" for row in begin)
+        raise EpisodeError(
+            f"{path}: its rows name the tasks {named}; allowed: one for all of them (`vgil episodes split {path} {at}`)"
+        )
+
+
 def delete(journal: Journal, files: Sequence[Path]) -> str:
-    """Move episodes to the trash."""
+    """Move episodes to the trash.
+
+    Raises:
+        EpisodeError: where one of them is still being recorded.
+    """
     words = f"{_named(files)} deleted"
     with journal.operation("delete", words) as draft:
         for path in files:
+            if path.name.endswith(naming.PART):
+                with naming.not_being_written(path):
+                    pass
             draft.leave_with_log(path)
     return words
 
@@ -76,7 +97,7 @@ def restore(journal: Journal, names: Sequence[str]) -> tuple[str, list[Path]]:
     places, free = [], 1 + max(naming.taken_numbers(journal.root), default=-1)
     for name in wanted:
         if name in taken:
-            name, free = f"episode_{free}.hdf5", free + 1
+            name, free = naming.with_number(Path(name), free).name, free + 1
         taken.add(name)
         places.append(journal.root / name)
     words = f"{_named(places)} restored"
@@ -108,7 +129,7 @@ def split(journal: Journal, path: Path, at: Sequence[int]) -> tuple[str, list[Pa
         raise EpisodeError(f"{path}: split at {list(at)}; allowed: rows that rise, from 1 to {rows - 1}")
     ends = [row - 1 for row in beginnings[1:]] + [rows - 1]
     number = naming.number_of(naming.next_free(path)) or 0
-    places = [path, *(path.with_name(f"episode_{number + i}.hdf5") for i in range(len(at)))]
+    places = [path, *(naming.with_number(path, number + i) for i in range(len(at)))]
     words = f"{path.name} split into {_named(places)}"
     with journal.operation("split", words) as draft:
         draft.leave(path)

@@ -88,6 +88,7 @@ class LogFile:
             self._channels = {one.topic: self._channel(one) for one in topics}
             own = LoggedTopic(events.TOPIC, events.TOPIC, events.TYPE)
             self._channels[events.TOPIC] = self._channel(own)
+            self._lock = naming.hold(part)
         except OSError as error:
             self._file.close()
             part.unlink(missing_ok=True)
@@ -143,18 +144,21 @@ class LogFile:
             WriteFailed: where it was not written to its end, or the name is taken; what there is stays as `.part`.
         """
         self._thread.join()
-        if self.error is not None:
-            raise self.error
         try:
+            if self.error is not None:
+                raise self.error
             naming.publish(self.part, final)
         except OSError as error:
             raise WriteFailed(f"{self.part}: could not be renamed to {final.name} ({error.strerror})") from error
+        finally:
+            os.close(self._lock)
 
     def discard(self) -> None:
         """Throw the file away. After `end`."""
         self._thread.join()
         with contextlib.suppress(OSError):
             self.part.unlink(missing_ok=True)
+        os.close(self._lock)
 
     def _run(self) -> None:
         due = time.monotonic() + CHUNK_S

@@ -105,11 +105,12 @@ class RawLog:
         elif self._start is not None:
             self._since.append((now_ns, data))
 
-    def open(self, episode: Path) -> None:
+    def open(self, episode: Path, said: Mapping[str, str] | None = None) -> None:
         """The episode has a file: begin the log beside it. Does nothing where it has begun.
 
         Args:
             episode: the episode's `.part`.
+            said: what is written into this file beside what all have, by name.
 
         Raises:
             WriteFailed: where the log cannot be made.
@@ -120,7 +121,7 @@ class RawLog:
         self._start = None
         waiting = sum(len(message.data) for message in before)  # in memory already: none of it is left out
         part, room = naming.log_of(episode), QUEUE_BYTES + 2 * waiting
-        self._file = log = LogFile(part, self._topics, self._metadata, queue_bytes=room)
+        self._file = log = LogFile(part, self._topics, {**self._metadata, **(said or {})}, queue_bytes=room)
         numbers = {one.topic: i for i, one in enumerate(self._topics)}
         told = [[numbers[message.topic], list(message.taken)] for message in before]
         first_ns = before[0].now_ns if before else now_ns

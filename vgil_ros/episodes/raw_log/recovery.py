@@ -21,29 +21,35 @@ def finish_log(part: Path, final: Path) -> int:
     """Write what is whole of an unfinished log to its final name, and remove the `.part`.
 
     Args:
-        part: a log of our recorder; nobody may write to it any more.
+        part: a log of our recorder.
         final: the new file.
 
     Returns:
         Its messages.
 
     Raises:
-        EpisodeError: where it is no log.
+        EpisodeError: where it is no log, a record of it is damaged, or it is still being written.
         WriteFailed: where the new file cannot be written.
     """
-    copy = final.with_name(f".repair_{final.name}")
-    try:
-        with part.open("rb") as source, copy.open("wb") as out:
-            count = _copy(source, out)
-            os.fsync(out.fileno())
-        naming.publish(copy, final)
-        part.unlink()
-    except OSError as error:
-        raise WriteFailed(f"{final}: cannot be written ({error.strerror})") from error
-    except VgilError as error:
-        raise EpisodeError(f"{part}: {error}") from error
-    finally:
-        copy.unlink(missing_ok=True)
+    copy = final.with_name(f".repair_{final.name}{naming.HALF}")
+    with naming.not_being_written(part):
+        try:
+            with part.open("rb") as source, copy.open("wb") as out:
+                count = _copy(source, out)
+                os.fsync(out.fileno())
+            naming.publish(copy, final)
+            part.unlink()
+        except OSError as error:
+            raise WriteFailed(f"{final}: cannot be written ({error.strerror})") from error
+        except VgilError as error:
+            raise EpisodeError(f"{part}: {error}") from error
+        except (struct.error, ValueError, LookupError, ArithmeticError, MemoryError) as error:
+            raise EpisodeError(
+                f"{part}: holds a damaged record ({error}); allowed: whole ones, of which the last may be cut off; it"
+                " stays as it is"
+            ) from error
+        finally:
+            copy.unlink(missing_ok=True)
     return count
 
 

@@ -35,7 +35,7 @@ class Repaired:
         source, path: the broken file, and the new one.
         rows, expected: rows saved, and rows that the broken file spoke of.
         lost: datasets that could not be read and are left out.
-        removed: whether the `.part` is gone, since all that was in it is in the new file.
+        kept: where the broken file lies now; None where it is removed, since all that was in it is in the new file.
     """
 
     source: Path
@@ -43,14 +43,20 @@ class Repaired:
     rows: int
     expected: int
     lost: tuple[str, ...]
-    removed: bool
+    kept: Path | None
+
+    @property
+    def removed(self) -> bool:
+        """Whether the `.part` is gone."""
+        return self.kept is None
 
 
 def repair(source: Path | str, *, progress: Progress = iter) -> Repaired:
     """Write the whole rows of a broken episode to a new file beside it; saved episodes are never touched.
 
     The new file takes the `.part`'s own number where it is free, else the next. The `.part` is removed only when
-    nothing of it is missing from the new file. A repaired episode has no final observation, unless its file was whole.
+    nothing of it is missing from the new file; else it is kept as `.part.kept`, which nobody takes for one that is
+    still to be repaired. A repaired episode has no final observation, unless its file was whole.
 
     Args:
         source: an `episode_N.hdf5.part`, or a file that was cut.
@@ -62,7 +68,7 @@ def repair(source: Path | str, *, progress: Progress = iter) -> Repaired:
     """
     source = Path(source)
     with naming_file(source, "repaired"), naming.not_being_written(source), _open_broken(source) as broken:
-        handle, name = tempfile.mkstemp(prefix=".repair_", suffix=".hdf5", dir=source.parent)
+        handle, name = tempfile.mkstemp(prefix=".repair_", suffix=f".hdf5{naming.HALF}", dir=source.parent)
         os.close(handle)
         copy = Path(name)
         try:
@@ -75,10 +81,12 @@ def repair(source: Path | str, *, progress: Progress = iter) -> Repaired:
         finally:
             copy.unlink(missing_ok=True)
         complete = rows == expected and not lost and not broken.missing
-    if complete and source.name.endswith(naming.PART):
+    kept: Path | None = source
+    if source.name.endswith(naming.PART):
+        kept = None if complete else naming.put_aside(source)
+    if kept is None:
         source.unlink()
-        return Repaired(source, path, rows, expected, lost, True)
-    return Repaired(source, path, rows, expected, lost, False)
+    return Repaired(source, path, rows, expected, lost, kept)
 
 
 def whole_rows(part: Path) -> int:

@@ -59,7 +59,7 @@ def peers_jpeg(episode: Episode, name: str, row: int, quality: int) -> bytes:
 
 def write_peer(episode: Episode, part: Path, peer: Peer, quality: int, progress: Progress) -> None:
     """Write a peer's file; actions lie so that its trainer pairs them with the observations they belong to."""
-    with h5py.File(part, "w-", locking=False) as file:
+    with h5py.File(part, "w", locking=False) as file:
         file.attrs.update({"sim": not peer.next_frame, "compress": peer.compress})
         _write_numbers(episode, file, peer)
         if peer.compress:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from vgil_ros.core.errors import VgilError
+from vgil_ros.episodes import naming
 from vgil_ros.episodes.checks.scan import ScanBuilder
 from vgil_ros.episodes.errors import DiskFull, WriteFailed
 from vgil_ros.episodes.schema import RowFile, RowSchema
@@ -122,15 +123,14 @@ class Worker:
             self.error = error
         except Exception as error:
             reason = str(error)
-            if not self._file.path.exists():
+            self.error = WriteFailed(f"{self._file.path}: {reason}; recording stopped after {self._file.rows} rows")
+            if naming.is_gone(self._file.path):
                 self.error = WriteFailed(
                     f"{self._file.path}: somebody has removed it while it was recorded; nothing is left of its"
                     f" {self._file.rows} rows: leave a folder alone while it is recorded to"
                 )
             elif getattr(error, "errno", None) == errno.ENOSPC or "No space left" in reason:
                 self.error = DiskFull(f"{self._folder}: no space left; recording stopped after {self._file.rows} rows")
-            else:
-                self.error = WriteFailed(f"{self._file.path}: {reason}; recording stopped after {self._file.rows} rows")
 
 
 class Syncer:

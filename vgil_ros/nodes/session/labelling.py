@@ -15,12 +15,15 @@ from rclpy.parameter import Parameter
 
 from vgil_ros.core.episode_label import TEXTS, Verdict, text_fault
 from vgil_ros.core.errors import VgilError
+from vgil_ros.episodes import naming
 from vgil_ros.episodes.curation.labels import Label, write_label
 from vgil_ros.episodes.errors import naming_file
+from vgil_ros.episodes.writing import disk
 from vgil_ros.nodes.base.alerts import Alerts
 from vgil_ros.nodes.base.node import VgilNode
 
 WORDS = ("operator", "object", "scene", "note")
+SPARE = 4 * disk.STOP_FREE  # bytes that a file's copy leaves to an episode that is recorded meanwhile
 
 
 def declare_words(node: VgilNode) -> dict[str, str]:
@@ -118,7 +121,12 @@ def label_file(path: Path, verdict: Verdict) -> None:
         VgilError: naming the file and why it has no label.
     """
     try:
-        handle, name = tempfile.mkstemp(prefix=".label_", suffix=".hdf5", dir=path.parent)
+        before = path.stat()
+        free = disk.free_bytes(path.parent)
+        if free < before.st_size + SPARE:
+            needed = (before.st_size + SPARE) / disk.MIB
+            raise _unwritten(path, verdict, f"{free / disk.MIB:.0f} MiB free; {needed:.0f} MiB are needed beside it")
+        handle, name = tempfile.mkstemp(prefix=".label_", suffix=f".hdf5{naming.HALF}", dir=path.parent)
         os.close(handle)
         copy = Path(name)
         try:
@@ -126,15 +134,15 @@ def label_file(path: Path, verdict: Verdict) -> None:
             shutil.copymode(path, copy)
             with naming_file(path, "labelled"):
                 write_label(copy, Label(verdict))
-            handle = os.open(copy, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+            naming.sync_file(copy)
+            if not os.path.samestat(before, path.stat()):
+                raise _unwritten(path, verdict, "found another file in its place; allowed: itself")
             copy.replace(path)
         finally:
             copy.unlink(missing_ok=True)
     except OSError as error:
-        raise VgilError(
-            f"{path}: the label '{verdict}' cannot be written ({error.strerror}); `vgil episodes label` writes it later"
-        ) from error
+        raise _unwritten(path, verdict, error.strerror) from error
+
+
+def _unwritten(path: Path, verdict: Verdict, why: str | None) -> VgilError:
+    return VgilError(f"{path}: the label '{verdict}' cannot be written ({why}); `vgil episodes label` writes it later")

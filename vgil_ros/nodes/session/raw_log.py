@@ -42,11 +42,9 @@ class RecorderLog:
         recording = sink.recording
         metadata = {
             "contract": recording.contract_text,
-            "task": recording.task,
             "image_format": recording.image_format,
             "jpeg_quality": str(recording.quality),
             "jpeg_order": recording.jpeg_order,
-            "words": json.dumps(dict(recording.words)),
             "simulated": str(node.simulated).lower(),
         }
         kinds = {intake.spec.topic: intake.type for intake in inputs.intakes}
@@ -69,7 +67,8 @@ class RecorderLog:
         if self._sink.part is None or self._failed is not None:
             return
         try:
-            self._log.open(self._sink.part)
+            recording = self._sink.recording  # its words may be others in each episode
+            self._log.open(self._sink.part, {"task": recording.task, "words": json.dumps(dict(recording.words))})
         except VgilError as error:
             self._failed = str(error)
 

@@ -424,7 +424,8 @@ class SessionNode(VgilNode):
         if self.session.state is SessionState.RUNNING:
             self._close(keep=self.session.save_on_quit)
         closed = self.closing.wait(self.success, self.session.label.verdict)
-        if closed is not None and Effect.LABEL in self._count(closed, self.now_ns()):
-            self._write_label()
+        if closed is not None:
+            effects = self._count(closed, self.now_ns())
+            self._do(tuple(effect for effect in effects if effect in (Effect.LABEL, Effect.REMOVE)))
         self.labels.wait()
         self.exit_code = self.exit_code or self.end_code()

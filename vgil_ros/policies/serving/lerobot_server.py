@@ -75,7 +75,7 @@ def unpack(message: bytes) -> Any:
         return np.ndarray(tuple(shape), np.dtype(name), buffer=data)  # type: ignore[arg-type]
 
     try:
-        return msgpack.unpackb(message, strict_map_key=False, object_hook=decoded)
+        return msgpack.unpackb(message, strict_map_key=False, object_hook=decoded, max_ext_len=0)
     except Refused:
         raise
     except Exception as error:

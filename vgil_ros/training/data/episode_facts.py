@@ -15,7 +15,6 @@ import numpy as np
 from vgil_ros.core.config import StrictModel
 from vgil_ros.core.frame import JPEG_END, JPEG_START, is_whole_image
 from vgil_ros.core.history import row_stamps
-from vgil_ros.datasets.stored import StoredEpisode
 from vgil_ros.episodes.checks.findings import Finding, spans
 from vgil_ros.episodes.checks.motion import limits
 from vgil_ros.episodes.checks.scan import Scan
@@ -84,16 +83,11 @@ def read_facts(episode: Episode, qpos: np.ndarray, action: np.ndarray) -> Episod
 def corrected_spans(episode: Episode) -> tuple[tuple[int, int], ...] | None:
     """Spans (first, last) of rows that a person gave in a policy's rollout; None of a demonstration, where all are.
 
-    A demonstration has no `intervention`, unless it lies in a table of ours beside rollouts: their columns are filled
-    with 0 in its rows then, and it does not say that it is a rollout (`Shape.told`). Others' tables have no `actor`
-    and never say so: there the policy had the arms wherever no intervention is noted.
+    A demonstration has no `intervention`, also in a table beside rollouts (`stored.without_filled`).
     """
-    intervention, rollout = episode.intervention, bool(episode.attrs.get("rollout", False))
-    if intervention is None:
-        return () if rollout else None
-    led = spans(np.flatnonzero(intervention[: episode.rows] == 1))
-    filled = isinstance(episode, StoredEpisode) and episode.actor is not None and not rollout
-    return None if filled and not led else led
+    if episode.intervention is None:
+        return () if episode.attrs.get("rollout", False) else None
+    return spans(np.flatnonzero(episode.intervention[: episode.rows] == 1))
 
 
 def period_of(rate_hz: float | None) -> int | None:
