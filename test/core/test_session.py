@@ -158,6 +158,10 @@ class Sessions(RuleBasedStateMachine):
     @precondition(lambda self: self.closing is not None)
     @rule(well=st.booleans(), counts=st.booleans())
     def closed(self, well: bool, counts: bool) -> None:
+        self.close(well=well, counts=counts)
+
+    def close(self, *, well: bool, counts: bool) -> None:
+        """The file is closed: what comes of it."""
         kept, self.closing = self.closing is Effect.SAVE, None
         saved, failed = kept and well, kept and not (well and counts)
         self.saved += saved and counts
@@ -198,8 +202,7 @@ class Sessions(RuleBasedStateMachine):
                 self.markers.append(self.session.marker())
                 self.take(self.session.sampled())
         if self.closing is not None:
-            self.kept, self.closing = self.closing is Effect.SAVE, None
-            self.take(self.session.closed(self.now, saved=True))
+            self.close(well=True, counts=True)
         assert self.finished
 
 
