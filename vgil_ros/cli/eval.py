@@ -149,9 +149,10 @@ def evaluate(
     )
     over = _Over(over_ros, workers, ray, videos)
     if against is None:
-        if stop_early or alpha is not None:
-            given = "--stop-early" if stop_early else f"--alpha {alpha:g}"
-            raise VgilError(f"{given} is of a comparison; allowed: with --against CHECKPOINT")
+        if stop_early:
+            raise VgilError("--stop-early ends a comparison; allowed: with --against CHECKPOINT")
+        if alpha is not None:
+            raise VgilError(f"--alpha {alpha:g} is of a comparison; allowed: with --against CHECKPOINT")
         report = over.evaluate(plan, checkpoint)
         typer.echo(summary(report))
         found = report.as_dict()
