@@ -122,6 +122,17 @@ def test_the_scenes_own_images_are_no_others() -> None:
         EvaluationPlan("pick_place", episodes=3, seed=3, swap_images_from_seed=4)
 
 
+def refused(
+    checkpoint: Path, more: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> str:
+    """What `vgil eval` says of arguments that it refuses."""
+    monkeypatch.setattr("sys.argv", ["vgil", "eval", "--checkpoint", str(checkpoint), *more])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    return capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [
@@ -132,11 +143,7 @@ def test_the_scenes_own_images_are_no_others() -> None:
 def test_what_the_nodes_cannot_do_is_refused(
     more: list[str], words: str, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["vgil", "eval", "--checkpoint", str(checkpoint), "--over-ros", *more])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 2
-    assert words in capsys.readouterr().err
+    assert words in refused(checkpoint, ["--over-ros", *more], monkeypatch, capsys)
 
 
 def test_every_setting_reaches_the_nodes_through_the_launch_file(tmp_path: Path) -> None:
@@ -176,11 +183,7 @@ def test_options_that_cannot_be_are_named_before_anything_is_played(
     more: list[str], words: str, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(checkpoint)
-    monkeypatch.setattr("sys.argv", ["vgil", "eval", "--checkpoint", str(checkpoint), *more])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 2
-    assert words in capsys.readouterr().err
+    assert words in refused(checkpoint, more, monkeypatch, capsys)
 
 
 def test_an_unknown_task_is_named_before_its_robot() -> None:

@@ -95,6 +95,10 @@ def test_a_stream_that_stops_holds_and_ctrl_c_ends_it_at_rest(stage: Stage) -> N
     failed = stage.robot.tell("left/puppet stop").at
     node.expect("holding: left/puppet is .* old")
     assert stage.commands.assert_holds(failed + 0.25, 0.25)
+    time.sleep(1.6)
+    count = len(stage.commands.on(TOPIC))
+    time.sleep(0.4)
+    assert len(stage.commands.on(TOPIC)) == count, "its driver may have ended: it must find no old command"
     stage.robot.tell("left/puppet well")
     stage.robot.tell(f"left/puppet at {','.join(map(str, STANDS))}")
     node.expect("holding: recovered")

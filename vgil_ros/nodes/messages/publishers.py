@@ -211,24 +211,26 @@ class RobotCommands:
     def encode_safe(self, outcome: Outcome) -> Encoded:
         """The messages for what the safety limits let through: none for an arm that is not heard."""
         assert outcome.command is not None
+        positions, base = outcome.command.positions, outcome.command.base
         if not outcome.silent:
-            return self.encode(outcome.command.positions, outcome.command.base)
-        messages: Encoded = []
-        for index in self._arms:
-            arm = self.layout.arms[index]
-            if puppet_reader(arm.arm).stream not in outcome.silent:
-                messages += self.encode_arm(index, outcome.command.positions[arm.columns])
-        base = outcome.command.base
-        return messages + (self.encode_base(base) if base is not None else [])
+            return self.encode(positions, base)
+        streams = {index: puppet_reader(self.layout.arms[index].arm).stream for index in self._arms}
+        return self.encode(positions, base, [index for index in self._arms if streams[index] not in outcome.silent])
 
-    def encode(self, action: np.ndarray, base: np.ndarray | None = None) -> Encoded:
+    def encode(
+        self, action: np.ndarray, base: np.ndarray | None = None, arms: Collection[int] | None = None
+    ) -> Encoded:
         """Return the messages for an action (>= J,) in units of the action, and a base velocity (2,) [m/s, rad/s].
+
+        Args:
+            action, base: see above.
+            arms: indices of those that it is for; all that are commanded if left out.
 
         Raises:
             VgilError: for a value that is not finite.
         """
         messages: Encoded = []
-        for index in self._arms:
+        for index in self._arms if arms is None else arms:
             messages += self.encode_arm(index, action[self.layout.arms[index].columns])
         return messages + (self.encode_base(base) if base is not None else [])
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from vgil_ros.training.data.episode_stats import EpisodeStats, Moments, merge_al
 from vgil_ros.training.errors import TrainingError
 
 Log = Callable[[str], None]
+_Ranges = dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]  # by width: places, lows (N, D), highs (N, D)
 FAR = 5.0  # times another's range that an episode may reach beyond it
 LEAST_RANGE = 0.5  # rad; of a joint that hardly moves elsewhere
 TURNS = 13.0  # rad; two turns: no joint of an arm goes further
@@ -56,7 +56,7 @@ def choose_episodes(
 
 def odd_episodes(stats: Sequence[EpisodeStats]) -> dict[int, str]:
     """Why numbers of an episode cannot be right, by its place: beyond its own contract, or far off all others."""
-    found, ranges = {}, {what: _Ranges.of([getattr(one, what) for one in stats]) for what in ("qpos", "action")}
+    found, ranges = {}, {what: _by_width([getattr(one, what) for one in stats]) for what in ("qpos", "action")}
     for place, one in enumerate(stats):
         words = one.facts.odd or _far_off(one, place, ranges)
         if words:
@@ -65,28 +65,21 @@ def odd_episodes(stats: Sequence[EpisodeStats]) -> dict[int, str]:
     return found
 
 
-@dataclass(frozen=True)
-class _Ranges:
-    """What one vector did in each episode, by its width: (places, lows (N, D), highs (N, D))."""
-
-    groups: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]
-
-    @classmethod
-    def of(cls, moments: Sequence[Moments]) -> _Ranges:
-        widths = np.array([len(one.low) for one in moments])
-        groups = {}
-        for width in np.unique(widths).tolist():
-            places = np.flatnonzero(widths == width)
-            lows, highs = (np.array([getattr(moments[i], end) for i in places.tolist()]) for end in ("low", "high"))
-            groups[width] = (places, lows, highs)
-        return cls(groups)
+def _by_width(moments: Sequence[Moments]) -> _Ranges:
+    widths = np.array([len(one.low) for one in moments])
+    groups = {}
+    for width in np.unique(widths).tolist():
+        places = np.flatnonzero(widths == width)
+        lows, highs = (np.array([getattr(moments[i], end) for i in places.tolist()]) for end in ("low", "high"))
+        groups[width] = (places, lows, highs)
+    return groups
 
 
 def _far_off(one: EpisodeStats, place: int, ranges: Mapping[str, _Ranges]) -> tuple[str, ...]:
     words = []
     for what, known in ranges.items():
         own: Moments = getattr(one, what)
-        places, lows, highs = known.groups[len(own.low)]
+        places, lows, highs = known[len(own.low)]
         reach = FAR * np.maximum(highs - lows, LEAST_RANGE)
         far = (np.array(own.low) < lows - reach) | (np.array(own.high) > highs + reach)
         far[places == place] = False
