@@ -68,6 +68,7 @@ export default {
     this.asked = this.newest = 0;
     this.fetched = new Set(); // rows whose small picture the browser has
     this.moves = 0;
+    this.done = 0; // moves of the server's
     this.told = { row: this.first, at: -Infinity };
   },
 
@@ -83,6 +84,13 @@ export default {
   },
 
   methods: {
+    moved(number, how, by) {
+      // by the server, which hears of every row with the number of its last move that this one knew
+      this.done = number;
+      this.told.row = -1;
+      how === "go" ? this.go(by) : this.step(by);
+    },
+
     go(row) {
       // to a row, the nearest there is; playing ends
       this.stop();
@@ -220,7 +228,7 @@ export default {
         this.telling = setTimeout(() => this.tell(true), wait);
       } else if (this.told.row !== this.row) {
         this.told = { row: this.row, at: performance.now() };
-        this.$emit("row", this.row);
+        this.$emit("row", this.row, this.done);
       }
     },
   },

@@ -56,6 +56,7 @@ class Film(ui.element, component="film.js"):
     ) -> None:
         super().__init__()
         self._last, self.playing = max(0, rows - 1), False
+        self._moves = 0  # that were asked of the browser
         self.row = min(first, self._last)
         self._props["pictures"] = [asdict(camera) for camera in cameras]
         self._props["last"], self._props["rate"], self._props["first"] = self._last, rate_hz, self.row
@@ -73,21 +74,25 @@ class Film(ui.element, component="film.js"):
 
     def go(self, row: int) -> None:
         """Show a row, the nearest there is; playing ends."""
-        self.row = min(max(0, row), self._last)
-        self.run_method("go", self.row)
+        self._ask("go", row, row)
 
     def step(self, rows: int) -> None:
         """Go on by some rows, or back; playing ends."""
-        self.row = min(max(0, self.row + rows), self._last)
-        self.run_method("step", rows)  # from where the browser is by now
+        self._ask("step", rows, self.row + rows)  # from where the browser is by now
+
+    def _ask(self, how: str, by: int, row: int) -> None:
+        self.row = min(max(0, row), self._last)
+        self._moves += 1
+        self.run_method("moved", self._moves, how, by)
 
     def play_pause(self) -> None:
         """Play from here, or from the start where this is the end; or pause."""
         self.run_method("toggle")
 
     def _moved(self, event: GenericEventArguments) -> None:
-        if isinstance(event.args, (int, float)):
-            self.row = min(max(0, int(event.args)), self._last)
+        match event.args:
+            case [int() | float() as row, int() as moves] if moves == self._moves:  # not one from before the last move
+                self.row = min(max(0, int(row)), self._last)
 
     def _played(self, event: GenericEventArguments) -> None:
         self.playing = event.args is True
