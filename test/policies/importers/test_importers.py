@@ -179,6 +179,21 @@ def test_lerobot_settings_that_do_not_fit(tmp_path: Path, key: str, value: Any, 
     assert not (tmp_path / "ours").exists()
 
 
+def test_what_lerobot_lists_and_does_not_look_at_is_left_out_in_words(tmp_path: Path) -> None:
+    """LeRobot takes each `observation.*` of a data set into the features, as of one converted by `vgil dataset`."""
+    folder = peers.write_lerobot(tmp_path / "peer")
+    more = {name: {"type": "STATE", "shape": [5]} for name in ("observation.velocity", "observation.sync.skew_ms")}
+    edit_json(folder / "config.json", lambda values: values["input_features"].update(more))
+    stats = load_file(folder / PREPROCESSOR)
+    for name in more:
+        stats |= {f"{name}.mean": np.zeros(5, np.float32), f"{name}.std": np.ones(5, np.float32)}
+    save_file(stats, folder / PREPROCESSOR)
+    report = import_checkpoint(folder, tmp_path / "ours")
+    assert any("not read" in words and all(name in words for name in more) for words in report.assumed)
+    found = load_policy(report.directory).predict_chunk(peers.observation("act_lerobot")).numpy()
+    assert np.abs(found - peers.arrays("act_lerobot")["action"]).max() < 1e-4
+
+
 @pytest.mark.parametrize(
     ("file", "key"),
     [

@@ -215,5 +215,5 @@ def import_lerobot(
     )
     weights, dropped = kind.weights(without_prefix(folder.state, kind.prefix, folder.where), config, folder.where)
     policy = fill_policy(kind.policy(config), weights, folder.normalizer, folder.where)
-    words = (*other_names(config), *_unlike_there(values))
+    words = (*other_names(config), *folder.not_read(), *_unlike_there(values))
     return Imported(policy, folder.source_format, tuple(kind.prefix + key for key in dropped), words)

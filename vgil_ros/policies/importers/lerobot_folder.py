@@ -166,12 +166,14 @@ class Features:
 
     Attributes:
         cameras: feature -> camera, in the folder's order. modes: feature -> MEAN_STD, ...
+        unread: measured values of the data set beside the state, which LeRobot lists and its policies do not look at.
     """
 
     cameras: dict[str, CameraSpec]
     state_dim: int
     action_dim: int
     modes: dict[str, str]
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,6 +195,11 @@ class LerobotFolder:
     def source_format(self) -> str:
         """How the format is called in reports."""
         return "lerobot" + (" (statistics in the weights)" if self.old else "")
+
+    def not_read(self) -> tuple[str, ...]:
+        """What a report says of features that no network reads."""
+        unread = self.features.unread
+        return (f"not read, as by LeRobot's network itself: {', '.join(unread)}",) if unread else ()
 
     def need(self, names: list[str]) -> None:
         """Raise CheckpointError unless config.json has all of `names`."""
@@ -309,8 +316,11 @@ def processor_steps(path: Path) -> list[dict[str, Any]]:
 def _features(values: dict[str, Any], where: str, renamed: Mapping[str, str]) -> Features:
     """Read the features in LeRobot's present form (input_features) or its first one (input_shapes)."""
     mapping = values.get("normalization_mapping", {})
+    unread: tuple[str, ...] = ()
     if "input_features" in values:
         table = {**values["input_features"], **values.get("output_features", {})}
+        unread = tuple(name for name, feature in table.items() if feature["type"] == "STATE" and name != STATE)
+        table = {name: feature for name, feature in table.items() if name not in unread}
         shapes = {name: tuple(feature["shape"]) for name, feature in table.items()}
         modes = {name: str(mapping.get(feature["type"], "missing")) for name, feature in table.items()}
     else:
@@ -328,7 +338,7 @@ def _features(values: dict[str, Any], where: str, renamed: Mapping[str, str]) ->
             raise CheckpointError(f"{where}: feature {name} (D,) is missing, found {shapes}")
     if not cameras:
         raise CheckpointError(f"{where}: no camera among the features {sorted(shapes)}")
-    return Features(cameras, shapes[STATE][0], shapes[ACTION][0], modes)
+    return Features(cameras, shapes[STATE][0], shapes[ACTION][0], modes, unread)
 
 
 def _is_camera(name: str) -> bool:

@@ -91,7 +91,11 @@ def import_smolvla(
     weights = rename({key: value for key, value in state.items() if key not in dropped}, _RULES, folder.where)
     policy = fill_policy(SmolVlaPolicy(config), weights, folder.normalizer, folder.where)
     policy.set_files({TOKENIZER_FILE: content})
-    told = (*other_names(config), f"the vision-language model's sizes and tokenizer are those of {vlm}")
+    told = (
+        *other_names(config),
+        *folder.not_read(),
+        f"the vision-language model's sizes and tokenizer are those of {vlm}",
+    )
     if not scaled:
         told += ("statistics are left out: it is for a training to begin with, and no robot runs it",)
     if values["load_vlm_weights"]:
