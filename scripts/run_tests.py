@@ -1,15 +1,15 @@
 """Runner of every test but the benchmarks, for two cores: `scripts/test.sh`, with pytest's options.
 
-A part is a test process. Tests that meet ROS run file by file, so that what one leaves behind in the middleware cannot
-reach another; the other folders have a process each, since each pays for loading torch. Two lanes run a part at a time:
-one those that compute, one those over nodes, whose robots and cameras keep real time and need a core to do so. Parts
-that judge times to the millisecond, drive a robot in real time or kill processes run at the end, when nothing computes
-any more, so that their bounds mean a machine that works.
+A part is a test process. Tests that meet ROS or open a browser run file by file, so that what one leaves behind in the
+middleware cannot reach another; the other folders have a process each, since each pays for loading torch. Two lanes run
+a part at a time: one those that compute, one those that keep real time, as robots and cameras do, and need a core for
+it. Parts that judge times to the millisecond, drive a robot in real time or kill processes run at the end, when nothing
+computes any more, so that their bounds mean a machine that works.
 
-A test over nodes that failed is tried once more at the very end, alone: a machine that others slow down can make a
-robot in real time late. Those of a page are tried with their whole file, since they are one session at a browser. What
-then passes is named as unsteady, with its first failure, and does not fail the run; what only computes gets one try.
-A file whose process a signal ended is tried whole too.
+A test that keeps real time and failed is tried once more at the very end, alone: a machine that others slow down can
+make a robot or a browser late. Those of a robot's page are tried with their whole file, since they are one session at a
+browser. What then passes is named as unsteady, with its first failure, and does not fail the run; what only computes
+gets one try. A file whose process a signal ended is tried whole too.
 On a machine that is slow when the last parts begin, they too go one after the other.
 
 A part's output is printed whole when it ends. At the very end stand the seconds of each part, the name of every test
@@ -34,11 +34,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = Path("test")
-WITH_ROS = (
+IN_REAL_TIME = (
     "test/cli/test_demo.py",
     "test/evaluation/test_over_ros.py",
     "test/examples/test_examples.py",
-)  # beside all of test/nodes
+    "test/web/test_episodes_page.py",
+    "test/web/test_train_page.py",
+)  # beside all of test/nodes: over nodes too, or in a browser
 LAST = (
     "test/episodes/test_repair.py",
     "test/nodes/bringup/test_bringup.py",
@@ -97,12 +99,12 @@ class Result:
 
 
 def parts() -> tuple[list[Part], list[Part], list[Part]]:
-    """Parts without ROS, with ROS, and those that run last: each test file of `test` is in one of them."""
+    """Parts that only compute, that keep real time, and that run last: each test file of `test` is in one of them."""
     files = sorted(str(path) for path in TESTS.rglob("test_*.py") if path.parts[1] != "bench")
-    ros = [file for file in files if file.startswith("test/nodes/") or file in WITH_ROS]
+    ros = [file for file in files if file.startswith("test/nodes/") or file in IN_REAL_TIME]
     single = {*ros, *LAST}
     folders = sorted({str(Path(*Path(file).parts[:2])) for file in files if file not in single})
-    if missing := [file for file in (*WITH_ROS, *LAST) if file not in files]:
+    if missing := [file for file in (*IN_REAL_TIME, *LAST) if file not in files]:
         raise SystemExit(f"{Path(__file__).name}: there is no {', '.join(missing)}")
 
     def first(path: str) -> tuple[int, str]:
@@ -194,7 +196,7 @@ def run_side_by_side(lanes: Sequence[Sequence[list[Part]]], options: Sequence[st
 
 
 def once_more(results: list[Result], options: Sequence[str], notes: Path) -> list[str]:
-    """Try the failed tests over nodes again, one file after the other; put right what passes, and return its names.
+    """Try failed tests that keep real time again, file by file; put right what passes, and return its names.
 
     A file whose process a signal ended is tried whole: Fast DDS may end one that leaves it on a machine that stands.
     """

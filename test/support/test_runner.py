@@ -106,13 +106,13 @@ def test_failures_are_named_and_a_signal_is_one(runner: ModuleType, tmp_path: Pa
     shutil.copy(SCRIPT, tmp_path / "scripts")
     page = next(file for file in runner.LAST if file.startswith(runner.ONE_SESSION))
     last = (runner.LAST[0], page)  # two of them are as good as all: each is a process
-    files = dict.fromkeys((runner.WITH_ROS[0], *last), "def test_it():\n    pass\n")
+    files = dict.fromkeys((runner.IN_REAL_TIME[0], *last), "def test_it():\n    pass\n")
     files["test/core/test_wrong.py"] = "class TestSums:\n    def test_sum(self):\n        assert 1 + 1 == 3\n"
     files["test/nodes/test_ended.py"] = ENDED
     for file, text in files.items():
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).write_text(text)
-    code = f"import sys, run_tests as r; r.WITH_ROS, r.LAST = r.WITH_ROS[:1], {last}; sys.exit(r.main())"
+    code = f"import sys, run_tests as r; r.IN_REAL_TIME, r.LAST = r.IN_REAL_TIME[:1], {last}; sys.exit(r.main())"
     command = [sys.executable, "-c", code, "-p", "no:cacheprovider"]
     done = subprocess.run(command, cwd=tmp_path / "scripts", capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
