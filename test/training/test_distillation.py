@@ -90,6 +90,23 @@ def test_pairs_are_what_the_robot_would_get() -> None:
     assert 0.3 < float(own.float().mean()) < 0.7
 
 
+def test_several_noises_for_an_observation_are_as_many_observations() -> None:
+    teacher, batch = toy_policy(), toy_batch(4, np.random.default_rng(0))
+    batch["qpos"] = torch.randn(4, 1)
+    taught = Reflow(teacher, 4, draws=3)(batch)
+    assert taught["noise"].shape == taught["endpoint"].shape == (12, 1, 3)
+    assert taught["time"].shape == (12,)
+    each = {key: value.repeat_interleave(3, dim=0) for key, value in batch.items() if key != "images"}
+    alone = {**each, "images": {}, **{key: taught[key] for key in ("noise", "endpoint", "time")}}
+    torch.testing.assert_close(Reflow(teacher, 4).endpoint(alone, alone["noise"]), taught["endpoint"])
+    student = toy_policy(steps=4)
+    torch.testing.assert_close(student.compute_loss(taught).loss, student.compute_loss(alone).loss)
+
+
+def test_a_student_of_one_step_learns_where_it_is_asked() -> None:
+    assert set(Reflow(toy_policy(), 1).times(200, torch.device("cpu")).tolist()) == {1.0}
+
+
 def test_the_student_learns_the_straight_line() -> None:
     """A field that is the line's own velocity has no loss, at whatever time, also where an episode had ended."""
     student = toy_policy()
@@ -143,6 +160,18 @@ def test_a_chain_through_the_trainer(tree: Tree, episodes: Path, tmp_path: Path)
     assert resumed.step == 1
     assert isinstance(resumed.data.policy, FlowMatchingConfig)
     assert len(resumed.data.policy.teachers) == 2
+
+
+def test_the_field_alone_learns_and_sees_as_the_teacher_does(tree: Tree, episodes: Path, tmp_path: Path) -> None:
+    teacher = _untrained(tree(episodes, policy=dict(TINY_FLOW), out=str(tmp_path / "teacher")))
+    made = tree(episodes, policy={"type": "flow_matching", "steps": 1, "draws": 2}, out=str(tmp_path / "one"), steps=2)
+    made["distillation"] = {"teacher": str(tmp_path / "teacher" / "last"), "field_only": True}
+    student, _ = _train(made)
+    assert student.config.draws == 2
+    theirs = teacher.state_dict()
+    changed = {name for name, value in student.state_dict().items() if not torch.equal(value, theirs[name])}
+    assert changed
+    assert all(name.startswith("model.field.") for name in changed)
 
 
 def test_another_teacher_does_not_go_on_with_its_student(tree: Tree, episodes: Path, tmp_path: Path) -> None:

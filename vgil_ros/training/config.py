@@ -151,11 +151,14 @@ class DistillationConfig(Settings):
         teacher: its checkpoint folder.
         cache: folder where what it makes of each row is kept; None: it is run for each batch. Without augmentation.
         draws: noises for each row in the cache.
+        field_only: train what carries noise to actions alone, and keep how the teacher sees. A step is cheaper, and the
+            student sees a new scene as its teacher does.
     """
 
     teacher: Path
     cache: Path | None = None
     draws: int = Field(default=4, gt=0, le=1_000_000)
+    field_only: bool = False
 
 
 class EvaluationConfig(Settings):

@@ -28,7 +28,7 @@ from vgil_ros.training.data.dataset import Batch, EpisodeDataset, map_tensors
 from vgil_ros.training.data.kept_rows import differences, make_files, read_note, rows_note, write_note
 from vgil_ros.training.errors import TrainingError
 
-FREE = ("steps", "solver", "dropout", "seed")  # what a student may have otherwise than its teacher
+FREE = ("steps", "solver", "dropout", "seed", "draws")  # what a student may have otherwise than its teacher
 OWN = ("execution",)  # the same, where it says so; otherwise as its teacher
 DATA = ("state_dim", "action_dim", "cameras", "joint_names", "rate_hz")
 UNSEEN = (
@@ -42,20 +42,24 @@ UNSEEN = (
     "rate_hz",
     "task",
 )  # notes
-GRID_SHARE = 0.5  # of the times: those at which the student will be asked
+GRID_SHARE = 0.5  # of the times: those at which the student will be asked, where they are several
 
 
 class Reflow:
     """Gives each batch the noise and the endpoint of a teacher, and times that suit the student."""
 
-    def __init__(self, teacher: FlowPolicy, steps: int) -> None:
-        """Take a teacher, which from now on neither learns nor drops anything, and the student's number of steps."""
-        self.teacher = teacher.eval().requires_grad_(False)
+    def __init__(self, teacher: FlowPolicy, steps: int, draws: int = 1) -> None:
+        """Take a teacher, which from now on neither learns nor drops anything, and the student's number of steps.
+
+        `draws`: noises for each observation.
+        """
+        self.teacher, self.draws = teacher.eval().requires_grad_(False), draws
         self._grid = time_grid(steps)[:-1]
+        self._own = 1.0 if steps == 1 else GRID_SHARE
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> Batch:
-        """Add "noise", "endpoint" (B, H, padded_dim) and "time" (B,), drawn by torch's own generator.
+        """Add "noise", "endpoint" (B draws, H, padded_dim) and "time" (B draws,), drawn by torch's own generator.
 
         The teacher sees the images that the student sees, in float32, through the code that runs on the robot.
         """
@@ -63,20 +67,26 @@ class Reflow:
         frozen = batch.get("frozen") or self.teacher.frozen(cast("Observation", batch))
         if frozen is not None:  # the student's is the same
             batch = {**batch, "frozen": frozen}
-        shape = (len(batch["qpos"]), config.chunk_size, config.padded_dim)
+        shape = (len(batch["qpos"]) * self.draws, config.chunk_size, config.padded_dim)
         noise = torch.randn(shape, device=device, dtype=torch.float32)
         return {**batch, "noise": noise, "endpoint": self.endpoint(batch, noise), "time": self.times(shape[0], device)}
 
     @torch.no_grad()
     def endpoint(self, batch: Batch, noise: Tensor) -> Tensor:
-        """What the teacher makes of `noise`, in the network's units, (B, H, padded_dim)."""
-        return self.teacher.endpoint(self.teacher.velocity(self.teacher.encode(cast("Observation", batch))), noise)
+        """What the teacher makes of `noise`, one or more for each observation, in the network's units; of its shape."""
+        prefix = self.teacher.encode(cast("Observation", batch))
+        if (draws := len(noise) // len(batch["qpos"])) > 1:
+            prefix = prefix.repeated(draws)
+        return self.teacher.endpoint(self.teacher.velocity(prefix), noise)
 
     def times(self, count: int, device: torch.device) -> Tensor:
-        """(count,): half on the student's own grid, half as in any training, so that the field is known in between."""
+        """(count,): half on the student's own grid, half as in any training, so that the field is known in between.
+
+        All of them where noise begins for a student of one step, which is asked nowhere else.
+        """
         grid = torch.tensor(self._grid, device=device, dtype=torch.float32)
         own = grid[torch.randint(len(grid), (count,), device=device)]
-        return torch.where(torch.rand(count, device=device) < GRID_SHARE, own, draw_times(count, device))
+        return torch.where(torch.rand(count, device=device) < self._own, own, draw_times(count, device))
 
 
 def load_teacher(settings: DistillationConfig) -> FlowPolicy:
@@ -116,11 +126,12 @@ def student_settings(config: TrainConfig, teacher: FlowPolicy, log: Callable[[st
     return config.model_copy(update={"policy": policy, "data": data, "backbone_weights": None})
 
 
-def make_student(teacher: FlowPolicy, config: PolicyConfig) -> FlowPolicy:
+def make_student(teacher: FlowPolicy, config: PolicyConfig, *, field_only: bool = False) -> FlowPolicy:
     """Make a student with the teacher's weights and normaliser.
 
     Args:
         config: what `student_settings` and the episodes led to.
+        field_only: it sees as its teacher does, for good.
 
     Raises:
         TrainingError: the episodes are of another robot than the teacher's.
@@ -141,6 +152,8 @@ def make_student(teacher: FlowPolicy, config: PolicyConfig) -> FlowPolicy:
             setattr(student.get_submodule(owner), own, teacher.get_parameter(name))
     student.load_state_dict(teacher.state_dict())
     student.require_normalizer()
+    if field_only:
+        student.model.prefix.requires_grad_(False)
     return student
 
 

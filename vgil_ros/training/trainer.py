@@ -158,9 +158,9 @@ class Trainer:
         self._teacher = fingerprint_of(teacher)
         merged = student_settings(self.config, teacher, self._log)
         self.data = self._load(merged, held_out, resumed=resumed)
-        student = make_student(teacher, self.data.policy)
+        student = make_student(teacher, self.data.policy, field_only=settings.field_only)
         self.policy = student.to(self.accelerator.device)
-        self._teach = self._reflow = Reflow(teacher.to(self.accelerator.device), student.config.steps)
+        self._teach = self._reflow = Reflow(teacher.to(self.accelerator.device), student.config.steps, student.draws)
         if settings.cache is None:
             return
         pairs = PairCache(settings.cache.expanduser(), self.data.train, self._reflow, settings.draws)

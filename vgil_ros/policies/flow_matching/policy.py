@@ -114,13 +114,17 @@ class FlowPolicy(Policy):
         The padded width counts: on the way from noise the field sees those values too, so it must carry them to zero.
 
         Args:
-            batch: as for every policy; a reflow gives "noise" and "endpoint", both (B, H, padded_dim) float32, which
-                then stand in for noise drawn here and for the actions, and "time" (B,) float32.
+            batch: as for every policy; a reflow gives "noise" and "endpoint", both (N, H, padded_dim) float32, which
+                then stand in for noise drawn here and for the actions, and "time" (N,) float32. N is B, or a multiple
+                of it, those of an observation one behind the other.
         """
         target, is_pad = self._target(batch)
         given = prepare_noise(batch, tuple(target.shape), self.device)
-        draws = 1 if given is not None or "time" in batch else self.draws
-        target, is_pad = (each.repeat_interleave(draws, dim=0) for each in (target, is_pad))
+        if "endpoint" in batch:
+            draws = len(target) // len(batch["qpos"])
+        else:
+            draws = 1 if given is not None or "time" in batch else self.draws
+            target, is_pad = (each.repeat_interleave(draws, dim=0) for each in (target, is_pad))
         noise = torch.randn_like(target, dtype=torch.float32) if given is None else given
         t = batch["time"] if "time" in batch else draw_times(len(target), target.device)
         prefix = self.encode(batch)
@@ -138,8 +142,10 @@ class FlowPolicy(Policy):
         self.require_normalizer()
         action, is_pad = prepare_targets(self.config, batch, self.device)
         if "endpoint" in batch:  # a teacher's chunk goes on beyond the episode's end
-            check_vector("endpoint", tuple(batch["endpoint"].shape), (*action.shape[:2], self.config.padded_dim))
-            return batch["endpoint"], torch.zeros_like(is_pad)
+            count = len(action) * max(1, len(batch["endpoint"]) // len(action))
+            shape = (count, action.shape[1], self.config.padded_dim)
+            check_vector("endpoint", tuple(batch["endpoint"].shape), shape)
+            return batch["endpoint"], is_pad.new_zeros(shape[:2])
         return self.to_network_units(action), is_pad
 
 
