@@ -28,14 +28,7 @@ from vgil_ros.training.data.dataset import Batch, EpisodeDataset, map_tensors
 from vgil_ros.training.data.kept_rows import differences, make_files, read_note, rows_note, write_note
 from vgil_ros.training.errors import TrainingError
 
-FREE = (
-    "steps",
-    "solver",
-    "dropout",
-    "seed",
-    "noise_lasts",
-    "draws",
-)  # what a student may have otherwise than its teacher
+FREE = ("steps", "solver", "dropout", "seed", "draws")  # what a student may have otherwise than its teacher
 OWN = ("execution",)  # the same, where it says so; otherwise as its teacher
 DATA = ("state_dim", "action_dim", "cameras", "joint_names", "rate_hz")
 UNSEEN = (

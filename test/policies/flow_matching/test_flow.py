@@ -8,7 +8,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from support.policies.flow_toy import toy_policy
 from torch import Tensor
 
 from vgil_ros.policies import PolicyError
@@ -105,19 +104,6 @@ def test_moments_and_shape_of_the_times() -> None:
     peer = torch.distributions.Beta(1.5, 1.0).sample((200_000,)).double()
     places = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)
     torch.testing.assert_close(beta.quantile(places), peer.quantile(places), atol=0.01, rtol=0.0)
-
-
-def test_noise_that_lasts_is_the_same_from_reset_to_reset() -> None:
-    source, other = NoiseSource(3, lasting=True), NoiseSource(3)
-    first = source.draw(2, (7, 3))
-    assert torch.equal(first, other.draw(2, (7, 3)))
-    assert torch.equal(source.draw(1, (7, 3))[0], first[0])
-    source.reset(8)
-    assert not torch.equal(source.draw(2, (7, 3)), first)
-    for lasts, same in (("chunk", False), ("episode", True)):
-        policy = toy_policy(noise_lasts=lasts)
-        chunks = [policy.predict_chunk({"qpos": torch.zeros(1, 1), "images": {}}) for _ in range(2)]
-        assert torch.equal(*chunks) == same
 
 
 def test_noise_can_be_drawn_again_and_is_float32() -> None:

@@ -37,8 +37,6 @@ class FlowConfig(PolicyConfig):
         task: text of the task where the observation names none, or an empty one; as in an episode without a task.
         steps, solver: of the integration from t = 1 (noise) to t = 0 (actions).
         seed: of the noise after each reset.
-        noise_lasts: for a chunk, each of which is a choice of its own among several right ways; or from reset to reset:
-            then chunks that are averaged go the same way.
         teachers: what it was distilled from, oldest first; empty for one trained on demonstrations.
     """
 
@@ -47,7 +45,6 @@ class FlowConfig(PolicyConfig):
     steps: int = Field(default=10, gt=0)
     solver: SolverName = "euler"
     seed: int = Field(default=0, ge=0, lt=1 << 31)
-    noise_lasts: Literal["chunk", "episode"] = "chunk"
     teachers: tuple[TeacherNote, ...] = ()
 
     @model_validator(mode="after")

@@ -37,7 +37,7 @@ class FlowPolicy(Policy):
 
     def __init__(self, config: FlowConfig) -> None:
         super().__init__(config)
-        self.noise = NoiseSource(config.seed, lasting=config.noise_lasts == "episode")
+        self.noise = NoiseSource(config.seed)
 
     def reset(self, seed: int | None = None) -> None:
         """Begin the noise anew, from `seed` or else from the configuration's."""

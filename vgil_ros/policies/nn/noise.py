@@ -16,10 +16,8 @@ class NoiseSource:
     a chunk can be made again without keeping a generator's state.
     """
 
-    def __init__(self, seed: int, *, lasting: bool = False) -> None:
-        """`lasting`: each draw after a reset is the first one."""
+    def __init__(self, seed: int) -> None:
         self.seed = self._usual = seed
-        self._lasting = lasting
         self.drawn = 0
 
     def reset(self, seed: int | None = None) -> None:
@@ -29,8 +27,7 @@ class NoiseSource:
 
     def draw(self, batch: int, shape: tuple[int, ...]) -> Tensor:
         """(batch, *shape) float32, on the CPU."""
-        number = 0 if self._lasting else self.drawn
-        generator = torch.Generator().manual_seed((self.seed * _SPREAD + number) % _SEEDS)
+        generator = torch.Generator().manual_seed((self.seed * _SPREAD + self.drawn) % _SEEDS)
         self.drawn += 1
         # one by one: torch fills a long vector otherwise than a short one
         return torch.stack([torch.randn(shape, generator=generator, dtype=torch.float32) for _ in range(batch)])
