@@ -88,7 +88,7 @@ export default {
       // by the server, which hears of every row with the number of its last move that this one knew
       this.done = number;
       this.told.row = -1;
-      how === "go" ? this.go(by) : this.step(by);
+      this[how](by); // go or step
     },
 
     go(row) {
